@@ -1,0 +1,1 @@
+"""The metabolic network: models, media, conditions and the linear programs on them."""

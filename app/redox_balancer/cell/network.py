@@ -1,0 +1,167 @@
+"""A metabolic network as plain arrays: all that the linear programs and the actors need.
+
+COBRApy reads and writes model files (`models.py`); everything that computes works on `Network`, which
+pickles in milliseconds and imports nothing but NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.errors import RedoxError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Reactions, metabolites and bounds of a metabolic network.
+
+    Attributes
+    ----------
+    id
+        Name of the model.
+    reactions, metabolites
+        Identifiers; their order is the order of columns and rows.
+    indptr, indices, data
+        The stoichiometric matrix S, shape (metabolites, reactions), in compressed sparse columns.
+    lower, upper
+        Flux bounds of each reaction, shape (reactions,), in mmol/gDW/h (1/h for the biomass reaction).
+    objective
+        The reaction whose flux is growth.
+    formulas, charges
+        Sum formula and charge of each metabolite that has them.
+    """
+
+    id: str
+    reactions: tuple[str, ...]
+    metabolites: tuple[str, ...]
+    indptr: IntArray
+    indices: IntArray
+    data: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    objective: str
+    formulas: Mapping[str, str] = field(default_factory=dict)
+    charges: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def reaction_index(self) -> dict[str, int]:
+        """Column of each reaction."""
+        return {reaction: column for column, reaction in enumerate(self.reactions)}
+
+    @cached_property
+    def metabolite_index(self) -> dict[str, int]:
+        """Row of each metabolite."""
+        return {metabolite: row for row, metabolite in enumerate(self.metabolites)}
+
+    def column(self, reaction: str) -> int:
+        """Column of a reaction; a RedoxError names a reaction the model does not have."""
+        try:
+            return self.reaction_index[reaction]
+        except KeyError:
+            raise RedoxError(
+                f"model {self.id} has no reaction {reaction!r}", hint="redox model info FILE lists the model"
+            ) from None
+
+    def stoichiometry_of(self, reaction: str) -> dict[str, float]:
+        """Metabolites of a reaction and their coefficients, negative for those consumed."""
+        column = self.column(reaction)
+        span = slice(self.indptr[column], self.indptr[column + 1])
+        return {
+            self.metabolites[row]: float(value)
+            for row, value in zip(self.indices[span], self.data[span], strict=True)
+        }
+
+    @cached_property
+    def exchanges(self) -> tuple[str, ...]:
+        """Reactions with a single metabolite in the extracellular compartment `e`."""
+        sizes = np.diff(self.indptr)
+        return tuple(
+            reaction
+            for column, reaction in enumerate(self.reactions)
+            if sizes[column] == 1 and self.metabolites[self.indices[self.indptr[column]]].endswith("_e")
+        )
+
+    @cached_property
+    def boundary(self) -> tuple[str, ...]:
+        """Every reaction with a single metabolite: exchanges, sinks and demands."""
+        sizes = np.diff(self.indptr)
+        return tuple(reaction for column, reaction in enumerate(self.reactions) if sizes[column] == 1)
+
+    def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> Network:
+        """Copy with other bounds for the named reactions."""
+        lower, upper = self.lower.copy(), self.upper.copy()
+        for reaction, (low, high) in bounds.items():
+            if low > high:
+                raise RedoxError(f"{reaction}: lower bound {low:g} is above upper bound {high:g}")
+            column = self.column(reaction)
+            lower[column], upper[column] = low, high
+        return replace(self, lower=lower, upper=upper)
+
+    def with_objective(self, reaction: str) -> Network:
+        """Copy whose growth is the flux of another reaction."""
+        self.column(reaction)
+        return replace(self, objective=reaction)
+
+    def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
+        """Copy with further reactions; metabolites the model lacks must be named in `new_metabolites`."""
+        metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
+        rows = {metabolite: row for row, metabolite in enumerate(metabolites)}
+        indices, data, indptr = list(self.indices), list(self.data), list(self.indptr)
+        for column in columns:
+            if column.id in self.reaction_index:
+                raise RedoxError(f"model {self.id} already has a reaction {column.id!r}")
+            for metabolite, value in column.stoichiometry.items():
+                if metabolite not in rows:
+                    raise RedoxError(f"{column.id}: model {self.id} has no metabolite {metabolite!r}")
+                indices.append(np.int32(rows[metabolite]))
+                data.append(np.float64(value))
+            indptr.append(np.int32(len(indices)))
+        return replace(
+            self,
+            reactions=self.reactions + tuple(column.id for column in columns),
+            metabolites=metabolites,
+            indptr=np.asarray(indptr, dtype=np.int32),
+            indices=np.asarray(indices, dtype=np.int32),
+            data=np.asarray(data, dtype=np.float64),
+            lower=np.append(self.lower, [column.lower for column in columns]),
+            upper=np.append(self.upper, [column.upper for column in columns]),
+        )
+
+    def subset(self, reactions: Iterable[str]) -> Network:
+        """Copy with the named reactions only, in this network's order, and the metabolites they touch."""
+        keep = sorted({self.column(reaction) for reaction in reactions})
+        spans = [slice(self.indptr[column], self.indptr[column + 1]) for column in keep]
+        old_rows = np.concatenate([self.indices[span] for span in spans]) if keep else self.indices[:0]
+        used = np.unique(old_rows)
+        metabolites = tuple(self.metabolites[row] for row in used)
+        names = set(metabolites)
+        return replace(
+            self,
+            reactions=tuple(self.reactions[column] for column in keep),
+            metabolites=metabolites,
+            indptr=np.concatenate([[0], np.cumsum([span.stop - span.start for span in spans])]).astype(np.int32),
+            indices=np.searchsorted(used, old_rows).astype(np.int32),
+            data=np.concatenate([self.data[span] for span in spans]) if keep else self.data[:0],
+            lower=self.lower[keep],
+            upper=self.upper[keep],
+            formulas={m: f for m, f in self.formulas.items() if m in names},
+            charges={m: c for m, c in self.charges.items() if m in names},
+        )
+
+
+@dataclass(frozen=True)
+class Column:
+    """A reaction to be added to a network: coefficients by metabolite and flux bounds in mmol/gDW/h."""
+
+    id: str
+    stoichiometry: Mapping[str, float]
+    lower: float = 0.0
+    upper: float = 0.0

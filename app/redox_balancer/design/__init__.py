@@ -1,0 +1,1 @@
+"""What may be built into the cell and what it is worth."""

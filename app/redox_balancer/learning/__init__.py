@@ -1,0 +1,1 @@
+"""IMPALA on Ray: knows its environments only through Gymnasium."""
