@@ -1,0 +1,158 @@
+"""Media and conditions: what the cell is fed and what is wrong with it, read from data files.
+
+Uptakes are positive, as in the rest of the ecosystem: an uptake of 0.64 for `EX_glc__D_e` lets at most
+0.64 mmol/gDW/h in. Exchanges a medium does not name let nothing in and everything out.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from redox_balancer.cell.network import Network
+from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
+from redox_balancer.errors import RedoxError
+
+MODEL_MEDIUM = "model"
+HEALTHY = "healthy"
+OPEN = 1000.0
+"""Bound of a reaction that nothing limits, mmol/gDW/h: the convention of the BiGG models."""
+
+
+class Medium(Record):
+    """Largest uptake of each exchange, and the bounds that go with a medium.
+
+    Attributes
+    ----------
+    description, source, assumed
+        What it is and where its figures come from.
+    uptakes
+        Largest uptake by exchange reaction, mmol/gDW/h, positive.
+    close_sinks
+        Whether sinks and demands (single-metabolite reactions inside the cell) are closed.
+    maintenance
+        Least flux of a maintenance reaction, mmol/gDW/h.
+    """
+
+    description: str
+    source: str
+    assumed: bool = False
+    close_sinks: bool = True
+    uptakes: dict[str, NonNegative]
+    maintenance: dict[str, NonNegative] = {}
+
+    def apply(self, network: Network) -> Network:
+        """Network fed with this medium; exchanges the model lacks are passed over (a core has fewer).
+
+        Raises
+        ------
+        RedoxError
+            The model has none of the medium's exchanges.
+        """
+        exchanges = set(network.exchanges)
+        if not exchanges & self.uptakes.keys():
+            raise RedoxError(
+                f"model {network.id} has none of the exchanges of medium {self.id!r}",
+                hint="use --medium model for the bounds the model comes with",
+            )
+        bounds: dict[str, tuple[float, float]] = {}
+        for reaction in network.boundary:
+            if reaction in exchanges:
+                upper = float(network.upper[network.column(reaction)])
+                bounds[reaction] = (-self.uptakes.get(reaction, 0.0), max(upper, 0.0))
+            elif self.close_sinks:
+                bounds[reaction] = (0.0, 0.0)
+        for reaction, least in self.maintenance.items():
+            if reaction in network.reaction_index:
+                bounds[reaction] = (least, OPEN)
+        return network.with_bounds(bounds)
+
+
+class Side(StrEnum):
+    """Which bound a condition lowers."""
+
+    UPTAKE = "uptake"
+    """Largest uptake through an exchange: the lower bound is -value."""
+    EXPORT = "export"
+    """Largest secretion through an exchange: the upper bound is value."""
+    FLUX = "flux"
+    """Largest flux either way: both bounds, as far as the reaction's direction allows."""
+
+
+class Change(BaseModel):
+    """One bound that a condition lowers.
+
+    Attributes
+    ----------
+    reaction, side
+        Which bound.
+    value
+        The bound under the named condition, mmol/gDW/h.
+    low, high
+        Range that a sampled condition draws from, mmol/gDW/h.
+    source, assumed
+        Where the figures come from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reaction: str
+    side: Side
+    value: NonNegative
+    low: NonNegative
+    high: NonNegative
+    source: str
+    assumed: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.value <= self.high or self.high == 0:
+            raise ValueError("needs low <= value <= high and high > 0")
+        return self
+
+
+class Condition(Record):
+    """A state of the cell: the healthy one, a lack of oxygen, a blocked complex, a deficient enzyme."""
+
+    description: str
+    changes: tuple[Change, ...] = ()
+
+    def missing_from(self, network: Network) -> list[str]:
+        """Reactions this condition speaks of and the model does not have."""
+        return [change.reaction for change in self.changes if change.reaction not in network.reaction_index]
+
+
+def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
+    """Bounds once one side is limited to `value`; a limit above the bound in force changes nothing."""
+    if side is Side.UPTAKE:
+        return max(lower, -value), upper
+    if side is Side.EXPORT:
+        return lower, min(upper, value)
+    return max(lower, -value), min(upper, value)
+
+
+def get_medium(name: str) -> Medium | None:
+    """Medium of that name; None for `model`, the bounds a model comes with."""
+    return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium")
+
+
+@cache
+def load_media() -> dict[str, Medium]:
+    """Media that come with the package, by name."""
+    return read_records(packaged("media.toml"), "medium", Medium)
+
+
+@cache
+def load_conditions(path: Path | None = None) -> dict[str, Condition]:
+    """Conditions of a file, or those that come with the package, by name."""
+    return read_records(path or packaged("conditions.toml"), "condition", Condition)
+
+
+def apply_medium(network: Network, name: str) -> Network:
+    """Network on the medium of that name; `model` leaves the bounds as they are."""
+    medium = get_medium(name)
+    return network if medium is None else medium.apply(network)

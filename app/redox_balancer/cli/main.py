@@ -1,0 +1,71 @@
+"""The entry point of `redox`: collects the subcommands and turns errors into one line and an exit code.
+
+Modules that take long to import (torch, ray, cobra) are imported inside the commands that need them, so that
+`redox --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from redox_balancer import __version__
+from redox_balancer.errors import RedoxError
+
+app = typer.Typer(
+    name="redox",
+    help="Design enzyme constructs that restore NAD+/NADH balance in human metabolic networks.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"redox_balancer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that every subcommand shares; `main` reads `--debug` itself."""
+    del debug, version
+
+
+def main() -> None:
+    """Run `redox`; a `RedoxError` ends in one line, a hint and its exit code."""
+    debug = "--debug" in sys.argv[1:]
+    if debug:
+        # `--debug` is taken anywhere on the line, which typer by itself allows only before the subcommand.
+        sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
+    try:
+        app()
+    except RedoxError as error:
+        if debug:
+            raise
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {_plain(error.message)}")
+        if error.hint:
+            console.print(f"[bold]hint:[/]  {_plain(error.hint)}")
+        sys.exit(error.exit_code)
+
+
+def _plain(text: str) -> str:
+    """Text with rich's markup switched off: identifiers in brackets must show as they are."""
+    return text.replace("[", r"\[")
+
+
+from redox_balancer.cli import model  # noqa: E402 - the commands register on `app`, which must exist first
+
+app.add_typer(model.app, name="model")
