@@ -1,0 +1,152 @@
+"""The embedded human redox core: two readable tables and the COBRA JSON made from them.
+
+`data/human_redox_core/reactions.tsv` and `metabolites.tsv` are what people read and edit;
+`data/human_redox_core.json` is what programs load. `python -m redox_balancer.cell.embedded` makes the second
+from the first. Fluxes are in mmol/gDW/h, growth in 1/h.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from redox_balancer.cell.files import write_atomically
+from redox_balancer.cell.records import packaged
+from redox_balancer.errors import RedoxError
+
+CORE_ID = "human_redox_core"
+GROWTH_REACTION = "BIOMASS_proxy"
+COMPARTMENTS = {
+    "c": "cytosol",
+    "e": "extracellular space",
+    "i": "mitochondrial intermembrane space",
+    "m": "mitochondrial matrix",
+}
+
+
+def core_tables() -> Path:
+    """Folder of the tables of the embedded core."""
+    return packaged(CORE_ID)
+
+
+def core_json() -> Path:
+    """File of the embedded core, in COBRA JSON."""
+    return packaged(f"{CORE_ID}.json")
+
+
+def core_from_tables(folder: Path) -> dict[str, Any]:
+    """Read the two tables of the core.
+
+    Parameters
+    ----------
+    folder
+        Holds `reactions.tsv` (id, equation, lower, upper, name, subsystem, source) and `metabolites.tsv` (id,
+        name, formula, charge, source).
+
+    Returns
+    -------
+    dict
+        The model as COBRA JSON has it; the source of each line becomes a note.
+
+    Raises
+    ------
+    RedoxError
+        A line that is not what its heading says, an unknown metabolite or a name that stands twice.
+    """
+    metabolites = _rows(folder / "metabolites.tsv")
+    reactions = _rows(folder / "reactions.tsv")
+    known = {row["id"] for row in metabolites}
+    return {
+        "metabolites": [
+            {
+                "id": row["id"],
+                "name": row["name"],
+                "compartment": row["id"].rpartition("_")[2],
+                "charge": int(row["charge"]),
+                "formula": row["formula"],
+                "notes": {"source": row["source"]},
+            }
+            for row in metabolites
+        ],
+        "reactions": [_reaction(row, known) for row in reactions],
+        "genes": [],
+        "id": CORE_ID,
+        "compartments": COMPARTMENTS,
+        "version": "1",
+    }
+
+
+def core_text(folder: Path) -> str:
+    """Text of the JSON file that the tables in `folder` give."""
+    return json.dumps(core_from_tables(folder), indent=1) + "\n"
+
+
+def parse_equation(equation: str) -> dict[str, float]:
+    """Coefficient of each metabolite in an equation such as `2 h_c + o2_c --> h2o_c`.
+
+    Consumed metabolites are negative. `-->` runs forwards only and `<=>` both ways; bounds are given apart.
+    """
+    left, arrow, right = equation.partition("<=>" if "<=>" in equation else "-->")
+    if not arrow:
+        raise RedoxError(f"no arrow in the equation {equation!r}", hint="write --> or <=>")
+    stoichiometry: dict[str, float] = {}
+    for side, sign in ((left, -1.0), (right, 1.0)):
+        for term in filter(None, (part.strip() for part in side.split(" + "))):
+            coefficient, _, metabolite = term.rpartition(" ")
+            try:
+                amount = float(coefficient or 1)
+            except ValueError:
+                amount = math.nan
+            if not (math.isfinite(amount) and amount > 0) or metabolite in stoichiometry:
+                raise RedoxError(
+                    f"cannot read {term!r} in the equation {equation!r}",
+                    hint="each metabolite stands once, after a positive number or none",
+                )
+            stoichiometry[metabolite] = sign * amount
+    return stoichiometry
+
+
+def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
+    stoichiometry = parse_equation(row["equation"])
+    unknown = stoichiometry.keys() - known
+    if unknown:
+        raise RedoxError(
+            f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv",
+            hint="add its line, or mend the id",
+        )
+    lower, upper = float(row["lower"]), float(row["upper"])
+    if lower > upper or (lower < 0 and "-->" in row["equation"]):
+        raise RedoxError(f"{row['id']}: bounds {lower:g} and {upper:g} contradict {row['equation']!r}")
+    reaction: dict[str, Any] = {
+        "id": row["id"],
+        "name": row["name"],
+        "metabolites": stoichiometry,
+        "lower_bound": lower,
+        "upper_bound": upper,
+        "gene_reaction_rule": "",
+        "subsystem": row["subsystem"],
+        "notes": {"source": row["source"]},
+    }
+    if row["id"] == GROWTH_REACTION:
+        reaction["objective_coefficient"] = 1.0
+    return reaction
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
+    seen: set[str] = set()
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise RedoxError(f"{path.name}, line {line}: not as many cells as the heading has")
+        if row["id"] in seen:
+            raise RedoxError(f"{path.name}, line {line}: {row['id']} stands twice")
+        seen.add(row["id"])
+    return rows
+
+
+if __name__ == "__main__":
+    write_atomically(core_json(), core_text(core_tables()).encode())

@@ -1,0 +1,262 @@
+"""Reading and writing model files, and turning them into a `Network`.
+
+COBRApy reads JSON, SBML, MAT and YAML, each also compressed with gzip. Known faults of published models are
+mended on the way in, and named.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.files import written_atomically
+from redox_balancer.cell.network import Network
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    import cobra
+
+SUFFIXES = {".json": "json", ".xml": "sbml", ".sbml": "sbml", ".mat": "mat", ".yml": "yaml", ".yaml": "yaml"}
+"""Formats by suffix; each may be followed by `.gz`."""
+
+KNOWN_CHARGES = {"h": (("H",), 1), "pi": (("HO4P", "HPO4"), -2)}
+"""Formulas and charge at pH 7 of metabolites that published models carry with charge 0 (Recon3D of BiGG)."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model as COBRApy has it, and what was mended on the way in, one line each."""
+
+    model: cobra.Model
+    repairs: tuple[str, ...]
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Read a model file and mend known charge faults.
+
+    Parameters
+    ----------
+    path
+        JSON, SBML (.xml, .sbml), MAT or YAML, each also with `.gz`.
+
+    Raises
+    ------
+    RedoxError
+        The file is missing, damaged, of an unknown format or not a metabolic model.
+    """
+    kind = _format_of(path)
+    if not path.is_file():
+        raise RedoxError(
+            f"no model file {path}",
+            hint="check the path, or get a public model with `redox model fetch NAME`",
+        )
+    with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, _quiet_cobra():
+        try:
+            # COBRApy takes .gz for SBML only.
+            plain = _unpacked(path, Path(folder)) if path.suffix == ".gz" else path
+            model = _reader(kind)(str(plain))
+        except Exception as error:
+            # The readers raise whatever their parsers do (KeyError, lxml and YAML errors, zlib.error ...).
+            raise RedoxError(
+                f"cannot read {path} as a {kind.upper()} model: {_first_line(error)}",
+                hint="the file is damaged, cut short or not a metabolic model: download it again",
+            ) from error
+    if not model.reactions or not model.metabolites:
+        raise RedoxError(f"{path} holds no reactions", hint="give a metabolic model: JSON, SBML, MAT or YAML")
+    return LoadedModel(model, _mend_charges(model))
+
+
+def save_model(model: cobra.Model, path: Path) -> None:
+    """Write a model in the format of the suffix (`.gz` compresses); the old file stays if anything fails."""
+    kind = _format_of(path)
+    with (
+        tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
+        written_atomically(path) as target,
+        _quiet_cobra(),
+    ):
+        plain = Path(folder) / f"model.{kind}" if path.suffix == ".gz" else target
+        _writer(kind)(model, str(plain))
+        if plain is not target:
+            # No name and no time in the header: the same model gives the same file.
+            with (
+                plain.open("rb") as source,
+                target.open("wb") as raw,
+                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+            ):
+                shutil.copyfileobj(source, packed)
+
+
+def to_network(model: cobra.Model, objective: str | None = None) -> Network:
+    """Arrays of a COBRApy model.
+
+    Parameters
+    ----------
+    model
+        Bounds in mmol/gDW/h.
+    objective
+        The reaction whose flux is growth; the model's own objective if not given.
+
+    Raises
+    ------
+    RedoxError
+        The model has no such reaction, or no objective of exactly one reaction.
+    """
+    if objective is None:
+        from cobra.util.solver import linear_reaction_coefficients  # noqa: PLC0415 - cobra takes seconds
+
+        objective = _only([reaction.id for reaction in linear_reaction_coefficients(model)], model.id)
+    return _network(
+        str(model.id or "model"),
+        [(m.id, m.formula, m.charge) for m in model.metabolites],
+        [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
+        objective,
+    )
+
+
+def load_network(path: Path | None = None, *, objective: str | None = None) -> Network:
+    """Network of a model file, or the embedded human redox core, which needs no COBRApy to be read."""
+    if path is None:
+        core = _embedded_network()
+        return core if objective is None else core.with_objective(objective)
+    return to_network(load_model(path).model, objective)
+
+
+@cache
+def _embedded_network() -> Network:
+    document = json.loads(core_json().read_text(encoding="utf-8"))
+    return _network(
+        document["id"],
+        [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
+        [(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
+        _only([r["id"] for r in document["reactions"] if r.get("objective_coefficient")], document["id"]),
+    )
+
+
+def _network(
+    name: str,
+    metabolites: Sequence[tuple[str, str | None, float | None]],
+    reactions: Sequence[tuple[str, dict[str, float], float, float]],
+    objective: str,
+) -> Network:
+    rows = {metabolite: row for row, (metabolite, _, _) in enumerate(metabolites)}
+    indptr, indices, data = [0], [], []
+    for _, stoichiometry, _, _ in reactions:
+        for metabolite, value in stoichiometry.items():
+            indices.append(rows[metabolite])
+            data.append(value)
+        indptr.append(len(indices))
+    network = Network(
+        id=name,
+        reactions=tuple(reaction for reaction, _, _, _ in reactions),
+        metabolites=tuple(rows),
+        indptr=np.asarray(indptr, dtype=np.int32),
+        indices=np.asarray(indices, dtype=np.int32),
+        data=np.asarray(data, dtype=np.float64),
+        lower=np.asarray([lower for _, _, lower, _ in reactions], dtype=np.float64),
+        upper=np.asarray([upper for _, _, _, upper in reactions], dtype=np.float64),
+        objective=objective,
+        formulas={metabolite: formula for metabolite, formula, _ in metabolites if formula},
+        charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
+    )
+    network.column(objective)
+    return network
+
+
+def _only(objectives: list[str], model: object) -> str:
+    if len(objectives) != 1:
+        found = ", ".join(sorted(objectives)[:5]) or "none"
+        raise RedoxError(
+            f"model {model} needs one objective reaction, it has {len(objectives)} ({found})",
+            hint="name the growth reaction with --biomass",
+        )
+    return objectives[0]
+
+
+def _mend_charges(model: cobra.Model) -> tuple[str, ...]:
+    repairs = []
+    for name, (formulas, charge) in KNOWN_CHARGES.items():
+        mended = [
+            metabolite
+            for metabolite in model.metabolites
+            if metabolite.id.rpartition("_")[0] == name and metabolite.formula in formulas and not metabolite.charge
+        ]
+        for metabolite in mended:
+            metabolite.charge = charge
+        if mended:
+            ids = ", ".join(metabolite.id for metabolite in mended)
+            repairs.append(f"charge {charge:+d} instead of 0 or none for {ids}")
+    return tuple(repairs)
+
+
+def _format_of(path: Path) -> str:
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    try:
+        return SUFFIXES[suffix.lower()]
+    except KeyError:
+        raise RedoxError(
+            f"{path}: unknown model format {suffix or 'without suffix'!r}",
+            hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
+        ) from None
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    plain = folder / path.stem
+    with gzip.open(path) as packed, plain.open("wb") as target:
+        shutil.copyfileobj(packed, target)
+    return plain
+
+
+def _reader(kind: str) -> Callable[[str], cobra.Model]:
+    from cobra import io  # noqa: PLC0415 - cobra takes seconds
+
+    readers: dict[str, Callable[[str], Any]] = {
+        "json": io.load_json_model,
+        "sbml": io.read_sbml_model,
+        "mat": io.load_matlab_model,
+        "yaml": io.load_yaml_model,
+    }
+    return readers[kind]
+
+
+def _writer(kind: str) -> Callable[[cobra.Model, str], None]:
+    from cobra import io  # noqa: PLC0415 - cobra takes seconds
+
+    writers: dict[str, Callable[[cobra.Model, str], None]] = {
+        "json": io.save_json_model,
+        "sbml": io.write_sbml_model,
+        "mat": io.save_matlab_model,
+        "yaml": io.save_yaml_model,
+    }
+    return writers[kind]
+
+
+@contextmanager
+def _quiet_cobra() -> Iterator[None]:
+    """Keep COBRApy's remarks on missing annotations and defaults off the terminal."""
+    logger = logging.getLogger("cobra")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return text or type(error).__name__

@@ -1,0 +1,35 @@
+"""Fixtures that every test may use: the embedded core and, where it is there, Recon3D."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from redox_balancer.cell.models import load_model, load_network
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.models import LoadedModel
+    from redox_balancer.cell.network import Network
+
+RECON3D_VARIABLE = "REDOX_RECON3D"
+
+
+@pytest.fixture(scope="session")
+def core() -> Network:
+    return load_network()
+
+
+@pytest.fixture(scope="session")
+def recon3d_path() -> Path:
+    beside = Path(__file__).parents[2] / "shared" / "data" / "Recon3D.json.gz"
+    path = Path(os.environ.get(RECON3D_VARIABLE, beside))
+    if not path.is_file():
+        pytest.skip(f"no Recon3D file: set {RECON3D_VARIABLE} to one (redox model fetch recon3d)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def recon3d(recon3d_path: Path) -> LoadedModel:
+    return load_model(recon3d_path)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text, parse_equation
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import get_medium
+from redox_balancer.cell.models import LoadedModel, load_model, to_network
+from redox_balancer.cell.network import Network
+from redox_balancer.errors import RedoxError
+
+ADDED = {"PIt2m", "BIOMASS_proxy"}
+ON_INTERMEMBRANE_PROTONS = {"THD1m", "ASPGLUm"}
+
+
+def growth_of(network: Network) -> float:
+    with FluxLP(network) as lp:
+        solution = lp.maximise()
+    assert solution.optimal
+    return solution.objective
+
+
+def test_the_committed_json_is_what_the_tables_give() -> None:
+    assert core_json().read_text(encoding="utf-8") == core_text(core_tables())
+
+
+def test_the_core_has_its_164_reactions_and_one_objective(core: Network) -> None:
+    assert (core.id, len(core.reactions), len(core.metabolites)) == ("human_redox_core", 164, 154)
+    assert core.objective == "BIOMASS_proxy"
+
+
+def test_cobrapy_reads_the_same_network_as_the_fast_way(core: Network) -> None:
+    loaded = load_model(core_json())
+    read = to_network(loaded.model)
+    assert loaded.repairs == ()
+    assert (read.reactions, read.metabolites, read.objective) == (
+        core.reactions,
+        core.metabolites,
+        core.objective,
+    )
+    assert (read.formulas, read.charges) == (core.formulas, core.charges)
+    assert read.lower.tolist() == core.lower.tolist()
+    assert read.upper.tolist() == core.upper.tolist()
+    assert all(read.stoichiometry_of(r) == core.stoichiometry_of(r) for r in core.reactions)
+
+
+def test_every_internal_reaction_but_the_biomass_proxy_is_balanced(core: Network) -> None:
+    assert set(core.formulas) == set(core.charges) == set(core.metabolites)
+    assert set(imbalanced_reactions(core)) == {"BIOMASS_proxy"}
+
+
+def test_a_wrong_charge_unbalances_the_core(core: Network) -> None:
+    faulty = replace(core, charges={**core.charges, "h_m": 0})
+    assert {"NADH2_u10mi", "ATPS4mi", "Htmi"} <= set(imbalanced_reactions(faulty))
+
+
+def test_ids_and_stoichiometry_are_those_of_recon3d_but_for_two_carriers(core: Network, recon3d: LoadedModel) -> None:
+    theirs = {reaction.id: reaction for reaction in recon3d.model.reactions}
+    assert set(core.reactions) - theirs.keys() == ADDED
+    different = {
+        reaction
+        for reaction in core.reactions
+        if reaction not in ADDED
+        and {m.id: value for m, value in theirs[reaction].metabolites.items()} != core.stoichiometry_of(reaction)
+    }
+    assert different == ON_INTERMEMBRANE_PROTONS
+    for reaction in ON_INTERMEMBRANE_PROTONS:
+        moved = {"h_i" if m.id == "h_c" else m.id: value for m, value in theirs[reaction].metabolites.items()}
+        assert core.stoichiometry_of(reaction) == moved
+
+
+def test_growth_on_the_embedded_medium(core: Network) -> None:
+    assert growth_of(core) == pytest.approx(0.08444, abs=1e-5)
+
+
+def test_the_embedded_bounds_are_the_physiological_medium(core: Network) -> None:
+    medium = get_medium("physiological")
+    assert medium is not None
+    fed = medium.apply(core)
+    assert (fed.lower.tolist(), fed.upper.tolist()) == (core.lower.tolist(), core.upper.tolist())
+
+
+def test_growth_on_the_generous_medium_is_limited_by_lysine(core: Network) -> None:
+    medium = get_medium("human_minimal")
+    assert medium is not None
+    fed = medium.apply(core).with_bounds({"DM_atp_c_": (0.0, 1000.0)})
+    growth = growth_of(fed)
+    assert growth == pytest.approx(0.6755, abs=1e-4)
+    assert growth * -fed.stoichiometry_of("BIOMASS_proxy")["lys__L_c"] == pytest.approx(0.4)
+
+
+def test_no_reaction_runs_when_every_exchange_and_maintenance_is_closed(core: Network) -> None:
+    closed = core.with_bounds(dict.fromkeys((*core.boundary, "DM_atp_c_"), (0.0, 0.0)))
+    largest = {}
+    with FluxLP(closed) as lp:
+        for column, reaction in enumerate(closed.reactions):
+            for sign in (1.0, -1.0):
+                lp.set_objective_columns({column: sign})
+                solution = lp.maximise()
+                assert solution.optimal
+                largest[reaction] = max(largest.get(reaction, 0.0), solution.objective)
+    assert {reaction: flux for reaction, flux in largest.items() if flux > 1e-9} == {}
+
+
+def test_opening_the_two_closed_twins_brings_a_loop_back(core: Network) -> None:
+    closed = core.with_bounds(dict.fromkeys((*core.boundary, "DM_atp_c_"), (0.0, 0.0)))
+    opened = closed.with_bounds({"GLUDym": (-1000.0, 1000.0), "MTHFDm": (-1000.0, 1000.0)})
+    with FluxLP(opened, {"GLUDxm": 1.0}) as lp:
+        assert lp.maximise().objective > 1.0
+
+
+def test_blocked_complex_three_with_capped_lactate_stops_growth(core: Network) -> None:
+    blocked = core.with_bounds({"CYOR_u10mi": (0.0, 0.0), "EX_lac__L_e": (0.0, 1.0)})
+    assert growth_of(blocked) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_every_line_of_the_tables_names_its_source() -> None:
+    document = core_from_tables(core_tables())
+    assert all(entry["notes"]["source"] for entry in document["reactions"] + document["metabolites"])
+
+
+def test_equations_are_read_with_signs_and_coefficients() -> None:
+    assert parse_equation("2 h_c + o2_c --> 0.5 h2o_c") == {"h_c": -2.0, "o2_c": -1.0, "h2o_c": 0.5}
+    assert parse_equation("o2_e <=>") == {"o2_e": -1.0}
+
+
+@pytest.mark.parametrize("equation", ["a_c b_c", "a_c => b_c", "-1 a_c --> b_c", "nan a_c --> b_c", "a_c --> a_c"])
+def test_an_unreadable_equation_is_named(equation: str) -> None:
+    with pytest.raises(RedoxError, match="equation"):
+        parse_equation(equation)
+
+
+def test_a_table_with_an_unknown_metabolite_is_refused(tmp_path: Path) -> None:
+    for name in ("metabolites.tsv", "reactions.tsv"):
+        text = (core_tables() / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("glc__D_c --> ", "glucose_c --> "), encoding="utf-8")
+    with pytest.raises(RedoxError, match="glucose_c"):
+        core_from_tables(tmp_path)
