@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
@@ -43,7 +43,7 @@ class Medium(Record):
     assumed: bool = False
     close_sinks: bool = True
     uptakes: dict[str, NonNegative]
-    maintenance: dict[str, NonNegative] = {}
+    maintenance: dict[str, NonNegative] = Field(default_factory=dict)
 
     def apply(self, network: Network) -> Network:
         """Network fed with this medium; exchanges the model lacks are passed over (a core has fewer).
@@ -113,6 +113,11 @@ class Change(BaseModel):
         if not self.low <= self.value <= self.high or self.high == 0:
             raise ValueError("needs low <= value <= high and high > 0")
         return self
+
+    @property
+    def key(self) -> tuple[str, Side]:
+        """What is lowered, whatever the limit."""
+        return self.reaction, self.side
 
 
 class Condition(Record):

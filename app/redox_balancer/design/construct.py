@@ -1,0 +1,36 @@
+"""A construct: which enzyme, where, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Construct:
+    """Levels of the placements, by position in the design space; 0 means not placed.
+
+    Attributes
+    ----------
+    levels
+        One entry per placement: 0, or 1 + the index of its level.
+    """
+
+    levels: tuple[int, ...]
+
+    @classmethod
+    def empty(cls, placements: int) -> Construct:
+        """Construct with nothing placed."""
+        return cls((0,) * placements)
+
+    def place(self, placement: int, level: int) -> Construct:
+        """Construct with one placement set to the level of that index; an earlier level is replaced."""
+        return Construct((*self.levels[:placement], level + 1, *self.levels[placement + 1 :]))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Pairs of placement and level index, for what is placed."""
+        return ((placement, level - 1) for placement, level in enumerate(self.levels) if level)
+
+    def __len__(self) -> int:
+        """Number of placements in use."""
+        return sum(1 for level in self.levels if level)

@@ -1,0 +1,192 @@
+"""`RedoxEnv`: one construct built placement by placement, as a Gymnasium environment.
+
+An episode draws a condition, then places up to K enzymes or stops. The reward is the change of the construct's
+value, stopping gives 0 and the discount is 1, so the return of an episode is the value of its final construct.
+K placements end the episode as `terminated`: how many are left is in the observation, so nothing is truncated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.cell.media import Condition
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.value import CACHE_ENTRIES, Evaluator
+from redox_balancer.errors import RedoxError
+
+Observation = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Sampling = Literal["named", "range"]
+
+
+class RedoxEnv(gymnasium.Env[Observation, np.int64]):
+    """Place enzymes in a cell.
+
+    Action `placement * levels + level` puts that level of that placement into the construct, replacing an
+    earlier level; the last action stops. `info["action_mask"]` tells which actions stay within the protein
+    budget. An action outside it changes nothing and uses up a placement.
+
+    The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest,
+    placements left, budget left, the limit of each parameter of the condition relative to the top of its range (1
+    where nothing is lowered), growth without and with the construct relative to healthy growth, and capacity in
+    healthy respirations.
+
+    Parameters
+    ----------
+    evaluator
+        Values constructs; shared by all environments of a process.
+    placements
+        K, the number of placements of an episode.
+    sampling
+        `named` takes the conditions' own figures, `range` draws each limit uniformly from its range.
+
+    Notes
+    -----
+    `reset(options={"condition": id})` fixes the condition of one episode.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own way to declare it
+
+    def __init__(self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named") -> None:
+        space = evaluator.space
+        self.evaluator = evaluator
+        self.max_placements = placements
+        self.sampling = sampling
+        self.action_space = gymnasium.spaces.Discrete(space.actions)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(layout(space)),), np.float32)
+        self._levels = np.asarray(space.levels)
+        self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
+        self._conditions = {condition.id: condition for condition in space.conditions}
+        self._begin(space.conditions[0], space.healthy)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode with nothing placed."""
+        super().reset(seed=seed)
+        space = self.evaluator.space
+        name = (options or {}).get("condition")
+        if name is None:
+            condition = space.conditions[int(self.np_random.integers(len(space.conditions)))]
+        elif name in self._conditions:
+            condition = self._conditions[name]
+        else:
+            raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
+        if self.sampling == "range":
+            state = space.sample_state(condition, self.np_random)
+        else:
+            state = space.state(condition)
+        self._begin(condition, state)
+        return self._observation(), self._info()
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Place one enzyme, or stop."""
+        position = int(action)
+        reward, stopped = 0.0, position == self.evaluator.space.actions - 1
+        if not stopped:
+            self._left -= 1
+            if self._mask[position]:
+                before = self.outcome.value
+                placement, level = divmod(position, len(self._levels))
+                self.construct = self.construct.place(placement, level)
+                self.outcome = self.evaluator.evaluate(self.construct, self.state)
+                self._mask = self._legal()
+                reward = self.outcome.value - before
+        terminated = stopped or self._left == 0
+        info = self._info()
+        if terminated:
+            info["metrics"] = {
+                "value": self.outcome.value,
+                "growth": self.outcome.growth,
+                "capacity": self.outcome.capacity,
+            }
+        return self._observation(), reward, terminated, False, info
+
+    def _begin(self, condition: Condition, state: State) -> None:
+        self.condition, self.state = condition, state
+        self.construct = Construct.empty(len(self.evaluator.space.placements))
+        self.outcome = self.evaluator.evaluate(self.construct, state)
+        self._reference = self.evaluator.reference(state)
+        self._left = self.max_placements
+        self._mask = self._legal()
+
+    def _legal(self) -> Mask:
+        """Which actions stay within the protein budget, shape (actions,); stopping always does."""
+        space = self.evaluator.space
+        spent = space.protein(self.construct)
+        replaced = np.asarray([self._levels[level - 1] if level else 0.0 for level in self.construct.levels])
+        legal = (spent - replaced)[:, None] + self._levels[None, :] <= space.budget * (1 + 1e-9)
+        return np.append(legal.ravel(), True)
+
+    def _observation(self) -> Observation:
+        space = self.evaluator.space
+        levels = np.asarray(self.construct.levels) / len(self._levels)
+        limits = np.minimum(np.asarray(self.state) / self._parameter_tops, 1.0)
+        healthy = self.evaluator.healthy_growth
+        scalars = (
+            self._left / self.max_placements,
+            1.0 - space.protein(self.construct) / space.budget,
+            self._reference.growth / healthy,
+            self.outcome.growth / healthy,
+            self.outcome.capacity / (2.0 * space.oxygen_uptake),
+        )
+        return np.concatenate([levels, limits, scalars]).astype(np.float32)
+
+    def _info(self) -> dict[str, Any]:
+        return {"action_mask": self._mask, "condition": self.condition.id}
+
+
+def layout(space: DesignSpace) -> tuple[str, ...]:
+    """Name of each number of an observation; fixed by the library and the conditions."""
+    return (
+        *(f"level:{placement.id}" for placement in space.placements),
+        *(f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters),
+        "placements left",
+        "budget left",
+        "growth without construct",
+        "growth",
+        "capacity",
+    )
+
+
+@dataclass(frozen=True)
+class RedoxEnvs:
+    """Makes environments that share one evaluator; pickles, so that an actor can call it in its process.
+
+    Attributes
+    ----------
+    space
+        What can be built, into what.
+    placements, sampling
+        As in `RedoxEnv`.
+    cache_entries
+        Outcomes remembered in each process.
+    """
+
+    space: DesignSpace
+    placements: int = 2
+    sampling: Sampling = "named"
+    cache_entries: int = CACHE_ENTRIES
+
+    def __call__(self, count: int) -> Sequence[RedoxEnv]:
+        """Make `count` environments on one pair of linear programs."""
+        evaluator = Evaluator(self.space, cache_entries=self.cache_entries)
+        return [RedoxEnv(evaluator, placements=self.placements, sampling=self.sampling) for _ in range(count)]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a policy trained here depends on: layout of observations and actions, and checksums."""
+        return {
+            **self.space.fingerprint,
+            "observation": list(layout(self.space)),
+            "actions": self.space.actions,
+            "max_placements": self.placements,
+            "sampling": self.sampling,
+        }

@@ -1,0 +1,264 @@
+"""The design space: one cell, the placements offered to it, the conditions it can be in, and the budget.
+
+`DesignSpace` is data: it pickles, and everything an actor needs is in it. `value.py` computes on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from redox_balancer.cell.media import OPEN, Change, Condition, Side
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import Enzyme, NativeCapacity, Placement, placements
+from redox_balancer.errors import RedoxError
+
+LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
+"""Shares of the proteome that an enzyme can be given."""
+
+State = tuple[float, ...]
+"""The limit of each parameter of `DesignSpace.parameters`, mmol/gDW/h; `OPEN` where nothing is lowered."""
+
+Reward = Literal["capacity", "sink-flux"]
+
+
+@dataclass(frozen=True)
+class ValueSettings:
+    """Weights of a construct's value; the defaults are those the value is defined with.
+
+    Attributes
+    ----------
+    reward
+        `capacity`: the value of `value.py`. `sink-flux`: the sum of the fluxes of the inserted reactions where
+        growth plus 1e-3 times that sum is largest; a flux of one vertex among many, kept for comparison.
+    growth_fraction
+        Share of the condition's own growth that must be kept while capacity is counted.
+    healthy_floor
+        Share of healthy growth that must be kept at least, for cells that cannot grow on their own.
+    growth_penalty
+        Loss of value per unit of relative growth below `growth_fraction`.
+    h2o2_price
+        NAD(P)H equivalents taken off for each H2O2 that inserted reactions form and do not remove (assumed:
+        one cancels the NADH oxidised to make it).
+    phi_max
+        Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099,
+        measured in E. coli and assumed for human cells.
+    """
+
+    reward: Reward = "capacity"
+    growth_fraction: float = 0.95
+    healthy_floor: float = 0.05
+    growth_penalty: float = 10.0
+    h2o2_price: float = 1.0
+    phi_max: float = 0.48
+
+
+H2O2_LEDGER = "h2o2_ledger"
+H2O2_LEFT = "H2O2_LEFT"
+H2O2_SPARE = "H2O2_SPARE"
+
+
+@dataclass(frozen=True, eq=False)
+class DesignSpace:
+    """What can be built, into what, under which conditions.
+
+    Attributes
+    ----------
+    network
+        The cell on its medium, with the closed columns of all foreign placements.
+    placements
+        What can be placed; position counts.
+    levels
+        Proteome fraction of each level.
+    budget
+        Largest sum of levels, as a proteome fraction.
+    conditions
+        The named conditions, in the order asked for.
+    parameters
+        Each bound that some condition lowers, once; a `State` gives a limit for each.
+    capacities
+        Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
+    settings
+        Weights of the value.
+    """
+
+    network: Network
+    placements: tuple[Placement, ...]
+    levels: tuple[float, ...]
+    budget: float
+    conditions: tuple[Condition, ...]
+    parameters: tuple[Change, ...]
+    capacities: Mapping[str, float]
+    settings: ValueSettings = field(default_factory=ValueSettings)
+
+    @classmethod
+    def build(
+        cls,
+        network: Network,
+        library: Mapping[str, Enzyme],
+        conditions: Sequence[Condition],
+        *,
+        capacities: Mapping[str, NativeCapacity] | None = None,
+        levels: Sequence[float] = LEVELS,
+        budget: float = 1.5e-3,
+        saturation: float = 0.05,
+        settings: ValueSettings | None = None,
+    ) -> DesignSpace:
+        """Design space of a cell on its medium.
+
+        Parameters
+        ----------
+        network
+            The cell, medium applied.
+        library, conditions, capacities
+            Enzymes, conditions and limits of native reactions by reaction.
+        levels, budget
+            Proteome fractions: the levels to choose from and the largest sum.
+        saturation
+            Share of kcat at which an enzyme runs in the cell.
+
+        Raises
+        ------
+        RedoxError
+            A placement does not fit the model, or a condition speaks of a reaction the model lacks.
+        """
+        offered = placements(library, network, levels, saturation)
+        for condition in conditions:
+            missing = condition.missing_from(network)
+            if missing:
+                raise RedoxError(
+                    f"condition {condition.id!r} needs reaction {missing[0]!r}, which model {network.id} lacks",
+                    hint="choose other conditions with --conditions",
+                )
+        parameters = {change.key: change for condition in conditions for change in condition.changes}
+        limits = {
+            reaction: capacity.limit
+            for reaction, capacity in (capacities or {}).items()
+            if reaction in network.reaction_index
+        }
+        return cls(
+            network=_with_insertions(network, offered),
+            placements=offered,
+            levels=tuple(levels),
+            budget=budget,
+            conditions=tuple(conditions),
+            parameters=tuple(parameters.values()),
+            capacities=limits,
+            settings=settings or ValueSettings(),
+        )
+
+    @property
+    def actions(self) -> int:
+        """Number of actions: one for each placement at each level, and stop."""
+        return len(self.placements) * len(self.levels) + 1
+
+    def protein(self, construct: Construct) -> float:
+        """Share of the proteome that a construct takes."""
+        return sum(self.levels[level] for _, level in construct)
+
+    def affordable(self, construct: Construct) -> bool:
+        """Whether a construct is within the protein budget."""
+        return self.protein(construct) <= self.budget * (1 + 1e-9)
+
+    def state(self, condition: Condition) -> State:
+        """The limits under a named condition."""
+        limits = {change.key: change.value for change in condition.changes}
+        return tuple(limits.get(parameter.key, OPEN) for parameter in self.parameters)
+
+    def sample_state(self, condition: Condition, generator: np.random.Generator) -> State:
+        """Limits drawn uniformly from the condition's ranges."""
+        drawn = {change.key: float(generator.uniform(change.low, change.high)) for change in condition.changes}
+        return tuple(drawn.get(parameter.key, OPEN) for parameter in self.parameters)
+
+    @cached_property
+    def healthy(self) -> State:
+        """The state in which nothing is lowered."""
+        return (OPEN,) * len(self.parameters)
+
+    @cached_property
+    def oxygen_uptake(self) -> float:
+        """Largest oxygen uptake of the healthy cell, mmol/gDW/h: the scale of all capacities.
+
+        The largest uptake, not the uptake at one optimum, which need not be unique.
+        """
+        if "EX_o2_e" not in self.network.reaction_index:
+            return 1.0
+        return max(-float(self.network.lower[self.network.column("EX_o2_e")]), 1e-3)
+
+    def electrons(self) -> dict[int, float]:
+        """NAD(P)H that each foreign column takes from the pools per unit of flux, all compartments together.
+
+        Two electrons each. Producers count against it, and moving electrons from NADH to NADPH counts nothing.
+        """
+        weights: dict[int, float] = {}
+        for placement in self.placements:
+            if placement.foreign:
+                taken = -sum(
+                    coefficient
+                    for metabolite, coefficient in placement.site.stoichiometry.items()
+                    if metabolite.rsplit("_", 1)[0] in ("nadh", "nadph")
+                )
+                if taken:
+                    weights[self.network.column(placement.reaction)] = taken
+        return weights
+
+    def native_limit(self, reaction: str, state: State) -> float:
+        """Limit of a native reaction before any over-expression, mmol/gDW/h either way."""
+        limit = self.capacities.get(reaction, OPEN)
+        for parameter, value in zip(self.parameters, state, strict=True):
+            if parameter.reaction == reaction and parameter.side is Side.FLUX:
+                limit = min(limit, value)
+        return limit
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What a policy must have in common with the space it is used on, and checksums of the rest."""
+        network = self.network
+        digest = hashlib.sha256()
+        for array in (network.indptr, network.indices, network.data, network.lower, network.upper):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(json.dumps([network.reactions, network.metabolites, network.objective]).encode())
+        return {
+            "model": network.id,
+            "model_sha256": digest.hexdigest(),
+            "placements": [placement.id for placement in self.placements],
+            "caps": [list(placement.caps) for placement in self.placements],
+            "levels": list(self.levels),
+            "budget": self.budget,
+            "parameters": [[p.reaction, p.side.value, p.high] for p in self.parameters],
+            "conditions": [condition.id for condition in self.conditions],
+            "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},
+        }
+
+
+def _with_insertions(network: Network, offered: Sequence[Placement]) -> Network:
+    """Network with the closed columns of foreign placements and, where they touch H2O2, its ledger.
+
+    The ledger is a row that counts H2O2 formed minus H2O2 removed by inserted reactions: what is left drains
+    through `H2O2_LEFT`, which has a price; removing more than was formed is free (`H2O2_SPARE`).
+    """
+    columns: list[Column] = []
+    ledger = False
+    for placement in offered:
+        if not placement.foreign:
+            continue
+        stoichiometry = dict(placement.site.stoichiometry)
+        formed = sum(c for metabolite, c in stoichiometry.items() if metabolite.rsplit("_", 1)[0] == "h2o2")
+        if formed:
+            stoichiometry[H2O2_LEDGER] = formed
+            ledger = True
+        columns.append(Column(placement.reaction, stoichiometry))
+    if not ledger:
+        return network.with_columns(columns)
+    columns += [
+        Column(H2O2_LEFT, {H2O2_LEDGER: -1.0}, 0.0, OPEN),
+        Column(H2O2_SPARE, {H2O2_LEDGER: 1.0}, 0.0, OPEN),
+    ]
+    return network.with_columns(columns, new_metabolites=[H2O2_LEDGER])
