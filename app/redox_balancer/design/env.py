@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace, State
-from redox_balancer.design.value import CACHE_ENTRIES, Evaluator
+from redox_balancer.design.value import CACHE_ENTRIES, Evaluator, Outcome, Reference
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
@@ -52,7 +52,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     `reset(options={"condition": id})` fixes the condition of one episode.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own way to declare it
+    construct: Construct
+    outcome: Outcome
+    condition: Condition
+    state: State
+    _reference: Reference
+    _left: int
+    _mask: Mask
 
     def __init__(self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named") -> None:
         space = evaluator.space
@@ -60,7 +66,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.max_placements = placements
         self.sampling = sampling
         self.action_space = gymnasium.spaces.Discrete(space.actions)
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(layout(space)),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(0.0, np.inf, (len(layout(space)),), np.float32)
         self._levels = np.asarray(space.levels)
         self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
         self._conditions = {condition.id: condition for condition in space.conditions}
@@ -79,11 +85,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        if self.sampling == "range":
-            state = space.sample_state(condition, self.np_random)
-        else:
-            state = space.state(condition)
-        self._begin(condition, state)
+        ranged = self.sampling == "range"
+        self._begin(condition, space.sample_state(condition, self.np_random) if ranged else space.state(condition))
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

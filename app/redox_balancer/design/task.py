@@ -1,0 +1,105 @@
+"""What a run is about, as settings a person writes: model, medium, library, conditions, budget and reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from redox_balancer.cell.media import MODEL_MEDIUM, Condition, apply_medium, load_conditions
+from redox_balancer.cell.models import load_network
+from redox_balancer.cell.network import Network
+from redox_balancer.cell.records import NonNegative, Positive, pick
+from redox_balancer.design.env import RedoxEnvs, Sampling
+from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.space import DesignSpace, Reward, ValueSettings
+from redox_balancer.errors import RedoxError
+
+
+class Task(BaseModel):
+    """Everything that decides what a construct is worth.
+
+    Attributes
+    ----------
+    model
+        Model file; None for the embedded human redox core.
+    biomass
+        Reaction whose flux is growth; None for the model's own objective.
+    medium
+        Name of a medium, or `model` for the bounds the model comes with.
+    enzymes, conditions_file
+        Library and conditions; None for those of the package.
+    conditions
+        Ids of conditions; None for all whose reactions the model has.
+    placements
+        K, the number of placements of an episode.
+    sampling
+        `named` takes the conditions' own figures, `range` draws from their ranges.
+    budget
+        Largest share of the proteome a construct may take.
+    saturation
+        Share of kcat at which an enzyme runs in the cell.
+    reward
+        `capacity` or `sink-flux`, see `ValueSettings`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path | None = None
+    biomass: str | None = None
+    medium: str = MODEL_MEDIUM
+    enzymes: Path | None = None
+    conditions_file: Path | None = None
+    conditions: tuple[str, ...] | None = None
+    placements: Annotated[int, Field(ge=1, le=10)] = 2
+    sampling: Sampling = "named"
+    budget: Positive = 1.5e-3
+    saturation: Annotated[float, Field(gt=0, le=1)] = 0.05
+    reward: Reward = "capacity"
+    h2o2_price: NonNegative = 1.0
+
+    def network(self) -> Network:
+        """The cell on its medium."""
+        network = load_network(self.model)
+        if self.biomass is not None:
+            network = network.with_objective(self.biomass)
+        return apply_medium(network, self.medium)
+
+    def space(self) -> DesignSpace:
+        """The design space these settings describe.
+
+        Raises
+        ------
+        RedoxError
+            Anything a user can get wrong: a file, an id, a library that does not fit the model.
+        """
+        network = self.network()
+        return DesignSpace.build(
+            network,
+            load_library(self.enzymes),
+            self._chosen_conditions(network),
+            capacities=load_native_capacities(network),
+            budget=self.budget,
+            saturation=self.saturation,
+            settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
+        )
+
+    def environments(self) -> RedoxEnvs:
+        """The environments an agent is trained and measured in."""
+        return RedoxEnvs(self.space(), placements=self.placements, sampling=self.sampling)
+
+    def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
+        known = load_conditions(self.conditions_file)
+        if self.conditions is not None:
+            if not self.conditions:
+                raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}")
+            return [pick(known, name, "condition") for name in self.conditions]
+        fitting = [condition for condition in known.values() if not condition.missing_from(network)]
+        if not fitting:
+            raise RedoxError(
+                f"none of the conditions fits model {network.id}: the reactions they lower are not in it",
+                hint="give conditions in the model's own identifiers",
+            )
+        return fitting

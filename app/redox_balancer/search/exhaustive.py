@@ -1,0 +1,145 @@
+"""Exhaustive search: every affordable construct of up to K placements, the yardstick for small K."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import multiprocessing
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from math import comb
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.value import Evaluator, Outcome
+from redox_balancer.errors import RedoxError
+
+LARGEST = 5_000_000
+"""Constructs beyond which the search is refused: hours on one core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A construct and what it gives."""
+
+    construct: Construct
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What an exhaustive search found under one condition.
+
+    Attributes
+    ----------
+    condition
+        Id of the condition.
+    constructs
+        How many were valued.
+    best
+        The best of them, best first.
+    mean
+        Mean value of all.
+    solves
+        Linear programs solved.
+    """
+
+    condition: str
+    constructs: int
+    best: tuple[Ranked, ...]
+    mean: float
+    solves: int
+
+
+def constructs(space: DesignSpace, placements: int) -> Iterator[Construct]:
+    """Every affordable construct of 1 to `placements` placements, neighbours alike, so that bases stay warm."""
+    empty = Construct.empty(len(space.placements))
+    for size in range(1, placements + 1):
+        for chosen in itertools.combinations(range(len(space.placements)), size):
+            for levels in itertools.product(range(len(space.levels)), repeat=size):
+                construct = empty
+                for placement, level in zip(chosen, levels, strict=True):
+                    construct = construct.place(placement, level)
+                if space.affordable(construct):
+                    yield construct
+
+
+def largest_count(space: DesignSpace, placements: int) -> int:
+    """Upper bound of how many constructs there are, the budget left aside."""
+    return sum(comb(len(space.placements), k) * len(space.levels) ** k for k in range(1, placements + 1))
+
+
+def search_state(evaluator: Evaluator, name: str, state: State, placements: int, keep: int) -> Yardstick:
+    """Value every construct under one state and keep the best."""
+    before = evaluator.solves
+    values: list[float] = []
+
+    def ranked() -> Iterator[Ranked]:
+        for construct in constructs(evaluator.space, placements):
+            outcome = evaluator.evaluate(construct, state)
+            values.append(outcome.value)
+            yield Ranked(construct, outcome)
+
+    best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
+    return Yardstick(name, len(values), tuple(best), statistics.fmean(values), evaluator.solves - before)
+
+
+def exhaustive(
+    space: DesignSpace,
+    placements: int,
+    *,
+    keep: int = 10,
+    processes: int = 1,
+    progress: Callable[[Yardstick], None] = lambda _: None,
+) -> dict[str, Yardstick]:
+    """Search under each named condition.
+
+    Parameters
+    ----------
+    space
+        What can be built.
+    placements
+        K.
+    keep
+        How many of the best to keep for each condition.
+    processes
+        Worker processes, each with its own linear programs; a condition is one piece of work.
+    progress
+        Called with each condition's result as it comes in.
+
+    Raises
+    ------
+    RedoxError
+        There are more than `LARGEST` constructs.
+    """
+    count = largest_count(space, placements)
+    if count > LARGEST:
+        raise RedoxError(
+            f"{count:,} constructs are too many to value one by one",
+            hint="choose a smaller K (--placements) or a smaller library",
+        )
+    found: dict[str, Yardstick] = {}
+    jobs = [(condition.id, space.state(condition)) for condition in space.conditions]
+    # Workers start afresh: forking a process that runs Ray's or torch's threads can hang it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(jobs)), context, _start, (space,)) as pool:
+        futures = [pool.submit(_work, name, state, placements, keep) for name, state in jobs]
+        for future in as_completed(futures):
+            yardstick = future.result()
+            found[yardstick.condition] = yardstick
+            progress(yardstick)
+    return {name: found[name] for name, _ in jobs}
+
+
+_evaluators: list[Evaluator] = []
+
+
+def _start(space: DesignSpace) -> None:
+    # No construct comes twice, so nothing is worth remembering.
+    _evaluators.append(Evaluator(space, cache_entries=0))
+
+
+def _work(name: str, state: State, placements: int, keep: int) -> Yardstick:
+    return search_state(_evaluators[0], name, state, placements, keep)

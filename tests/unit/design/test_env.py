@@ -1,0 +1,102 @@
+import pickle
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs, layout
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.errors import RedoxError
+
+
+@pytest.fixture
+def env(space: DesignSpace) -> RedoxEnv:
+    (made,) = RedoxEnvs(space)(1)
+    return made
+
+
+@pytest.mark.filterwarnings("ignore:.*")
+def test_gymnasium_accepts_the_environment(env: RedoxEnv) -> None:
+    check_env(env)
+
+
+def play(env: RedoxEnv, generator: np.random.Generator, **options: str) -> float:
+    _, info = env.reset(seed=int(generator.integers(1 << 31)), options=options or None)
+    total, done = 0.0, False
+    while not done:
+        action = generator.choice(np.flatnonzero(info["action_mask"]))
+        _, reward, done, truncated, info = env.step(action)
+        assert not truncated
+        total += reward
+    return total
+
+
+def test_the_return_of_an_episode_is_the_value_of_its_construct(env: RedoxEnv) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        total = play(env, generator)
+        assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.state).value, abs=1e-9)
+
+
+def test_the_mask_is_the_protein_budget(env: RedoxEnv, space: DesignSpace) -> None:
+    generator = np.random.default_rng(1)
+    levels = len(space.levels)
+    for _ in range(50):
+        _, info = env.reset(seed=int(generator.integers(1 << 31)))
+        for _ in range(2):
+            for action, legal in enumerate(info["action_mask"][:-1]):
+                assert legal == space.affordable(env.construct.place(*divmod(action, levels)))
+            _, _, done, _, info = env.step(generator.choice(np.flatnonzero(info["action_mask"])))
+            assert space.affordable(env.construct)
+            if done:
+                break
+
+
+def test_placing_an_enzyme_again_replaces_its_level(env: RedoxEnv) -> None:
+    env.reset(seed=0)
+    env.step(0)
+    env.step(3)
+    assert len(env.construct) == 1
+    assert dict(env.construct)[0] == 3
+
+
+def test_an_unaffordable_action_changes_nothing_and_uses_up_a_placement(env: RedoxEnv) -> None:
+    _, info = env.reset(seed=0)
+    forbidden = int(np.flatnonzero(~info["action_mask"])[0])
+    _, reward, done, _, _ = env.step(forbidden)
+    assert (reward, done, len(env.construct)) == (0.0, False, 0)
+    assert env.step(forbidden)[2]
+
+
+def test_the_observation_tells_conditions_by_their_limits(env: RedoxEnv, space: DesignSpace) -> None:
+    names = layout(space)
+    healthy, _ = env.reset(options={"condition": "healthy"})
+    hypoxic, _ = env.reset(options={"condition": "hypoxia"})
+    changed = {names[i] for i in np.flatnonzero(healthy != hypoxic)}
+    assert "limit:EX_o2_e:uptake" in changed
+    assert "growth without construct" in changed
+
+
+def test_sampled_conditions_stay_within_their_ranges(space: DesignSpace) -> None:
+    (env,) = RedoxEnvs(space, sampling="range")(1)
+    drawn = set()
+    for seed in range(100):
+        env.reset(seed=seed, options={"condition": "complex_iii_closed"})
+        for parameter, limit in zip(space.parameters, env.state, strict=True):
+            lowered = [c for c in env.condition.changes if c.key == parameter.key]
+            if lowered:
+                assert lowered[0].low <= limit <= lowered[0].high
+            else:
+                assert limit == 1000.0
+        drawn.add(env.state)
+    assert len(drawn) == 100
+
+
+def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:
+    made = pickle.loads(pickle.dumps(RedoxEnvs(space)))(3)  # noqa: S301 - our own bytes
+    assert len({id(env.evaluator) for env in made}) == 1
+
+
+def test_an_unknown_condition_is_named(env: RedoxEnv) -> None:
+    with pytest.raises(RedoxError, match="unknown condition 'fever'"):
+        env.reset(options={"condition": "fever"})

@@ -1,0 +1,124 @@
+"""The table of measured facts of the human redox core, through the design space's own columns."""
+
+import pytest
+
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.models import load_network
+from redox_balancer.cell.network import Network
+from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.value import Evaluator
+
+CAP = 1000.0
+COMPLEX_III = {"CYOR_u10mi": (0.0, 0.0), "EX_lac__L_e": (0.0, 1.0)}
+
+
+def cell(*, capacities: bool) -> Network:
+    """The core with all insertions as closed columns; native capacities applied or not."""
+    network = load_network(None)
+    space = DesignSpace.build(
+        network,
+        load_library(),
+        list(load_conditions().values()),
+        capacities=load_native_capacities(network) if capacities else None,
+    )
+    with Evaluator(space) as evaluator:
+        return evaluator._network
+
+
+def growth(network: Network, bounds: dict[str, tuple[float, float]]) -> float:
+    with FluxLP(network.with_bounds(bounds)) as lp:
+        return lp.maximise().objective
+
+
+def largest(network: Network, reaction: str, bounds: dict[str, tuple[float, float]]) -> float:
+    with FluxLP(network.with_bounds(bounds), {reaction: 1.0}) as lp:
+        return lp.maximise().objective
+
+
+@pytest.fixture(scope="module")
+def free() -> Network:
+    return cell(capacities=False)
+
+
+@pytest.fixture(scope="module")
+def capped() -> Network:
+    return cell(capacities=True)
+
+
+def test_growth_on_the_generous_medium_is_limited_by_lysine(free: Network) -> None:
+    generous = apply_medium(load_network(None), "human_minimal").with_bounds({"DM_atp_c_": (0.0, 1000.0)})
+    assert growth(generous, {}) == pytest.approx(0.6755, abs=1e-4)
+    assert growth(generous, {"EX_lys__L_e": (-0.8, 1000.0)}) > 1.1 * 0.6755
+
+
+def test_growth_on_the_physiological_medium(free: Network, capped: Network) -> None:
+    assert growth(free, {}) == pytest.approx(0.08444, abs=1e-5)
+    assert growth(capped, {}) == pytest.approx(0.08444, abs=1e-5)
+
+
+def test_hypoxic_growth_survives_native_capacities(free: Network, capped: Network) -> None:
+    hypoxia = {"EX_o2_e": (-0.2, 1000.0)}
+    assert growth(free, hypoxia) == pytest.approx(0.0347, abs=1e-4)
+    assert growth(capped, hypoxia) == pytest.approx(growth(free, hypoxia), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sink", "expected"),
+    [
+        (None, 0.0),
+        ("SINK_LBNOX_c", 0.0068),
+        ("SINK_LBNOX_m", 0.0),
+        ("SINK_NDI1_m", 0.0),
+        ("SINK_NDE1_c", 0.0),
+        ("SINK_AOX_m", 0.0600),
+    ],
+)
+def test_rescue_of_a_cell_without_complex_iii(free: Network, sink: str | None, expected: float) -> None:
+    opened = {sink: (0.0, CAP)} if sink else {}
+    assert growth(free, COMPLEX_III | opened) == pytest.approx(expected, abs=5e-5)
+
+
+def test_rescue_without_complex_iii_keeps_its_order_under_native_capacities(capped: Network) -> None:
+    rescued = {
+        sink: growth(capped, COMPLEX_III | {sink: (0.0, CAP)})
+        for sink in ("SINK_LBNOX_c", "SINK_LBNOX_m", "SINK_NDI1_m", "SINK_NDE1_c", "SINK_AOX_m")
+    }
+    assert rescued["SINK_AOX_m"] > rescued["SINK_LBNOX_c"] > 1e-3
+    for sink in ("SINK_LBNOX_m", "SINK_NDI1_m", "SINK_NDE1_c"):
+        assert rescued[sink] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_flux_of_a_rescuing_cytosolic_oxidase_is_forced(free: Network) -> None:
+    opened = COMPLEX_III | {"SINK_LBNOX_c": (0.0, CAP)}
+    held = opened | {"BIOMASS_proxy": (growth(free, opened) * (1 - 1e-9), CAP)}
+    fluxes = free.with_bounds(held)
+    with FluxLP(fluxes, {"SINK_LBNOX_c": -1.0}) as lp:
+        assert -lp.maximise().objective == pytest.approx(0.241, abs=1e-3)
+    with FluxLP(fluxes, {"SINK_LBNOX_c": 1.0}) as lp:
+        assert lp.maximise().objective == pytest.approx(1.241, abs=1e-3)
+
+
+def test_alternative_oxidase_takes_twice_the_oxygen_bound_without_complex_iii(free: Network) -> None:
+    opened = COMPLEX_III | {"SINK_AOX_m": (0.0, CAP)}
+    held = opened | {"BIOMASS_proxy": (growth(free, opened) * (1 - 1e-9), CAP)}
+    with FluxLP(free.with_bounds(held), {"SINK_AOX_m": 1.0}) as lp:
+        assert lp.maximise().objective == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sink", "without_capacities"), [("SINK_LBNOX_c", 0.8905), ("SINK_AOX_m", 1.4286), ("SINK_NDE1_c", 1.4291)]
+)
+def test_largest_flux_at_95_percent_of_growth(
+    free: Network, capped: Network, sink: str, without_capacities: float
+) -> None:
+    held = {"BIOMASS_proxy": (0.95 * growth(free, {}), CAP), sink: (0.0, CAP)}
+    assert largest(free, sink, held) == pytest.approx(without_capacities, abs=1e-4)
+    assert 0.1 < largest(capped, sink, held) <= without_capacities + 1e-4
+
+
+def test_closing_complex_i_costs_growth_only_with_native_capacities(free: Network, capped: Network) -> None:
+    closed = {"NADH2_u10mi": (0.0, 0.0)}
+    assert growth(free, closed) == pytest.approx(growth(free, {}), rel=1e-3)
+    assert growth(capped, closed) < 0.95 * growth(capped, {})
