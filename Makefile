@@ -1,0 +1,66 @@
+# Every target has a line of help; options are variables: make train RUN=mine TIMESTEPS=500000
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# PyTorch's own index of builds without CUDA, asked for torch alone; where it cannot be reached, pip's usual places serve.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := torch==2.13.0
+
+RUN ?= first
+DIR ?= experiments/$(RUN)
+TIMESTEPS ?= 400000
+ACTORS ?= 2
+MODEL ?=
+TRAIN_OPTIONS ?=
+TEST_OPTIONS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/installed ## make .venv and install everything
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+.PHONY: lock
+lock: setup ## resolve all dependencies anew into requirements.lock
+	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock
+
+.PHONY: train
+train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) and write its report
+	$(BIN)/redox train --checkpoint-dir $(DIR) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) --resume auto $(if $(MODEL),--model $(MODEL)) $(TRAIN_OPTIONS)
+	$(BIN)/redox report $(DIR)
+
+.PHONY: report
+report: setup ## write the report of a run (RUN=)
+	$(BIN)/redox report $(DIR)
+
+.PHONY: tensorboard
+tensorboard: setup ## show the learning curves of all runs in a browser
+	$(BIN)/tensorboard --logdir experiments
+
+.PHONY: test
+test: setup ## run all tests (TEST_OPTIONS= for pytest)
+	$(BIN)/pytest $(TEST_OPTIONS)
+
+.PHONY: lint
+lint: setup ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: clean
+clean: ## remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
