@@ -48,11 +48,15 @@ def imbalance(
 
 
 def imbalanced_reactions(network: Network) -> dict[str, dict[str, float]]:
-    """Find internal reactions (more than one metabolite) out of balance, with what each makes or loses."""
+    """Find internal reactions (more than one metabolite) out of balance, with what each makes or loses.
+
+    Biomass reactions are passed over (the objective, and whatever is called biomass): they stand for the whole
+    cell and are not balanced by design.
+    """
     boundary = set(network.boundary)
     found = {
         reaction: imbalance(network.stoichiometry_of(reaction), network.formulas, network.charges)
         for reaction in network.reactions
-        if reaction not in boundary
+        if reaction not in boundary and reaction != network.objective and "biomass" not in reaction.lower()
     }
     return {reaction: difference for reaction, difference in found.items() if difference}

@@ -1,0 +1,217 @@
+"""`redox model`: get a public model, and look at one before anything is built on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.download import Progress
+    from redox_balancer.cell.network import Network
+
+app = typer.Typer(help="Get a public metabolic model and inspect models.", no_args_is_help=True)
+
+LEAST_GROWTH = 1e-6
+"""Growth in 1/h below which nothing is said to grow; solvers are exact to about 1e-9."""
+
+
+@app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
+def fetch(
+    name: Annotated[str, typer.Argument(help="recon3d, human-gem, e_coli_core or ijo1366.")],
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--from", help="Take this file, offline, with the same checks.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
+    ] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(envvar="REDOX_MIRROR", help="Address of a folder with the file, in place of its own server."),
+    ] = None,
+    repin: Annotated[
+        bool, typer.Option("--repin", help="Accept a file that differs from the one pinned before.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Download a public model, check its content and pin its sha256.
+
+    A download that broke off goes on where it stopped.
+    """
+    from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
+
+    with _download_progress(name) as progress:
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+    content = fetched.content
+    answer = {
+        "model": fetched.model,
+        "path": str(fetched.path),
+        "sha256": fetched.sha256,
+        "reactions": content.reactions,
+        "metabolites": content.metabolites,
+        "genes": content.genes,
+        "objective": content.objective,
+        "optimum": content.optimum,
+        "new": fetched.new,
+        "license": load_catalogue()[name].license,
+    }
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    verb = "fetched, checked and pinned" if fetched.new else "already here, as pinned"
+    typer.echo(f"{name}: {verb}")
+    _print_table({key: _text(value) for key, value in answer.items() if key not in ("model", "new")})
+
+
+@app.command(
+    epilog="Example: redox model info Recon3D.json.gz --medium human_minimal --biomass BIOMASS_reaction --json"
+)
+def info(
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core if not given.")
+    ] = None,
+    *,
+    medium: Annotated[str, typer.Option(help="Medium to grow on; 'model' leaves the bounds as they are.")] = "model",
+    biomass: Annotated[
+        str | None, typer.Option(help="Reaction that is growth; the model's objective if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Test a model: sizes, growth on a medium, imbalanced reactions and free loops.
+
+    A free loop is an internal reaction that can run with every exchange, sink and demand closed. Recon3D takes
+    about half a minute. Exit code 2 where nothing grows.
+    """
+    from redox_balancer.cell.balance import imbalanced_reactions  # noqa: PLC0415 - takes half a second
+    from redox_balancer.cell.embedded import core_json  # noqa: PLC0415
+    from redox_balancer.cell.loops import looping_reactions  # noqa: PLC0415
+    from redox_balancer.cell.media import apply_medium  # noqa: PLC0415
+    from redox_balancer.cell.models import load_model, to_network  # noqa: PLC0415
+
+    with _at_work("reading the model") as tell:
+        loaded = load_model(core_json() if file is None else file)
+        network = to_network(loaded.model, biomass)
+        fed = apply_medium(network, medium)
+        tell("growth")
+        growth, status = _growth(fed)
+        tell("free loops")
+        loops = looping_reactions(network)
+    imbalanced = imbalanced_reactions(network)
+    answer: dict[str, Any] = {
+        "model": network.id,
+        "reactions": len(network.reactions),
+        "metabolites": len(network.metabolites),
+        "genes": len(loaded.model.genes),
+        "exchanges": len(network.exchanges),
+        "objective": network.objective,
+        "medium": medium,
+        "growth": growth,
+        "status": status,
+        "imbalanced": len(imbalanced),
+        "free_loops": len(loops),
+        "repairs": list(loaded.repairs),
+    }
+    if as_json:
+        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(loops)}
+        typer.echo(json.dumps(answer))
+    else:
+        _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})
+    if growth < LEAST_GROWTH:
+        raise RedoxError(
+            f"{network.objective} of {network.id} does not grow on medium {medium!r}"
+            + ("" if status == "optimal" else f" ({status})"),
+            hint="choose another --medium, or the growth reaction with --biomass",
+        )
+
+
+def _growth(network: Network) -> tuple[float, str]:
+    """Largest growth, 1/h, and how its LP ended; an infeasible problem (maintenance not met) is no growth."""
+    from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415 - loads the solver
+
+    with FluxLP(network) as lp:
+        solution = lp.maximise()
+    return (max(solution.objective, 0.0) if solution.optimal else 0.0), solution.status.value
+
+
+@contextmanager
+def _at_work(first: str) -> Iterator[Any]:
+    """Show what is being done, on stderr: a spinner on a terminal, a line for each step otherwise."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.print(first)
+        yield console.print
+        return
+    with console.status(first) as status:
+        yield status.update
+
+
+@contextmanager
+def _download_progress(name: str) -> Iterator[Progress]:
+    """Show a bar on a terminal, and a line for each tenth otherwise, on stderr."""
+    from rich.progress import (  # noqa: PLC0415 - only this command draws a bar
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _TenthsPrinter(console, name)
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as bar:
+        task = bar.add_task(f"fetching {name}", total=None)
+
+        def show(received: int, total: int | None) -> None:
+            done = total is not None and received >= total
+            text = f"checking {name}" if done else f"fetching {name}"
+            bar.update(task, completed=received, total=total, description=text)
+
+        yield show
+
+
+class _TenthsPrinter:
+    """Progress for a log file: one line for each tenth of a download."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._tenth = -1
+
+    def __call__(self, received: int, total: int | None) -> None:
+        tenth = 10 * received // total if total else 0
+        if tenth > self._tenth:
+            self._tenth = tenth
+            of = f" of {total:,}" if total else ""
+            self._console.print(f"{self._name}: {received:,}{of} bytes")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return "\n".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _print_table(rows: dict[str, str]) -> None:
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for key, value in rows.items():
+        table.add_row(key, Text(value))
+    Console(highlight=False, soft_wrap=True).print(table)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from redox_balancer.cell.loops import looping_reactions
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import Column, Network
+
+
+@pytest.fixture(scope="module")
+def looping(core: Network) -> Network:
+    """Core with loops: the two closed twins opened, a second column of LDH and a futile pair of carriers."""
+    opened = core.with_bounds({"GLUDym": (-1000.0, 1000.0), "MTHFDm": (-1000.0, 1000.0), "DM_atp_c_": (0.0, 1000.0)})
+    twin = Column("LDH_twin", opened.stoichiometry_of("LDH_L"), -1000.0, 1000.0)
+    one_way = Column("GLC_out", {"glc__D_c": -1.0, "glc__D_e": 1.0}, 0.0, 1000.0)
+    return opened.with_columns([twin, one_way])
+
+
+def one_lp_pair_for_each_reaction(network: Network) -> set[str]:
+    closed = network.with_bounds(dict.fromkeys(network.boundary, (0.0, 0.0)))
+    found = set()
+    with FluxLP(closed) as lp:
+        for column, reaction in enumerate(closed.reactions):
+            for sign in (1.0, -1.0):
+                lp.set_objective_columns({column: sign})
+                if lp.maximise().objective > 1e-6:
+                    found.add(reaction)
+    return found
+
+
+def test_the_core_has_no_free_loop(core: Network) -> None:
+    assert looping_reactions(core) == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_weighted_sums_find_what_one_lp_pair_for_each_reaction_finds(looping: Network, seed: int) -> None:
+    found = looping_reactions(looping, seed=seed)
+    assert set(found) == one_lp_pair_for_each_reaction(looping)
+    assert {"LDH_L", "LDH_twin", "GLUDxm", "GLUDym", "GLCt1r", "GLC_out"} <= set(found)
+
+
+def test_a_closed_reaction_breaks_its_loop(looping: Network) -> None:
+    found = looping_reactions(looping, closed=["LDH_twin"])
+    assert "LDH_L" not in found
+    assert "GLUDxm" in found

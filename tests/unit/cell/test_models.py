@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import cobra
+import numpy as np
+import pytest
+
+from redox_balancer.cell.balance import imbalance, imbalanced_reactions
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
+from redox_balancer.cell.network import Network
+from redox_balancer.errors import RedoxError
+
+FORMATS = ["json", "xml", "sbml", "mat", "yml", "yaml"]
+
+
+@pytest.fixture(scope="module")
+def model() -> cobra.Model:
+    return load_model(core_json()).model
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, *(f"{name}.gz" for name in FORMATS)])
+def test_every_format_gives_the_same_network(tmp_path: Path, model: cobra.Model, core: Network, suffix: str) -> None:
+    path = tmp_path / f"model.{suffix}"
+    save_model(model, path)
+    read = load_network(path)
+    assert set(read.reactions) == set(core.reactions)
+    assert read.objective == core.objective
+    assert (dict(read.formulas), dict(read.charges)) == (dict(core.formulas), dict(core.charges))
+    for reaction in core.reactions:
+        assert read.stoichiometry_of(reaction) == pytest.approx(core.stoichiometry_of(reaction))
+        for bounds in ("lower", "upper"):
+            ours, theirs = getattr(core, bounds), getattr(read, bounds)
+            assert theirs[read.column(reaction)] == pytest.approx(ours[core.column(reaction)])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", ["json", "json.gz", "xml", "xml.gz", "mat", "yml.gz"])
+def test_a_truncated_file_is_one_clear_error(tmp_path: Path, model: cobra.Model, suffix: str) -> None:
+    path = tmp_path / f"model.{suffix}"
+    save_model(model, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(RedoxError, match="cannot read") as caught:
+        load_model(path)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"letter.{suffix}"
+    path.write_text("Dear reader, this is not a model.\n", encoding="utf-8")
+    with pytest.raises(RedoxError) as caught:
+        load_model(path)
+    assert caught.value.hint
+
+
+def test_a_json_document_without_reactions_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    path.write_text('{"metabolites": [], "reactions": [], "genes": [], "id": "empty"}', encoding="utf-8")
+    with pytest.raises(RedoxError, match="no reactions"):
+        load_model(path)
+
+
+def test_a_missing_file_and_an_unknown_suffix_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(RedoxError, match="no model file"):
+        load_model(tmp_path / "absent.json")
+    with pytest.raises(RedoxError, match=r"unknown model format '\.csv'"):
+        load_model(tmp_path / "model.csv.gz")
+
+
+def test_charges_are_mended_only_where_formula_and_charge_show_the_fault(tmp_path: Path) -> None:
+    document = json.loads(core_json().read_text(encoding="utf-8"))
+    faults: dict[str, dict[str, object]] = {
+        "h_c": {"charge": 0},
+        "h_m": {"charge": None},
+        "pi_c": {"charge": 0},
+        "pi_m": {"charge": -1},
+        "h_e": {"charge": 0, "formula": "H2"},
+    }
+    for metabolite in document["metabolites"]:
+        metabolite.update(faults.get(metabolite["id"], {}))
+    path = tmp_path / "faulty.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    loaded = load_model(path)
+    charges = {m.id: m.charge for m in loaded.model.metabolites}
+    assert [charges[name] for name in faults] == [1, 1, -2, -1, 0]
+    assert len(loaded.repairs) == 2
+    assert "h_c, h_m" in loaded.repairs[0]
+    assert loaded.repairs[1].endswith("for pi_c")
+
+
+def test_recon3d_has_its_sizes_and_its_charges_are_mended(recon3d: LoadedModel) -> None:
+    network = to_network(recon3d.model)
+    sizes = (len(network.reactions), len(network.metabolites), len(recon3d.model.genes))
+    assert sizes == (10600, 5835, 2248)
+    assert network.objective == "BIOMASS_maintenance"
+    assert len(imbalanced_reactions(network)) == 406
+    assert len(recon3d.repairs) == 2
+
+
+def test_recon3d_as_published_has_3075_imbalanced_reactions(recon3d_path: Path) -> None:
+    with gzip.open(recon3d_path) as file:
+        document = json.load(file)
+    formulas = {m["id"]: m.get("formula") or "" for m in document["metabolites"]}
+    charges = {m["id"]: m.get("charge") or 0 for m in document["metabolites"]}
+    imbalanced = [
+        reaction["id"]
+        for reaction in document["reactions"]
+        if len(reaction["metabolites"]) > 1
+        and not reaction["id"].startswith("BIOMASS")
+        and imbalance(reaction["metabolites"], formulas, charges)
+    ]
+    assert len(imbalanced) == 3075
+
+
+def test_an_objective_can_be_named_and_an_unknown_one_is_an_error(model: cobra.Model) -> None:
+    network = to_network(model, "ATPS4mi")
+    assert network.objective == "ATPS4mi"
+    with FluxLP(network) as lp:
+        assert lp.maximise().optimal
+    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
+        to_network(model, "GROWTH")
+    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
+        load_network(objective="GROWTH")
+
+
+@pytest.mark.parametrize("weights", [{}, {"BIOMASS_proxy": 1.0, "ATPS4mi": 1.0}])
+def test_a_model_without_one_objective_asks_for_it(model: cobra.Model, weights: dict[str, float]) -> None:
+    copy = model.copy()
+    copy.objective = {copy.reactions.get_by_id(name): weight for name, weight in weights.items()}
+    with pytest.raises(RedoxError, match="needs one objective") as caught:
+        to_network(copy)
+    assert "--biomass" in caught.value.hint
+
+
+def test_the_same_model_saved_twice_gives_the_same_bytes(tmp_path: Path, model: cobra.Model) -> None:
+    save_model(model, tmp_path / "a.json.gz")
+    save_model(model, tmp_path / "b.json.gz")
+    assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, model: cobra.Model) -> None:
+    path = tmp_path / "core.json"
+    save_model(model, path)
+    before = path.read_bytes()
+    broken = model.copy()
+    broken.reactions.get_by_id("PFK").notes["unwritable"] = {object()}
+    broken.notes["unwritable"] = object()
+    with pytest.raises(TypeError):
+        save_model(broken, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, model: cobra.Model) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RedoxError, match="cannot write"):
+        save_model(model, tmp_path / "file" / "core.json")
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(tmp_path: Path, model: cobra.Model) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full to write to")
+    from redox_balancer.cell.files import written_atomically  # noqa: PLC0415
+
+    path = tmp_path / "core.json"
+    save_model(model, path)
+    before = path.read_bytes()
+
+    def fill() -> None:
+        with written_atomically(path), Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(b"x")
+
+    with pytest.raises(RedoxError, match="No space left"):
+        fill()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_match_the_model_column_by_column(model: cobra.Model, core: Network) -> None:
+    matrix = cobra.util.create_stoichiometric_matrix(model)
+    dense = np.zeros((len(core.metabolites), len(core.reactions)))
+    for column in range(len(core.reactions)):
+        span = slice(core.indptr[column], core.indptr[column + 1])
+        dense[core.indices[span], column] = core.data[span]
+    assert np.array_equal(matrix, dense)
