@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from redox_balancer.cell.models import load_model, load_network
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from redox_balancer.cell.files import write_atomically
 from redox_balancer.errors import RedoxError
 
 ATTEMPTS = 4
-CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
 
 Progress = Callable[[int, int | None], None]
@@ -52,7 +51,7 @@ def download(url: str, part: Path, progress: Progress | None = None, *, wait_s: 
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=wait_s, max=30),
-        retry=retry_if_exception_type((httpx.TransportError, _TryAgainError)),
+        retry=retry_if_exception(lambda error: _may_pass(error, part)),
         reraise=True,
     )
     hint = "check the network and run the same command again: it goes on from there; or take a file: --from FILE"
@@ -68,6 +67,13 @@ def download(url: str, part: Path, progress: Progress | None = None, *, wait_s: 
         raise RedoxError(
             f"cannot write {part}: {error.strerror or error}", hint="check the folder, its rights and free space"
         ) from error
+
+
+def _may_pass(error: BaseException, part: Path) -> bool:
+    """Whether another attempt may succeed: not where the server could not be reached from the start."""
+    if isinstance(error, httpx.ConnectError) and not part.exists():
+        return False
+    return isinstance(error, httpx.TransportError | _TryAgainError)
 
 
 def discard(part: Path) -> None:
@@ -108,7 +114,8 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress | No
         length = response.headers.get("Content-Length")
         total = begun + int(length) if length else None
         with part.open("ab" if resumed else "wb") as file:
-            for chunk in response.iter_raw(CHUNK_BYTES):
+            # No chunk size: httpx would hold bytes back to fill a chunk, and lose them when the connection breaks.
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 begun += len(chunk)
                 if progress is not None:

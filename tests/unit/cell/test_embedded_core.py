@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text, parse_equation
 from redox_balancer.cell.lp import FluxLP

@@ -23,7 +23,7 @@ def model() -> cobra.Model:
     return load_model(core_json()).model
 
 
-@pytest.mark.parametrize("suffix", [*FORMATS, *(f"{name}.gz" for name in FORMATS)])
+@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz", "xml.gz", "mat.gz", "yml.gz"])
 def test_every_format_gives_the_same_network(tmp_path: Path, model: cobra.Model, core: Network, suffix: str) -> None:
     path = tmp_path / f"model.{suffix}"
     save_model(model, path)
