@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from redox_balancer import __version__
+from redox_balancer.cli import core, design, enzymes, model, report, search, train
 from redox_balancer.errors import RedoxError
 
 app = typer.Typer(
@@ -23,6 +24,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(model.app, name="model")
+app.command("build-core", epilog=core.EXAMPLE)(core.build_core)
+app.command(epilog=enzymes.EXAMPLE)(enzymes.enzymes)
+app.command(epilog=train.EXAMPLE)(train.train)
+app.add_typer(search.app, name="search")
+app.command(epilog=design.EXAMPLE)(design.design)
+app.command(epilog=report.EXAMPLE)(report.report)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
@@ -64,8 +74,3 @@ def main() -> None:
 def _plain(text: str) -> str:
     """Text with rich's markup switched off: identifiers in brackets must show as they are."""
     return text.replace("[", r"\[")
-
-
-from redox_balancer.cli import model  # noqa: E402 - the commands register on `app`, which must exist first
-
-app.add_typer(model.app, name="model")

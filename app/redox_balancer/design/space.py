@@ -163,6 +163,21 @@ class DesignSpace:
         """Share of the proteome that a construct takes."""
         return sum(self.levels[level] for _, level in construct)
 
+    def describe(self, construct: Construct) -> list[dict[str, Any]]:
+        """Placements of a construct as data: enzyme, place, share of the proteome and flux it can carry."""
+        return [
+            {
+                "placement": self.placements[position].id,
+                "enzyme": self.placements[position].enzyme.id,
+                "name": self.placements[position].enzyme.name,
+                "compartment": self.placements[position].site.compartment,
+                "reaction": self.placements[position].reaction,
+                "proteome_fraction": self.levels[level],
+                "flux_cap_mmol_gdw_h": self.placements[position].caps[level],
+            }
+            for position, level in construct
+        ]
+
     def affordable(self, construct: Construct) -> bool:
         """Whether a construct is within the protein budget."""
         return self.protein(construct) <= self.budget * (1 + 1e-9)

@@ -1,0 +1,125 @@
+"""`redox report`: one HTML page about a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redox_balancer.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from redox_balancer.design.space import DesignSpace
+
+EXAMPLE = "Example: redox report experiments/first --episodes 1000"
+LONGEST_SEARCH_S = 300.0
+"""Estimated search time on one core beyond which the search is left out unless asked for."""
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    *,
+    output: Annotated[Path | None, typer.Option(help="Where the page goes; RUN/report.html if not given.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes behind each mean, in each condition.")] = 1000,
+    exhaustive: Annotated[
+        bool | None,
+        typer.Option(help="Compare with the best of all constructs; if not given, where that takes minutes at most."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a run: learning curve, and policy, random and best constructs by condition."""
+    from redox_balancer.cli.tables import construct_text, notes, number, out, table  # noqa: PLC0415
+    from redox_balancer.report.evaluation import score  # noqa: PLC0415 - loads the solver
+    from redox_balancer.report.html import Report, write_report  # noqa: PLC0415
+    from redox_balancer.report.run import Run  # noqa: PLC0415
+    from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
+
+    console = notes()
+    opened = Run.open(run)
+    policy = opened.policy()
+    environments = opened.environments()
+    space = environments.space
+    count = len(space.conditions)
+    with console.status("playing episodes") as status:
+        scores = score(
+            environments,
+            policy,
+            episodes=episodes,
+            seed=seed,
+            progress=lambda name: status.update(f"playing episodes: {name}"),
+        )
+    found = {}
+    placements = opened.task.placements
+    if exhaustive is None:
+        estimate = _search_seconds(space, placements)
+        exhaustive = estimate <= LONGEST_SEARCH_S
+        if not exhaustive:
+            console.print(f"an exhaustive search takes about {estimate / 60:.0f} min: left out (--exhaustive)")
+    if exhaustive:
+        with console.status("valuing every construct") as status:
+            found = search(
+                space,
+                placements,
+                processes=os.cpu_count() or 1,
+                progress=lambda y: status.update(f"valuing every construct: {y.condition} done, {count} in all"),
+            )
+    made = Report(space, scores, found, episodes)
+    target = output or run / "report.html"
+    write_report(made, opened, target)
+    summary = made.summary() | {"report": str(target)}
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    out().print(
+        table(
+            {
+                "condition": "left",
+                "random": "right",
+                "policy": "right",
+                "best": "right",
+                "share": "right",
+                "best construct of the policy": "left",
+            },
+            [
+                (
+                    row["condition"],
+                    number(row["random_mean"]),
+                    number(row["policy_mean"]),
+                    number(row["best"]),
+                    "-" if row["share"] is None else f"{100 * row['share']:.1f} %",
+                    construct_text(row["construct"]),
+                )
+                for row in summary["conditions"]
+            ],
+        )
+    )
+    if summary["policy_share_of_best"] is not None:
+        out().print(
+            f"\npolicy: {100 * summary['policy_share_of_best']:.1f} % of the best constructs' value "
+            f"(hardest condition {100 * summary['smallest_share_of_best']:.1f} %), "
+            f"mean over {episodes:,} episodes in each condition"
+        )
+    out().print(f"report: {target}", markup=False)
+
+
+def _search_seconds(space: DesignSpace, placements: int) -> float:
+    """Estimate how long an exhaustive search takes on one core, from a few dozen neighbouring constructs."""
+    from itertools import islice  # noqa: PLC0415
+
+    from redox_balancer.design.value import Evaluator  # noqa: PLC0415
+    from redox_balancer.search.exhaustive import constructs, largest_count  # noqa: PLC0415
+
+    with Evaluator(space, cache_entries=0) as evaluator:
+        state = space.state(space.conditions[0])
+        evaluator.reference(state)
+        started = time.perf_counter()
+        sample = list(islice(constructs(space, placements), 30))
+        for construct in sample:
+            evaluator.evaluate(construct, state)
+        each = (time.perf_counter() - started) / len(sample)
+    return each * largest_count(space, placements) * len(space.conditions)

@@ -1,0 +1,45 @@
+"""Tables and constructs as the subcommands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+FILE_WIDTH = 240
+"""Columns of a table that goes to a file or a pipe, where nothing is cut."""
+
+
+def out() -> Console:
+    """Where results go: stdout, as wide as a terminal is and wide enough for any table elsewhere."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=FILE_WIDTH)
+
+
+def notes() -> Console:
+    """Where progress and remarks go: stderr."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def table(headings: Mapping[str, str], rows: Iterable[Sequence[object]]) -> Table:
+    """A plain table; `headings` gives each column's justification (left or right)."""
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for position, (heading, justify) in enumerate(headings.items()):
+        right = justify == "right"
+        made.add_column(heading, justify="right" if right else "left", no_wrap=right or position == 0)
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+def construct_text(placements: Sequence[Mapping[str, Any]]) -> str:
+    """A construct in one line: `LBNOX_c 0.1 % + AOX_m 0.03 %`."""
+    return " + ".join(f"{p['placement']} {100 * p['proteome_fraction']:g} %" for p in placements) or "nothing"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure with that many decimals, a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,61 @@
+"""Figures of a report, as SVG text that stands inside an HTML page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+POLICY, BEST, RANDOM = "#1b6ca8", "#2f2f2f", "#c44e52"
+
+
+def learning_curve(rows: Sequence[Mapping[str, float]], best: float | None, random: float | None) -> str:
+    """Mean return against environment steps, with the means of the best and of random constructs as lines."""
+    figure, axes = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+    steps = [row["steps"] for row in rows]
+    axes.plot(steps, [row["return_mean"] for row in rows], color=POLICY, label="policy (while exploring)")
+    if best is not None:
+        axes.axhline(best, color=BEST, linestyle="--", label="best of all constructs")
+    if random is not None:
+        axes.axhline(random, color=RANDOM, linestyle=":", label="random constructs")
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("value of the construct\n(healthy respirations)")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> str:
+    """Values by condition, one group of bars for each."""
+    figure, axes = plt.subplots(figsize=(7.2, 0.45 * len(names) + 1.2), layout="constrained")
+    positions = np.arange(len(names))
+    height = 0.8 / len(bars)
+    colours = dict(zip(bars, (BEST, POLICY, RANDOM), strict=False))
+    for index, (label, values) in enumerate(bars.items()):
+        axes.barh(
+            positions + (index - (len(bars) - 1) / 2) * height, values, height, label=label, color=colours[label]
+        )
+    axes.set_yticks(positions, names)
+    axes.invert_yaxis()
+    axes.set_xlabel("value of the construct (healthy respirations)")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element; the same figure gives the same bytes."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "redox_balancer"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

@@ -1,0 +1,114 @@
+"""The report of a run: one HTML file that needs nothing else, and the same figures as data."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from redox_balancer import __version__
+from redox_balancer.cell.files import write_atomically
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.report import figures
+from redox_balancer.report.evaluation import ConditionScore
+from redox_balancer.report.run import Run
+from redox_balancer.search.exhaustive import Yardstick
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report says.
+
+    Attributes
+    ----------
+    space
+        What could be built.
+    scores
+        Policy and random constructs under each condition.
+    yardsticks
+        The best of all constructs by condition; empty where the search was left out.
+    episodes
+        Episodes behind each mean.
+    """
+
+    space: DesignSpace
+    scores: list[ConditionScore]
+    yardsticks: Mapping[str, Yardstick]
+    episodes: int
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each condition; `share` is the policy's mean over the best, None where there is no best."""
+        rows = []
+        for score in self.scores:
+            yardstick = self.yardsticks.get(score.condition)
+            best = yardstick.best[0] if yardstick else None
+            found = max((score.greedy, score.best_seen), key=lambda played: played.outcome.value)
+            rows.append(
+                {
+                    "condition": score.condition,
+                    "growth_without": score.growth_without,
+                    "random_mean": score.random_mean,
+                    "policy_mean": score.policy_mean,
+                    "policy_greedy": score.greedy.outcome.value,
+                    "best": best.outcome.value if best else None,
+                    "share": score.policy_mean / best.outcome.value if best and best.outcome.value > 0 else None,
+                    "construct": self.space.describe(found.construct),
+                    "construct_value": found.outcome.value,
+                    "construct_growth": found.outcome.growth,
+                    "construct_capacity": found.outcome.capacity,
+                    "best_construct": self.space.describe(best.construct) if best else None,
+                }
+            )
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as data, ready for JSON."""
+        rows = self.rows()
+        shares = [row["share"] for row in rows if row["share"] is not None]
+        bests = [row["best"] for row in rows if row["best"] is not None]
+        return {
+            "episodes": self.episodes,
+            "policy_mean": _mean([row["policy_mean"] for row in rows]),
+            "random_mean": _mean([row["random_mean"] for row in rows]),
+            "best_mean": _mean(bests) if bests else None,
+            "policy_share_of_best": _mean(shares) if shares else None,
+            "smallest_share_of_best": min(shares) if shares else None,
+            "conditions": rows,
+        }
+
+
+def write_report(report: Report, run: Run, output: Path) -> None:
+    """Write the HTML page; it appears whole or not at all."""
+    summary = report.summary()
+    rows = summary["conditions"]
+    bars = {
+        **({"best of all constructs": [row["best"] for row in rows]} if report.yardsticks else {}),
+        "policy": [row["policy_mean"] for row in rows],
+        "random constructs": [row["random_mean"] for row in rows],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("redox_balancer.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html").render(
+        summary=summary,
+        run=run,
+        metrics=run.metrics(),
+        curve=figures.learning_curve(run.metrics(), summary["best_mean"], summary["random_mean"]),
+        bars=figures.by_condition([row["condition"] for row in rows], bars),
+        written=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+    )
+    write_atomically(output, page.encode())
+
+
+def _mean(figures: list[float]) -> float:
+    return math.fsum(figures) / len(figures)
