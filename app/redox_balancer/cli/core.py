@@ -1,0 +1,235 @@
+"""`redox build-core`: everything of a model that can carry flux on a medium, written as a model of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from redox_balancer.cell.core import Core
+    from redox_balancer.cell.network import Network
+
+DEFAULT_BIOMASS = "BIOMASS_reaction"
+"""Growth in Recon3D, whose own objective is a maintenance reaction."""
+
+EXAMPLE = "Example: redox build-core --input Recon3D.json.gz --output core.json --reactions 1500 --json"
+
+PHASES = 8
+"""Steps that the progress bar counts."""
+
+_SHOWN = 8
+
+
+def build_core(
+    input_file: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="Model: JSON, SBML, MAT or YAML, also .gz.")
+    ],
+    output_file: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="Where the core goes; the suffix gives the format.")
+    ],
+    *,
+    reactions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Wished size: warn when the core is larger. Nothing that can run is cut away."
+        ),
+    ] = None,
+    medium: Annotated[
+        str, typer.Option(help="Medium of the core; 'model' leaves the bounds as they are.")
+    ] = "human_minimal",
+    biomass: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Reaction that is growth; {DEFAULT_BIOMASS} where there is one, else the model's objective."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Extract the consistent core of a model: every reaction that can carry flux on a medium.
+
+    The core carries medium and objective and grows as the full model does.
+    The report names what each rule kept (growth, what growth needs, central carbon,
+    the medium) and what of it cannot carry flux. Recon3D takes about half a minute.
+    """
+    from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
+    from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
+    from redox_balancer.cell.models import SUFFIXES, load_model, save_model, to_network  # noqa: PLC0415
+
+    if Path(output_file.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
+        raise RedoxError(
+            f"{output_file}: the suffix names no model format",
+            hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
+        )
+    recipe = get_medium(medium)
+    with _Phases() as phases:
+        phases("reading the model")
+        loaded = load_model(input_file)
+        if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
+            biomass = DEFAULT_BIOMASS
+        full = to_network(loaded.model, biomass)
+        fed = apply_medium(full, medium)
+        exchanges = tuple(recipe.uptakes) if recipe else _uptakes(fed)
+        core = extract_core(fed, exchanges, phases)
+        phases("writing the core")
+        model = core_model(loaded.model, core.network)
+        save_model(model, output_file)
+    answer = {
+        "output": str(output_file),
+        "model": full.id,
+        "medium": medium,
+        "objective": full.objective,
+        "reactions": len(core.network.reactions),
+        "metabolites": len(core.network.metabolites),
+        "genes": len(model.genes),
+        "growth": core.growth,
+        "model_growth": core.model_growth,
+        "seconds": round(phases.seconds, 2),
+        "dropped": {
+            "closed": core.consistency.closed,
+            "dead_ends": core.consistency.dead_ends,
+            "blocked_one_way": core.consistency.blocked_one_way,
+            "blocked_reversible": core.consistency.blocked_reversible,
+        },
+        "rules": [
+            {
+                "rule": rule.name,
+                "finds": rule.description,
+                "kept": list(rule.kept),
+                "blocked": list(rule.blocked),
+            }
+            for rule in core.rules
+        ],
+        "phases": phases.table,
+        "warnings": _warnings(core, reactions),
+        "repairs": list(loaded.repairs),
+    }
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        _print_report(answer)
+
+
+def _uptakes(network: Network) -> tuple[str, ...]:
+    """Exchanges that let something in: the medium of a model that comes with its own bounds."""
+    return tuple(reaction for reaction in network.exchanges if network.lower[network.column(reaction)] < 0)
+
+
+def _warnings(core: Core, wished: int | None) -> list[str]:
+    size = len(core.network.reactions)
+    warnings = []
+    if wished is not None and size > wished:
+        warnings.append(
+            f"the consistent core has {size:,} reactions, more than the {wished:,} wished: each can carry flux, "
+            "and none is cut away for its flux in one solution"
+        )
+    warnings += [
+        f"rule {rule.name}: {len(rule.blocked)} cannot carry flux on this medium and are not in the core: "
+        + ", ".join(rule.blocked)
+        for rule in core.rules
+        if rule.blocked
+    ]
+    if not core.has_slack:
+        warnings.append(
+            "forced fluxes use the bounds to the last: a kept reaction can carry flux in its direction, "
+            "but perhaps not within these bounds"
+        )
+    return warnings
+
+
+def _print_report(answer: dict[str, Any]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    dropped = answer["dropped"]
+    console.print(
+        f"{answer['output']}: {answer['reactions']:,} reactions, {answer['metabolites']:,} metabolites, "
+        f"{answer['genes']:,} genes in {answer['seconds']:.1f} s",
+        markup=False,
+    )
+    console.print(
+        f"growth {answer['growth']:.7f} 1/h on {answer['medium']} by {answer['objective']} "
+        f"(full model {answer['model_growth']:.7f})",
+        markup=False,
+    )
+    console.print(
+        f"dropped: {dropped['closed']:,} closed, {dropped['dead_ends']:,} at dead ends, "
+        f"{dropped['blocked_one_way']:,} blocked one-way, {dropped['blocked_reversible']:,} blocked reversible"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("rule", "kept", "blocked", "finds", "reactions"):
+        table.add_column(heading, justify="right" if heading in ("kept", "blocked") else "left")
+    for rule in answer["rules"]:
+        kept = rule["kept"]
+        more = f" and {len(kept) - _SHOWN:,} more" if len(kept) > _SHOWN else ""
+        table.add_row(
+            rule["rule"],
+            f"{len(kept):,}",
+            f"{len(rule['blocked']):,}",
+            rule["finds"],
+            Text(", ".join(kept[:_SHOWN]) + more),
+        )
+    console.print(table)
+    for warning in answer["warnings"]:
+        console.print(f"warning: {warning}", markup=False)
+
+
+@dataclass
+class _Phases:
+    """Progress on stderr, a bar on a terminal and a line for each phase otherwise, and the time of each phase."""
+
+    table: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._begin = self._since = (time.perf_counter(), time.process_time())
+        self._name = ""
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=PHASES)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        self._bar.stop()
+
+    def __call__(self, name: str) -> None:
+        self._end()
+        self._name, self._since = name, (time.perf_counter(), time.process_time())
+        self._bar.update(self._task, description=name, completed=len(self.table))
+        self._bar.refresh()  # a solve holds the interpreter, so nothing is drawn until it ends
+        if not self._console.is_terminal:
+            self._console.print(f"{self.seconds:6.1f} s  {name}", markup=False)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the beginning, s."""
+        return time.perf_counter() - self._begin[0]
+
+    def _end(self) -> None:
+        if self._name:
+            wall, cpu = time.perf_counter() - self._since[0], time.process_time() - self._since[1]
+            self.table.append({"phase": self._name, "seconds": round(wall, 3), "cpu_seconds": round(cpu, 3)})

@@ -1,0 +1,220 @@
+"""`redox build-core` as a user runs it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cobra
+import pytest
+
+from redox_balancer.cell.consistency import consistent_reactions
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import apply_medium
+from redox_balancer.cell.models import load_network, to_network
+from redox_balancer.cli.core import PHASES
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.models import LoadedModel
+    from redox_balancer.cell.network import Network
+
+RECON3D_GROWTH = 0.0365025
+
+
+def build_core(*arguments: str | Path, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-c",
+        "from redox_balancer.cli import main; main()",
+        "build-core",
+        *map(str, arguments),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, one line of what and one of how to mend it, no traceback."""
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    said = result.stderr[result.stderr.index("error:") :]
+    assert said.count("\n") == 2
+    assert "hint:" in said
+    for word in words:
+        assert word in said
+
+
+@pytest.fixture(scope="module")
+def textbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "textbook.json"
+    cobra.io.save_json_model(cobra.io.load_model("textbook"), str(path))
+    return path
+
+
+@dataclass(frozen=True)
+class Built:
+    answer: dict[str, Any]
+    network: Network
+    errors: str
+
+
+@pytest.fixture(scope="module")
+def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    path = tmp_path_factory.mktemp("core") / "core.json"
+    result = build_core("--input", recon3d_path, "--output", path, "--reactions", "1500", "--json")
+    assert result.returncode == 0, result.stderr
+    return Built(json.loads(result.stdout), load_network(path), result.stderr)
+
+
+def rules_of(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {rule["rule"]: rule for rule in answer["rules"]}
+
+
+def test_recon3d_core_is_written_with_its_sizes_and_growth(recon3d_core: Built) -> None:
+    answer, network = recon3d_core.answer, recon3d_core.network
+    assert answer["reactions"] == len(network.reactions) == 8605
+    assert answer["metabolites"] == len(network.metabolites)
+    assert answer["objective"] == network.objective == "BIOMASS_reaction"
+    assert answer["growth"] == pytest.approx(RECON3D_GROWTH, abs=1e-6)
+    assert answer["model_growth"] == pytest.approx(answer["growth"], abs=1e-6)
+    assert answer["seconds"] > 0
+    with FluxLP(network) as lp:
+        assert lp.maximise().objective == pytest.approx(RECON3D_GROWTH, abs=1e-6)
+
+
+def test_recon3d_core_lets_each_of_its_reactions_run(recon3d_core: Built) -> None:
+    assert consistent_reactions(recon3d_core.network).kept.size == len(recon3d_core.network.reactions)
+
+
+def test_recon3d_reactions_that_were_dropped_cannot_run(recon3d_core: Built, recon3d: LoadedModel) -> None:
+    full = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
+    dropped = [r for r in full.reactions if r not in recon3d_core.network.reaction_index]
+    assert len(dropped) + recon3d_core.answer["reactions"] == len(full.reactions)
+    with FluxLP(full, {}) as lp:
+        for reaction in dropped[::20]:
+            for sign in (1.0, -1.0):
+                lp.set_objective({reaction: sign})
+                assert lp.maximise().objective == pytest.approx(0.0, abs=1e-9), reaction
+
+
+def test_recon3d_report_names_what_each_rule_kept(recon3d_core: Built) -> None:
+    rules = rules_of(recon3d_core.answer)
+    assert rules["objective"]["kept"] == ["BIOMASS_reaction"]
+    assert {"AKGDm", "SUCOASm", "GLCt1r", "GLCt4", "GLCSGLT1le"} <= set(rules["central_carbon"]["kept"])
+    assert {"EX_glc__D_e", "EX_o2_e", "EX_hdl_hs_e"} <= set(rules["medium"]["kept"])
+    assert {"DHORTS", "TMDS", "EX_lys__L_e"} <= set(rules["essential"]["kept"])
+    assert "AKGDm" not in rules["essential"]["kept"]
+    assert len(rules["consistent"]["kept"]) == recon3d_core.answer["reactions"]
+    names = set(recon3d_core.network.reactions)
+    for rule in rules.values():
+        assert set(rule["kept"]) <= names
+        assert not set(rule["blocked"]) & names
+
+
+def test_recon3d_essential_reactions_stop_growth_in_the_written_core(recon3d_core: Built) -> None:
+    network = recon3d_core.network
+    with FluxLP(network) as lp:
+        lp.maximise()
+        for reaction in ("EX_lys__L_e", "DHORTS", "TMDS", "AKGDm", "GLCt1r"):
+            column = network.column(reaction)
+            lp.set_bounds(column, 0.0, 0.0)
+            without = lp.maximise().objective
+            assert (without < 0.01 * RECON3D_GROWTH) == (reaction not in ("AKGDm", "GLCt1r")), reaction
+            lp.set_bounds(column, network.lower[column], network.upper[column])
+
+
+def test_a_core_larger_than_wished_is_told_and_not_cut(recon3d_core: Built) -> None:
+    assert any("8,605" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
+
+
+def test_progress_goes_to_stderr_one_line_for_each_phase(recon3d_core: Built) -> None:
+    phases = [phase["phase"] for phase in recon3d_core.answer["phases"]]
+    assert len(phases) == PHASES
+    assert [line.partition(" s  ")[2] for line in recon3d_core.errors.splitlines()] == phases
+
+
+def test_a_small_model_on_its_own_medium(textbook: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new folder" / "core.xml.gz"
+    arguments = ("--input", textbook, "--output", output, "--medium", "model", "--reactions", "95")
+    result = build_core(*arguments, "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["reactions"], answer["objective"], answer["warnings"]) == (87, "Biomass_Ecoli_core", [])
+    assert answer["growth"] == pytest.approx(0.873922, abs=1e-6)
+    written = load_network(output)
+    assert set(written.reactions) == set(rules_of(answer)["consistent"]["kept"])
+    assert "EX_glc__D_e" in rules_of(answer)["medium"]["kept"]
+    table = build_core(*arguments).stdout
+    for word in ("87 reactions", "growth 0.8739215", "essential", "central_carbon", "AKGDH"):
+        assert word in table
+
+
+def test_biomass_is_what_the_user_names(textbook: Path, tmp_path: Path) -> None:
+    arguments = ("--input", textbook, "--output", tmp_path / "core.json", "--medium", "model")
+    answer = json.loads(build_core(*arguments, "--biomass", "ATPM", "--json").stdout)
+    assert answer["objective"] == "ATPM"
+    assert_refused(build_core(*arguments, "--biomass", "nothing"), "nothing")
+
+
+def test_a_medium_the_model_cannot_live_on_is_refused(textbook: Path, tmp_path: Path) -> None:
+    model = cobra.io.load_json_model(str(textbook))
+    model.reactions.get_by_id("EX_nh4_e").lower_bound = 0
+    starved = tmp_path / "starved.json"
+    cobra.io.save_json_model(model, str(starved))
+    output = tmp_path / "core.json"
+    assert_refused(
+        build_core("--input", starved, "--output", output, "--medium", "model"), "nothing grows", "--medium"
+    )
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        pytest.param({"--medium": "broth"}, "broth", id="unknown medium"),
+        pytest.param({"--input": "missing.json"}, "missing.json", id="no model"),
+        pytest.param({"--output": "core.txt"}, ".json", id="unknown format"),
+    ],
+)
+def test_what_a_user_can_get_wrong_is_one_line_and_a_hint(
+    textbook: Path, tmp_path: Path, changes: dict[str, str], word: str
+) -> None:
+    chosen = {"--input": str(textbook), "--output": "core.json", "--medium": "model"} | changes
+    chosen["--output"] = str(tmp_path / chosen["--output"])
+    assert_refused(build_core(*(part for pair in chosen.items() for part in pair)), word)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_the_exchanges_of_the_medium_is_pointed_to_its_own(tmp_path: Path) -> None:
+    model = cobra.Model("lonely")
+    source, growth = cobra.Reaction("EX_x_e", lower_bound=-1), cobra.Reaction("grow")
+    source.add_metabolites({cobra.Metabolite("x_e", compartment="e"): -1})
+    growth.add_metabolites({cobra.Metabolite("x_e", compartment="e"): -1})
+    model.add_reactions([source, growth])
+    model.objective = "grow"
+    path = tmp_path / "lonely.json"
+    cobra.io.save_json_model(model, str(path))
+    assert_refused(build_core("--input", path, "--output", tmp_path / "core.json"), "--medium model")
+
+
+def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_nothing_half_written(
+    textbook: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    arguments = ("--input", textbook, "--medium", "model", "--output")
+    assert_refused(build_core(*arguments, blocked / "core.json"), "core.json")
+    output = tmp_path / "core.json"
+    output.write_text("the old core")
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    assert_refused(build_core(*arguments, output, limit=no_room), "core.json")
+    assert output.read_text() == "the old core"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["core.json", "file"]

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cobra
+import numpy as np
+import pytest
+from cobra.flux_analysis import fastcc, find_blocked_reactions, find_essential_reactions
+
+from redox_balancer.cell.core import (
+    ESSENTIAL_FRACTION,
+    Core,
+    central_carbon,
+    core_model,
+    essential_reactions,
+    extract_core,
+)
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.models import load_model, save_model, to_network
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.models import LoadedModel
+
+
+@pytest.fixture(scope="module")
+def textbook() -> cobra.Model:
+    return cobra.io.load_model("textbook")
+
+
+@pytest.fixture(scope="module")
+def textbook_core(textbook: cobra.Model) -> Core:
+    return extract_core(to_network(textbook), ["EX_glc__D_e", "EX_fru_e"])
+
+
+def toy(*columns: Column) -> Network:
+    empty = Network(
+        id="toy",
+        reactions=(),
+        metabolites=(),
+        indptr=np.zeros(1, dtype=np.int32),
+        indices=np.zeros(0, dtype=np.int32),
+        data=np.zeros(0),
+        lower=np.zeros(0),
+        upper=np.zeros(0),
+        objective="grow",
+    )
+    return empty.with_columns(columns, new_metabolites=[m for column in columns for m in column.stoichiometry])
+
+
+def rule(core: Core, name: str) -> tuple[set[str], set[str]]:
+    (found,) = [rule for rule in core.rules if rule.name == name]
+    return set(found.kept), set(found.blocked)
+
+
+def growth_without(network: Network, reaction: str) -> float:
+    """By the plain way: the deletion and the largest growth after it; 0 where maintenance cannot be met."""
+    with FluxLP(network.with_bounds({reaction: (0.0, 0.0)})) as lp:
+        solution = lp.maximise()
+    return solution.objective if solution.optimal else 0.0
+
+
+def test_the_textbook_core_is_what_cobrapy_keeps(textbook: cobra.Model, textbook_core: Core) -> None:
+    kept = set(textbook_core.network.reactions)
+    assert kept == {reaction.id for reaction in fastcc(textbook).reactions}
+    assert {reaction.id for reaction in textbook.reactions} - kept == set(
+        find_blocked_reactions(textbook, processes=1)
+    )
+
+
+def test_the_textbook_essential_reactions_are_those_of_cobrapy(textbook: cobra.Model, textbook_core: Core) -> None:
+    essential, blocked = rule(textbook_core, "essential")
+    assert essential == {reaction.id for reaction in find_essential_reactions(textbook, processes=1)}
+    assert not blocked
+
+
+def test_growth_is_kept(textbook: cobra.Model, textbook_core: Core) -> None:
+    assert textbook_core.growth == pytest.approx(textbook.slim_optimize(), abs=1e-6)
+    assert textbook_core.model_growth == pytest.approx(textbook_core.growth, abs=1e-6)
+
+
+def test_a_rule_names_what_it_kept_and_what_is_blocked(textbook_core: Core) -> None:
+    assert rule(textbook_core, "medium") == ({"EX_glc__D_e"}, {"EX_fru_e"})
+    assert rule(textbook_core, "objective") == ({"Biomass_Ecoli_core"}, set())
+    kept, blocked = rule(textbook_core, "consistent")
+    assert (kept, blocked) == (set(textbook_core.network.reactions), set())
+
+
+def test_a_bypass_makes_a_reaction_dispensable_unless_it_carries_too_little() -> None:
+    columns = (
+        Column("in", {"a": 1}, 0, 10),
+        Column("only", {"a": -1, "b": 1}, 0, 1000),
+        Column("one", {"b": -1, "c": 1}, -1000, 1000),
+        Column("other", {"b": -1, "c": 1}, 0, 1000),
+        Column("wide", {"c": -1, "d": 1}, 0, 1000),
+        Column("narrow", {"c": -1, "d": 1}, 0, 0.5 * ESSENTIAL_FRACTION * 10),
+        Column("backward", {"e": -1, "d": 1}, -1000, 0),
+        Column("grow", {"e": -1}, 0, 1000),
+    )
+    assert set(essential_reactions(toy(*columns), 10.0)) == {"in", "only", "wide", "backward", "grow"}
+    wider = [*columns[:5], Column("narrow", {"c": -1, "d": 1}, 0, 2 * ESSENTIAL_FRACTION * 10), *columns[6:]]
+    assert set(essential_reactions(toy(*wider), 10.0)) == {"in", "only", "backward", "grow"}
+
+
+def test_essential_reactions_of_the_embedded_core_agree_with_plain_deletions(core: Network) -> None:
+    extracted = extract_core(core, [])
+    assert extracted.growth == pytest.approx(0.08444, abs=1e-5)
+    essential, _ = rule(extracted, "essential")
+    floor = ESSENTIAL_FRACTION * extracted.growth
+    assert essential == {r for r in extracted.network.reactions if growth_without(extracted.network, r) < floor}
+
+
+def test_central_carbon_is_found_by_name_and_glucose_transport_by_what_it_does(core: Network) -> None:
+    found = set(central_carbon(core))
+    assert {"AKGDm", "SUCOASm", "PDHm", "CSm", "HEX1", "GLCt1r", "TALA", "NADH2_u10mi"} <= found
+    assert not found & {"EX_glc__D_e", "GLNtm", "LYStiDF", "PCGD", "GLUDxm", "BIOMASS_proxy"}
+    unnamed = toy(
+        Column("HMR_1", {"glc__D_e": -1, "na1_e": -1, "glc__D_c": 1, "na1_c": 1}, 0, 1000),
+        Column("HMR_2", {"glc__D_c": -1, "g6p_c": 1}, 0, 1000),
+        Column("EX_glc__D_e", {"glc__D_e": -1}, -10, 1000),
+    )
+    assert central_carbon(unnamed) == ("HMR_1",)
+
+
+def test_a_medium_on_which_nothing_grows_is_refused(textbook: cobra.Model) -> None:
+    for closed in ("EX_glc__D_e", "EX_nh4_e"):  # without glucose maintenance cannot be met, without NH4+ only growth
+        network = to_network(textbook).with_bounds({closed: (0.0, 0.0)})
+        with pytest.raises(RedoxError, match="nothing grows") as caught:
+            extract_core(network, [])
+        assert "--medium" in caught.value.hint
+
+
+def test_the_core_as_a_file_carries_medium_objective_genes_formulas_and_charges(
+    textbook: cobra.Model, tmp_path: Path
+) -> None:
+    network = to_network(textbook).with_bounds({"EX_glc__D_e": (-7.0, 1000.0)})
+    core = extract_core(network, [])
+    path = tmp_path / "core.json"
+    save_model(core_model(textbook, core.network), path)
+    read = load_model(path).model
+    assert {reaction.id for reaction in read.reactions} == set(core.network.reactions)
+    assert {metabolite.id for metabolite in read.metabolites} == set(core.network.metabolites)
+    for reaction in read.reactions:
+        original = textbook.reactions.get_by_id(reaction.id)
+        assert (reaction.name, reaction.gene_reaction_rule) == (original.name, original.gene_reaction_rule)
+        assert {m.id: v for m, v in reaction.metabolites.items()} == {
+            m.id: v for m, v in original.metabolites.items()
+        }
+    for metabolite in read.metabolites:
+        original = textbook.metabolites.get_by_id(metabolite.id)
+        assert (metabolite.name, metabolite.formula, metabolite.charge, metabolite.compartment) == (
+            original.name,
+            original.formula,
+            original.charge,
+            original.compartment,
+        )
+    assert {gene.id for gene in read.genes} == {gene.id for reaction in read.reactions for gene in reaction.genes}
+    assert read.reactions.get_by_id("EX_glc__D_e").lower_bound == -7.0
+    assert [r["id"] for r in json.loads(path.read_text())["reactions"] if r.get("objective_coefficient")] == [
+        "Biomass_Ecoli_core"
+    ]
+    assert read.slim_optimize() == pytest.approx(core.growth, abs=1e-6)
+
+
+def test_another_objective_replaces_the_one_the_model_came_with(textbook: cobra.Model) -> None:
+    network = to_network(textbook, "ATPM")
+    written = core_model(textbook, extract_core(network, []).network)
+    assert to_network(written).objective == "ATPM"
+
+
+def test_recon3d_has_its_central_carbon_and_several_glucose_transporters(recon3d: LoadedModel) -> None:
+    found = set(central_carbon(to_network(recon3d.model)))
+    assert {"AKGDm", "SUCOASm", "SUCOAS1m", "PDHm", "CSm", "MDHm", "LDH_L", "PYK"} <= found
+    assert {"GLCt1r", "GLCt2_2", "GLCt4", "GLCSGLT1le", "HMR_8884"} <= found
