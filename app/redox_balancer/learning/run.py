@@ -1,0 +1,270 @@
+"""A run as it goes on: its counters, rows of metrics and checkpoints, however its rollouts are collected."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.checkpoint import Checkpoint
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.learner import Learner, LearnerState, Update
+from redox_balancer.learning.metrics import MetricsLog, Window
+from redox_balancer.learning.policy import PolicyShape
+from redox_balancer.learning.progress import ProgressSink
+
+# The fields of `LearnerState`: those in a checkpoint's arrays and those in its state.
+VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
+COUNTERS = ("updates", "steps", "dropped")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended.
+
+    Attributes
+    ----------
+    steps, updates
+        Environment steps and updates of the run, over all its processes.
+    steps_per_s
+        Steps of this process over its seconds; 0 where there was nothing left to do.
+    checkpoint
+        The newest checkpoint.
+    finished
+        Whether the run has all its steps; False where a signal ended it.
+    last_row
+        The last row of metrics of this process.
+    """
+
+    steps: int
+    updates: int
+    steps_per_s: float
+    checkpoint: Path
+    finished: bool
+    last_row: Mapping[str, float]
+
+
+class Run:
+    """Bookkeeping of one process of a run.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    fingerprint
+        What the environments are, stored with each checkpoint.
+    folder
+        Folder of the run.
+    restored
+        The checkpoint to go on from.
+    progress
+        Where to report.
+    started
+        `time.monotonic()` when this process began.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        fingerprint: Mapping[str, Any],
+        folder: Path,
+        restored: Checkpoint | None,
+        progress: ProgressSink,
+        started: float,
+    ) -> None:
+        self.config, self.progress = config, progress
+        self._fingerprint, self._folder, self._restored, self._started = fingerprint, folder, restored, started
+        self._first_step = restored.step if restored else 0
+        self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
+        self.incarnations = self._next_incarnations()
+
+        self._state: LearnerState | None = None
+        self._shape: PolicyShape | None = None
+        self._window = Window()
+        self._last_row: Mapping[str, float] = {}
+        self._logged_at = self._saved_at = time.monotonic()
+        self._logged_step = self._saved_step = self._first_step
+        self._written = restored.path if restored else None
+        self._written_step = restored.step if restored else -1
+        self._writing: Future[Path] | None = None
+        self._failure: OSError | None = None
+        self._metrics = MetricsLog(folder, self._first_step)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+
+    @property
+    def collector_state(self) -> Mapping[str, Any] | None:
+        """State of the serial collector in the restored checkpoint, None where there is none."""
+        return self._restored.state["collector"] if self._restored else None
+
+    def _next_incarnations(self) -> dict[int, int]:
+        """Give each actor a process number that no process of its name had, so that no random draw repeats.
+
+        A serial collector whose random state was saved goes on as the process it was.
+        """
+        before = (
+            {int(actor): number for actor, number in self._restored.state["incarnations"].items()}
+            if self._restored
+            else {}
+        )
+        if self.config.num_actors == 0 and self.collector_state is not None:
+            return before
+        return before | {actor: before.get(actor, -1) + 1 for actor in range(max(self.config.num_actors, 1))}
+
+    def learner(self, shape: PolicyShape) -> Learner:
+        """Make the learner where the run stands, and begin to report."""
+        restored = self._restored
+        if restored is None:
+            state = LearnerState.fresh(shape, self.config.seed)
+        elif restored.state["policy"] == shape.as_dict():
+            parameters, exp_avg, exp_avg_sq = (restored.arrays[name] for name in VECTORS)
+            updates, steps, dropped = (int(restored.state[name]) for name in COUNTERS)
+            state = LearnerState(parameters, exp_avg, exp_avg_sq, updates, steps, dropped)
+        else:
+            raise RedoxError(
+                f"{restored.path} holds a policy of sizes {restored.state['policy']}, not {shape.as_dict()}",
+                hint="resume with the environment and the hidden layers of that run (its config.json)",
+            )
+        self._state, self._shape = state, shape
+        self.progress.start(state.steps, self.config.timesteps)
+        return Learner(self.config, shape, state)
+
+    @property
+    def state(self) -> LearnerState:
+        """The learner after the last recorded update."""
+        if self._state is None:
+            raise RuntimeError("the run has no learner yet")
+        return self._state
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has all its steps."""
+        return self.state.steps >= self.config.timesteps
+
+    @property
+    def _steps_per_s(self) -> float:
+        """Steps of this process over its seconds; what earlier processes did does not count."""
+        return (self.state.steps - self._first_step) / (time.monotonic() - self._started)
+
+    @property
+    def _training_time_s(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def record(self, update: Update) -> None:
+        """Take in an update, and log a row where one is due."""
+        self._state = update.state
+        self._window.add(update)
+        self.progress.advance(self.state.steps)
+        every = self.config.log_interval_steps
+        if _due(self.state.steps, self._logged_step, every, self._logged_at, self.config.log_interval_s):
+            self._log()
+
+    def _log(self) -> None:
+        if self._window.empty:
+            return
+        row = self._window.row(seconds=self._training_time_s, steps_per_s=self._steps_per_s)
+        self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
+        self.progress.row(row)
+        try:
+            self._metrics.write(row)
+        except OSError as error:
+            self.progress.warning(f"no row of metrics at step {self.state.steps:,}: {error.strerror}")
+
+    @property
+    def save_due(self) -> bool:
+        """Whether the interval between checkpoints is over."""
+        every = self.config.save_interval_steps
+        return self.state.steps > self._saved_step and _due(
+            self.state.steps, self._saved_step, every, self._saved_at, self.config.save_interval_s
+        )
+
+    def save(self, collector: Mapping[str, Any] | None = None) -> None:
+        """Begin to write a checkpoint beside the loop; a failure is reported and the next interval tries again.
+
+        `collector` is the state of the collector of a serial run. A row of metrics comes first, so that the rows of
+        a resumed run begin where those of this process would.
+        """
+        self.settle()
+        self._log()
+        state, shape = self.state, self._shape
+        if shape is None:
+            raise RuntimeError("the run has no learner yet")
+        self._saved_at, self._saved_step = time.monotonic(), state.steps
+        arrays = {name: getattr(state, name) for name in VECTORS}
+        rest = {
+            **{name: getattr(state, name) for name in COUNTERS},
+            "policy_version": state.updates,
+            "training_time_s": self._training_time_s,
+            "seed": self.config.seed,
+            "incarnations": self.incarnations,
+            "collector": collector,
+            "policy": shape.as_dict(),
+            "fingerprint": self._fingerprint,
+            "settings": self.config.as_dict(),
+        }
+
+        def write() -> Path:
+            path = checkpoint.save(self._folder, state.steps, arrays, rest)
+            checkpoint.prune(self._folder, self.config.keep_checkpoints)
+            return path
+
+        self._writing = self._writer.submit(write)
+
+    def poll(self) -> None:
+        """Report a checkpoint that was finished since the last call."""
+        if self._writing is not None and self._writing.done():
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being written, if any, and report how it went."""
+        if self._writing is None:
+            return
+        writing, self._writing = self._writing, None
+        try:
+            self._written, self._written_step = writing.result(), self._saved_step
+            self._failure = None
+        except OSError as error:
+            self._failure = error
+            self.progress.warning(
+                f"NO CHECKPOINT at step {self._saved_step:,}: {error.strerror}; training goes on and tries again"
+            )
+
+    def finish(self, collector: Mapping[str, Any] | None = None) -> TrainResult:
+        """Write the last row and checkpoint; a RedoxError where the checkpoint cannot be written."""
+        self.settle()
+        if self._written_step != self.state.steps:
+            self.save(collector)
+            self.settle()
+        if self._failure is not None or self._written is None:
+            kept = f"the newest is {self._written}" if self._written else "there is none"
+            reason = self._failure.strerror if self._failure else "nothing was written"
+            raise RedoxError(
+                f"the last checkpoint, step {self.state.steps:,}, could not be written: {reason}; {kept}",
+                hint="free some disk, then --resume auto goes on from there",
+            )
+        if not self.finished:
+            self.progress.message(
+                f"stopped at step {self.state.steps:,} of {self.config.timesteps:,}, saved {self._written}; "
+                "the same command with --resume auto goes on"
+            )
+        state = self.state
+        return TrainResult(
+            state.steps, state.updates, self._steps_per_s, self._written, self.finished, self._last_row
+        )
+
+    def close(self) -> None:
+        """Close the files and end the report."""
+        self._writer.shutdown()
+        self.progress.close()
+
+
+def _due(step: int, last_step: int, every_steps: int, last_at: float, every_s: float) -> bool:
+    """Whether an interval is over: a multiple of `every_steps` was passed or, where that is 0, the seconds were."""
+    if every_steps:
+        return step // every_steps > last_step // every_steps
+    return time.monotonic() - last_at >= every_s

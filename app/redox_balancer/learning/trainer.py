@@ -1,0 +1,244 @@
+"""The trainer: finds where to begin, collects rollouts in this process or with Ray actors, and learns from them."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as package_version
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from redox_balancer import __version__
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.checkpoint import Checkpoint
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.learning.progress import ProgressSink
+from redox_balancer.learning.rollout import EnvFactory, RolloutCollector
+from redox_balancer.learning.run import Run, TrainResult
+
+_POLL_S = 0.01  # how long the loop waits for rollouts before it looks at the learner again
+_PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-compat")
+
+
+def train(
+    config: TrainConfig,
+    factory: EnvFactory,
+    run_dir: Path,
+    *,
+    resume: Literal["auto"] | Path | None,
+    progress: ProgressSink,
+) -> TrainResult:
+    """Train a policy until it has `config.timesteps` environment steps, or until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    factory
+        Makes the environments.
+    run_dir
+        Folder of the run: settings, metrics and checkpoints.
+    resume
+        "auto" goes on from the newest whole checkpoint in `run_dir` and starts anew where there is none; a path
+        goes on from that checkpoint or that run's newest one; None starts a new run.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    RedoxError
+        Where the folder holds another run, `resume` is no checkpoint or one of another environment, an actor
+        fails, or the last checkpoint cannot be written.
+    """
+    started = time.monotonic()
+    restored = _restore(run_dir, resume, progress)
+    if restored is not None:
+        _check_fits(factory, restored)
+        if restored.step >= config.timesteps:
+            progress.message(
+                f"{restored.path} already has {restored.step:,} of {config.timesteps:,} steps: nothing left to do; "
+                "more --timesteps train further"
+            )
+            return TrainResult(restored.step, restored.state["updates"], 0.0, restored.path, True, {})  # noqa: FBT003
+        progress.message(f"resuming {restored.path} at step {restored.step:,} of {config.timesteps:,}")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        checkpoint.remove_leftovers(run_dir)
+        _write_settings(config, factory, run_dir)
+        run = Run(
+            config,
+            fingerprint=dict(factory.fingerprint),
+            folder=run_dir,
+            restored=restored,
+            progress=progress,
+            started=started,
+        )
+    except OSError as error:
+        raise RedoxError(
+            f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some disk"
+        ) from error
+    try:
+        return _train_serial(run, factory) if config.num_actors == 0 else _train_with_actors(run, factory)
+    finally:
+        run.close()
+
+
+def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
+    """Find the checkpoint to go on from, None for a new start."""
+    existing = checkpoint.steps(run_dir)
+    if resume is None:
+        if existing:
+            raise RedoxError(
+                f"{run_dir} already holds a run, up to step {next(iter(existing)):,}",
+                hint="--resume auto goes on with it; another folder starts a new one",
+            )
+        return None
+    if resume == "auto" and not existing:
+        progress.message(f"no checkpoint in {run_dir}: starting anew")
+        return None
+    restored, damaged = checkpoint.find(run_dir if resume == "auto" else resume)
+    for path, reason in damaged.items():
+        progress.warning(f"{reason}; using {restored.path.name}")
+        if path.parent.resolve() == run_dir.resolve():
+            checkpoint.set_aside(path)
+    branches = existing and restored.path.resolve().parent != run_dir.resolve()
+    if branches or any(step > restored.step for step in checkpoint.steps(run_dir)):
+        raise RedoxError(
+            f"{run_dir} holds checkpoints that do not come before {restored.path}",
+            hint="--resume auto goes on from the newest; an older or foreign one needs a folder of its own",
+        )
+    return restored
+
+
+def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
+    """Refuse a checkpoint that was trained on another environment."""
+    ours, theirs = json.loads(json.dumps(dict(factory.fingerprint))), restored.state["fingerprint"]
+    differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+    if differing:
+        raise RedoxError(
+            f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
+            hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",
+        )
+
+
+def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path) -> None:
+    """Write `config.json`: what it takes to repeat the run."""
+    settings = {
+        "settings": config.as_dict(),
+        "environment": dict(factory.fingerprint),
+        "git_commit": _git_commit(),
+        "versions": {
+            "redox_balancer": __version__,
+            "python": platform.python_version(),
+            **{name: package_version(name) for name in _PACKAGES},
+        },
+    }
+    checkpoint.write_whole(run_dir / "config.json", json.dumps(settings, indent=1).encode())
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source this runs from, None where it is not a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    answer = subprocess.run(  # noqa: S603 - fixed arguments
+        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or None
+
+
+def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
+    """Collect and learn in turns; with intervals in steps the same settings give the same bits.
+
+    At each save the collector drops its unfinished episodes and environments, as a process that resumes has to.
+    """
+    config = run.config
+    collector = RolloutCollector(
+        factory,
+        count=config.envs_per_actor,
+        length=config.rollout_length,
+        hidden_sizes=config.hidden_sizes,
+        seed=config.seed,
+        incarnation=run.incarnations[0],
+        state=run.collector_state,
+    )
+    try:
+        learner = run.learner(collector.shape)
+        with _stop_on_signals() as stop:
+            while not (run.finished or stop.is_set()):
+                collector.set_weights(run.state.parameters, run.state.updates)
+                rollouts = [collector.collect() for _ in range(config.rollouts_per_batch)]
+                run.record(learner.update(rollouts))
+                if run.save_due:
+                    run.save(collector.state())
+                    run.settle()
+                    collector.restart()
+            return run.finish(collector.state())
+    finally:
+        collector.close()
+
+
+def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
+    """Collect with Ray actors while a thread learns."""
+    from redox_balancer.learning.actors import (  # noqa: PLC0415 - a serial run needs no Ray
+        ActorPool,
+        ray_cluster,
+    )
+
+    config = run.config
+    with ray_cluster(config), _stop_on_signals() as stop:
+        pool = ActorPool(config, factory, {actor: run.incarnations[actor] for actor in range(config.num_actors)})
+        with LearnerThread(run.learner(pool.shape())) as learner:
+            while not (run.finished or stop.is_set()):
+                pool.publish(run.state.parameters, run.state.updates)
+                # A learner that falls behind slows the actors down; rollouts that wait only grow old.
+                if learner.waiting < 2 * config.rollouts_per_batch:
+                    pool.request()
+                for rollout in pool.receive(_POLL_S):
+                    learner.put(rollout)
+                for update in learner.updates():
+                    run.record(update)
+                run.poll()
+                if run.save_due:
+                    run.save()
+        for update in learner.updates():
+            run.record(update)
+        return run.finish()
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that the first SIGINT or SIGTERM sets; a second one acts as it did before.
+
+    Only a main thread can receive signals; elsewhere the event stays unset.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        restore()
+
+    for number in before:
+        signal.signal(number, request_stop)
+    try:
+        yield stop
+    finally:
+        restore()

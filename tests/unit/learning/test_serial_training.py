@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from test_checkpoint import disk_full_after
+from toy_envs import Broken, Shelves
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.metrics import TIME_COLUMNS
+from redox_balancer.learning.policy import load_policy
+from redox_balancer.learning.trainer import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+# Intervals in steps: nothing depends on the clock. 400 is no multiple of 128, so saves and rows fall between.
+CONFIG = TrainConfig(
+    timesteps=1600,
+    num_actors=0,
+    envs_per_actor=8,
+    rollout_length=8,
+    batch_size=128,
+    hidden_sizes=(16,),
+    save_interval_steps=400,
+    log_interval_steps=300,
+)
+
+
+class Recorder:
+    """A progress sink that keeps what it is told, and may act at a step."""
+
+    def __init__(self, at: int | None = None, act: Callable[[], Any] | None = None) -> None:
+        self.messages: list[str] = []
+        self.warnings: list[str] = []
+        self.rows: list[Mapping[str, float]] = []
+        self._at, self._act = at, act
+
+    def start(self, steps: int, total: int) -> None:
+        self.started = (steps, total)
+
+    def advance(self, steps: int) -> None:
+        if self._at is not None and self._act is not None and steps >= self._at:
+            self._at = None
+            self._act()
+
+    def row(self, row: Mapping[str, float]) -> None:
+        self.rows.append(row)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def close(self) -> None:
+        pass
+
+
+class Killed(BaseException):
+    pass
+
+
+def die() -> None:
+    raise Killed
+
+
+def all_but_time(run: Path) -> dict[str, Any]:
+    """Everything a run leaves behind that may not depend on interruptions."""
+    newest = checkpoint.find(run).checkpoint
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in csv.DictReader(file)]
+    return {
+        "arrays": {name: array.tobytes() for name, array in newest.arrays.items()},
+        "state": {key: value for key, value in newest.state.items() if key != "training_time_s"},
+        "rows": rows,
+        "checkpoints": list(checkpoint.steps(run)),
+    }
+
+
+def test_n_steps_a_kill_and_the_rest_equal_the_whole_run_bit_for_bit(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(CONFIG, Shelves(), whole, resume=None, progress=Recorder())
+    # Killed between two checkpoints: what came after the last one is lost and is done again.
+    for step in (1100, 600):
+        with pytest.raises(Killed):
+            train(CONFIG, Shelves(), broken, resume="auto", progress=Recorder(step, die))
+    sink = Recorder()
+    result = train(CONFIG, Shelves(), broken, resume="auto", progress=sink)
+    assert sink.started == (896, 1600)
+    assert all_but_time(broken) == all_but_time(whole)
+    assert result.steps == 1664
+    assert len(all_but_time(whole)["rows"]) > 5
+
+
+def test_the_same_settings_give_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(replace(CONFIG, seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
+    a, b, c = (all_but_time(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a["arrays"] != c["arrays"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_says_how_to_go_on_and_the_handlers_are_as_before(tmp_path: Path, number: int) -> None:
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    sink = Recorder(500, lambda: signal.raise_signal(number))
+    result = train(CONFIG, Shelves(), tmp_path, resume=None, progress=sink)
+    assert not result.finished
+    assert result.checkpoint == tmp_path / "step_000000512"
+    assert "--resume auto" in sink.messages[-1]
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+
+
+def test_a_second_sigint_leaves_at_once(tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder(500, twice))
+    assert checkpoint.steps(tmp_path) == {}
+
+
+def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_path: Path) -> None:
+    first = train(replace(CONFIG, timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
+    sink = Recorder()
+    second = train(CONFIG, Shelves(), tmp_path, resume="auto", progress=sink)
+    seconds_before = checkpoint.load(first.checkpoint).state["training_time_s"]
+    for row in sink.rows:
+        here = row["seconds"] - seconds_before
+        assert here > 0
+        assert row["steps_per_s"] == pytest.approx((row["steps"] - first.steps) / here, rel=0.05)
+    assert second.last_row["updates"] == 13
+
+
+def test_a_finished_run_says_so_and_is_left_alone(tmp_path: Path) -> None:
+    done = train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder())
+    before = all_but_time(tmp_path)
+    sink = Recorder()
+    again = train(CONFIG, Shelves(), tmp_path, resume="auto", progress=sink)
+    assert "nothing left to do" in sink.messages[0]
+    assert (again.steps, again.checkpoint, again.finished) == (done.steps, done.checkpoint, True)
+    assert all_but_time(tmp_path) == before
+
+
+def test_an_empty_folder_starts_anew_and_says_so_and_a_used_one_asks_for_resume(tmp_path: Path) -> None:
+    sink = Recorder()
+    train(CONFIG, Shelves(), tmp_path, resume="auto", progress=sink)
+    assert "starting anew" in sink.messages[0]
+    with pytest.raises(RedoxError, match="already holds a run") as caught:
+        train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder())
+    assert "--resume auto" in caught.value.hint
+
+
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: Path) -> None:
+    train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder())
+    before = all_but_time(tmp_path)
+    (tmp_path / "step_000001664" / "state.json").write_text("{}")
+    sink = Recorder()
+    train(CONFIG, Shelves(), tmp_path, resume="auto", progress=sink)
+    assert "step_000001664 is damaged" in sink.warnings[0]
+    assert all_but_time(tmp_path) == before
+    for path in checkpoint.steps(tmp_path).values():
+        (path / "manifest.json").unlink()
+    with pytest.raises(RedoxError, match="every checkpoint"):
+        train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder())
+
+
+def test_a_path_resumes_into_a_folder_of_its_own_and_never_over_newer_checkpoints(tmp_path: Path) -> None:
+    run, branch = tmp_path / "run", tmp_path / "branch"
+    train(CONFIG, Shelves(), run, resume=None, progress=Recorder())
+    older = run / "step_000000896"
+    with pytest.raises(RedoxError, match="do not come before"):
+        train(CONFIG, Shelves(), run, resume=older, progress=Recorder())
+    sink = Recorder()
+    train(CONFIG, Shelves(), branch, resume=older, progress=sink)
+    assert sink.started == (896, 1600)
+    assert all_but_time(branch)["arrays"] == all_but_time(run)["arrays"]
+    with pytest.raises(RedoxError, match="do not come before"):
+        train(CONFIG, Shelves(), branch, resume=run, progress=Recorder())
+    with pytest.raises(RedoxError, match="not a checkpoint"):
+        train(CONFIG, Shelves(), tmp_path / "new", resume=tmp_path / "nothing", progress=Recorder())
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_environment_or_policy_is_refused(tmp_path: Path) -> None:
+    train(replace(CONFIG, timesteps=500), Shelves(), tmp_path, resume=None, progress=Recorder())
+    with pytest.raises(RedoxError, match="another environment: flavour differ"):
+        train(CONFIG, Shelves("sour"), tmp_path, resume="auto", progress=Recorder())
+    with pytest.raises(RedoxError, match="sizes"):
+        train(replace(CONFIG, hidden_sizes=(8,)), Shelves(), tmp_path, resume="auto", progress=Recorder())
+    with pytest.raises(RedoxError, match="no shelf for 8"):
+        train(CONFIG, Broken(), tmp_path / "broken", resume=None, progress=Recorder())
+
+
+def test_on_a_full_disk_training_goes_on_and_its_end_is_an_error(tmp_path: Path) -> None:
+    train(replace(CONFIG, timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    settings_size = (tmp_path / "config.json").stat().st_size
+    saved = list(checkpoint.steps(tmp_path))
+    sink = Recorder()
+    with disk_full_after(settings_size + 500), pytest.raises(RedoxError, match="could not be written") as caught:
+        train(CONFIG, Shelves(), tmp_path, resume="auto", progress=sink)
+    assert caught.value.exit_code == 2
+    assert "--resume auto" in caught.value.hint
+    assert sink.rows[-1]["steps"] == 1664
+    assert sum("NO CHECKPOINT" in warning for warning in sink.warnings) >= 3
+    assert list(checkpoint.steps(tmp_path)) == saved
+    assert not list(tmp_path.glob(".*"))
+    # With room again the run goes on.
+    assert train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+
+
+def test_the_folder_holds_what_it_takes_to_repeat_the_run_and_the_policy_acts(tmp_path: Path) -> None:
+    config = replace(CONFIG, keep_checkpoints=2)
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert TrainConfig(**written["settings"]) == config
+    assert written["environment"]["flavour"] == "plain"
+    assert set(written["versions"]) >= {"redox_balancer", "python", "torch", "numpy", "gymnasium", "ray"}
+    assert "git_commit" in written
+    policy = load_policy(tmp_path)
+    mask = np.asarray([[True, False, True, True, True]])
+    assert policy.act(np.zeros((1, 5), dtype=np.float32), mask)[0] != 1
+    assert list(checkpoint.steps(tmp_path)) == [1664, 1280]
