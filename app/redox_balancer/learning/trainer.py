@@ -9,12 +9,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
@@ -37,6 +37,7 @@ def train(
     *,
     resume: Literal["auto"] | Path | None,
     progress: ProgressSink,
+    about: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train a policy until it has `config.timesteps` environment steps, or until SIGINT or SIGTERM.
 
@@ -53,6 +54,8 @@ def train(
         goes on from that checkpoint or that run's newest one; None starts a new run.
     progress
         Where to report.
+    about
+        What the environments were made from, ready for JSON; kept in `config.json` under "task".
 
     Raises
     ------
@@ -74,7 +77,7 @@ def train(
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         checkpoint.remove_leftovers(run_dir)
-        _write_settings(config, factory, run_dir)
+        _write_settings(config, factory, run_dir, about or {})
         run = Run(
             config,
             fingerprint=dict(factory.fingerprint),
@@ -131,10 +134,11 @@ def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
         )
 
 
-def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path) -> None:
+def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path, about: Mapping[str, Any]) -> None:
     """Write `config.json`: what it takes to repeat the run."""
     settings = {
         "settings": config.as_dict(),
+        "task": dict(about),
         "environment": dict(factory.fingerprint),
         "git_commit": _git_commit(),
         "versions": {

@@ -222,10 +222,11 @@ def test_on_a_full_disk_training_goes_on_and_its_end_is_an_error(tmp_path: Path)
 
 def test_the_folder_holds_what_it_takes_to_repeat_the_run_and_the_policy_acts(tmp_path: Path) -> None:
     config = replace(CONFIG, keep_checkpoints=2)
-    train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder(), about={"prizes": 4})
     written = json.loads((tmp_path / "config.json").read_text())
     assert TrainConfig(**written["settings"]) == config
     assert written["environment"]["flavour"] == "plain"
+    assert written["task"] == {"prizes": 4}
     assert set(written["versions"]) >= {"redox_balancer", "python", "torch", "numpy", "gymnasium", "ray"}
     assert "git_commit" in written
     policy = load_policy(tmp_path)
