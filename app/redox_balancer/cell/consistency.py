@@ -40,7 +40,7 @@ Progress = Callable[[str], None]
 """Is told the name of each phase as it begins."""
 
 SOLVE_LIMIT_S = 1800.0
-"""Longest single LP; the joint LP of Recon3D takes about 7 s on one core."""
+"""Longest single LP; the joint LP of Recon3D takes about 3 s on one core."""
 
 _SUSPECT = 1e-6
 """Projected random entries below this are looked at one by one; on Recon3D blocked ones are below 1e-13, the
@@ -147,6 +147,7 @@ def has_slack(network: Network) -> bool:
     if np.sum(fixed) > 1 or np.any(inner.lower > inner.upper):
         return False
     with FluxLP(inner, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
+        lp.crash_basis()
         return lp.maximise().optimal
 
 
@@ -207,6 +208,7 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray) -> tuple[FloatArray, 
     flux = np.zeros(size)
     idle = np.arange(len(one_way))
     with FluxLP(network, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
+        lp.crash_basis()
         # The first optimum runs all that can; the loop ends with the optimum 0 that proves the rest blocked.
         while idle.size:
             lp.set_objective_columns(dict.fromkeys((size + idle).tolist(), 1.0))

@@ -201,6 +201,7 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
     essential = np.zeros(len(network.reactions), dtype=np.bool_)
     essential[biomass] = True
     with FluxLP(split, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
+        lp.crash_basis()
         while True:
             lp.set_objective_columns(dict(enumerate(prices.tolist())))
             _solve(lp, network.id)
@@ -265,6 +266,7 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
 
 def _growth(network: Network) -> float:
     with FluxLP(network, time_limit_s=SOLVE_LIMIT_S) as lp:
+        lp.crash_basis()
         growth = lp.maximise()
     if growth.status is Status.INFEASIBLE or growth.objective < _NO_GROWTH:
         raise RedoxError(
