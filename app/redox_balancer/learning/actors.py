@@ -30,7 +30,7 @@ RAY_ENVIRONMENT = {
     # hundred cores they reach the limit of processes.
     "RAY_worker_num_grpc_internal_threads": "1",
     "RAY_core_worker_num_server_call_thread": "1",
-    # Ray would start as many idle workers as there are cores, which our actors, with their own environment, never use.
+    # Else Ray starts an idle worker per core; our actors need their own environment and never use those.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_object_spilling_threshold": "0.8",
     # Ray's memory monitor kills whichever worker it chooses.

@@ -156,7 +156,9 @@ class Board:
 
     def __init__(self, folder: Path, step: int) -> None:
         folder.mkdir(exist_ok=True)
-        self._path = folder / f"events.out.tfevents.{int(time.time()):010d}.{uuid.uuid4().hex}"
+        # TensorBoard reads the files of a folder in the order of their names, which must be that of their making.
+        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        self._path = folder / f"events.out.tfevents.{seconds:010d}.{nanoseconds:09d}.{uuid.uuid4().hex}"
         self._write(
             Event(wall_time=time.time(), file_version="brain.Event:2"),
             Event(wall_time=time.time(), step=step + 1, session_log=SessionLog(status=SessionLog.START)),
