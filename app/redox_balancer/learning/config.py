@@ -33,7 +33,7 @@ class TrainConfig:
     learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.")
     learning_rate_end: float = _setting(1e-4, "Learning rate at the last step; linear in between.")
     entropy_cost: float = _setting(3e-2, "Weight of the entropy bonus at step 0.")
-    entropy_cost_end: float = _setting(5e-4, "Weight of the entropy bonus at the last step; linear in between.")
+    entropy_cost_end: float = _setting(5e-4, "Weight of the entropy bonus at the last step; geometric in between.")
     baseline_cost: float = _setting(0.5, "Weight of the value loss.")
     max_grad_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
     gamma: float = _setting(1.0, "Discount; exactly 1 makes an episode's return its construct's value.")
@@ -74,6 +74,11 @@ class TrainConfig:
         )  # fmt: skip
         for name in positive:
             self._require(name, getattr(self, name) > 0, "above 0")
+        self._require(
+            "entropy_cost_end",
+            (self.entropy_cost > 0) == (self.entropy_cost_end > 0),
+            "above 0 where entropy_cost is, and 0 where that is 0",
+        )
         for name in ("gamma", "vtrace_lambda"):
             self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._require("hidden_sizes", all(units >= 1 for units in self.hidden_sizes), "at least 1 each")

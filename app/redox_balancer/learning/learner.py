@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.policy import Float32, MaskedCategorical, PolicyShape, forward
 from redox_balancer.learning.rollout import Episodes, Rollout
-from redox_balancer.learning.schedules import linear
+from redox_balancer.learning.schedules import geometric, linear
 from redox_balancer.learning.vtrace import vtrace
 
 # NumPy in the actor and torch here differ in the last digits, so equal policies have ratios just beside 1.
@@ -210,13 +210,9 @@ class Learner:
         """Take one step down the gradient of the loss of these rollouts."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
-        rate, entropy_cost = (
-            linear(self._steps, total=config.timesteps, start=start, end=end)
-            for start, end in (
-                (config.learning_rate, config.learning_rate_end),
-                (config.entropy_cost, config.entropy_cost_end),
-            )
-        )
+        end = config.timesteps
+        rate = linear(self._steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
+        entropy_cost = geometric(self._steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
         self._adam.zero_grad(set_to_none=False)
         parts = losses(self._named, Batch.of(rollouts, self._device), config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def linear(step: int, *, total: int, start: float, end: float) -> float:
     """Value of a straight line from `start` at step 0 to `end` at step `total`, constant from there on.
@@ -17,3 +19,14 @@ def linear(step: int, *, total: int, start: float, end: float) -> float:
     """
     fraction = min(max(step / total, 0.0), 1.0)
     return (1.0 - fraction) * start + fraction * end
+
+
+def geometric(step: int, *, total: int, start: float, end: float) -> float:
+    """Value that falls from `start` to `end` by equal factors, as `linear` does by equal amounts.
+
+    It spends as many steps between 0.1 and 0.01 as between 0.01 and 0.001, which an entropy cost must where
+    the rewards of different episodes differ by decades. Both ends are above 0, or both are 0.
+    """
+    if start == end:
+        return start
+    return math.exp(linear(step, total=total, start=math.log(start), end=math.log(end)))

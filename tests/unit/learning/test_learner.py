@@ -12,7 +12,7 @@ from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import Batch, Learner, LearnerState, LearnerThread, losses
 from redox_balancer.learning.policy import PolicyShape
 from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
-from redox_balancer.learning.schedules import linear
+from redox_balancer.learning.schedules import geometric, linear
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(timesteps=10_000, envs_per_actor=4, rollout_length=8, batch_size=64, hidden_sizes=(16,))
@@ -172,3 +172,12 @@ def test_an_error_in_the_thread_is_raised_where_its_updates_are_read() -> None:
         thread.join()
         with pytest.raises(RuntimeError, match="size"):
             thread.updates()
+
+
+@pytest.mark.parametrize(("step", "value"), [(0, 0.1), (50, 0.01), (100, 0.001), (1000, 0.001)])
+def test_a_geometric_schedule_falls_by_equal_factors(step: int, value: float) -> None:
+    assert geometric(step, total=100, start=0.1, end=0.001) == pytest.approx(value)
+
+
+def test_a_geometric_schedule_may_be_nothing_throughout() -> None:
+    assert geometric(50, total=100, start=0.0, end=0.0) == 0.0
