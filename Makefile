@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= 400000
+TIMESTEPS ?= 2000000
 ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from redox_balancer.cell.files import write_atomically
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0

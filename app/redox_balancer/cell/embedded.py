@@ -13,9 +13,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from redox_balancer.cell.files import write_atomically
 from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically
 
 CORE_ID = "human_redox_core"
 GROWTH_REACTION = "BIOMASS_proxy"

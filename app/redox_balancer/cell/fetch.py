@@ -17,11 +17,11 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from redox_balancer.cell.download import Progress, discard, download
-from redox_balancer.cell.files import write_atomically, written_atomically
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.records import Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically, written_atomically
 
 CACHE_VARIABLE = "REDOX_CACHE"
 LEAST_OPTIMUM = 1e-6

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.files import written_atomically
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import written_atomically
 
 if TYPE_CHECKING:
     import cobra

@@ -1,14 +1,18 @@
-"""Options that several subcommands share: what a run is about."""
+"""Options that several subcommands share, written once."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 PANEL = "Cell and constructs"
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -18,30 +22,62 @@ Model = Annotated[
 Enzymes = Annotated[
     Path | None, typer.Option(help="Enzyme library (TOML); the package's if not given.", rich_help_panel=PANEL)
 ]
-MediumName = Annotated[
-    str, typer.Option(help="Medium, or 'model' for the bounds the model comes with.", rich_help_panel=PANEL)
-]
-Conditions = Annotated[
-    str | None,
-    typer.Option(help="Ids of conditions, separated by commas; all that fit if not given.", rich_help_panel=PANEL),
-]
-ConditionsFile = Annotated[
-    Path | None, typer.Option(help="File of conditions (TOML); the package's if not given.", rich_help_panel=PANEL)
-]
-Biomass = Annotated[
-    str | None,
-    typer.Option(help="Reaction that is growth; the model's objective if not given.", rich_help_panel=PANEL),
-]
-Placements = Annotated[
-    int, typer.Option(min=1, max=10, help="Placements of a construct at most (K).", rich_help_panel=PANEL)
-]
-Budget = Annotated[float, typer.Option(help="Protein budget, as a share of the proteome.", rich_help_panel=PANEL)]
-Saturation = Annotated[
-    float, typer.Option(help="Share of kcat at which an enzyme runs in the cell.", rich_help_panel=PANEL)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def names(text: str | None) -> tuple[str, ...] | None:
-    """Ids of a list separated by commas; None stays None."""
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+def _parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _task_option(name: str, kind: Any, default: Any, text: str, **limits: Any) -> inspect.Parameter:
+    return _parameter(name, Annotated[kind, typer.Option(help=text, rich_help_panel=PANEL, **limits)], default)
+
+
+TASK_OPTIONS = (
+    _parameter("model", Model),
+    _task_option("medium", str, "model", "Medium, or 'model' for the bounds the model comes with."),
+    _task_option("biomass", str | None, None, "Reaction that is growth; the model's objective if not given."),
+    _parameter("enzymes", Enzymes),
+    _task_option(
+        "conditions", str | None, None, "Ids of conditions, separated by commas; all that fit if not given."
+    ),
+    _task_option("conditions_file", Path | None, None, "File of conditions (TOML); the package's if not given."),
+    _task_option(
+        "sampling", Literal["named", "range"], "named", "Limits of a condition: its own figures or its ranges."
+    ),
+    _task_option("placements", int, 2, "Placements of a construct at most (K).", min=1, max=10),
+    _task_option("budget", float, 1.5e-3, "Protein budget, as a share of the proteome."),
+    _task_option("saturation", float, 0.05, "Share of kcat at which an enzyme runs in the cell."),
+    _task_option("reward", Literal["capacity", "sink-flux"], "capacity", "What a construct is paid for."),
+    _task_option("h2o2_price", float, 1.0, "NAD(P)H taken off for each H2O2 that a construct makes and leaves."),
+)
+
+
+def takes_task(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that make a `Task`, in place of its argument `task`."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        from redox_balancer.design.task import task_from  # noqa: PLC0415 - loads the solver
+
+        chosen = {option.name: given.pop(option.name) for option in TASK_OPTIONS}
+        names = chosen["conditions"]
+        if names is not None:
+            chosen["conditions"] = tuple(name.strip() for name in names.split(",") if name.strip())
+        command(task=task_from(chosen), **given)
+
+    return with_options(run, TASK_OPTIONS, instead_of="task")
+
+
+def with_options(
+    command: Callable[..., None], options: Sequence[inspect.Parameter], *, instead_of: str
+) -> Callable[..., None]:
+    """Give a command options made from data in place of one argument.
+
+    typer reads signature and annotations, so that is where they go. The argument that goes may have a type that is
+    not imported at run time, so the command's module must not postpone its annotations.
+    """
+    own = inspect.signature(command).parameters.values()
+    parameters = [*(parameter for parameter in own if parameter.name != instead_of), *options]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command

@@ -1,26 +1,15 @@
 """`redox search`: searches the agent is measured against."""
 
-from __future__ import annotations
-
 import json
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import (
-    AsJson,
-    Biomass,
-    Budget,
-    Conditions,
-    ConditionsFile,
-    Enzymes,
-    MediumName,
-    Model,
-    Placements,
-    Saturation,
-    names,
-)
+from redox_balancer.cli.options import AsJson, takes_task
+
+if TYPE_CHECKING:
+    from redox_balancer.design.task import Task
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
 
@@ -31,42 +20,23 @@ def searches() -> None:
 
 
 @app.command(epilog="Example: redox search exhaustive --placements 2 --conditions healthy,hypoxia --top 3")
+@takes_task
 def exhaustive(
     *,
-    placements: Placements = 2,
+    task: "Task",
     top: Annotated[int, typer.Option(min=1, help="How many of the best constructs to show.")] = 5,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
-    model: Model = None,
-    medium: MediumName = "model",
-    biomass: Biomass = None,
-    enzymes: Enzymes = None,
-    conditions: Conditions = None,
-    conditions_file: ConditionsFile = None,
-    budget: Budget = 1.5e-3,
-    saturation: Saturation = 0.05,
     as_json: AsJson = False,
 ) -> None:
     """Value every construct within the budget and show the best under each condition."""
     from redox_balancer.cli.tables import construct_text, notes, out, table  # noqa: PLC0415
-    from redox_balancer.design.task import Task  # noqa: PLC0415 - loads the solver
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
 
-    task = Task(
-        model=model,
-        medium=medium,
-        biomass=biomass,
-        enzymes=enzymes,
-        conditions=names(conditions),
-        conditions_file=conditions_file,
-        placements=placements,
-        budget=budget,
-        saturation=saturation,
-    )
     space = task.space()
     console = notes()
     found = search.exhaustive(
         space,
-        placements,
+        task.placements,
         keep=top,
         processes=processes,
         progress=lambda y: console.print(f"{y.condition}: {y.constructs:,} constructs, {y.solves:,} LPs"),

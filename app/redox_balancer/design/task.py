@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from redox_balancer.cell.media import MODEL_MEDIUM, Condition, apply_medium, load_conditions
 from redox_balancer.cell.models import load_network
@@ -15,6 +15,7 @@ from redox_balancer.cell.records import NonNegative, Positive, pick
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.space import DesignSpace, Reward, ValueSettings
+from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 
 
@@ -87,8 +88,17 @@ class Task(BaseModel):
         )
 
     def environments(self) -> RedoxEnvs:
-        """The environments an agent is trained and measured in."""
-        return RedoxEnvs(self.space(), placements=self.placements, sampling=self.sampling)
+        """The environments an agent is trained and measured in.
+
+        Raises
+        ------
+        RedoxError
+            As `space`, and where nothing grows.
+        """
+        space = self.space()
+        # An actor would find out too, but only after a run's folder is there.
+        Evaluator(space).close()
+        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling)
 
     def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
         known = load_conditions(self.conditions_file)
@@ -103,3 +113,17 @@ class Task(BaseModel):
                 hint="give conditions in the model's own identifiers",
             )
         return fitting
+
+
+def task_from(settings: Mapping[str, Any]) -> Task:
+    """Task of these settings, its files by their full path; what is out of range is a RedoxError."""
+    try:
+        return Task.model_validate(
+            {name: value.resolve() if isinstance(value, Path) else value for name, value in settings.items()}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise RedoxError(
+            f"--{name} {first['input']}: {first['msg']}", hint="redox train --help says what fits"
+        ) from None

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self, TypeVar
 
 from redox_balancer.cell.lp import FluxLP, Solution, Status
@@ -66,6 +65,14 @@ class Outcome:
     growth: float
     capacity: float
     rescue: float
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """A construct and what it gives."""
+
+    construct: Construct
+    outcome: Outcome
 
 
 class Evaluator:
@@ -116,9 +123,7 @@ class Evaluator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

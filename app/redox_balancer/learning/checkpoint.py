@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import uuid
@@ -28,11 +27,11 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import TEMPORARY, sync_folder, write_synced
 
 SCHEMA = 1
 ARRAYS, STATE, MANIFEST, LATEST = "arrays.safetensors", "state.json", "manifest.json", "latest"
 _NAME = re.compile(r"step_(\d{9,})")
-_TEMPORARY = ".partial-"
 
 
 class DamagedCheckpointError(RedoxError):
@@ -67,7 +66,7 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mappin
         The rest, ready for JSON.
     """
     final = run / f"step_{step:09d}"
-    partial = run / f"{_TEMPORARY}{final.name}-{uuid.uuid4().hex}"
+    partial = run / f"{TEMPORARY}{final.name}-{uuid.uuid4().hex}"
     try:
         partial.mkdir(parents=True)
         contents = {
@@ -80,11 +79,11 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mappin
         }
         contents[MANIFEST] = json.dumps({"schema": SCHEMA, "step": step, "files": files}, indent=1).encode()
         for name, content in contents.items():
-            _write_synced(partial / name, content)
-        _sync_folder(partial)
-        replaced = final.rename(run / f"{_TEMPORARY}old-{uuid.uuid4().hex}") if final.exists() else None
+            write_synced(partial / name, content)
+        sync_folder(partial)
+        replaced = final.rename(run / f"{TEMPORARY}old-{uuid.uuid4().hex}") if final.exists() else None
         partial.rename(final)
-        _sync_folder(run)
+        sync_folder(run)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -170,47 +169,20 @@ def prune(run: Path, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints."""
     for path in list(steps(run).values())[keep:]:
         # Renamed first: a removal that is cut short must not leave a folder that looks like a checkpoint.
-        shutil.rmtree(path.rename(run / f"{_TEMPORARY}old-{uuid.uuid4().hex}"), ignore_errors=True)
+        shutil.rmtree(path.rename(run / f"{TEMPORARY}old-{uuid.uuid4().hex}"), ignore_errors=True)
 
 
 def remove_leftovers(run: Path) -> None:
     """Remove what an interrupted save left behind; only while nobody writes into the folder."""
-    for path in run.glob(f"{_TEMPORARY}*"):
+    for path in run.glob(f"{TEMPORARY}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new one, never a part."""
-    partial = path.with_name(f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex}")
-    try:
-        _write_synced(partial, content)
-        partial.replace(path)
-        _sync_folder(path.parent)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _point_latest_at(checkpoint: Path) -> None:
-    link = checkpoint.with_name(f"{_TEMPORARY}latest-{uuid.uuid4().hex}")
+    link = checkpoint.with_name(f"{TEMPORARY}latest-{uuid.uuid4().hex}")
     link.symlink_to(checkpoint.name)
     link.replace(checkpoint.with_name(LATEST))
 

@@ -22,7 +22,7 @@ class TrainConfig:
     `batch_size` transitions rounded up to whole rollouts.
     """
 
-    timesteps: int = _setting(500_000, "Environment steps to train for, over all processes of the run.")
+    timesteps: int = _setting(2_000_000, "Environment steps to train for, over all processes of the run.")
     num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).")
     envs_per_actor: int = _setting(16, "Environments of one actor; they share one linear program.")
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).")
@@ -32,8 +32,8 @@ class TrainConfig:
     hidden_sizes: tuple[int, ...] = _setting((128, 128), "Units of each hidden layer of the policy.")
     learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.")
     learning_rate_end: float = _setting(1e-4, "Learning rate at the last step; linear in between.")
-    entropy_cost: float = _setting(3e-2, "Weight of the entropy bonus at step 0.")
-    entropy_cost_end: float = _setting(5e-4, "Weight of the entropy bonus at the last step; geometric in between.")
+    entropy_cost: float = _setting(0.1, "Weight of the entropy bonus at step 0.")
+    entropy_cost_end: float = _setting(1e-3, "Weight of the entropy bonus at the last step; geometric in between.")
     baseline_cost: float = _setting(0.5, "Weight of the value loss.")
     max_grad_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
     gamma: float = _setting(1.0, "Discount; exactly 1 makes an episode's return its construct's value.")

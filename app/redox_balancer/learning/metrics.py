@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
-from redox_balancer.learning.checkpoint import write_whole
+from redox_balancer.files import write_whole
 from redox_balancer.learning.learner import Update
 
 # Columns whose figures depend on the clock; all others repeat in a serial run that is repeated.

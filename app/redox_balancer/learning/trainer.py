@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_whole
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.checkpoint import Checkpoint
 from redox_balancer.learning.config import TrainConfig
@@ -147,7 +148,7 @@ def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path, abo
             **{name: package_version(name) for name in _PACKAGES},
         },
     }
-    checkpoint.write_whole(run_dir / "config.json", json.dumps(settings, indent=1).encode())
+    write_whole(run_dir / "config.json", json.dumps(settings, indent=1).encode())
 
 
 def _git_commit() -> str | None:

@@ -8,21 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
-from redox_balancer.design.value import Outcome
+from redox_balancer.design.value import Valued
 from redox_balancer.learning.policy import Policy
 
 BATCH = 50
 """Episodes played side by side, so that the policy answers for all of them at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A construct that was built in an episode and what it gives."""
-
-    construct: Construct
-    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +38,8 @@ class ConditionScore:
     growth_without: float
     policy_mean: float
     random_mean: float
-    greedy: Played
-    best_seen: Played
+    greedy: Valued
+    best_seen: Valued
 
 
 def score(
@@ -97,7 +88,7 @@ def score(
     return scores
 
 
-def mean_value(played: Sequence[Played]) -> float:
+def mean_value(played: Sequence[Valued]) -> float:
     """Mean value of constructs."""
     return float(np.mean([entry.outcome.value for entry in played]))
 
@@ -108,7 +99,7 @@ def play(
     policy: Policy | None,
     episodes: int,
     generator: np.random.Generator | None,
-) -> list[Played]:
+) -> list[Valued]:
     """Play episodes under one named condition, side by side.
 
     Parameters
@@ -124,7 +115,7 @@ def play(
     generator
         Draws the actions; None takes the policy's most probable ones.
     """
-    finished: list[Played] = []
+    finished: list[Valued] = []
     while len(finished) < episodes:
         running = list(envs[: episodes - len(finished)])
         seen = [env.reset(options={"condition": condition}) for env in running]
@@ -138,7 +129,7 @@ def play(
             for env, action in zip(running, actions, strict=True):
                 observation, _, terminated, _, info = env.step(int(action))
                 if terminated:
-                    finished.append(Played(env.construct, env.outcome))
+                    finished.append(Valued(env.construct, env.outcome))
                 else:
                     still.append(env)
                     seen_next.append((observation, info))

@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 
 from redox_balancer import __version__
-from redox_balancer.cell.files import write_atomically
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.files import write_atomically
 from redox_balancer.report import figures
 from redox_balancer.report.evaluation import ConditionScore
 from redox_balancer.report.run import Run

@@ -13,19 +13,11 @@ from math import comb
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace, State
-from redox_balancer.design.value import Evaluator, Outcome
+from redox_balancer.design.value import Evaluator, Valued
 from redox_balancer.errors import RedoxError
 
 LARGEST = 5_000_000
 """Constructs beyond which the search is refused: hours on one core."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A construct and what it gives."""
-
-    construct: Construct
-    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Yardstick:
 
     condition: str
     constructs: int
-    best: tuple[Ranked, ...]
+    best: tuple[Valued, ...]
     mean: float
     solves: int
 
@@ -76,11 +68,11 @@ def search_state(evaluator: Evaluator, name: str, state: State, placements: int,
     before = evaluator.solves
     values: list[float] = []
 
-    def ranked() -> Iterator[Ranked]:
+    def ranked() -> Iterator[Valued]:
         for construct in constructs(evaluator.space, placements):
             outcome = evaluator.evaluate(construct, state)
             values.append(outcome.value)
-            yield Ranked(construct, outcome)
+            yield Valued(construct, outcome)
 
     best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
     return Yardstick(name, len(values), tuple(best), statistics.fmean(values), evaluator.solves - before)

@@ -1,0 +1,157 @@
+"""`redox` as a user runs it: what wrong input says, and the whole path on the embedded core."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.records import packaged
+
+REDOX = Path(sys.executable).with_name("redox")
+
+
+def redox(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [REDOX, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd, timeout=300
+    )
+
+
+def assert_refused(answer: subprocess.CompletedProcess[str], said: str) -> None:
+    """Exit code 2, one line that says what, one that says how to mend it, and no traceback."""
+    assert answer.returncode == 2, answer.stderr
+    lines = [line for line in answer.stderr.splitlines() if line.startswith(("error:", "hint:"))]
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], answer.stderr
+    assert said in lines[0]
+    assert "Traceback" not in answer.stderr
+
+
+def edited_library(folder: Path, old: str, new: str) -> Path:
+    text = packaged("enzymes.toml").read_text()
+    assert old in text
+    path = folder / "enzymes.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    assert_refused(redox("train", "--model", "nowhere.json", cwd=tmp_path), "nowhere.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_model_is_named(tmp_path: Path) -> None:
+    whole = core_json().read_bytes()
+    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
+    assert_refused(redox("train", "--model", "cut.json", cwd=tmp_path), "cut.json")
+
+
+def test_an_unknown_medium_or_condition_lists_the_known_ones(tmp_path: Path) -> None:
+    for option, known in (("--medium", "physiological"), ("--conditions", "hypoxia")):
+        answer = redox("train", option, "tea", cwd=tmp_path)
+        assert_refused(answer, "'tea'")
+        assert known in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("q10h2_m = 1 }", "ubiquinol_m = 1 }", "'ubiquinol_m'"),
+        ("kcat_per_s = { value = 648", "kcat_per_s = { value = -648", "LBNOX: kcat_per_s.value"),
+        ("o2_c = -0.5", "o2_c = -1", "not balanced: O -1"),
+    ],
+)
+def test_a_faulty_enzyme_library_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    library = edited_library(tmp_path, old, new)
+    assert_refused(redox("train", "--enzymes", library, cwd=tmp_path), said)
+    assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), said)
+
+
+def test_a_looping_enzyme_is_named(tmp_path: Path) -> None:
+    library = edited_library(
+        tmp_path,
+        "{ nadh_c = -1, h_c = -1, o2_c = -0.5, nad_c = 1, h2o_c = 1 }",
+        "{ oaa_c = -1, nadh_c = -1, h_c = -1, mal__L_c = 1, nad_c = 1 }",
+    )
+    assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), "LBNOX_c carries")
+
+
+def test_a_medium_on_which_nothing_grows_is_refused(tmp_path: Path) -> None:
+    model = json.loads(core_json().read_text())
+    for reaction in model["reactions"]:
+        if reaction["id"] in ("EX_lys__L_e", "EX_leu__L_e"):
+            reaction["lower_bound"] = 0.0
+    (tmp_path / "starved.json").write_text(json.dumps(model))
+    assert_refused(redox("train", "--model", "starved.json", cwd=tmp_path), "nothing grows")
+    assert_refused(redox("model", "info", "starved.json", cwd=tmp_path), "does not grow")
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_resume_path_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "step_000001000").mkdir()
+    assert_refused(redox("train", "--resume", "step_000001000", cwd=tmp_path), "step_000001000")
+    assert_refused(redox("report", "nowhere", cwd=tmp_path), "nowhere")
+    assert_refused(redox("design", "nowhere", cwd=tmp_path), "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--budget", "-1", "budget"), ("--saturation", "2", "saturation"), ("--gamma", "1.5", "gamma")],
+)
+def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str, said: str) -> None:
+    assert_refused(redox("train", option, value, cwd=tmp_path), said)
+
+
+def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
+    answer = redox("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
+    assert answer.returncode != 0
+    assert "Traceback" in answer.stderr
+
+
+def test_train_report_and_design_on_the_embedded_core(tmp_path: Path) -> None:
+    conditions = "healthy,complex_iii_closed"
+    trained = redox(
+        *("train", "--timesteps", 4000, "--num-actors", 0, "--conditions", conditions, "--json"), cwd=tmp_path
+    )
+    assert trained.returncode == 0, trained.stderr
+    answer = json.loads(trained.stdout)
+    run = tmp_path / answer["run"]
+    assert answer["finished"]
+    assert {"value", "growth", "capacity"} <= {name.removeprefix("env/") for name in answer["last"]}
+    assert (run / "config.json").exists()
+    assert (run / "latest" / "manifest.json").exists()
+
+    again = redox("train", "--timesteps", 4000, "--num-actors", 0, "--conditions", conditions, cwd=tmp_path)
+    assert_refused(again, "already holds a run")
+
+    reported = redox("report", run, "--episodes", 50, "--json", cwd=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    summary = json.loads(reported.stdout)
+    assert [row["condition"] for row in summary["conditions"]] == conditions.split(",")
+    for row in summary["conditions"]:
+        assert row["random_mean"] < row["best"]
+        assert row["policy_mean"] <= row["best"] + 1e-9
+        assert row["share"] == pytest.approx(row["policy_mean"] / row["best"])
+    page = (run / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert "complex_iii_closed" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+    designed = redox("design", run, "--condition", "complex_iii_closed", "--json", cwd=tmp_path)
+    assert designed.returncode == 0, designed.stderr
+    proposal = json.loads(designed.stdout)
+    assert proposal["protein"] <= proposal["budget"] * (1 + 1e-9)
+    assert proposal["value"] <= summary["conditions"][1]["best"] + 1e-9
+    assert_refused(redox("design", run, "--condition", "fever", cwd=tmp_path), "'fever'")
+
+
+def test_a_run_whose_library_changed_is_not_evaluated(tmp_path: Path) -> None:
+    library = edited_library(tmp_path, "value = 648", "value = 600")
+    arguments = ("--timesteps", 600, "--num-actors", 0, "--conditions", "healthy", "--checkpoint-dir", "run")
+    trained = redox("train", *arguments, "--enzymes", library, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    library.write_text(library.read_text().replace("value = 600", "value = 500"))
+    assert_refused(redox("design", "run", cwd=tmp_path), "caps changed")
