@@ -83,7 +83,8 @@ class Evaluator:
     space
         What can be built, into what.
     cache_entries
-        How many outcomes are remembered; the oldest `CACHE_DROP` go when it is full. 0 remembers none.
+        How many outcomes are remembered; the oldest `CACHE_DROP` go when it is full. 0 remembers none, which suits
+        a search that asks for nothing twice; what the cell does without a construct is remembered in any case.
     """
 
     def __init__(self, space: DesignSpace, *, cache_entries: int = CACHE_ENTRIES) -> None:
@@ -155,7 +156,7 @@ class Evaluator:
             floor=max(settings.growth_fraction * growth, settings.healthy_floor * self.healthy_growth),
             lowered=growth < self.healthy_growth * (1 - 1e-6),
         )
-        remember(self._references, state, reference, self._cache_entries)
+        remember(self._references, state, reference)
         return reference
 
     def evaluate(self, construct: Construct, state: State) -> Outcome:
