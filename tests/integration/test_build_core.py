@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import cobra
 import pytest
 
+from commands import assert_refused, redox
 from redox_balancer.cell.consistency import consistent_reactions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium
@@ -28,26 +28,7 @@ RECON3D_GROWTH = 0.0365025
 
 
 def build_core(*arguments: str | Path, limit: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from redox_balancer.cli import main; main()",
-        "build-core",
-        *map(str, arguments),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
-
-
-def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit code 2, one line of what and one of how to mend it, no traceback."""
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    said = result.stderr[result.stderr.index("error:") :]
-    assert said.count("\n") == 2
-    assert "hint:" in said
-    for word in words:
-        assert word in said
+    return redox("build-core", *arguments, limit=limit)
 
 
 @pytest.fixture(scope="module")

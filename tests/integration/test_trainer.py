@@ -15,21 +15,18 @@ import psutil
 import pytest
 import ray
 
-TOYS = Path(__file__).parents[1] / "unit" / "learning"
-sys.path.insert(0, str(TOYS))
-
-from toy_envs import BEST_RETURN, Broken, Shelves  # noqa: E402 - from the folder above
-
-from redox_balancer.errors import RedoxError  # noqa: E402
-from redox_balancer.learning import checkpoint  # noqa: E402
-from redox_balancer.learning.actors import ActorPool, ray_cluster  # noqa: E402
-from redox_balancer.learning.config import TrainConfig  # noqa: E402
-from redox_balancer.learning.progress import open_progress  # noqa: E402
-from redox_balancer.learning.trainer import train  # noqa: E402
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.actors import ActorPool, ray_cluster
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.progress import open_progress
+from redox_balancer.learning.trainer import train
+from toy_envs import BEST_RETURN, Broken, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TOYS = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=150_000, num_actors=2, log_interval_steps=5000, learning_rate=3e-3, batch_size=512)
 
 

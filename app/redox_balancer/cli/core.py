@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
+from redox_balancer.cli.tables import out, table
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _warnings(core: Core, wished: int | None) -> list[str]:
 
 
 def _print_report(answer: dict[str, Any]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = out()
     dropped = answer["dropped"]
     console.print(
         f"{answer['output']}: {answer['reactions']:,} reactions, {answer['metabolites']:,} metabolites, "
@@ -166,20 +165,14 @@ def _print_report(answer: dict[str, Any]) -> None:
         f"dropped: {dropped['closed']:,} closed, {dropped['dead_ends']:,} at dead ends, "
         f"{dropped['blocked_one_way']:,} blocked one-way, {dropped['blocked_reversible']:,} blocked reversible"
     )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("rule", "kept", "blocked", "finds", "reactions"):
-        table.add_column(heading, justify="right" if heading in ("kept", "blocked") else "left")
+    rows = []
     for rule in answer["rules"]:
         kept = rule["kept"]
         more = f" and {len(kept) - _SHOWN:,} more" if len(kept) > _SHOWN else ""
-        table.add_row(
-            rule["rule"],
-            f"{len(kept):,}",
-            f"{len(rule['blocked']):,}",
-            rule["finds"],
-            Text(", ".join(kept[:_SHOWN]) + more),
-        )
-    console.print(table)
+        shown = ", ".join(kept[:_SHOWN]) + more
+        rows.append((rule["rule"], f"{len(kept):,}", f"{len(rule['blocked']):,}", rule["finds"], shown))
+    headings = {"rule": "left", "kept": "right", "blocked": "right", "finds": "left", "reactions": "left"}
+    console.print(table(headings, rows))
     for warning in answer["warnings"]:
         console.print(f"warning: {warning}", markup=False)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_whole
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.checkpoint import DamagedCheckpointError
 
@@ -156,7 +157,7 @@ def test_a_save_that_was_killed_is_invisible_and_is_cleared_away_at_the_next_sta
     child = os.fork()
     if child == 0:  # die in the middle of the second file
         written = []
-        whole = checkpoint._write_synced
+        whole = checkpoint.write_synced
 
         def die(path: Path, content: bytes) -> None:
             written.append(path)
@@ -164,7 +165,7 @@ def test_a_save_that_was_killed_is_invisible_and_is_cleared_away_at_the_next_sta
             if len(written) == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        checkpoint._write_synced = die
+        checkpoint.write_synced = die
         checkpoint.save(tmp_path, 2, ARRAYS, STATE)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
@@ -187,9 +188,9 @@ def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_old_one(tmp_pat
 
 def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    checkpoint.write_whole(path, b"old")
+    write_whole(path, b"old")
     with disk_full_after(2), pytest.raises(OSError, match="too large"):
-        checkpoint.write_whole(path, b"newer")
+        write_whole(path, b"newer")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

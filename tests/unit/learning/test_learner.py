@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_envs import BEST_RETURN, Counters, Shelves
 
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import Batch, Learner, LearnerState, LearnerThread, losses
 from redox_balancer.learning.policy import PolicyShape
 from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.learning.schedules import geometric, linear
+from toy_envs import BEST_RETURN, Counters, Shelves
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(timesteps=10_000, envs_per_actor=4, rollout_length=8, batch_size=64, hidden_sizes=(16,))

@@ -6,11 +6,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from toy_envs import Counters, Shelf, Shelves
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.policy import Policy
 from redox_balancer.learning.rollout import RolloutCollector, policy_shape
+from toy_envs import Counters, Shelf, Shelves
 
 PLANS = (((3, "terminated"), (2, "truncated")), ((4, "truncated"),))
 

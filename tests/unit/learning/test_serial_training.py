@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from test_checkpoint import disk_full_after
-from toy_envs import Broken, Shelves
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import checkpoint
@@ -17,6 +16,7 @@ from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.metrics import TIME_COLUMNS
 from redox_balancer.learning.policy import load_policy
 from redox_balancer.learning.trainer import train
+from toy_envs import Broken, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,0 +1,45 @@
+"""`redox` as a user runs it, and what a refusal looks like."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+# Beside the interpreter that runs the tests: another `redox` may be on the PATH, or none.
+REDOX = Path(sys.executable).with_name("redox")
+
+
+def redox(
+    *arguments: object,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    limit: Callable[[], None] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; `limit` is called in its process before it begins."""
+    return subprocess.run(
+        [REDOX, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=os.environ | dict(environment or {}),
+        preexec_fn=limit,
+        timeout=500,
+    )
+
+
+def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding: bool = False) -> None:
+    """Exit code 2, one line that says what, one that says how to mend it, and no traceback.
+
+    There is no result either, unless the refusal is a finding that stands in one.
+    """
+    assert answer.returncode == 2, answer.stderr
+    assert bool(answer.stdout) is finding
+    assert "Traceback" not in answer.stderr
+    lines = answer.stderr[answer.stderr.index("error:") :].splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"], answer.stderr
+    for words in said:
+        assert words in "\n".join(lines)
