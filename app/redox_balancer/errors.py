@@ -1,6 +1,9 @@
 """The one exception a user is meant to see: what happened, and how to mend it."""
 
-EXIT_USER_ERROR = 2
+# Exit codes of the command line; a supervisor restarts a training that ends with any other.
+EXIT_OK = 0
+EXIT_USER_ERROR = 2  # somebody has to mend something first
+EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
 
 
 class RedoxError(Exception):

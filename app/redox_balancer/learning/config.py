@@ -46,6 +46,8 @@ class TrainConfig:
     save_interval_s: float = _setting(300.0, "Seconds between checkpoints.")
     save_interval_steps: int = _setting(0, "Environment steps between checkpoints; 0 goes by seconds.")
     keep_checkpoints: int = _setting(5, "Newest checkpoints to keep.")
+    keep_every_steps: int = _setting(0, "Keep the first checkpoint of every so many steps for good; 0 keeps none.")
+    heartbeat_interval_s: float = _setting(5.0, "Seconds between two writings of heartbeat.json.")
     log_interval_s: float = _setting(5.0, "Seconds between two rows of metrics.")
     log_interval_steps: int = _setting(0, "Environment steps between two rows of metrics; 0 goes by seconds.")
 
@@ -64,13 +66,13 @@ class TrainConfig:
             self._require(name, getattr(self, name) >= 1, "at least 1")
         not_negative = (
             "num_actors", "seed", "max_lag", "entropy_cost", "entropy_cost_end", "baseline_cost",
-            "learning_rate_end", "save_interval_steps", "log_interval_steps",
+            "learning_rate_end", "save_interval_steps", "log_interval_steps", "keep_every_steps",
         )  # fmt: skip
         for name in not_negative:
             self._require(name, getattr(self, name) >= 0, "0 or more")
         positive = (
             "learning_rate", "max_grad_norm", "rho_clip", "c_clip", "pg_rho_clip",
-            "save_interval_s", "log_interval_s",
+            "save_interval_s", "log_interval_s", "heartbeat_interval_s",
         )  # fmt: skip
         for name in positive:
             self._require(name, getattr(self, name) > 0, "above 0")
