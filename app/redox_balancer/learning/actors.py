@@ -1,4 +1,4 @@
-"""Ray: the cluster with its settings, and the actors that collect rollouts.
+"""The actors that collect rollouts with Ray, and the pool that keeps their number.
 
 An actor's process imports NumPy, Gymnasium and what its environments need, but not torch.
 """
@@ -6,93 +6,46 @@ An actor's process imports NumPy, Gymnasium and what its environments need, but 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import psutil
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+from redox_balancer.learning.cluster import MEBIBYTE, actor_memory_bytes, free_cores
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.ledger import Ledger
 from redox_balancer.learning.policy import Float32, PolicyShape
 from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
+from redox_balancer.learning.vitals import Vitals, vitals_of
 
 # Two tasks at each actor: it starts the second while the first one's result travels.
 OUTSTANDING_PER_ACTOR = 2
-
-# Read by Ray's own processes when they start, not by ray.init.
-RAY_ENVIRONMENT = {
-    # By default a worker starts threads in proportion to the cores of the machine; with a hundred workers on a
-    # hundred cores they reach the limit of processes.
-    "RAY_worker_num_grpc_internal_threads": "1",
-    "RAY_core_worker_num_server_call_thread": "1",
-    # Else Ray starts an idle worker per core; our actors need their own environment and never use those.
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_object_spilling_threshold": "0.8",
-    # Ray's memory monitor kills whichever worker it chooses.
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-# One core for each actor: its arrays are small, and threads of many actors would fight for the cores.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-ACTOR_ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1")
+MAX_DEATHS = 6  # of one actor with no rollout in between; the next start would fail too
+MAX_BACKOFF_S = 60.0
 
 
-def object_store_bytes(config: TrainConfig) -> int:
-    """Return the size of the object store: as set, else a tenth of memory, at most 1 GB and half of /dev/shm.
+class Health(NamedTuple):
+    """What an actor's process takes, and the memory of the machine it runs on."""
 
-    It holds the weights and a few rollouts for each actor, below 1 MB each.
-    """
-    if config.object_store_bytes:
-        return config.object_store_bytes
-    wanted = min(psutil.virtual_memory().total // 10, 1_000_000_000)
-    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108 - Ray's own place for the store
-        wanted = min(wanted, psutil.disk_usage("/dev/shm").free // 2)  # noqa: S108
-    return max(wanted, MIN_OBJECT_STORE_BYTES)
+    vitals: Vitals
+    node: str
+    available_bytes: int
+    total_bytes: int
 
 
-@contextmanager
-def ray_cluster(config: TrainConfig) -> Iterator[None]:
-    """Start Ray on this machine, or join the cluster at `config.ray_address`; leave it at the end."""
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    options: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "error",
-        "runtime_env": {"env_vars": ACTOR_ENVIRONMENT},
-    }
-    if config.ray_address:
-        options["address"] = config.ray_address
-    else:
-        options |= {
-            "address": "local",
-            "num_cpus": config.num_actors,
-            "object_store_memory": object_store_bytes(config),
-            "include_dashboard": False,
-        }
-    try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"at {config.ray_address}" if config.ray_address else "on this machine"
-        raise RedoxError(
-            f"Ray does not start {where}: {str(error).splitlines()[0]}",
-            hint="--num-actors 0 trains without Ray",
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+class Prepared(NamedTuple):
+    """What a new actor tells: the sizes of the policy that fits its environments, its process and its health."""
+
+    shape: PolicyShape
+    pid: int
+    health: Health
 
 
 class CollectorActor:
@@ -104,19 +57,60 @@ class CollectorActor:
 
     _collector: RolloutCollector
 
-    def prepare(self, factory: EnvFactory, settings: Mapping[str, Any]) -> PolicyShape:
-        """Make the environments and return the sizes of the policy that fits them."""
+    def prepare(self, factory: EnvFactory, settings: Mapping[str, Any], health_interval_s: float) -> Prepared:
+        """Make the environments; from then on tell the health every so many seconds."""
         self._collector = RolloutCollector(factory, **settings)
-        return self._collector.shape
+        self._node = str(ray.get_runtime_context().get_node_id())
+        self._health_interval_s = health_interval_s
+        return Prepared(self._collector.shape, os.getpid(), self._health())
 
-    def collect(self, parameters: Float32, version: int) -> Rollout:
-        """Play one rollout with these parameters."""
+    def collect(self, parameters: Float32, version: int) -> tuple[Rollout, Health | None]:
+        """Play one rollout with these parameters; the health comes along where it is due."""
         self._collector.set_weights(parameters, version)
-        return self._collector.collect()
+        rollout = self._collector.collect()
+        due = time.monotonic() - self._told_at >= self._health_interval_s
+        return rollout, self._health() if due else None
+
+    def _health(self) -> Health:
+        self._told_at = time.monotonic()
+        memory = psutil.virtual_memory()
+        return Health(vitals_of(), self._node, memory.available, memory.total)
+
+
+class ActorLostError(Exception):
+    """The process of an actor is gone, or its result with the node that held it."""
+
+
+@dataclass(eq=False)
+class _Member:
+    """An actor of the pool: its process and what that owes.
+
+    `pending` holds the rollouts it was asked for, oldest first. `since` is when it last gave something or, where it
+    owed nothing, was asked. `deaths` counts since the last rollout, `start_at` is when a dead one may start again.
+    """
+
+    incarnation: int
+    handle: Any = None
+    prepared: Any = None
+    pending: deque[Any] = field(default_factory=deque)
+    since: float = 0.0
+    pid: int | None = None
+    health: Health | None = None
+    retiring: bool = False
+    deaths: int = 0
+    start_at: float = 0.0
+
+    @property
+    def owes(self) -> list[Any]:
+        """Everything it was asked for and has not given."""
+        return [*([self.prepared] if self.prepared is not None else []), *self.pending]
 
 
 class ActorPool:
     """The actors of a run and their unfinished rollouts.
+
+    An actor that dies, gives nothing for `config.actor_timeout_s` or outgrows its memory is replaced by its next
+    incarnation, which draws other random numbers. What a dead or hanging one owed is discarded.
 
     Parameters
     ----------
@@ -125,37 +119,95 @@ class ActorPool:
     factory
         Makes the environments.
     incarnations
-        Which process of its name each actor is; a new one draws other random numbers.
+        Which process of its name each actor is; kept up to date here, so that a checkpoint knows it.
+    report
+        Takes a line for each thing worth one.
+    actors
+        How many to start with, the first of `incarnations`; all of them if None.
+
+    Attributes
+    ----------
+    ledger
+        Which rollouts were used.
+    restarts, recycled
+        Actors replaced because they died or hung, and because of their memory.
     """
 
-    def __init__(self, config: TrainConfig, factory: EnvFactory, incarnations: Mapping[int, int]) -> None:
-        remote: Any = ray.remote(num_cpus=1)(CollectorActor)
-        shared = ray.put(factory)
-        self._actors: dict[int, Any] = {actor: remote.remote() for actor in incarnations}
-        self._prepared = [
-            self._actors[actor].prepare.remote(
-                shared,
-                {
-                    "count": config.envs_per_actor,
-                    "length": config.rollout_length,
-                    "hidden_sizes": config.hidden_sizes,
-                    "seed": config.seed,
-                    "actor": actor,
-                    "incarnation": incarnation,
-                },
-            )
-            for actor, incarnation in incarnations.items()
-        ]
-        # Actors that may be asked for a rollout, once for each place in their queue; the first in gets asked first.
-        self._free = deque(actor for _ in range(OUTSTANDING_PER_ACTOR) for actor in self._actors)
-        self._pending: dict[Any, int] = {}
+    def __init__(
+        self,
+        config: TrainConfig,
+        factory: EnvFactory,
+        incarnations: MutableMapping[int, int],
+        report: Callable[[str], None] = lambda _: None,
+        actors: int | None = None,
+    ) -> None:
+        self._config, self._incarnations, self._report = config, incarnations, report
+        self.ledger = Ledger()
+        self.restarts = self.recycled = 0
+        self.budget_bytes = actor_memory_bytes(config)
+        # Over the nodes in turn: the default fills one node before it takes the next.
+        self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
+        self._factory = ray.put(factory)
+        self._shape: PolicyShape | None = None
         self._weights: Any = None
         self._version = -1
+        self._members: dict[int, _Member] = {}
+        self.grow(len(incarnations) if actors is None else actors)
 
-    def shape(self) -> PolicyShape:
-        """Wait until every actor has its environments and return the sizes of the policy that fits them."""
-        shapes: list[PolicyShape] = self._get(self._prepared)
-        return shapes[0]
+    @property
+    def size(self) -> int:
+        """Actors that there are, also those about to start."""
+        return len(self._members)
+
+    @property
+    def ready(self) -> int:
+        """Actors whose present incarnation has its environments."""
+        return sum(member.pid is not None for member in self._members.values())
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Process of each ready actor, on its own machine."""
+        return {actor: member.pid for actor, member in self._members.items() if member.pid is not None}
+
+    def vitals(self) -> dict[int, Vitals]:
+        """Return what each ready actor last told of its process; at most a log interval and a rollout old."""
+        return {actor: health.vitals for actor, health in self._health().items()}
+
+    def memory(self) -> tuple[int, int]:
+        """Return the free and the whole memory, in bytes, of the machines that actors run on."""
+        nodes = {health.node: health for health in self._health().values()}.values()
+        return sum(node.available_bytes for node in nodes), sum(node.total_bytes for node in nodes)
+
+    def _health(self) -> dict[int, Health]:
+        return {actor: member.health for actor, member in self._members.items() if member.health is not None}
+
+    def figures(self) -> dict[str, float]:
+        """Return the counts of the pool for a row of metrics."""
+        return {
+            "actors": self.ready,
+            "restarts": self.restarts,
+            "recycled": self.recycled,
+            "rollouts_used": self.ledger.used,
+            "rollouts_discarded": self.ledger.discarded,
+            "rollouts_refused": self.ledger.refused,
+        }
+
+    def grow(self, size: int) -> None:
+        """Start actors until there are `size` of them."""
+        for actor in sorted(self._incarnations)[self.size : size]:
+            self._members[actor] = _Member(self._incarnations[actor])
+            self._start(actor)
+
+    def shape(self, stop: threading.Event | None = None) -> PolicyShape:
+        """Wait until an actor has its environments and return the sizes of the policy that fits them.
+
+        A RedoxError of exit code 0 where `stop` is set before.
+        """
+        while self._shape is None:
+            if stop is not None and stop.is_set():
+                raise RedoxError("stopped before the first actor was ready: there was nothing to save", exit_code=0)
+            self.receive(0.1)
+        return self._shape
 
     def publish(self, parameters: Float32, version: int) -> None:
         """Give these parameters to every rollout that is asked for from now on."""
@@ -163,33 +215,154 @@ class ActorPool:
             self._weights, self._version = ray.put(parameters), version
 
     def request(self) -> None:
-        """Ask every free actor for rollouts."""
-        while self._free:
-            actor = self._free.popleft()
-            self._pending[self._actors[actor].collect.remote(self._weights, self._version)] = actor
+        """Ask every actor that has room in its queue for rollouts."""
+        for member in self._members.values():
+            if member.handle is None or member.retiring:
+                continue
+            if not member.owes:
+                member.since = time.monotonic()
+            while len(member.pending) < OUTSTANDING_PER_ACTOR:
+                member.pending.append(member.handle.collect.remote(self._weights, self._version))
 
     def receive(self, timeout_s: float) -> list[Rollout]:
-        """Return the rollouts that are ready, after `timeout_s` seconds at most; a dead actor is a RedoxError."""
-        if not self._pending:
-            time.sleep(timeout_s)
-            return []
-        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
-        if ready:
-            ready, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
-        rollouts: list[Rollout] = self._get(ready)
-        self._free.extend(self._pending.pop(reference) for reference in ready)
+        """Return the rollouts that are ready, after `timeout_s` seconds at most, and replace who needs it.
+
+        A RedoxError of an environment is raised here, and one where an actor keeps dying.
+        """
+        rollouts = self._harvest(timeout_s)
+        now = time.monotonic()
+        for actor, member in self._members.items():
+            if member.handle is None:
+                if now >= member.start_at:
+                    self._start(actor)
+            elif member.retiring and not member.pending:
+                self._recycle(actor)
+            elif member.owes and now - member.since > self._config.actor_timeout_s:
+                self._give_up(actor)
         return rollouts
 
-    @staticmethod
-    def _get(references: list[Any]) -> list[Any]:
-        try:
-            results: list[Any] = ray.get(references)
-        except RayTaskError as error:
-            if isinstance(error.cause, RedoxError):
-                raise error.cause from error
-            raise
-        except RayActorError as error:
+    def _harvest(self, timeout_s: float) -> list[Rollout]:
+        """Take what is ready, each actor's results in the order in which they were asked for."""
+        owed = [reference for member in self._members.values() for reference in member.owes]
+        if not owed:
+            time.sleep(timeout_s)
+            return []
+        ready, _ = ray.wait(owed, num_returns=1, timeout=timeout_s)
+        if not ready:
+            return []
+        ready, _ = ray.wait(owed, num_returns=len(owed), timeout=0)
+        here, rollouts = set(ready), []
+        for actor, member in self._members.items():
+            try:
+                if member.prepared in here:
+                    self._greet(actor, fetch(member.prepared))
+                while member.prepared is None and member.pending and member.pending[0] in here:
+                    rollout, health = fetch(member.pending[0])
+                    member.pending.popleft()
+                    member.since, member.deaths = time.monotonic(), 0
+                    if self.ledger.accept(rollout.actor, rollout.incarnation, rollout.sequence):
+                        rollouts.append(rollout)
+                    self._check_memory(actor, health)
+            except ActorLostError as lost:
+                self._replace(actor, f"died: {lost}")
+        return rollouts
+
+    def _greet(self, actor: int, prepared: Prepared) -> None:
+        member = self._members[actor]
+        member.prepared, member.since, member.pid, member.health = (
+            None,
+            time.monotonic(),
+            prepared.pid,
+            prepared.health,
+        )
+        self._shape = prepared.shape
+        taken = prepared.health.vitals.uss_bytes
+        if taken > self.budget_bytes:
             raise RedoxError(
-                f"an actor died: {str(error).splitlines()[0]}", hint="redox train --resume auto goes on"
-            ) from error
-        return results
+                f"a new actor takes {taken / MEBIBYTE:.0f} MB, over its budget of {self.budget_bytes / MEBIBYTE:.0f}",
+                hint="raise --actor-memory-mb, or ask for fewer actors with --num-actors",
+            )
+
+    def _check_memory(self, actor: int, health: Health | None) -> None:
+        """Retire an actor that outgrew its budget, a tenth of them at a time; it still gives what it owes."""
+        if health is None:
+            return
+        self._members[actor].health = health
+        retiring = sum(member.retiring for member in self._members.values())
+        if health.vitals.uss_bytes > self.budget_bytes and retiring < max(1, self.size // 10):
+            self._members[actor].retiring = True
+
+    def _start(self, actor: int) -> None:
+        member = self._members[actor]
+        self.ledger.open(actor, member.incarnation)
+        member.handle, member.since = self._remote.remote(), time.monotonic()
+        settings = {
+            "count": self._config.envs_per_actor,
+            "length": self._config.rollout_length,
+            "hidden_sizes": self._config.hidden_sizes,
+            "seed": self._config.seed,
+            "actor": actor,
+            "incarnation": member.incarnation,
+        }
+        member.prepared = member.handle.prepare.remote(self._factory, settings, self._config.log_interval_s)
+
+    def _give_up(self, actor: int) -> None:
+        """Replace an actor that has given nothing for too long, unless it still waits for a core to run on."""
+        member = self._members[actor]
+        if member.prepared is not None and free_cores() < 1:
+            member.since = time.monotonic()
+            self._report(f"actor {actor} waits for a free core in the cluster")
+            return
+        self._replace(actor, f"gave nothing for {self._config.actor_timeout_s:g} s")
+
+    def _replace(self, actor: int, why: str) -> None:
+        member = self._members[actor]
+        member.deaths += 1
+        if member.deaths >= MAX_DEATHS:
+            raise RedoxError(
+                f"actor {actor} was lost {member.deaths} times without a rollout in between; the last one {why}",
+                hint="redox doctor looks at the limits; --num-actors 0 shows what happens in one process",
+            )
+        wait_s = 0.0 if member.deaths == 1 else min(2.0 ** (member.deaths - 2), MAX_BACKOFF_S)
+        lost = len(member.pending)
+        self.ledger.discard(lost)
+        self.restarts += 1
+        self._renew(actor, wait_s)
+        self._report(
+            f"actor {actor} {why}; incarnation {self._incarnations[actor]} takes over"
+            f"{f' in {wait_s:g} s' if wait_s else ''}, {lost} unfinished rollouts are discarded"
+        )
+
+    def _recycle(self, actor: int) -> None:
+        member = self._members[actor]
+        taken = member.health.vitals.uss_bytes if member.health else 0
+        self.recycled += 1
+        self._renew(actor, 0.0)
+        self._report(
+            f"actor {actor} takes {taken / MEBIBYTE:.0f} MB, over its budget of {self.budget_bytes / MEBIBYTE:.0f}; "
+            f"incarnation {self._incarnations[actor]} takes over"
+        )
+
+    def _renew(self, actor: int, wait_s: float) -> None:
+        """End the process of an actor, whatever state it is in, and let the next one start after `wait_s` seconds."""
+        member = self._members[actor]
+        ray.kill(member.handle)
+        number = member.incarnation + 1
+        self._members[actor] = _Member(number, deaths=member.deaths, start_at=time.monotonic() + wait_s)
+        self._incarnations[actor] = number
+        if not wait_s:
+            self._start(actor)
+
+
+def fetch(reference: Any) -> Any:
+    """Return a result that is ready; raise the RedoxError of an actor, or `ActorLostError` where it is lost."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, RedoxError):
+            raise error.cause from error
+        if isinstance(error.cause, MemoryError):
+            raise ActorLostError("it had no memory left") from error
+        raise
+    except RayError as error:
+        raise ActorLostError(str(error).splitlines()[0]) from error

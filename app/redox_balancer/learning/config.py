@@ -53,6 +53,9 @@ class TrainConfig:
 
     learner_threads: int = _setting(1, "Threads of the learner's linear algebra.")
     device: str = _setting("cpu", "Device of the learner, as torch names it.")
+    max_actors: int = _setting(120, "More actors are refused; the first system ran out of memory with more.")
+    actor_timeout_s: float = _setting(300.0, "An actor that gives nothing for so many seconds is replaced.")
+    actor_memory_mb: int = _setting(0, "An actor that takes more is replaced; 0 shares out the free memory.")
     ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one here.")
     object_store_bytes: int = _setting(0, "Size of Ray's object store; 0 takes a share of this machine's memory.")
 
@@ -76,6 +79,9 @@ class TrainConfig:
         )  # fmt: skip
         for name in positive:
             self._require(name, getattr(self, name) > 0, "above 0")
+        self._require(
+            "num_actors", self.num_actors <= self.max_actors, f"at most {self.max_actors} (--max-actors allows more)"
+        )
         self._require(
             "entropy_cost_end",
             (self.entropy_cost > 0) == (self.entropy_cost_end > 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,8 @@ class Run:
         self._first_step = restored.step if restored else 0
         self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
         self.incarnations = self._next_incarnations()
+        # Further figures of each row of metrics, from whoever collects.
+        self.gauges: Callable[[], Mapping[str, float]] = dict
 
         self._state: LearnerState | None = None
         self._shape: PolicyShape | None = None
@@ -167,7 +169,7 @@ class Run:
     def _log(self) -> None:
         if self._window.empty:
             return
-        row = self._window.row(seconds=self._training_time_s, steps_per_s=self._steps_per_s)
+        row = self._window.row(seconds=self._training_time_s, steps_per_s=self._steps_per_s) | dict(self.gauges())
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
@@ -24,8 +26,12 @@ from redox_balancer.learning.checkpoint import Checkpoint
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import LearnerThread
 from redox_balancer.learning.progress import ProgressSink
+from redox_balancer.learning.ramp import Ramp
 from redox_balancer.learning.rollout import EnvFactory, RolloutCollector
 from redox_balancer.learning.run import Run, TrainResult
+
+if TYPE_CHECKING:
+    from redox_balancer.learning.actors import ActorPool
 
 _POLL_S = 0.01  # how long the loop waits for rollouts before it looks at the learner again
 _PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-compat")
@@ -62,7 +68,7 @@ def train(
     ------
     RedoxError
         Where the folder holds another run, `resume` is no checkpoint or one of another environment, an actor
-        fails, or the last checkpoint cannot be written.
+        keeps dying, or the last checkpoint cannot be written.
     """
     started = time.monotonic()
     restored = _restore(run_dir, resume, progress)
@@ -194,36 +200,72 @@ def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
 
 
 def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
-    """Collect with Ray actors while a thread learns."""
-    from redox_balancer.learning.actors import (  # noqa: PLC0415 - a serial run needs no Ray
-        ActorPool,
-        ray_cluster,
-    )
+    """Collect with Ray actors while a thread learns; an error that ends the run leaves its last state saved."""
+    # A serial run needs no Ray.
+    from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415
+    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
 
     config = run.config
-    with ray_cluster(config), _stop_on_signals() as stop:
-        pool = ActorPool(config, factory, {actor: run.incarnations[actor] for actor in range(config.num_actors)})
-        with LearnerThread(run.learner(pool.shape())) as learner:
-            while not (run.finished or stop.is_set()):
-                pool.publish(run.state.parameters, run.state.updates)
-                # A learner that falls behind slows the actors down; rollouts that wait only grow old.
-                if learner.waiting < 2 * config.rollouts_per_batch:
-                    pool.request()
-                for rollout in pool.receive(_POLL_S):
-                    learner.put(rollout)
-                for update in learner.updates():
-                    run.record(update)
-                run.poll()
-                if run.save_due:
-                    run.save()
+    failure: RedoxError | None = None
+    with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
+        pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0)
+        run.gauges = pool.figures
+        ramp = Ramp(config.num_actors, pool.budget_bytes)
+        _grow(pool, ramp, run)
+        with LearnerThread(run.learner(pool.shape(stop))) as learner:
+            try:
+                while not (run.finished or stop.is_set()):
+                    pool.publish(run.state.parameters, run.state.updates)
+                    # A learner that falls behind slows the actors down; rollouts that wait only grow old.
+                    if learner.waiting < 2 * config.rollouts_per_batch:
+                        pool.request()
+                    for rollout in pool.receive(_POLL_S):
+                        learner.put(rollout)
+                    for update in learner.updates():
+                        run.record(update)
+                    run.poll()
+                    if run.save_due:
+                        run.save()
+                    _grow(pool, ramp, run)
+            except RedoxError as error:
+                failure = error
         for update in learner.updates():
             run.record(update)
-        return run.finish()
+        result = run.finish()
+    if failure is not None:
+        raise failure
+    return result
+
+
+def _grow(pool: ActorPool, ramp: Ramp, run: Run) -> None:
+    """Start more actors where it is time to and memory allows."""
+    now = time.monotonic()
+    if not ramp.due(now):
+        return
+    available, total = pool.memory()
+    decision = ramp.consider(
+        now,
+        running=pool.size,
+        uss_bytes=[vitals.uss_bytes for vitals in pool.vitals().values()],
+        available_bytes=available,
+        total_bytes=total,
+    )
+    if decision is not None:
+        run.progress.message(decision.why)
+        pool.grow(decision.actors)
+
+
+def _leave(number: int) -> None:
+    """End this process at once; Ray's processes on this machine end with the one that started them."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")  # a progress bar hides the cursor
+        sys.stderr.flush()
+    os._exit(128 + number)
 
 
 @contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that the first SIGINT or SIGTERM sets; a second one acts as it did before.
+def _stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
+    """Give an event that the first SIGINT or SIGTERM sets; a second one acts as it did before, or calls `second`.
 
     Only a main thread can receive signals; elsewhere the event stays unset.
     """
@@ -237,9 +279,12 @@ def _stop_on_signals() -> Iterator[threading.Event]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
+    def request_stop(number: int, _frame: FrameType | None) -> None:
+        if second is not None and stop.is_set():
+            second(number)
         stop.set()
-        restore()
+        if second is None:
+            restore()
 
     for number in before:
         signal.signal(number, request_stop)
