@@ -1,5 +1,8 @@
 """The table of measured facts of the human redox core, through the design space's own columns."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from redox_balancer.cell.lp import FluxLP
@@ -122,3 +125,35 @@ def test_closing_complex_i_costs_growth_only_with_native_capacities(free: Networ
     closed = {"NADH2_u10mi": (0.0, 0.0)}
     assert growth(free, closed) == pytest.approx(growth(free, {}), rel=1e-3)
     assert growth(capped, closed) < 0.95 * growth(capped, {})
+
+
+def documented() -> dict[str, tuple[float, float]]:
+    """The table of docs/human_redox_core.md: what, without native capacities, with them."""
+    page = (Path(__file__).parents[3] / "docs" / "human_redox_core.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| ([0-9.]+) \| ([0-9.]+) \|$", page, flags=re.MULTILINE)
+    return {what: (float(without), float(with_)) for what, without, with_ in rows}
+
+
+def computed(network: Network, what: str) -> float:
+    """A row of the table from its own words."""
+    closed = {
+        "healthy growth": {},
+        "hypoxic growth, oxygen 0.2": {"EX_o2_e": (-0.2, CAP)},
+        "growth, complex I closed": {"NADH2_u10mi": (0.0, 0.0)},
+        "growth, complex III closed, lactate export <= 1": COMPLEX_III,
+    }
+    if what in closed:
+        return growth(network, closed[what])
+    if rescue := re.fullmatch(r"the same with (\w+)", what):
+        return growth(network, COMPLEX_III | {f"SINK_{rescue[1]}": (0.0, CAP)})
+    flux = re.fullmatch(r"largest flux of (\w+) at 95 % of growth", what)
+    assert flux, what
+    sink = f"SINK_{flux[1]}"
+    return largest(network, sink, {"BIOMASS_proxy": (0.95 * growth(network, {}), CAP), sink: (0.0, CAP)})
+
+
+def test_the_documented_table_is_what_the_core_gives(free: Network, capped: Network) -> None:
+    assert len(documented()) == 13
+    for what, (without, with_) in documented().items():
+        assert computed(free, what) == pytest.approx(without, abs=1e-4), what
+        assert computed(capped, what) == pytest.approx(with_, abs=1e-4), what
