@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,22 @@ from safetensors.numpy import save as save_arrays
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_synced
 
-SCHEMA = 1
-ARRAYS, STATE, MANIFEST, LATEST = "arrays.safetensors", "state.json", "manifest.json", "latest"
-_NAME = re.compile(r"step_(\d{9,})")
+SCHEMA = 2
+ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
+LATEST, BEST = "latest", "best"
+_REPLACED = "replaced_"  # begins the name of a checkpoint while another one of its step takes its place
+_NAME = re.compile(rf"(?:{_REPLACED})?step_(\d{{9,}})")
+
+State = Mapping[str, Any]
+
+
+def _with_returns(state: State) -> State:
+    """Schema 1 knew nothing of the best checkpoint."""
+    return {"return_mean": None, "best": None, **state}
+
+
+# What makes the state of schema n one of schema n + 1.
+MIGRATIONS: Mapping[int, Callable[[State], State]] = {1: _with_returns}
 
 
 class DamagedCheckpointError(RedoxError):
@@ -45,10 +58,10 @@ class Checkpoint:
     path: Path
     step: int
     arrays: Mapping[str, NDArray[Any]]
-    state: Mapping[str, Any]
+    state: State
 
 
-def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> Path:
+def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State) -> Path:
     """Write a checkpoint into a run's folder and point `latest` at it.
 
     A checkpoint of the same step is replaced. When anything fails (OSError: disk full, no permission) what was
@@ -77,21 +90,23 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: Mappin
             name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in contents.items()
         }
-        contents[MANIFEST] = json.dumps({"schema": SCHEMA, "step": step, "files": files}, indent=1).encode()
+        manifest = {"schema": SCHEMA, "step": step, "files": files}
+        contents[MANIFEST] = json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1).encode()
         for name, content in contents.items():
             write_synced(partial / name, content)
         sync_folder(partial)
-        replaced = final.rename(run / f"{TEMPORARY}old-{uuid.uuid4().hex}") if final.exists() else None
+        # Killed between the two renames the old one is still read, see `steps`.
+        replaced = final.rename(run / f"{_REPLACED}{final.name}") if final.exists() else None
         partial.rename(final)
         sync_folder(run)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     if replaced is not None:
-        shutil.rmtree(replaced, ignore_errors=True)
+        _remove(replaced)
     # The checkpoint is safe now; `latest` is a convenience for people, readers list the folder.
     with suppress(OSError):
-        _point_latest_at(final)
+        _point(LATEST, final)
     return final
 
 
@@ -99,14 +114,18 @@ def steps(run: Path) -> dict[int, Path]:
     """Return the checkpoint folders of a run by step, newest first, unverified."""
     if not run.is_dir():
         return {}
-    found = {int(match[1]): path for path in run.iterdir() if (match := _NAME.fullmatch(path.name))}
+    found: dict[int, Path] = {}
+    for path in sorted(run.iterdir(), reverse=True):  # "step_..." comes before "replaced_step_..." and stands
+        if match := _NAME.fullmatch(path.name):
+            found.setdefault(int(match[1]), path)
     return dict(sorted(found.items(), reverse=True))
 
 
 def load(path: Path) -> Checkpoint:
     """Read and verify one checkpoint folder.
 
-    A RedoxError where `path` is no checkpoint, a DamagedCheckpointError where a file differs from the manifest.
+    One of an older format comes back as this version would have written it. A RedoxError where `path` is no
+    checkpoint or one of a newer format, a DamagedCheckpointError where a file differs from the manifest.
     """
     match = _NAME.fullmatch(path.resolve().name)
     if not path.is_dir() or match is None:
@@ -116,15 +135,19 @@ def load(path: Path) -> Checkpoint:
         )
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
-        schema, step, files = manifest["schema"], int(manifest["step"]), dict(manifest["files"])
-        if schema != SCHEMA:
+        schema = _verified_schema(manifest)
+        if schema > SCHEMA:
             raise RedoxError(
-                f"{path} has checkpoint format {schema}, this version reads {SCHEMA}",
-                hint="use the version of redox_balancer that wrote it",
+                f"{path} has checkpoint format {schema}, this version reads up to {SCHEMA}",
+                hint="use the version of redox_balancer that wrote it, or a newer one",
             )
-        _require_step(step, int(match[1]))
+        step, files = int(manifest["step"]), dict(manifest["files"])
+        _require(step == int(match[1]), f"its manifest is of step {step}")
         contents = {name: _read_verified(path / name, files[name]) for name in (ARRAYS, STATE)}
-        return Checkpoint(path, step, load_arrays(contents[ARRAYS]), json.loads(contents[STATE]))
+        state: State = json.loads(contents[STATE])
+        for older in range(schema, SCHEMA):
+            state = MIGRATIONS[older](state)
+        return Checkpoint(path, step, load_arrays(contents[ARRAYS]), state)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DamagedCheckpointError(
             f"checkpoint {path} is damaged: {error}", hint="resume from another one of the same run"
@@ -165,15 +188,49 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def prune(run: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints."""
-    for path in list(steps(run).values())[keep:]:
-        # Renamed first: a removal that is cut short must not leave a folder that looks like a checkpoint.
-        shutil.rmtree(path.rename(run / f"{TEMPORARY}old-{uuid.uuid4().hex}"), ignore_errors=True)
+def kept(saved: Collection[int], *, newest: int, every: int = 0, best: int | None = None) -> set[int]:
+    """Return which of the saved steps stay.
+
+    Parameters
+    ----------
+    saved
+        Steps of the checkpoints there are.
+    newest
+        How many of the newest stay.
+    every
+        The first checkpoint at or after each multiple of this many steps stays for good; 0 for none.
+    best
+        A step that stays.
+    """
+    stay = set(sorted(saved)[-newest:]) | {step for step in saved if step == best}
+    if every:
+        first: dict[int, int] = {}
+        for step in sorted(saved):
+            first.setdefault(step // every, step)
+        stay |= {step for multiple, step in first.items() if multiple > 0}
+    return stay
+
+
+def prune(run: Path, keep: int, *, every: int = 0, best: int | None = None) -> None:
+    """Remove the checkpoints that need not stay, see `kept`."""
+    saved = steps(run)
+    for step in saved.keys() - kept(saved, newest=keep, every=every, best=best):
+        _remove(saved[step])
+
+
+def mark_best(checkpoint: Path) -> None:
+    """Let the link `best` of a run show a checkpoint."""
+    _point(BEST, checkpoint)
 
 
 def remove_leftovers(run: Path) -> None:
-    """Remove what an interrupted save left behind; only while nobody writes into the folder."""
+    """Clear up after an interrupted save; only while nobody writes into the folder."""
+    for path in run.glob(f"{_REPLACED}*"):
+        final = path.with_name(path.name.removeprefix(_REPLACED))
+        if final.exists():
+            _remove(path)
+        else:
+            path.rename(final)
     for path in run.glob(f"{TEMPORARY}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -181,15 +238,35 @@ def remove_leftovers(run: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _point_latest_at(checkpoint: Path) -> None:
-    link = checkpoint.with_name(f"{TEMPORARY}latest-{uuid.uuid4().hex}")
+def _point(name: str, checkpoint: Path) -> None:
+    link = checkpoint.with_name(f"{TEMPORARY}{name}-{uuid.uuid4().hex}")
     link.symlink_to(checkpoint.name)
-    link.replace(checkpoint.with_name(LATEST))
+    link.replace(checkpoint.with_name(name))
 
 
-def _require_step(step: int, expected: int) -> None:
-    if step != expected:
-        raise ValueError(f"its manifest is of step {step}")
+def _remove(path: Path) -> None:
+    # Renamed first: a removal that is cut short must not leave a folder that looks like a checkpoint.
+    shutil.rmtree(path.rename(path.with_name(f"{TEMPORARY}old-{uuid.uuid4().hex}")), ignore_errors=True)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _verified_schema(manifest: Any) -> int:
+    """Return the format of a checkpoint whose manifest is as it was written; a ValueError where it is not."""
+    _require(isinstance(manifest, dict), f"{MANIFEST} holds no manifest")
+    digest = manifest.pop("sha256", None)
+    schema = manifest["schema"]
+    _require(isinstance(schema, int) and schema >= 1, f"there is no checkpoint format {schema!r}")
+    # Schema 1 had no checksum of the manifest itself.
+    _require(digest == _digest(manifest) or (digest is None and schema == 1), f"{MANIFEST} does not have its sha256")
+    return int(schema)
+
+
+def _require(fine: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not fine:
+        raise ValueError(otherwise)
 
 
 def _read_verified(path: Path, expected: Mapping[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ COLUMNS = (
     "steps", "updates", *TIME_COLUMNS, "episodes", "return_mean", "length_mean",
     "policy_loss", "baseline_loss", "entropy", "rho_mean", "rho_max", "rho_clipped", "grad_norm",
     "explained_variance", "learning_rate", "entropy_cost", "lag_min", "lag_mean", "lag_max", "dropped",
+    "failed_saves",
 )  # fmt: skip
 ENVIRONMENT = "env/"  # begins the columns of what the environment reports at the end of an episode
 
@@ -45,7 +46,7 @@ class Window:
         """Whether nothing was taken in since the last row."""
         return not self._updates
 
-    def row(self, *, seconds: float, steps_per_s: float) -> dict[str, float]:
+    def row(self, *, seconds: float, steps_per_s: float, failed_saves: int = 0) -> dict[str, float]:
         """Return the figures of the interval and begin a new one; NaN for what did not happen in it.
 
         Losses are means over updates, returns and the environment's figures means over episodes, `rho_max` is the
@@ -57,6 +58,8 @@ class Window:
             Training time of the run so far, over all its processes.
         steps_per_s
             Steps of this process over its seconds.
+        failed_saves
+            Checkpoints that this process could not write so far.
         """
         updates, self._updates = self._updates, []
         last = updates[-1]
@@ -79,6 +82,7 @@ class Window:
             "lag_mean": _mean(lags),
             "lag_max": max(lags),
             "dropped": last.state.dropped,
+            "failed_saves": failed_saves,
         }
         reported: dict[str, list[float]] = {}
         for batch in episodes:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.checkpoint import Checkpoint
 from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import Pulse, Status
 from redox_balancer.learning.learner import Learner, LearnerState, Update
 from redox_balancer.learning.metrics import MetricsLog, Window
 from redox_balancer.learning.policy import PolicyShape
@@ -21,6 +26,9 @@ from redox_balancer.learning.progress import ProgressSink
 # The fields of `LearnerState`: those in a checkpoint's arrays and those in its state.
 VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
 COUNTERS = ("updates", "steps", "dropped")
+
+# Below this many episodes since the save before, luck decides which mean return is the best.
+BEST_EPISODES = 100
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,22 @@ class TrainResult:
     checkpoint: Path
     finished: bool
     last_row: Mapping[str, float]
+
+
+class Best(NamedTuple):
+    """The checkpoint before which episodes had the highest mean return, and that return."""
+
+    step: int
+    return_mean: float
+
+
+class Saved(NamedTuple):
+    """A written checkpoint, the best one then, and what kept old ones from being removed."""
+
+    path: Path
+    step: int
+    best: Best | None
+    untidy: OSError | None
 
 
 class Run:
@@ -94,15 +118,36 @@ class Run:
         self._logged_step = self._saved_step = self._first_step
         self._written = restored.path if restored else None
         self._written_step = restored.step if restored else -1
-        self._writing: Future[Path] | None = None
+        self._writing: Future[Saved] | None = None
         self._failure: OSError | None = None
+        self._failed_saves = 0
+        self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save
+        self._best = self._restored_best()
         self._metrics = MetricsLog(folder, self._first_step)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._end: tuple[Status, str] | None = None
+        self._pulse = Pulse(
+            folder,
+            config.heartbeat_interval_s,
+            timesteps=config.timesteps,
+            step=self._first_step,
+            checkpoint_step=restored.step if restored else None,
+            checkpoint_at=restored.path.stat().st_mtime if restored and restored.path.exists() else None,
+        )
 
     @property
     def collector_state(self) -> Mapping[str, Any] | None:
         """State of the serial collector in the restored checkpoint, None where there is none."""
         return self._restored.state["collector"] if self._restored else None
+
+    def _restored_best(self) -> Best | None:
+        """Return the best checkpoint so far, None where this folder does not hold it."""
+        best = self._restored.state["best"] if self._restored else None
+        return Best(**best) if best and best["step"] in checkpoint.steps(self._folder) else None
+
+    def note_actors(self, alive: int) -> None:
+        """Tell the heartbeat how many actor processes are at work."""
+        self._pulse.note(actors_alive=alive)
 
     def _next_incarnations(self) -> dict[int, int]:
         """Give each actor a process number that no process of its name had, so that no random draw repeats.
@@ -134,6 +179,7 @@ class Run:
             )
         self._state, self._shape = state, shape
         self.progress.start(state.steps, self.config.timesteps)
+        self._pulse.note(status="training")
         return Learner(self.config, shape, state)
 
     @property
@@ -161,6 +207,8 @@ class Run:
         """Take in an update, and log a row where one is due."""
         self._state = update.state
         self._window.add(update)
+        self._returns += [batch.returns for batch in update.episodes]
+        self._pulse.note(updated_at=time.time(), step=self.state.steps, steps_per_s=self._steps_per_s)
         self.progress.advance(self.state.steps)
         every = self.config.log_interval_steps
         if _due(self.state.steps, self._logged_step, every, self._logged_at, self.config.log_interval_s):
@@ -170,16 +218,19 @@ class Run:
         if self._window.empty:
             return
         row = self._window.row(seconds=self._training_time_s, steps_per_s=self._steps_per_s) | dict(self.gauges())
+        row["failed_saves"] = self._failed_saves
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:
             self._metrics.write(row)
         except OSError as error:
-            self.progress.warning(f"no row of metrics at step {self.state.steps:,}: {error.strerror}")
+            self.progress.warning(f"no row of metrics at step {self.state.steps:,}: {error.strerror or error}")
 
     @property
     def save_due(self) -> bool:
-        """Whether the interval between checkpoints is over."""
+        """Whether the interval between checkpoints is over, and the one before is written."""
+        if self._writing is not None and not self._writing.done():
+            return False  # a slow disk must not hold up the actors
         every = self.config.save_interval_steps
         return self.state.steps > self._saved_step and _due(
             self.state.steps, self._saved_step, every, self._saved_at, self.config.save_interval_s
@@ -197,6 +248,11 @@ class Run:
         if shape is None:
             raise RuntimeError("the run has no learner yet")
         self._saved_at, self._saved_step = time.monotonic(), state.steps
+        returns, self._returns = np.concatenate([*self._returns, np.zeros(0)]), []
+        mean = float(returns.mean()) if returns.size else None
+        best = self._best
+        if mean is not None and returns.size >= BEST_EPISODES and (best is None or mean > best.return_mean):
+            best = Best(state.steps, mean)
         arrays = {name: getattr(state, name) for name in VECTORS}
         rest = {
             **{name: getattr(state, name) for name in COUNTERS},
@@ -206,15 +262,29 @@ class Run:
             "incarnations": self.incarnations,
             "collector": collector,
             "policy": shape.as_dict(),
+            "return_mean": mean,
+            "best": best._asdict() if best else None,
             "fingerprint": self._fingerprint,
             "settings": self.config.as_dict(),
         }
 
-        def write() -> Path:
+        def write() -> Saved:
             path = checkpoint.save(self._folder, state.steps, arrays, rest)
-            checkpoint.prune(self._folder, self.config.keep_checkpoints)
-            return path
+            untidy = None
+            try:
+                if best is not None and best.step == state.steps:
+                    checkpoint.mark_best(path)
+                checkpoint.prune(
+                    self._folder,
+                    self.config.keep_checkpoints,
+                    every=self.config.keep_every_steps,
+                    best=best.step if best else None,
+                )
+            except OSError as error:
+                untidy = error
+            return Saved(path, state.steps, best, untidy)
 
+        self._pulse.note(status="saving")
         self._writing = self._writer.submit(write)
 
     def poll(self) -> None:
@@ -228,13 +298,24 @@ class Run:
             return
         writing, self._writing = self._writing, None
         try:
-            self._written, self._written_step = writing.result(), self._saved_step
-            self._failure = None
+            saved = writing.result()
         except OSError as error:
             self._failure = error
+            self._failed_saves += 1
             self.progress.warning(
-                f"NO CHECKPOINT at step {self._saved_step:,}: {error.strerror}; training goes on and tries again"
+                f"NO CHECKPOINT at step {self._saved_step:,}: {error.strerror or error}; "
+                "training goes on and tries again"
             )
+            self._pulse.note(
+                status="training",
+                failed_saves=self._failed_saves,
+                message=f"no checkpoint at step {self._saved_step:,}: {error.strerror or error}",
+            )
+            return
+        self._written, self._written_step, self._best, self._failure = saved.path, saved.step, saved.best, None
+        self._pulse.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
+        if saved.untidy is not None:
+            self.progress.warning(f"old checkpoints stay in {self._folder}: {saved.untidy.strerror or saved.untidy}")
 
     def finish(self, collector: Mapping[str, Any] | None = None) -> TrainResult:
         """Write the last row and checkpoint; a RedoxError where the checkpoint cannot be written."""
@@ -244,7 +325,7 @@ class Run:
             self.settle()
         if self._failure is not None or self._written is None:
             kept = f"the newest is {self._written}" if self._written else "there is none"
-            reason = self._failure.strerror if self._failure else "nothing was written"
+            reason = (self._failure.strerror or self._failure) if self._failure else "nothing was written"
             raise RedoxError(
                 f"the last checkpoint, step {self.state.steps:,}, could not be written: {reason}; {kept}",
                 hint="free some disk, then --resume auto goes on from there",
@@ -254,14 +335,19 @@ class Run:
                 f"stopped at step {self.state.steps:,} of {self.config.timesteps:,}, saved {self._written}; "
                 "the same command with --resume auto goes on"
             )
+        self._end = ("finished" if self.finished else "stopped", "")
         state = self.state
         return TrainResult(
             state.steps, state.updates, self._steps_per_s, self._written, self.finished, self._last_row
         )
 
     def close(self) -> None:
-        """Close the files and end the report."""
+        """Close the files and end the report; the heartbeat names the error that is on its way, if any."""
         self._writer.shutdown()
+        error = sys.exception()
+        status, message = self._end or ("failed", f"{type(error).__name__}: {error}" if error else "")
+        self._pulse.note(status=status, message=message)
+        self._pulse.close()
         self.progress.close()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -124,9 +125,11 @@ def test_damage_is_seen_and_the_checkpoint_before_it_is_used(tmp_path: Path, dam
 
 def test_a_format_of_the_future_is_refused_and_not_taken_for_damage(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 100, ARRAYS, STATE)
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(manifest | {"schema": checkpoint.SCHEMA + 1}))
-    with pytest.raises(RedoxError, match="format 2") as caught:
+    manifest = json.loads((path / "manifest.json").read_text()) | {"schema": checkpoint.SCHEMA + 1}
+    del manifest["sha256"]
+    manifest["sha256"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RedoxError, match="format 3, this version reads up to 2") as caught:
         checkpoint.load(path)
     assert not isinstance(caught.value, DamagedCheckpointError)
 
@@ -200,3 +203,97 @@ def test_a_damaged_one_set_aside_is_kept_but_no_longer_read(tmp_path: Path) -> N
     aside = checkpoint.set_aside(path)
     assert aside.is_dir()
     assert checkpoint.steps(tmp_path) == {}
+
+
+# As version 0.1.0 wrote it: no checksum in the manifest, nothing about returns.
+SCHEMA_1_STATE = b'{\n "updates": 7,\n "steps": 3584,\n "collector": null\n}'
+
+
+def write_schema_1(run: Path) -> Path:
+    path = run / "step_000003584"
+    path.mkdir(parents=True)
+    header = b'{"parameters":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    header += b" " * (-len(header) % 8)
+    arrays = len(header).to_bytes(8, "little") + header + np.asarray([1.5, -2.0], dtype="<f4").tobytes()
+    files = {}
+    for name, content in (("arrays.safetensors", arrays), ("state.json", SCHEMA_1_STATE)):
+        (path / name).write_bytes(content)
+        files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (path / "manifest.json").write_text(json.dumps({"schema": 1, "step": 3584, "files": files}, indent=1))
+    return path
+
+
+def test_a_checkpoint_of_an_older_format_reads_as_one_of_today_and_stays_as_it_was(tmp_path: Path) -> None:
+    path = write_schema_1(tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    loaded = checkpoint.load(path)
+    assert loaded.state == {"updates": 7, "steps": 3584, "collector": None, "return_mean": None, "best": None}
+    np.testing.assert_array_equal(loaded.arrays["parameters"], [1.5, -2.0])
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
+def test_every_older_format_has_a_way_to_this_one() -> None:
+    assert sorted(checkpoint.MIGRATIONS) == list(range(1, checkpoint.SCHEMA))
+
+
+def test_no_flipped_byte_of_a_manifest_goes_unseen(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 100, {"parameters": np.zeros(3)}, STATE)
+    manifest = path / "manifest.json"
+    whole = manifest.read_bytes()
+    for position in range(len(whole)):
+        for bit in (1, 2, 16):
+            flipped = bytearray(whole)
+            flipped[position] ^= bit
+            manifest.write_bytes(flipped)
+            with pytest.raises(DamagedCheckpointError):
+                checkpoint.load(path)
+
+
+@pytest.mark.parametrize("old_is_whole", [True, False])
+def test_a_half_renamed_folder_never_costs_the_step_it_replaces(tmp_path: Path, old_is_whole: bool) -> None:  # noqa: FBT001
+    checkpoint.save(tmp_path, 100, ARRAYS, STATE)
+    path = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
+    # As a kill between the two renames of a save leaves it.
+    path.rename(tmp_path / "replaced_step_000000200")
+    if not old_is_whole:
+        flip_a_byte(tmp_path / "replaced_step_000000200")
+    found, damaged = checkpoint.find(tmp_path)
+    assert found.step == (200 if old_is_whole else 100)
+    assert len(damaged) == (0 if old_is_whole else 1)
+    checkpoint.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*step*")) == ["step_000000100", "step_000000200"]
+    checkpoint.save(tmp_path, 200, ARRAYS, STATE)
+    assert checkpoint.find(tmp_path).checkpoint.step == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "stay"),
+    [
+        ({"newest": 2}, {1030, 1290}),
+        ({"newest": 2, "best": 260}, {260, 1030, 1290}),
+        ({"newest": 2, "best": 7}, {1030, 1290}),
+        ({"newest": 1, "every": 500}, {520, 1030, 1290}),
+        ({"newest": 1, "every": 250}, {260, 520, 780, 1030, 1290}),
+        ({"newest": 9}, {10, 260, 520, 780, 1030, 1290}),
+    ],
+)
+def test_what_stays_is_the_newest_the_first_of_every_so_many_steps_and_the_best(
+    options: dict[str, int], stay: set[int]
+) -> None:
+    saved = [10, 260, 520, 780, 1030, 1290]
+    assert checkpoint.kept(saved, **options) == stay
+    # Whatever went before: one save after the other ends with the same.
+    left: set[int] = set()
+    for step in saved:
+        left = checkpoint.kept({*left, step}, **options)
+    assert left == stay
+
+
+def test_the_best_is_marked_and_kept(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        path = checkpoint.save(tmp_path, step, ARRAYS, STATE)
+        if step == 2:
+            checkpoint.mark_best(path)
+        checkpoint.prune(tmp_path, 2, best=2)
+    assert list(checkpoint.steps(tmp_path)) == [5, 4, 2]
+    assert checkpoint.load(tmp_path / "best").step == 2

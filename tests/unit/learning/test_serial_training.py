@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from test_checkpoint import disk_full_after
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.learning.metrics import TIME_COLUMNS
 from redox_balancer.learning.policy import load_policy
 from redox_balancer.learning.trainer import train
@@ -213,11 +217,76 @@ def test_on_a_full_disk_training_goes_on_and_its_end_is_an_error(tmp_path: Path)
     assert caught.value.exit_code == 2
     assert "--resume auto" in caught.value.hint
     assert sink.rows[-1]["steps"] == 1664
-    assert sum("NO CHECKPOINT" in warning for warning in sink.warnings) >= 3
+    failed = sum("NO CHECKPOINT" in warning for warning in sink.warnings)
+    assert failed >= 3
+    # The last two, at the last step, came after the last row.
+    assert [row["failed_saves"] for row in sink.rows][-1] == failed - 2
     assert list(checkpoint.steps(tmp_path)) == saved
     assert not list(tmp_path.glob(".*"))
     # With room again the run goes on.
     assert train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+
+
+def test_the_heartbeat_tells_how_the_run_does_and_how_it_ended(tmp_path: Path) -> None:
+    seen: list[Heartbeat | None] = []
+    config = replace(CONFIG, heartbeat_interval_s=0.001)
+
+    def look() -> None:
+        # Each beat is written soon after; the first one that is newer than this moment knows of this step.
+        now = time.time()
+        while (beat := read_heartbeat(tmp_path)) is None or beat.written_at < now:
+            pass
+        seen.append(beat)
+
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder(1000, look))
+    (during,) = seen
+    assert during is not None
+    assert (during.pid, during.status, during.timesteps) == (os.getpid(), "training", 1600)
+    assert during.checkpoint_step == 896
+    assert during.steps_per_s > 0
+    assert not during.ended
+    after = read_heartbeat(tmp_path)
+    assert after is not None
+    assert (after.status, after.step, after.checkpoint_step, after.failed_saves) == ("finished", 1664, 1664, 0)
+    assert after.ended
+
+    longer = replace(config, timesteps=4000)
+    sink = Recorder(2000, lambda: signal.raise_signal(signal.SIGTERM))
+    train(longer, Shelves(), tmp_path, resume="auto", progress=sink)
+    stopped = read_heartbeat(tmp_path)
+    assert stopped is not None
+    assert (stopped.status, stopped.step) == ("stopped", checkpoint.find(tmp_path).checkpoint.step)
+
+    with pytest.raises(Killed):
+        train(longer, Shelves(), tmp_path, resume="auto", progress=Recorder(2500, die))
+    failed = read_heartbeat(tmp_path)
+    assert failed is not None
+    assert failed.status == "failed"
+    assert "Killed" in failed.message
+
+
+def test_a_save_that_fails_shows_in_the_heartbeat_and_the_next_one_that_works_clears_it(tmp_path: Path) -> None:
+    beats: list[Heartbeat | None] = []
+    with ExitStack() as full:
+        # Too small for a checkpoint, large enough for a heartbeat.
+        sink = Recorder(300, lambda: full.enter_context(disk_full_after(1500)))
+        advance = sink.advance
+
+        def look(steps: int) -> None:
+            advance(steps)
+            if steps == 640:
+                beats.append(read_heartbeat(tmp_path))
+                full.close()
+
+        sink.advance = look  # type: ignore[method-assign]
+        assert train(CONFIG, Shelves(), tmp_path, resume=None, progress=sink).finished
+    (during,) = beats
+    assert during is not None
+    assert (during.failed_saves, during.checkpoint_step) == (1, None)
+    assert "no checkpoint at step 512" in during.message
+    after = read_heartbeat(tmp_path)
+    assert after is not None
+    assert (after.failed_saves, after.message, after.checkpoint_step) == (1, "", 1664)
 
 
 def test_the_folder_holds_what_it_takes_to_repeat_the_run_and_the_policy_acts(tmp_path: Path) -> None:
@@ -232,4 +301,14 @@ def test_the_folder_holds_what_it_takes_to_repeat_the_run_and_the_policy_acts(tm
     policy = load_policy(tmp_path)
     mask = np.asarray([[True, False, True, True, True]])
     assert policy.act(np.zeros((1, 5), dtype=np.float32), mask)[0] != 1
-    assert list(checkpoint.steps(tmp_path)) == [1664, 1280]
+
+
+def test_the_newest_checkpoints_stay_and_the_best_by_mean_return(tmp_path: Path) -> None:
+    config = replace(CONFIG, timesteps=4000, keep_checkpoints=2, keep_every_steps=1000, learning_rate=1e-6)
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
+    loaded = [checkpoint.load(path) for path in checkpoint.steps(tmp_path).values()]
+    best = checkpoint.load(tmp_path / "best")
+    newest = loaded[0].state["best"]
+    assert newest == {"step": best.step, "return_mean": best.state["return_mean"]}
+    assert best.state["return_mean"] == max(each.state["return_mean"] for each in loaded)
+    assert {each.step for each in loaded} == {4096, 3712, 1280, 2048, 3200, best.step}
