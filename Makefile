@@ -55,6 +55,10 @@ tensorboard: setup ## show the learning curves of all runs in a browser
 test: setup ## run all tests (TEST_OPTIONS= for pytest)
 	$(BIN)/pytest $(TEST_OPTIONS)
 
+.PHONY: drills
+drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)
+	REDOX_DRILLS=1 $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
+
 .PHONY: lint
 lint: setup ## check style and types
 	$(BIN)/ruff check .

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 
+# Drills take minutes to hours and print figures: `make drills` runs them.
+DRILLS = os.environ.get("REDOX_DRILLS") == "1"
+collect_ignore_glob = [] if DRILLS else ["drills/*"]
+
 
 @pytest.fixture(scope="session")
 def core() -> Network:

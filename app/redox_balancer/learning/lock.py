@@ -1,0 +1,65 @@
+"""One trainer for each run: a lock on its folder that ends with the process that holds it, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from redox_balancer.errors import RedoxError
+
+LOCK = "trainer.lock"
+
+
+@contextmanager
+def sole_trainer(run: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder, which is made where it is missing.
+
+    The file stays, since a lock on a file that somebody removes keeps nobody out. A folder that was made here and got
+    nothing but the lock is removed again.
+
+    Raises
+    ------
+    RedoxError
+        Where another process holds the lock, or the folder cannot be written.
+    """
+    made = not run.exists()
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise RedoxError(
+            f"cannot write to {run}: {error.strerror}", hint="choose another folder, or free some disk"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RedoxError(
+                f"{run} is in use by a trainer: {_holder(descriptor)}",
+                hint="wait for it, stop it, or train into another folder",
+            ) from None
+        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        try:
+            yield
+        finally:
+            if made and [path.name for path in run.iterdir()] == [LOCK]:
+                with suppress(OSError):
+                    (run / LOCK).unlink()
+                    run.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 1000, 0))
+        return f"process {holder['pid']} on {holder['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "a process that left no name"

@@ -1,0 +1,118 @@
+"""A training that nobody watches: runs it as a child process and starts it again when it crashes.
+
+Only the standard library: the supervisor stays small beside what it looks after, and has nothing that could crash.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Self
+
+from redox_balancer.errors import EXIT_NONSENSE, EXIT_OK, EXIT_USER_ERROR
+
+# A child that ends with one of these has said all there is to say; the same again would end the same.
+FINAL = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_NONSENSE})
+WINDOW_S = 3600.0  # restarts count for this long
+LONGEST_PAUSE_S = 60.0
+
+
+def supervise(
+    command: Callable[[bool], Sequence[str]],
+    *,
+    max_restarts: int,
+    report: Callable[[str], None],
+    first_pause_s: float = 1.0,
+) -> int:
+    """Run a command until it ends well or for good, and return its exit code.
+
+    SIGTERM and SIGINT are handed to the child, which then is not started again. Called from a main thread.
+
+    Parameters
+    ----------
+    command
+        Gives the child's command line; told whether this is a restart.
+    max_restarts
+        How many restarts an hour may see; one more crash and its exit code is returned.
+    report
+        Takes a line about each crash.
+    first_pause_s
+        Pause before a restart, doubled with every restart of the last hour up to a minute.
+
+    Returns
+    -------
+    int
+        The child's exit code, 128 + number for one that a signal ended, as a shell says it.
+    """
+    restarts: deque[float] = deque()
+    restarting = False
+    with _Signals() as signals:
+        while True:
+            code = signals.run(command(restarting))
+            if code in FINAL or signals.stop.is_set():
+                return code
+            now = time.monotonic()
+            while restarts and now - restarts[0] > WINDOW_S:
+                restarts.popleft()
+            if len(restarts) >= max_restarts:
+                report(f"the training {_ending(code)}; giving up after {len(restarts)} restarts within an hour")
+                return code
+            pause_s = min(first_pause_s * 2 ** len(restarts), LONGEST_PAUSE_S)
+            restarts.append(now)
+            count = f"restart {len(restarts)} of at most {max_restarts} an hour"
+            report(f"the training {_ending(code)}; {count} in {pause_s:g} s")
+            restarting = True
+            if signals.stop.wait(pause_s):
+                return code
+
+
+class _Signals:
+    """Takes SIGINT and SIGTERM while it is entered: `stop` is set, and the child that runs gets them too."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.stop.set()
+        if self._child is not None:
+            os.kill(self._child.pid, number)  # not yet reaped, so the number is still the child's
+
+    def run(self, command: Sequence[str]) -> int:
+        """Run a child to its end and return its exit code, 128 + number where a signal ended it."""
+        # A group of its own: Ctrl-C on a terminal reaches the child once, through this process, and not twice.
+        with subprocess.Popen(command, process_group=0) as child:  # noqa: S603 - our own command line
+            self._child = child
+            if self.stop.is_set():  # the signal came before there was a child
+                child.terminate()
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            self._child = None
+            with suppress(ProcessLookupError, PermissionError):
+                # What a killed trainer leaves behind would take memory from its successor.
+                os.killpg(child.pid, signal.SIGKILL)
+            code = child.wait()
+        return code if code >= 0 else 128 - code
+
+
+def _ending(code: int) -> str:
+    """Say how a child ended, from its exit code as a shell gives it."""
+    if code > 128:
+        with suppress(ValueError):
+            return f"was ended by {signal.Signals(code - 128).name}"
+    return f"ended with exit code {code}"

@@ -1,0 +1,95 @@
+"""A training on the embedded core that is killed and resumed gives the bits of one that was left alone."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from commands import REDOX, redox
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.heartbeat import read_heartbeat
+from redox_balancer.learning.metrics import TIME_COLUMNS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERVAL = 512
+ARGUMENTS = (
+    *("train", "--num-actors", "0", "--timesteps", "3072", "--batch-size", "256", "--conditions", "healthy,hypoxia"),
+    *("--save-interval-steps", str(INTERVAL), "--log-interval-steps", "256", "--resume", "auto"),
+)
+
+
+def left_behind(run: Path) -> dict[str, Any]:
+    """Everything of a run that may not depend on interruptions."""
+    newest = checkpoint.find(run).checkpoint
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in csv.DictReader(file)]
+    return {
+        "arrays": {name: array.tobytes() for name, array in newest.arrays.items()},
+        "state": {key: value for key, value in newest.state.items() if key != "training_time_s"},
+        "rows": rows,
+        "checkpoints": list(checkpoint.steps(run)),
+        "best": (run / "best").readlink().name,
+    }
+
+
+def kill_when(run: Path, said: str, *options: str) -> int:
+    """Start a training, kill the process that trains when stderr says something, return the command's exit code."""
+    with subprocess.Popen(
+        [REDOX, *ARGUMENTS, "--checkpoint-dir", run, *options], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if said in line:
+                break
+        beat = read_heartbeat(run)
+        assert beat is not None
+        os.kill(beat.pid, signal.SIGKILL)
+        process.stderr.read()
+    return process.returncode
+
+
+def test_a_killed_and_resumed_run_is_bit_for_bit_the_one_left_alone_and_its_curves_have_no_seam(
+    tmp_path: Path,
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert redox(*ARGUMENTS, "--checkpoint-dir", whole).returncode == 0
+    # Between two saves, so that rows and events lie beyond the checkpoint that the next process goes on from.
+    assert kill_when(broken, "1,280 steps") == -signal.SIGKILL
+    # And once under a supervisor, which sees the run to its end.
+    assert kill_when(broken, "2,304 steps", "--supervise") == 0
+    assert left_behind(broken) == left_behind(whole)
+    steps = []
+    for run in (whole, broken):
+        events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
+        events.Reload()
+        steps.append([event.step for event in events.Scalars("return_mean")])
+    assert steps[0] == steps[1] == list(range(256, 3073, 256))
+    beat = read_heartbeat(broken)
+    assert beat is not None
+    assert (beat.status, beat.step, beat.checkpoint_step) == ("finished", 3072, 3072)
+
+
+def test_a_second_trainer_of_a_run_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [REDOX, *ARGUMENTS, "--timesteps", "100000000", "--checkpoint-dir", tmp_path],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "512 steps" in line:
+                break
+        answer = redox(*ARGUMENTS, "--checkpoint-dir", tmp_path)
+        assert answer.returncode == 2
+        assert f"in use by a trainer: process {process.pid} on " in answer.stderr
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+    assert process.returncode == 0
+    checkpoint.find(tmp_path)
