@@ -1,0 +1,96 @@
+"""`redox doctor`: what would make a training fail, before it begins."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redox_balancer.cli.options import AsJson, takes_task
+from redox_balancer.cli.train import RUNS, _takes_config
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning.config import TrainConfig
+
+if TYPE_CHECKING:
+    from redox_balancer.design.task import Task
+
+EXAMPLE = "Example: redox doctor --num-actors 100 --json"
+
+COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@_takes_config
+@takes_task
+def doctor(
+    *,
+    task: "Task",
+    config: TrainConfig,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run; experiments/<model> if not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check limits, threads, memory, disk, solver and reward signal for a training with these options.
+
+    Exit code 2 where a check fails; `redox train` makes the same checks before it starts.
+    """
+    from rich.text import Text  # noqa: PLC0415
+
+    from redox_balancer.cli.tables import notes, out, table  # noqa: PLC0415
+    from redox_balancer.learning.preflight import Check, Level, all_checks  # noqa: PLC0415
+
+    environments = task.environments()
+    folder = checkpoint_dir or RUNS / environments.space.network.id
+    checks: list[Check] = []
+    console = notes()
+    with console.status("checking"):
+        checks.extend(all_checks(config, environments, folder, solver=solve_something))
+    if as_json:
+        typer.echo(json.dumps({"checks": [check.as_dict() for check in checks]}))
+    else:
+        shown = table({"check": "left", "": "left", "found": "left", "needed": "left"}, ())
+        for check in checks:
+            level = Text(check.level.value, style=COLORS[check.level.value])
+            shown.add_row(check.name, level, Text(check.found), Text(check.needed))
+        out().print(shown)
+        for check in checks:
+            if check.level is Level.WARN:
+                out().print(f"{check.name}: {check.remedy}", markup=False)
+    failed = [check for check in checks if check.level is Level.FAIL]
+    if failed:
+        raise RedoxError(
+            f"{failed[0].name}: {failed[0].found}; needed: {failed[0].needed}"
+            + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""),
+            hint=failed[0].remedy,
+        )
+
+
+def solve_something() -> str:
+    """Solve a linear program with a known optimum, and say what solved it; a RedoxError where it is not found."""
+    from importlib.metadata import version  # noqa: PLC0415
+
+    import numpy as np  # noqa: PLC0415
+
+    from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415
+    from redox_balancer.cell.network import Network  # noqa: PLC0415
+
+    # One metabolite: two sources of at most 1 and 2 mmol/gDW/h feed a sink that could take 10.
+    chain = Network(
+        id="chain",
+        reactions=("first", "second", "sink"),
+        metabolites=("m",),
+        indptr=np.asarray([0, 1, 2, 3], dtype=np.int32),
+        indices=np.zeros(3, dtype=np.int32),
+        data=np.asarray([1.0, 1.0, -1.0]),
+        lower=np.zeros(3),
+        upper=np.asarray([1.0, 2.0, 10.0]),
+        objective="sink",
+    )
+    with FluxLP(chain) as lp:
+        solution = lp.maximise()
+    if not solution.optimal or abs(solution.objective - 3.0) > 1e-9:
+        raise RedoxError(
+            f"the solver gives {solution.objective} ({solution.status.name}) for a program whose optimum is 3",
+            hint="pip install --force-reinstall swiglpk",
+        )
+    return f"GLPK by swiglpk {version('swiglpk')}"

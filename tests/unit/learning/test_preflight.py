@@ -1,0 +1,212 @@
+"""Preflight checks: what is refused, what is warned of, and what passes, with the command that helps."""
+
+from __future__ import annotations
+
+import math
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import preflight
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.machine import Machine, machine
+from redox_balancer.learning.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
+from redox_balancer.learning.reward_signal import reward_signal
+from toy_envs import Shelf, Shelves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+CONFIG = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
+AMPLE = Machine(
+    files_soft=1024,
+    files_hard=10_000,
+    threads_limit=math.inf,
+    threads=0,
+    shared_memory_bytes=10**10,
+    disk_bytes=10**11,
+    memory_bytes=10**11,
+    cores=16,
+    environment={},
+)
+
+
+def by_name(config: TrainConfig, found: Machine) -> dict[str, Check]:
+    return {check.name: check for check in machine_checks(config, found)}
+
+
+def test_an_ample_machine_passes_every_check() -> None:
+    assert {check.level for check in by_name(CONFIG, AMPLE).values()} == {Level.OK}
+    assert not any(check.remedy for check in by_name(CONFIG, AMPLE).values())
+
+
+NEEDED_FILES = preflight.descriptors_needed(10)
+NEEDED_THREADS = preflight.THREADS.at(10, preflight.MARGIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "level", "remedy"),
+    [
+        ("file limit", {"files_hard": NEEDED_FILES}, Level.OK, ""),
+        ("file limit", {"files_hard": NEEDED_FILES - 1}, Level.FAIL, f"prlimit --nofile={NEEDED_FILES}:"),
+        ("process limit", {"threads_limit": 100 + NEEDED_THREADS, "threads": 100}, Level.OK, ""),
+        (
+            "process limit",
+            {"threads_limit": 99 + NEEDED_THREADS, "threads": 100},
+            Level.FAIL,
+            f"prlimit --nproc={100 + NEEDED_THREADS}:",
+        ),
+        ("shared memory", {"shared_memory_bytes": 100_000_000}, Level.OK, ""),
+        ("shared memory", {"shared_memory_bytes": 99_999_999}, Level.WARN, "remount,size=110000000"),
+        ("shared memory", {"shared_memory_bytes": None}, Level.OK, ""),
+        ("cores", {"cores": 10}, Level.OK, ""),
+        ("cores", {"cores": 9}, Level.WARN, "--num-actors 9"),
+        (
+            "thread variables",
+            {"environment": {"RAY_worker_num_grpc_internal_threads": "8"}},
+            Level.WARN,
+            "unset RAY_worker_num_grpc_internal_threads",
+        ),
+        ("thread variables", {"environment": {"RAY_worker_num_grpc_internal_threads": "1"}}, Level.OK, ""),
+    ],
+)
+def test_each_limit_is_graded_at_its_edge(name: str, change: dict[str, Any], level: Level, remedy: str) -> None:
+    check = by_name(CONFIG, replace(AMPLE, **change))[name]
+    assert check.level is level
+    assert remedy in check.remedy
+    assert bool(check.remedy) is (level is not Level.OK)
+
+
+def test_a_joined_cluster_and_a_serial_run_are_not_held_to_what_they_do_not_use() -> None:
+    poor = replace(AMPLE, shared_memory_bytes=0, cores=1)
+    assert "cores" not in by_name(replace(CONFIG, ray_address="auto"), poor)
+    assert set(by_name(replace(CONFIG, num_actors=0), poor)) == {"file limit", "process limit"}
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "levels"),
+    [
+        ({}, {}, {"disk": Level.OK, "memory": Level.OK}),
+        ({"disk_bytes": 100_000_000}, {}, {"disk": Level.FAIL, "memory": Level.OK}),
+        # 400 milestones of half a megabyte each are more than the rest.
+        ({"disk_bytes": 300_000_000}, {}, {"disk": Level.OK, "memory": Level.OK}),
+        ({"disk_bytes": 300_000_000}, {"keep_every_steps": 5000}, {"disk": Level.FAIL, "memory": Level.OK}),
+        ({"memory_bytes": 10**9}, {}, {"disk": Level.OK, "memory": Level.FAIL}),
+        # Room for the first 30 of 100 actors: the others only come where memory allows.
+        ({"memory_bytes": 4 * 10**9}, {"num_actors": 100}, {"disk": Level.OK, "memory": Level.WARN}),
+        ({"memory_bytes": 10**9}, {"num_actors": 0}, {"disk": Level.OK}),
+    ],
+)
+def test_disk_and_memory_follow_from_checkpoints_and_actors(
+    change: dict[str, Any], settings: dict[str, Any], levels: dict[str, Level]
+) -> None:
+    config = replace(CONFIG, **settings)
+    found = {
+        check.name: check.level for check in preflight.environment_checks(config, Shelves(), replace(AMPLE, **change))
+    }
+    assert found == levels | {"reward signal": Level.OK}
+
+
+class Constant(Shelf):
+    """Pays the same for everything."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._value = value
+
+    def step(self, action: int) -> Any:
+        observation, _, over, cut, info = super().step(action)
+        return observation, self._value if over else 0.0, over, cut, info
+
+
+class OneInTen(Shelf):
+    """Pays for the last prize only, and only as the second one."""
+
+    def step(self, action: int) -> Any:
+        observation, _, over, cut, info = super().step(action)
+        return observation, float(self._taken[1:] == [3]), over, cut, info
+
+
+@dataclass(frozen=True)
+class Constants:
+    value: float
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, count: int) -> Sequence[Constant]:
+        return [Constant(self.value) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.0, "a return of 0 for each"), (0.7, "returns from 0.7 to 0.7"), (math.nan, "a return of nan")],
+)
+def test_a_reward_that_tells_nothing_is_refused(value: float, said: str, tmp_path: Path) -> None:
+    warnings: list[str] = []
+    with pytest.raises(RedoxError, match=f"reward signal: {said}") as caught:
+        preflight.preflight(replace(CONFIG, num_actors=0), Constants(value), tmp_path, warn=warnings.append)
+    assert caught.value.exit_code == 2
+    assert "--conditions" in caught.value.hint
+    assert not warnings
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reward_that_tells_something_passes_even_where_it_is_rare() -> None:
+    assert reward_check(reward_signal([Shelf()])).level is Level.OK
+    for seed in range(20):
+        assert reward_signal([OneInTen()], seed=seed).present
+
+
+def test_the_solver_speaks_for_itself() -> None:
+    def broken() -> str:
+        raise RedoxError("it gives 2", hint="mend it")
+
+    assert solver_check(lambda: "fine").level is Level.OK
+    assert solver_check(broken) == Check(
+        "solver", Level.FAIL, "it gives 2", "the known optimum of a small problem", "mend it"
+    )
+
+
+def test_this_machine_is_looked_at_and_every_check_is_ready_for_json(tmp_path: Path) -> None:
+    found = machine(tmp_path / "not" / "there")
+    assert found.files_hard == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert found.disk_bytes > 0
+    assert found.memory_bytes > 0
+    checks = [check.as_dict() for check in all_checks(TrainConfig(), Shelves(), tmp_path, solver=lambda: "fine")]
+    assert {"file limit", "process limit", "solver", "disk", "memory", "reward signal"} <= {c["name"] for c in checks}
+    assert {check["level"] for check in checks} <= {"ok", "warn", "fail"}
+
+
+PROGRAM = """
+import resource, sys
+from pathlib import Path
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.preflight import preflight
+from toy_envs import Shelves
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[1])))
+config = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
+preflight(config, Shelves(), Path(), warn=lambda _: None)
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_soft_limit_is_raised_and_a_hard_limit_one_below_the_need_is_refused(missing: int) -> None:
+    limit = NEEDED_FILES - missing
+    answer = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(limit)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    if missing:
+        assert answer.stdout == ""
+        assert f"RedoxError: file limit: {limit}" in answer.stderr
+    else:
+        assert answer.stdout.split() == [str(limit), str(limit)], answer.stderr
