@@ -145,10 +145,6 @@ class Run:
         best = self._restored.state["best"] if self._restored else None
         return Best(**best) if best and best["step"] in checkpoint.steps(self._folder) else None
 
-    def note_actors(self, alive: int) -> None:
-        """Tell the heartbeat how many actor processes are at work."""
-        self._pulse.note(actors_alive=alive)
-
     def _next_incarnations(self) -> dict[int, int]:
         """Give each actor a process number that no process of its name had, so that no random draw repeats.
 
@@ -217,8 +213,10 @@ class Run:
     def _log(self) -> None:
         if self._window.empty:
             return
-        row = self._window.row(seconds=self._training_time_s, steps_per_s=self._steps_per_s) | dict(self.gauges())
-        row["failed_saves"] = self._failed_saves
+        row = self._window.row(
+            seconds=self._training_time_s, steps_per_s=self._steps_per_s, failed_saves=self._failed_saves
+        )
+        row |= self.gauges()
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:
@@ -288,7 +286,9 @@ class Run:
         self._writing = self._writer.submit(write)
 
     def poll(self) -> None:
-        """Report a checkpoint that was finished since the last call."""
+        """Report a checkpoint that was finished since the last call, and tell the heartbeat how many actors work."""
+        if (actors := self.gauges().get("actors")) is not None:
+            self._pulse.note(actors_alive=int(actors))
         if self._writing is not None and self._writing.done():
             self.settle()
 
