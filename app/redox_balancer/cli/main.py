@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from redox_balancer import __version__
-from redox_balancer.cli import core, design, doctor, enzymes, model, report, search, train
+from redox_balancer.cli import core, design, doctor, enzymes, model, profile, report, search, train
 from redox_balancer.errors import RedoxError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("build-core", epilog=core.EXAMPLE)(core.build_core)
 app.command(epilog=enzymes.EXAMPLE)(enzymes.enzymes)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=report.EXAMPLE)(report.report)

@@ -1,0 +1,71 @@
+"""`redox profile`: where an actor's memory or time goes."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from redox_balancer.cli.options import AsJson, takes_task, with_options
+from redox_balancer.cli.train import SETTINGS
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning.config import TrainConfig
+
+if TYPE_CHECKING:
+    from redox_balancer.design.task import Task
+
+EXAMPLE = "Example: redox profile --seconds 10 --output flame.html"
+
+# The settings that change what an actor does.
+USED = ("envs_per_actor", "rollout_length", "hidden_sizes", "seed", "object_store_bytes")
+ACTOR_SETTINGS = [setting for setting in SETTINGS if setting.name in USED]
+
+
+def _takes_actor_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting of an actor, in place of its argument `config`."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        command(config=TrainConfig(**{option.name: given.pop(option.name) for option in ACTOR_SETTINGS}), **given)
+
+    return with_options(run, ACTOR_SETTINGS, instead_of="config")
+
+
+@_takes_actor_settings
+@takes_task
+def profile(
+    *,
+    task: "Task",
+    config: TrainConfig,
+    output: Annotated[
+        Path | None, typer.Option(help="The flame graph; flame.html (memory) or flame.svg (time) if not given.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to look at the actor.")] = 10.0,
+    kind: Annotated[
+        Literal["memory", "time"], typer.Option(help="memory: memray inside the actor; time: py-spy, where allowed.")
+    ] = "memory",
+    leaks: Annotated[
+        bool, typer.Option("--leaks", help="With memory: only what was allocated and not freed again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a flame graph of a live actor, with the environments and settings a training would have."""
+    from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
+    from redox_balancer.files import written_atomically  # noqa: PLC0415
+    from redox_balancer.learning.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
+
+    if leaks and kind != "memory":
+        raise RedoxError("--leaks is about memory", hint="--kind memory --leaks")
+    target = output or Path("flame.html" if kind == "memory" else "flame.svg")
+    environments = task.environments()
+    with notes().status(f"profiling an actor for {seconds:g} s"), written_atomically(target) as temporary:
+        if kind == "memory":
+            steps = profile_memory(config, environments, seconds, temporary, leaks=leaks)
+        else:
+            steps = profile_time(config, environments, seconds, temporary)
+    if as_json:
+        typer.echo(json.dumps({"output": str(target), "kind": kind, "seconds": seconds, "steps": steps}))
+    else:
+        out().print(f"{target}: {kind} of an actor over {steps:,} environment steps", markup=False)
