@@ -27,7 +27,7 @@ from redox_balancer.learning.vitals import Vitals, vitals_of
 
 # Two tasks at each actor: it starts the second while the first one's result travels.
 OUTSTANDING_PER_ACTOR = 2
-MAX_DEATHS = 6  # of one actor with no rollout in between; the next start would fail too
+MAX_DEATHS = 5  # of one actor with no rollout in between; the next start would fail too
 MAX_BACKOFF_S = 60.0
 
 

@@ -104,6 +104,21 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
             hint="--num-actors 0 trains without Ray",
         ) from error
     try:
+        if config.learner_resource:
+            _require_here(config.learner_resource)
         yield
     finally:
         ray.shutdown()
+
+
+def _require_here(resource: str) -> None:
+    """Refuse to learn on a node that does not offer this resource; the learner runs where it was started."""
+    here = ray.get_runtime_context().get_node_id()
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    offering = [node["NodeManagerHostname"] for node in nodes if node["Alive"] and resource in node["Resources"]]
+    if not any(node["NodeID"] == here and resource in node["Resources"] for node in nodes):
+        command = f"ray start --resources='{{\"{resource}\": 1}}'"
+        raise RedoxError(
+            f"this node of the cluster does not offer {resource!r}",
+            hint=f"train on {' or '.join(offering)}" if offering else f"{command} gives it to a node",
+        )

@@ -57,6 +57,7 @@ class TrainConfig:
     actor_timeout_s: float = _setting(300.0, "An actor that gives nothing for so many seconds is replaced.")
     actor_memory_mb: int = _setting(0, "An actor that takes more is replaced; 0 shares out the free memory.")
     ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one here.")
+    learner_resource: str = _setting("", "Ray resource that the node of the learner must offer; empty asks for none.")
     object_store_bytes: int = _setting(0, "Size of Ray's object store; 0 takes a share of this machine's memory.")
 
     def __post_init__(self) -> None:

@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
 
 from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
@@ -256,7 +258,10 @@ def _grow(pool: ActorPool, ramp: Ramp, run: Run) -> None:
 
 
 def _leave(number: int) -> None:
-    """End this process at once; Ray's processes on this machine end with the one that started them."""
+    """End this process at once, with all it started: some of Ray's processes would outlive it."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it ended by itself
+            child.kill()
     if sys.stderr.isatty():
         sys.stderr.write("\x1b[?25h\n")  # a progress bar hides the cursor
         sys.stderr.flush()

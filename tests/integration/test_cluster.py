@@ -1,0 +1,102 @@
+"""Training on a Ray cluster of several nodes, one of which goes away."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from ray.cluster_utils import Cluster
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning import trainer
+from redox_balancer.learning.actors import ActorPool
+from redox_balancer.learning.cluster import RAY_ENVIRONMENT, ray_cluster
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.learner import LearnerThread
+from sinks import Listener
+from toy_envs import Shelves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redox_balancer.learning.rollout import Rollout
+
+NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 100_000_000}
+ACTORS = 4
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    for name, value in RAY_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    head = NODE | {"resources": {"learner": 1}, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere(
+    tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [nodes.add_node(**NODE) for _ in range(2)]
+    nodes.wait_for_nodes()
+    config = TrainConfig(
+        timesteps=100_000_000,
+        num_actors=ACTORS,
+        ray_address=nodes.address,
+        learner_resource="learner",
+        log_interval_s=0.5,
+    )
+    with (
+        pytest.raises(RedoxError, match="does not offer 'gold'") as caught,
+        ray_cluster(replace(config, learner_resource="gold")),
+    ):
+        pass
+    assert "ray start" in caught.value.hint
+
+    with ray_cluster(config):
+        pool = ActorPool(config, Shelves(), dict.fromkeys(range(ACTORS), 0))
+        pool.publish(pool.shape().initial(np.random.default_rng(0)), 0)
+        while pool.ready < ACTORS:
+            pool.request()
+            pool.receive(1.0)
+        places = {actor: health.node for actor, health in pool._health().items()}
+        assert set(places.values()) == {node.node_id for node in nodes.list_all_nodes()}  # spread
+        victim = next(node for node in others if node.node_id in places.values())
+        del pool
+
+    sequences: dict[tuple[int, int], list[int]] = {}
+
+    class Watched(LearnerThread):
+        def put(self, rollout: Rollout) -> None:
+            sequences.setdefault((rollout.actor, rollout.incarnation), []).append(rollout.sequence)
+            super().put(rollout)
+
+    class Breaker(Listener):
+        """Takes a node away when all actors have given something; ends the run when its actors have again."""
+
+        def advance(self, steps: int) -> None:
+            if self._at is None and len(sequences) == ACTORS:
+                self._at = steps
+                nodes.remove_node(victim, allow_graceful=False)
+            lost = sum("takes over" in line for line in self.messages)
+            if lost and sum(incarnation > 0 for _, incarnation in sequences) == lost:
+                self.steps_after = steps
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(trainer, "LearnerThread", Watched)
+    sink = Breaker()
+    result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=sink)
+    assert sink._at is not None
+    assert result.steps >= sink.steps_after > sink._at
+    assert len(nodes.list_all_nodes()) == 2
+    assert {actor for actor, _ in sequences} == set(range(ACTORS))
+    assert 1 <= sum(incarnation > 0 for _, incarnation in sequences) <= 2
+    assert all(numbers == list(range(len(numbers))) for numbers in sequences.values())

@@ -1,0 +1,118 @@
+"""A training that somebody keeps breaking: real actors, killed and stopped by real signals."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from redox_balancer.learning import trainer
+from redox_balancer.learning.learner import LearnerThread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pytest
+
+    from redox_balancer.learning.config import TrainConfig
+    from redox_balancer.learning.rollout import EnvFactory, Rollout
+    from redox_balancer.learning.run import TrainResult
+
+PATIENCE_S = 120.0
+
+
+def actor_processes() -> Iterator[psutil.Process]:
+    """Processes of collectors below this one."""
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if child.cmdline()[:1] and "ray::CollectorActor" in child.cmdline()[0]:
+                yield child
+        except psutil.Error:  # it ended while we looked
+            continue
+
+
+@dataclass
+class Damage:
+    """What a broken training went through.
+
+    `recoveries_s` are the seconds from each fault to the first rollout of the actor's next incarnation; `sequences`
+    the numbers of the rollouts that the learner was given, in their order, for each (actor, incarnation);
+    `steps_per_s` counts from the moment when all actors had given a rollout to the end.
+    """
+
+    recoveries_s: list[float] = field(default_factory=list)
+    sequences: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    steps_per_s: float = 0.0
+    result: TrainResult | None = None
+
+    @property
+    def rollouts(self) -> int:
+        return sum(len(numbers) for numbers in self.sequences.values())
+
+    @property
+    def doubled(self) -> int:
+        """Rollouts that the learner was given more than once."""
+        return sum(len(numbers) - len(set(numbers)) for numbers in self.sequences.values())
+
+
+def break_training(
+    monkeypatch: pytest.MonkeyPatch,
+    config: TrainConfig,
+    factory: EnvFactory,
+    folder: Path,
+    *,
+    progress: Any,
+    faults: Sequence[signal.Signals],
+    every_s: float = 0.0,
+    rest_s: float = 0.0,
+) -> Damage:
+    """Train, send an actor each of the signals, one every so many seconds and not before the last fault is mended.
+
+    `rest_s` seconds after the last one is mended the training gets SIGTERM.
+    """
+    damage, came = Damage(), threading.Condition()
+    transitions = 0
+
+    class Watched(LearnerThread):
+        def put(self, rollout: Rollout) -> None:
+            nonlocal transitions
+            with came:
+                damage.sequences[rollout.actor, rollout.incarnation].append(rollout.sequence)
+                transitions += rollout.transitions
+                came.notify_all()
+            super().put(rollout)
+
+    monkeypatch.setattr(trainer, "LearnerThread", Watched)
+    dice = random.Random(0)  # noqa: S311 - chooses victims
+
+    def wreck() -> None:
+        with came:
+            whole = came.wait_for(lambda: len(damage.sequences) == config.num_actors, PATIENCE_S)
+            began, before = time.monotonic(), transitions
+        for number, fault in enumerate(faults if whole else (), start=1):
+            time.sleep(max(0.0, began + number * every_s - time.monotonic()))
+            victim = dice.choice(sorted(actor_processes(), key=lambda process: process.pid))
+            with came:
+                seen = len(damage.sequences)
+                sent = time.monotonic()
+                victim.send_signal(fault)
+                if not came.wait_for(lambda seen=seen: len(damage.sequences) > seen, PATIENCE_S):
+                    break
+                damage.recoveries_s.append(time.monotonic() - sent)
+        time.sleep(rest_s)
+        damage.steps_per_s = (transitions - before) / (time.monotonic() - began)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    wrecker = threading.Thread(target=wreck, daemon=True)
+    wrecker.start()
+    damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
+    wrecker.join()
+    return damage

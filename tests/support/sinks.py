@@ -1,0 +1,36 @@
+"""A progress sink that listens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Listener:
+    """Keeps what a training says, and acts once at a step."""
+
+    def __init__(self, at: int | None = None, act: Callable[[], Any] | None = None) -> None:
+        self.messages: list[str] = []
+        self._at, self._act = at, act
+
+    def start(self, steps: int, total: int) -> None:
+        pass
+
+    def advance(self, steps: int) -> None:
+        if self._at is not None and self._act is not None and steps >= self._at:
+            self._at = None
+            self._act()
+
+    def row(self, row: Mapping[str, float]) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def warning(self, text: str) -> None:
+        self.messages.append(text)
+
+    def close(self) -> None:
+        pass
