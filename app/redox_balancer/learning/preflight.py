@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -151,7 +151,7 @@ def _cores(config: TrainConfig, found: Machine) -> Check:
         name="cores",
         found=f"{found.cores}",
         needed=f"{config.num_actors} for actors, {config.learner_threads} for the learner now and then",
-        remedy=f"--num-actors {found.cores}: more only take turns",
+        remedy=f"at most {found.cores} for --num-actors and --learner-threads: more only take turns",
     )
 
 
@@ -174,9 +174,8 @@ def _variables(found: Machine) -> Check:
     )
 
 
-def environment_checks(config: TrainConfig, factory: EnvFactory, found: Machine) -> Iterator[Check]:
+def environment_checks(config: TrainConfig, factory: EnvFactory, trial: Trial, found: Machine) -> Iterator[Check]:
     """Check what depends on the environments: disk, memory and the reward signal."""
-    trial = Trial.of(config, factory)
     yield _disk(config, factory, trial.shape, found)
     if config.num_actors and not config.ray_address:
         yield _memory(config, trial.environment_bytes, found)
@@ -287,24 +286,37 @@ def all_checks(
     yield from machine_checks(config, found)
     if solver is not None:
         yield solver_check(solver)
-    yield from environment_checks(config, factory, found)
+    yield from environment_checks(config, factory, Trial.of(config, factory), found)
 
 
-def preflight(config: TrainConfig, factory: EnvFactory, run_dir: Path, *, warn: Callable[[str], Any]) -> None:
+def preflight(config: TrainConfig, factory: EnvFactory, run_dir: Path, *, warn: Callable[[str], Any]) -> RewardSignal:
     """Raise the file limit, then refuse a run that would fail; what is only unwise goes to `warn`.
+
+    Returns
+    -------
+    RewardSignal
+        The returns that were seen, which the watchdog should know of.
 
     Raises
     ------
     RedoxError
         The first check that fails, with the command that helps.
     """
-    for check in all_checks(config, factory, run_dir):
+    found = machine(run_dir)
+    _settle(machine_checks(config, found), warn)
+    raise_file_limit()
+    trial = Trial.of(config, factory)
+    _settle(environment_checks(config, factory, trial, found), warn)
+    return trial.signal
+
+
+def _settle(checks: Iterable[Check], warn: Callable[[str], Any]) -> None:
+    for check in checks:
         text = f"{check.name}: {check.found}; needed: {check.needed}"
         if check.level is Level.FAIL:
             raise RedoxError(text, hint=check.remedy)
         if check.level is Level.WARN:
             warn(f"{text}; {check.remedy}")
-    raise_file_limit()
 
 
 def _count(value: float) -> str:

@@ -17,7 +17,7 @@ from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.machine import Machine, machine
 from redox_balancer.learning.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
 from redox_balancer.learning.reward_signal import reward_signal
-from toy_envs import Shelf, Shelves
+from toy_envs import BEST_RETURN, Shelf, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ NEEDED_THREADS = preflight.THREADS.at(10, preflight.MARGIN)
         ("shared memory", {"shared_memory_bytes": 99_999_999}, Level.WARN, "remount,size=110000000"),
         ("shared memory", {"shared_memory_bytes": None}, Level.OK, ""),
         ("cores", {"cores": 10}, Level.OK, ""),
-        ("cores", {"cores": 9}, Level.WARN, "--num-actors 9"),
+        ("cores", {"cores": 9}, Level.WARN, "at most 9 for --num-actors"),
         (
             "thread variables",
             {"environment": {"RAY_worker_num_grpc_internal_threads": "8"}},
@@ -107,8 +107,10 @@ def test_disk_and_memory_follow_from_checkpoints_and_actors(
     change: dict[str, Any], settings: dict[str, Any], levels: dict[str, Level]
 ) -> None:
     config = replace(CONFIG, **settings)
+    trial = preflight.Trial.of(config, Shelves())
     found = {
-        check.name: check.level for check in preflight.environment_checks(config, Shelves(), replace(AMPLE, **change))
+        check.name: check.level
+        for check in preflight.environment_checks(config, Shelves(), trial, replace(AMPLE, **change))
     }
     assert found == levels | {"reward signal": Level.OK}
 
@@ -154,6 +156,14 @@ def test_a_reward_that_tells_nothing_is_refused(value: float, said: str, tmp_pat
     assert "--conditions" in caught.value.hint
     assert not warnings
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_returns_that_were_seen_are_handed_on_and_what_is_unwise_is_a_warning(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    config = replace(CONFIG, num_actors=1, learner_threads=10_000)
+    returns = preflight.preflight(config, Shelves(), tmp_path, warn=warnings.append).returns
+    assert 0.0 <= min(returns) < max(returns) <= BEST_RETURN
+    assert any(text.startswith("cores: ") for text in warnings)
 
 
 def test_a_reward_that_tells_something_passes_even_where_it_is_rare() -> None:
