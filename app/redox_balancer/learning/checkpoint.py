@@ -33,6 +33,7 @@ SCHEMA = 2
 ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 LATEST, BEST = "latest", "best"
 _REPLACED = "replaced_"  # begins the name of a checkpoint while another one of its step takes its place
+_DAMAGED = "damaged_"  # begins the name of a checkpoint that was set aside
 _NAME = re.compile(rf"(?:{_REPLACED})?step_(\d{{9,}})")
 
 State = Mapping[str, Any]
@@ -181,9 +182,14 @@ def find(path: Path) -> Found:
     )
 
 
+def damaged(run: Path) -> list[Path]:
+    """Checkpoints of a run that were found damaged and set aside."""
+    return sorted(run.glob(f"{_DAMAGED}*")) if run.is_dir() else []
+
+
 def set_aside(path: Path) -> Path:
     """Rename a damaged checkpoint so that no reader takes it and its step can be saved again."""
-    aside = path.with_name(f"damaged_{path.name}-{uuid.uuid4().hex[:8]}")
+    aside = path.with_name(f"{_DAMAGED}{path.name}-{uuid.uuid4().hex[:8]}")
     path.rename(aside)
     return aside
 

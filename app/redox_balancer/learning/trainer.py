@@ -116,6 +116,11 @@ def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: Pro
             )
         return None
     if resume == "auto" and not existing:
+        if damaged_before := checkpoint.damaged(run_dir):
+            raise RedoxError(
+                f"{run_dir} holds only damaged checkpoints ({', '.join(path.name for path in damaged_before)})",
+                hint="bring back a whole one from a backup, or train into another folder",
+            )
         progress.message(f"no checkpoint in {run_dir}: starting anew")
         return None
     restored, damaged = checkpoint.find(run_dir if resume == "auto" else resume)

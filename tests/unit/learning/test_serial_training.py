@@ -180,6 +180,14 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path: P
         train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder())
 
 
+def test_a_folder_of_which_only_damaged_checkpoints_are_left_does_not_start_anew(tmp_path: Path) -> None:
+    train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder())
+    for path in checkpoint.steps(tmp_path).values():
+        checkpoint.set_aside(path)
+    with pytest.raises(RedoxError, match="only damaged"):
+        train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder())
+
+
 def test_a_path_resumes_into_a_folder_of_its_own_and_never_over_newer_checkpoints(tmp_path: Path) -> None:
     run, branch = tmp_path / "run", tmp_path / "branch"
     train(CONFIG, Shelves(), run, resume=None, progress=Recorder())
