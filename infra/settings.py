@@ -26,12 +26,14 @@ RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and und
 FOLDER = like(r"/[a-z0-9_/-]*[a-z0-9_-]", "an absolute path")
 PORT = between(1024, 65535)
 COUNT = between(1, 10_000)
+SOURCE = like(r".+", "where the figures are from")
 DLM_HOURS = one_of(1, 2, 3, 4, 6, 8, 12, 24)  # the intervals that the lifecycle manager takes
 
 MOST_ACTORS = 120  # the trainer refuses more: the first system ran out of memory with them
 ACTORS_CORES = 0.75  # of all; the rest is for the learner, Ray and the system
 STORE_BYTES_PER_GIB = 78_125_000  # of memory: 120,000,000,000 on 1,536 GiB
 LEAST_STORE_BYTES = 80_000_000  # Ray refuses less
+FREE_IOPS, FREE_MIB_S = 3_000, 125  # every gp3 volume has them at no further price
 RESERVED_MAIL = ("example.com", "example.org", "example.net")  # RFC 2606: reaches nobody
 
 
@@ -71,8 +73,8 @@ class Host:
     ami_name: str = setting()
     root_volume_gib: int = setting(between(30, 16_384))
     data_volume_gib: int = setting(between(10, 16_384))
-    data_volume_iops: int = setting(between(3_000, 16_000))  # what gp3 takes
-    data_volume_mib_s: int = setting(between(125, 1_000))  # what gp3 takes
+    data_volume_iops: int = setting(between(FREE_IOPS, 16_000))  # what gp3 takes
+    data_volume_mib_s: int = setting(between(FREE_MIB_S, 1_000))  # what gp3 takes
     spot: bool = setting()
     workers: int = setting(between(0, 100))
     ssh_user: str = setting(like(r"[a-z_][a-z0-9_-]*", "a Linux user name"))
@@ -93,10 +95,24 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What an hour of the host costs."""
+    """What an hour of the host costs, and a month of what stays when it is gone."""
 
     per_hour_usd: float = setting(between(0.001, 1_000))
-    source: str = setting(like(r".+", "where the figure is from"))
+    source: str = setting(SOURCE)
+    volume_gib_month_usd: float = setting(between(0, 100))
+    volume_iops_month_usd: float = setting(between(0, 100))
+    volume_mib_s_month_usd: float = setting(between(0, 100))
+    bucket_gib_month_usd: float = setting(between(0, 100))
+    snapshot_gib_month_usd: float = setting(between(0, 100))
+    storage_source: str = setting(SOURCE)
+
+    def volume_month_usd(self, gib: int, iops: int, mib_s: int) -> float:
+        """Return what a gp3 volume costs a month."""
+        return (
+            gib * self.volume_gib_month_usd
+            + max(iops - FREE_IOPS, 0) * self.volume_iops_month_usd
+            + max(mib_s - FREE_MIB_S, 0) * self.volume_mib_s_month_usd
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +316,12 @@ def parse(text: str) -> Settings:
         problems.append(
             f"training.shm_bytes is {training.shm_bytes:,}, it must be at least training.object_store_bytes, "
             f"{training.object_store_bytes:,}"
+        )
+    container = tables["container"]
+    if host and container and host.workers and container.image_delivery != "repository":
+        problems.append(
+            f"host.workers is {host.workers}, then container.image_delivery must be repository: "
+            "workers start by themselves and fetch the image there"
         )
     if ports and len(set(asdict(ports).values())) < len(fields(ports)):
         problems.append(f"ports must differ: {', '.join(f'{name} {port}' for name, port in asdict(ports).items())}")
