@@ -308,14 +308,23 @@ def parse(text: str) -> Settings:
     return Settings(aws=aws, host=host, tags=tags, **tables)
 
 
+def store_bytes(on: Instance) -> int:
+    """Return the size of Ray's object store on a machine."""
+    return max(on.memory_gib * STORE_BYTES_PER_GIB, LEAST_STORE_BYTES)
+
+
+def with_room(store: int) -> int:
+    """Return the shared memory for an object store: Ray puts a little more there than the store itself."""
+    return store * 11 // 10
+
+
 def with_derived(given: dict[str, Any], on: Instance) -> dict[str, Any]:
     """Fill in what follows from the instance where it is not given."""
-    memory = on.memory_gib
     training = dict(given.get("training") or {})
     training.setdefault("num_actors", max(1, min(MOST_ACTORS, int(on.vcpus * ACTORS_CORES))))
-    store = training.setdefault("object_store_bytes", max(memory * STORE_BYTES_PER_GIB, LEAST_STORE_BYTES))
+    store = training.setdefault("object_store_bytes", store_bytes(on))
     if isinstance(store, int):
-        training.setdefault("shm_bytes", store * 11 // 10)  # the store and what else lies there
+        training.setdefault("shm_bytes", with_room(store))
     threads = {"learner": max(1, min(8, on.vcpus // 8)), **(given.get("threads") or {})}
     return {**given, "training": training, "threads": threads}
 
