@@ -29,14 +29,16 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,infra]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,image,infra]'
 	@touch $@
 
 .PHONY: lock
-lock: setup ## resolve all dependencies anew into requirements.lock
+lock: setup ## resolve all dependencies anew, those of the container into docker/requirements.lock
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
-	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock
+	$(BIN)/pip-compile --quiet --extra profile --constraint requirements.lock --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file docker/requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock docker/requirements.lock
 
 .PHONY: train
 train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) and write its report
@@ -64,6 +66,42 @@ lint: setup ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine
+
+# The container: Docker with BuildKit, x86-64.
+DOCKER ?= docker
+IMAGE := redox-balancer
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+BUILD_OPTIONS ?=
+WHEELHOUSE := build/wheelhouse
+PLATFORMS := manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux_2_5_x86_64
+
+# Whatever the client runs, the wheels are those of Linux and Python 3.11. The lock is whole, so --no-deps: nothing is
+# resolved again, by the rules of another system.
+$(WHEELHOUSE)/.lock: docker/requirements.lock | setup
+	rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	$(BIN)/pip download --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" \
+		--no-deps --only-binary=:all: --implementation cp --python-version 3.11 $(PLATFORMS:%=--platform %) \
+		--dest $(WHEELHOUSE) -r docker/requirements.lock
+	@ls $(WHEELHOUSE)/torch-*+cpu-*.whl >/dev/null 2>&1 || { echo "error: found only the build of torch with CUDA, which is gigabytes; say where its CPU build is: make image TORCH_INDEX=..." >&2; exit 2; }
+	@cp docker/requirements.lock $@
+
+.PHONY: image
+image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
+	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(COMMIT) \
+		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
+	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
+
+.PHONY: image-test
+image-test: image ## run the tests of the container
+	REDOX_ENGINE=required $(BIN)/pytest $(TEST_OPTIONS) tests/image
+
+.PHONY: image-run
+image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
+	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
+	$(DOCKER) run --rm $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
+		$(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs stay

@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.role import METRICS
+from infra.bring_up import METRICS
 from infra.settings import Settings
 
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
@@ -129,7 +129,7 @@ class Guard(Construct):
             (["ec2:DescribeInstanceStatus"], "*"),  # it knows no other
         ):
             role.add_to_policy(iam.PolicyStatement(actions=what, resources=[resource]))
-        action = budgets.CfnBudgetsAction(
+        budgets.CfnBudgetsAction(
             self,
             "BudgetStop",
             budget_name=budget.ref,
@@ -145,4 +145,3 @@ class Guard(Construct):
             execution_role_arn=role.role_arn,
             subscribers=[budgets.CfnBudgetsAction.SubscriberProperty(type="EMAIL", address=address)],
         )
-        action.node.add_dependency(role)

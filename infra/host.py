@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.bring_up import Machine, user_data
-from infra.naming import BACKUP_TAG, keep_logical_id
+from infra.bring_up import LOG_GROUP, Machine, user_data
+from infra.naming import BACKUP_TAG, WORKERS_GROUP, keep_logical_id
 from infra.network import Network
 from infra.role import host_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage
+from infra.storage import RedoxStorage, image_of
 
 ROOT_DEVICE = "/dev/sda1"  # of Ubuntu's images
 DATA_DEVICE = "/dev/sdf"
@@ -29,7 +31,7 @@ class Host(Construct):
         super().__init__(scope, name)
         self._settings, self._network = settings, network
         self.log_group = logs.LogGroup(
-            self, "Log", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+            self, "Log", log_group_name=LOG_GROUP, retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
         self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
@@ -38,8 +40,8 @@ class Host(Construct):
             region=settings.aws.region,
             bucket=storage.bucket.bucket_name,
             volume=storage.volume.volume_id,
-            registry=storage.repository.registry_uri,
-            log_group=self.log_group.log_group_name,
+            image=image_of(storage, settings.container),
+            group=WORKERS_GROUP if settings.host.workers else "",
             signal_url=handle.ref,
         )
         self.instance = self._instance(ami_id)
@@ -52,7 +54,7 @@ class Host(Construct):
         )
         # Not a creation policy of the instance: the bring-up needs the volume, which comes after the instance.
         done = CfnWaitCondition(self, "BroughtUp", handle=handle.ref, timeout=str(BRING_UP_TIMEOUT_S), count=1)
-        done.add_dependency(attachment)
+        done.add_resource_dependency(attachment)
         CfnOutput(Stack.of(self), "InstanceId", value=self.instance.instance_id)
         CfnOutput(Stack.of(self), "LogGroup", value=self.log_group.log_group_name)
 
@@ -83,7 +85,8 @@ class Host(Construct):
         keep_logical_id(instance, "TrainingHost")
         resource = instance.instance
         # An image that was made of a host has a copy of its data volume; the real one is attached instead.
-        resource.add_property_override("BlockDeviceMappings.1", {"DeviceName": DATA_DEVICE, "NoDevice": {}})
+        suppressed = ec2.CfnInstance.BlockDeviceMappingProperty(device_name=DATA_DEVICE, no_device={})
+        resource.block_device_mappings = [*cast("list[Any]", resource.block_device_mappings), suppressed]
         Tags.of(instance).add(BACKUP_TAG, "host")
         if host.spot:
             _buy_on_spot(self, resource)

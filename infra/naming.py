@@ -7,6 +7,8 @@ from constructs import Construct
 
 BACKUP_TAG = "redox:backup"  # on what the lifecycle manager copies; its value says which schedule
 
+WORKERS_GROUP = "redox-workers"  # the host asks for workers by it
+
 
 def keep_logical_id(construct: Construct, logical_id: str) -> None:
     """Give the resource behind a construct a name that no change of the code or of the library alters.

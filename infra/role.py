@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.bring_up import METRICS
 from infra.settings import Settings
 from infra.storage import RedoxStorage
-
-METRICS = "redox_balancer"  # namespace of the host's own metrics
 
 
 def machine_role(

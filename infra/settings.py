@@ -24,6 +24,7 @@ FILE = ROOT / "deploy.toml"
 NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "small letters, digits and dashes")
 RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
 FOLDER = like(r"/[a-z0-9_/-]*[a-z0-9_-]", "an absolute path")
+AMI = like(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "an image id like ami-0123456789abcdef0")
 PORT = between(1024, 65535)
 COUNT = between(1, 10_000)
 SOURCE = like(r".+", "where the figures are from")
@@ -69,7 +70,7 @@ class Host:
             lambda value: instance(value) is not None,
         )
     )
-    ami_id: str = setting(like(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "an image id like ami-0123456789abcdef0"))
+    ami_id: str = setting(AMI)
     ami_name: str = setting()
     root_volume_gib: int = setting(between(30, 16_384))
     data_volume_gib: int = setting(between(10, 16_384))
@@ -176,6 +177,7 @@ class Container:
     data: str = setting(FOLDER)
     tmp_bytes: int = setting(between(10**8, 10**13))
     image_delivery: str = setting(one_of("host", "repository"))
+    current_tag: str = setting(NAME)
 
     @property
     def app(self) -> str:
@@ -292,7 +294,7 @@ def parse(text: str) -> Settings:
     names = [known.name for known in fields(Settings)]
     refuse_unknown("the file", given, names, problems)
     host = read_table(Host, "host", given.get("host"), problems)
-    given = with_derived(given, host.instance if host else Instance(vcpus=192, memory_gib=1536))
+    given = with_derived(given, host.instance if host else Instance(192, 1536), host.workers if host else 0)
     aws = read_table(Aws, "aws", given.get("aws"), problems)
     tables: dict[str, Any] = {
         name: read_table(kind, name, given.get(name), problems)
@@ -330,14 +332,23 @@ def parse(text: str) -> Settings:
     return Settings(aws=aws, host=host, tags=tags, **tables)
 
 
-def with_derived(given: dict[str, Any], on: Instance) -> dict[str, Any]:
-    """Fill in what follows from the instance where it is not given."""
-    memory = on.memory_gib
+def store_bytes(on: Instance) -> int:
+    """Return the size of Ray's object store on a machine."""
+    return max(on.memory_gib * STORE_BYTES_PER_GIB, LEAST_STORE_BYTES)
+
+
+def with_room(store: int) -> int:
+    """Return the shared memory for an object store: Ray puts a little more there than the store itself."""
+    return store * 11 // 10
+
+
+def with_derived(given: dict[str, Any], on: Instance, workers: int) -> dict[str, Any]:
+    """Fill in what follows from the instance, and from workers of the same type, where it is not given."""
     training = dict(given.get("training") or {})
-    training.setdefault("num_actors", max(1, min(MOST_ACTORS, int(on.vcpus * ACTORS_CORES))))
-    store = training.setdefault("object_store_bytes", max(memory * STORE_BYTES_PER_GIB, LEAST_STORE_BYTES))
+    training.setdefault("num_actors", max(1, min(MOST_ACTORS, int(on.vcpus * (1 + workers) * ACTORS_CORES))))
+    store = training.setdefault("object_store_bytes", store_bytes(on))
     if isinstance(store, int):
-        training.setdefault("shm_bytes", store * 11 // 10)  # the store and what else lies there
+        training.setdefault("shm_bytes", with_room(store))
     threads = {"learner": max(1, min(8, on.vcpus // 8)), **(given.get("threads") or {})}
     return {**given, "training": training, "threads": threads}
 

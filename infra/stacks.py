@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from aws_cdk import App, Environment, Stack, Tags, Validations
@@ -15,7 +14,7 @@ from infra.backup import Backup
 from infra.guard import Guard
 from infra.host import Host
 from infra.network import Network
-from infra.settings import Settings, SettingsError
+from infra.settings import AMI, Settings, SettingsError
 from infra.storage import RedoxStorage
 from infra.workers import Workers
 
@@ -57,8 +56,8 @@ def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
         When the context names something that is no image.
     """
     ami_id = app.node.try_get_context(AMI_ID) or settings.host.ami_id
-    if not re.fullmatch(settings.host.AMI, ami_id):
-        raise SettingsError([f"-c {AMI_ID}={ami_id} is not an image id like {settings.host.ami_id}"])
+    if not AMI.fits(ami_id):
+        raise SettingsError([f"-c {AMI_ID}={ami_id} is not {AMI.wanted}"])
     where = Environment(region=settings.aws.region)
     storage = RedoxStorage(app, "RedoxStorage", settings=settings, env=where, termination_protection=True)
     training = RedoxTraining(app, "RedoxTraining", settings=settings, storage=storage, ami_id=ami_id, env=where)

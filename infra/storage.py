@@ -83,3 +83,9 @@ def _repository(scope: Construct, container: Container) -> ecr.Repository:
         lifecycle_rules=[ecr.LifecycleRule(max_image_count=IMAGES_KEPT)],
         removal_policy=RemovalPolicy.RETAIN,
     )
+
+
+def image_of(storage: RedoxStorage, container: Container) -> str:
+    """Return the name of the image that machines run: from the repository, or built on the host itself."""
+    where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
+    return f"{where}:{container.current_tag}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.bring_up import Machine, user_data, workers_group
+from infra.bring_up import Machine, user_data
 from infra.host import Host, root_volume
+from infra.naming import WORKERS_GROUP
 from infra.network import Network
 from infra.role import machine_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage
+from infra.storage import RedoxStorage, image_of
 
 
 class Workers(Construct):
@@ -35,7 +37,7 @@ class Workers(Construct):
         machine = Machine(
             kind="worker",
             region=settings.aws.region,
-            registry=storage.repository.registry_uri,
+            image=image_of(storage, settings.container),
             head=host.instance.instance_private_ip,
         )
         template = ec2.LaunchTemplate(
@@ -53,11 +55,10 @@ class Workers(Construct):
             user_data=ec2.UserData.custom(user_data(settings, machine)),
             spot_options=ec2.LaunchTemplateSpotOptions() if settings.host.spot else None,
         )
-        group = workers_group(scope)
         autoscaling.AutoScalingGroup(
             self,
             "Group",
-            auto_scaling_group_name=group,
+            auto_scaling_group_name=WORKERS_GROUP,
             vpc=network.vpc,
             vpc_subnets=network.subnet,
             launch_template=template,
@@ -69,8 +70,12 @@ class Workers(Construct):
             iam.PolicyStatement(
                 actions=["autoscaling:SetDesiredCapacity"],
                 resources=[
-                    f"arn:{host.stack.partition}:autoscaling:{host.stack.region}:{host.stack.account}"
-                    f":autoScalingGroup:*:autoScalingGroupName/{group}"
+                    Stack.of(self).format_arn(
+                        service="autoscaling",
+                        resource="autoScalingGroup",
+                        resource_name=f"*:autoScalingGroupName/{WORKERS_GROUP}",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
                 ],
             )
         )

@@ -31,8 +31,7 @@ def main() -> int:
     settings = json.loads(SETTINGS.read_text())
     runs: str = settings["storage"]["runs"]
     experiments = Path(settings["container"]["data"]) / runs
-    # Older boto3 does not read this variable by itself.
-    s3 = boto3.client("s3", config=RETRIES, endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
+    s3 = client("s3")
     bucket = os.environ["REDOX_BUCKET"]
     try:
         known = remote_sizes(s3, bucket, runs)
@@ -44,6 +43,12 @@ def main() -> int:
         return 1
     say(f"{len(sent)} files sent, {len(known)} were there")
     return 0
+
+
+def client(service: str) -> Any:
+    """Return a client of an AWS service in the region of this machine."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")  # older boto3 does not read it by itself
+    return boto3.client(service, region_name=os.environ["REDOX_REGION"], config=RETRIES, endpoint_url=endpoint)
 
 
 def say(text: str) -> None:
@@ -100,11 +105,7 @@ def checkpoint_age_s(s3: Any, bucket: str, prefix: str) -> float:
 
 def report(namespace: str, age_s: float) -> None:
     """Tell CloudWatch how old the backup is; 0 where nothing is trained."""
-    boto3.client(
-        "cloudwatch",
-        config=RETRIES,
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_CLOUDWATCH"),
-    ).put_metric_data(
+    client("cloudwatch").put_metric_data(
         Namespace=namespace,
         MetricData=[
             {

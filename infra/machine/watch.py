@@ -6,7 +6,6 @@ Runs as `python3 -m infra.machine.watch` with the machine's own Python; only the
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -58,10 +57,10 @@ def say(text: str) -> None:
     print(f"{time.strftime('%FT%TZ', time.gmtime())} watch: {text}", flush=True)
 
 
-def read_beats(experiments: Path) -> list[Beat]:
-    """Return the heartbeats of all runs that can be read."""
+def read_beats(experiments: Path, run: str = "*") -> list[Beat]:
+    """Return the heartbeats that can be read, of all runs or of one."""
     beats = []
-    for path in sorted(experiments.glob("*/heartbeat.json")):
+    for path in sorted(experiments.glob(f"{run}/heartbeat.json")):
         try:
             written = json.loads(path.read_text())
             beats.append(Beat(float(written["written_at"]), str(written["status"])))
