@@ -25,7 +25,9 @@ REASONS: dict[str, dict[str, str]] = {
     "RedoxTraining/Network/Vpc": {
         "AwsSolutions::AwsSolutions-VPC7": "No rule lets anything in; a flow log would hold only refused probes"
     },
+    "RedoxTraining/Network/Vpc/PublicSubnet1": {ZONE: PINNED},
     "RedoxTraining/Host/Instance": {
+        ZONE: PINNED,
         IMAGE: PINNED,
         "AwsSolutions::AwsSolutions-EC26": "The rule breaks on a device that is left out; a test holds the encryption",
         "AwsSolutions::AwsSolutions-EC29": "With spot = true only: AWS knows no termination protection there",
@@ -36,7 +38,7 @@ REASONS: dict[str, dict[str, str]] = {
         WILDCARD.format(f"{BUCKET}/locks/*"): "The locks of all runs: list, get and put, no delete",
         WILDCARD.format("*"): ANY,
         WILDCARD.format(
-            "arn:<AWS::Partition>:autoscaling:us-east-1:<AWS::AccountId>:autoScalingGroup:*"
+            "arn:aws:autoscaling:us-east-1:<AWS::AccountId>:autoScalingGroup:*"
             ":autoScalingGroupName/redox-workers"
         ): "The one group of workers; the part before its name is given by AWS when it is made",
     },
@@ -52,7 +54,7 @@ REASONS: dict[str, dict[str, str]] = {
     },
     "RedoxTraining/Guard/BudgetRole": {
         WILDCARD.format("*"): ANY,
-        WILDCARD.format("arn:<AWS::Partition>:ssm:us-east-1:*:automation-definition/AWS-StopEC2Instance:*"): (
+        WILDCARD.format("arn:aws:ssm:us-east-1:*:automation-definition/AWS-StopEC2Instance:*"): (
             "AWS's own document in any version; it stops what ec2:StopInstances of the same role allows"
         ),
     },

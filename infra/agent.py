@@ -44,7 +44,14 @@ class Agent(Construct):
 
     def __init__(self, scope: Construct, name: str, *, instance_id: str) -> None:
         super().__init__(scope, name)
-        document = ssm.CfnDocument(self, "Document", document_type="Command", content=DOCUMENT, update_method="NewVersion")
+        document = ssm.CfnDocument(
+            self,
+            "Document",
+            document_type="Command",
+            document_format="JSON",
+            content=DOCUMENT,
+            update_method="NewVersion",
+        )
         ssm.CfnAssociation(
             self,
             "Association",
