@@ -17,6 +17,10 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+CDK := node_modules/.bin/cdk
+AMI ?=
+INSTANCE ?=
+CDK_OPTIONS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -60,6 +64,31 @@ test: setup ## run all tests (TEST_OPTIONS= for pytest)
 .PHONY: drills
 drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)
 	REDOX_DRILLS=1 $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
+
+$(CDK): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "error: the CDK needs node and npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 2; }
+	npm ci --silent
+	@touch $@
+
+.PHONY: synth
+synth: setup $(CDK) ## write what CloudFormation would deploy into cdk.out; needs no account
+	$(CDK) synth --quiet
+
+.PHONY: diff
+diff: setup $(CDK) ## show what a deployment would change (AMI=)
+	$(CDK) diff $(if $(AMI),-c ami_id=$(AMI)) $(CDK_OPTIONS)
+
+.PHONY: deploy
+deploy: setup $(CDK) ## deploy storage and host, or change them (AMI= restores from an image, CDK_OPTIONS=)
+	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(CDK_OPTIONS)
+
+.PHONY: apply
+apply: setup ## bring the edited set-up to the running host without stopping it
+	$(BIN)/python -m infra.apply
+
+.PHONY: destroy
+destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= answers the question)
+	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
 
 .PHONY: lint
 lint: setup ## check style and types

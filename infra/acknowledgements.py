@@ -19,7 +19,7 @@ REGISTRY = "ecr:GetAuthorizationToken knows no resource"
 # Path of a construct: finding: reason.
 REASONS: dict[str, dict[str, str]] = {
     "RedoxStorage/Bucket": {
-        "AwsSolutions::AwsSolutions-S1": "One role writes and the team reads; logs of it would be a second bucket to pay"
+        "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; logs would be a second bucket to pay"
     },
     "RedoxStorage/Data": {ZONE: PINNED},
     "RedoxTraining/Network/Vpc": {
@@ -29,7 +29,7 @@ REASONS: dict[str, dict[str, str]] = {
     "RedoxTraining/Host/Instance": {
         ZONE: PINNED,
         IMAGE: PINNED,
-        "AwsSolutions::AwsSolutions-EC26": "The rule breaks on a device that is left out; a test holds the encryption",
+        "AwsSolutions::AwsSolutions-EC26": "It breaks on a device that is left out; a test holds the encryption",
         "AwsSolutions::AwsSolutions-EC29": "With spot = true only: AWS knows no termination protection there",
     },
     "RedoxTraining/Host/Role": {
@@ -38,8 +38,7 @@ REASONS: dict[str, dict[str, str]] = {
         WILDCARD.format(f"{BUCKET}/locks/*"): "The locks of all runs: list, get and put, no delete",
         WILDCARD.format("*"): ANY,
         WILDCARD.format(
-            "arn:aws:autoscaling:us-east-1:<AWS::AccountId>:autoScalingGroup:*"
-            ":autoScalingGroupName/redox-workers"
+            "arn:aws:autoscaling:us-east-1:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/redox-workers"
         ): "The one group of workers; the part before its name is given by AWS when it is made",
     },
     "RedoxTraining/Backup/ImagesRole": {

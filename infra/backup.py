@@ -64,7 +64,9 @@ class Backup(Construct):
 def _schedule(hours: int, kept: int, start_utc: str) -> dlm.CfnLifecyclePolicy.ScheduleProperty:
     return dlm.CfnLifecyclePolicy.ScheduleProperty(
         name=f"every {hours} h keep {kept}",
-        create_rule=dlm.CfnLifecyclePolicy.CreateRuleProperty(interval=hours, interval_unit="HOURS", times=[start_utc]),
+        create_rule=dlm.CfnLifecyclePolicy.CreateRuleProperty(
+            interval=hours, interval_unit="HOURS", times=[start_utc]
+        ),
         retain_rule=dlm.CfnLifecyclePolicy.RetainRuleProperty(count=kept),
         copy_tags=True,  # restore finds the newest image by them
     )

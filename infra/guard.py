@@ -55,15 +55,15 @@ class Guard(Construct):
             "StaleBackup", stale, backup.stale_hours * 3_600, 2, "No new checkpoint of a training reaches the bucket"
         )
         broken = self._metric("AWS/EC2", "StatusCheckFailed_System", Duration.minutes(1), "Maximum")
-        alarm = self._alarm("BrokenHardware", broken, 0, 2, "The machine under the host is broken; it moves to another")
+        alarm = self._alarm(
+            "BrokenHardware", broken, 0, 2, "The machine under the host is broken; it moves to another"
+        )
         if not self._settings.host.spot:  # the market takes it back instead
             alarm.add_alarm_action(actions.Ec2Action(actions.Ec2InstanceAction.RECOVER))
         stuck = self._metric("AWS/EC2", "StatusCheckFailed_Instance", Duration.minutes(1), "Maximum")
         self._alarm("StuckSystem", stuck, 0, 10, "The host's operating system does not answer")
 
-    def _metric(
-        self, namespace: str, name: str, period: Duration, statistic: str = "Average"
-    ) -> cloudwatch.Metric:
+    def _metric(self, namespace: str, name: str, period: Duration, statistic: str = "Average") -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=namespace,
             metric_name=name,

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -31,7 +30,11 @@ class Host(Construct):
         super().__init__(scope, name)
         self._settings, self._network = settings, network
         self.log_group = logs.LogGroup(
-            self, "Log", log_group_name=LOG_GROUP, retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+            self,
+            "Log",
+            log_group_name=LOG_GROUP,
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
         )
         self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
@@ -94,6 +97,7 @@ class Host(Construct):
 
 
 def root_volume(gib: int) -> ec2.BlockDevice:
+    """Return the encrypted root disk of a machine."""
     return ec2.BlockDevice(
         device_name=ROOT_DEVICE,
         volume=ec2.BlockDeviceVolume.ebs(

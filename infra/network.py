@@ -12,7 +12,7 @@ WAYS_OUT = {80: "packages", 443: "AWS and packages"}
 
 
 class Network(Construct):
-    """One subnet in the zone of the data volume, with a public address instead of a NAT gateway that would cost more."""
+    """One subnet in the zone of the data volume, with public addresses instead of a NAT gateway to pay."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:
         super().__init__(scope, name)

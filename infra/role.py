@@ -31,7 +31,9 @@ def machine_role(
 
 def host_role(scope: Construct, storage: RedoxStorage, settings: Settings, log_group_arn: str) -> iam.Role:
     """Return the role of the host: what it may do with checkpoints, metrics and its log."""
-    keys = [storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in (settings.storage.runs, settings.storage.locks)]
+    keys = [
+        storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in (settings.storage.runs, settings.storage.locks)
+    ]
     return machine_role(
         scope,
         storage,

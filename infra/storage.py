@@ -79,7 +79,9 @@ def _repository(scope: Construct, container: Container) -> ecr.Repository:
         image_scan_on_push=True,
         # A commit's image never changes; which one is current does.
         image_tag_mutability=ecr.TagMutability.IMMUTABLE_WITH_EXCLUSION,
-        image_tag_mutability_exclusion_filters=[ecr.ImageTagMutabilityExclusionFilter.wildcard(container.current_tag)],
+        image_tag_mutability_exclusion_filters=[
+            ecr.ImageTagMutabilityExclusionFilter.wildcard(container.current_tag)
+        ],
         lifecycle_rules=[ecr.LifecycleRule(max_image_count=IMAGES_KEPT)],
         removal_policy=RemovalPolicy.RETAIN,
     )

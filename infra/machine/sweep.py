@@ -69,7 +69,9 @@ def missing(experiments: Path, prefix: str, known: dict[str, int]) -> Iterator[t
     """
     for run in sorted(experiments.glob("[!.]*")):
         for folder, names, files in os.walk(run):
-            names[:] = sorted(name for name in names if not name.startswith(".") and not (Path(folder) / name).is_symlink())
+            names[:] = sorted(
+                name for name in names if not name.startswith(".") and not (Path(folder) / name).is_symlink()
+            )
             for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
                 path = Path(folder) / name
                 key = f"{prefix}/{path.relative_to(experiments)}"
