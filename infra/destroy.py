@@ -67,7 +67,8 @@ def staying(settings: Settings, there: Deployed) -> Iterator[str]:
     host = settings.host
     cost = price.volume_month_usd(volume["Size"], host.data_volume_iops, host.data_volume_mib_s)
     total += cost
-    yield f"volume  {there.volume_id} in {volume['AvailabilityZone']}  {volume['Size']:,} GiB  {cost:,.2f} USD a month"
+    zone, gib = volume["AvailabilityZone"], volume["Size"]
+    yield f"volume  {there.volume_id} in {zone}  {gib:,} GiB  {cost:,.2f} USD a month"
     snapshots = _tagged(ec2, "describe_snapshots", "Snapshots")
     images = _tagged(ec2, "describe_images", "Images")
     most = sum(snapshot["VolumeSize"] for snapshot in snapshots) * price.snapshot_gib_month_usd
@@ -79,17 +80,16 @@ def staying(settings: Settings, there: Deployed) -> Iterator[str]:
 
 
 def _tagged(ec2: Any, call: str, key: str) -> list[dict[str, Any]]:
-    pages = ec2.get_paginator(call).paginate(
-        Filters=[{"Name": "tag-key", "Values": [BACKUP_TAG]}],
-        **{f"Owner{'Id' if key == 'Snapshots' else ''}s": ["self"]},
-    )
+    owners = {"OwnerIds" if key == "Snapshots" else "Owners": ["self"]}
+    pages = ec2.get_paginator(call).paginate(Filters=[{"Name": "tag-key", "Values": [BACKUP_TAG]}], **owners)
     return [found for page in pages for found in page[key]]
 
 
 def _bucket_gib(s3: Any, bucket: str) -> float:
     """Return the size of all versions of all objects, in GiB."""
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    return sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
+    sizes: list[int] = [version["Size"] for page in pages for version in page.get("Versions", [])]
+    return sum(sizes) / GIB
 
 
 def _asked(question: str) -> str:

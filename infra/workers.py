@@ -19,7 +19,7 @@ from infra.storage import RedoxStorage, image_of
 
 
 class Workers(Construct):
-    """A launch template and a group that starts empty: the host asks for workers when it starts, and sends them away."""
+    """A launch template and an empty group: the host asks for workers when it starts, and sends them away."""
 
     def __init__(
         self,

@@ -113,8 +113,6 @@ def decide(seen: Seen, rules: Rules, busy_at_s: float = 0.0) -> Decision:
     busy = training(seen.beats, seen.now)
     if busy or (seen.awake_s is not None and seen.awake_s < rules.idle_s):
         busy_at_s = seen.uptime_s
-    idle_s = seen.uptime_s - busy_at_s
-    left_s = rules.idle_s - idle_s
 
     def that(action: Action, reason: str) -> Decision:
         return Decision(action, reason, busy_at_s)
@@ -126,10 +124,15 @@ def decide(seen: Seen, rules: Rules, busy_at_s: float = 0.0) -> Decision:
         return that(Action.END_TRAINING if busy else Action.STOP_HOST, spent)
     if seen.unhealthy:
         return that(Action.RESTART_TRAINING, "the training fails its health check")
-    if not rules.idle_s or busy:
+    if busy or not rules.idle_s:
         return that(Action.NOTHING, "training" if busy else "idle, and set never to stop")
+    return that(*_when_idle(seen.uptime_s - busy_at_s, rules))
+
+
+def _when_idle(idle_s: float, rules: Rules) -> tuple[Action, str]:
+    left_s = rules.idle_s - idle_s
     if left_s <= 0:
-        return that(Action.STOP_HOST, f"no training for {idle_s / 60:.0f} minutes")
+        return Action.STOP_HOST, f"no training for {idle_s / 60:.0f} minutes"
     if left_s <= WARN_S:
-        return that(Action.WARN, f"no training: this host stops in {left_s / 60:.0f} minutes")
-    return that(Action.NOTHING, f"idle for {idle_s / 60:.0f} minutes")
+        return Action.WARN, f"no training: this host stops in {left_s / 60:.0f} minutes"
+    return Action.NOTHING, f"idle for {idle_s / 60:.0f} minutes"
