@@ -1,7 +1,7 @@
 """User data: what a machine is given at its first start, and runs at every one.
 
-Everything that the settings decide is packed into one archive; what only the deployment knows (names, addresses)
-stands beside it in the clear, since it may be a placeholder of the CDK. `make apply` sends the same to a running host.
+Everything that the settings decide is packed into one archive. What only the deployment knows, names and addresses,
+stands beside it in the clear: it may be a placeholder of the CDK. `make apply` sends the same to a running host.
 """
 
 from __future__ import annotations
