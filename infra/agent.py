@@ -7,7 +7,7 @@ from typing import Any
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.bring_up import AGENT_CONFIG
+from infra.names import AGENT_CONFIG
 
 CONTROL = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
 WAIT_S = 1_800  # for the bring-up, which runs at the same time

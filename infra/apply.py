@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.bring_up import LOG, Machine, script
+from infra.bring_up import Machine, script
 from infra.commands import run, say
 from infra.deployed import Deployed, client, find
-from infra.naming import WORKERS_GROUP
+from infra.names import LOG, WORKERS_GROUP
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 

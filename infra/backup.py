@@ -9,7 +9,7 @@ from aws_cdk import aws_dlm as dlm
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.naming import BACKUP_TAG
+from infra.names import BACKUP_TAG
 from infra.settings import Settings
 
 MANAGED = "service-role/AWSDataLifecycleManagerServiceRole"

@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infra.container import Flags
+from infra.names import LOG, LOG_GROUP, METRICS
 from infra.settings import ROOT, Settings
 
 HERE = ROOT / "infra" / "machine"
 FILES = HERE / "files"
 LIMITS = ROOT / "docker" / "limits.conf"
 LIBRARY = "usr/local/lib/redox"
-AGENT_CONFIG = "/etc/redox/cloudwatch.json"
-LOG = "/var/log/redox.log"
-LOG_GROUP = "/redox-training/host"
-METRICS = "redox_balancer"  # namespace of the host's own metrics
 USER_DATA_LIMIT = 16_384  # bytes, before AWS's own base64
 
 Kind = Literal["host", "worker"]

@@ -8,8 +8,8 @@ from functools import partial
 
 from infra.commands import run, say
 from infra.deployed import cdk, client, find
+from infra.names import AMI_ID
 from infra.settings import Settings
-from infra.stacks import AMI_ID
 from redox_balancer.errors import RedoxError
 
 

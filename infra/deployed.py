@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.names import STORAGE, TRAINING
 from infra.settings import ROOT, Settings
 from redox_balancer.errors import RedoxError
 
-STORAGE, TRAINING = "RedoxStorage", "RedoxTraining"
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 

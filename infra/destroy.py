@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.commands import run, say
-from infra.deployed import TRAINING, Deployed, cdk, client, find
-from infra.naming import BACKUP_TAG
+from infra.deployed import Deployed, cdk, client, find
+from infra.names import BACKUP_TAG, TRAINING
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 

@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.bring_up import METRICS
+from infra.names import METRICS
 from infra.settings import Settings
 
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2

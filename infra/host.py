@@ -9,8 +9,9 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.bring_up import LOG_GROUP, Machine, user_data
-from infra.naming import BACKUP_TAG, WORKERS_GROUP, keep_logical_id
+from infra.bring_up import Machine, user_data
+from infra.logical_ids import keep_logical_id
+from infra.names import BACKUP_TAG, LOG_GROUP, WORKERS_GROUP
 from infra.network import Network
 from infra.role import host_role
 from infra.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.bring_up import METRICS
+from infra.names import METRICS
 from infra.settings import Settings
 from infra.storage import RedoxStorage
 

@@ -13,12 +13,11 @@ from infra.agent import Agent
 from infra.backup import Backup
 from infra.guard import Guard
 from infra.host import Host
+from infra.names import AMI_ID, STORAGE, TRAINING
 from infra.network import Network
 from infra.settings import AMI, Settings, SettingsError
 from infra.storage import RedoxStorage
 from infra.workers import Workers
-
-AMI_ID = "ami_id"  # context: an image to restore from, in place of the settings'
 
 
 class RedoxTraining(Stack):
@@ -59,8 +58,8 @@ def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
     if not AMI.fits(ami_id):
         raise SettingsError([f"-c {AMI_ID}={ami_id} is not {AMI.wanted}"])
     where = Environment(region=settings.aws.region)
-    storage = RedoxStorage(app, "RedoxStorage", settings=settings, env=where, termination_protection=True)
-    training = RedoxTraining(app, "RedoxTraining", settings=settings, storage=storage, ami_id=ami_id, env=where)
+    storage = RedoxStorage(app, STORAGE, settings=settings, env=where, termination_protection=True)
+    training = RedoxTraining(app, TRAINING, settings=settings, storage=storage, ami_id=ami_id, env=where)
     for key, value in settings.tags.items():
         Tags.of(app).add(key, value)
     acknowledge(app)

@@ -10,7 +10,8 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.naming import BACKUP_TAG, keep_logical_id
+from infra.logical_ids import keep_logical_id
+from infra.names import BACKUP_TAG
 from infra.settings import Container, Host, Settings, Storage
 
 IMAGES_KEPT = 20  # in the repository; a run can be gone back to for as many deliveries

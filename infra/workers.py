@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.bring_up import Machine, user_data
 from infra.host import Host, root_volume
-from infra.naming import WORKERS_GROUP
+from infra.names import WORKERS_GROUP
 from infra.network import Network
 from infra.role import machine_role
 from infra.settings import Settings

@@ -1,13 +1,9 @@
-"""Names that other things depend on: logical ids that must never change, and tags that backups look for."""
+"""Logical ids that must never change."""
 
 from __future__ import annotations
 
 from aws_cdk import CfnResource
 from constructs import Construct
-
-BACKUP_TAG = "redox:backup"  # on what the lifecycle manager copies; its value says which schedule
-
-WORKERS_GROUP = "redox-workers"  # the host asks for workers by it
 
 
 def keep_logical_id(construct: Construct, logical_id: str) -> None:
