@@ -10,11 +10,14 @@ FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /build
 COPY docker/requirements.lock ./
 # pip stays outside of what is copied on. Compiled files carry a hash and no time, or two builds would differ; strings
-# are hashed with a seed, or sets in them would. One process compiles: what it interns shows in the file.
+# are hashed with a seed, or sets in them would. What is of no use here goes: Java, headers, torch's own tests.
 RUN --mount=type=bind,source=build/wheelhouse,target=/wheelhouse \
     python3 -m venv /build/tools && python3 -m venv --without-pip /opt/redox/venv && \
     /build/tools/bin/pip --python /opt/redox/venv/bin/python install --quiet --disable-pip-version-check \
         --no-index --find-links /wheelhouse --no-deps --no-compile --no-cache-dir -r requirements.lock && \
+    rm -rf /opt/redox/venv/lib/python3*/site-packages/ray/jars \
+        /opt/redox/venv/lib/python3*/site-packages/torch/include \
+        /opt/redox/venv/lib/python3*/site-packages/torch/test && \
     PYTHONHASHSEED=0 /opt/redox/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
         -x torch/testing/_internal /opt/redox/venv/lib
 

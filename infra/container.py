@@ -91,8 +91,12 @@ def main(arguments: list[str]) -> int:
         description="Print the flags of docker run for the training container.",
         epilog="Example: docker run $(python3 -m infra.container --runs experiments) redox-balancer train",
     )
-    parser.add_argument("--host", action="store_true", help="those of the host, not lowered to what this machine allows")
-    parser.add_argument("--runs", metavar="FOLDER", help="also mount a folder of this machine as the folder of all runs")
+    parser.add_argument(
+        "--host", action="store_true", help="those of the host, not lowered to what this machine allows"
+    )
+    parser.add_argument(
+        "--runs", metavar="FOLDER", help="also mount a folder of this machine as the folder of all runs"
+    )
     asked = parser.parse_args(arguments)
     try:
         settings = load()
