@@ -74,6 +74,7 @@ DOCKER ?= docker
 IMAGE := redox-balancer
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
 BUILD_OPTIONS ?=
+RUN_OPTIONS ?=
 WHEELHOUSE := build/wheelhouse
 PLATFORMS := manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux_2_5_x86_64
 
@@ -97,10 +98,26 @@ image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for d
 image-test: image ## run the tests of the container
 	REDOX_ENGINE=required $(BIN)/pytest $(TEST_OPTIONS) tests/image
 
+.PHONY: sbom
+sbom: setup ## list what the container is made of in build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file build/sbom.json
+	@echo build/sbom.json
+
+.PHONY: audit
+audit: setup ## ask for known vulnerabilities of what is in the container, into build/vulnerabilities.json
+	@mkdir -p build
+	@rm -f build/vulnerabilities.json
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement docker/requirements.lock \
+		--format json --output build/vulnerabilities.json \
+		|| { if [ -s build/vulnerabilities.json ]; then echo "error: known vulnerabilities, see build/vulnerabilities.json" >&2; exit 1; fi; \
+		echo "error: PyPI's list of vulnerabilities cannot be asked from here, so nothing is known of any package" >&2; exit 3; }
+
 .PHONY: image-run
 image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
 	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
-	$(DOCKER) run --rm $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
+	$(DOCKER) run --rm $(RUN_OPTIONS) $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
 		$(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean

@@ -55,7 +55,7 @@ check_shared_memory() {
 check_folder() {
     local trial
     { mkdir -p "$1" && trial=$(mktemp -p "$1" .writable.XXXXXX) && rm "$trial"; } 2>/dev/null ||
-        refuse "$1 cannot be written by user $(id -u): chown -R $(id -u) the folder behind the volume, or free some disk"
+        refuse "$1 cannot be written by user $(id -u): mount a volume there, chown -R $(id -u) its folder, or free some disk"
 }
 
 check_clock() {

@@ -18,6 +18,7 @@ STORE = 100_000_000
 # Of every process: its name, user, environment and limits.
 PROCESSES = """
 import json
+from pathlib import Path
 found = []
 for folder in Path("/proc").glob("[0-9]*"):
     try:
@@ -37,6 +38,7 @@ print(json.dumps(found))
 # Joins the cluster of the training, and puts more into its store than the store holds.
 CLUSTER = f"""
 import json, ray
+from pathlib import Path
 import numpy as np
 ray.init(address="auto", log_to_driver=False, logging_level="error")
 kept = [ray.put(np.full(10_000_000, i, dtype=np.uint8)) for i in range({2 * STORE // 10_000_000})]
