@@ -12,7 +12,7 @@ import pytest
 from chaos import break_training
 from redox_balancer.design.task import Task
 from redox_balancer.learning.config import TrainConfig
-from sinks import Listener
+from sinks import Recorder
 
 # REDOX_DRILL_ACTORS and REDOX_DRILL_MINUTES make it shorter.
 ACTORS = int(os.environ.get("REDOX_DRILL_ACTORS", "10"))
@@ -30,9 +30,9 @@ def test_throughput_and_actors_survive_kills_and_a_hang(
     faults = [signal.SIGKILL] * MINUTES
     faults[MINUTES // 2] = signal.SIGSTOP
     peace = break_training(
-        monkeypatch, CONFIG, factory, tmp_path / "peace", progress=Listener(), faults=(), rest_s=3 * MINUTE_S
+        monkeypatch, CONFIG, factory, tmp_path / "peace", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
     )
-    sink = Listener()
+    sink = Recorder()
     war = break_training(
         monkeypatch,
         replace(CONFIG, seed=1),

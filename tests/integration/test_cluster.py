@@ -18,7 +18,7 @@ from redox_balancer.learning.actors import ActorPool
 from redox_balancer.learning.cluster import RAY_ENVIRONMENT, ray_cluster
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import LearnerThread
-from sinks import Listener
+from sinks import Recorder
 from toy_envs import Shelves
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere
             sequences.setdefault((rollout.actor, rollout.incarnation), []).append(rollout.sequence)
             super().put(rollout)
 
-    class Breaker(Listener):
+    class Breaker(Recorder):
         """Takes a node away when all actors have given something; ends the run when its actors have again."""
 
         def advance(self, steps: int) -> None:

@@ -20,9 +20,12 @@ from redox_balancer.learning import checkpoint
 from redox_balancer.learning.actors import ActorPool
 from redox_balancer.learning.cluster import ray_cluster
 from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import read_heartbeat
 from redox_balancer.learning.progress import open_progress
 from redox_balancer.learning.trainer import train
-from toy_envs import BEST_RETURN, Broken, Shelves
+from redox_balancer.learning.watchdog import NonsenseError
+from sinks import Recorder
+from toy_envs import BEST_RETURN, Broken, Fading, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,3 +130,20 @@ def test_ctrl_c_saves_and_the_resumed_run_goes_on_from_its_step_and_learns(tmp_p
     after = checkpoint.find(run).checkpoint
     assert after.state["incarnations"] == {"0": 1, "1": 1}
     assert after.state["training_time_s"] > saved.state["training_time_s"]
+
+
+def test_warnings_come_first_and_the_watchdog_ends_a_training_without_saving_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_object_spilling_threshold", "0.7")
+    config, sink = replace(CONFIG, num_actors=1, save_interval_steps=1000), Recorder()
+    with pytest.raises(NonsenseError, match=r"constant value.*all have value 0"):
+        train(config, Fading(0.0, 2000), tmp_path, resume=None, progress=sink)
+    assert any("RAY_object_spilling_threshold=0.7" in text for text in sink.warnings)
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert (beat.status, beat.pid) == ("failed", os.getpid())
+    assert beat.checkpoint_step == next(iter(checkpoint.steps(tmp_path))) <= beat.step
+    assert beat.actor_bytes is not None
+    assert beat.trainer_bytes is not None
+    assert not ray.is_initialized()
