@@ -18,7 +18,7 @@ import ray
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import ray_cluster
+from redox_balancer.learning.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.heartbeat import read_heartbeat
 from redox_balancer.learning.progress import open_progress
@@ -55,6 +55,10 @@ def test_the_cluster_has_its_settings_and_errors_of_actors_arrive_as_such() -> N
         with pytest.raises(RedoxError, match="no shelf for 16") as caught:
             ActorPool(config, Broken(), {0: 0}).shape()
         assert caught.value.hint == "buy one"
+
+        daemons = ray_daemons()
+        assert sorted(daemons) == sorted(DAEMONS)
+        assert all(vitals.descriptors > 20 and vitals.threads > 10 for vitals in daemons.values())
 
         pool = ActorPool(config, Shelves(), {0: 0, 1: 5})
         shape = pool.shape()

@@ -49,7 +49,7 @@ class Heartbeat:
     failed_saves
         Checkpoints that this process could not write.
     actors_alive
-        Actor processes at work, None in a serial run.
+        Actor processes at work, None in a serial run and before they were looked at.
     trainer_bytes, actor_bytes
         Memory of their own of this process and of the largest actor, None before they were looked at.
     growth_bytes_per_s

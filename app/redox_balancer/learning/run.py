@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -115,9 +116,10 @@ class Run:
         self._first_step = restored.step if restored else 0
         self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
         self.incarnations = self._next_incarnations()
-        # Further figures of each row of metrics, and what other processes take, from whoever collects.
+        # From whoever collects: further figures of each row of metrics, and what the actors and Ray's processes take.
         self.gauges: Callable[[], Mapping[str, float]] = dict
-        self.processes: Callable[[], Mapping[str, Vitals]] = dict
+        self.actors: Callable[[], Mapping[str, Vitals]] = dict
+        self.daemons: Callable[[], Mapping[str, Vitals]] = dict
         self._oversight = Oversight(Watchdog(Limits.of(config), seen=seen), self._alarm)
 
         self._state: LearnerState | None = None
@@ -125,6 +127,7 @@ class Run:
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
         self._logged_at = self._saved_at = self._checkpoint_at = time.monotonic()
+        self._looked_at = -math.inf
         self._logged_step = self._saved_step = self._first_step
         self._written = restored.path if restored else None
         self._written_step = restored.step if restored else -1
@@ -231,22 +234,23 @@ class Run:
 
     def _check_health(self) -> None:
         """Look at the memory, descriptors and threads of all processes, and at the age of the newest checkpoint."""
-        own, others = vitals_of(), self.processes()
-        slope = self._oversight.health(
-            {"trainer": own, **others},
-            checkpoint_age_s=time.monotonic() - self._checkpoint_at,
+        self._looked_at = time.monotonic()
+        own, actors = vitals_of(), self.actors()
+        growth = self._oversight.health(
+            {"trainer": own, **actors, **self.daemons()},
+            checkpoint_age_s=self._looked_at - self._checkpoint_at,
             available_bytes=memory().available_bytes,
         )
         self._pulse.note(
+            actors_alive=len(actors) if self.config.num_actors else None,
+            actor_bytes=max((vitals.uss_bytes for vitals in actors.values()), default=None),
             trainer_bytes=own.uss_bytes,
-            actor_bytes=max((vitals.uss_bytes for vitals in others.values()), default=None),
-            growth_bytes_per_s=slope,
+            growth_bytes_per_s=growth,
         )
 
     def _log(self) -> None:
         if self._window.empty:
             return
-        self._check_health()
         row = self._window.row(
             seconds=self._training_time_s, steps_per_s=self._steps_per_s, failed_saves=self._failed_saves
         )
@@ -320,11 +324,11 @@ class Run:
         self._writing = self._writer.submit(write)
 
     def poll(self) -> None:
-        """Report a checkpoint that was finished since the last call, and tell the heartbeat how many actors work."""
-        if (actors := self.gauges().get("actors")) is not None:
-            self._pulse.note(actors_alive=int(actors))
+        """Report a checkpoint that was finished since the last call; look at the run's health once a heartbeat."""
         if self._writing is not None and self._writing.done():
             self.settle()
+        if time.monotonic() - self._looked_at >= self.config.heartbeat_interval_s:
+            self._check_health()
 
     def settle(self) -> None:
         """Wait for the checkpoint that is being written, if any, and report how it went."""

@@ -219,6 +219,7 @@ def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
                 for rollout in rollouts:
                     run.see(rollout)
                 run.record(learner.update(rollouts))
+                run.poll()
                 if run.save_due:
                     run.save(collector.state())
                     run.settle()
@@ -232,13 +233,13 @@ def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
     """Collect with Ray actors while a thread learns; an error of an actor leaves the last state saved."""
     # A serial run needs no Ray.
     from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415
-    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+    from redox_balancer.learning.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
 
     config = run.config
     failure: RedoxError | None = None
     with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
         pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0)
-        run.gauges, run.processes = pool.figures, pool.vitals
+        run.gauges, run.actors, run.daemons = pool.figures, pool.vitals, ray_daemons
         ramp = Ramp(config.num_actors, pool.budget_bytes)
         _grow(pool, ramp, run)
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
