@@ -82,7 +82,8 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
                  for part in (warm[:quarter], warm[-quarter:])]  # fmt: skip
         print(  # noqa: T201
             f"{name}: {warm[-1].vitals.uss_bytes / 1e6:.1f} MB after {warm[-1].steps:,} own steps; "
-            f"from {WARM_STEPS:,} on {slope:+.4f} MB per 10,000 steps, upper 95 % bound {upper:+.4f}; {len(warm)} samples, "
+            f"from {WARM_STEPS:,} on {slope:+.4f} MB per 10,000 steps, upper 95 % bound {upper:+.4f} "
+            f"({len(warm)} samples); "
             f"descriptors and threads {peaks[0]} in the first quarter, {peaks[1]} in the last"
         )
         assert upper < LIMIT_MB_PER_10K_STEPS
