@@ -72,7 +72,9 @@ lint: setup ## check style and types
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker
 IMAGE := redox-balancer
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+DIRTY := $(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
 BUILD_OPTIONS ?=
 RUN_OPTIONS ?=
 WHEELHOUSE := build/wheelhouse
@@ -90,7 +92,7 @@ $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 
 .PHONY: image
 image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
-	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(COMMIT) \
+	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
 		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
 
@@ -112,7 +114,7 @@ audit: setup ## ask for known vulnerabilities of what is in the container, into 
 	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement docker/requirements.lock \
 		--format json --output build/vulnerabilities.json \
 		|| { if [ -s build/vulnerabilities.json ]; then echo "error: known vulnerabilities, see build/vulnerabilities.json" >&2; exit 1; fi; \
-		echo "error: PyPI's list of vulnerabilities cannot be asked from here, so nothing is known of any package" >&2; exit 3; }
+		echo "error: the list of vulnerabilities gave no answer for the package above, so the report would have gaps; is PyPI in reach?" >&2; exit 3; }
 
 .PHONY: image-run
 image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)

@@ -58,7 +58,7 @@ def test_the_image_has_no_compiler_no_tests_and_no_name_of_this_machine(engine: 
 def test_the_image_says_its_commit_and_is_small_enough_to_ship(engine: Engine) -> None:
     image = engine.client.images.get(engine.image)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert image.labels["org.opencontainers.image.revision"].removesuffix("-dirty") == commit[:12]
+    assert image.labels["org.opencontainers.image.revision"].removesuffix("-dirty") == commit.strip()
     assert any(tag.startswith(f"{SETTINGS.container.image}:{commit[:12]}") for tag in image.tags)
     size = compressed_bytes(engine.image)
     print(f"docker save | gzip -1: {size / 1e6:.0f} MB")  # noqa: T201 - a figure worth a look

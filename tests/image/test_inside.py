@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -126,6 +127,13 @@ def test_the_host_can_ask_for_the_limits_of_the_settings(engine: Engine) -> None
         assert container.attrs["HostConfig"]["ShmSize"] == SETTINGS.training.shm_bytes
     finally:
         container.remove(v=True)
+
+
+def test_the_run_says_from_which_commit_it_is(training: Training) -> None:
+    written = json.loads((training.run / "config.json").read_text())
+    label = training.container.labels["org.opencontainers.image.revision"]
+    assert written["git_commit"] == label
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", label)
 
 
 def test_only_the_named_folders_can_be_written(training: Training) -> None:
