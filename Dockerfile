@@ -9,18 +9,22 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac1
 FROM ${BASE_IMAGE} AS dependencies
 WORKDIR /build
 COPY docker/requirements.lock ./
-# pip stays outside of what is copied on. Compiled files carry a hash and no time, or two builds would differ; strings
-# are hashed with a seed, or sets in them would. One process compiles: what it interns shows in the file.
+# pip stays outside of what is copied on. Compiled files carry a hash and no time, or two builds would differ (-f: the
+# interpreter has written one itself, with a time); strings are hashed with a seed, or sets in them would. What is of
+# no use here goes: Java, headers, torch's own tests.
 RUN --mount=type=bind,source=build/wheelhouse,target=/wheelhouse \
     python3 -m venv /build/tools && python3 -m venv --without-pip /opt/redox/venv && \
     /build/tools/bin/pip --python /opt/redox/venv/bin/python install --quiet --disable-pip-version-check \
         --no-index --find-links /wheelhouse --no-deps --no-compile --no-cache-dir -r requirements.lock && \
-    PYTHONHASHSEED=0 /opt/redox/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+    rm -rf /opt/redox/venv/lib/python3*/site-packages/ray/jars \
+        /opt/redox/venv/lib/python3*/site-packages/torch/include \
+        /opt/redox/venv/lib/python3*/site-packages/torch/test && \
+    PYTHONHASHSEED=0 /opt/redox/venv/bin/python -m compileall -q -f --invalidation-mode unchecked-hash \
         -x torch/testing/_internal /opt/redox/venv/lib
 
 FROM dependencies AS app
 COPY app /opt/redox/app
-RUN PYTHONHASHSEED=0 /opt/redox/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/redox/app
+RUN PYTHONHASHSEED=0 /opt/redox/venv/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/redox/app
 
 # hadolint ignore=DL3006
 FROM ${BASE_IMAGE}

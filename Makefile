@@ -101,8 +101,11 @@ lint: setup ## check style and types
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker
 IMAGE := redox-balancer
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+DIRTY := $(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
 BUILD_OPTIONS ?=
+RUN_OPTIONS ?=
 WHEELHOUSE := build/wheelhouse
 PLATFORMS := manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux_2_5_x86_64
 
@@ -118,7 +121,7 @@ $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 
 .PHONY: image
 image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
-	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(COMMIT) \
+	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
 		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
 
@@ -126,10 +129,26 @@ image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for d
 image-test: image ## run the tests of the container
 	REDOX_ENGINE=required $(BIN)/pytest $(TEST_OPTIONS) tests/image
 
+.PHONY: sbom
+sbom: setup ## list what the container is made of in build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file build/sbom.json
+	@echo build/sbom.json
+
+.PHONY: audit
+audit: setup ## ask for known vulnerabilities of what is in the container, into build/vulnerabilities.json
+	@mkdir -p build
+	@rm -f build/vulnerabilities.json
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement docker/requirements.lock \
+		--format json --output build/vulnerabilities.json \
+		|| { if [ -s build/vulnerabilities.json ]; then echo "error: known vulnerabilities, see build/vulnerabilities.json" >&2; exit 1; fi; \
+		echo "error: the list of vulnerabilities gave no answer for the package above, so the report would have gaps; is PyPI in reach?" >&2; exit 3; }
+
 .PHONY: image-run
 image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
 	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
-	$(DOCKER) run --rm $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
+	$(DOCKER) run --rm $(RUN_OPTIONS) $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
 		$(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean

@@ -2,13 +2,13 @@
 # What the container does:
 #   train [OPTIONS]   train, in $REDOX_EXPERIMENTS/${REDOX_RUN:-first} unless --checkpoint-dir says otherwise, and go on
 #                     where that run stopped; refused with one line and exit 78 when it could not work here
-#   smoke             half a minute of real training on the embedded core
+#   smoke [SECONDS]   half a minute of real training on the embedded core
 #   shell [...]       bash
 #   anything else     a command of redox: doctor, report, design, ...
 set -euo pipefail
 
 EXIT_CONFIG=78       # of sysexits.h: starting again would end the same
-SMOKE_S=30           # seconds
+SMOKE_S=30           # seconds, unless told otherwise
 LEAST_SHM=88000000   # bytes: Ray's smallest object store, and a tenth
 DEFAULT_ACTORS=2     # of redox train
 OLD_SPILL_MIN=1440   # minutes; what a killed training spilled is of no use to its successor
@@ -49,13 +49,13 @@ check_shared_memory() {
     local size needed=$LEAST_SHM
     [[ $1 =~ ^[0-9]+$ ]] && (($1 * 11 / 10 > needed)) && needed=$(($1 * 11 / 10))
     size=$(df --block-size=1 --output=size /dev/shm | tail -n 1)
-    ((size >= needed)) || refuse "/dev/shm has $((size)) bytes, the object store needs $needed: docker run --shm-size $needed"
+    ((size >= needed)) || refuse "/dev/shm has $size bytes, the object store needs $needed: docker run --shm-size $needed"
 }
 
 check_folder() {
     local trial
     { mkdir -p "$1" && trial=$(mktemp -p "$1" .writable.XXXXXX) && rm "$trial"; } 2>/dev/null ||
-        refuse "$1 cannot be written by user $(id -u): chown -R $(id -u) the folder behind the volume, or free some disk"
+        refuse "$1 cannot be written by user $(id -u): mount a volume there, chown -R $(id -u) its folder, or free some disk"
 }
 
 check_clock() {
@@ -87,19 +87,19 @@ train() {
 }
 
 smoke() {
-    local run
+    local run seconds=${1:-$SMOKE_S}
     check_clock
     check_shared_memory 0
     run=$(mktemp -d)
-    timeout --preserve-status --signal TERM "$SMOKE_S" \
-        redox train --timesteps 1000000000 --num-actors 2 --save-interval-s 10 --checkpoint-dir "$run" --json
-    [[ -e $run/latest/manifest.json ]] || refuse "the training wrote no checkpoint within $SMOKE_S s"
+    timeout --preserve-status --signal TERM "$seconds" \
+        redox train --timesteps 1000000000 --num-actors 2 --checkpoint-dir "$run" --json
+    [[ -e $run/latest/manifest.json ]] || refuse "the training wrote no checkpoint within $seconds s"
 }
 
 mode=${1:-train}
 case $mode in
 train) train "${@:2}" ;;
-smoke) smoke ;;
+smoke) smoke "${@:2}" ;;
 shell) exec bash "${@:2}" ;;
 *) exec redox "$@" ;;
 esac

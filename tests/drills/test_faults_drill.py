@@ -12,7 +12,7 @@ import pytest
 from chaos import break_training
 from redox_balancer.design.task import Task
 from redox_balancer.learning.config import TrainConfig
-from sinks import Listener
+from sinks import Recorder
 
 # REDOX_DRILL_ACTORS and REDOX_DRILL_MINUTES make it shorter.
 ACTORS = int(os.environ.get("REDOX_DRILL_ACTORS", "10"))
@@ -30,9 +30,9 @@ def test_throughput_and_actors_survive_kills_and_a_hang(
     faults = [signal.SIGKILL] * MINUTES
     faults[MINUTES // 2] = signal.SIGSTOP
     peace = break_training(
-        monkeypatch, CONFIG, factory, tmp_path / "peace", progress=Listener(), faults=(), rest_s=3 * MINUTE_S
+        monkeypatch, CONFIG, factory, tmp_path / "peace", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
     )
-    sink = Listener()
+    sink = Recorder()
     war = break_training(
         monkeypatch,
         replace(CONFIG, seed=1),
@@ -45,13 +45,14 @@ def test_throughput_and_actors_survive_kills_and_a_hang(
     )
     share = war.steps_per_s / peace.steps_per_s
     with capsys.disabled():
+        print("", *sink.messages, sep="\n  ")  # noqa: T201
         print(  # noqa: T201 - a drill shows its figures
             f"\n{ACTORS} actors, {len(faults)} faults (one a hang, noticed after {CONFIG.actor_timeout_s:g} s): "
             f"back after {', '.join(f'{seconds:.1f}' for seconds in war.recoveries_s)} s; "
             f"{war.rollouts} rollouts, {war.doubled} doubled; "
             f"{war.steps_per_s:.0f} steps/s, {100 * share:.0f} % of {peace.steps_per_s:.0f} undisturbed"
         )
-    assert len(war.recoveries_s) == len(faults), sink.messages
+    assert len(war.recoveries_s) == len(faults)
     assert max(war.recoveries_s) <= 60.0
     assert war.doubled == 0
     assert all(numbers == list(range(len(numbers))) for numbers in war.sequences.values())

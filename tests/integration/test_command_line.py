@@ -84,6 +84,30 @@ def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str
     assert_refused(redox("train", option, value, cwd=tmp_path), said)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "--gammma", "1"), ("--gammma", "--gamma", "redox train --help")),
+        (("train", "--placements", "11"), ("'--placements'", "less than or equal to 10")),
+        (("train", "--num-actors", "two"), ("'--num-actors'", "integer")),
+        (("design",), ("Missing argument", "redox design --help")),
+        (("frobnicate",), ("'frobnicate'", "redox --help")),
+        (("model", "frobnicate"), ("'frobnicate'", "redox model --help")),
+    ],
+)
+def test_a_word_that_does_not_belong_is_named_with_the_help_to_read(
+    arguments: tuple[str, ...], said: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert_refused(redox(*arguments, cwd=tmp_path), *said)
+
+
+def test_no_words_at_all_show_the_help(tmp_path: Path) -> None:
+    answer = redox(cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "build-core" in answer.stdout + answer.stderr
+    assert "error:" not in answer.stderr
+
+
 def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
     answer = redox("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
     assert answer.returncode != 0

@@ -22,7 +22,7 @@ from redox_balancer.learning import checkpoint
 from redox_balancer.learning.actors import ActorPool
 from redox_balancer.learning.cluster import MEBIBYTE, ray_cluster
 from redox_balancer.learning.config import TrainConfig
-from sinks import Listener
+from sinks import Recorder
 from toy_envs import Shelves
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_killed_and_hanging_actors_come_back_and_no_rollout_is_used_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = Listener()
+    sink = Recorder()
     damage = break_training(
         monkeypatch,
         replace(CONFIG, actor_timeout_s=3.0),
@@ -129,7 +129,7 @@ import signal, sys
 from dataclasses import replace
 from pathlib import Path
 import psutil
-from test_faults import CONFIG, FaultyShelves, Listener, Shelves
+from test_faults import CONFIG, FaultyShelves, Recorder, Shelves
 from redox_balancer.learning.trainer import train
 
 def twice():
@@ -138,9 +138,9 @@ def twice():
     signal.raise_signal(signal.SIGINT)
 
 if sys.argv[2] == "twice":
-    sink, factory = Listener(10_000, twice), Shelves()
+    sink, factory = Recorder(10_000, twice), Shelves()
 else:
-    sink, factory = Listener(2000, lambda: print("learning", flush=True)), FaultyShelves("hang", 300)
+    sink, factory = Recorder(2000, lambda: print("learning", flush=True)), FaultyShelves("hang", 300)
 result = train(replace(CONFIG, num_actors=2), factory, Path(sys.argv[1]), resume=None, progress=sink)
 print(result.finished, result.steps)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -18,17 +19,24 @@ import ray
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import ray_cluster
+from redox_balancer.learning.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import read_heartbeat
 from redox_balancer.learning.progress import open_progress
+from redox_balancer.learning.schedules import geometric, linear
 from redox_balancer.learning.trainer import train
-from toy_envs import BEST_RETURN, Broken, Shelves
+from redox_balancer.learning.watchdog import NonsenseError
+from sinks import Recorder
+from toy_envs import BEST_RETURN, Broken, Fading, Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOYS = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=150_000, num_actors=2, log_interval_steps=5000, learning_rate=3e-3, batch_size=512)
+
+
+ENDLESS = 100_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +60,10 @@ def test_the_cluster_has_its_settings_and_errors_of_actors_arrive_as_such() -> N
         with pytest.raises(RedoxError, match="no shelf for 16") as caught:
             ActorPool(config, Broken(), {0: 0}).shape()
         assert caught.value.hint == "buy one"
+
+        daemons = ray_daemons()
+        assert sorted(daemons) == sorted(DAEMONS)
+        assert all(vitals.descriptors > 20 and vitals.threads > 10 for vitals in daemons.values())
 
         pool = ActorPool(config, Shelves(), {0: 0, 1: 5})
         shape = pool.shape()
@@ -81,9 +93,9 @@ def test_the_cluster_has_its_settings_and_errors_of_actors_arrive_as_such() -> N
 PROGRAM = """
 import sys
 from pathlib import Path
-from test_trainer import CONFIG, Shelves, open_progress, train
+from test_trainer import CONFIG, ENDLESS, Shelves, open_progress, train
 from dataclasses import replace
-config = replace(CONFIG, timesteps=100_000_000)
+config = replace(CONFIG, timesteps=ENDLESS)
 result = train(config, Shelves(), Path(sys.argv[1]), resume=None, progress=open_progress())
 print(result.finished, result.steps)
 """
@@ -121,9 +133,34 @@ def test_ctrl_c_saves_and_the_resumed_run_goes_on_from_its_step_and_learns(tmp_p
     assert result.steps >= config.timesteps
     assert result.last_row["return_mean"] >= 0.9 * BEST_RETURN
     assert result.last_row["lag_max"] <= config.max_lag
-    written = [int(line.split(",")[0]) for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    written = [row["steps"] for row in rows]
     assert written == sorted(set(written))
     assert written[0] < saved.step < written[-1]
+    for row in rows:  # the schedules know the step before the update and nothing of processes
+        total = config.timesteps if row["steps"] > saved.step else ENDLESS
+        before = int(row["steps"]) - CONFIG.batch_size
+        rate = linear(before, total=total, start=CONFIG.learning_rate, end=CONFIG.learning_rate_end)
+        entropy_cost = geometric(before, total=total, start=CONFIG.entropy_cost, end=CONFIG.entropy_cost_end)
+        assert (row["learning_rate"], row["entropy_cost"]) == (rate, entropy_cost)
     after = checkpoint.find(run).checkpoint
     assert after.state["incarnations"] == {"0": 1, "1": 1}
     assert after.state["training_time_s"] > saved.state["training_time_s"]
+
+
+def test_warnings_come_first_and_the_watchdog_ends_a_training_without_saving_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_object_spilling_threshold", "0.7")
+    config, sink = replace(CONFIG, num_actors=1, save_interval_steps=1000), Recorder()
+    with pytest.raises(NonsenseError, match=r"constant value.*all have value 0"):
+        train(config, Fading(0.0, 2000), tmp_path, resume=None, progress=sink)
+    assert any("RAY_object_spilling_threshold=0.7" in text for text in sink.warnings)
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert (beat.status, beat.pid) == ("failed", os.getpid())
+    assert beat.checkpoint_step == next(iter(checkpoint.steps(tmp_path))) <= beat.step
+    assert beat.actor_bytes is not None
+    assert beat.trainer_bytes is not None
+    assert not ray.is_initialized()

@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class Listener:
-    """Keeps what a training says, and acts once at a step."""
+class Recorder:
+    """Keeps what a training says, and may act once at a step."""
 
     def __init__(self, at: int | None = None, act: Callable[[], Any] | None = None) -> None:
         self.messages: list[str] = []
+        self.warnings: list[str] = []
+        self.rows: list[Mapping[str, float]] = []
         self._at, self._act = at, act
 
     def start(self, steps: int, total: int) -> None:
-        pass
+        self.started = (steps, total)
 
     def advance(self, steps: int) -> None:
         if self._at is not None and self._act is not None and steps >= self._at:
@@ -24,13 +26,13 @@ class Listener:
             self._act()
 
     def row(self, row: Mapping[str, float]) -> None:
-        pass
+        self.rows.append(row)
 
     def message(self, text: str) -> None:
         self.messages.append(text)
 
     def warning(self, text: str) -> None:
-        self.messages.append(text)
+        self.warnings.append(text)
 
     def close(self) -> None:
         pass

@@ -11,7 +11,7 @@ import numpy as np
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PRIZES = (0.1, 0.9, 0.3, 0.5)
 STOP = len(PRIZES)
@@ -120,3 +120,41 @@ class Broken:
 
     def __call__(self, count: int) -> Sequence[Shelf]:
         raise RedoxError(f"no shelf for {count} environments", hint="buy one")
+
+
+class Digits(gymnasium.Env[Any, Any]):
+    """Choose three digits below five; their sum counts for so many episodes, then a value whatever is chosen."""
+
+    def __init__(self, value: float, good: Iterator[bool]) -> None:
+        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(5)
+        self._value, self._good = value, good
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed, options=options)
+        self._chosen: list[int] = []
+        self._fine = next(self._good)
+        return np.zeros(1, dtype=np.float32), {}
+
+    def step(self, action: int) -> Any:
+        self._chosen.append(action)
+        over = len(self._chosen) == 3
+        reward = 0.0 if not over else sum(self._chosen) / 10 if self._fine else self._value
+        return np.asarray([len(self._chosen) / 3], dtype=np.float32), reward, over, False, {}
+
+
+@dataclass(frozen=True)
+class Fading:
+    """Factory of `Digits` that teach something in the first `episodes` of all of them together, and then no more."""
+
+    value: float
+    episodes: int = 0
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    _good: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._good.extend([True] * self.episodes)
+
+    def __call__(self, count: int) -> Sequence[Digits]:
+        good = iter(lambda: bool(self._good and self._good.pop()), None)
+        return [Digits(self.value, good) for _ in range(count)]

@@ -1,13 +1,11 @@
 """`redox doctor`: what would make a training fail, before it begins."""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task
-from redox_balancer.cli.train import RUNS, _takes_config
+from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.config import TrainConfig
 
@@ -19,15 +17,13 @@ EXAMPLE = "Example: redox doctor --num-actors 100 --json"
 COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-@_takes_config
+@takes_config()
 @takes_task
 def doctor(
     *,
     task: "Task",
     config: TrainConfig,
-    checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the run; experiments/<model> if not given.")
-    ] = None,
+    checkpoint_dir: RunFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Check limits, threads, memory, disk, solver and reward signal for a training with these options.

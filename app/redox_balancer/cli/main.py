@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from redox_balancer import __version__
 from redox_balancer.cli import core, design, doctor, enzymes, model, profile, report, search, train
-from redox_balancer.errors import RedoxError
+from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 
 app = typer.Typer(
     name="redox",
@@ -56,21 +57,31 @@ def root(
 
 
 def main() -> None:
-    """Run `redox`; a `RedoxError` ends in one line, a hint and its exit code."""
+    """Run `redox`; an error ends in one line, a hint and its exit code, whoever finds it."""
     debug = "--debug" in sys.argv[1:]
     if debug:
         # `--debug` is taken anywhere on the line, which typer by itself allows only before the subcommand.
         sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except RedoxError as error:
         if debug:
             raise
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"[bold red]error:[/] {_plain(error.message)}")
-        if error.hint:
-            console.print(f"[bold]hint:[/]  {_plain(error.hint)}")
+        _say(error.message, error.hint)
         sys.exit(error.exit_code)
+    except TyperException as error:
+        # The message is empty where the help that was asked for by no argument at all has just been printed.
+        if message := error.format_message():
+            context = getattr(error, "ctx", None)
+            _say(message, f"{context.command_path if context else 'redox'} --help shows what it takes")
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _say(message: str, hint: str) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {_plain(message)}")
+    if hint:
+        console.print(f"[bold]hint:[/]  {_plain(hint)}")
 
 
 def _plain(text: str) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from redox_balancer.learning.config import TrainConfig, help_of
+
 PANEL = "Cell and constructs"
+RUNS = Path("experiments")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[
@@ -19,6 +23,7 @@ Model = Annotated[
         help="Model file (JSON, SBML, MAT, YAML, also .gz); the embedded core if not given.", rich_help_panel=PANEL
     ),
 ]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; experiments/<model> if not given.")]
 Enzymes = Annotated[
     Path | None, typer.Option(help="Enzyme library (TOML); the package's if not given.", rich_help_panel=PANEL)
 ]
@@ -66,6 +71,34 @@ def takes_task(command: Callable[..., None]) -> Callable[..., None]:
         command(task=task_from(chosen), **given)
 
     return with_options(run, TASK_OPTIONS, instead_of="task")
+
+
+SETTINGS = [
+    inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=list(setting.default) if isinstance(setting.default, tuple) else setting.default,
+        annotation=Annotated[
+            list[int] if isinstance(setting.default, tuple) else type(setting.default),
+            typer.Option(help=help_of(setting.name), rich_help_panel="Learning"),
+        ],
+    )
+    for setting in fields(TrainConfig)
+]
+
+
+def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these settings of `TrainConfig` (all if none is named), not `config`."""
+    settings = [setting for setting in SETTINGS if not names or setting.name in names]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            command(config=TrainConfig(**{option.name: given.pop(option.name) for option in settings}), **given)
+
+        return with_options(run, settings, instead_of="config")
+
+    return decorate
 
 
 def with_options(

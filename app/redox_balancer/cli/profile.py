@@ -1,15 +1,12 @@
 """`redox profile`: where an actor's memory or time goes."""
 
-import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task, with_options
-from redox_balancer.cli.train import SETTINGS
+from redox_balancer.cli.options import AsJson, takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.config import TrainConfig
 
@@ -18,22 +15,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: redox profile --seconds 10 --output flame.html"
 
+
 # The settings that change what an actor does.
-USED = ("envs_per_actor", "rollout_length", "hidden_sizes", "seed", "object_store_bytes")
-ACTOR_SETTINGS = [setting for setting in SETTINGS if setting.name in USED]
-
-
-def _takes_actor_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each setting of an actor, in place of its argument `config`."""
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        command(config=TrainConfig(**{option.name: given.pop(option.name) for option in ACTOR_SETTINGS}), **given)
-
-    return with_options(run, ACTOR_SETTINGS, instead_of="config")
-
-
-@_takes_actor_settings
+@takes_config("envs_per_actor", "rollout_length", "hidden_sizes", "seed", "object_store_bytes")
 @takes_task
 def profile(
     *,

@@ -1,61 +1,30 @@
 """`redox train`: train a policy that places enzymes."""
 
-import functools
-import inspect
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task, with_options
-from redox_balancer.learning.config import TrainConfig, help_of
+from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
+from redox_balancer.learning.config import TrainConfig
 
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
 
-RUNS = Path("experiments")
 
-
-SETTINGS = [
-    inspect.Parameter(
-        setting.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=list(setting.default) if isinstance(setting.default, tuple) else setting.default,
-        annotation=Annotated[
-            list[int] if isinstance(setting.default, tuple) else type(setting.default),
-            typer.Option(help=help_of(setting.name), rich_help_panel="Learning"),
-        ],
-    )
-    for setting in fields(TrainConfig)
-]
-
-
-def _takes_config(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for every setting of `TrainConfig`, in place of its argument `config`."""
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        command(config=TrainConfig(**{option.name: given.pop(option.name) for option in SETTINGS}), **given)
-
-    return with_options(run, SETTINGS, instead_of="config")
-
-
-@_takes_config
+@takes_config()
 @takes_task
 def train(
     *,
     task: "Task",
     config: TrainConfig,
-    checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the run; experiments/<model> if not given.")
-    ] = None,
+    checkpoint_dir: RunFolder = None,
     resume: Annotated[
         str | None, typer.Option(help="'auto' goes on where the run stopped, a path goes on from that checkpoint.")
     ] = None,
@@ -73,21 +42,19 @@ def train(
     """
     if supervise:
         raise typer.Exit(_supervise(checkpoint_dir or RUNS / task.network().id, max_restarts))
-    from redox_balancer.learning.lock import sole_trainer  # noqa: PLC0415
     from redox_balancer.learning.progress import open_progress  # noqa: PLC0415
     from redox_balancer.learning.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     environments = task.environments()
     folder = checkpoint_dir or RUNS / environments.space.network.id
-    with sole_trainer(folder):
-        result = run_training(
-            config,
-            environments,
-            folder,
-            resume=None if resume is None else "auto" if resume == "auto" else Path(resume),
-            progress=open_progress(),
-            about=task.model_dump(mode="json"),
-        )
+    result = run_training(
+        config,
+        environments,
+        folder,
+        resume=None if resume is None else "auto" if resume == "auto" else Path(resume),
+        progress=open_progress(),
+        about=task.model_dump(mode="json"),
+    )
     if as_json:
         answer = {
             "run": str(folder),

@@ -5,6 +5,7 @@ An actor's process imports NumPy, Gymnasium and what its environments need, but 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import psutil
 import ray
 from ray.exceptions import RayError, RayTaskError
 
@@ -21,6 +21,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.learning.cluster import MEBIBYTE, actor_memory_bytes, free_cores
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.ledger import Ledger
+from redox_balancer.learning.machine import memory
 from redox_balancer.learning.policy import Float32, PolicyShape
 from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.learning.vitals import Vitals, vitals_of
@@ -73,8 +74,7 @@ class CollectorActor:
 
     def _health(self) -> Health:
         self._told_at = time.monotonic()
-        memory = psutil.virtual_memory()
-        return Health(vitals_of(), self._node, memory.available, memory.total)
+        return Health(vitals_of(), self._node, *memory())
 
 
 class ActorLostError(Exception):
@@ -169,9 +169,14 @@ class ActorPool:
         """Process of each ready actor, on its own machine."""
         return {actor: member.pid for actor, member in self._members.items() if member.pid is not None}
 
-    def vitals(self) -> dict[int, Vitals]:
-        """Return what each ready actor last told of its process; at most a log interval and a rollout old."""
-        return {actor: health.vitals for actor, health in self._health().items()}
+    def vitals(self) -> dict[str, Vitals]:
+        """Return what each ready actor, named with its incarnation, last told of its process.
+
+        At most a log interval and a rollout old.
+        """
+        return {
+            f"actor {actor}.{self._incarnations[actor]}": health.vitals for actor, health in self._health().items()
+        }
 
     def memory(self) -> tuple[int, int]:
         """Return the free and the whole memory, in bytes, of the machines that actors run on."""
@@ -182,9 +187,13 @@ class ActorPool:
         return {actor: member.health for actor, member in self._members.items() if member.health is not None}
 
     def figures(self) -> dict[str, float]:
-        """Return the counts of the pool for a row of metrics."""
+        """Return the counts of the pool, and the most that an actor takes, for a row of metrics."""
+        vitals = self.vitals().values()
         return {
             "actors": self.ready,
+            "actor_uss_mb": max((each.uss_bytes / MEBIBYTE for each in vitals), default=math.nan),
+            "actor_descriptors": max((each.descriptors for each in vitals), default=math.nan),
+            "actor_threads": max((each.threads for each in vitals), default=math.nan),
             "restarts": self.restarts,
             "recycled": self.recycled,
             "rollouts_used": self.ledger.used,

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -14,6 +14,7 @@ import ray
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+from redox_balancer.learning.vitals import Vitals, vitals_of
 
 MEBIBYTE = 2**20
 ACTORS_SHARE = 0.8  # of the memory that was free at the start; the learner and the system grow too
@@ -31,6 +32,9 @@ RAY_ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+# Both open more files with every actor; the first system died when they were out of descriptors.
+DAEMONS = ("raylet", "gcs_server")
 
 # One core for each actor: its arrays are small, and threads of many actors would fight for the cores.
 THREAD_VARIABLES = (
@@ -71,6 +75,16 @@ def free_cores() -> float:
     """Return how many cores of the cluster no actor holds."""
     resources: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     return resources.get("CPU", 0.0)
+
+
+def ray_daemons() -> dict[str, Vitals]:
+    """Return what Ray's own processes take that were started here; none where a cluster was joined."""
+    found = {}
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it ended while we looked
+            if (name := child.name()) in DAEMONS:
+                found[name] = vitals_of(child.pid)
+    return found
 
 
 @contextmanager

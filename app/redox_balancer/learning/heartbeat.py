@@ -49,7 +49,13 @@ class Heartbeat:
     failed_saves
         Checkpoints that this process could not write.
     actors_alive
-        Actor processes at work, None in a serial run.
+        Actor processes at work, None in a serial run and before they were looked at.
+    trainer_bytes, actor_bytes
+        Memory of their own of this process and of the largest actor, None before they were looked at.
+    growth_bytes_per_s
+        Growth of all processes together, 0 before they were watched for long enough.
+    alarm, alarm_at
+        The newest alarm of the watchdog and its Unix time, None where there was none.
     """
 
     pid: int
@@ -65,6 +71,11 @@ class Heartbeat:
     checkpoint_at: float | None = None
     failed_saves: int = 0
     actors_alive: int | None = None
+    trainer_bytes: int | None = None
+    actor_bytes: int | None = None
+    growth_bytes_per_s: float = 0.0
+    alarm: str = ""
+    alarm_at: float | None = None
 
     @property
     def age_s(self) -> float:

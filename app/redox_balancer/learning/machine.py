@@ -8,6 +8,7 @@ import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -60,7 +61,6 @@ def machine(run_dir: Path) -> Machine:
         threads_limit, threads = in_container, int(_cgroup("pids.current"))
     else:
         threads_limit, threads = by_user, 0 if math.isinf(by_user) else _threads_of_this_user()
-    memory = min(psutil.virtual_memory().available, _cgroup("memory.max") - _cgroup("memory.current", absent=0.0))
     existing = next(folder for folder in (run_dir.absolute(), *run_dir.absolute().parents) if folder.is_dir())
     return Machine(
         files_soft=files[0],
@@ -69,10 +69,36 @@ def machine(run_dir: Path) -> Machine:
         threads=threads,
         shared_memory_bytes=psutil.disk_usage(str(SHARED_MEMORY)).free if SHARED_MEMORY.is_dir() else None,
         disk_bytes=psutil.disk_usage(str(existing)).free,
-        memory_bytes=int(memory),
+        memory_bytes=memory().available_bytes,
         cores=len(os.sched_getaffinity(0)),
         environment=dict(os.environ),
     )
+
+
+class Memory(NamedTuple):
+    """Memory that can still be taken, and all there is, in bytes."""
+
+    available_bytes: int
+    total_bytes: int
+
+
+def memory() -> Memory:
+    """Return the memory of this machine or, where that is less, of this container."""
+    whole = psutil.virtual_memory()
+    limit = _cgroup("memory.max")
+    if limit >= whole.total:
+        return Memory(whole.available, whole.total)
+    # The kernel gives up what it only keeps of files before it runs out.
+    left = limit - _cgroup("memory.current", absent=0.0) + _file_cache_bytes()
+    return Memory(int(min(whole.available, left)), int(limit))
+
+
+def _file_cache_bytes() -> int:
+    try:
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def _limit(value: int) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,14 @@ from redox_balancer.learning.checkpoint import Checkpoint
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.heartbeat import Pulse, Status
 from redox_balancer.learning.learner import Learner, LearnerState, Update
+from redox_balancer.learning.machine import memory
 from redox_balancer.learning.metrics import MetricsLog, Window
+from redox_balancer.learning.oversight import Oversight
 from redox_balancer.learning.policy import PolicyShape
 from redox_balancer.learning.progress import ProgressSink
+from redox_balancer.learning.rollout import Rollout
+from redox_balancer.learning.vitals import Vitals, vitals_of
+from redox_balancer.learning.watchdog import Limits, Watchdog
 
 # The fields of `LearnerState`: those in a checkpoint's arrays and those in its state.
 VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
@@ -88,6 +94,8 @@ class Run:
         The checkpoint to go on from.
     progress
         Where to report.
+    seen
+        Returns that the environment gave before the run, for the watchdog.
     started
         `time.monotonic()` when this process began.
     """
@@ -100,6 +108,7 @@ class Run:
         folder: Path,
         restored: Checkpoint | None,
         progress: ProgressSink,
+        seen: Sequence[float],
         started: float,
     ) -> None:
         self.config, self.progress = config, progress
@@ -107,14 +116,18 @@ class Run:
         self._first_step = restored.step if restored else 0
         self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
         self.incarnations = self._next_incarnations()
-        # Further figures of each row of metrics, from whoever collects.
+        # From whoever collects: further figures of each row of metrics, and what the actors and Ray's processes take.
         self.gauges: Callable[[], Mapping[str, float]] = dict
+        self.actors: Callable[[], Mapping[str, Vitals]] = dict
+        self.daemons: Callable[[], Mapping[str, Vitals]] = dict
+        self._oversight = Oversight(Watchdog(Limits.of(config), seen=seen), self._alarm)
 
         self._state: LearnerState | None = None
         self._shape: PolicyShape | None = None
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
-        self._logged_at = self._saved_at = time.monotonic()
+        self._logged_at = self._saved_at = self._checkpoint_at = time.monotonic()
+        self._looked_at = -math.inf
         self._logged_step = self._saved_step = self._first_step
         self._written = restored.path if restored else None
         self._written_step = restored.step if restored else -1
@@ -199,8 +212,17 @@ class Run:
     def _training_time_s(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
+    def see(self, rollout: Rollout) -> None:
+        """Look at a rollout before the learner gets it; a `NonsenseError` where it teaches nothing."""
+        self._oversight.see(rollout)
+
+    def _alarm(self, text: str) -> None:
+        self.progress.warning(text)
+        self._pulse.note(alarm=text, alarm_at=time.time())
+
     def record(self, update: Update) -> None:
-        """Take in an update, and log a row where one is due."""
+        """Take in an update, and log a row where one is due; a `NonsenseError` where it makes no sense."""
+        self._oversight.update(update)
         self._state = update.state
         self._window.add(update)
         self._returns += [batch.returns for batch in update.episodes]
@@ -209,6 +231,22 @@ class Run:
         every = self.config.log_interval_steps
         if _due(self.state.steps, self._logged_step, every, self._logged_at, self.config.log_interval_s):
             self._log()
+
+    def _check_health(self) -> None:
+        """Look at the memory, descriptors and threads of all processes, and at the age of the newest checkpoint."""
+        self._looked_at = time.monotonic()
+        own, actors = vitals_of(), self.actors()
+        growth = self._oversight.health(
+            {"trainer": own, **actors, **self.daemons()},
+            checkpoint_age_s=self._looked_at - self._checkpoint_at,
+            available_bytes=memory().available_bytes,
+        )
+        self._pulse.note(
+            actors_alive=len(actors) if self.config.num_actors else None,
+            actor_bytes=max((vitals.uss_bytes for vitals in actors.values()), default=None),
+            trainer_bytes=own.uss_bytes,
+            growth_bytes_per_s=growth,
+        )
 
     def _log(self) -> None:
         if self._window.empty:
@@ -286,11 +324,11 @@ class Run:
         self._writing = self._writer.submit(write)
 
     def poll(self) -> None:
-        """Report a checkpoint that was finished since the last call, and tell the heartbeat how many actors work."""
-        if (actors := self.gauges().get("actors")) is not None:
-            self._pulse.note(actors_alive=int(actors))
+        """Report a checkpoint that was finished since the last call; look at the run's health once a heartbeat."""
         if self._writing is not None and self._writing.done():
             self.settle()
+        if time.monotonic() - self._looked_at >= self.config.heartbeat_interval_s:
+            self._check_health()
 
     def settle(self) -> None:
         """Wait for the checkpoint that is being written, if any, and report how it went."""
@@ -313,6 +351,7 @@ class Run:
             )
             return
         self._written, self._written_step, self._best, self._failure = saved.path, saved.step, saved.best, None
+        self._checkpoint_at = time.monotonic()
         self._pulse.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
         if saved.untidy is not None:
             self.progress.warning(f"old checkpoints stay in {self._folder}: {saved.untidy.strerror or saved.untidy}")
@@ -343,6 +382,7 @@ class Run:
 
     def close(self) -> None:
         """Close the files and end the report; the heartbeat names the error that is on its way, if any."""
+        self.settle()
         self._writer.shutdown()
         error = sys.exception()
         status, message = self._end or ("failed", f"{type(error).__name__}: {error}" if error else "")

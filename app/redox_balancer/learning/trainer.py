@@ -27,10 +27,13 @@ from redox_balancer.learning import checkpoint
 from redox_balancer.learning.checkpoint import Checkpoint
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.learning.lock import sole_trainer
+from redox_balancer.learning.preflight import preflight
 from redox_balancer.learning.progress import ProgressSink
 from redox_balancer.learning.ramp import Ramp
 from redox_balancer.learning.rollout import EnvFactory, RolloutCollector
 from redox_balancer.learning.run import Run, TrainResult
+from redox_balancer.learning.watchdog import NonsenseError
 
 if TYPE_CHECKING:
     from redox_balancer.learning.actors import ActorPool
@@ -69,9 +72,25 @@ def train(
     Raises
     ------
     RedoxError
-        Where the folder holds another run, `resume` is no checkpoint or one of another environment, an actor
-        keeps dying, or the last checkpoint cannot be written.
+        Where the folder holds another run or belongs to another trainer, `resume` is no checkpoint or one of another
+        environment, a preflight check fails, an actor keeps dying, or the last checkpoint cannot be written.
+    NonsenseError
+        Where the watchdog ends the run; what it distrusts is not saved.
     """
+    with sole_trainer(run_dir):
+        return _train(config, factory, run_dir, resume=resume, progress=progress, about=about or {})
+
+
+def _train(
+    config: TrainConfig,
+    factory: EnvFactory,
+    run_dir: Path,
+    *,
+    resume: Literal["auto"] | Path | None,
+    progress: ProgressSink,
+    about: Mapping[str, Any],
+) -> TrainResult:
+    """`train` without the lock of the folder."""
     started = time.monotonic()
     restored = _restore(run_dir, resume, progress)
     if restored is not None:
@@ -83,16 +102,17 @@ def train(
             )
             return TrainResult(restored.step, restored.state["updates"], 0.0, restored.path, True, {})  # noqa: FBT003
         progress.message(f"resuming {restored.path} at step {restored.step:,} of {config.timesteps:,}")
+    reward = preflight(config, factory, run_dir, warn=progress.warning)
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
         checkpoint.remove_leftovers(run_dir)
-        _write_settings(config, factory, run_dir, about or {})
+        _write_settings(config, factory, run_dir, about)
         run = Run(
             config,
             fingerprint=dict(factory.fingerprint),
             folder=run_dir,
             restored=restored,
             progress=progress,
+            seen=reward.returns,
             started=started,
         )
     except OSError as error:
@@ -165,7 +185,9 @@ def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path, abo
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the source this runs from, None where it is not a checkout."""
+    """Return the commit of the source this runs from, as an image or a checkout says; None where neither does."""
+    if given := os.environ.get("REDOX_COMMIT"):
+        return given
     git = shutil.which("git")
     if git is None:
         return None
@@ -196,7 +218,10 @@ def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
             while not (run.finished or stop.is_set()):
                 collector.set_weights(run.state.parameters, run.state.updates)
                 rollouts = [collector.collect() for _ in range(config.rollouts_per_batch)]
+                for rollout in rollouts:
+                    run.see(rollout)
                 run.record(learner.update(rollouts))
+                run.poll()
                 if run.save_due:
                     run.save(collector.state())
                     run.settle()
@@ -207,16 +232,16 @@ def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
 
 
 def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
-    """Collect with Ray actors while a thread learns; an error that ends the run leaves its last state saved."""
+    """Collect with Ray actors while a thread learns; an error of an actor leaves the last state saved."""
     # A serial run needs no Ray.
     from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415
-    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+    from redox_balancer.learning.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
 
     config = run.config
     failure: RedoxError | None = None
     with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
         pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0)
-        run.gauges = pool.figures
+        run.gauges, run.actors, run.daemons = pool.figures, pool.vitals, ray_daemons
         ramp = Ramp(config.num_actors, pool.budget_bytes)
         _grow(pool, ramp, run)
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
@@ -227,6 +252,7 @@ def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
                     if learner.waiting < 2 * config.rollouts_per_batch:
                         pool.request()
                     for rollout in pool.receive(_POLL_S):
+                        run.see(rollout)
                         learner.put(rollout)
                     for update in learner.updates():
                         run.record(update)
@@ -234,6 +260,8 @@ def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
                     if run.save_due:
                         run.save()
                     _grow(pool, ramp, run)
+            except NonsenseError:
+                raise
             except RedoxError as error:
                 failure = error
         for update in learner.updates():

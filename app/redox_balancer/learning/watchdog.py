@@ -314,15 +314,22 @@ class EpisodeTracker:
         return found
 
 
+class NonsenseError(RedoxError):
+    """A training that learns from nonsense: its state must not be saved, and to start it again would not help."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(
+            f"stopped by the watchdog ({alarm.name}): {alarm.text}",
+            hint="redox doctor checks the reward signal; the checkpoints before this are kept",
+            exit_code=EXIT_NONSENSE,
+        )
+
+
 def raise_if_stop(alarms: Iterable[Alarm]) -> None:
-    """Raise a RedoxError with `EXIT_NONSENSE` for the first alarm that stops a run."""
+    """Raise a `NonsenseError` for the first alarm that stops a run."""
     for alarm in alarms:
         if alarm.level == "stop":
-            raise RedoxError(
-                f"stopped by the watchdog ({alarm.name}): {alarm.text}",
-                hint="redox doctor checks the reward signal; the checkpoints before this are kept",
-                exit_code=EXIT_NONSENSE,
-            )
+            raise NonsenseError(alarm)
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:

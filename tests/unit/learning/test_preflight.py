@@ -6,7 +6,7 @@ import math
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +14,12 @@ import pytest
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import preflight
 from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.machine import Machine, machine
+from redox_balancer.learning.machine import Machine, machine, memory
 from redox_balancer.learning.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
 from redox_balancer.learning.reward_signal import reward_signal
-from toy_envs import BEST_RETURN, Shelf, Shelves
+from toy_envs import BEST_RETURN, Fading, Shelf, Shelves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 CONFIG = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
@@ -115,33 +114,12 @@ def test_disk_and_memory_follow_from_checkpoints_and_actors(
     assert found == levels | {"reward signal": Level.OK}
 
 
-class Constant(Shelf):
-    """Pays the same for everything."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self._value = value
-
-    def step(self, action: int) -> Any:
-        observation, _, over, cut, info = super().step(action)
-        return observation, self._value if over else 0.0, over, cut, info
-
-
 class OneInTen(Shelf):
     """Pays for the last prize only, and only as the second one."""
 
     def step(self, action: int) -> Any:
         observation, _, over, cut, info = super().step(action)
         return observation, float(self._taken[1:] == [3]), over, cut, info
-
-
-@dataclass(frozen=True)
-class Constants:
-    value: float
-    fingerprint: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self, count: int) -> Sequence[Constant]:
-        return [Constant(self.value) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +129,7 @@ class Constants:
 def test_a_reward_that_tells_nothing_is_refused(value: float, said: str, tmp_path: Path) -> None:
     warnings: list[str] = []
     with pytest.raises(RedoxError, match=f"reward signal: {said}") as caught:
-        preflight.preflight(replace(CONFIG, num_actors=0), Constants(value), tmp_path, warn=warnings.append)
+        preflight.preflight(replace(CONFIG, num_actors=0), Fading(value), tmp_path, warn=warnings.append)
     assert caught.value.exit_code == 2
     assert "--conditions" in caught.value.hint
     assert not warnings
@@ -180,6 +158,22 @@ def test_the_solver_speaks_for_itself() -> None:
     assert solver_check(broken) == Check(
         "solver", Level.FAIL, "it gives 2", "the known optimum of a small problem", "mend it"
     )
+
+
+def test_memory_is_that_of_the_container_where_it_has_less_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = memory()
+    assert 0 < whole.available_bytes < whole.total_bytes
+    monkeypatch.setattr("redox_balancer.learning.machine.CGROUP", tmp_path)
+    (tmp_path / "memory.current").write_text("700000000\n")
+    (tmp_path / "memory.stat").write_text("anon 500000000\ninactive_file 150000000\nactive_file 50000000\n")
+    for limit in ("max", str(10 * whole.total_bytes)):
+        (tmp_path / "memory.max").write_text(limit)
+        assert memory().total_bytes == whole.total_bytes
+    (tmp_path / "memory.max").write_text("1000000000\n")
+    assert memory() == (450_000_000, 1_000_000_000)
+    assert machine(tmp_path).memory_bytes == 450_000_000
 
 
 def test_this_machine_is_looked_at_and_every_check_is_ready_for_json(tmp_path: Path) -> None:

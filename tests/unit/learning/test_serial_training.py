@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import time
@@ -20,10 +21,11 @@ from redox_balancer.learning.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.learning.metrics import TIME_COLUMNS
 from redox_balancer.learning.policy import load_policy
 from redox_balancer.learning.trainer import train
-from toy_envs import Broken, Shelves
+from redox_balancer.learning.watchdog import NonsenseError
+from sinks import Recorder
+from toy_envs import Broken, Fading, Shelves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # Intervals in steps: nothing depends on the clock. 400 is no multiple of 128, so saves and rows fall between.
@@ -37,36 +39,6 @@ CONFIG = TrainConfig(
     save_interval_steps=400,
     log_interval_steps=300,
 )
-
-
-class Recorder:
-    """A progress sink that keeps what it is told, and may act at a step."""
-
-    def __init__(self, at: int | None = None, act: Callable[[], Any] | None = None) -> None:
-        self.messages: list[str] = []
-        self.warnings: list[str] = []
-        self.rows: list[Mapping[str, float]] = []
-        self._at, self._act = at, act
-
-    def start(self, steps: int, total: int) -> None:
-        self.started = (steps, total)
-
-    def advance(self, steps: int) -> None:
-        if self._at is not None and self._act is not None and steps >= self._at:
-            self._at = None
-            self._act()
-
-    def row(self, row: Mapping[str, float]) -> None:
-        self.rows.append(row)
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-    def warning(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def close(self) -> None:
-        pass
 
 
 class Killed(BaseException):
@@ -133,6 +105,34 @@ def test_a_second_sigint_leaves_at_once(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(CONFIG, Shelves(), tmp_path, resume=None, progress=Recorder(500, twice))
     assert checkpoint.steps(tmp_path) == {}
+
+
+def test_what_would_fail_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RedoxError, match="reward signal: a return of 0") as caught:
+        train(CONFIG, Fading(0.0), tmp_path / "run", resume=None, progress=Recorder())
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0, r"constant value.*all have value 0"), (math.nan, r"nan.*not a number")]
+)
+def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
+    tmp_path: Path, value: float, said: str
+) -> None:
+    config = replace(CONFIG, timesteps=100_000)
+    sink = Recorder()
+    with pytest.raises(NonsenseError, match=said) as caught:
+        train(config, Fading(value, 600), tmp_path, resume=None, progress=sink)
+    assert caught.value.exit_code == 70
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert beat.status == "failed"
+    assert "watchdog" in beat.message
+    saved = list(checkpoint.steps(tmp_path))
+    assert saved
+    assert saved[0] == beat.checkpoint_step <= beat.step
+    assert sink.rows[-1]["steps"] <= beat.step < config.timesteps
 
 
 def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_another_environment_or_policy_is_refused(tmp_path: Path) -> None:
         train(CONFIG, Shelves("sour"), tmp_path, resume="auto", progress=Recorder())
     with pytest.raises(RedoxError, match="sizes"):
         train(replace(CONFIG, hidden_sizes=(8,)), Shelves(), tmp_path, resume="auto", progress=Recorder())
-    with pytest.raises(RedoxError, match="no shelf for 8"):
+    with pytest.raises(RedoxError, match="no shelf for"):
         train(CONFIG, Broken(), tmp_path / "broken", resume=None, progress=Recorder())
 
 
