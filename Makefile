@@ -90,6 +90,10 @@ apply: setup ## bring the edited set-up to the running host without stopping it
 destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= answers the question)
 	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
 
+.PHONY: diagram
+diagram: setup ## draw the deployment into the README
+	$(BIN)/python -m infra.diagram --write
+
 .PHONY: lint
 lint: setup ## check style and types
 	$(BIN)/ruff check .

@@ -78,7 +78,7 @@ def data_for(metadata: Metadata) -> str:
         Machine(
             kind="host",
             region="us-east-1",
-            image="redox-balancer:current",
+            image="redox-balancer:latest",
             bucket=BUCKET,
             volume=VOLUME,
             signal_url=f"{metadata.address}/signal",
