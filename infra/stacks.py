@@ -62,6 +62,6 @@ def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
     training = RedoxTraining(app, TRAINING, settings=settings, storage=storage, ami_id=ami_id, env=where)
     for key, value in settings.tags.items():
         Tags.of(app).add(key, value)
-    acknowledge(app)
+    acknowledge(app, settings)
     Validations.of(app).add_plugins(AwsSolutionsChecks())
     return storage, training

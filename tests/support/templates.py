@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,11 +20,21 @@ CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 Resource = dict[str, Any]
 Plant = Callable[[RedoxStorage, RedoxTraining], None]
 
+# As long as one of 3,072 bits, and as hard to compress.
+KEY = base64.b64encode(b"".join(hashlib.sha256(bytes([part])).digest() for part in range(13))).decode().rstrip("=")
+
 # Deployments that the settings allow, as changes of the file.
 VARIANTS: dict[str, list[tuple[str, str]]] = {
     "default": [],
     "workers": [("workers = 0", "workers = 2"), ('image_delivery = "host"', 'image_delivery = "repository"')],
     "spot": [("spot = false", "spot = true")],
+    "everything": [
+        ("spot = false", "spot = true"),
+        ("workers = 0", "workers = 9"),
+        ('image_delivery = "host"', 'image_delivery = "repository"'),
+        ('ssh_public_key = ""', f'ssh_public_key = "ssh-rsa {KEY} somebody@somewhere"'),
+    ],
+    "elsewhere": [("us-east-1", "eu-central-1"), ('runs = "experiments"', 'runs = "runs"')],
     "small": [('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')],
 }
 
