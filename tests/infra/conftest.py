@@ -24,6 +24,7 @@ def pytest_report_header() -> str:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     with stand_in(tmp_path_factory.mktemp("aws")) as server:
         yield server
+        assert server.hidden_failures() == []
 
 
 @pytest.fixture(scope="session")

@@ -199,6 +199,31 @@ def test_destroy_asks_keeps_the_data_and_says_what_it_costs_and_restore_finds_it
     assert s3.get_object(Bucket=storage["BucketName"], Key="experiments/x")["Body"].read() == b"1"
 
 
+def test_a_context_that_is_no_image_is_refused() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "infra"],
+        cwd=ROOT,
+        env=os.environ | {"CDK_CONTEXT_JSON": '{"ami_id": "newest"}'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert "error: -c ami_id=newest is not an image id like ami-0123456789abcdef0\n" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_hidden_failures_are_seen(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        '127.0.0.1 - - [24/Nov/2026 07:54:43] "POST / HTTP/1.1" 200 -\n'
+        '127.0.0.1 - - [24/Nov/2026 07:54:43] "POST / HTTP/1.1" 500 -\n'
+        "No Moto CloudFormation support for AWS::S3::BucketPolicy\n"
+        "No Moto CloudFormation support for AWS::EC2::Imaginary\n"
+    )
+    assert [line.split()[-1] for line in StandIn("", log).hidden_failures()] == ["-", "AWS::EC2::Imaginary"]
+
+
 def test_the_lock_of_the_command_line_names_no_registry() -> None:
     lock = (ROOT / "package-lock.json").read_text()
     assert "://" not in lock

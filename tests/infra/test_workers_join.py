@@ -1,4 +1,4 @@
-"""Head and worker as the units start them: a real Ray cluster of two nodes, and a training on both."""
+"""Head and worker as the units start them: a real Ray cluster of two nodes, and a training on it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def free_ports(count: int) -> list[int]:
     not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"),
     reason="processes of its own need root on Linux",
 )
-def test_a_worker_joins_the_head_and_the_training_uses_both(tmp_path: Path) -> None:
+def test_a_worker_joins_the_head_and_a_training_runs_on_the_cluster(tmp_path: Path) -> None:
     ray, dashboard = free_ports(2)
     settings = parse(
         FILE.read_text()
