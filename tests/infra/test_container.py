@@ -17,8 +17,8 @@ from infra.settings import ROOT, load
 SETTINGS = load()
 
 
-def test_the_host_gets_the_settings() -> None:
-    assert set(Flags.of(SETTINGS).arguments(SETTINGS.container)) == {
+def test_the_host_gets_the_settings_and_its_data_volume() -> None:
+    assert set(Flags.of(SETTINGS).arguments(SETTINGS.container, data="/data")) == {
         "--read-only",
         "--tmpfs=/tmp:rw,nosuid,nodev,size=8000000000,mode=1777",
         "--ulimit=nofile=1048576:1048576",
@@ -28,7 +28,7 @@ def test_the_host_gets_the_settings() -> None:
         "--stop-timeout=120",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
-        "--volume=/data/spill",
+        "--volume=/data:/data",
     }
 
 
@@ -56,9 +56,12 @@ def test_the_command_prints_words_for_a_shell(
     assert container.main(["--runs", str(runs)]) == 0
     words = shlex.split(capsys.readouterr().out)
     assert words == [
-        *Flags.of(SETTINGS).here().arguments(SETTINGS.container),
-        f"--volume={runs}:/data/experiments",
+        *Flags.of(SETTINGS).here().arguments(SETTINGS.container, runs=str(runs)),
         "--user=1000:100",
     ]
+    assert "--volume=/data/spill" in words
+    assert f"--volume={runs}:/data/experiments" in words
     assert container.main(["--host"]) == 0
-    assert shlex.split(capsys.readouterr().out) == list(Flags.of(SETTINGS).arguments(SETTINGS.container))
+    assert shlex.split(capsys.readouterr().out) == list(
+        Flags.of(SETTINGS).arguments(SETTINGS.container, data="/data")
+    )
