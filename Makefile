@@ -92,7 +92,7 @@ $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 
 .PHONY: image
 image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
-	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
+	DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
 		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct || echo 0) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
 
