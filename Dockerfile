@@ -1,6 +1,6 @@
 # The training container. `make image` builds it: the wheelhouse it installs from comes from the client, so that the
 # build asks no registry and gives the same files twice. Limits and shared memory are docker run's to set
-# (python3 -m infra.container); the figures here are held to deploy.toml by tests/image/test_consistency.py.
+# (python3 -m infra.container); the figures here are held to deploy.toml by tests/image/test_one_truth.py.
 
 # As an argument: an engine that reaches no registry has a base image of its own, without a digest.
 ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b

@@ -125,8 +125,8 @@ $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 
 .PHONY: image
 image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
-	DOCKER_BUILDKIT=1 $(DOCKER) build $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
-		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
+	DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
+		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct || echo 0) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
 
 .PHONY: image-test
@@ -136,8 +136,8 @@ image-test: image ## run the tests of the container
 .PHONY: sbom
 sbom: setup ## list what the container is made of in build/sbom.json (CycloneDX)
 	@mkdir -p build
-	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml --mc-type application \
-		--output-reproducible --output-file build/sbom.json
+	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file build/sbom.json
 	@echo build/sbom.json
 
 .PHONY: audit
@@ -152,8 +152,8 @@ audit: setup ## ask for known vulnerabilities of what is in the container, into 
 .PHONY: image-run
 image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
 	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
-	$(DOCKER) run --rm $(RUN_OPTIONS) $$(test -t 0 && echo --interactive --tty) $$($(BIN)/python -m infra.container --runs experiments) \
-		$(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
+	flags=$$($(BIN)/python -m infra.container --runs experiments); if [ -t 0 ]; then flags="--interactive --tty $$flags"; fi; \
+		$(DOCKER) run --rm $(RUN_OPTIONS) $$flags $(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs stay

@@ -99,8 +99,8 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
 
 def training_environment(settings: Settings, kind: Kind) -> str:
     """Return what the unit of the training or of a worker reads: flags of docker run, command and options."""
-    # The volume has room for what Ray spills; a nameless one would lie on the root disk.
-    flags = [flag for flag in Flags.of(settings).arguments(settings.container) if not flag.startswith("--volume")]
+    data = settings.container.data if kind == "host" else ""
+    flags = list(Flags.of(settings).arguments(settings.container, data=data))
     training, threads = settings.training, settings.threads
     options = [
         "--supervise",
@@ -117,7 +117,6 @@ def training_environment(settings: Settings, kind: Kind) -> str:
     else:
         options += ["--object-store-bytes", training.object_store_bytes]
     if kind == "host":
-        flags += [f"--volume={settings.container.data}:{settings.container.data}"]
         if settings.host.workers:
             head = f"/{LIBRARY}/head.sh"
             flags += [f"--volume={head}:/head.sh:ro", "--init", "--entrypoint=/head.sh", f"--env=REDOX_RAY={ray}"]

@@ -14,6 +14,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from infra.instances import Instance
 from infra.settings import Container, Settings, SettingsError, load, store_bytes, with_room
@@ -64,8 +65,18 @@ class Flags:
             tmp_bytes=min(self.tmp_bytes, memory // 4),
         )
 
-    def arguments(self, container: Container) -> Iterator[str]:
-        """Yield the flags of `docker run`, but for volumes, user and name."""
+    def arguments(self, container: Container, *, data: str = "", runs: str = "") -> Iterator[str]:
+        """Yield the flags of `docker run`, but for user and name.
+
+        Parameters
+        ----------
+        container
+            The settings of the container.
+        data
+            Folder of the machine for everything that stays, runs and what Ray spills: the data volume of the host.
+        runs
+            Without it, a folder for the runs; what Ray spills then lies in a volume that goes with the container.
+        """
         yield "--read-only"
         # Ray's sockets and logs, and the caches that libraries make when they are imported.
         yield f"--tmpfs=/tmp:rw,nosuid,nodev,size={self.tmp_bytes},mode=1777"
@@ -76,7 +87,12 @@ class Flags:
         yield f"--stop-timeout={self.stop_timeout_s}"
         yield "--cap-drop=ALL"
         yield "--security-opt=no-new-privileges"
-        yield f"--volume={container.spill}"  # nameless, gone with the container; the host's /data covers it
+        if data:
+            yield f"--volume={data}:{container.data}"
+        else:
+            yield f"--volume={container.spill}"
+            if runs:
+                yield f"--volume={runs}:{container.experiments}"
 
 
 def _at_most(wanted: int, limit: int) -> int:
@@ -91,10 +107,11 @@ def main(arguments: list[str]) -> int:
         description="Print the flags of docker run for the training container.",
         epilog="Example: docker run $(python3 -m infra.container --runs experiments) redox-balancer train",
     )
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
         "--host", action="store_true", help="those of the host, not lowered to what this machine allows"
     )
-    parser.add_argument(
+    either.add_argument(
         "--runs", metavar="FOLDER", help="also mount a folder of this machine as the folder of all runs"
     )
     asked = parser.parse_args(arguments)
@@ -103,12 +120,12 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
         return 2
-    wanted = Flags.of(settings)
-    flags = wanted if asked.host else wanted.here()
-    words = list(flags.arguments(settings.container))
-    if asked.runs:
-        words.append(f"--volume={os.path.abspath(asked.runs)}:{settings.container.experiments}")  # noqa: PTH100
-        if os.geteuid():
+    if asked.host:
+        words = list(Flags.of(settings).arguments(settings.container, data=settings.container.data))
+    else:
+        runs = str(Path(asked.runs).absolute()) if asked.runs else ""
+        words = list(Flags.of(settings).here().arguments(settings.container, runs=runs))
+        if runs and os.geteuid():
             words.append(f"--user={os.geteuid()}:{os.getegid()}")  # the folder is theirs
     print(shlex.join(words))  # noqa: T201 - this is the answer
     return 0

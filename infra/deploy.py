@@ -37,7 +37,8 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
                 f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",
                 hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, makes a new one",
             )
-    say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {image or settings.host.ami_name}")
+    source = image or settings.host.ami_name
+    say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {source}")
     context = ["-c", f"{AMI_ID}={image}"] if image else []
     return cdk(["deploy", "--all", *context, *options])
 

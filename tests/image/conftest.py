@@ -22,7 +22,7 @@ def engine() -> Engine:
         client = docker.from_env()
         client.ping()
     except docker.errors.DockerException as error:
-        text = f"no Docker engine answers, so the container is not tested ({error})"
+        text = f"no Docker engine answers, so the container is not tested here ({error})"
         if os.environ.get("REDOX_ENGINE") == "required":
             pytest.fail(text)
         pytest.skip(text)

@@ -67,6 +67,13 @@ def test_limits_below_the_settings_are_warned_of_and_trained_with(engine: Engine
     assert (runs / "first" / "latest").is_dir()
 
 
+def test_one_folder_serves_for_all_that_stays_as_on_the_host(engine: Engine, runs: Path) -> None:
+    answer = engine.run("train", "--num-actors", "0", "--timesteps", "512", data=runs)
+    assert answer.returncode == 0, answer.stderr
+    assert (runs / "experiments" / "first" / "latest").is_dir()
+    assert (runs / "spill").is_dir()
+
+
 def test_errors_of_the_trainer_are_its_own(engine: Engine, runs: Path) -> None:
     answer = engine.run("train", "--num-actors", "many", runs=runs)
     assert answer.returncode == 2
@@ -74,7 +81,7 @@ def test_errors_of_the_trainer_are_its_own(engine: Engine, runs: Path) -> None:
 
 
 def test_smoke_trains_on_the_embedded_core_and_says_how_fast(engine: Engine) -> None:
-    answer = engine.run("smoke", "10")
+    answer = engine.run("smoke", "15")
     assert answer.returncode == 0, answer.stderr
     result = json.loads(answer.stdout)
     assert result["steps"] > 0

@@ -49,11 +49,19 @@ class Engine:
     image: str
 
     def command(
-        self, *arguments: str, runs: Path | None = None, flags: Flags = FLAGS, options: Sequence[str] = ()
+        self,
+        *arguments: str,
+        runs: Path | None = None,
+        data: Path | None = None,
+        flags: Flags = FLAGS,
+        options: Sequence[str] = (),
     ) -> list[str]:
         """The command line of `docker run`."""
-        volume = [f"--volume={runs}:{SETTINGS.container.experiments}"] if runs else []
-        given = [*RUN_OPTIONS, *flags.arguments(SETTINGS.container), *volume, *options]
+        given = [
+            *RUN_OPTIONS,
+            *flags.arguments(SETTINGS.container, runs=str(runs or ""), data=str(data or "")),
+            *options,
+        ]
         return [DOCKER, "run", *given, self.image, *arguments]
 
     def run(self, *arguments: str, options: Sequence[str] = (), **how: Any) -> subprocess.CompletedProcess[str]:
