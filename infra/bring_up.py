@@ -116,11 +116,10 @@ def training_environment(settings: Settings, kind: Kind) -> str:
         flags += ["--network=host"]
     else:
         options += ["--object-store-bytes", training.object_store_bytes]
-    if kind == "host":
-        if settings.host.workers:
-            head = f"/{LIBRARY}/head.sh"
-            flags += [f"--volume={head}:/head.sh:ro", "--init", "--entrypoint=/head.sh", f"--env=REDOX_RAY={ray}"]
-            command = ""
+    if kind == "host" and settings.host.workers:
+        head = f"/{LIBRARY}/head.sh"
+        flags += [f"--volume={head}:/head.sh:ro", "--init", "--entrypoint=/head.sh", f"--env=REDOX_RAY={ray}"]
+        command = ""
     lines = {
         "REDOX_RUN": training.run,
         "REDOX_FLAGS": " ".join(f"'{flag}'" if " " in flag else flag for flag in flags),
