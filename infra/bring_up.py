@@ -79,7 +79,11 @@ def script(settings: Settings, machine: Machine) -> str:
 
 def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
     """Return the files of a machine by their paths below /."""
-    layers = ["common", kind, *(["head"] if kind == "host" and settings.host.workers else [])]
+    layers = ["common", kind]
+    if kind == "host" and settings.container.image_delivery == "repository":
+        layers.append("repository")
+    if kind == "host" and settings.host.workers:
+        layers.append("head")
     known = _known(settings)
     found = {
         str(path.relative_to(FILES / layer)): _filled(path, known)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.names import STORAGE, TRAINING
+from infra.names import HOST, STORAGE, TRAINING
 from infra.settings import ROOT, Settings
 from redox_balancer.errors import RedoxError
 
@@ -55,33 +55,33 @@ def find(settings: Settings) -> Deployed | None:
         When AWS cannot be asked.
     """
     cloudformation = client(settings, "cloudformation")
-    storage, training = _outputs(cloudformation, STORAGE), _outputs(cloudformation, TRAINING)
-    if storage is None:
+    answer = _asked(cloudformation.describe_stacks, StackName=STORAGE)
+    if answer is None:
         return None
+    storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
+    # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
+    host = _asked(cloudformation.describe_stack_resource, StackName=TRAINING, LogicalResourceId=HOST)
     return Deployed(
         bucket=storage["BucketName"],
         volume_id=storage["VolumeId"],
         repository=storage["RepositoryUri"],
-        instance_id=(training or {}).get("InstanceId"),
+        instance_id=host["StackResourceDetail"].get("PhysicalResourceId") if host else None,
     )
 
 
-def _outputs(cloudformation: Any, stack: str) -> dict[str, str] | None:
+def _asked(call: Callable[..., Any], **what: str) -> Any:
+    """Return the answer of CloudFormation, None where it knows no such thing."""
     try:
-        found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        return call(**what)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":  # that is how it says that there is none
             return None
-        raise _unreachable(error) from error
+        problem: Exception = error
     except BotoCoreError as error:
-        raise _unreachable(error) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
-
-
-def _unreachable(error: Exception) -> RedoxError:
-    return RedoxError(
-        f"AWS does not answer: {error}", hint="aws sts get-caller-identity says whether your login works"
-    )
+        problem = error
+    raise RedoxError(
+        f"AWS does not answer: {problem}", hint="aws sts get-caller-identity says whether your login works"
+    ) from problem
 
 
 def cdk(arguments: Sequence[str]) -> int:

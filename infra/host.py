@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.bring_up import Machine, user_data
 from infra.logical_ids import keep_logical_id
-from infra.names import BACKUP_TAG, LOG_GROUP, WORKERS_GROUP
+from infra.names import BACKUP_TAG, HOST, LOG_GROUP, WORKERS_GROUP
 from infra.network import Network
 from infra.role import host_role
 from infra.settings import Settings
@@ -86,7 +86,7 @@ class Host(Construct):
             user_data=ec2.UserData.custom(user_data(self._settings, self.machine)),
             user_data_causes_replacement=False,
         )
-        keep_logical_id(instance, "TrainingHost")
+        keep_logical_id(instance, HOST)
         resource = instance.instance
         # An image that was made of a host has a copy of its data volume; the real one is attached instead.
         suppressed = ec2.CfnInstance.BlockDeviceMappingProperty(device_name=DATA_DEVICE, no_device={})

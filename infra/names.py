@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 STORAGE, TRAINING = "RedoxStorage", "RedoxTraining"  # the stacks
+HOST = "TrainingHost"  # logical id of the host in its stack
 BACKUP_TAG = "redox:backup"  # on what the lifecycle manager copies; its value says which schedule
 WORKERS_GROUP = "redox-workers"  # the host asks for workers by it
 AMI_ID = "ami_id"  # context of the CDK: an image to restore from, in place of the settings'

@@ -86,8 +86,9 @@ services() {
     systemctl restart systemd-sysctl
     systemctl enable --now cron docker
     systemctl enable "${units[@]}"
-    # A training that runs goes on under the old unit; what is not yet there starts.
+    # A training that runs goes on under the old unit; what is not yet there starts. The watch may start anew at any time.
     systemctl start --no-block "${units[@]}"
+    [[ $REDOX_KIND != host ]] || systemctl restart --no-block redox-watch
 }
 
 agent() { # the first time Systems Manager installs it and reads the file itself

@@ -57,6 +57,7 @@ def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
     seconds = re.search(r"TimeoutStopSec=(\d+)", unit)
     assert seconds
     assert int(seconds[1]) > timeout
+    assert "--pull never" in unit  # without a registry in its name an image would be asked from strangers
     assert "Restart=on-failure" in unit
     assert "RestartPreventExitStatus=2 70 78" in unit
 
@@ -68,6 +69,8 @@ def test_workers_and_head_are_there_only_when_asked_for() -> None:
     assert "etc/systemd/system/redox-worker.service" in worker
     assert not any(name.startswith("etc/cron.d") or "trainer" in name for name in worker)
     assert WORKERS.training.num_actors == 18  # three quarters of the cores of all three machines
+    pull = host["etc/systemd/system/redox-trainer.service.d/pull.conf"].decode()
+    assert "ExecCondition=/usr/bin/docker pull --quiet ${REDOX_IMAGE}" in pull
     flags = environment(WORKERS)["REDOX_FLAGS"]
     assert {"--network=host", "--entrypoint=/head.sh"} <= set(flags)
 

@@ -126,6 +126,7 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     assert "systemctl restart systemd-sysctl" in calls
     assert "systemctl enable --now cron docker" in calls
     assert "systemctl start --no-block redox-trainer redox-watch" in calls
+    assert "systemctl restart --no-block redox-watch" in calls
 
 
 def test_the_volume_is_formatted_once_and_mounted_for_the_container(host: Host) -> None:
