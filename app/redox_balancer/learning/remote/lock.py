@@ -161,7 +161,7 @@ class RunLock:
         self._lost_to: str | None = None
         self._trouble = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, name="run lock", daemon=True)
+        self._thread: threading.Thread | None = None
 
     @property
     def held(self) -> bool:
@@ -189,7 +189,7 @@ class RunLock:
             Where S3 does not answer; `close` undoes what may have arrived.
         """
         first: Seen | None = None
-        while (seen := self._try()) is not None:
+        while (seen := self._attempt()) is not None:
             if first is None:
                 first = seen
                 tell(
@@ -200,16 +200,21 @@ class RunLock:
                 raise _in_use(self._place, seen)
             self._stop.wait(POLL_S)
 
-    def keep(self) -> None:
-        """Begin to renew the lock, or to try for it where it could not be taken yet."""
+    def keep(self, lost: Callable[[str], Any]) -> None:
+        """Begin to renew the lock, or to try for it where it could not be taken yet.
+
+        `lost` is called once, by the thread that renews, where somebody else has the lock; with the other's name.
+        """
+        self._thread = threading.Thread(target=self._go_on, args=(lost,), name="run lock", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Give the lock back; where S3 does not answer it ends by itself."""
         self._stop.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(PATIENCE_S)
-        if self._etag is not None and self._lost_to is None and not (self._trouble or self._thread.is_alive()):
+        silent = bool(self._trouble) or (self._thread is not None and self._thread.is_alive())
+        if self._etag is not None and self._lost_to is None and not silent:
             with suppress(StoreError):
                 self._write(replace(self._own, released=True), self._etag)
         self._valid_until = 0.0
@@ -220,8 +225,17 @@ class RunLock:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _try(self) -> Seen | None:
-        """Take the lock where it is free or of this folder; return who else holds it."""
+    def _attempt(self) -> Seen | None:
+        """Renew the lock, or take it where it is free or of this folder; return who else holds it."""
+        try:
+            other = self._take_free() if self._etag is None else self._write(self._own, self._etag)
+        except StoreError as error:
+            self._trouble = error.message
+            raise
+        self._trouble = ""
+        return other
+
+    def _take_free(self) -> Seen | None:
         seen = read_lock(self._bucket, self._place)
         if seen is not None and not seen.free and seen.holder.writer != self._own.writer:
             return seen
@@ -241,10 +255,12 @@ class RunLock:
         self._valid_until = sent_at + self._ttl_s
         return None
 
-    def _go_on(self) -> None:
+    def _go_on(self, lost: Callable[[str], Any]) -> None:
         while self._lost_to is None and not self._stop.wait(self._ttl_s / RENEWALS):
             try:
-                other = self._try() if self._etag is None else self._write(self._own, self._etag)
-                self._lost_to, self._trouble = (other.holder.name if other else None), ""
-            except StoreError as error:
-                self._trouble = error.message
+                other = self._attempt()
+            except StoreError:
+                continue
+            self._lost_to = other.holder.name if other else None
+        if self._lost_to is not None:
+            lost(self._lost_to)

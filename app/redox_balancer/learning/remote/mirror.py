@@ -7,6 +7,7 @@ missed, or an earlier process, is not forgotten.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,8 @@ from redox_balancer.learning.remote.bucket import StoreError, UnreachableError
 from redox_balancer.learning.remote.lock import RunLock
 from redox_balancer.learning.remote.run import OtherHistoryError, RemoteRun
 
-LONGEST_PAUSE_S = 60.0
+FIRST_PAUSE_S = 1.0  # after a failure; it doubles with each further one
+LONGEST_START_PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 
 
 @contextmanager
@@ -75,8 +77,8 @@ def mirrored(
             if resume is None or not checkpoint.steps(folder):
                 raise
             progress.warning(f"{error.message}; training goes on from what is here, and pushes when it answers")
-        lock.keep()
         mirror = Mirror(remote, lock, folder, warn=progress.warning)
+        lock.keep(mirror.give_up)
         try:
             yield mirror
         finally:
@@ -88,7 +90,7 @@ def _patiently(patience_s: float, act: Callable[..., Any], *arguments: Any) -> N
     Retrying(
         retry=retry_if_exception_type(UnreachableError),
         stop=stop_after_delay(patience_s),
-        wait=wait_exponential(max=10),
+        wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_START_PAUSE_S),
         reraise=True,
     )(act, *arguments)
 
@@ -148,32 +150,22 @@ class Mirror:
         The run's folder.
     warn
         Takes a line about what went wrong.
-    first_pause_s
-        Pause after a failure; it doubles with each further one, and a new checkpoint ends it.
     """
 
-    def __init__(
-        self,
-        remote: RemoteRun,
-        lock: RunLock,
-        folder: Path,
-        *,
-        warn: Callable[[str], Any],
-        first_pause_s: float = 1.0,
-    ) -> None:
+    def __init__(self, remote: RemoteRun, lock: RunLock, folder: Path, *, warn: Callable[[str], Any]) -> None:
         self._remote, self._lock, self._folder, self._warn = remote, lock, folder, warn
         self._note: Callable[..., Any] = lambda **_: None
         self._there: set[int] = set()  # steps that need not be looked at again
         self._pushed_step: int | None = None
         self._pushed_at: float | None = None
         self._failed = 0
-        self._said_lost = False
+        self._papers_due = False
         # Rounds asked for and done; the last one asked for makes all before it.
         self._asked, self._done = 1, 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._rounds = Retrying(
-            wait=wait_exponential(multiplier=first_pause_s, max=LONGEST_PAUSE_S),
+            wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
             stop=stop_when_event_set(self._stop),
             before_sleep=self._report,
             sleep=self._rest,
@@ -193,11 +185,20 @@ class Mirror:
         self._note = note
         self._tell()
 
+    def give_up(self, holder: str) -> None:
+        """Say that somebody else writes the run, so that nothing more is pushed."""
+        text = (
+            f"THE RUN'S LOCK IS LOST: {self._remote.url} is written by {holder}; "
+            "training goes on, and what it saves stays on this machine"
+        )
+        self._warn(text)
+        self._note(alarm=text, alarm_at=time.time())
+
     @property
     def figures(self) -> Mapping[str, float]:
         """Columns of a row of metrics."""
-        step = {} if self._pushed_step is None else {"pushed_step": float(self._pushed_step)}
-        return {**step, "failed_pushes": float(self._failed)}
+        step = math.nan if self._pushed_step is None else self._pushed_step
+        return {"pushed_step": step, "failed_pushes": self._failed}
 
     def finish(self, patience_s: float, tell: Callable[[str], Any]) -> None:
         """Push what is left, for so many seconds at most, and end; once is enough."""
@@ -246,44 +247,31 @@ class Mirror:
         self._note(pushed_step=self._pushed_step, pushed_at=self._pushed_at, failed_pushes=self._failed)
 
     def _round(self) -> None:
-        """Push every checkpoint that is not there."""
-        news = False
+        """Push every checkpoint that is not there, then what a report needs."""
         for step, path in checkpoint.steps(self._folder).items():
             if step in self._there:
                 continue
             if self._lock.lost_to is not None:
-                self._give_up(self._lock.lost_to)
+                self._failed += 1  # and nothing more to say, see `give_up`
+                self._tell()
                 return
             if not self._lock.held:
-                raise StoreError(f"its lock could not be renewed: {self._lock.trouble}")
+                raise StoreError(f"the run's lock is not held: {self._lock.trouble or 'it is being renewed'}")
             try:
                 sent = self._remote.push(path)
             except (DamagedCheckpointError, OtherHistoryError) as error:
-                if not path.exists():
-                    continue  # it was removed, being one of the oldest
                 self._failed += 1
                 self._warn(f"NOT PUSHED to {self._remote.url}: {error.message}")
             else:
-                self._pushed_step = max(step, self._pushed_step or 0)
+                if sent is not None:
+                    self._pushed_step = max(step, self._pushed_step or 0)
                 self._pushed_at = time.time() if sent else self._pushed_at
             self._there.add(step)
-            news = True
+            self._papers_due = True
             self._tell()
-        if news:
+        if self._papers_due:
             self._remote.push_papers(self._folder)
-
-    def _give_up(self, holder: str) -> None:
-        """Push nothing more: somebody else writes the run."""
-        self._failed += 1
-        if not self._said_lost:
-            self._said_lost = True
-            text = (
-                f"THE RUN'S LOCK IS LOST: {self._remote.url} is written by {holder}; "
-                "training goes on, and what it saves stays on this machine"
-            )
-            self._warn(text)
-            self._note(alarm=text, alarm_at=time.time())
-        self._tell()
+            self._papers_due = False
 
 
 def _text(error: BaseException | None) -> str:

@@ -109,13 +109,13 @@ class RemoteRun:
                 found.setdefault(int(match[1]), {})[name] = entry
         return {step: RemoteCheckpoint(step, found[step]) for step in sorted(found, reverse=True)}
 
-    def push(self, path: Path) -> int:
+    def push(self, path: Path) -> int | None:
         """Add a checkpoint to the bucket, unless it is there.
 
         Returns
         -------
-        int
-            Bytes sent; 0 where all was there.
+        int | None
+            Bytes sent, 0 where all was there; None where the checkpoint was removed here, being one of the oldest.
 
         Raises
         ------
@@ -124,7 +124,12 @@ class RemoteRun:
         OtherHistoryError
             Where the bucket holds another one of its step.
         """
-        manifest, files = checkpoint.read(path)
+        try:
+            manifest, files = checkpoint.read(path)
+        except RedoxError:
+            if path.exists():
+                raise
+            return None
         folder = self._folder(manifest.step)
         there = {entry.key.removeprefix(folder): entry for entry in self.bucket.entries(folder)}
         committed = MANIFEST in there
@@ -163,12 +168,12 @@ class RemoteRun:
             try:
                 sent = self.push(path)
             except (DamagedCheckpointError, OtherHistoryError) as error:
-                if path.exists():  # else it was removed meanwhile, being one of the oldest
-                    failed[step] = error.message
+                failed[step] = error.message
                 continue
             if sent:
                 tell(f"pushed step {step:,}, {sent:,} bytes")
-            (pushed if sent else there).append(step)
+            if sent is not None:
+                (pushed if sent else there).append(step)
         self.push_papers(folder)
         return Swept(pushed, there, failed)
 
