@@ -45,13 +45,14 @@ def test_throughput_and_actors_survive_kills_and_a_hang(
     )
     share = war.steps_per_s / peace.steps_per_s
     with capsys.disabled():
+        print("", *sink.messages, sep="\n  ")  # noqa: T201
         print(  # noqa: T201 - a drill shows its figures
             f"\n{ACTORS} actors, {len(faults)} faults (one a hang, noticed after {CONFIG.actor_timeout_s:g} s): "
             f"back after {', '.join(f'{seconds:.1f}' for seconds in war.recoveries_s)} s; "
             f"{war.rollouts} rollouts, {war.doubled} doubled; "
             f"{war.steps_per_s:.0f} steps/s, {100 * share:.0f} % of {peace.steps_per_s:.0f} undisturbed"
         )
-    assert len(war.recoveries_s) == len(faults), sink.messages
+    assert len(war.recoveries_s) == len(faults)
     assert max(war.recoveries_s) <= 60.0
     assert war.doubled == 0
     assert all(numbers == list(range(len(numbers))) for numbers in war.sequences.values())

@@ -61,9 +61,7 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
         def figures(self) -> dict[str, float]:
             for name, vitals in self.vitals().items():
                 steps = own_steps[int(name.removeprefix("actor ").split(".")[0])]
-                found = samples[name]
-                if not found or found[-1].vitals != vitals:
-                    found.append(Sample(steps, vitals))
+                samples[name].append(Sample(steps, vitals))
             return super().figures()
 
     monkeypatch.setattr(trainer, "LearnerThread", Watched)
@@ -78,14 +76,16 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
         warm = [sample for sample in found if sample.steps >= WARM_STEPS]
         slope, upper = growth(warm)
         quarter = len(warm) // 4
-        peaks = [(max(s.vitals.descriptors for s in part), max(s.vitals.threads for s in part))
-                 for part in (warm[:quarter], warm[-quarter:])]  # fmt: skip
+        # Ray's pools come and go by one or two; what grows moves the median.
+        first, last = (
+            np.median([(s.vitals.descriptors, s.vitals.threads) for s in part], axis=0)
+            for part in (warm[:quarter], warm[-quarter:])
+        )
         print(  # noqa: T201
             f"{name}: {warm[-1].vitals.uss_bytes / 1e6:.1f} MB after {warm[-1].steps:,} own steps; "
             f"from {WARM_STEPS:,} on {slope:+.4f} MB per 10,000 steps, upper 95 % bound {upper:+.4f} "
             f"({len(warm)} samples); "
-            f"descriptors and threads {peaks[0]} in the first quarter, {peaks[1]} in the last"
+            f"descriptors and threads {first} in the first quarter, {last} in the last (medians)"
         )
         assert upper < LIMIT_MB_PER_10K_STEPS
-        assert peaks[1][0] <= peaks[0][0]
-        assert peaks[1][1] <= peaks[0][1]
+        assert (last <= first).all()

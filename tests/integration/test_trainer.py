@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from redox_balancer.learning.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.heartbeat import read_heartbeat
 from redox_balancer.learning.progress import open_progress
+from redox_balancer.learning.schedules import geometric, linear
 from redox_balancer.learning.trainer import train
 from redox_balancer.learning.watchdog import NonsenseError
 from sinks import Recorder
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 TOYS = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=150_000, num_actors=2, log_interval_steps=5000, learning_rate=3e-3, batch_size=512)
+
+
+ENDLESS = 100_000_000
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +93,9 @@ def test_the_cluster_has_its_settings_and_errors_of_actors_arrive_as_such() -> N
 PROGRAM = """
 import sys
 from pathlib import Path
-from test_trainer import CONFIG, Shelves, open_progress, train
+from test_trainer import CONFIG, ENDLESS, Shelves, open_progress, train
 from dataclasses import replace
-config = replace(CONFIG, timesteps=100_000_000)
+config = replace(CONFIG, timesteps=ENDLESS)
 result = train(config, Shelves(), Path(sys.argv[1]), resume=None, progress=open_progress())
 print(result.finished, result.steps)
 """
@@ -128,9 +133,17 @@ def test_ctrl_c_saves_and_the_resumed_run_goes_on_from_its_step_and_learns(tmp_p
     assert result.steps >= config.timesteps
     assert result.last_row["return_mean"] >= 0.9 * BEST_RETURN
     assert result.last_row["lag_max"] <= config.max_lag
-    written = [int(line.split(",")[0]) for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    written = [row["steps"] for row in rows]
     assert written == sorted(set(written))
     assert written[0] < saved.step < written[-1]
+    for row in rows:  # the schedules know the step before the update and nothing of processes
+        total = config.timesteps if row["steps"] > saved.step else ENDLESS
+        before = int(row["steps"]) - CONFIG.batch_size
+        rate = linear(before, total=total, start=CONFIG.learning_rate, end=CONFIG.learning_rate_end)
+        entropy_cost = geometric(before, total=total, start=CONFIG.entropy_cost, end=CONFIG.entropy_cost_end)
+        assert (row["learning_rate"], row["entropy_cost"]) == (rate, entropy_cost)
     after = checkpoint.find(run).checkpoint
     assert after.state["incarnations"] == {"0": 1, "1": 1}
     assert after.state["training_time_s"] > saved.state["training_time_s"]
