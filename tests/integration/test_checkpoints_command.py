@@ -17,7 +17,7 @@ from redox_balancer.learning.remote.lock import RunLock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import S3
+    from s3_stand_in import S3
 
 
 def save(run: Path, *steps: int) -> None:

@@ -21,7 +21,7 @@ from redox_balancer.learning.remote.run import OtherHistoryError, RemoteRun
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import S3
+    from s3_stand_in import S3
 
 
 @pytest.fixture(autouse=True)

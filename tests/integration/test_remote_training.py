@@ -29,7 +29,7 @@ from waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import S3
+    from s3_stand_in import S3
 
 STEPS = [896, 1280, 1664]  # of the last three checkpoints
 

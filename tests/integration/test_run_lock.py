@@ -21,7 +21,7 @@ from waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import S3
+    from s3_stand_in import S3
 
 KEY = "locks/run.json"
 LONG_S = 3600.0
