@@ -112,6 +112,18 @@ def test_whatever_happens_to_an_upload_nothing_damaged_is_accepted(
     remote.verify(1000)
 
 
+def test_a_push_that_broke_off_goes_on_and_does_not_send_again_what_arrived(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    path = save(tmp_path, 1000)
+    s3.proxy.faults = [Fault("error", "state", "PUT")]
+    with pytest.raises(UnreachableError):
+        remote.push(path)
+    remote.push(path)
+    assert s3.proxy.count("PUT", "arrays") == 1
+    remote.verify(1000)
+
+
 def test_a_checkpoint_that_is_damaged_here_is_not_pushed(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
     path = save(tmp_path, 1000)
     (path / "state.json").write_bytes(flipped((path / "state.json").read_bytes()))

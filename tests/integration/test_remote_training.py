@@ -94,6 +94,8 @@ def test_what_is_saved_is_pushed_and_an_empty_folder_goes_on_from_there(
     # Of a folder that stayed behind, as a snapshot of a disk does, the newer one of the bucket counts.
     _, sink = run(replace(config, timesteps=4000), tmp_path / "a")
     assert sink.started == (3072, 4000)
+    rows = [int(line.split(",")[0]) for line in (tmp_path / "a" / "metrics.csv").read_text().splitlines()[1:]]
+    assert {1664, 3072} < set(rows)
     with pytest.raises(RedoxError, match="already holds a run, up to step 4,"):
         run(replace(config, timesteps=5000), tmp_path / "c", tmp_path / "b")
 

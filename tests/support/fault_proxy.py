@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import random
 import re
 import threading
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ MISMATCH = b"<Error><Code>XAmzContentChecksumMismatch</Code><Message>sha256 diff
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests that fit.
+    """What happens to the next `times` requests that fit, or to a `share` of them by chance.
 
     `error` answers with `status`; `cut` and `stall` end or stop in the middle of the answer's body; `flip` changes a
     bit of it. `cut upload` ends in the middle of what the client sends, `flip upload` changes a bit of that; with
@@ -36,6 +37,7 @@ class Fault:
     method: str = "GET|PUT|HEAD"
     times: float = 1
     status: int = 500
+    share: float = 1.0
     met: int = 0
 
 
@@ -80,6 +82,7 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     address: str = ""
+    _dice: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - chooses victims
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -128,7 +131,7 @@ class FaultProxy:
     def _fault(self, request: Request) -> Fault | None:
         for fault in self.faults:
             fits = re.fullmatch(fault.method, request.method) and re.search(fault.target, request.target)
-            if fault.met < fault.times and fits:
+            if fault.met < fault.times and fits and self._dice.random() < fault.share:
                 fault.met += 1
                 return fault
         return None

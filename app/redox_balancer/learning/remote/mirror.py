@@ -110,7 +110,7 @@ def bring_back(
         here = _newest_whole(folder)
         if there[0] > here:
             progress.message(f"fetching the newest checkpoint of {remote.url}, step {there[0]:,}")
-            remote.pull_papers(folder)
+            remote.pull_papers(folder, replace=True)
             try:
                 pulled = remote.pull_newest(folder, above=here)
             except DamagedCheckpointError as error:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import TEMPORARY, sync_folder, write_synced, write_whole
+from redox_balancer.files import TEMPORARY, sync_folder, write_atomically, write_synced
 from redox_balancer.learning import checkpoint
 from redox_balancer.learning.checkpoint import MANIFEST, DamagedCheckpointError, Manifest
 from redox_balancer.learning.remote import transfer
@@ -142,7 +142,7 @@ class RemoteRun:
         for name, content in files.items():
             entry = there.get(name)
             # Without its manifest an object may be of a push that broke off in another life of the run.
-            if not (committed and entry and entry.size == len(content)):
+            if not (entry and (entry.size == len(content) if committed else _has(entry, content))):
                 self._put(folder + name, content, entry)
                 sent += len(content)
         return sent
@@ -184,20 +184,16 @@ class RemoteRun:
             if not path.exists():
                 continue
             content, entry = path.read_bytes(), self.bucket.entry(key)
-            if entry is None or entry.etag.strip('"') != hashlib.md5(content, usedforsecurity=False).hexdigest():
-                try:
+            if entry is None or not _has(entry, content):
+                with suppress(ChangedError):
                     self._put(key, content, entry)
-                except ChangedError:
-                    continue
 
-    def pull_papers(self, folder: Path) -> None:
-        """Fetch settings and metrics that the folder does not have."""
+    def pull_papers(self, folder: Path, *, replace: bool = False) -> None:
+        """Fetch settings and metrics that the folder does not have, or also in place of older ones."""
         for name in PAPERS:
-            if not (folder / name).exists():
-                try:
-                    write_whole(folder / name, self.bucket.get(f"{self.place.prefix}/{name}").body)
-                except MissingError:
-                    continue
+            if replace or not (folder / name).exists():
+                with suppress(MissingError):
+                    write_atomically(folder / name, self.bucket.get(f"{self.place.prefix}/{name}").body)
 
     def verify(self, step: int, progress: Progress | None = None) -> None:
         """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names what differs."""
@@ -306,3 +302,8 @@ class RemoteRun:
             # An answer may have been lost, or a sweep beside the training pushed the same.
             if self.bucket.get(key).body != content:
                 raise
+
+
+def _has(entry: Entry, content: bytes) -> bool:
+    """Whether an object surely has this content: its ETag is the MD5, unless it is encrypted with a key of KMS."""
+    return entry.etag.strip('"') == hashlib.md5(content, usedforsecurity=False).hexdigest()
