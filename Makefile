@@ -17,6 +17,10 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+CDK := node_modules/.bin/cdk
+AMI ?=
+INSTANCE ?=
+CDK_OPTIONS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -29,14 +33,16 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,image,infra]'
 	@touch $@
 
 .PHONY: lock
-lock: setup ## resolve all dependencies anew into requirements.lock
+lock: setup ## resolve all dependencies anew, those of the container into docker/requirements.lock
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
-	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock
+	$(BIN)/pip-compile --quiet --extra profile --extra s3 --constraint requirements.lock --strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file docker/requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock docker/requirements.lock
 
 .PHONY: train
 train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) and write its report
@@ -59,11 +65,95 @@ test: setup ## run all tests (TEST_OPTIONS= for pytest)
 drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)
 	REDOX_DRILLS=1 $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
 
+$(CDK): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "error: the CDK needs node and npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 2; }
+	npm ci --silent
+	@touch $@
+
+.PHONY: synth
+synth: setup $(CDK) ## write what CloudFormation would deploy into cdk.out; needs no account
+	$(CDK) synth --quiet
+
+.PHONY: diff
+diff: setup $(CDK) ## show what a deployment would change (AMI=)
+	$(CDK) diff $(if $(AMI),-c ami_id=$(AMI)) $(CDK_OPTIONS)
+
+.PHONY: deploy
+deploy: setup $(CDK) ## deploy storage and host, or change them (AMI= restores from an image, CDK_OPTIONS=)
+	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(CDK_OPTIONS)
+
+.PHONY: apply
+apply: setup ## bring the edited set-up to the running host without stopping it
+	$(BIN)/python -m infra.apply
+
+.PHONY: destroy
+destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= answers the question)
+	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
+
+.PHONY: diagram
+diagram: setup ## draw the deployment into the README
+	$(BIN)/python -m infra.diagram --write
+
 .PHONY: lint
 lint: setup ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine
+
+# The container: Docker with BuildKit, x86-64.
+DOCKER ?= docker
+IMAGE := redox-balancer
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+DIRTY := $(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
+BUILD_OPTIONS ?=
+RUN_OPTIONS ?=
+WHEELHOUSE := build/wheelhouse
+PLATFORMS := manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux_2_5_x86_64
+
+# Whatever the client runs, the wheels are those of Linux and Python 3.11. The lock is whole, so --no-deps: nothing is
+# resolved again, by the rules of another system.
+$(WHEELHOUSE)/.lock: docker/requirements.lock | setup
+	rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	$(BIN)/pip download --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" \
+		--no-deps --only-binary=:all: --implementation cp --python-version 3.11 $(PLATFORMS:%=--platform %) \
+		--dest $(WHEELHOUSE) -r docker/requirements.lock
+	@ls $(WHEELHOUSE)/torch-*+cpu-*.whl >/dev/null 2>&1 || { echo "error: found only the build of torch with CUDA, which is gigabytes; say where its CPU build is: make image TORCH_INDEX=..." >&2; exit 2; }
+	@cp docker/requirements.lock $@
+
+.PHONY: image
+image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
+	DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
+		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct || echo 0) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
+	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
+
+.PHONY: image-test
+image-test: image ## run the tests of the container
+	REDOX_ENGINE=required $(BIN)/pytest $(TEST_OPTIONS) tests/image
+
+.PHONY: sbom
+sbom: setup ## list what the container is made of in build/sbom.json (CycloneDX)
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --output-file build/sbom.json
+	@echo build/sbom.json
+
+.PHONY: audit
+audit: setup ## ask for known vulnerabilities of what is in the container, into build/vulnerabilities.json
+	@mkdir -p build
+	@rm -f build/vulnerabilities.json
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement docker/requirements.lock \
+		--format json --output build/vulnerabilities.json \
+		|| { if [ -s build/vulnerabilities.json ]; then echo "error: known vulnerabilities, see build/vulnerabilities.json" >&2; exit 1; fi; \
+		echo "error: the list of vulnerabilities gave no answer for the package above, so the report would have gaps; is PyPI in reach?" >&2; exit 3; }
+
+.PHONY: image-run
+image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
+	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
+	flags=$$($(BIN)/python -m infra.container --runs experiments); if [ -t 0 ]; then flags="--interactive --tty $$flags"; fi; \
+		$(DOCKER) run --rm $(RUN_OPTIONS) $$flags $(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs stay

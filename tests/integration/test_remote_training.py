@@ -51,8 +51,8 @@ def config(s3: S3) -> TrainConfig:
         save_interval_steps=400,
         log_interval_steps=300,
         remote=s3.url,
-        remote_timeout_s=1.0,
-        remote_patience_s=20.0,
+        remote_timeout_s=10.0,
+        remote_patience_s=60.0,
     )
 
 
@@ -109,7 +109,7 @@ def test_a_training_goes_on_through_faults_and_all_is_pushed_in_the_end(
         Fault(kind, "manifest", times=2),
         Fault(kind, "prefix", times=1),
     ]
-    result, sink = run(replace(config, remote_timeout_s=0.5), tmp_path)
+    result, sink = run(replace(config, remote_timeout_s=0.5) if kind == "stall" else config, tmp_path)
     assert result.finished
     assert [row["steps"] for row in sink.rows][-1] == 1664
     s3.proxy.faults = []
@@ -184,15 +184,14 @@ def test_a_lock_that_is_lost_ends_the_pushes_loudly_and_not_the_training(
         wait_until(lambda: 896 in RemoteRun(s3.url).whole_steps())
         lock = json.loads(s3.read("locks/run.json"))
         s3.write("locks/run.json", json.dumps({**lock, "name": "process 7 on elsewhere", "token": "other"}).encode())
-        wait_until(lambda: bool(sink.warnings))
+        wait_until(lambda: any("LOCK IS LOST" in text for text in sink.warnings))
 
     sink.act_at(1000, take_over)
-    result = train(replace(config, remote_lock_s=0.4), Shelves(), tmp_path, resume=None, progress=sink)
+    result = train(replace(config, remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
     assert result.finished
-    lost, *rest = sink.warnings
-    assert "LOCK IS LOST" in lost
+    (lost,) = (text for text in sink.warnings if "LOCK IS LOST" in text)
     assert "written by process 7 on elsewhere" in lost
-    assert "step 1,664 was not pushed" in rest[-1]
+    assert "step 1,664 was not pushed" in sink.warnings[-1]
     assert remote_steps(s3)[-1] == 896
     assert beat(tmp_path).alarm == lost
     assert beat(tmp_path).failed_pushes > 0
@@ -202,8 +201,8 @@ def test_a_lock_that_is_lost_ends_the_pushes_loudly_and_not_the_training(
 
 def test_a_second_trainer_is_told_of_the_first_until_that_one_is_killed(s3: S3, tmp_path: Path) -> None:
     arguments = (
-        *("train", "--remote", s3.url, "--remote-lock-s", "3", "--resume", "auto", "--num-actors", "0"),
-        *("--conditions", "healthy", "--save-interval-steps", "1024", "--log-interval-steps", "1024"),
+        *("train", "--remote", s3.url, "--remote-lock-s", "8", "--resume", "auto", "--num-actors", "0"),
+        *("--conditions", "healthy", "--save-interval-s", "2", "--log-interval-steps", "1024"),
     )
     first = tmp_path / "first"
     with subprocess.Popen(
@@ -219,9 +218,9 @@ def test_a_second_trainer_is_told_of_the_first_until_that_one_is_killed(s3: S3, 
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
     pushed = max(remote_steps(s3))
+    assert pushed >= beat(first).pushed_step
+    assert pushed in list(checkpoint.steps(first))[:2]  # the kill may have cut off the push of the newest one
     taken = redox(*arguments, "--checkpoint-dir", tmp_path / "second", "--timesteps", pushed + 1000, "--json")
     assert taken.returncode == 0, taken.stderr
     assert f"at step {pushed:,}" in taken.stderr
     assert json.loads(taken.stdout)["steps"] >= pushed + 1000
-    reached = max(int(line.split(",")[0]) for line in (first / "metrics.csv").read_text().splitlines()[1:])
-    assert reached - pushed <= 2 * 1024  # one interval, and the one whose push the kill cut off

@@ -66,8 +66,8 @@ def test_the_lock_names_its_holder_and_is_released_by_writing_so(s3: S3, bucket:
 
 def test_a_second_writer_is_told_of_a_living_holder_soon(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
     told: list[str] = []
-    # It renews every 0.25 s, so the second one need not wait until it ends.
-    with lock(s3, bucket, tmp_path / "a", ttl_s=1.0) as first, lock(s3, bucket, tmp_path / "b") as second:
+    # It renews every second, so the second one need not wait until it ends.
+    with lock(s3, bucket, tmp_path / "a", ttl_s=4.0) as first, lock(s3, bucket, tmp_path / "b") as second:
         first.take(told.append)
         first.keep(print)
         with pytest.raises(InUseError, match=rf"{s3.url} is written by process \d+ on ") as caught:
@@ -110,10 +110,10 @@ def test_a_new_trainer_on_the_same_folder_does_not_wait_for_the_dead_one(
 
 
 def test_of_many_that_come_at_once_one_wins(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
-    ended = lock(s3, bucket, tmp_path / "dead", ttl_s=1.0)
+    ended = lock(s3, bucket, tmp_path / "dead")
     ended.take(print)
     ended.close()
-    locks = [lock(s3, bucket, tmp_path / f"{number}", ttl_s=1.0) for number in range(6)]
+    locks = [lock(s3, bucket, tmp_path / f"{number}", ttl_s=4.0) for number in range(6)]
     start = threading.Barrier(len(locks))
 
     def take(each: RunLock) -> bool:
@@ -135,7 +135,7 @@ def test_of_many_that_come_at_once_one_wins(s3: S3, bucket: Bucket, tmp_path: Pa
 def test_a_lost_answer_loses_no_lock(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
     fault = Fault("lose answer", KEY, "PUT")
     s3.proxy.faults = [fault]
-    with lock(s3, bucket, tmp_path / "a", ttl_s=1.0) as held:
+    with lock(s3, bucket, tmp_path / "a", ttl_s=4.0) as held:
         with pytest.raises(UnreachableError):
             held.take(print)
         held.take(print)

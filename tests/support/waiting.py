@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S, LOOK_S = 30.0, 0.02
+PATIENCE_S = 120.0
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Look again and again, for half a minute at most."""
-    looks = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.02)):
-        if true():
-            return
+    """Look again and again, for two minutes at most."""
+    deadline, looks = time.monotonic() + PATIENCE_S, threading.Event()
+    while not true():
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not happen")
         looks.wait(0.02)
-    raise AssertionError("it did not happen")

@@ -42,6 +42,7 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("redox_balancer.")}
     used = {part for part in parts if part in ALLOWED}
     assert used <= ALLOWED[own] | {own}
+    assert not {name.split(".")[0] for name in imported_modules(path)} & {"infra", "ops"}
 
 
 def test_only_the_lp_module_imports_the_solver() -> None:

@@ -51,13 +51,16 @@ def list_checkpoints(
 
     Exit code 2 where `--verify` finds a damaged one.
     """
-    with notes().status(f"reading {place}"):
-        listed = (
-            _remote_rows(place, verify=verify) if place.startswith("s3://") else _local_rows(place, verify=verify)
-        )
-        rows = list(listed)
+    read = _remote_rows if place.startswith("s3://") else _local_rows
+    rows: list[Row] = []
+    with notes().status(f"reading {place}") as status:
+        for row in read(place, verify=verify):
+            rows.append(row)
+            status.update(f"reading {place}, {len(rows)} so far")
     if as_json:
         typer.echo(json.dumps({"run": place, "checkpoints": [{**asdict(row), "age_s": row.age_s} for row in rows]}))
+    elif not rows:
+        typer.echo(f"no checkpoint in {place}")
     else:
         headings = {"step": "right", "bytes": "right", "age": "right", "state": "left"}
         cells = [(f"{row.step:,}", f"{row.bytes:,}", _age(row.age_s), row.problem or row.state) for row in rows]

@@ -189,7 +189,9 @@ def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path, abo
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the source this runs from, None where it is not a checkout."""
+    """Return the commit of the source this runs from, as an image or a checkout says; None where neither does."""
+    if given := os.environ.get("REDOX_COMMIT"):
+        return given
     git = shutil.which("git")
     if git is None:
         return None

@@ -71,8 +71,9 @@ def mirrored(
     remote = RemoteRun(config.remote, timeout_s=config.remote_timeout_s)
     with RunLock(remote.bucket, remote.place, folder, ttl_s=config.remote_lock_s) as lock:
         try:
-            _patiently(config.remote_patience_s, lock.take, progress.message)
-            _patiently(config.remote_patience_s, bring_back, remote, folder, resume, progress)
+            again = _patiently(config.remote_patience_s, progress.message)
+            again(lock.take, progress.message)
+            again(bring_back, remote, folder, resume, progress)
         except UnreachableError as error:
             if resume is None or not checkpoint.steps(folder):
                 raise
@@ -85,14 +86,15 @@ def mirrored(
             mirror.finish(config.remote_patience_s, progress.message)
 
 
-def _patiently(patience_s: float, act: Callable[..., Any], *arguments: Any) -> None:
-    """Act, again while the bucket does not answer, for so many seconds."""
-    Retrying(
+def _patiently(patience_s: float, tell: Callable[[str], Any]) -> Retrying:
+    """Try again while the bucket does not answer, for so many seconds, and say so."""
+    return Retrying(
         retry=retry_if_exception_type(UnreachableError),
         stop=stop_after_delay(patience_s),
         wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_START_PAUSE_S),
+        before_sleep=lambda attempt: tell(f"{_reason(attempt)}; trying for up to {patience_s:g} s"),
         reraise=True,
-    )(act, *arguments)
+    )
 
 
 def bring_back(
@@ -238,9 +240,8 @@ class Mirror:
 
     def _report(self, attempt: RetryCallState) -> None:
         """Make a failed round known, whatever the reason: nothing ends this thread."""
-        error = attempt.outcome.exception() if attempt.outcome else None
         self._failed += 1
-        self._warn(f"NOT PUSHED to {self._remote.url}: {_text(error)}; training goes on and tries again")
+        self._warn(f"NOT PUSHED to {self._remote.url}: {_reason(attempt)}; training goes on and tries again")
         self._tell()
 
     def _tell(self) -> None:
@@ -274,5 +275,6 @@ class Mirror:
             self._papers_due = False
 
 
-def _text(error: BaseException | None) -> str:
+def _reason(attempt: RetryCallState) -> str:
+    error = attempt.outcome.exception() if attempt.outcome else None
     return error.message if isinstance(error, RedoxError) else f"{type(error).__name__}: {error}"

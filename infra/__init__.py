@@ -1,0 +1,1 @@
+"""The infrastructure as code: what the training host is made of, and the settings everybody reads."""

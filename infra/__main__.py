@@ -1,0 +1,29 @@
+"""`python -m infra`: writes what CloudFormation deploys; the CDK command line calls it (see cdk.json)."""
+
+from __future__ import annotations
+
+import sys
+
+from aws_cdk import App
+
+from infra.settings import SettingsError, load
+from infra.stacks import build
+
+
+def main() -> int:
+    """Synthesise both stacks; wrong settings end with a line each and exit code 2."""
+    try:
+        settings = load()
+        app = App()
+        build(app, settings)
+    except SettingsError as error:
+        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
+        return 2
+    app.synth()
+    for line in settings.unfinished:
+        print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

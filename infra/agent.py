@@ -1,0 +1,60 @@
+"""The CloudWatch agent: installed and kept by Systems Manager, with the settings that the bring-up wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.names import AGENT_CONFIG
+
+CONTROL = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
+WAIT_S = 1_800  # for the bring-up, which runs at the same time
+DOCUMENT: dict[str, Any] = {
+    "schemaVersion": "2.2",
+    "description": "Installs the CloudWatch agent from Distributor, which checks its signature, and starts it.",
+    "mainSteps": [
+        {
+            "action": "aws:runDocument",
+            "name": "install",
+            "inputs": {
+                "documentType": "SSMDocument",
+                "documentPath": "AWS-ConfigureAWSPackage",
+                "documentParameters": {"action": "Install", "name": "AmazonCloudWatchAgent"},
+            },
+        },
+        {
+            "action": "aws:runShellScript",
+            "name": "start",
+            "inputs": {
+                "timeoutSeconds": str(WAIT_S + 60),
+                "runCommand": [
+                    f"timeout {WAIT_S} sh -c 'until [ -s {AGENT_CONFIG} ]; do sleep 5; done'",
+                    f"{CONTROL} -a fetch-config -m ec2 -c file:{AGENT_CONFIG} -s",
+                ],
+            },
+        },
+    ],
+}
+
+
+class Agent(Construct):
+    """What memory the host uses is known only inside it; the agent reports it, and sends the log."""
+
+    def __init__(self, scope: Construct, name: str, *, instance_id: str) -> None:
+        super().__init__(scope, name)
+        document = ssm.CfnDocument(
+            self,
+            "Document",
+            document_type="Command",
+            document_format="JSON",
+            content=DOCUMENT,
+            update_method="NewVersion",
+        )
+        ssm.CfnAssociation(
+            self,
+            "Association",
+            name=document.ref,
+            targets=[ssm.CfnAssociation.TargetProperty(key="InstanceIds", values=[instance_id])],
+        )

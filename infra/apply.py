@@ -1,0 +1,97 @@
+"""`make apply`: brings the set-up of this clone to the running host, without stopping what runs there."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.bring_up import Machine, script
+from infra.commands import run, say
+from infra.deployed import Deployed, client, find
+from infra.names import LOG, WORKERS_GROUP
+from infra.settings import Settings
+from redox_balancer.errors import RedoxError
+
+TIMEOUT_S = 1_800
+LOOK_S = 2.0
+RUNNING = ("Pending", "InProgress", "Delayed")
+
+
+def apply(settings: Settings, *, dry_run: bool) -> int:
+    """Run the bring-up on the host through Systems Manager and wait for its end."""
+    there = find(settings)
+    if there is None:
+        raise RedoxError("nothing is deployed", hint="make deploy")
+    host, text = there.host(), script(settings, machine_of(settings, there))
+    if dry_run:
+        sys.stdout.write(text)
+        return 0
+    # A shell of its own: Systems Manager hands its commands to sh.
+    packed = base64.b64encode(text.encode()).decode()
+    commands = [f"echo {packed} | base64 -d | bash || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]
+    ssm = client(settings, "ssm")
+    sent = ssm.send_command(
+        InstanceIds=[host],
+        DocumentName="AWS-RunShellScript",
+        Comment="redox_balancer: make apply",
+        Parameters={"commands": ["set -e", *commands], "executionTimeout": [str(TIMEOUT_S)]},
+    )["Command"]["CommandId"]
+    say(f"sent to {host}, waiting for its end")
+    answer = _wait(ssm, sent, host)
+    said = answer["StandardOutputContent"].rstrip()
+    if answer["Status"] != "Success":
+        raise RedoxError(
+            f"the set-up of {host} ended with {answer['Status']}: {said}", hint=f"all of it is in {LOG} there"
+        )
+    say(said or "done")
+    return 0
+
+
+def machine_of(settings: Settings, there: Deployed) -> Machine:
+    """Return what the deployment told the host, without the signal of its first start."""
+    container = settings.container
+    where = there.repository if container.image_delivery == "repository" else container.image
+    return Machine(
+        kind="host",
+        region=settings.aws.region,
+        image=f"{where}:{container.current_tag}",
+        bucket=there.bucket,
+        volume=there.volume_id,
+        group=WORKERS_GROUP if settings.host.workers else "",
+    )
+
+
+def _wait(ssm: Any, command: str, host: str) -> Any:
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            answer = ssm.get_command_invocation(CommandId=command, InstanceId=host)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvocationDoesNotExist":  # not yet
+                raise
+        else:
+            if answer["Status"] not in RUNNING:
+                return answer
+        time.sleep(LOOK_S)
+    raise RedoxError(f"{host} has not ended the set-up within {TIMEOUT_S} s", hint="is it running, and online?")
+
+
+def main(arguments: list[str]) -> int:
+    """Apply."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.apply",
+        description="Bring the set-up of this clone to the running host; a training that runs is not stopped.",
+        epilog="Example: python -m infra.apply --dry-run | less",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would run on the host, and change nothing")
+    return run(partial(apply, dry_run=parser.parse_args(arguments).dry_run))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

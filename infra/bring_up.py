@@ -1,0 +1,211 @@
+"""User data: what a machine is given at its first start, and runs at every one.
+
+Everything that the settings decide is packed into one archive. What only the deployment knows, names and addresses,
+stands beside it in the clear: it may be a placeholder of the CDK. `make apply` sends the same to a running host.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import lzma
+import re
+import tarfile
+import textwrap
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from infra.container import Flags
+from infra.names import LOG, LOG_GROUP, METRICS
+from infra.settings import ROOT, Settings
+
+HERE = ROOT / "infra" / "machine"
+FILES = HERE / "files"
+LIMITS = ROOT / "docker" / "limits.conf"
+LIBRARY = "usr/local/lib/redox"
+USER_DATA_LIMIT = 16_384  # bytes, before AWS's own base64
+
+Kind = Literal["host", "worker"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What only the deployment knows of a machine; any of it may be a placeholder of the CDK.
+
+    Attributes
+    ----------
+    kind
+        Which of the two sorts of machines it is.
+    region
+        Where it is.
+    bucket, volume
+        Of the host: name of the bucket of checkpoints, id of the data volume.
+    image
+        The container image it runs.
+    head
+        Of a worker: address of the host.
+    group
+        Of the host: name of the group of its workers.
+    signal_url
+        Where the first start reports that it worked, or its last lines.
+    """
+
+    kind: Kind
+    region: str
+    image: str
+    bucket: str = ""
+    volume: str = ""
+    head: str = ""
+    group: str = ""
+    signal_url: str = ""
+
+    def environment(self) -> str:
+        """Return the lines of /etc/redox/machine.env."""
+        return "".join(f"REDOX_{key.upper()}='{value}'\n" for key, value in asdict(self).items())
+
+
+def user_data(settings: Settings, machine: Machine) -> str:
+    """Return the user data of a machine: two parts; the first has cloud-init run the second at every start."""
+    return _MULTIPART.replace("SCRIPT", script(settings, machine))
+
+
+def script(settings: Settings, machine: Machine) -> str:
+    """Return the set-up of a machine as one shell script; running it again changes nothing."""
+    packed = textwrap.fill(base64.b85encode(_archive(settings, machine.kind)).decode(), 120, break_on_hyphens=False)
+    return _SCRIPT.replace("MACHINE", machine.environment()).replace("PACKED", packed).replace("LOG", LOG)
+
+
+def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
+    """Return the files of a machine by their paths below /."""
+    layers = ["common", kind]
+    if kind == "host" and settings.container.image_delivery == "repository":
+        layers.append("repository")
+    if kind == "host" and settings.host.workers:
+        layers.append("head")
+    known = _known(settings)
+    found = {
+        str(path.relative_to(FILES / layer)): _filled(path, known)
+        for layer in layers
+        for path in sorted((FILES / layer).rglob("*"))
+        if path.is_file()
+    }
+    found["etc/security/limits.d/90-redox.conf"] = LIMITS.read_bytes()
+    found["etc/redox/training.env"] = training_environment(settings, kind).encode()
+    found[f"{LIBRARY}/bring-up"] = _filled(HERE / "bring-up.sh", known)
+    if kind == "host":
+        found["etc/redox/settings.json"] = json.dumps({**settings.as_dict(), "names": {"metrics": METRICS}}).encode()
+        found[f"{LIBRARY}/infra/__init__.py"] = b""
+        found |= {f"{LIBRARY}/infra/machine/{path.name}": path.read_bytes() for path in sorted(HERE.glob("*.py"))}
+    return found
+
+
+def training_environment(settings: Settings, kind: Kind) -> str:
+    """Return what the unit of the training or of a worker reads: flags of docker run, command and options."""
+    data = settings.container.data if kind == "host" else ""
+    flags = list(Flags.of(settings).arguments(settings.container, data=data))
+    training, threads = settings.training, settings.threads
+    options = [
+        "--supervise",
+        *("--resume", "auto"),
+        *("--timesteps", training.timesteps),
+        *("--num-actors", training.num_actors),
+        *("--save-interval-s", training.save_interval_s),
+        *("--learner-threads", threads.learner),
+    ]
+    ray = f"--object-store-memory {training.object_store_bytes} --disable-usage-stats"
+    command = "train"
+    if settings.host.workers:
+        flags += ["--network=host"]
+    else:
+        options += ["--object-store-bytes", training.object_store_bytes]
+    if kind == "host" and settings.host.workers:
+        head = f"/{LIBRARY}/head.sh"
+        flags += [f"--volume={head}:/head.sh:ro", "--init", "--entrypoint=/head.sh", f"--env=REDOX_RAY={ray}"]
+        command = ""
+    lines = {
+        "REDOX_RUN": training.run,
+        "REDOX_FLAGS": " ".join(f"'{flag}'" if " " in flag else flag for flag in flags),
+        "REDOX_COMMAND": command,
+        "REDOX_OPTIONS": " ".join(map(str, options)),
+        "REDOX_RAY": ray,
+    }
+    return "".join(f'{name}="{value}"\n' for name, value in lines.items())
+
+
+def _filled(path: Path, known: dict[str, Any]) -> bytes:
+    """Return a file with names like @{limits.nofile} replaced; shells and units keep their dollars."""
+    return re.sub(r"@\{([a-z_.]+)\}", lambda name: str(known[name[1]]), path.read_text()).encode()
+
+
+def _known(settings: Settings) -> dict[str, Any]:
+    """Return every name that a file may use."""
+    minutes = settings.storage.sweep_minutes
+    return {
+        **{f"{table}.{key}": value for table, values in settings.as_dict().items() for key, value in values.items()},
+        "container.experiments": settings.container.experiments,
+        "container.spill": settings.container.spill,
+        "limits.nr_open": max(settings.limits.nofile, 2**20),
+        "limits.unit_timeout_s": settings.limits.stop_timeout_s + 30,
+        "host.units": "redox-workers" if settings.host.workers else "",
+        "sweep.when": "17 * * * *" if minutes == 60 else f"*/{minutes} * * * *",
+        "names.log_group": LOG_GROUP,
+        "names.metrics": METRICS,
+        "names.log": LOG,
+    }
+
+
+def _archive(settings: Settings, kind: Kind) -> bytes:
+    """Pack the files; the same files give the same bytes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in sorted(files(settings, kind).items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755 if content.startswith(b"#!") else 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return lzma.compress(packed.getvalue(), preset=9 | lzma.PRESET_EXTREME)
+
+
+_SCRIPT = """\
+#!/bin/bash
+# redox_balancer: sets this machine up, at every start; running it again changes nothing.
+set -euo pipefail
+exec >>LOG 2>&1
+install -d -m 755 /etc/redox
+cat >/etc/redox/machine.env.new <<'END'
+MACHINE
+END
+python3 - <<'END'
+import base64, io, pathlib, tarfile
+packed = base64.b85decode("".join(\"\"\"
+PACKED
+\"\"\".split()))
+with tarfile.open(fileobj=io.BytesIO(packed), mode="r:xz") as archive:
+    for entry in archive:
+        path = pathlib.Path("/", entry.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = archive.extractfile(entry).read()
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+        path.chmod(entry.mode)
+END
+exec /usr/local/lib/redox/bring-up
+"""
+
+_MULTIPART = """\
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="redox"
+
+--redox
+Content-Type: text/cloud-config
+
+cloud_final_modules:
+- [scripts-user, always]
+
+--redox
+Content-Type: text/x-shellscript
+
+SCRIPT
+--redox--
+"""

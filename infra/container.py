@@ -1,0 +1,135 @@
+"""How the training container is run: the flags of `docker run`, from the settings and what the machine allows.
+
+A Dockerfile cannot set limits or shared memory, and a container does not read the host's limits.conf, so whoever runs
+the image takes its flags from here: the host's unit, the daily commands, `make image-run` and the tests. Only the
+standard library, and no Docker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.instances import Instance
+from infra.settings import Container, Settings, SettingsError, load, store_bytes, with_room
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What a container may take.
+
+    Attributes
+    ----------
+    nofile, nproc
+        Limits of open descriptors of one process, and of processes and threads of the user.
+    shm_bytes, tmp_bytes
+        Sizes of /dev/shm and of /tmp, both in memory.
+    stop_timeout_s
+        Seconds from SIGTERM to SIGKILL; a checkpoint is written meanwhile.
+    """
+
+    nofile: int
+    nproc: int
+    shm_bytes: int
+    tmp_bytes: int
+    stop_timeout_s: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Flags:
+        """Return those of the host."""
+        return cls(
+            nofile=settings.limits.nofile,
+            nproc=settings.limits.nproc,
+            shm_bytes=settings.training.shm_bytes,
+            tmp_bytes=settings.container.tmp_bytes,
+            stop_timeout_s=settings.limits.stop_timeout_s,
+        )
+
+    def here(self) -> Flags:
+        """Return these, lowered to what this machine allows: its hard limits, and its memory in the host's shares."""
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        store = store_bytes(Instance(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))
+        return replace(
+            self,
+            nofile=_at_most(self.nofile, resource.RLIMIT_NOFILE),
+            nproc=_at_most(self.nproc, resource.RLIMIT_NPROC),
+            shm_bytes=min(self.shm_bytes, with_room(store)),
+            tmp_bytes=min(self.tmp_bytes, memory // 4),
+        )
+
+    def arguments(self, container: Container, *, data: str = "", runs: str = "") -> Iterator[str]:
+        """Yield the flags of `docker run`, but for user and name.
+
+        Parameters
+        ----------
+        container
+            The settings of the container.
+        data
+            Folder of the machine for everything that stays, runs and what Ray spills: the data volume of the host.
+        runs
+            Without it, a folder for the runs; what Ray spills then lies in a volume that goes with the container.
+        """
+        yield "--read-only"
+        # Ray's sockets and logs, and the caches that libraries make when they are imported.
+        yield f"--tmpfs=/tmp:rw,nosuid,nodev,size={self.tmp_bytes},mode=1777"
+        yield f"--ulimit=nofile={self.nofile}:{self.nofile}"
+        yield f"--ulimit=nproc={self.nproc}:{self.nproc}"
+        yield f"--pids-limit={self.nproc}"
+        yield f"--shm-size={self.shm_bytes}"
+        yield f"--stop-timeout={self.stop_timeout_s}"
+        yield "--cap-drop=ALL"
+        yield "--security-opt=no-new-privileges"
+        if data:
+            yield f"--volume={data}:{container.data}"
+        else:
+            yield f"--volume={container.spill}"
+            if runs:
+                yield f"--volume={runs}:{container.experiments}"
+
+
+def _at_most(wanted: int, limit: int) -> int:
+    hard = resource.getrlimit(limit)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the flags for a training on this machine, as words for a shell; exit code 2 for wrong settings."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m infra.container",
+        description="Print the flags of docker run for the training container.",
+        epilog="Example: docker run $(python3 -m infra.container --runs experiments) redox-balancer train",
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--host", action="store_true", help="those of the host, not lowered to what this machine allows"
+    )
+    either.add_argument(
+        "--runs", metavar="FOLDER", help="also mount a folder of this machine as the folder of all runs"
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        settings = load()
+    except SettingsError as error:
+        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
+        return 2
+    if asked.host:
+        words = list(Flags.of(settings).arguments(settings.container, data=settings.container.data))
+    else:
+        runs = str(Path(asked.runs).absolute()) if asked.runs else ""
+        words = list(Flags.of(settings).here().arguments(settings.container, runs=runs))
+        if runs and os.geteuid():
+            words.append(f"--user={os.geteuid()}:{os.getegid()}")  # the folder is theirs
+    print(shlex.join(words))  # noqa: T201 - this is the answer
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""`make deploy`: both stacks, after a look at what `cdk deploy` would do without asking."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+
+from infra.commands import run, say
+from infra.deployed import cdk, client, find
+from infra.names import AMI_ID
+from infra.settings import Settings
+from redox_balancer.errors import RedoxError
+
+
+def deploy(settings: Settings, image: str, options: list[str]) -> int:
+    """Deploy both stacks; refuse to replace a host that is there.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    image
+        Image to restore from, in place of the settings'; empty takes those.
+    options
+        Further options of `cdk deploy`.
+    """
+    for line in settings.unfinished:
+        raise RedoxError(line, hint="plain `cdk deploy --all` goes on without")
+    wanted = image or settings.host.ami_id
+    there = find(settings)
+    if there and there.instance_id:
+        found = client(settings, "ec2").describe_instances(InstanceIds=[there.instance_id])["Reservations"]
+        running = found[0]["Instances"][0]["ImageId"] if found else wanted
+        if running != wanted:
+            raise RedoxError(
+                f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",
+                hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, makes a new one",
+            )
+    source = image or settings.host.ami_name
+    say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {source}")
+    context = ["-c", f"{AMI_ID}={image}"] if image else []
+    return cdk(["deploy", "--all", *context, *options])
+
+
+def main(arguments: list[str]) -> int:
+    """Deploy."""
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.deploy",
+        description="Deploy both stacks; everything that is not an option here goes to `cdk deploy`.",
+        epilog="Example: python -m infra.deploy --image ami-0123456789abcdef0 --require-approval never",
+    )
+    parser.add_argument("--image", default="", help="image of a host to restore from, in place of the settings'")
+    asked, options = parser.parse_known_args(arguments)
+    return run(partial(deploy, image=asked.image, options=options))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

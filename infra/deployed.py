@@ -1,0 +1,89 @@
+"""What is deployed: outputs of the two stacks, asked from CloudFormation."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.names import HOST, STORAGE, TRAINING
+from infra.settings import ROOT, Settings
+from redox_balancer.errors import RedoxError
+
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Names that AWS gave.
+
+    Attributes
+    ----------
+    bucket, volume_id, repository
+        What outlives a host.
+    instance_id
+        The host; None where there is none.
+    """
+
+    bucket: str
+    volume_id: str
+    repository: str
+    instance_id: str | None
+
+    def host(self) -> str:
+        """Return the host, or refuse where there is none."""
+        if self.instance_id is None:
+            raise RedoxError(f"there is no host: no stack {TRAINING}", hint="make deploy")
+        return self.instance_id
+
+
+def client(settings: Settings, service: str) -> Any:
+    """Return a client of an AWS service in the region of the deployment."""
+    return boto3.client(service, region_name=settings.aws.region)
+
+
+def find(settings: Settings) -> Deployed | None:
+    """Return what is deployed, None where nothing is.
+
+    Raises
+    ------
+    RedoxError
+        When AWS cannot be asked.
+    """
+    cloudformation = client(settings, "cloudformation")
+    answer = _asked(cloudformation.describe_stacks, StackName=STORAGE)
+    if answer is None:
+        return None
+    storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
+    # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
+    host = _asked(cloudformation.describe_stack_resource, StackName=TRAINING, LogicalResourceId=HOST)
+    return Deployed(
+        bucket=storage["BucketName"],
+        volume_id=storage["VolumeId"],
+        repository=storage["RepositoryUri"],
+        instance_id=host["StackResourceDetail"].get("PhysicalResourceId") if host else None,
+    )
+
+
+def _asked(call: Callable[..., Any], **what: str) -> Any:
+    """Return the answer of CloudFormation, None where it knows no such thing."""
+    try:
+        return call(**what)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":  # that is how it says that there is none
+            return None
+        problem: Exception = error
+    except BotoCoreError as error:
+        problem = error
+    raise RedoxError(
+        f"AWS does not answer: {problem}", hint="aws sts get-caller-identity says whether your login works"
+    ) from problem
+
+
+def cdk(arguments: Sequence[str]) -> int:
+    """Run the pinned command line of the CDK and return its exit code."""
+    return subprocess.run([CDK, *arguments], cwd=ROOT, check=False).returncode  # noqa: S603 - our own arguments

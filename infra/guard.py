@@ -1,0 +1,147 @@
+"""What rings and what stops: alarms by e-mail, a budget that stops the host, recovery on broken hardware."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_budgets as budgets
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.names import METRICS
+from infra.settings import Settings
+
+IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
+WARN_AT_PERCENT = 80  # of the budget
+NEVER_S = 10**9  # stands for the age of a checkpoint that a running host does not report
+
+
+class Guard(Construct):
+    """Alarms and budget of one host; everything goes to one e-mail address."""
+
+    def __init__(self, scope: Construct, name: str, *, settings: Settings, instance_id: str) -> None:
+        super().__init__(scope, name)
+        self._settings, self._instance_id = settings, instance_id
+        self.topic = sns.Topic(self, "Alerts", enforce_ssl=True)
+        self.topic.add_subscription(subscriptions.EmailSubscription(settings.guard.alert_email))
+        self._alarms()
+        self._budget()
+
+    def _alarms(self) -> None:
+        guard, backup = self._settings.guard, self._settings.backup
+        memory = self._metric(METRICS, "mem_used_percent", Duration.minutes(1))
+        self._alarm("MemoryHigh", memory, guard.memory_alarm_percent, 5, "Memory of the host is nearly used up")
+        cpu = self._metric("AWS/EC2", "CPUUtilization", Duration.hours(1))
+        self._alarm(
+            "IdleCpu",
+            cpu,
+            IDLE_CPU_PERCENT,
+            IDLE_HOURS,
+            f"The host costs {self._settings.price.per_hour_usd} USD an hour and does nothing",
+            below=True,
+        )
+        age = self._metric(METRICS, "checkpoint_age_s", Duration.hours(1), "Maximum")
+        stale = cloudwatch.MathExpression(
+            # While the host runs, a sweep that reports nothing is as bad as an old checkpoint.
+            expression=f"IF(cpu >= 0, FILL(age, {NEVER_S}), 0)",
+            using_metrics={"cpu": cpu, "age": age},
+            period=Duration.hours(1),
+            label="age of the newest checkpoint in the bucket, s",
+        )
+        self._alarm(
+            "StaleBackup", stale, backup.stale_hours * 3_600, 2, "No new checkpoint of a training reaches the bucket"
+        )
+        broken = self._metric("AWS/EC2", "StatusCheckFailed_System", Duration.minutes(1), "Maximum")
+        alarm = self._alarm(
+            "BrokenHardware", broken, 0, 2, "The machine under the host is broken; it moves to another"
+        )
+        if not self._settings.host.spot:  # the market takes it back instead
+            alarm.add_alarm_action(actions.Ec2Action(actions.Ec2InstanceAction.RECOVER))
+        stuck = self._metric("AWS/EC2", "StatusCheckFailed_Instance", Duration.minutes(1), "Maximum")
+        self._alarm("StuckSystem", stuck, 0, 10, "The host's operating system does not answer")
+
+    def _metric(self, namespace: str, name: str, period: Duration, statistic: str = "Average") -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=namespace,
+            metric_name=name,
+            dimensions_map={"InstanceId": self._instance_id},
+            period=period,
+            statistic=statistic,
+        )
+
+    def _alarm(
+        self, name: str, metric: cloudwatch.IMetric, limit: float, periods: int, text: str, *, below: bool = False
+    ) -> cloudwatch.Alarm:
+        operators = cloudwatch.ComparisonOperator
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            metric=metric,
+            threshold=limit,
+            evaluation_periods=periods,
+            comparison_operator=operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # a stopped host is silent
+            alarm_description=text,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        return alarm
+
+    def _budget(self) -> None:
+        guard, stack = self._settings.guard, Stack.of(self)
+        mail = budgets.CfnBudget.SubscriberProperty(subscription_type="EMAIL", address=guard.alert_email)
+        budget = budgets.CfnBudget(
+            self,
+            "Budget",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_name=f"{stack.stack_name}-monthly",
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=guard.monthly_budget_usd, unit="USD"),
+            ),
+            notifications_with_subscribers=[
+                budgets.CfnBudget.NotificationWithSubscribersProperty(
+                    notification=budgets.CfnBudget.NotificationProperty(
+                        comparison_operator="GREATER_THAN",
+                        notification_type=kind,
+                        threshold=percent,
+                        threshold_type="PERCENTAGE",
+                    ),
+                    subscribers=[mail],
+                )
+                for kind, percent in (("ACTUAL", WARN_AT_PERCENT), ("ACTUAL", 100), ("FORECASTED", 100))
+            ],
+        )
+        if not self._settings.host.spot:  # cannot be stopped; the host itself ends at its budget
+            self._stop_at(budget, guard.alert_email)
+
+    def _stop_at(self, budget: budgets.CfnBudget, address: str) -> None:
+        """Stop the host when the bill itself reaches the budget, hours after the host should have done so."""
+        stack = Stack.of(self)
+        instance = stack.format_arn(service="ec2", resource="instance", resource_name=self._instance_id)
+        document = f"arn:{stack.partition}:ssm:{stack.region}:*:automation-definition/AWS-StopEC2Instance:*"
+        role = iam.Role(self, "BudgetRole", assumed_by=iam.ServicePrincipal("budgets.amazonaws.com"))
+        for what, resource in (
+            (["ec2:StopInstances"], instance),
+            (["ssm:StartAutomationExecution"], document),
+            (["ec2:DescribeInstanceStatus"], "*"),  # it knows no other
+        ):
+            role.add_to_policy(iam.PolicyStatement(actions=what, resources=[resource]))
+        budgets.CfnBudgetsAction(
+            self,
+            "BudgetStop",
+            budget_name=budget.ref,
+            action_type="RUN_SSM_DOCUMENTS",
+            approval_model="AUTOMATIC",
+            notification_type="ACTUAL",
+            action_threshold=budgets.CfnBudgetsAction.ActionThresholdProperty(type="PERCENTAGE", value=100),
+            definition=budgets.CfnBudgetsAction.DefinitionProperty(
+                ssm_action_definition=budgets.CfnBudgetsAction.SsmActionDefinitionProperty(
+                    instance_ids=[self._instance_id], region=stack.region, subtype="STOP_EC2_INSTANCES"
+                )
+            ),
+            execution_role_arn=role.role_arn,
+            subscribers=[budgets.CfnBudgetsAction.SubscriberProperty(type="EMAIL", address=address)],
+        )

@@ -1,0 +1,129 @@
+"""The training host: one big machine with its data volume, closed, encrypted and protected."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Stack, Tags
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.bring_up import Machine, user_data
+from infra.logical_ids import keep_logical_id
+from infra.names import BACKUP_TAG, HOST, LOG_GROUP, WORKERS_GROUP
+from infra.network import Network
+from infra.role import host_role
+from infra.settings import Settings
+from infra.storage import RedoxStorage, image_of
+
+ROOT_DEVICE = "/dev/sda1"  # of Ubuntu's images
+DATA_DEVICE = "/dev/sdf"
+BRING_UP_TIMEOUT_S = 1_800
+
+
+class Host(Construct):
+    """The machine, its role, its log and its volume at `/data`; done when the bring-up says so."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, settings: Settings, network: Network, storage: RedoxStorage, ami_id: str
+    ) -> None:
+        super().__init__(scope, name)
+        self._settings, self._network = settings, network
+        self.log_group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=LOG_GROUP,
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
+        handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
+        self.machine = Machine(
+            kind="host",
+            region=settings.aws.region,
+            bucket=storage.bucket.bucket_name,
+            volume=storage.volume.volume_id,
+            image=image_of(storage, settings.container),
+            group=WORKERS_GROUP if settings.host.workers else "",
+            signal_url=handle.ref,
+        )
+        self.instance = self._instance(ami_id)
+        attachment = ec2.CfnVolumeAttachment(
+            self,
+            "DataAttachment",
+            device=DATA_DEVICE,
+            instance_id=self.instance.instance_id,
+            volume_id=storage.volume.volume_id,
+        )
+        # Not a creation policy of the instance: the bring-up needs the volume, which comes after the instance.
+        done = CfnWaitCondition(self, "BroughtUp", handle=handle.ref, timeout=str(BRING_UP_TIMEOUT_S), count=1)
+        done.add_resource_dependency(attachment)
+        CfnOutput(Stack.of(self), "InstanceId", value=self.instance.instance_id)
+        CfnOutput(Stack.of(self), "LogGroup", value=self.log_group.log_group_name)
+
+    def _instance(self, ami_id: str) -> ec2.Instance:
+        host = self._settings.host
+        instance = ec2.Instance(
+            self,
+            "Instance",
+            instance_type=ec2.InstanceType(host.instance_type),
+            machine_image=ec2.MachineImage.generic_linux({self._settings.aws.region: ami_id}),
+            vpc=self._network.vpc,
+            vpc_subnets=self._network.subnet,
+            associate_public_ip_address=True,
+            security_group=self._network.security_group,
+            role=self.role,
+            http_tokens=ec2.HttpTokens.REQUIRED,
+            http_put_response_hop_limit=2,  # one more for the container
+            disable_api_termination=not host.spot,  # spot knows no protection
+            instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE
+            if host.spot  # a one-time request cannot be stopped
+            else ec2.InstanceInitiatedShutdownBehavior.STOP,
+            detailed_monitoring=True,
+            block_devices=[root_volume(host.root_volume_gib)],
+            propagate_tags_to_volume_on_creation=True,
+            user_data=ec2.UserData.custom(user_data(self._settings, self.machine)),
+            user_data_causes_replacement=False,
+        )
+        keep_logical_id(instance, HOST)
+        resource = instance.instance
+        # An image that was made of a host has a copy of its data volume; the real one is attached instead.
+        suppressed = ec2.CfnInstance.BlockDeviceMappingProperty(device_name=DATA_DEVICE, no_device={})
+        resource.block_device_mappings = [*cast("list[Any]", resource.block_device_mappings), suppressed]
+        Tags.of(instance).add(BACKUP_TAG, "host")
+        if host.spot:
+            _buy_on_spot(self, resource)
+        return instance
+
+
+def root_volume(gib: int) -> ec2.BlockDevice:
+    """Return the encrypted root disk of a machine."""
+    return ec2.BlockDevice(
+        device_name=ROOT_DEVICE,
+        volume=ec2.BlockDeviceVolume.ebs(
+            gib, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3, delete_on_termination=True
+        ),
+    )
+
+
+def _buy_on_spot(scope: Construct, resource: ec2.CfnInstance) -> None:
+    """Have the instance bought on the spot market, which only a launch template can say.
+
+    One time and not again: a persistent request would start a second host after `destroy`.
+    """
+    template = ec2.CfnLaunchTemplate(
+        scope,
+        "Spot",
+        launch_template_data=ec2.CfnLaunchTemplate.LaunchTemplateDataProperty(
+            instance_market_options=ec2.CfnLaunchTemplate.InstanceMarketOptionsProperty(
+                market_type="spot",
+                spot_options=ec2.CfnLaunchTemplate.SpotOptionsProperty(
+                    spot_instance_type="one-time", instance_interruption_behavior="terminate"
+                ),
+            )
+        ),
+    )
+    resource.launch_template = ec2.CfnInstance.LaunchTemplateSpecificationProperty(
+        launch_template_id=template.ref, version=template.attr_latest_version_number
+    )

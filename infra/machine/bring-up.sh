@@ -1,0 +1,113 @@
+#!/bin/bash
+# Sets up a machine of the deployment. Runs at every start and changes nothing the second time; the files are in
+# place when it starts. Ends with a signal to CloudFormation: success, or its last lines.
+set -euo pipefail
+
+STEP=start
+VOLUME_WAIT_S=600 # CloudFormation attaches the volume after it started the machine
+
+say() { echo "$(date -u +%FT%TZ) bring-up: $*"; }
+
+signal() { # STATUS REASON; the address is good for the first start only
+    [[ -n $REDOX_SIGNAL_URL ]] || return 0
+    local body
+    body=$(python3 -c 'import json, sys
+print(json.dumps({"Status": sys.argv[1], "Reason": sys.argv[2], "UniqueId": "bring-up", "Data": ""}))' "$1" "$2")
+    curl --silent --show-error --fail --retry 5 --max-time 30 --request PUT --header "Content-Type:" --data "$body" \
+        "$REDOX_SIGNAL_URL" || say "nobody waits for the signal"
+}
+
+finish() {
+    local code=$?
+    ((code)) || return 0
+    say "failed with exit code $code in step $STEP"
+    signal FAILURE "step $STEP: $(tail -n 5 @{names.log})"
+}
+trap finish EXIT
+
+install_packages() {
+    local package missing=()
+    for package in "$@"; do
+        [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    apt-get -q -o DPkg::Lock::Timeout=300 update
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
+}
+
+packages() {
+    local wanted=(ca-certificates cron curl docker.io python3-boto3 util-linux)
+    [[ $REDOX_IMAGE != */* ]] || wanted+=(amazon-ecr-credential-helper)
+    install_packages "${wanted[@]}"
+}
+
+registry() { # images of a repository are fetched with the rights of the machine
+    [[ $REDOX_IMAGE == */* ]] || return 0
+    install -d -m 700 /root/.docker
+    echo "{\"credHelpers\": {\"${REDOX_IMAGE%%/*}\": \"ecr-login\"}}" >/root/.docker/config.json
+}
+
+user() { # the files of the container belong to a name here, too; limits.conf knows it
+    getent passwd @{container.user} >/dev/null || useradd --uid @{container.uid} --system --no-create-home \
+        --shell /usr/sbin/nologin @{container.user}
+}
+
+volume() {
+    local serial=${REDOX_VOLUME/-/} device
+    device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$serial
+    timeout "$VOLUME_WAIT_S" bash -c "until [[ -e $device ]]; do sleep 1; done" || { say "no $device"; return 1; }
+    # A file system is made on an empty volume only: blkid ends with 2 when it finds nothing at all.
+    local found=0
+    blkid --probe "$device" >/dev/null || found=$?
+    ((found == 0 || found == 2)) || { say "$device cannot be read: blkid ends with $found"; return 1; }
+    ((found == 0)) || mkfs.ext4 -q -m 0 -L redox "$device"
+    grep -q "^$device " /etc/fstab || echo "$device @{container.data} ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
+    install -d @{container.data}
+    mountpoint -q @{container.data} || mount @{container.data}
+    resize2fs "$device" 2>&1 # the volume may have grown
+    chown @{container.uid}:@{container.uid} @{container.data}
+    install -d -o @{container.uid} -g @{container.uid} @{container.experiments} @{container.spill}
+}
+
+key() {
+    [[ -n "@{host.ssh_public_key}" ]] || return 0
+    local home
+    home=$(getent passwd @{host.ssh_user} | cut -d : -f 6)
+    install -d -m 700 -o @{host.ssh_user} -g @{host.ssh_user} "$home/.ssh"
+    grep -qxF "@{host.ssh_public_key}" "$home/.ssh/authorized_keys" 2>/dev/null ||
+        echo "@{host.ssh_public_key}" >>"$home/.ssh/authorized_keys"
+    chown @{host.ssh_user}: "$home/.ssh/authorized_keys"
+    chmod 600 "$home/.ssh/authorized_keys"
+}
+
+services() {
+    local units=("$@")
+    systemctl daemon-reload
+    systemctl restart systemd-sysctl
+    systemctl enable --now cron docker
+    systemctl enable "${units[@]}"
+    # A training that runs goes on under the old unit; what is not yet there starts. The watch may start anew at any time.
+    systemctl start --no-block "${units[@]}"
+    [[ $REDOX_KIND != host ]] || systemctl restart --no-block redox-watch
+}
+
+agent() { # the first time Systems Manager installs it and reads the file itself
+    local control=/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
+    [[ ! -x $control ]] || "$control" -a fetch-config -m ec2 -c file:/etc/redox/cloudwatch.json -s
+}
+
+mv /etc/redox/machine.env.new /etc/redox/machine.env
+# shellcheck disable=SC1091 # made at deployment
+. /etc/redox/machine.env
+case $REDOX_KIND in
+host) steps=(packages registry user volume key "services redox-trainer redox-watch @{host.units}" agent) ;;
+worker) steps=(packages registry user "services redox-worker") ;;
+esac
+for step in "${steps[@]}"; do
+    STEP=${step%% *}
+    say "$STEP"
+    # shellcheck disable=SC2086 # a step and its arguments
+    $step
+done
+say "done"
+signal SUCCESS "the machine is set up"

@@ -1,0 +1,7 @@
+#!/bin/bash
+# In the host's container: the head of the Ray cluster, and the trainer on it. The options are the trainer's.
+set -euo pipefail
+address=$(hostname --all-ip-addresses | cut -d ' ' -f 1)
+# shellcheck disable=SC2086 # several options
+ray start --head --node-ip-address "$address" --port @{ports.ray} --dashboard-port @{ports.dashboard} $REDOX_RAY
+exec /entrypoint.sh train --ray-address "$address:@{ports.ray}" "$@"

@@ -1,0 +1,67 @@
+"""The two stacks put together: what stays, and what can be taken away and brought back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import App, Environment, Stack, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
+from constructs import Construct
+
+from infra.acknowledgements import acknowledge
+from infra.agent import Agent
+from infra.backup import Backup
+from infra.guard import Guard
+from infra.host import Host
+from infra.names import AMI_ID, STORAGE, TRAINING
+from infra.network import Network
+from infra.settings import AMI, Settings, SettingsError
+from infra.storage import RedoxStorage
+from infra.workers import Workers
+
+
+class RedoxTraining(Stack):
+    """The host and what belongs to it; can be destroyed and deployed anew at any time."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, settings: Settings, storage: RedoxStorage, ami_id: str, **options: Any
+    ) -> None:
+        super().__init__(scope, name, description="redox_balancer: the training host", **options)
+        network = Network(self, "Network", settings=settings)
+        host = Host(self, "Host", settings=settings, network=network, storage=storage, ami_id=ami_id)
+        instance_id = host.instance.instance_id
+        Agent(self, "Agent", instance_id=instance_id)
+        Backup(self, "Backup", settings=settings)
+        guard = Guard(self, "Guard", settings=settings, instance_id=instance_id)
+        if settings.host.workers:
+            Workers(
+                self,
+                "Workers",
+                settings=settings,
+                network=network,
+                storage=storage,
+                host=host,
+                ami_id=ami_id,
+                topic=guard.topic,
+            )
+
+
+def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
+    """Add both stacks to an app, tagged, and checked when the app is synthesised.
+
+    Raises
+    ------
+    SettingsError
+        When the context names something that is no image.
+    """
+    ami_id = app.node.try_get_context(AMI_ID) or settings.host.ami_id
+    if not AMI.fits(ami_id):
+        raise SettingsError([f"-c {AMI_ID}={ami_id} is not {AMI.wanted}"])
+    where = Environment(region=settings.aws.region)
+    storage = RedoxStorage(app, STORAGE, settings=settings, env=where, termination_protection=True)
+    training = RedoxTraining(app, TRAINING, settings=settings, storage=storage, ami_id=ami_id, env=where)
+    for key, value in settings.tags.items():
+        Tags.of(app).add(key, value)
+    acknowledge(app, settings)
+    Validations.of(app).add_plugins(AwsSolutionsChecks())
+    return storage, training

@@ -1,0 +1,94 @@
+"""What outlives every host: the bucket of checkpoints, the data volume and the image repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.logical_ids import keep_logical_id
+from infra.names import BACKUP_TAG
+from infra.settings import Container, Host, Settings, Storage
+
+IMAGES_KEPT = 20  # in the repository; a run can be gone back to for as many deliveries
+
+
+class RedoxStorage(Stack):
+    """A stack of its own, so that destroying a host never touches data; all of it stays even without its stack."""
+
+    def __init__(self, scope: Construct, name: str, *, settings: Settings, **options: Any) -> None:
+        super().__init__(scope, name, description="redox_balancer: what outlives the host", **options)
+        self.bucket = _bucket(self, settings.storage)
+        self.volume = _volume(self, settings.host, settings.aws.zone)
+        self.repository = _repository(self, settings.container)
+        CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
+        CfnOutput(self, "VolumeId", value=self.volume.volume_id)
+        CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
+
+
+def _bucket(scope: Construct, storage: Storage) -> s3.Bucket:
+    bucket = s3.Bucket(
+        scope,
+        "Bucket",
+        bucket_name=storage.bucket(Aws.ACCOUNT_ID, Stack.of(scope).region),
+        versioned=True,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        minimum_tls_version=1.2,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                id="overwritten-and-broken",
+                noncurrent_version_expiration=Duration.days(storage.noncurrent_days),
+                abort_incomplete_multipart_upload_after=Duration.days(storage.incomplete_upload_days),
+            )
+        ],
+        removal_policy=RemovalPolicy.RETAIN,
+    )
+    if bucket.policy:  # without its stack the bucket still takes nothing but TLS
+        bucket.policy.apply_removal_policy(RemovalPolicy.RETAIN)
+    keep_logical_id(bucket, "CheckpointBucket")
+    return bucket
+
+
+def _volume(scope: Construct, host: Host, zone: str) -> ec2.Volume:
+    volume = ec2.Volume(
+        scope,
+        "Data",
+        availability_zone=zone,
+        size=Size.gibibytes(host.data_volume_gib),
+        volume_type=ec2.EbsDeviceVolumeType.GP3,
+        iops=host.data_volume_iops,
+        throughput=host.data_volume_mib_s,
+        encrypted=True,
+        removal_policy=RemovalPolicy.RETAIN,
+    )
+    Tags.of(volume).add(BACKUP_TAG, "data")
+    keep_logical_id(volume, "DataVolume")
+    return volume
+
+
+def _repository(scope: Construct, container: Container) -> ecr.Repository:
+    return ecr.Repository(
+        scope,
+        "Images",
+        repository_name=container.image,
+        image_scan_on_push=True,
+        # A commit's image never changes; which one is current does.
+        image_tag_mutability=ecr.TagMutability.IMMUTABLE_WITH_EXCLUSION,
+        image_tag_mutability_exclusion_filters=[
+            ecr.ImageTagMutabilityExclusionFilter.wildcard(container.current_tag)
+        ],
+        lifecycle_rules=[ecr.LifecycleRule(max_image_count=IMAGES_KEPT)],
+        removal_policy=RemovalPolicy.RETAIN,
+    )
+
+
+def image_of(storage: RedoxStorage, container: Container) -> str:
+    """Return the name of the image that machines run: from the repository, or built on the host itself."""
+    where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
+    return f"{where}:{container.current_tag}"

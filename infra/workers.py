@@ -1,0 +1,81 @@
+"""Further machines for actors: they join the Ray cluster of the host, and come and go with it."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra.bring_up import Machine, user_data
+from infra.host import Host, root_volume
+from infra.names import WORKERS_GROUP
+from infra.network import Network
+from infra.role import machine_role
+from infra.settings import Settings
+from infra.storage import RedoxStorage, image_of
+
+
+class Workers(Construct):
+    """A launch template and an empty group: the host asks for workers when it starts, and sends them away."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        network: Network,
+        storage: RedoxStorage,
+        host: Host,
+        ami_id: str,
+        topic: sns.Topic,
+    ) -> None:
+        super().__init__(scope, name)
+        machine = Machine(
+            kind="worker",
+            region=settings.aws.region,
+            image=image_of(storage, settings.container),
+            head=host.instance.instance_private_ip,
+        )
+        template = ec2.LaunchTemplate(
+            self,
+            "Template",
+            instance_type=ec2.InstanceType(settings.host.instance_type),
+            machine_image=ec2.MachineImage.generic_linux({settings.aws.region: ami_id}),
+            associate_public_ip_address=True,
+            security_group=network.security_group,
+            role=machine_role(self, storage, settings),
+            http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
+            http_put_response_hop_limit=2,
+            detailed_monitoring=True,
+            block_devices=[root_volume(settings.host.root_volume_gib)],
+            user_data=ec2.UserData.custom(user_data(settings, machine)),
+            spot_options=ec2.LaunchTemplateSpotOptions() if settings.host.spot else None,
+        )
+        autoscaling.AutoScalingGroup(
+            self,
+            "Group",
+            auto_scaling_group_name=WORKERS_GROUP,
+            vpc=network.vpc,
+            vpc_subnets=network.subnet,
+            launch_template=template,
+            min_capacity=0,
+            max_capacity=settings.host.workers,  # no wish: a deployment must not bring workers to a stopped host
+            notifications=[autoscaling.NotificationConfiguration(topic=topic)],
+        )
+        host.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["autoscaling:SetDesiredCapacity"],
+                resources=[
+                    Stack.of(self).format_arn(
+                        service="autoscaling",
+                        resource="autoScalingGroup",
+                        resource_name=f"*:autoScalingGroupName/{WORKERS_GROUP}",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                ],
+            )
+        )

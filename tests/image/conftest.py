@@ -1,0 +1,46 @@
+"""An engine and the image, both once for all tests; where no engine answers, they are skipped and say so.
+
+With REDOX_ENGINE=required, as in CI, a missing engine fails.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import docker
+import pytest
+
+from containers import DOCKER, Engine
+from infra.settings import ROOT, load
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    try:
+        client = docker.from_env()
+        client.ping()
+    except docker.errors.DockerException as error:
+        text = f"no Docker engine answers, so the container is not tested here ({error})"
+        if os.environ.get("REDOX_ENGINE") == "required":
+            pytest.fail(text)
+        pytest.skip(text)
+    without_outer_make = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    built = subprocess.run(
+        ["make", "-C", ROOT, "image", f"DOCKER={DOCKER}"],
+        capture_output=True, text=True, check=False, env=without_outer_make,
+    )  # fmt: skip
+    assert built.returncode == 0, f"{built.stdout[-2000:]}\n{built.stderr[-4000:]}"
+    return Engine(client, f"{load().container.image}:latest")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder for runs that the container's user can write."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder

@@ -1,0 +1,133 @@
+"""What is in the image: the locked packages, no tools, the same files in every build; and how fast a rebuild is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from containers import DOCKER, SETTINGS, Engine
+from infra.settings import ROOT
+
+LARGEST = 700e6  # bytes of `docker save | gzip`
+REBUILD_S = 15.0
+
+PACKAGES = """
+import json
+from importlib.metadata import distributions
+print(json.dumps({d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in distributions()}))
+"""
+
+
+def test_the_image_holds_the_locked_packages_and_nothing_else(engine: Engine) -> None:
+    answer = engine.run("-c", PACKAGES, options=["--entrypoint=python3"])
+    found = {name: version.removesuffix("+cpu") for name, version in json.loads(answer.stdout).items()}
+    lines = (ROOT / "docker" / "requirements.lock").read_text().splitlines()
+    locked = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert found == locked
+    unwanted = {
+        "pytest",
+        "hypothesis",
+        "mypy",
+        "ruff",
+        "pip",
+        "pip-tools",
+        "docker",
+        "aws-cdk-lib",
+        "highspy",
+        "triton",
+    }
+    assert not unwanted & found.keys()
+    assert not [name for name in found if name.startswith("nvidia")]
+    assert json.loads(answer.stdout)["torch"].endswith("+cpu")
+
+
+def test_the_image_has_no_compiler_no_tests_and_no_name_of_this_machine(engine: Engine) -> None:
+    code = (
+        "for tool in gcc cc c++ g++ clang ld as make cmake pip git; do command -v $tool; done; "
+        "find / -xdev '(' -name 'libcuda*' -o -name 'libnv*' -o -name 'libcublas*' -o -name pip.conf ')' -print; "
+        "ls -d /opt/redox/app/tests /opt/redox/infra /opt/redox/ops /wheelhouse /build 2>/dev/null; true"
+    )
+    answer = engine.run("shell", "-c", code)
+    assert (answer.returncode, answer.stdout) == (0, "")
+
+
+def test_the_image_says_its_commit_and_is_small_enough_to_ship(engine: Engine) -> None:
+    image = engine.client.images.get(engine.image)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert image.labels["org.opencontainers.image.revision"].removesuffix("-dirty") == commit.strip()
+    assert any(tag.startswith(f"{SETTINGS.container.image}:{commit[:12]}") for tag in image.tags)
+    size = compressed_bytes(engine.image)
+    print(f"docker save | gzip -1: {size / 1e6:.0f} MB")  # noqa: T201 - a figure worth a look
+    assert size <= LARGEST
+
+
+def compressed_bytes(image: str) -> int:
+    """Size of `docker save | gzip`, by the quickest level, which is the largest."""
+    with (
+        subprocess.Popen([DOCKER, "save", image], stdout=subprocess.PIPE) as save,
+        subprocess.Popen(["gzip", "-1"], stdin=save.stdout, stdout=subprocess.PIPE) as squeeze,
+    ):
+        assert squeeze.stdout is not None
+        return sum(len(piece) for piece in iter(lambda: squeeze.stdout.read(2**20), b""))
+
+
+def build(image: str, folder: Path, *options: str) -> float:
+    """Build an image as `make image` does, from another folder; the seconds it took."""
+    began = time.monotonic()
+    command = [
+        DOCKER,
+        "build",
+        "--quiet",
+        *os.environ.get("BUILD_OPTIONS", "").split(),
+        *options,
+        "--tag",
+        image,
+        folder,
+    ]
+    subprocess.run(command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+
+
+def test_a_changed_line_is_in_the_image_within_seconds(engine: Engine, tmp_path: Path) -> None:
+    for name in ("app", "docker", "Dockerfile", ".dockerignore"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "build" / "wheelhouse", tmp_path / "build" / "wheelhouse", copy_function=os.link)
+    errors = tmp_path / "app" / "redox_balancer" / "errors.py"
+    errors.write_text(errors.read_text().replace("EXIT_NONSENSE = 70", "EXIT_NONSENSE = 71"))
+    image = f"{SETTINGS.container.image}:changed"
+    try:
+        assert build(image, tmp_path) < REBUILD_S
+        code = "from redox_balancer.errors import EXIT_NONSENSE; print(EXIT_NONSENSE)"
+        changed = Engine(engine.client, image).run("-c", code, options=["--entrypoint=python3"])
+        assert changed.stdout == "71\n"
+    finally:
+        engine.client.images.remove(image, force=True)
+
+
+# Every file but those the engine makes: its rights, its content, where a link leads.
+FILES = """
+find / -xdev ! -type l ! -path '/etc/host*' ! -path /etc/resolv.conf ! -path /etc/mtab -printf '%M %U %G %p\\n'
+find / -xdev -type l -printf '%p -> %l\\n'
+find / -xdev -type f ! -path '/etc/host*' ! -path /etc/resolv.conf -exec sha256sum {} +
+"""
+
+
+def test_two_builds_of_one_commit_hold_the_same_files(engine: Engine) -> None:
+    image = f"{SETTINGS.container.image}:again"
+    try:
+        build(image, ROOT, "--no-cache")
+        first, second = (
+            Engine(engine.client, name)
+            .run("-c", FILES, options=["--entrypoint=bash", "--user=0"])
+            .stdout.splitlines()
+            for name in (engine.image, image)
+        )
+        assert len(first) > 10_000
+        assert sorted(set(first) ^ set(second)) == []
+    finally:
+        engine.client.images.remove(image, force=True)

@@ -1,0 +1,133 @@
+"""A training in the container: stopped, killed, out of memory, and how it goes on."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from containers import FLAGS, SAVE_INTERVAL_S, Engine, Training, newest, until
+from redox_balancer.errors import EXIT_OK
+
+STOP_S = 30.0
+
+
+def resumed_at(training: Training) -> int:
+    """The step from which a training that resumed went on."""
+    training.heartbeat(lambda beat: beat.updated_at, "an update")
+    steps = re.findall(r"^resuming \S+ at step ([\d,]+)", training.log(), flags=re.MULTILINE)
+    return int(steps[-1].replace(",", ""))
+
+
+def test_a_stop_saves_and_ends_with_0_and_a_new_container_goes_on_from_that_step(engine: Engine, runs: Path) -> None:
+    with engine.training(runs) as first:
+        first.saved()
+        began = time.monotonic()
+        first.container.stop()
+        seconds = time.monotonic() - began
+        assert first.state["ExitCode"] == EXIT_OK
+        assert seconds < STOP_S
+        stopped = newest(first.run)
+        assert f"stopped at step {stopped:,}" in first.log()
+    with engine.training(runs) as second:
+        assert resumed_at(second) == stopped
+        assert second.saved() > stopped
+
+
+def test_a_kill_loses_at_most_one_interval(engine: Engine, runs: Path) -> None:
+    with engine.training(runs) as first:
+        first.saved()
+        first.saved()
+        first.container.kill()
+        killed = time.time()
+        first.container.wait()
+        assert first.state["ExitCode"] == 137
+        assert not first.state["OOMKilled"]
+        saved = newest(first.run)
+        lost_s = killed - (first.run / f"step_{saved:09d}" / "manifest.json").stat().st_mtime
+        assert 0 <= lost_s < SAVE_INTERVAL_S + 1.0  # and what a save takes
+    with engine.training(runs) as second:
+        assert resumed_at(second) == saved
+
+
+# Takes memory of the container's until the kernel has killed an actor for it: Ray offers its workers first.
+HOG = """
+from pathlib import Path
+actors = [path for path in Path("/proc").glob("[0-9]*") if (path / "cmdline").read_text().startswith("ray::Coll")]
+kept = []
+while all((actor / "cmdline").exists() and (actor / "cmdline").read_text() for actor in actors):
+    kept.append(bytearray(b"x") * 10_000_000)
+print(len(actors))
+"""
+
+
+def test_an_actor_out_of_memory_is_replaced(engine: Engine, runs: Path) -> None:
+    with engine.training(runs, options=["--memory=2g"]) as training:
+        training.heartbeat(lambda beat: beat.actors_alive == 2 and beat.step > 0, "two actors")
+        assert training.inside(HOG) == 2
+        until(lambda: "takes over" in training.log(), "another actor")
+        step = training.heartbeat(lambda beat: beat.actors_alive == 2, "two actors again").step
+        training.heartbeat(lambda beat: beat.step > step, "steps of theirs")
+        training.container.stop()
+        assert training.state["ExitCode"] == EXIT_OK
+
+
+# Memory that belongs to no process: the kernel takes the largest one, the trainer. Without it the flood fits.
+FLOOD = "dd if=/dev/zero of=/dev/shm/flood bs=1M count=800"
+
+
+def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(engine: Engine, runs: Path) -> None:
+    flags = replace(FLAGS, shm_bytes=8_000_000_000)
+    with engine.training(runs, "--num-actors", "0", options=["--memory=1g"], flags=flags) as training:
+        training.saved()
+        training.container.exec_run(["bash", "-c", FLOOD])
+        training.container.wait()
+        assert training.state["ExitCode"] == 137
+        assert training.state["OOMKilled"]
+        saved = newest(training.run)
+        training.container.start()  # as a unit of the host's does
+        assert resumed_at(training) == saved
+        assert training.saved() > saved
+
+
+def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_container(engine: Engine, runs: Path) -> None:
+    flags = replace(FLAGS, shm_bytes=8_000_000_000)
+    with engine.training(runs, "--num-actors", "0", "--supervise", options=["--memory=1g"], flags=flags) as training:
+        training.saved()
+        training.container.exec_run(["bash", "-c", f"{FLOOD}; rm /dev/shm/flood"])
+        until(lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's word")
+        until(lambda: "resuming" in training.log(), "the resumed training")
+        training.saved()
+        assert training.state["Running"]
+        training.container.stop()
+        assert training.state["ExitCode"] == EXIT_OK
+
+
+# The trainer is what tini started. A heartbeat a minute old is written at once, so that nobody has to wait for it.
+STOP = """
+import json, os, signal, time
+trainer = int(open("/proc/1/task/1/children").read().split()[0])
+os.kill(trainer, signal.SIGSTOP)
+while open(f"/proc/{trainer}/stat").read().rpartition(")")[2].split()[0] != "T":
+    time.sleep(0.01)
+os.utime("/data/experiments/first/heartbeat.json", (0, time.time() - 61))
+print(json.dumps(trainer))
+"""
+GO_ON = "import os, signal; os.kill({}, signal.SIGCONT); print(0)"
+
+
+def test_the_health_check_sees_a_training_that_stands_still_and_one_that_goes_on(engine: Engine, runs: Path) -> None:
+    often = ["--health-interval=1s", "--health-start-period=0s", "--health-retries=1"]
+
+    def health() -> str:
+        return str(training.state["Health"]["Status"])
+
+    with engine.training(runs, "--num-actors", "0", "--heartbeat-interval-s", "1", options=often) as training:
+        until(lambda: health() == "healthy", "a healthy container")
+        trainer = training.inside(STOP)
+        until(lambda: health() == "unhealthy", "an unhealthy container")
+        assert training.state["Running"]
+        assert "the last heartbeat is 6" in training.state["Health"]["Log"][-1]["Output"]
+        training.inside(GO_ON.format(trainer))
+        until(lambda: health() == "healthy", "a container that is healthy again")

@@ -1,0 +1,94 @@
+"""What a machine is given: files that follow the settings, and units whose commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from infra.bring_up import Machine, files, script, training_environment
+from infra.container import Flags
+from infra.settings import FILE, ROOT, Settings, load, parse
+from redox_balancer.cli import app
+
+SETTINGS = load()
+WORKERS = parse(
+    FILE.read_text()
+    .replace("workers = 0", "workers = 2")
+    .replace('image_delivery = "host"', 'image_delivery = "repository"')
+    .replace('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')
+)
+
+
+def environment(settings: Settings, kind: str = "host") -> dict[str, list[str]]:
+    """The variables of the unit, as systemd splits them into words."""
+    lines = training_environment(settings, kind).splitlines()  # type: ignore[arg-type]
+    pairs = (line.split("=", 1) for line in lines)
+    return {name: shlex.split(shlex.split(value)[0]) for name, value in pairs}
+
+
+def test_the_container_gets_the_flags_of_the_settings_and_the_volume() -> None:
+    flags = environment(SETTINGS)["REDOX_FLAGS"]
+    assert flags == list(Flags.of(SETTINGS).arguments(SETTINGS.container, data="/data"))
+    assert "--volume=/data:/data" in flags
+    assert "--ulimit=nofile=1048576:1048576" in flags
+    assert "--shm-size=132000000000" in flags
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, WORKERS], ids=["alone", "workers"])
+def test_the_trainer_knows_the_options_it_is_given(settings: Settings) -> None:
+    options = environment(settings)["REDOX_OPTIONS"]
+    known = {name for parameter in typer.main.get_command(app).commands["train"].params for name in parameter.opts}  # type: ignore[attr-defined]
+    assert {option for option in options if option.startswith("--")} <= known
+    assert options[options.index("--num-actors") + 1] == str(settings.training.num_actors)
+    assert "--supervise" in options
+    assert options[options.index("--resume") + 1] == "auto"
+
+
+def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
+    unit = files(SETTINGS, "host")["etc/systemd/system/redox-trainer.service"].decode()
+    timeout = SETTINGS.limits.stop_timeout_s
+    assert f"docker stop --time {timeout} " in unit
+    seconds = re.search(r"TimeoutStopSec=(\d+)", unit)
+    assert seconds
+    assert int(seconds[1]) > timeout
+    assert "--pull never" in unit  # without a registry in its name an image would be asked from strangers
+    assert "Restart=on-failure" in unit
+    assert "RestartPreventExitStatus=2 70 78" in unit
+
+
+def test_workers_and_head_are_there_only_when_asked_for() -> None:
+    assert not any("worker" in name and name.endswith(".service") for name in files(SETTINGS, "host"))
+    host, worker = files(WORKERS, "host"), files(WORKERS, "worker")
+    assert {"etc/systemd/system/redox-workers.service", "usr/local/lib/redox/head.sh"} <= set(host)
+    assert "etc/systemd/system/redox-worker.service" in worker
+    assert not any(name.startswith("etc/cron.d") or "trainer" in name for name in worker)
+    assert WORKERS.training.num_actors == 18  # three quarters of the cores of all three machines
+    pull = host["etc/systemd/system/redox-trainer.service.d/pull.conf"].decode()
+    assert "ExecCondition=/usr/bin/docker pull --quiet ${REDOX_IMAGE}" in pull
+    flags = environment(WORKERS)["REDOX_FLAGS"]
+    assert {"--network=host", "--entrypoint=/head.sh"} <= set(flags)
+
+
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    for kind in ("host", "worker"):
+        for name, content in files(WORKERS, kind).items():
+            if content.startswith((b"#!/bin/bash", b"#!/bin/sh")):
+                (tmp_path / f"{kind}-{Path(name).name}").write_bytes(content)
+    (tmp_path / "script").write_text(script(SETTINGS, Machine(kind="host", region="us-east-1", image="image")))
+    answer = subprocess.run([shellcheck, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_the_decisions_need_nothing_but_python() -> None:
+    """They run with the Python of the machine, without any of our packages."""
+    code = "import sys, infra.machine.watch; print(*(name for name in sys.modules if not name.startswith('infra')))"
+    command = [sys.executable, "-S", "-c", code]  # without site-packages
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr

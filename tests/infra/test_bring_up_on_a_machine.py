@@ -1,0 +1,238 @@
+"""The bring-up on a real file system of the distribution: what it makes, that it may run twice, what runs then."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from aws_stand_in import StandIn
+from infra.bring_up import LIMITS, Machine, user_data
+from infra.settings import load
+from machines import Chroot, Metadata, machine, metadata_service, why_not
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+
+SETTINGS = load()
+VOLUME, BUCKET, INSTANCE = "vol-0123456789abcdef0", "checkpoints", "i-0123456789abcdef0"
+RUN = f"{SETTINGS.container.experiments}/production"
+
+
+@dataclass
+class Host:
+    """A machine that was set up, with what is around it."""
+
+    chroot: Chroot
+    metadata: Metadata
+    aws: StandIn
+    first: subprocess.CompletedProcess[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How what runs on it finds the stand-ins."""
+        return {"AWS_ENDPOINT_URL": self.aws.address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.address}
+
+    def cron(self) -> subprocess.CompletedProcess[str]:
+        """Run the line of the sweep as cron does."""
+        (line,) = [
+            line for line in self.chroot.outside("/etc/cron.d/redox-sweep").splitlines() if not line.startswith("#")
+        ]
+        found = re.fullmatch(r"17 \* \* \* \* root (.+)", line)
+        assert found
+        return self.chroot.run("/bin/sh", "-c", found[1], environment=self.environment)
+
+    def objects(self) -> list[str]:
+        """Return what the bucket holds, in the order in which it came."""
+        s3 = self.aws.client("s3")
+        found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        puts = re.findall(rf'"PUT /{BUCKET}/(\S+) HTTP', self.aws.log.read_text())
+        assert set(puts) == {item["Key"] for item in found}
+        return list(dict.fromkeys(puts))
+
+
+def run_user_data(chroot: Chroot, text: str) -> subprocess.CompletedProcess[str]:
+    """Run user data as cloud-init does: the part that is a script."""
+    first, second = email.message_from_string(text).get_payload()
+    assert first.get_content_type() == "text/cloud-config"
+    assert "[scripts-user, always]" in first.get_payload()
+    assert second.get_content_type() == "text/x-shellscript"
+    script = chroot.root / "root/part-001"
+    script.write_text(second.get_payload())
+    script.chmod(0o755)
+    answer = chroot.run("/root/part-001")
+    script.unlink()
+    return answer
+
+
+def data_for(metadata: Metadata) -> str:
+    return user_data(
+        SETTINGS,
+        Machine(
+            kind="host",
+            region="us-east-1",
+            image="redox-balancer:latest",
+            bucket=BUCKET,
+            volume=VOLUME,
+            signal_url=f"{metadata.address}/signal",
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, aws: StandIn) -> Iterator[Host]:
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    with metadata_service(INSTANCE) as metadata, machine(tmp_path_factory.mktemp("machine"), VOLUME) as chroot:
+        yield Host(chroot, metadata, aws, run_user_data(chroot, data_for(metadata)))
+
+
+def test_it_works_and_tells_cloudformation_so(host: Host) -> None:
+    assert host.first.returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
+    assert host.first.stdout == host.first.stderr == ""  # everything is in the one log
+    assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("bring-up: done")
+    assert host.metadata.received[0]["Status"] == "SUCCESS"
+
+
+def test_limits_kernel_engine_and_user(host: Host) -> None:
+    assert host.chroot.outside("/etc/security/limits.d/90-redox.conf") == LIMITS.read_text()
+    assert "fs.nr_open = 1048576" in host.chroot.outside("/etc/sysctl.d/90-redox.conf")
+    engine = json.loads(host.chroot.outside("/etc/docker/daemon.json"))
+    known = host.chroot.run("dockerd", "--help").stdout
+    assert all(re.search(rf"--{key.removesuffix('s')}\b", known) for key in engine)
+    assert engine["shutdown-timeout"] == SETTINGS.limits.stop_timeout_s
+    assert host.chroot.run("id", "--user", SETTINGS.container.user).stdout.strip() == str(SETTINGS.container.uid)
+
+
+def findings(host: Host, *units: str) -> list[str]:
+    """What systemd finds wrong with units of ours."""
+    said = host.chroot.run("systemd-analyze", "verify", *units).stderr
+    return [line for line in said.splitlines() if "redox-" in line]
+
+
+def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
+    units = ["redox-trainer.service", "redox-watch.service"]
+    assert not findings(host, *(f"/etc/systemd/system/{unit}" for unit in units))
+    spoiled = host.chroot.outside("/etc/systemd/system/redox-watch.service").replace("Restart=", "Restarts=")
+    (host.chroot.root / "root/redox-spoiled.service").write_text(spoiled)
+    assert "Restarts" in findings(host, "/root/redox-spoiled.service")[0]  # the check does find things
+    calls = host.chroot.calls()
+    assert "systemctl restart systemd-sysctl" in calls
+    assert "systemctl enable --now cron docker" in calls
+    assert "systemctl start --no-block redox-trainer redox-watch" in calls
+    assert "systemctl restart --no-block redox-watch" in calls
+
+
+def test_the_volume_is_formatted_once_and_mounted_for_the_container(host: Host) -> None:
+    mounted = host.chroot.run("findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", SETTINGS.container.data)
+    assert mounted.stdout.split()[0] == "ext4", mounted.stderr
+    assert host.chroot.outside("/etc/fstab").count(SETTINGS.container.data) == 1
+    owner = host.chroot.run("stat", "--format", "%u", SETTINGS.container.experiments)
+    assert owner.stdout.strip() == str(SETTINGS.container.uid)
+
+
+def test_a_second_run_changes_nothing(host: Host) -> None:
+    mark = f"{SETTINGS.container.data}/kept"
+    host.chroot.run("touch", mark)
+    before = host.chroot.tree()
+    packages = host.chroot.run("dpkg-query", "--list").stdout
+    again = run_user_data(host.chroot, data_for(host.metadata))
+    assert again.returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
+    after = host.chroot.tree()
+    changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert not changed
+    assert host.chroot.run("dpkg-query", "--list").stdout == packages
+    assert host.chroot.run("test", "-e", mark).returncode == 0  # the volume was not formatted again
+
+
+def test_a_failure_reaches_cloudformation_with_its_last_lines(host: Host) -> None:
+    (host.chroot.root / "run/stub-fails").touch()
+    answer = run_user_data(host.chroot, data_for(host.metadata))
+    (host.chroot.root / "run/stub-fails").unlink()
+    assert answer.returncode == 1
+    told = host.metadata.received[-1]
+    assert told["Status"] == "FAILURE"
+    assert told["Reason"].startswith("step services: ")
+    assert "failed with exit code 1 in step services" in told["Reason"]
+
+
+def write_checkpoint(host: Host, step: int, *, when: float) -> None:
+    folder = host.chroot.words("mkdir", "-p", f"{RUN}/step_{step:09}", f"{RUN}/.partial-step")
+    subprocess.run(folder, check=True)
+    beat = json.dumps({"written_at": when, "status": "training"})
+    for name, text in {
+        f"step_{step:09}/manifest.json": "{}",
+        f"step_{step:09}/arrays.safetensors": "numbers",
+        f"step_{step:09}/state.json": "{}",
+        ".partial-step/arrays.safetensors": "half of",
+        "metrics.csv": "step\n" * step,
+        "heartbeat.json": beat,
+    }.items():
+        put = host.chroot.words("tee", f"{RUN}/{name}")
+        subprocess.run(put, input=text, text=True, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(host.chroot.words("ln", "-sfn", f"step_{step:09}", f"{RUN}/latest"), check=True)
+
+
+def reported_ages(aws: StandIn) -> list[float]:
+    now = dt.datetime.now(dt.UTC)
+    found = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="redox_balancer",
+        MetricName="checkpoint_age_s",
+        Dimensions=[{"Name": "InstanceId", "Value": INSTANCE}],
+        StartTime=now - dt.timedelta(hours=1),
+        EndTime=now + dt.timedelta(hours=1),
+        Period=7_200,
+        Statistics=["Maximum"],
+    )
+    return [point["Maximum"] for point in found["Datapoints"]]
+
+
+def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothing(host: Host) -> None:
+    write_checkpoint(host, 10, when=time.time())
+    assert host.cron().returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
+    runs = f"{SETTINGS.storage.runs}/production"
+    assert host.objects() == [
+        f"{runs}/heartbeat.json",
+        f"{runs}/metrics.csv",
+        f"{runs}/step_000000010/arrays.safetensors",
+        f"{runs}/step_000000010/state.json",
+        f"{runs}/step_000000010/manifest.json",
+    ]
+    (age,) = reported_ages(host.aws)
+    assert 0 <= age < 60
+    sent = host.chroot.outside("/var/log/redox.log").splitlines()[-1]
+    assert sent.endswith("sweep: 5 files sent, 0 were there")
+    # Nothing new: nothing is sent. Then a checkpoint more, and one that the trainer removed.
+    host.cron()
+    assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("sweep: 0 files sent, 5 were there")
+    write_checkpoint(host, 20, when=time.time())
+    host.chroot.run("rm", "-r", f"{RUN}/step_000000010")
+    host.cron()
+    assert {f"{runs}/step_000000010/manifest.json", f"{runs}/step_000000020/manifest.json"} <= set(host.objects())
+    assert '"DELETE ' not in host.aws.log.read_text()
+
+
+def test_a_notice_of_the_spot_market_saves_and_brings_it_away(host: Host) -> None:
+    """Told to end, the trainer (a stand-in of systemd here) writes a checkpoint; the watch then brings it away."""
+    settings: dict[str, Any] = json.loads(host.chroot.outside("/etc/redox/settings.json"))
+    settings["host"]["spot"] = True
+    (host.chroot.root / "etc/redox/settings.json").write_text(json.dumps(settings))
+    write_checkpoint(host, 30, when=time.time())
+    host.metadata.answers["spot/instance-action"] = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
+    environment = {**host.environment, "PYTHONPATH": "/usr/local/lib/redox", "PYTHONUNBUFFERED": "1"}
+    command = host.chroot.words("python3", "-m", "infra.machine.watch")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(environment)) as watch:
+        try:
+            assert watch.stdout
+            assert any("files sent" in line for line in watch.stdout)
+            wanted = f"{SETTINGS.storage.runs}/production/step_000000030/manifest.json"
+            assert wanted in host.objects()
+        finally:
+            watch.kill()
+    assert "systemctl stop redox-trainer.service" in host.chroot.calls()

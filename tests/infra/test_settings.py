@@ -1,0 +1,163 @@
+"""What `deploy.toml` says, what follows from it, and how mistakes in it are told."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from infra import settings
+from infra.instances import instance
+from infra.settings import FILE, ROOT, SettingsError, load, parse
+from redox_balancer.learning.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+
+TEXT = FILE.read_text()
+
+
+def changed(*changes: tuple[str, str]) -> str:
+    """The file with whole lines replaced, each found by its key in its table."""
+    text = TEXT
+    for key, line in changes:
+        table, _, name = key.partition(".")
+        start = text.index(f"[{table}]\n")
+        text, found = re.subn(
+            rf"(?m)\A(?P<before>[\s\S]{{{start}}}[\s\S]*?)^{name} = .*$", rf"\g<before>{line}", text, count=1
+        )
+        assert found, key
+    return text
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+def test_the_file_is_valid_and_its_sizes_follow_from_the_instance() -> None:
+    found = load()
+    assert (found.host.instance.vcpus, found.host.instance.memory_gib) == (192, 1536)
+    assert found.training.num_actors == 120
+    assert found.training.object_store_bytes == 120_000_000_000
+    assert found.training.shm_bytes == 132_000_000_000
+    assert found.threads.learner == 8
+
+
+def test_a_smaller_instance_gets_smaller_sizes_and_set_ones_win() -> None:
+    small = parse(changed(("host.instance_type", 'instance_type = "m7i.xlarge"')))
+    assert (small.training.num_actors, small.threads.learner) == (3, 1)
+    assert small.training.object_store_bytes == 16 * 78_125_000
+    own = parse(TEXT.replace("[training]\n", "[training]\nnum_actors = 7\nobject_store_bytes = 1_000_000_000\n"))
+    assert own.training.num_actors == 7
+    assert own.training.shm_bytes == 1_100_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "vcpus", "memory_gib"),
+    [("r7i.48xlarge", 192, 1536), ("c7a.large", 2, 4), ("m7i-flex.xlarge", None, None), ("r6id.2xlarge", 8, 64),
+     ("r7g.16xlarge", None, None), ("p5.48xlarge", None, None), ("r7i", None, None), ("r7i.metal-48xl", None, None)],
+)  # fmt: skip
+def test_cores_and_memory_are_read_from_the_name_or_refused(
+    name: str, vcpus: int | None, memory_gib: int | None
+) -> None:
+    found = instance(name)
+    assert (found.vcpus if found else None, found.memory_gib if found else None) == (vcpus, memory_gib)
+
+
+def test_all_mistakes_are_told_at_once_one_line_each() -> None:
+    told = problems(
+        changed(
+            ("aws.zone", 'zone = "eu-west-1a"'),
+            ("host.instance_type", 'instance_type = "r7g.48xlarge"'),
+            ("host.ami_id", 'ami_id = "latest"'),
+            ("host.spot", 'spot = "no"'),
+            ("guard.alert_email", 'alert_email = "nobody"'),
+            ("limits.nofile", "nofile = 100"),
+            ("limits.nproc", "noproc = 65536"),
+            ("ports.dashboard", "dashboard = 6379"),
+            ("backup.image_hours", "image_hours = 5"),
+            ("tags.project", 'project = ""'),
+        )
+    )
+    starts = [
+        "host.instance_type is 'r7g.48xlarge', it must be a type of the families c, m, r for x86-64",
+        "host.ami_id is 'latest', it must be an image id",
+        "host.spot is 'no', it must be true or false",
+        "guard.alert_email is 'nobody', it must be an e-mail address",
+        "[limits] has no 'noproc'; it has nofile, nproc, stop_timeout_s",
+        "limits.nofile is 100, it must be from 1,024 to 1,048,576",
+        "limits.nproc is missing",
+        "backup.image_hours is 5, it must be one of 1, 2, 3, 4, 6, 8, 12, 24",
+        "tags.project is '', it must be text that AWS takes as a tag",
+        "aws.zone is 'eu-west-1a', it must be a zone of us-east-1",
+        "ports must differ: ray 6379, dashboard 6379, tensorboard 6006",
+    ]
+    assert len(told) == len(starts)
+    for start in starts:
+        assert any(line.startswith(start) for line in told), start
+    assert not any("\n" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[aws\n", "not TOML: "),
+        ("", "[aws] is missing"),
+        ("aws = 3", "aws must be a table"),
+        (TEXT + "[extras]\n", "the file has no 'extras'"),
+        (changed(("price.source", "source = 3")), "price.source is 3, it must be text"),
+        (changed(("host.ssh_public_key", 'ssh_public_key = "-----BEGIN KEY"')), "host.ssh_public_key is "),
+        (
+            TEXT.replace("[training]\n", "[training]\nobject_store_bytes = 200_000_000\nshm_bytes = 100_000_000\n"),
+            "training.shm_bytes is 100,000,000, it must be at least training.object_store_bytes, 200,000,000",
+        ),
+        (changed(("limits.nofile", "nofile = true")), "limits.nofile is True, it must be a whole number"),
+    ],
+)
+def test_a_mistake_is_named(text: str, told: str) -> None:
+    assert any(line.startswith(told) for line in problems(text))
+
+
+def test_settings_cannot_be_changed_in_passing() -> None:
+    with pytest.raises(FrozenInstanceError):
+        load().limits.nofile = 1  # type: ignore[misc]
+
+
+def test_the_sample_address_is_named_until_it_is_replaced() -> None:
+    assert "guard.alert_email" in load().unfinished[0]
+    assert parse(changed(("guard.alert_email", 'alert_email = "lab@cell.bio"'))).unfinished == ()
+
+
+def test_names_in_the_bucket() -> None:
+    storage = load().storage
+    assert storage.bucket("123456789012", "us-east-1") == "redox-balancer-123456789012-us-east-1"
+    assert storage.run_key("first") == "experiments/first/"
+    assert storage.lock_key("first") == "locks/first.json"
+
+
+def test_figures_that_the_trainer_knows_too_are_the_same() -> None:
+    assert TrainConfig().max_actors == settings.MOST_ACTORS
+    assert settings.LEAST_STORE_BYTES == MIN_OBJECT_STORE_BYTES
+
+
+def test_reading_settings_loads_nothing_heavy() -> None:
+    heavy = ["torch", "ray", "cobra", "boto3", "aws_cdk", "pydantic", "numpy"]
+    code = f"import sys, infra.settings; print(*[m for m in {heavy!r} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+def test_the_command_prints_all_settings_and_ends_with_2_when_they_are_wrong(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "infra.settings"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["training"]["num_actors"] == 120
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(changed(("limits.nofile", "nofile = 1"), ("aws.region", 'region = ""')))
+    broken = subprocess.run([*command, wrong], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (broken.returncode, broken.stdout) == (2, "")
+    assert [line.split(",")[0] for line in broken.stderr.splitlines()] == [
+        "error: wrong.toml: aws.region is ''",
+        "error: wrong.toml: limits.nofile is 1",
+    ]

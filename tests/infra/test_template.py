@@ -1,0 +1,366 @@
+"""Every promise of the infrastructure, looked up in the templates that CloudFormation gets."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import json
+import lzma
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import CfnResource, aws_ec2, aws_iam
+
+from infra import bring_up
+from infra.acknowledgements import reasons
+from infra.bring_up import USER_DATA_LIMIT, Machine, user_data
+from infra.settings import FILE, SettingsError, load, parse
+from infra.stacks import RedoxTraining
+from infra.storage import RedoxStorage
+from templates import VARIANTS, Templates, flat, synthesise
+
+SETTINGS = load()
+PLACEHOLDERS = 1_200  # bytes that names, addresses and the signed address of the signal take at most
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Templates]:
+    return {name: synthesise(tmp_path_factory.mktemp(name), changes) for name, changes in VARIANTS.items()}
+
+
+@pytest.fixture
+def default(variants: dict[str, Templates]) -> Templates:
+    return variants["default"]
+
+
+def ingress(found: Templates) -> Iterator[dict[str, Any]]:
+    """Every rule that lets something in, wherever it is written."""
+    for group in found.of_type("AWS::EC2::SecurityGroup"):
+        yield from group["Properties"].get("SecurityGroupIngress", [])
+    for rule in found.of_type("AWS::EC2::SecurityGroupIngress"):
+        yield rule["Properties"]
+
+
+def nothing_comes_in(found: Templates) -> None:
+    assert list(ingress(found)) == []
+
+
+def nothing_is_unencrypted(found: Templates) -> None:
+    assert all(volume["Properties"]["Encrypted"] is True for volume in found.of_type("AWS::EC2::Volume"))
+    disks = [
+        device["Ebs"]
+        for kind in ("AWS::EC2::Instance", "AWS::EC2::LaunchTemplate")
+        for resource in found.of_type(kind)
+        for device in resource["Properties"]
+        .get("LaunchTemplateData", resource["Properties"])
+        .get("BlockDeviceMappings", [])
+        if "Ebs" in device
+    ]
+    assert disks
+    assert all(disk["Encrypted"] is True for disk in disks)
+    rules = found.one("AWS::S3::Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rules == [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+
+
+def no_right_to_delete(found: Templates) -> None:
+    for _, statement in found.statements():
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert statement["Effect"] == "Allow"
+        for action in actions:
+            assert "*" not in action, action
+            assert not re.match(r"iam:|.*:.*(Delete|Terminate)", action), action
+        of_s3 = [action for action in actions if action.startswith("s3:")]
+        assert set(of_s3) <= {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+        if of_s3:
+            assert "CheckpointBucket" in flat(statement["Resource"])
+        if statement["Resource"] == "*":
+            assert set(actions) <= {
+                "cloudwatch:PutMetricData",
+                "ec2:DescribeInstanceStatus",
+                "ecr:GetAuthorizationToken",
+            }
+
+
+PROMISES: list[Callable[[Templates], None]] = [nothing_comes_in, nothing_is_unencrypted, no_right_to_delete]
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+@pytest.mark.parametrize("variant", ["default", "spot", "small"])
+def test_promise(variants: dict[str, Templates], variant: str, promise: Callable[[Templates], None]) -> None:
+    promise(variants[variant])
+
+
+def open_to_the_world(_storage: RedoxStorage, training: RedoxTraining) -> None:
+    group = training.node.find_child("Network").security_group  # type: ignore[attr-defined]
+    group.add_ingress_rule(aws_ec2.Peer.any_ipv4(), aws_ec2.Port.tcp(22))
+
+
+def all_rights_on_the_bucket(storage: RedoxStorage, training: RedoxTraining) -> None:
+    role = training.node.find_child("Host").role  # type: ignore[attr-defined]
+    role.add_to_policy(aws_iam.PolicyStatement(actions=["s3:*"], resources=[storage.bucket.bucket_arn]))
+
+
+def volume_in_the_clear(storage: RedoxStorage, _training: RedoxTraining) -> None:
+    resource = storage.volume.node.default_child
+    assert isinstance(resource, CfnResource)
+    resource.encrypted = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise", "finding"),
+    [
+        (open_to_the_world, nothing_comes_in, "AwsSolutions-EC23"),
+        (all_rights_on_the_bucket, no_right_to_delete, "AwsSolutions-IAM5[Action::s3:*]"),
+        (volume_in_the_clear, nothing_is_unencrypted, "AwsSolutions-EC26"),
+    ],
+)
+def test_a_planted_fault_breaks_its_promise_and_ends_the_synthesis(
+    tmp_path: Path, fault: Any, promise: Callable[[Templates], None], finding: str
+) -> None:
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        synthesise(tmp_path, [], plant=fault)
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    found = [violation["ruleName"] for plugin in report["pluginReports"] for violation in plugin["violations"]]
+    assert finding in found
+    stacks = (json.loads((tmp_path / f"Redox{name}.template.json").read_text()) for name in ("Storage", "Training"))
+    with pytest.raises(AssertionError):
+        promise(Templates(*stacks, tmp_path))
+
+
+def test_with_workers_the_nodes_talk_to_each_other_and_nobody_else_comes_in(variants: dict[str, Templates]) -> None:
+    found = variants["workers"]
+    (rule,) = ingress(found)
+    assert rule["SourceSecurityGroupId"] == rule["GroupId"]
+    assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", 0, 65535)
+    nothing_is_unencrypted(found)
+    no_right_to_delete(found)
+
+
+def test_workers_start_with_the_host_and_fetch_the_image(variants: dict[str, Templates]) -> None:
+    found = variants["workers"]
+    group = found.one("AWS::AutoScaling::AutoScalingGroup")
+    assert (group["MinSize"], group["MaxSize"]) == ("0", "2")
+    assert "DesiredCapacity" not in group  # a deployment brings no workers to a host that is stopped
+    data = found.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    assert data["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
+    text = flat(data["UserData"])
+    assert "REDOX_KIND='worker'" in text
+    assert re.search(r"REDOX_HEAD='TrainingHost\W*PrivateIp'", text)
+    allowed = [s for _, s in found.statements() if "autoscaling:SetDesiredCapacity" in flat(s["Action"])]
+    assert [flat(s["Resource"]).endswith(":autoScalingGroupName/redox-workers") for s in allowed] == [True]
+    assert not any("worker" in resource["Type"].lower() for _, resource in variants["default"].resources())
+    assert not variants["default"].of_type("AWS::AutoScaling::AutoScalingGroup")
+
+
+def test_the_host(default: Templates) -> None:
+    host = default.one("AWS::EC2::Instance")
+    assert host["InstanceType"] == "r7i.48xlarge"
+    assert host["ImageId"] == SETTINGS.host.ami_id
+    assert host["AvailabilityZone"] == SETTINGS.aws.zone
+    assert host["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
+    assert host["DisableApiTermination"] is True
+    assert host["InstanceInitiatedShutdownBehavior"] == "stop"
+    # An image of a host brings a copy of its data; it is left out for the volume itself.
+    attached = default.one("AWS::EC2::VolumeAttachment")
+    assert {"DeviceName": attached["Device"], "NoDevice": {}} in host["BlockDeviceMappings"]
+    (egress,) = [group["Properties"]["SecurityGroupEgress"] for group in default.of_type("AWS::EC2::SecurityGroup")]
+    assert {rule["FromPort"] for rule in egress} == {80, 443}
+
+
+def test_another_instance_type_and_the_spot_market(variants: dict[str, Templates]) -> None:
+    assert variants["small"].one("AWS::EC2::Instance")["InstanceType"] == "c7i.2xlarge"
+    spot = variants["spot"]
+    host = spot.one("AWS::EC2::Instance")
+    assert host["DisableApiTermination"] is False  # there is none on the spot market
+    assert host["InstanceInitiatedShutdownBehavior"] == "terminate"
+    market = spot.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["InstanceMarketOptions"]
+    assert market == {
+        "MarketType": "spot",
+        "SpotOptions": {"InstanceInterruptionBehavior": "terminate", "SpotInstanceType": "one-time"},
+    }
+    assert not spot.of_type("AWS::Budgets::BudgetsAction")  # what cannot be stopped; its own budget ends it
+
+
+def test_the_host_waits_for_its_volume_and_its_bring_up(default: Templates) -> None:
+    resources = default.training["Resources"]
+    (wait,) = default.of_type("AWS::CloudFormation::WaitCondition")
+    (attachment,) = [name for name, found in resources.items() if found["Type"] == "AWS::EC2::VolumeAttachment"]
+    assert attachment in wait["DependsOn"]
+    assert flat(wait["Properties"]["Handle"]) in flat(resources["TrainingHost"]["Properties"]["UserData"])
+
+
+def test_everything_in_storage_stays_when_its_stack_goes(default: Templates) -> None:
+    for name, resource in default.storage["Resources"].items():
+        assert resource["DeletionPolicy"] == "Retain", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name
+    assert {resource["Type"] for resource in default.storage["Resources"].values()} == {
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+        "AWS::EC2::Volume",
+        "AWS::ECR::Repository",
+    }
+    manifest = json.loads((default.folder / "manifest.json").read_text())
+    assert manifest["artifacts"]["RedoxStorage"]["properties"]["terminationProtection"] is True
+
+
+def test_the_bucket(default: Templates) -> None:
+    bucket = default.one("AWS::S3::Bucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": SETTINGS.storage.noncurrent_days}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": SETTINGS.storage.incomplete_upload_days}
+    assert not any(key.startswith("Expiration") for key in rule)  # what is current never goes by itself
+    statements = default.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    denied = [s["Condition"] for s in statements if s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"}]
+    assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+    assert all(s["Effect"] == "Deny" for s in statements)
+
+
+def test_backups_run_on_schedule_and_end(default: Templates) -> None:
+    found = [policy["Properties"]["PolicyDetails"] for policy in default.of_type("AWS::DLM::LifecyclePolicy")]
+    kinds = {details["PolicyType"]: details for details in found}
+    assert set(kinds) == {"IMAGE_MANAGEMENT", "EBS_SNAPSHOT_MANAGEMENT"}
+    backup = SETTINGS.backup
+    for kind, hours, kept in (
+        ("IMAGE_MANAGEMENT", backup.image_hours, backup.images_kept),
+        ("EBS_SNAPSHOT_MANAGEMENT", backup.snapshot_hours, backup.snapshots_kept),
+    ):
+        (schedule,) = kinds[kind]["Schedules"]
+        assert schedule["CreateRule"] == {"Interval": hours, "IntervalUnit": "HOURS", "Times": [backup.start_utc]}
+        assert schedule["RetainRule"] == {"Count": kept}
+        assert schedule["CopyTags"] is True
+    assert kinds["IMAGE_MANAGEMENT"]["Parameters"] == {"NoReboot": True}
+    # Each finds what it copies by a tag that the resource has.
+    for kind, resource in (
+        ("IMAGE_MANAGEMENT", "AWS::EC2::Instance"),
+        ("EBS_SNAPSHOT_MANAGEMENT", "AWS::EC2::Volume"),
+    ):
+        (tag,) = kinds[kind]["TargetTags"]
+        assert tag in default.one(resource)["Tags"]
+
+
+def test_alarms_reach_the_address(default: Templates) -> None:
+    alarms = {
+        alarm["Properties"]["AlarmDescription"]: alarm["Properties"]
+        for alarm in default.of_type("AWS::CloudWatch::Alarm")
+    }
+    by_metric = {alarm.get("MetricName", "stale"): alarm for alarm in alarms.values()}
+    assert set(by_metric) == {
+        "mem_used_percent",
+        "CPUUtilization",
+        "stale",
+        "StatusCheckFailed_System",
+        "StatusCheckFailed_Instance",
+    }
+    topic = default.of_type("AWS::SNS::Topic")
+    assert len(topic) == 1
+    assert all("GuardAlerts" in flat(alarm["AlarmActions"]) for alarm in alarms.values())
+    assert by_metric["mem_used_percent"]["Threshold"] == SETTINGS.guard.memory_alarm_percent
+    assert by_metric["CPUUtilization"]["ComparisonOperator"] == "LessThanThreshold"
+    assert by_metric["stale"]["Threshold"] == SETTINGS.backup.stale_hours * 3_600
+    assert "FILL(age" in flat(by_metric["stale"]["Metrics"])  # silence of a running host counts as stale
+    assert ":ec2:recover" in flat(by_metric["StatusCheckFailed_System"]["AlarmActions"])
+    assert default.one("AWS::SNS::Subscription")["Endpoint"] == SETTINGS.guard.alert_email
+
+
+def test_the_budget_warns_and_stops_the_host(default: Templates) -> None:
+    budget = default.one("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": SETTINGS.guard.monthly_budget_usd, "Unit": "USD"}
+    assert budget["Budget"]["TimeUnit"] == "MONTHLY"
+    for notification in budget["NotificationsWithSubscribers"]:
+        assert notification["Subscribers"] == [{"Address": SETTINGS.guard.alert_email, "SubscriptionType": "EMAIL"}]
+    action = default.one("AWS::Budgets::BudgetsAction")
+    assert action["ApprovalModel"] == "AUTOMATIC"
+    assert action["ActionThreshold"] == {"Type": "PERCENTAGE", "Value": 100}
+    stop = action["Definition"]["SsmActionDefinition"]
+    assert stop["Subtype"] == "STOP_EC2_INSTANCES"
+    assert stop["InstanceIds"] == [{"Ref": "TrainingHost"}]
+
+
+def test_every_resource_that_can_be_tagged_has_the_tags(default: Templates) -> None:
+    for _, resource in default.resources():
+        tags = resource["Properties"].get("Tags") if "Properties" in resource else None
+        if isinstance(tags, list):
+            assert SETTINGS.tags.items() <= {tag["Key"]: tag["Value"] for tag in tags}.items()
+
+
+def test_names_that_must_never_change(variants: dict[str, Templates]) -> None:
+    """To CloudFormation a new logical id is a new, empty resource; the library must not choose these."""
+    for found in variants.values():
+        ids = {name: resource["Type"] for name, resource in found.resources()}
+        assert ids["CheckpointBucket"] == "AWS::S3::Bucket"
+        assert ids["DataVolume"] == "AWS::EC2::Volume"
+        assert ids["TrainingHost"] == "AWS::EC2::Instance"
+        assert "2.275" not in json.dumps([found.storage, found.training])  # nothing of the library's version
+
+
+def test_an_edited_bring_up_changes_the_user_data_alone(
+    default: Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bring_up, "_SCRIPT", bring_up._SCRIPT.replace("exec /usr", "sync\nexec /usr"))
+    edited = synthesise(tmp_path, [])
+    assert edited.storage == default.storage
+    before, after = copy.deepcopy(default.training), copy.deepcopy(edited.training)
+    old, new = (found["Resources"]["TrainingHost"]["Properties"].pop("UserData") for found in (before, after))
+    assert old != new  # which CloudFormation changes in place
+    assert before == after
+
+
+def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templates, tmp_path: Path) -> None:
+    restored = synthesise(tmp_path, [], context={"ami_id": "ami-0123456789abcdef0"})
+    assert restored.storage == default.storage
+    restored.training["Resources"]["TrainingHost"]["Properties"]["ImageId"] = SETTINGS.host.ami_id
+    assert restored.training == default.training
+    with pytest.raises(SettingsError, match="-c ami_id=newest is not an image id"):
+        synthesise(tmp_path, [], context={"ami_id": "newest"})
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_user_data_fits_and_carries_the_files(variants: dict[str, Templates], variant: str) -> None:
+    text = FILE.read_text()
+    for old, new in VARIANTS[variant]:
+        text = text.replace(old, new)
+    settings = parse(text)
+    for kind in ("host", "worker"):
+        machine = Machine(kind=kind, region="us-east-1", image="image")  # type: ignore[arg-type]
+        data = user_data(settings, machine)
+        assert len(data.encode()) + PLACEHOLDERS <= USER_DATA_LIMIT
+        packed = base64.b85decode("".join(data.split('"""')[1].split()))
+        with tarfile.open(fileobj=io.BytesIO(lzma.decompress(packed))) as archive:
+            assert {entry.name for entry in archive} == set(bring_up.files(settings, machine.kind))
+    assert "@{" not in "".join(content.decode() for content in bring_up.files(settings, "host").values())
+    assert flat(variants[variant].training["Resources"]["TrainingHost"]["Properties"]["UserData"]).startswith("MIME")
+
+
+def test_cfn_lint_finds_nothing(variants: dict[str, Templates]) -> None:
+    files = [str(path) for found in variants.values() for path in found.folder.glob("*.template.json")]
+    # W3010: the zone is pinned on purpose, the data volume lives in it.
+    command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3010", "--", *files]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_every_acknowledgement_is_needed_and_has_a_reason(variants: dict[str, Templates]) -> None:
+    used: set[tuple[str, str]] = set()
+    for name, found in variants.items():
+        report = json.loads((found.folder / "validation-report.json").read_text())
+        for plugin in report["pluginReports"]:
+            assert not plugin["violations"], plugin["pluginName"]
+            used |= (
+                set()
+                if name == "elsewhere"
+                else {(each["acknowledgedAt"], each["acknowledgedId"]) for each in plugin["suppressedViolations"]}
+            )
+    given = reasons(SETTINGS)
+    written = {(path, finding) for path, at_path in given.items() for finding in at_path}
+    assert written == used
+    assert all(len(reason) > 20 for at_path in given.values() for reason in at_path.values())

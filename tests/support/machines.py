@@ -1,0 +1,217 @@
+"""A machine to set up: the distribution in a folder, with its real package manager, shell, Python and disk.
+
+Debian, since Ubuntu's packages are not everywhere to be had; the two share what the bring-up uses. Only systemd and
+the metadata service are stand-ins: the first needs to be process 1, the second to be AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+SUITE = "bookworm"
+# What Ubuntu's server image has and the smallest Debian has not, and systemd for its checks of units.
+INCLUDED = "ca-certificates,curl,python3,systemd"
+DISK_BYTES = 200_000_000
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CALLS = "systemctl.log"
+STUB = f"""#!/bin/sh
+echo "$(basename "$0") $*" >>/var/log/{CALLS}
+[ ! -e /run/stub-fails ]
+"""
+
+
+def why_not() -> str | None:
+    """Say what this machine lacks for another in a folder; None where nothing is missing."""
+    if not hasattr(os, "geteuid") or os.geteuid():
+        return "a machine in a folder needs root on Linux"
+    return (
+        None if shutil.which("mmdebstrap") else "a machine in a folder needs mmdebstrap (apt-get install mmdebstrap)"
+    )
+
+
+@dataclass
+class Chroot:
+    """A machine in a folder; its mounts live in a namespace of their own and go with it.
+
+    Attributes
+    ----------
+    root
+        Its file system.
+    namespace
+        The process whose mounts it has.
+    """
+
+    root: Path
+    namespace: subprocess.Popen[bytes]
+
+    def run(self, *command: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        return subprocess.run(
+            self.words(*command), capture_output=True, text=True, check=False, env=self.env(environment)
+        )
+
+    def words(self, *command: object) -> list[str]:
+        """Return the command line that runs a command in it."""
+        enter = ["nsenter", f"--mount=/proc/{self.namespace.pid}/ns/mnt", "chroot", str(self.root)]
+        return [*enter, *map(str, command)]
+
+    @staticmethod
+    def env(more: Mapping[str, str] | None) -> dict[str, str]:
+        """Return what a service sees of the environment, and how this machine reaches packages."""
+        proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+        return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **proxies, **(more or {})}
+
+    def outside(self, path: str) -> str:
+        """Return the content of a file of the machine, seen with its mounts."""
+        return self.run("cat", path).stdout
+
+    def calls(self) -> list[str]:
+        """Return what systemd and its like were asked for."""
+        return (self.root / "var/log" / CALLS).read_text().splitlines()
+
+    def tree(self) -> dict[str, tuple[Any, ...]]:
+        """Return kind, mode, owner and content of every file but logs and what the kernel makes."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for folder, names, files in os.walk(self.root):
+            here = Path(folder)
+            if here == self.root:
+                names[:] = [name for name in names if name not in ("proc", "sys", "dev", "run", "tmp")]
+            for path in (here / name for name in [*names, *files]):
+                if path.name in ("redox.log", CALLS):
+                    continue
+                status = path.lstat()
+                content = (
+                    path.readlink() if path.is_symlink() else _digest(path) if stat.S_ISREG(status.st_mode) else None
+                )
+                key = str(path.relative_to(self.root))
+                found[key] = (stat.filemode(status.st_mode), status.st_uid, status.st_gid, content)
+        return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def machine(folder: Path, volume: str) -> Iterator[Chroot]:
+    """Make a machine with an empty disk that has the name AWS would give it."""
+    root, disk = folder / "root", folder / "disk"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={INCLUDED}"]
+    subprocess.run([*command, SUITE, root], check=True)
+    _stub(root)
+    with disk.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    loop = subprocess.run(
+        ["losetup", "--find", "--show", disk], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with ExitStack() as stack:
+        stack.callback(subprocess.run, ["losetup", "--detach", loop], check=False)
+        namespace = subprocess.Popen(["unshare", "--mount", "--propagation=private", "sleep", "infinity"])
+        stack.callback(namespace.wait)
+        stack.callback(namespace.kill)
+        _enter(namespace)
+        device = root / "dev" / Path(loop).name
+        if not device.exists():
+            os.mknod(device, stat.S_IFBLK | 0o600, Path(loop).stat().st_rdev)
+        name = root / "dev/disk/by-id" / f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+        name.parent.mkdir(parents=True)
+        name.symlink_to(f"/dev/{device.name}")
+        made = Chroot(root, namespace)
+        assert made.run("mount", "-t", "proc", "proc", "/proc").returncode == 0
+        yield made
+
+
+def _enter(namespace: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has mounts of its own."""
+    ours = Path("/proc/self/ns/mnt").readlink()
+    while Path(f"/proc/{namespace.pid}/ns/mnt").readlink() == ours:
+        assert namespace.poll() is None
+
+
+def _stub(root: Path) -> None:
+    for name in ("systemctl", "shutdown", "wall"):
+        path = root / "usr/local/sbin" / name
+        path.write_text(STUB)
+        path.chmod(0o755)
+    (root / "var/log" / CALLS).touch()
+    # Without systemd nothing may start a service: this is how Debian says so.
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    for name in ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt"):
+        with suppress(FileNotFoundError):
+            shutil.copy(f"/{name}", root / name)
+
+
+@dataclass
+class Metadata:
+    """What the metadata service says, by path, and what was put to other addresses of the server."""
+
+    answers: dict[str, str] = field(default_factory=dict)
+    received: list[Any] = field(default_factory=list)
+    address: str = ""
+
+
+@contextmanager
+def metadata_service(instance_id: str) -> Iterator[Metadata]:
+    """Run a metadata service, version 2 only, that also takes the signal to CloudFormation at /signal."""
+    credentials = {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "of-the-role",
+        "SecretAccessKey": "secret",
+        "Token": "token",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    role = "iam/security-credentials/"
+    state = Metadata({"instance-id": instance_id, role: "host", f"{role}host": json.dumps(credentials)})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path == "/latest/api/token":
+                self._answer(200, "a-token")
+            else:
+                state.received.append(json.loads(body))
+                self._answer(200, "")
+
+        def do_GET(self) -> None:
+            path = self.path.removeprefix("/latest/meta-data/")
+            if self.headers.get("X-aws-ec2-metadata-token") != "a-token":
+                self._answer(401, "")
+            elif path in state.answers:
+                self._answer(200, state.answers[path])
+            else:
+                self._answer(404, "")
+
+        def _answer(self, code: int, text: str) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.address = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
