@@ -40,7 +40,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 lock: setup ## resolve all dependencies anew, those of the container into docker/requirements.lock
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --extra profile --constraint requirements.lock --strip-extras --no-header --no-annotate \
+	$(BIN)/pip-compile --quiet --extra profile --extra s3 --constraint requirements.lock --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file docker/requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock docker/requirements.lock
 

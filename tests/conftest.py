@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the embedded core and, where it is there, Recon3D."""
+"""Fixtures that every test may use: the embedded core, an S3 stand-in and, where it is there, Recon3D."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from redox_balancer.cell.models import load_model, load_network
 if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
     from redox_balancer.cell.network import Network
+
+pytest_plugins = ("s3_stand_in",)
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 

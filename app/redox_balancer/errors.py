@@ -3,6 +3,7 @@
 # Exit codes of the command line; a supervisor restarts a training that ends with any other.
 EXIT_OK = 0
 EXIT_USER_ERROR = 2  # somebody has to mend something first
+EXIT_UNREACHABLE = 75  # S3 did not answer; a later try may succeed (EX_TEMPFAIL of sysexits.h)
 EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
 
 

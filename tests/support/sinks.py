@@ -17,6 +17,9 @@ class Recorder:
         self.rows: list[Mapping[str, float]] = []
         self._at, self._act = at, act
 
+    def act_at(self, at: int, act: Callable[[], Any]) -> None:
+        self._at, self._act = at, act
+
     def start(self, steps: int, total: int) -> None:
         self.started = (steps, total)
 

@@ -59,10 +59,11 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("redox_balancer.cli", ["torch", "ray", "cobra", "scipy", "matplotlib", "gymnasium", "swiglpk"]),
+        ("redox_balancer.cli", ["torch", "ray", "cobra", "scipy", "matplotlib", "gymnasium", "swiglpk", "boto3"]),
         ("redox_balancer.design.env", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
         ("redox_balancer.learning.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
+        ("redox_balancer.learning.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),
     ],
 )
 def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:

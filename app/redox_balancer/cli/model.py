@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
-    from redox_balancer.cell.download import Progress
     from redox_balancer.cell.network import Network
 
 app = typer.Typer(help="Get a public metabolic model and inspect models.", no_args_is_help=True)
@@ -50,7 +50,7 @@ def fetch(
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
-    with _download_progress(name) as progress:
+    with transfer_progress(f"fetching {name}", f"checking {name}") as progress:
         fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
     content = fetched.content
     answer = {
@@ -153,50 +153,6 @@ def _at_work(first: str) -> Iterator[Any]:
         return
     with console.status(first) as status:
         yield status.update
-
-
-@contextmanager
-def _download_progress(name: str) -> Iterator[Progress]:
-    """Show a bar on a terminal, and a line for each tenth otherwise, on stderr."""
-    from rich.progress import (  # noqa: PLC0415 - only this command draws a bar
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield _TenthsPrinter(console, name)
-        return
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *columns, console=console) as bar:
-        task = bar.add_task(f"fetching {name}", total=None)
-
-        def show(received: int, total: int | None) -> None:
-            done = total is not None and received >= total
-            text = f"checking {name}" if done else f"fetching {name}"
-            bar.update(task, completed=received, total=total, description=text)
-
-        yield show
-
-
-class _TenthsPrinter:
-    """Progress for a log file: one line for each tenth of a download."""
-
-    def __init__(self, console: Console, name: str) -> None:
-        self._console = console
-        self._name = name
-        self._tenth = -1
-
-    def __call__(self, received: int, total: int | None) -> None:
-        tenth = 10 * received // total if total else 0
-        if tenth > self._tenth:
-            self._tenth = tenth
-            of = f" of {total:,}" if total else ""
-            self._console.print(f"{self._name}: {received:,}{of} bytes")
 
 
 def _text(value: object) -> str:

@@ -14,8 +14,8 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,21 @@ _DAMAGED = "damaged_"  # begins the name of a checkpoint that was set aside
 _NAME = re.compile(rf"(?:{_REPLACED})?step_(\d{{9,}})")
 
 State = Mapping[str, Any]
+
+
+class FileEntry(NamedTuple):
+    """What the manifest says of a file: its size in bytes and its sha256 in hex."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(NamedTuple):
+    """What a checkpoint is: its format, environment steps and the files beside the manifest."""
+
+    schema: int
+    step: int
+    files: Mapping[str, FileEntry]
 
 
 def _with_returns(state: State) -> State:
@@ -79,7 +94,7 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State)
     state
         The rest, ready for JSON.
     """
-    final = run / f"step_{step:09d}"
+    final = run / folder_name(step)
     partial = run / f"{TEMPORARY}{final.name}-{uuid.uuid4().hex}"
     try:
         partial.mkdir(parents=True)
@@ -122,33 +137,98 @@ def steps(run: Path) -> dict[int, Path]:
     return dict(sorted(found.items(), reverse=True))
 
 
-def load(path: Path) -> Checkpoint:
-    """Read and verify one checkpoint folder.
+def folder_name(step: int) -> str:
+    """Return the name of a checkpoint's folder."""
+    return f"step_{step:09d}"
 
-    One of an older format comes back as this version would have written it. A RedoxError where `path` is no
-    checkpoint or one of a newer format, a DamagedCheckpointError where a file differs from the manifest.
-    """
+
+def step_of(path: Path) -> int:
+    """Return the environment steps that the name of a checkpoint folder tells; a RedoxError where it is none."""
     match = _NAME.fullmatch(path.resolve().name)
     if not path.is_dir() or match is None:
         raise RedoxError(
             f"{path} is not a checkpoint",
             hint="name a folder like step_000932960, or a run's folder that holds some",
         )
+    return int(match[1])
+
+
+def load(path: Path) -> Checkpoint:
+    """Read and verify one checkpoint folder.
+
+    One of an older format comes back as this version would have written it. A RedoxError where `path` is no
+    checkpoint or one of a newer format, a DamagedCheckpointError where a file differs from the manifest.
+    """
+    manifest, contents = read(path)
+    with _damage_named(path):
+        state: State = json.loads(contents[STATE])
+        for older in range(manifest.schema, SCHEMA):
+            state = MIGRATIONS[older](state)
+        return Checkpoint(path, manifest.step, load_arrays(contents[ARRAYS]), state)
+
+
+class Contents(NamedTuple):
+    """The bytes of a verified checkpoint by file, its manifest last."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+
+def read(path: Path) -> Contents:
+    """Read and verify the files of one checkpoint folder; errors as those of `load`."""
+    step = step_of(path)
+    with _damage_named(path):
+        written = (path / MANIFEST).read_bytes()
+        manifest = read_manifest(written, step, str(path))
+        files = {name: (path / name).read_bytes() for name in manifest.files}
+        for name, entry in manifest.files.items():
+            check_file(name, entry, len(files[name]), hashlib.sha256(files[name]).hexdigest())
+        return Contents(manifest, {**files, MANIFEST: written})
+
+
+def read_manifest(content: bytes, step: int, name: str) -> Manifest:
+    """Return the manifest of the checkpoint of a step; `name` is what errors call that.
+
+    A ValueError where it is not as it was written, a RedoxError where its format is a newer one.
+    """
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        schema = _verified_schema(manifest)
-        if schema > SCHEMA:
+        manifest = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{MANIFEST} is no JSON: {error}") from error
+    _require(isinstance(manifest, dict), f"{MANIFEST} holds no manifest")
+    digest = manifest.pop("sha256", None)
+    try:
+        schema = manifest["schema"]
+        _require(isinstance(schema, int) and schema >= 1, f"there is no checkpoint format {schema!r}")
+        # Schema 1 had no checksum of the manifest itself.
+        intact = digest == _digest(manifest) or (digest is None and schema == 1)
+        _require(intact, f"{MANIFEST} does not have its sha256")
+        if schema > SCHEMA:  # the rest may look different
             raise RedoxError(
-                f"{path} has checkpoint format {schema}, this version reads up to {SCHEMA}",
+                f"{name} has checkpoint format {schema}, this version reads up to {SCHEMA}",
                 hint="use the version of redox_balancer that wrote it, or a newer one",
             )
-        step, files = int(manifest["step"]), dict(manifest["files"])
-        _require(step == int(match[1]), f"its manifest is of step {step}")
-        contents = {name: _read_verified(path / name, files[name]) for name in (ARRAYS, STATE)}
-        state: State = json.loads(contents[STATE])
-        for older in range(schema, SCHEMA):
-            state = MIGRATIONS[older](state)
-        return Checkpoint(path, step, load_arrays(contents[ARRAYS]), state)
+        files = dict(manifest["files"])
+        _require(manifest["step"] == step, f"its manifest is of step {manifest['step']}")
+        # Names become paths, and the manifest may come from elsewhere.
+        odd = [name for name in files if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) or name == MANIFEST]
+        _require(not odd, f"{MANIFEST} names {odd}")
+        entries = {name: FileEntry(int(entry["size"]), str(entry["sha256"])) for name, entry in files.items()}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{MANIFEST} is incomplete: {error}") from error
+    return Manifest(schema, step, entries)
+
+
+def check_file(name: str, expected: FileEntry, size: int, sha256: str) -> None:
+    """Compare a file with the manifest; a ValueError where it differs."""
+    _require(size == expected.size, f"{name} has {size} bytes instead of {expected.size}")
+    _require(sha256 == expected.sha256, f"{name} does not have its sha256")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DamagedCheckpointError(
             f"checkpoint {path} is damaged: {error}", hint="resume from another one of the same run"
@@ -259,26 +339,6 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
-def _verified_schema(manifest: Any) -> int:
-    """Return the format of a checkpoint whose manifest is as it was written; a ValueError where it is not."""
-    _require(isinstance(manifest, dict), f"{MANIFEST} holds no manifest")
-    digest = manifest.pop("sha256", None)
-    schema = manifest["schema"]
-    _require(isinstance(schema, int) and schema >= 1, f"there is no checkpoint format {schema!r}")
-    # Schema 1 had no checksum of the manifest itself.
-    _require(digest == _digest(manifest) or (digest is None and schema == 1), f"{MANIFEST} does not have its sha256")
-    return int(schema)
-
-
 def _require(fine: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not fine:
         raise ValueError(otherwise)
-
-
-def _read_verified(path: Path, expected: Mapping[str, Any]) -> bytes:
-    content = path.read_bytes()
-    if len(content) != expected["size"]:
-        raise ValueError(f"{path.name} has {len(content)} bytes instead of {expected['size']}")
-    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
-        raise ValueError(f"{path.name} does not have its sha256")
-    return content

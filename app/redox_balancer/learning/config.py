@@ -51,6 +51,11 @@ class TrainConfig:
     log_interval_s: float = _setting(5.0, "Seconds between two rows of metrics.")
     log_interval_steps: int = _setting(0, "Environment steps between two rows of metrics; 0 goes by seconds.")
 
+    remote: str = _setting("", "Bucket that gets each checkpoint, s3://BUCKET/experiments/RUN; empty for none.")
+    remote_lock_s: float = _setting(120.0, "Seconds after which a dead trainer's lock on --remote may be taken over.")
+    remote_timeout_s: float = _setting(20.0, "Seconds of silence after which a request to --remote is tried again.")
+    remote_patience_s: float = _setting(60.0, "Seconds that start and end of a run wait for a --remote that is away.")
+
     learner_threads: int = _setting(1, "Threads of the learner's linear algebra.")
     device: str = _setting("cpu", "Device of the learner, as torch names it.")
     max_actors: int = _setting(120, "More actors are refused; the first system ran out of memory with more.")
@@ -77,6 +82,7 @@ class TrainConfig:
         positive = (
             "learning_rate", "max_grad_norm", "rho_clip", "c_clip", "pg_rho_clip",
             "save_interval_s", "log_interval_s", "heartbeat_interval_s",
+            "remote_lock_s", "remote_timeout_s", "remote_patience_s",
         )  # fmt: skip
         for name in positive:
             self._require(name, getattr(self, name) > 0, "above 0")

@@ -48,6 +48,11 @@ class Heartbeat:
         Environment step and Unix time of the newest checkpoint, None where there is none.
     failed_saves
         Checkpoints that this process could not write.
+    pushed_step, pushed_at
+        Newest checkpoint that is in the bucket, and Unix time at which this process last pushed one; None where
+        there is none.
+    failed_pushes
+        Rounds of pushing that failed; each was or is tried again.
     actors_alive
         Actor processes at work, None in a serial run and before they were looked at.
     trainer_bytes, actor_bytes
@@ -70,6 +75,9 @@ class Heartbeat:
     checkpoint_step: int | None = None
     checkpoint_at: float | None = None
     failed_saves: int = 0
+    pushed_step: int | None = None
+    pushed_at: float | None = None
+    failed_pushes: int = 0
     actors_alive: int | None = None
     trainer_bytes: int | None = None
     actor_bytes: int | None = None
@@ -91,6 +99,11 @@ class Heartbeat:
     def checkpoint_age_s(self) -> float | None:
         """Seconds since the newest checkpoint, None where there is none."""
         return None if self.checkpoint_at is None else max(time.time() - self.checkpoint_at, 0.0)
+
+    @property
+    def push_age_s(self) -> float | None:
+        """Seconds since this process last pushed a checkpoint, None where it did not."""
+        return None if self.pushed_at is None else max(time.time() - self.pushed_at, 0.0)
 
     @property
     def ended(self) -> bool:

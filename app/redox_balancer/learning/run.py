@@ -25,6 +25,7 @@ from redox_balancer.learning.metrics import MetricsLog, Window
 from redox_balancer.learning.oversight import Oversight
 from redox_balancer.learning.policy import PolicyShape
 from redox_balancer.learning.progress import ProgressSink
+from redox_balancer.learning.remote.mirror import Mirror
 from redox_balancer.learning.rollout import Rollout
 from redox_balancer.learning.vitals import Vitals, vitals_of
 from redox_balancer.learning.watchdog import Limits, Watchdog
@@ -98,6 +99,8 @@ class Run:
         Returns that the environment gave before the run, for the watchdog.
     started
         `time.monotonic()` when this process began.
+    mirror
+        Pushes what is saved to a bucket.
     """
 
     def __init__(
@@ -110,8 +113,10 @@ class Run:
         progress: ProgressSink,
         seen: Sequence[float],
         started: float,
+        mirror: Mirror | None = None,
     ) -> None:
         self.config, self.progress = config, progress
+        self._mirror = mirror
         self._fingerprint, self._folder, self._restored, self._started = fingerprint, folder, restored, started
         self._first_step = restored.step if restored else 0
         self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
@@ -147,6 +152,8 @@ class Run:
             checkpoint_step=restored.step if restored else None,
             checkpoint_at=restored.path.stat().st_mtime if restored and restored.path.exists() else None,
         )
+        if mirror is not None:
+            mirror.report_to(self._pulse.note)
 
     @property
     def collector_state(self) -> Mapping[str, Any] | None:
@@ -255,6 +262,8 @@ class Run:
             seconds=self._training_time_s, steps_per_s=self._steps_per_s, failed_saves=self._failed_saves
         )
         row |= self.gauges()
+        if self._mirror is not None:
+            row |= self._mirror.figures
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:
@@ -352,6 +361,8 @@ class Run:
             return
         self._written, self._written_step, self._best, self._failure = saved.path, saved.step, saved.best, None
         self._checkpoint_at = time.monotonic()
+        if self._mirror is not None:
+            self._mirror.push()
         self._pulse.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
         if saved.untidy is not None:
             self.progress.warning(f"old checkpoints stay in {self._folder}: {saved.untidy.strerror or saved.untidy}")
@@ -384,6 +395,8 @@ class Run:
         """Close the files and end the report; the heartbeat names the error that is on its way, if any."""
         self.settle()
         self._writer.shutdown()
+        if self._mirror is not None:
+            self._mirror.finish(self.config.remote_patience_s, self.progress.message)
         error = sys.exception()
         status, message = self._end or ("failed", f"{type(error).__name__}: {error}" if error else "")
         self._pulse.note(status=status, message=message)

@@ -31,6 +31,7 @@ from redox_balancer.learning.lock import sole_trainer
 from redox_balancer.learning.preflight import preflight
 from redox_balancer.learning.progress import ProgressSink
 from redox_balancer.learning.ramp import Ramp
+from redox_balancer.learning.remote.mirror import Mirror, mirrored
 from redox_balancer.learning.rollout import EnvFactory, RolloutCollector
 from redox_balancer.learning.run import Run, TrainResult
 from redox_balancer.learning.watchdog import NonsenseError
@@ -72,13 +73,14 @@ def train(
     Raises
     ------
     RedoxError
-        Where the folder holds another run or belongs to another trainer, `resume` is no checkpoint or one of another
-        environment, a preflight check fails, an actor keeps dying, or the last checkpoint cannot be written.
+        Where the folder or `config.remote` holds another run or belongs to another trainer, `resume` is no checkpoint
+        or one of another environment, a preflight check fails, an actor keeps dying, or the last checkpoint cannot be
+        written.
     NonsenseError
         Where the watchdog ends the run; what it distrusts is not saved.
     """
-    with sole_trainer(run_dir):
-        return _train(config, factory, run_dir, resume=resume, progress=progress, about=about or {})
+    with sole_trainer(run_dir), mirrored(config, run_dir, resume=resume, progress=progress) as mirror:
+        return _train(config, factory, run_dir, resume=resume, progress=progress, about=about or {}, mirror=mirror)
 
 
 def _train(
@@ -89,8 +91,9 @@ def _train(
     resume: Literal["auto"] | Path | None,
     progress: ProgressSink,
     about: Mapping[str, Any],
+    mirror: Mirror | None,
 ) -> TrainResult:
-    """`train` without the lock of the folder."""
+    """`train` without the locks of the folder and of the remote run."""
     started = time.monotonic()
     restored = _restore(run_dir, resume, progress)
     if restored is not None:
@@ -114,6 +117,7 @@ def _train(
             progress=progress,
             seen=reward.returns,
             started=started,
+            mirror=mirror,
         )
     except OSError as error:
         raise RedoxError(

@@ -1,0 +1,109 @@
+"""Trainings that push to a bucket that is well, breaks a third of all requests, or never answers to the end."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from fault_proxy import Fault, Kind
+from redox_balancer.design.task import Task
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import read_heartbeat
+from redox_balancer.learning.remote.run import RemoteRun
+from redox_balancer.learning.trainer import train
+from sinks import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from s3_stand_in import S3
+
+# REDOX_DRILL_ROUNDS makes it shorter.
+ROUNDS = int(os.environ.get("REDOX_DRILL_ROUNDS", "3"))
+STEPS = 60_000
+CONFIG = TrainConfig(
+    timesteps=STEPS,
+    num_actors=0,
+    save_interval_s=0.5,
+    remote_timeout_s=1.0,
+    remote_lock_s=30.0,
+    remote_patience_s=60.0,
+)
+FAULTY = [Fault(kind, share=1 / 3 / len(get_args(Kind)), times=1e9) for kind in get_args(Kind)]
+STALLED = [Fault("stall", times=1e9), Fault("cut upload", times=1e9)]
+
+
+@pytest.mark.timeout(3600)
+def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing_damaged(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # three by itself
+    factory = Task().environments()
+    speeds: dict[str, list[float]] = defaultdict(list)
+    saved = failed = whole = warned = 0
+
+    def trained(name: str, number: int, config: TrainConfig) -> Path:
+        nonlocal failed, warned
+        folder, sink = tmp_path / f"{name}-{number}", Recorder()
+        result = train(config, factory, folder, resume="auto", progress=sink)
+        assert result.finished
+        speeds[name].append(result.steps_per_s)
+        beat = read_heartbeat(folder)
+        assert beat is not None
+        failed, warned = failed + beat.failed_pushes, warned + len(sink.warnings)
+        return folder
+
+    for number in range(ROUNDS):
+        s3.proxy.faults = []
+        trained("no bucket", number, CONFIG)
+        healthy = replace(CONFIG, remote=f"{s3.url}-healthy-{number}")
+        trained("healthy", number, healthy)
+        assert max(RemoteRun(healthy.remote).whole_steps()) >= STEPS
+
+        broken = replace(CONFIG, remote=f"{s3.url}-broken-{number}")
+        while_broken(s3, FAULTY, lambda n=number, c=broken: trained("a third breaks", n, c))
+        remote = RemoteRun(broken.remote)
+        saved += len(remote.checkpoints())
+        for step in remote.whole_steps():
+            remote.verify(step)
+            whole += 1
+        assert max(remote.whole_steps()) >= STEPS
+
+        # It stops to answer once the run has its lock.
+        away = replace(CONFIG, remote=f"{s3.url}-away-{number}", remote_patience_s=3.0)
+        trained("away", number, replace(away, timesteps=1000))
+        before = len(RemoteRun(away.remote).whole_steps())
+        speeds["away"].pop()
+        folder = while_broken(s3, STALLED, lambda n=number, c=away: trained("away", n, c))
+        assert len(RemoteRun(away.remote).whole_steps()) == before
+        RemoteRun(away.remote).sweep(folder, lambda _: None)
+        assert max(RemoteRun(away.remote).whole_steps()) >= STEPS
+
+    medians = {name: statistics.median(each) for name, each in speeds.items()}
+    with capsys.disabled():
+        print()  # noqa: T201
+        for name, median in medians.items():
+            share = 100 * median / medians["no bucket"]
+            print(f"{name:15} {median:8,.0f} steps/s  {share:4.0f} %")  # noqa: T201 - a drill shows its figures
+        met = {fault.kind: fault.met for fault in FAULTY}
+        print(  # noqa: T201
+            f"faults met while a third breaks: {met}; {whole} of {saved} checkpoints whole, all verified; "
+            f"{failed} failed pushes, {warned} warnings; requests: "
+            + ", ".join(f"{method} {s3.proxy.count(method, '')}" for method in sorted(s3.proxy.methods()))
+        )
+    assert all(fault.met > 0 for fault in FAULTY)
+    assert min(medians.values()) >= 0.8 * medians["no bucket"]
+
+
+def while_broken(s3: S3, faults: list[Fault], act: Callable[[], Path]) -> Path:
+    s3.proxy.faults = faults
+    try:
+        return act()
+    finally:
+        s3.proxy.faults = []

@@ -1,0 +1,283 @@
+"""Checkpoints in a bucket: real boto3 over HTTP, moto's server behind a proxy that breaks things."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from fault_proxy import Fault, Kind, flipped
+from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
+from redox_balancer.files import TEMPORARY
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.checkpoint import DamagedCheckpointError
+from redox_balancer.learning.remote import transfer
+from redox_balancer.learning.remote.bucket import Bucket, ChangedError, StoreError, UnreachableError
+from redox_balancer.learning.remote.run import OtherHistoryError, RemoteRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s3_stand_in import S3
+
+
+@pytest.fixture(autouse=True)
+def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(transfer, "SEGMENT_BYTES", 20_000)
+
+
+def save(run: Path, step: int, seed: int = 0) -> Path:
+    weights = np.random.default_rng(step + seed).normal(size=25_000).astype(np.float32)
+    return checkpoint.save(run, step, {"weights": weights}, {"step": step, "return_mean": None, "best": None})
+
+
+@pytest.fixture
+def remote(s3: S3) -> RemoteRun:
+    return RemoteRun(s3.url)
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def keys(s3: S3) -> list[str]:
+    return [key.removeprefix("experiments/run/") for key in s3.objects()]
+
+
+def test_a_checkpoint_is_pushed_manifest_last_listed_verified_and_pulled(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "here", 1000)
+    sent = remote.push(path)
+    assert sent == sum(map(len, content(path).values()))
+    puts = [request.target for request in s3.proxy.requests if request.method == "PUT"]
+    assert [target.rsplit("/", 1)[1] for target in puts] == ["arrays.safetensors", "state.json", "manifest.json"]
+    (there,) = remote.checkpoints().values()
+    assert (there.step, there.whole, there.size_bytes) == (1000, True, sent)
+    remote.verify(1000)
+    seen: list[tuple[int, int]] = []
+    pulled = remote.pull(1000, tmp_path / "there", lambda *step: seen.append(step))
+    assert content(pulled) == content(path)
+    assert max(seen) == (sent - len(content(path)["manifest.json"]),) * 2
+    assert [file.name for file in (tmp_path / "there").iterdir()] == ["step_000001000"]
+    assert s3.proxy.count("GET", r"arrays\.safetensors") == 1 + 6  # the check, then six segments
+
+
+def test_what_is_there_is_neither_sent_nor_written_again(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+    path = save(tmp_path, 1000)
+    remote.push(path)
+    before = s3.proxy.count("PUT", "")
+    assert remote.push(path) == 0
+    assert s3.proxy.count("PUT", "") == before
+    save(tmp_path, 1000, seed=1)
+    kept = s3.objects()
+    with pytest.raises(OtherHistoryError, match="another checkpoint of step 1,000"):
+        remote.push(path)
+    assert s3.objects() == kept
+
+
+def test_a_push_that_broke_off_leaves_no_checkpoint_and_the_next_one_completes_it(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    path = save(tmp_path, 1000)
+    s3.proxy.faults = [Fault("error", "manifest.json", "PUT")]
+    with pytest.raises(UnreachableError) as caught:
+        remote.push(path)
+    assert caught.value.exit_code == EXIT_UNREACHABLE
+    assert not remote.checkpoints()[1000].whole
+    assert remote.pull_newest(tmp_path / "there") is None
+    # In another life of the run the step has other content; what was half pushed gives way.
+    save(tmp_path, 1000, seed=1)
+    assert remote.push(path) > 0
+    assert content(remote.pull(1000, tmp_path / "there")) == content(path)
+
+
+@pytest.mark.parametrize("kind", ["error", "cut upload", "flip upload", "lose answer"])
+def test_whatever_happens_to_an_upload_nothing_damaged_is_accepted(
+    s3: S3, remote: RemoteRun, tmp_path: Path, kind: Kind
+) -> None:
+    path = save(tmp_path, 1000)
+    for name in ("arrays", "state", "manifest"):
+        s3.proxy.faults = [Fault(kind, name, "PUT")]
+        with suppress(UnreachableError):
+            remote.push(path)
+        assert s3.proxy.faults[0].met == 1
+        for key, stored in s3.objects().items():
+            assert stored == (path / key.rsplit("/", 1)[1]).read_bytes()
+    remote.push(path)
+    remote.verify(1000)
+
+
+def test_a_push_that_broke_off_goes_on_and_does_not_send_again_what_arrived(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    path = save(tmp_path, 1000)
+    s3.proxy.faults = [Fault("error", "state", "PUT")]
+    with pytest.raises(UnreachableError):
+        remote.push(path)
+    remote.push(path)
+    assert s3.proxy.count("PUT", "arrays") == 1
+    remote.verify(1000)
+
+
+def test_a_checkpoint_that_is_damaged_here_is_not_pushed(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+    path = save(tmp_path, 1000)
+    (path / "state.json").write_bytes(flipped((path / "state.json").read_bytes()))
+    with pytest.raises(DamagedCheckpointError, match=r"state\.json"):
+        remote.push(path)
+    assert s3.objects() == {}
+
+
+@pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip"])
+@pytest.mark.parametrize("name", ["arrays", "state", "manifest"])
+def test_a_download_survives_faults_on_the_way(
+    s3: S3, remote: RemoteRun, tmp_path: Path, kind: Kind, name: str
+) -> None:
+    path = save(tmp_path / "here", 1000)
+    remote.push(path)
+    if kind == "stall":
+        remote = RemoteRun(s3.url, timeout_s=0.5)
+    s3.proxy.faults = [Fault(kind, name, "GET", times=2)]
+    assert content(remote.pull(1000, tmp_path / "there")) == content(path)
+    assert s3.proxy.faults[0].met == 2
+    s3.proxy.faults = [Fault(kind, name, "GET", times=2)]
+    remote.verify(1000)
+    assert s3.proxy.faults[0].met == 2
+
+
+def test_a_pull_goes_on_from_what_an_earlier_one_fetched(
+    s3: S3, remote: RemoteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "here", 1000)
+    remote.push(path)
+    monkeypatch.setattr(transfer, "WORKERS", 1)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    # Of six segments one arrives, and the line dies twice in the middle of the next.
+    cut = Fault("cut", "arrays", times=0)
+    s3.proxy.faults = [cut]
+    received: list[int] = []
+
+    def progress(done: int, _total: int) -> None:
+        received.append(done)
+        if done == 20_000:
+            cut.times = 2
+
+    with pytest.raises(UnreachableError):
+        remote.pull(1000, tmp_path / "there", progress)
+    s3.proxy.faults = []
+    (partial,) = (tmp_path / "there").iterdir()
+    assert partial.name.startswith(TEMPORARY)
+    sizes = [file.stat().st_size for file in partial.iterdir()]
+    assert 15_000 in sizes  # 10,000 by the first try, half of the rest by the second
+    assert sum(sizes) == received[-1]
+    before, again = len(s3.proxy.requests), len(received)
+    assert content(remote.pull(1000, tmp_path / "there", progress)) == content(path)
+    assert received[again] == sum(sizes)
+    asked = [request for request in s3.proxy.requests[before:] if "arrays" in request.target]
+    assert len(asked) == 6 - sizes.count(20_000)
+
+
+def test_a_damaged_object_is_named_and_the_next_older_checkpoint_taken(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    for step in (1000, 2000, 3000):
+        remote.push(save(tmp_path / "here", step))
+    for step, name in ((3000, "arrays.safetensors"), (2000, "manifest.json")):
+        key = f"experiments/run/step_{step:09d}/{name}"
+        s3.write(key, flipped(s3.read(key)))
+    with pytest.raises(DamagedCheckpointError, match=r"step_000003000/ is damaged: arrays\.safetensors"):
+        remote.pull(3000, tmp_path / "there")
+    pulled = remote.pull_newest(tmp_path / "there")
+    assert pulled is not None
+    assert (pulled.step, list(pulled.damaged)) == (1000, [3000, 2000])
+    assert "manifest.json" in pulled.damaged[2000]
+    assert list(checkpoint.steps(tmp_path / "there")) == [1000]
+    s3.write("experiments/run/step_000001000/state.json", b"{}")
+    with pytest.raises(DamagedCheckpointError, match="every checkpoint"):
+        remote.pull_newest(tmp_path / "elsewhere")
+    assert checkpoint.steps(tmp_path / "elsewhere") == {}
+
+
+def test_a_manifest_cannot_name_a_file_outside_of_its_folder(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+    path = save(tmp_path / "here", 1000)
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["sha256"]
+    manifest["schema"] = 1
+    manifest["files"]["../../escaped"] = manifest["files"]["state.json"]
+    s3.write("experiments/run/step_000001000/manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(DamagedCheckpointError, match="escaped"):
+        remote.pull(1000, tmp_path / "there" / "run")
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_damaged_checkpoint_here_gives_way_to_the_whole_one_there(remote: RemoteRun, tmp_path: Path) -> None:
+    path = save(tmp_path, 1000)
+    remote.push(path)
+    whole = content(path)
+    (path / "state.json").write_text("{}")
+    assert content(remote.pull(1000, tmp_path)) == whole
+    assert len(checkpoint.damaged(tmp_path)) == 1
+
+
+def test_a_sweep_finds_what_pushes_missed_and_brings_the_papers(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+    for step in (1000, 2000, 3000):
+        save(tmp_path, step)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "metrics.csv").write_text("steps\n1000\n")
+    remote.push(tmp_path / "step_000002000")
+    (tmp_path / "step_000001000" / "state.json").write_text("{}")
+    told: list[str] = []
+    swept = remote.sweep(tmp_path, told.append)
+    assert (swept.pushed, swept.there, list(swept.failed)) == ([3000], [2000], [1000])
+    assert len(told) == 1
+    assert "metrics.csv" in keys(s3)
+    (tmp_path / "metrics.csv").write_text("steps\n1000\n2000\n")
+    before = s3.proxy.count("PUT", "")
+    remote.sweep(tmp_path, told.append)
+    assert s3.proxy.count("PUT", "") == before + 1
+    assert s3.read("experiments/run/metrics.csv").endswith(b"2000\n")
+    remote.pull_papers(tmp_path)
+    new = tmp_path / "new"
+    new.mkdir()
+    remote.pull_papers(new)
+    assert (new / "metrics.csv").read_text() == "steps\n1000\n2000\n"
+
+
+def test_writes_are_conditional(s3: S3) -> None:
+    bucket = Bucket(s3.bucket, timeout_s=5.0)
+    first = bucket.put("key", b"a")
+    with pytest.raises(ChangedError):
+        bucket.put("key", b"b")
+    second = bucket.put("key", b"b", replaces=first)
+    with pytest.raises(ChangedError):
+        bucket.put("key", b"c", replaces=first)
+    assert (bucket.get("key").body, bucket.get("key").etag) == (b"b", second)
+
+
+def test_what_cannot_work_is_said_in_one_line(
+    s3: S3, remote: RemoteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url in ("s3://Bucket/experiments/run", "s3://bucket/run", "s3://bucket/a/../b", "file:///tmp/a/b"):
+        with pytest.raises(RedoxError, match="not the address of a run"):
+            RemoteRun(url)
+    with pytest.raises(StoreError, match="no bucket"):
+        RemoteRun("s3://nowhere-at-all/experiments/run").checkpoints()
+    with pytest.raises(RedoxError, match="no whole checkpoint of step 5"):
+        remote.pull(5, tmp_path)
+    s3.proxy.faults = [Fault("error", "", times=1, status=403)]
+    with pytest.raises(StoreError) as refused:
+        remote.checkpoints()
+    assert "s3:PutObject" in refused.value.hint
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(UnreachableError):
+        RemoteRun(s3.url).checkpoints()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(StoreError, match="credentials"):
+        RemoteRun(s3.url).checkpoints()

@@ -1,0 +1,226 @@
+"""Trainings that push to a bucket, with a proxy that breaks it: they go on, and nothing damaged is ever accepted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from commands import REDOX, assert_refused, redox
+from fault_proxy import Fault, Kind, flipped
+from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
+from redox_balancer.learning import checkpoint
+from redox_balancer.learning.checkpoint import DamagedCheckpointError
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.heartbeat import read_heartbeat
+from redox_balancer.learning.remote import mirror
+from redox_balancer.learning.remote.bucket import UnreachableError
+from redox_balancer.learning.remote.run import RemoteRun
+from redox_balancer.learning.run import TrainResult
+from redox_balancer.learning.trainer import train
+from sinks import Recorder
+from toy_envs import Shelves
+from waiting import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s3_stand_in import S3
+
+STEPS = [896, 1280, 1664]  # of the last three checkpoints
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "FIRST_PAUSE_S", 0.05)
+
+
+@pytest.fixture
+def config(s3: S3) -> TrainConfig:
+    return TrainConfig(
+        timesteps=1600,
+        num_actors=0,
+        envs_per_actor=8,
+        rollout_length=8,
+        batch_size=128,
+        hidden_sizes=(16,),
+        save_interval_steps=400,
+        log_interval_steps=300,
+        remote=s3.url,
+        remote_timeout_s=10.0,
+        remote_patience_s=60.0,
+    )
+
+
+def run(config: TrainConfig, folder: Path, resume: Any = "auto") -> tuple[TrainResult, Recorder]:
+    sink = Recorder()
+    return train(config, Shelves(), folder, resume=resume, progress=sink), sink
+
+
+def beat(folder: Path) -> Any:
+    return read_heartbeat(folder)
+
+
+def remote_steps(s3: S3) -> list[int]:
+    """Steps of all whole checkpoints, each of them verified."""
+    remote = RemoteRun(s3.url)
+    for step in remote.whole_steps():
+        remote.verify(step)
+    return sorted(remote.whole_steps())
+
+
+def test_what_is_saved_is_pushed_and_an_empty_folder_goes_on_from_there(
+    s3: S3, config: TrainConfig, tmp_path: Path
+) -> None:
+    _, sink = run(config, tmp_path / "a")
+    assert sink.warnings == []
+    assert remote_steps(s3)[-3:] == STEPS
+    assert json.loads(s3.read("locks/run.json"))["released"] is True
+    assert s3.read("experiments/run/metrics.csv") == (tmp_path / "a" / "metrics.csv").read_bytes()
+    end = beat(tmp_path / "a")
+    assert (end.status, end.pushed_step, end.failed_pushes) == ("finished", 1664, 0)
+    assert end.push_age_s < 60
+    assert sink.rows[-1]["failed_pushes"] == 0
+    with pytest.raises(RedoxError, match="already holds a run, up to step 1,664"):
+        run(config, tmp_path / "b", None)
+    result, sink = run(replace(config, timesteps=3000), tmp_path / "b")
+    assert sink.started == (1664, 3000)
+    assert result.steps == 3072
+    assert (tmp_path / "b" / "metrics.csv").read_text().startswith((tmp_path / "a" / "metrics.csv").read_text())
+    # Of a folder that stayed behind, as a snapshot of a disk does, the newer one of the bucket counts.
+    _, sink = run(replace(config, timesteps=4000), tmp_path / "a")
+    assert sink.started == (3072, 4000)
+    rows = [int(line.split(",")[0]) for line in (tmp_path / "a" / "metrics.csv").read_text().splitlines()[1:]]
+    assert {1664, 3072} < set(rows)
+    with pytest.raises(RedoxError, match="already holds a run, up to step 4,"):
+        run(replace(config, timesteps=5000), tmp_path / "c", tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip", "cut upload", "flip upload", "lose answer"])
+def test_a_training_goes_on_through_faults_and_all_is_pushed_in_the_end(
+    s3: S3, config: TrainConfig, tmp_path: Path, kind: Kind
+) -> None:
+    s3.proxy.faults = [
+        Fault(kind, "arrays", times=2),
+        Fault(kind, "manifest", times=2),
+        Fault(kind, "prefix", times=1),
+    ]
+    result, sink = run(replace(config, remote_timeout_s=0.5) if kind == "stall" else config, tmp_path)
+    assert result.finished
+    assert [row["steps"] for row in sink.rows][-1] == 1664
+    s3.proxy.faults = []
+    assert remote_steps(s3)[-1] == 1664
+    assert set(STEPS) <= set(remote_steps(s3))
+    assert beat(tmp_path).pushed_step == 1664
+    failures = [text for text in sink.warnings if "NOT PUSHED" in text]
+    assert len(failures) == beat(tmp_path).failed_pushes
+    if kind in ("error", "cut upload", "flip upload", "lose answer"):
+        assert failures
+
+
+def test_a_bucket_that_is_gone_for_good_only_warns_and_the_sweep_brings_the_rest(
+    s3: S3, config: TrainConfig, tmp_path: Path
+) -> None:
+    run(replace(config, timesteps=400), tmp_path)
+    s3.proxy.faults = [Fault("error", "", times=1e9, status=503)]
+    patient = replace(config, remote_patience_s=1.5)
+    result, sink = run(patient, tmp_path)
+    assert result.finished
+    assert "training goes on" in sink.warnings[0]
+    assert any("NOT PUSHED" in text and "503" in text for text in sink.warnings)
+    assert f"redox checkpoints push {tmp_path} {s3.url}" in sink.warnings[-1]
+    end = beat(tmp_path)
+    assert (end.status, end.checkpoint_step, end.pushed_step) == ("finished", 1664, None)
+    assert end.failed_pushes > 0
+    with pytest.raises(UnreachableError) as caught:
+        run(patient, tmp_path / "empty")
+    assert caught.value.exit_code == EXIT_UNREACHABLE
+    assert not (tmp_path / "empty").exists()
+    s3.proxy.faults = []
+    swept = RemoteRun(s3.url).sweep(tmp_path, print)
+    assert (sorted(swept.pushed), swept.there) == (STEPS, [512])
+    assert remote_steps(s3)[-3:] == STEPS
+
+
+def test_a_finished_run_pushes_what_it_could_not_before(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
+    run(replace(config, remote=""), tmp_path)
+    assert s3.objects() == {}
+    result, sink = run(config, tmp_path)
+    assert "nothing left to do" in sink.messages[-1]
+    assert result.steps == 1664
+    assert remote_steps(s3)[-3:] == STEPS
+
+
+def test_a_damaged_checkpoint_of_the_bucket_is_named_and_an_older_one_used(
+    s3: S3, config: TrainConfig, tmp_path: Path
+) -> None:
+    run(config, tmp_path / "a")
+    key = "experiments/run/step_000001664/arrays.safetensors"
+    s3.write(key, flipped(s3.read(key)))
+    result, sink = run(config, tmp_path / "b")
+    assert sink.started == (1280, 1600)
+    assert "step_000001664/ is damaged: arrays.safetensors" in sink.warnings[0]
+    # The new one of that step cannot take its place, which is said; training ends well.
+    assert "another checkpoint of step 1,664, which stays" in sink.warnings[1]
+    assert result.finished
+    for step in RemoteRun(s3.url).whole_steps():
+        state = f"experiments/run/step_{step:09d}/state.json"
+        s3.write(state, s3.read(state) + b" ")
+    with pytest.raises(DamagedCheckpointError, match="every checkpoint"):
+        run(config, tmp_path / "c")
+    assert checkpoint.steps(tmp_path / "c") == {}
+
+
+def test_a_lock_that_is_lost_ends_the_pushes_loudly_and_not_the_training(
+    s3: S3, config: TrainConfig, tmp_path: Path
+) -> None:
+    sink = Recorder()
+
+    def take_over() -> None:
+        wait_until(lambda: 896 in RemoteRun(s3.url).whole_steps())
+        lock = json.loads(s3.read("locks/run.json"))
+        s3.write("locks/run.json", json.dumps({**lock, "name": "process 7 on elsewhere", "token": "other"}).encode())
+        wait_until(lambda: any("LOCK IS LOST" in text for text in sink.warnings))
+
+    sink.act_at(1000, take_over)
+    result = train(replace(config, remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
+    assert result.finished
+    (lost,) = (text for text in sink.warnings if "LOCK IS LOST" in text)
+    assert "written by process 7 on elsewhere" in lost
+    assert "step 1,664 was not pushed" in sink.warnings[-1]
+    assert remote_steps(s3)[-1] == 896
+    assert beat(tmp_path).alarm == lost
+    assert beat(tmp_path).failed_pushes > 0
+    assert sink.rows[-1]["steps"] == 1664
+    assert json.loads(s3.read("locks/run.json"))["name"] == "process 7 on elsewhere"
+
+
+def test_a_second_trainer_is_told_of_the_first_until_that_one_is_killed(s3: S3, tmp_path: Path) -> None:
+    arguments = (
+        *("train", "--remote", s3.url, "--remote-lock-s", "8", "--resume", "auto", "--num-actors", "0"),
+        *("--conditions", "healthy", "--save-interval-s", "2", "--log-interval-steps", "1024"),
+    )
+    first = tmp_path / "first"
+    with subprocess.Popen(
+        [REDOX, *arguments, "--checkpoint-dir", first, "--timesteps", "1000000000"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "steps/s" in line and (beat(first).pushed_step or 0) > 0:
+                break
+        refused = redox(*arguments, "--checkpoint-dir", tmp_path / "second")
+        assert_refused(refused, f"is written by process {process.pid} on ", "stop it, or wait")
+        assert not (tmp_path / "second").exists()
+        process.send_signal(signal.SIGKILL)
+        process.stderr.read()
+    pushed = max(remote_steps(s3))
+    assert pushed >= beat(first).pushed_step
+    assert pushed in list(checkpoint.steps(first))[:2]  # the kill may have cut off the push of the newest one
+    taken = redox(*arguments, "--checkpoint-dir", tmp_path / "second", "--timesteps", pushed + 1000, "--json")
+    assert taken.returncode == 0, taken.stderr
+    assert f"at step {pushed:,}" in taken.stderr
+    assert json.loads(taken.stdout)["steps"] >= pushed + 1000
