@@ -57,7 +57,7 @@ from pathlib import Path
 actors = [path for path in Path("/proc").glob("[0-9]*") if (path / "cmdline").read_text().startswith("ray::Coll")]
 kept = []
 while all((actor / "cmdline").exists() and (actor / "cmdline").read_text() for actor in actors):
-    kept.append(bytearray(b"x") * 10_000_000)
+    kept.append(bytearray(b"x") * 100_000_000)  # at once, or the kernel goes through all its pages of files first
 print(len(actors))
 """
 
