@@ -27,6 +27,18 @@ LIMITS = ROOT / "docker" / "limits.conf"
 LIBRARY = "usr/local/lib/redox"
 USER_DATA_LIMIT = 16_384  # bytes, before AWS's own base64
 
+# What the programs of the machine read of the settings.
+MACHINE_SETTINGS = (
+    "container.data",
+    "guard.monthly_budget_usd",
+    "host.idle_minutes",
+    "host.spot",
+    "host.workers",
+    "names.metrics",
+    "price.per_hour_usd",
+    "storage.runs",
+)
+
 Kind = Literal["host", "worker"]
 
 
@@ -95,7 +107,8 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
     found["etc/redox/training.env"] = training_environment(settings, kind).encode()
     found[f"{LIBRARY}/bring-up"] = _filled(HERE / "bring-up.sh", known)
     if kind == "host":
-        found["etc/redox/settings.json"] = json.dumps({**settings.as_dict(), "names": {"metrics": METRICS}}).encode()
+        known_there = {name: known[name] for name in MACHINE_SETTINGS}
+        found["etc/redox/settings.json"] = json.dumps(known_there, indent=1).encode()
         found[f"{LIBRARY}/infra/__init__.py"] = b""
         found |= {f"{LIBRARY}/infra/machine/{path.name}": path.read_bytes() for path in sorted(HERE.glob("*.py"))}
     return found

@@ -60,12 +60,14 @@ def find(settings: Settings) -> Deployed | None:
         return None
     storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
     # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
-    host = _asked(cloudformation.describe_stack_resource, StackName=TRAINING, LogicalResourceId=HOST)
+    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING)
+    resources = found["StackResources"] if found else []
+    hosts = [each.get("PhysicalResourceId") for each in resources if each.get("LogicalResourceId") == HOST]
     return Deployed(
         bucket=storage["BucketName"],
         volume_id=storage["VolumeId"],
         repository=storage["RepositoryUri"],
-        instance_id=host["StackResourceDetail"].get("PhysicalResourceId") if host else None,
+        instance_id=hosts[0] if hosts else None,
     )
 
 

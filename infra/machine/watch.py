@@ -92,7 +92,7 @@ def look(settings: dict[str, Any], spent_usd: float, *, notice: bool) -> Seen:
     return Seen(
         now=now,
         uptime_s=uptime_s(),
-        beats=read_beats(Path(settings["container"]["data"]) / settings["storage"]["runs"]),
+        beats=read_beats(Path(settings["container.data"]) / settings["storage.runs"]),
         spent_usd=spent_usd,
         unhealthy=unhealthy(),
         notice=notice,
@@ -114,20 +114,20 @@ def act(decision: Decision) -> None:
 def main() -> int:
     """Watch until the machine stops."""
     settings = json.loads(SETTINGS.read_text())
-    rules = Rules(idle_s=60.0 * settings["host"]["idle_minutes"], budget_usd=settings["guard"]["monthly_budget_usd"])
-    per_second = settings["price"]["per_hour_usd"] / 3_600 * (1 + settings["host"]["workers"])
-    ledger = Ledger(Path(settings["container"]["data"]) / "host-seconds.json")
+    rules = Rules(idle_s=60.0 * settings["host.idle_minutes"], budget_usd=settings["guard.monthly_budget_usd"])
+    per_second = settings["price.per_hour_usd"] / 3_600 * (1 + settings["host.workers"])
+    ledger = Ledger(Path(settings["container.data"]) / "host-seconds.json")
     counted, busy_at_s = uptime_s(), 0.0
     while True:
         before, counted = counted, uptime_s()
         spent = ledger.add(counted - before, time.strftime("%Y-%m", time.gmtime())) * per_second
-        notice = settings["host"]["spot"] and spot_notice()
+        notice = settings["host.spot"] and spot_notice()
         decision = decide(look(settings, spent, notice=notice), rules, busy_at_s)
         busy_at_s = decision.busy_at_s
         act(decision)
         wait_until = uptime_s() + LOOK_S
-        while uptime_s() < wait_until and not (settings["host"]["spot"] and not notice and spot_notice()):
-            time.sleep(NOTICE_LOOK_S if settings["host"]["spot"] else LOOK_S)
+        while uptime_s() < wait_until and not (settings["host.spot"] and not notice and spot_notice()):
+            time.sleep(NOTICE_LOOK_S if settings["host.spot"] else LOOK_S)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ class Host:
         ]
         found = re.fullmatch(r"17 \* \* \* \* root (.+)", line)
         assert found
-        return self.chroot.run("/bin/sh", "-c", found[1], environment=self.environment)
+        alone = ("env", "PATH=/usr/bin:/bin", "/bin/sh", "-c", found[1])  # what cron's commands find
+        return self.chroot.run(*alone, environment=self.environment)
 
     def objects(self) -> list[str]:
         """Return what the bucket holds, in the order in which it came."""
@@ -215,13 +216,18 @@ def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothi
     host.chroot.run("rm", "-r", f"{RUN}/step_000000010")
     host.cron()
     assert {f"{runs}/step_000000010/manifest.json", f"{runs}/step_000000020/manifest.json"} <= set(host.objects())
+    # The same step written again, of the same sizes: it goes as a whole.
+    again = host.chroot.words("sh", "-c", f"printf '[]' > {RUN}/step_000000020/manifest.json")
+    subprocess.run(again, check=True)
+    host.cron()
+    assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("sweep: 3 files sent, 8 were there")
     assert '"DELETE ' not in host.aws.log.read_text()
 
 
 def test_a_notice_of_the_spot_market_saves_and_brings_it_away(host: Host) -> None:
     """Told to end, the trainer (a stand-in of systemd here) writes a checkpoint; the watch then brings it away."""
     settings: dict[str, Any] = json.loads(host.chroot.outside("/etc/redox/settings.json"))
-    settings["host"]["spot"] = True
+    settings["host.spot"] = True
     (host.chroot.root / "etc/redox/settings.json").write_text(json.dumps(settings))
     write_checkpoint(host, 30, when=time.time())
     host.metadata.answers["spot/instance-action"] = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
