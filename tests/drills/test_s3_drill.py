@@ -1,4 +1,7 @@
-"""Trainings that push to a bucket that is well, breaks a third of all requests, or never answers to the end."""
+"""Trainings that push every half second to a bucket that is well, breaks a third of all requests, or stops to answer.
+
+The stand-in for S3 runs in the same process and takes its share of it.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +62,9 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
         failed, warned = failed + beat.failed_pushes, warned + len(sink.warnings)
         return folder
 
+    trained("first", 0, replace(CONFIG, timesteps=STEPS // 4))  # the first one warms up
     for number in range(ROUNDS):
-        s3.proxy.faults = []
-        trained("no bucket", number, CONFIG)
+        trained("no bucket", 2 * number, CONFIG)
         healthy = replace(CONFIG, remote=f"{s3.url}-healthy-{number}")
         trained("healthy", number, healthy)
         assert max(RemoteRun(healthy.remote).whole_steps()) >= STEPS
@@ -84,13 +87,20 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
         assert len(RemoteRun(away.remote).whole_steps()) == before
         RemoteRun(away.remote).sweep(folder, lambda _: None)
         assert max(RemoteRun(away.remote).whole_steps()) >= STEPS
+        trained("no bucket", 2 * number + 1, CONFIG)
 
-    medians = {name: statistics.median(each) for name, each in speeds.items()}
+    # Before and after each round, since other work on this machine comes and goes.
+    alone = [statistics.fmean(speeds["no bucket"][2 * number : 2 * number + 2]) for number in range(ROUNDS)]
+    shares = {
+        name: statistics.median(speed / base for speed, base in zip(speeds[name], alone, strict=True))
+        for name in ("healthy", "a third breaks", "away")
+    }
     with capsys.disabled():
         print()  # noqa: T201
-        for name, median in medians.items():
-            share = 100 * median / medians["no bucket"]
-            print(f"{name:15} {median:8,.0f} steps/s  {share:4.0f} %")  # noqa: T201 - a drill shows its figures
+        for name, each in speeds.items():
+            share = f"{100 * shares[name]:4.0f} % of no bucket" if name in shares else ""
+            figures = "  ".join(f"{speed:7,.0f}" for speed in each)
+            print(f"{name:15} {figures} steps/s  {share}")  # noqa: T201 - a drill shows its figures
         met = {fault.kind: fault.met for fault in FAULTY}
         print(  # noqa: T201
             f"faults met while a third breaks: {met}; {whole} of {saved} checkpoints whole, all verified; "
@@ -98,7 +108,7 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
             + ", ".join(f"{method} {s3.proxy.count(method, '')}" for method in sorted(s3.proxy.methods()))
         )
     assert all(fault.met > 0 for fault in FAULTY)
-    assert min(medians.values()) >= 0.8 * medians["no bucket"]
+    assert min(shares.values()) >= 0.8
 
 
 def while_broken(s3: S3, faults: list[Fault], act: Callable[[], Path]) -> Path:

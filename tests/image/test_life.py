@@ -62,8 +62,8 @@ print(len(actors))
 """
 
 
-def test_an_actor_out_of_memory_is_replaced(engine: Engine, runs: Path) -> None:
-    with engine.training(runs, options=["--memory=2g"]) as training:
+def test_an_actor_out_of_memory_is_replaced(read_once: Engine, runs: Path) -> None:
+    with read_once.training(runs, options=["--memory=2g"]) as training:
         training.heartbeat(lambda beat: beat.actors_alive == 2 and beat.step > 0, "two actors")
         assert training.inside(HOG) == 2
         until(lambda: "takes over" in training.log(), "another actor")
@@ -73,15 +73,24 @@ def test_an_actor_out_of_memory_is_replaced(engine: Engine, runs: Path) -> None:
         assert training.state["ExitCode"] == EXIT_OK
 
 
-# Memory that belongs to no process: the kernel takes the largest one, the trainer. Without it the flood fits.
-FLOOD = "dd if=/dev/zero of=/dev/shm/flood bs=1M count=800"
+# Memory that belongs to no process, until the kernel has killed the largest one for it: the trainer. Its memory comes
+# back a moment later, and the kernel may want another one until then: that shall be the flood and not the supervisor.
+FLOOD = """
+from pathlib import Path
+Path("/proc/self/oom_score_adj").write_text("200")
+trainer = max(Path("/proc").glob("[0-9]*"), key=lambda process: int((process / "statm").read_text().split()[1]))
+with open("/dev/shm/flood", "wb") as flood:
+    while (trainer / "cmdline").exists() and (trainer / "cmdline").read_text():
+        flood.write(bytes(10_000_000))
+"""
+FLOODED = ["bash", "-c", 'python3 -c "$0"; rm /dev/shm/flood', FLOOD]
 
 
-def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(engine: Engine, runs: Path) -> None:
+def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(read_once: Engine, runs: Path) -> None:
     flags = replace(FLAGS, shm_bytes=8_000_000_000)
-    with engine.training(runs, "--num-actors", "0", options=["--memory=1g"], flags=flags) as training:
+    with read_once.training(runs, "--num-actors", "0", options=["--memory=1g"], flags=flags) as training:
         training.saved()
-        training.container.exec_run(["bash", "-c", FLOOD])
+        training.container.exec_run(FLOODED)
         training.container.wait()
         assert training.state["ExitCode"] == 137
         assert training.state["OOMKilled"]
@@ -91,11 +100,15 @@ def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(en
         assert training.saved() > saved
 
 
-def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_container(engine: Engine, runs: Path) -> None:
+def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_container(
+    read_once: Engine, runs: Path
+) -> None:
     flags = replace(FLAGS, shm_bytes=8_000_000_000)
-    with engine.training(runs, "--num-actors", "0", "--supervise", options=["--memory=1g"], flags=flags) as training:
+    with read_once.training(
+        runs, "--num-actors", "0", "--supervise", options=["--memory=1g"], flags=flags
+    ) as training:
         training.saved()
-        training.container.exec_run(["bash", "-c", f"{FLOOD}; rm /dev/shm/flood"])
+        training.container.exec_run(FLOODED)
         until(lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's word")
         until(lambda: "resuming" in training.log(), "the resumed training")
         training.saved()

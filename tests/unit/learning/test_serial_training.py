@@ -97,7 +97,11 @@ def test_a_signal_saves_says_how_to_go_on_and_the_handlers_are_as_before(tmp_pat
     assert train(CONFIG, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
 
 
-def test_a_second_sigint_leaves_at_once(tmp_path: Path) -> None:
+def test_a_second_sigint_leaves_at_once(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    # A shell ignores SIGINT for what it runs in the background, and so for these tests.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
