@@ -159,7 +159,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = l
             rule(
                 "central_carbon", "by name, and whatever carries glucose across a membrane", central_carbon(network)
             ),
-            rule("medium", "every exchange of the medium", [r for r in medium if r in network.reaction_index]),
+            rule("medium", "every exchange of the medium", filter(None, map(network.find_reaction, medium))),
             rule("consistent", "can carry flux in steady state", core.reactions),
         ),
         consistency=consistency,
@@ -235,9 +235,9 @@ def central_carbon(network: Network) -> tuple[str, ...]:
     return tuple(
         reaction
         for reaction in network.reactions
-        if _CENTRAL_CARBON.fullmatch(reaction)
-        or _GLUCOSE_TRANSPORT.fullmatch(reaction)
-        or _moves_glucose(network.stoichiometry_of(reaction))
+        if _CENTRAL_CARBON.fullmatch(network.bigg_names.get(reaction, reaction))
+        or _GLUCOSE_TRANSPORT.fullmatch(network.bigg_names.get(reaction, reaction))
+        or _moves_glucose(network, reaction)
     )
 
 
@@ -296,6 +296,7 @@ def _at_work(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
     return working
 
 
-def _moves_glucose(stoichiometry: dict[str, float]) -> bool:
-    moved = [value for metabolite, value in stoichiometry.items() if metabolite.rpartition("_")[0] == _GLUCOSE]
+def _moves_glucose(network: Network, reaction: str) -> bool:
+    stoichiometry = network.stoichiometry_of(reaction)
+    moved = [value for metabolite, value in stoichiometry.items() if network.species(metabolite) == _GLUCOSE]
     return len(moved) == 2 and min(moved) < 0 < max(moved)

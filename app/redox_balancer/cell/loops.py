@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+import scipy.sparse as sp
 
+from redox_balancer.cell.consistency import matrix_network, stoichiometric_matrix
 from redox_balancer.cell.lp import FluxLP, Status
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
@@ -69,3 +71,69 @@ def looping_reactions(
             left &= ~found
     looping = (lower < upper) & ~left
     return tuple(reaction for reaction, loops in zip(network.reactions, looping, strict=True) if loops)
+
+
+def sealed(network: Network) -> Network:
+    """Network with every exchange, sink and demand closed, and every reaction that is forced to run."""
+    # A forced flux, such as maintenance, is a drain of energy: closed altogether.
+    forced = [
+        r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
+    ]
+    return network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
+
+
+def runnable(network: Network, reactions: Sequence[str], tolerance: float) -> tuple[str, ...]:
+    """Those of some reactions that can carry more flux than `tolerance`, mmol/gDW/h, within the network's bounds.
+
+    As in `looping_reactions`, random weights find them all in a few LPs. The reactions need finite bounds.
+
+    Raises
+    ------
+    RedoxError
+        An LP took too long. A network without any solution lets nothing run.
+    """
+    left = {network.column(reaction): reaction for reaction in reactions}
+    generator = np.random.default_rng(0)
+    found: set[str] = set()
+    with FluxLP(network, {}) as lp:
+        while left:
+            weights = generator.uniform(0.5, 1.0, len(left)) * generator.choice([-1.0, 1.0], len(left))
+            before = len(found)
+            for sign in (1.0, -1.0):
+                lp.set_objective_columns({column: sign * w for column, w in zip(left, weights.tolist(), strict=True)})
+                status = lp.maximise().status
+                if status is Status.INFEASIBLE:
+                    return ()
+                if status is not Status.OPTIMAL:
+                    raise RedoxError(
+                        f"looking for what can run in {network.id} ended with: {status.value}",
+                        hint="try a smaller model, such as a core extracted from this one",
+                    )
+                found |= {reaction for column, reaction in left.items() if abs(lp.flux(column)) > tolerance}
+            if len(found) == before:
+                break
+            left = {column: reaction for column, reaction in left.items() if reaction not in found}
+    return tuple(reaction for reaction in reactions if reaction in found)
+
+
+def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
+    """Reactions of the cycle of least total flux through a reaction that can run in a sealed network.
+
+    In the network's order, the reaction itself among them; empty where it cannot run.
+    """
+    S = stoichiometric_matrix(network)
+    forward, backward = np.flatnonzero(network.upper > 0), np.flatnonzero(network.lower < 0)
+    reaction_of = np.concatenate([forward, backward])
+    own = np.flatnonzero(reaction_of == network.column(reaction))
+    upper = np.full(len(reaction_of), np.inf)
+    for part in own:
+        lower = np.zeros(len(reaction_of))
+        lower[part] = 1.0
+        upper[own] = np.where(own == part, 1.0, 0.0)
+        split = matrix_network(network.id, sp.hstack([S[:, forward], -S[:, backward]], format="csc"), lower, upper)
+        with FluxLP(split, {}) as lp:
+            lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
+            if lp.maximise().optimal:
+                running = reaction_of[lp.fluxes() > FLUX_TOLERANCE]
+                return tuple(network.reactions[column] for column in sorted(running))
+    return ()

@@ -54,21 +54,24 @@ class Medium(Record):
             The model has none of the medium's exchanges.
         """
         exchanges = set(network.exchanges)
-        if not exchanges & self.uptakes.keys():
+        found = {network.find_reaction(exchange): uptake for exchange, uptake in self.uptakes.items()}
+        if not exchanges & found.keys():
             raise RedoxError(
                 f"model {network.id} has none of the exchanges of medium {self.id!r}",
-                hint="use --medium model for the bounds the model comes with",
+                hint="use --medium model for the bounds the model comes with; a model in other identifiers than "
+                "BiGG's needs BiGG names among its annotations",
             )
         bounds: dict[str, tuple[float, float]] = {}
         for reaction in network.boundary:
             if reaction in exchanges:
                 upper = float(network.upper[network.column(reaction)])
-                bounds[reaction] = (-self.uptakes.get(reaction, 0.0), max(upper, 0.0))
+                bounds[reaction] = (-found.get(reaction, 0.0), max(upper, 0.0))
             elif self.close_sinks:
                 bounds[reaction] = (0.0, 0.0)
         for reaction, least in self.maintenance.items():
-            if reaction in network.reaction_index:
-                bounds[reaction] = (least, OPEN)
+            own = network.find_reaction(reaction)
+            if own is not None:
+                bounds[own] = (least, OPEN)
         return network.with_bounds(bounds)
 
 
@@ -128,7 +131,15 @@ class Condition(Record):
 
     def missing_from(self, network: Network) -> list[str]:
         """Reactions this condition speaks of and the model does not have."""
-        return [change.reaction for change in self.changes if change.reaction not in network.reaction_index]
+        return [change.reaction for change in self.changes if network.find_reaction(change.reaction) is None]
+
+    def of(self, network: Network) -> Condition:
+        """The condition in a model's own identifiers."""
+        changes = tuple(
+            change.model_copy(update={"reaction": network.find_reaction(change.reaction) or change.reaction})
+            for change in self.changes
+        )
+        return self.model_copy(update={"changes": changes})
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import written_atomically
@@ -76,6 +77,7 @@ def load_model(path: Path) -> LoadedModel:
             ) from error
     if not model.reactions or not model.metabolites:
         raise RedoxError(f"{path} holds no reactions", hint="give a metabolic model: JSON, SBML, MAT or YAML")
+    add_cross_references(model, path.parent)
     return LoadedModel(model, _mend_charges(model))
 
 
@@ -123,6 +125,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         [(m.id, m.formula, m.charge) for m in model.metabolites],
         [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
         objective,
+        names_of(model),
     )
 
 
@@ -142,6 +145,7 @@ def _embedded_network() -> Network:
         [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
         [(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
         _only([r["id"] for r in document["reactions"] if r.get("objective_coefficient")], document["id"]),
+        Names(compartments={m["id"]: m["compartment"] for m in document["metabolites"]}),
     )
 
 
@@ -150,6 +154,7 @@ def _network(
     metabolites: Sequence[tuple[str, str | None, float | None]],
     reactions: Sequence[tuple[str, dict[str, float], float, float]],
     objective: str,
+    names: Names,
 ) -> Network:
     rows = {metabolite: row for row, (metabolite, _, _) in enumerate(metabolites)}
     indptr, indices, data = [0], [], []
@@ -170,6 +175,7 @@ def _network(
         objective=objective,
         formulas={metabolite: formula for metabolite, formula, _ in metabolites if formula},
         charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
+        names=names,
     )
     network.column(objective)
     return network

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from redox_balancer.cell.names import EXTRACELLULAR, Names
 from redox_balancer.errors import RedoxError
 
 FloatArray = NDArray[np.float64]
@@ -37,6 +38,8 @@ class Network:
         The reaction whose flux is growth.
     formulas, charges
         Sum formula and charge of each metabolite that has them.
+    names
+        BiGG names and compartments: whoever looks for a reaction or a metabolite may use the BiGG name of either.
     """
 
     id: str
@@ -50,6 +53,7 @@ class Network:
     objective: str
     formulas: Mapping[str, str] = field(default_factory=dict)
     charges: Mapping[str, int] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
 
     @cached_property
     def reaction_index(self) -> dict[str, int]:
@@ -61,14 +65,37 @@ class Network:
         """Row of each metabolite."""
         return {metabolite: row for row, metabolite in enumerate(self.metabolites)}
 
+    def find_reaction(self, name: str) -> str | None:
+        """The model's own id of a reaction, by that id or its BiGG name; None where it has no such reaction."""
+        return _find(name, self.reaction_index, self.names.reactions)
+
+    def find_metabolite(self, name: str) -> str | None:
+        """The model's own id of a metabolite, by that id or its BiGG name; None where it has no such metabolite."""
+        return _find(name, self.metabolite_index, self.names.metabolites)
+
+    @cached_property
+    def bigg_names(self) -> dict[str, str]:
+        """BiGG name of each metabolite and reaction whose own id is another; the first by alphabet of several."""
+        pairs = [*self.names.metabolites.items(), *self.names.reactions.items()]
+        return {own: name for name, own in sorted(pairs, reverse=True)}
+
+    def species(self, metabolite: str) -> str:
+        """BiGG name of a metabolite without its compartment: `nadh` for `nadh_c`."""
+        return self.bigg_names.get(metabolite, metabolite).rpartition("_")[0]
+
     def column(self, reaction: str) -> int:
-        """Column of a reaction; a RedoxError names a reaction the model does not have."""
-        try:
-            return self.reaction_index[reaction]
-        except KeyError:
+        """Column of a reaction, by its own id or BiGG name; a RedoxError names one the model does not have."""
+        own = self.find_reaction(reaction)
+        if own is None:
             raise RedoxError(
                 f"model {self.id} has no reaction {reaction!r}", hint="redox model info FILE lists the model"
-            ) from None
+            )
+        return self.reaction_index[own]
+
+    def bounds_of(self, reaction: str) -> tuple[float, float]:
+        """Lower and upper bound of a reaction."""
+        column = self.column(reaction)
+        return float(self.lower[column]), float(self.upper[column])
 
     def stoichiometry_of(self, reaction: str) -> dict[str, float]:
         """Metabolites of a reaction and their coefficients, negative for those consumed."""
@@ -81,13 +108,15 @@ class Network:
 
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
-        """Reactions with a single metabolite in the extracellular compartment `e`."""
-        sizes = np.diff(self.indptr)
+        """Reactions with a single metabolite, outside of the cell."""
         return tuple(
             reaction
-            for column, reaction in enumerate(self.reactions)
-            if sizes[column] == 1 and self.metabolites[self.indices[self.indptr[column]]].endswith("_e")
+            for reaction in self.boundary
+            if self._compartment(self.metabolites[self.indices[self.indptr[self.column(reaction)]]]) == EXTRACELLULAR
         )
+
+    def _compartment(self, metabolite: str) -> str:
+        return self.names.compartments.get(metabolite) or metabolite.rpartition("_")[2]
 
     @cached_property
     def boundary(self) -> tuple[str, ...]:
@@ -155,6 +184,12 @@ class Network:
             formulas={m: f for m, f in self.formulas.items() if m in names},
             charges={m: c for m, c in self.charges.items() if m in names},
         )
+
+
+def _find(name: str, own: Mapping[str, int], names: Mapping[str, str]) -> str | None:
+    found = name if name in own else names.get(name)
+    # A part of a model keeps the names of the whole.
+    return found if found in own else None
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
-"""`redox enzymes`: the library as a table, and what of it fits a model."""
+"""`redox enzymes`: the library as a table, what of it fits a model, and why the rest does not."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from redox_balancer.cli.options import AsJson, Enzymes, Model
-from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from redox_balancer.design.enzymes import Enzyme
 
 EXAMPLE = "Example: redox enzymes --model core.json --json"
 
@@ -17,76 +21,99 @@ def enzymes(
     *,
     enzymes: Enzymes = None,
     model: Model = None,
-    assumed: Annotated[bool, typer.Option("--assumed", help="List the figures that no source gives.")] = False,
+    biomass: Annotated[
+        str | None, typer.Option(help="Reaction that is growth; the model's objective if not given.")
+    ] = None,
+    assumed: Annotated[
+        bool, typer.Option("--assumed", help="List the figures that were not measured on the very protein.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the enzyme library, checked against a model.
 
-    Every placement must use metabolites and reactions of the model and balance in its formulas, and none may
-    carry flux with all exchanges closed; exit code 2 names the first that does not hold.
+    Every placement must use metabolites of the model, balance in its formulas and carry no flux with all exchanges
+    closed, alone or with the others. What the model has already raises the limit of that reaction. Entries that are
+    left out are listed with the reason, a loop with its reactions; exit code 2 where nothing fits.
     """
-    from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the model
     from redox_balancer.cli.tables import out, table  # noqa: PLC0415
-    from redox_balancer.design.enzymes import load_library, looping  # noqa: PLC0415
-    from redox_balancer.design.space import LEVELS, DesignSpace  # noqa: PLC0415
+    from redox_balancer.design.enzymes import load_library  # noqa: PLC0415 - loads the solver
+    from redox_balancer.design.space import LEVELS  # noqa: PLC0415
+    from redox_balancer.design.task import Task  # noqa: PLC0415
 
-    library = load_library(enzymes)
     if assumed:
-        figures = [
-            (enzyme.id, name, figure.value, figure.source)
-            for enzyme in library.values()
-            for name in ("kcat_per_s", "mass_kda", "km_mm")
-            if (figure := getattr(enzyme, name)) is not None and figure.assumed
-        ]
-        if as_json:
-            keys = ("enzyme", "figure", "value", "source")
-            typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in figures]))
-        else:
-            out().print(table({"enzyme": "left", "figure": "left", "value": "right", "source": "left"}, figures))
+        _print_unmeasured(load_library(enzymes), as_json=as_json)
         return
-    space = DesignSpace.build(load_network(model), library, ())
-    loops = looping(space.network, space.placements)
+    space = Task(model=model, enzymes=enzymes, biomass=biomass).space()
     rows = [
         {
             "placement": placement.id,
             "name": placement.enzyme.name,
             "ec": placement.enzyme.ec,
+            "uniprot": placement.enzyme.uniprot.accession if placement.enzyme.uniprot else None,
             "organism": placement.enzyme.organism,
             "role": placement.enzyme.role.value,
+            "membrane": placement.enzyme.membrane,
             "reaction": placement.reaction,
+            "native": not placement.foreign,
+            "equation": placement.site.reaction,
             "kcat_per_s": placement.enzyme.kcat_per_s.value,
+            "km_mm": placement.enzyme.km_mm.value if placement.enzyme.km_mm else None,
             "mass_kda": placement.enzyme.mass_kda.value,
             "flux_cap_at_0.1_percent": placement.caps[LEVELS.index(1e-3)],
-            "loop_flux": loops.get(placement.id, 0.0),
         }
         for placement in space.placements
     ]
     if as_json:
-        typer.echo(json.dumps({"model": space.network.id, "placements": rows}))
-    else:
-        columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "reaction": "left"}
-        numbers = {"kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}
-        out().print(
-            table(
-                columns | numbers,
-                [
-                    (
-                        *(row[key] for key in ("placement", "name", "ec", "role", "reaction")),
-                        f"{row['kcat_per_s']:g}",
-                        f"{row['mass_kda']:g}",
-                        f"{row['flux_cap_at_0.1_percent']:.3g}",
-                    )
-                    for row in rows
-                ],
-            )
+        left_out = [
+            {"placement": entry.id, "reason": entry.reason.value, "detail": entry.detail, "cycle": list(entry.cycle)}
+            for entry in space.left_out
+        ]
+        typer.echo(json.dumps({"model": space.network.id, "placements": rows, "left_out": left_out}))
+        return
+    columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "budget": "left"}
+    numbers = {"reaction": "left", "kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}
+    out().print(
+        table(
+            columns | numbers,
+            [
+                (
+                    *(row[key] for key in ("placement", "name", "ec", "role")),
+                    "membrane" if row["membrane"] else "soluble",
+                    row["reaction"],
+                    f"{row['kcat_per_s']:g}",
+                    f"{row['mass_kda']:g}",
+                    f"{row['flux_cap_at_0.1_percent']:.3g}",
+                )
+                for row in rows
+            ],
         )
-        out().print(
-            f"\n{len(rows)} placements of {len(library)} enzymes fit {space.network.id} and balance; "
-            "caps in mmol/gDW/h for 0.1 % of the proteome"
+    )
+    out().print(
+        f"\n{len(rows)} placements fit {space.network.id}; caps in mmol/gDW/h for 0.1 % of the proteome. "
+        f"Left out of the library's {len(rows) + len(space.left_out)}:\n",
+        markup=False,
+    )
+    out().print(
+        table(
+            {"placement": "left", "because": "left", "in detail": "left"},
+            [(entry.id, entry.reason.value, entry.detail) for entry in space.left_out],
         )
-    if loops:
-        worst, flux = max(loops.items(), key=lambda item: item[1])
-        raise RedoxError(
-            f"{worst} carries {flux:.3g} mmol/gDW/h with every exchange closed: it closes a loop",
-            hint="remove it from the library, or mend the direction of the native reactions it cycles with",
-        )
+    )
+
+
+def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
+    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
+    from redox_balancer.design.enzymes import Confidence  # noqa: PLC0415
+
+    rows = [
+        (enzyme.id, figure, value, confidence.value, source)
+        for enzyme in library.values()
+        for figure, value, confidence, source in enzyme.figures()
+        if confidence is not Confidence.MEASURED
+    ]
+    if as_json:
+        keys = ("enzyme", "figure", "value", "confidence", "source")
+        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
+        return
+    headings = {"enzyme": "left", "figure": "left", "value": "right", "confidence": "left", "source": "left"}
+    out().print(table(headings, rows))

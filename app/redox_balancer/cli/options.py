@@ -50,8 +50,15 @@ TASK_OPTIONS = (
         "sampling", Literal["named", "range"], "named", "Limits of a condition: its own figures or its ranges."
     ),
     _task_option("placements", int, 2, "Placements of a construct at most (K).", min=1, max=10),
-    _task_option("budget", float, 1.5e-3, "Protein budget, as a share of the proteome."),
-    _task_option("saturation", float, 0.05, "Share of kcat at which an enzyme runs in the cell."),
+    _task_option(
+        "candidates",
+        Literal["distinct", "all"],
+        "distinct",
+        "Enzymes to choose from; distinct leaves out what another does with less protein.",
+    ),
+    _task_option("budget", float, 1.5e-3, "Protein budget of soluble enzymes, as a share of the proteome."),
+    _task_option("membrane_budget", float, 5e-4, "Protein budget of membrane proteins, likewise."),
+    _task_option("saturation", float, 0.05, "Share of kcat at which an enzyme without a known KM runs."),
     _task_option("reward", Literal["capacity", "sink-flux"], "capacity", "What a construct is paid for."),
     _task_option("h2o2_price", float, 1.0, "NAD(P)H taken off for each H2O2 that a construct makes and leaves."),
 )

@@ -15,6 +15,7 @@ from redox_balancer.learning.config import TrainConfig
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 
 if TYPE_CHECKING:
+    from redox_balancer.design.space import DesignSpace
     from redox_balancer.design.task import Task
 
 
@@ -46,6 +47,7 @@ def train(
     from redox_balancer.learning.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     environments = task.environments()
+    _tell_left_out(environments.space)
     folder = checkpoint_dir or RUNS / environments.space.network.id
     result = run_training(
         config,
@@ -66,6 +68,15 @@ def train(
             "last": {name: figure for name, figure in result.last_row.items() if not math.isnan(figure)},
         }
         typer.echo(json.dumps(answer))
+
+
+def _tell_left_out(space: "DesignSpace") -> None:
+    """Say on stderr what of the library is at fault in this model; what it merely lacks shows `redox enzymes`."""
+    from redox_balancer.design.fitting import Reason  # noqa: PLC0415
+
+    for entry in space.left_out:
+        if entry.reason in (Reason.LOOP, Reason.UNBALANCED):
+            typer.echo(f"{entry.id} is left out: {entry.detail}", err=True)
 
 
 def _supervise(folder: Path, max_restarts: int) -> int:

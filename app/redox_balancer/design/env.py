@@ -31,11 +31,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 
     Action `placement * levels + level` puts that level of that placement into the construct, replacing an
     earlier level; the last action stops. `info["action_mask"]` tells which actions stay within the protein
-    budget. An action outside it changes nothing and uses up a placement.
+    budgets, one for soluble and one for membrane proteins. An action outside it changes nothing and uses up a
+    placement.
 
     The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest,
-    placements left, budget left, the limit of each parameter of the condition relative to the top of its range (1
-    where nothing is lowered), growth without and with the construct relative to healthy growth, and capacity in
+    placements left, both budgets left, the limit of each parameter of the condition relative to the top of its range
+    (1 where nothing is lowered), growth without and with the construct relative to healthy growth, and capacity in
     healthy respirations.
 
     Parameters
@@ -68,6 +69,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.action_space = gymnasium.spaces.Discrete(space.actions)
         self.observation_space = gymnasium.spaces.Box(0.0, np.inf, (len(layout(space)),), np.float32)
         self._levels = np.asarray(space.levels)
+        self._in_membrane = np.asarray(space.in_membrane)
+        self._budgets = np.where(self._in_membrane, space.membrane_budget, space.budget)
         self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._begin(space.conditions[0], space.healthy)
@@ -121,11 +124,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._mask = self._legal()
 
     def _legal(self) -> Mask:
-        """Which actions stay within the protein budget, shape (actions,); stopping always does."""
-        space = self.evaluator.space
-        spent = space.protein(self.construct)
+        """Which actions stay within the protein budgets, shape (actions,); stopping always does."""
+        soluble, membrane = self.evaluator.space.spent(self.construct)
+        spent = np.where(self._in_membrane, membrane, soluble)
         replaced = np.asarray([self._levels[level - 1] if level else 0.0 for level in self.construct.levels])
-        legal = (spent - replaced)[:, None] + self._levels[None, :] <= space.budget * (1 + 1e-9)
+        legal = (spent - replaced)[:, None] + self._levels[None, :] <= self._budgets[:, None] * (1 + 1e-9)
         return np.append(legal.ravel(), True)
 
     def _observation(self) -> Observation:
@@ -133,9 +136,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         levels = np.asarray(self.construct.levels) / len(self._levels)
         limits = np.minimum(np.asarray(self.state) / self._parameter_tops, 1.0)
         healthy = self.evaluator.healthy_growth
+        soluble, membrane = space.spent(self.construct)
         scalars = (
             self._left / self.max_placements,
-            1.0 - space.protein(self.construct) / space.budget,
+            1.0 - soluble / space.budget,
+            1.0 - membrane / space.membrane_budget,
             self._reference.growth / healthy,
             self.outcome.growth / healthy,
             self.outcome.capacity / (2.0 * space.oxygen_uptake),
@@ -153,6 +158,7 @@ def layout(space: DesignSpace) -> tuple[str, ...]:
         *(f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters),
         "placements left",
         "budget left",
+        "membrane budget left",
         "growth without construct",
         "growth",
         "capacity",

@@ -1,25 +1,20 @@
 """The enzyme library: what may be placed, where, and how much flux a share of the proteome buys.
 
-An enzyme is foreign or native. Foreign chemistry becomes a reaction of its own, `SINK_<enzyme>_<compartment>`.
-A native enzyme raises the limit of the reaction it already catalyses: a second copy of a reversible reaction
-would form a loop with the first and carry any flux at no cost.
+How a library fits a model (what is new there, what exists already, what would be a loop) is in `fitting.py`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redox_balancer.cell.balance import imbalance
-from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import OPEN
-from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.embedded import parse_equation
+from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, read_records
 from redox_balancer.errors import RedoxError
 
@@ -29,12 +24,9 @@ PROTEIN_G_PER_GDW = 0.506
 EMBEDDED_CORE = "human_redox_core"
 """Id of the model whose native capacities come with the package."""
 
-LOOP_TOLERANCE = 1e-9
-"""Largest flux, mmol/gDW/h, that a reaction may show with every exchange closed."""
-
 
 class Role(StrEnum):
-    """What an enzyme is for; a producer makes NADH and stands in a library as a negative control."""
+    """What an enzyme is for; a producer makes NADH, and foreign ones stand in the library as negative controls."""
 
     OXIDASE = "oxidase"
     PEROXIDASE = "peroxidase"
@@ -42,17 +34,42 @@ class Role(StrEnum):
     QUINOL_OXIDASE = "quinol oxidase"
     TRANSHYDROGENASE = "transhydrogenase"
     SHUTTLE = "shuttle"
+    REDUCTASE = "reductase"
+    BYPASS = "bypass"
+    UNCOUPLER = "uncoupler"
+    POOL = "pool"
     PRODUCER = "producer"
 
 
+class Confidence(StrEnum):
+    """How sure a figure is."""
+
+    MEASURED = "measured"
+    """On this protein, as far as the source tells."""
+    PROXY = "proxy"
+    """On a relative, or with another substrate."""
+    ASSUMED = "assumed"
+    """No source gives it: a considered guess."""
+
+
 class Figure(BaseModel):
-    """A positive number, the place it comes from, and whether it is a considered guess."""
+    """A positive number, where it comes from and how sure it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: Positive
+    confidence: Confidence
     source: str
-    assumed: bool = False
+
+
+class Accession(BaseModel):
+    """A UniProt accession, where it was seen and how sure it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accession: str
+    confidence: Confidence
+    source: str
 
 
 class Site(BaseModel):
@@ -61,27 +78,51 @@ class Site(BaseModel):
     Attributes
     ----------
     compartment
-        BiGG compartment of the enzyme's NAD(P)H: c cytosol, m mitochondrial matrix.
-    stoichiometry
-        Coefficients of foreign chemistry by metabolite, negative for what is consumed.
-    reversible
-        Whether foreign chemistry runs both ways.
+        BiGG compartment of the enzyme's NAD(P)H: c cytosol, m mitochondrial matrix, x peroxisome.
+    reaction
+        Its reaction, `nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c`, `<=>` where it runs both ways; BiGG metabolite ids
+        or a model's own.
     native
-        The native reaction whose limit is raised; either this or a stoichiometry.
+        The native reaction that is the same one although models write it with other protons.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     compartment: str
-    stoichiometry: dict[str, float] = Field(default_factory=dict)
-    reversible: bool = False
+    reaction: str
     native: str | None = None
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if bool(self.stoichiometry) == bool(self.native):
-            raise ValueError("needs either a stoichiometry or the native reaction it amplifies")
+    def _parses(self) -> Self:
+        try:
+            parse_equation(self.reaction)
+        except RedoxError as error:
+            raise ValueError(error.message) from error
         return self
+
+    @cached_property
+    def stoichiometry(self) -> dict[str, float]:
+        """Coefficients by metabolite, negative for what is consumed."""
+        return parse_equation(self.reaction)
+
+    @property
+    def reversible(self) -> bool:
+        """Whether it runs both ways."""
+        return "<=>" in self.reaction
+
+
+class Cofactor(Record):
+    """Free concentration of a cofactor in a compartment; `id` is its BiGG id.
+
+    Attributes
+    ----------
+    concentration_mm
+        mM.
+    """
+
+    concentration_mm: Positive
+    source: str
+    assumed: bool = False
 
 
 class Enzyme(Record):
@@ -90,17 +131,19 @@ class Enzyme(Record):
     Attributes
     ----------
     name, ec, organism
-        What it is.
+        What it is; transporters have their number in the Transporter Classification instead of an EC number.
     uniprot
         UniProt accession, where known.
     role
         What it is for.
+    membrane
+        Whether it sits in a membrane and draws on the membrane budget.
     kcat_per_s
         Turnover number, 1/s.
     mass_kda
         Mass of one subunit with one active site, kDa.
     km_mm
-        Michaelis constant of NAD(P)H, mM, where known.
+        Michaelis constant of the NAD(P)H it consumes, mM, where known.
     sites
         Where it can be placed.
     """
@@ -108,8 +151,9 @@ class Enzyme(Record):
     name: str
     ec: str
     organism: str
-    uniprot: str | None = None
+    uniprot: Accession | None = None
     role: Role
+    membrane: bool = False
     kcat_per_s: Figure
     mass_kda: Figure
     km_mm: Figure | None = None
@@ -123,6 +167,25 @@ class Enzyme(Record):
         """
         per_hour = 3600.0 * self.kcat_per_s.value
         return per_hour * fraction * PROTEIN_G_PER_GDW / self.mass_kda.value * saturation
+
+    def saturation(self, site: Site, otherwise: float) -> float:
+        """Share of kcat at which the enzyme runs at a site: c / (c + KM), or `otherwise` where one is not known."""
+        if self.km_mm is None:
+            return otherwise
+        consumed = [name for name, amount in site.stoichiometry.items() if amount < 0 and name in load_cofactors()]
+        if not consumed:
+            return otherwise
+        concentration = load_cofactors()[consumed[0]].concentration_mm
+        return concentration / (concentration + self.km_mm.value)
+
+    def figures(self) -> Iterator[tuple[str, str, Confidence, str]]:
+        """Every figure that needs a source: its name, its value as text, how sure it is, and the source."""
+        for name in ("kcat_per_s", "mass_kda", "km_mm"):
+            figure: Figure | None = getattr(self, name)
+            if figure is not None:
+                yield name, f"{figure.value:g}", figure.confidence, figure.source
+        if self.uniprot is not None:
+            yield "uniprot", self.uniprot.accession, self.uniprot.confidence, self.uniprot.source
 
 
 class NativeCapacity(Record):
@@ -139,46 +202,22 @@ class NativeCapacity(Record):
     assumed: bool = False
 
 
-@dataclass(frozen=True)
-class Placement:
-    """One enzyme in one compartment: a column of the network and the flux each level buys.
-
-    Attributes
-    ----------
-    id
-        `<enzyme>_<compartment>`.
-    enzyme, site
-        The library's entries.
-    reaction
-        `SINK_<id>` for foreign chemistry, else the native reaction.
-    caps
-        Flux bought by each level, mmol/gDW/h.
-    """
-
-    id: str
-    enzyme: Enzyme
-    site: Site
-    reaction: str
-    caps: tuple[float, ...]
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the reaction is new to the cell."""
-        return self.site.native is None
-
-    @property
-    def column(self) -> Column:
-        """The closed reaction that foreign chemistry adds to a network."""
-        return Column(self.reaction, self.site.stoichiometry)
-
-    def bounds(self, flux: float) -> tuple[float, float]:
-        """Bounds of foreign chemistry that may carry `flux`, mmol/gDW/h."""
-        return (-flux if self.site.reversible else 0.0), flux
-
-
 def load_library(path: Path | None = None) -> dict[str, Enzyme]:
     """Enzymes of a file, or those that come with the package, by id."""
-    return read_records(path or packaged("enzymes.toml"), "enzyme", Enzyme)
+    library = read_records(path or packaged("enzymes.toml"), "enzyme", Enzyme)
+    for enzyme in library.values():
+        compartments = [site.compartment for site in enzyme.sites]
+        if len(set(compartments)) < len(compartments):
+            raise RedoxError(
+                f"enzyme {enzyme.id} has two sites in one compartment", hint="give each compartment once"
+            )
+    return library
+
+
+@cache
+def load_cofactors() -> Mapping[str, Cofactor]:
+    """Free concentrations that come with the package, by BiGG id."""
+    return read_records(packaged("cofactors.toml"), "cofactor", Cofactor)
 
 
 def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
@@ -186,95 +225,3 @@ def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
     if network.id != EMBEDDED_CORE:
         return {}
     return read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)
-
-
-def placements(
-    library: Mapping[str, Enzyme], network: Network, levels: Sequence[float], saturation: float
-) -> tuple[Placement, ...]:
-    """Every placement the library offers, checked against the model.
-
-    Raises
-    ------
-    RedoxError
-        A metabolite or native reaction is not in the model, or foreign chemistry does not balance there.
-    """
-    found: list[Placement] = []
-    for enzyme in library.values():
-        for site in enzyme.sites:
-            name = f"{enzyme.id}_{site.compartment}"
-            _check_site(name, site, network)
-            caps = tuple(enzyme.capacity(level, saturation) for level in levels)
-            found.append(Placement(name, enzyme, site, site.native or f"SINK_{name}", caps))
-    twice = [name for name, count in Counter(placement.id for placement in found).items() if count > 1]
-    if twice:
-        raise RedoxError(f"placement {twice[0]} stands twice in the library", hint="give each compartment once")
-    return tuple(found)
-
-
-def _check_site(name: str, site: Site, network: Network) -> None:
-    if site.native is not None:
-        if site.native not in network.reaction_index:
-            raise RedoxError(
-                f"enzyme placement {name}: model {network.id} has no reaction {site.native!r}",
-                hint="remove that site from the enzyme library or choose a model that has it",
-            )
-        return
-    for metabolite in site.stoichiometry:
-        if metabolite not in network.metabolite_index:
-            raise RedoxError(
-                f"enzyme placement {name}: model {network.id} has no metabolite {metabolite!r}",
-                hint="use the model's own identifiers, or remove that site from the enzyme library",
-            )
-    surplus = imbalance(site.stoichiometry, network.formulas, network.charges)
-    if surplus:
-        listed = ", ".join(f"{element} {amount:+g}" for element, amount in surplus.items())
-        raise RedoxError(
-            f"enzyme placement {name} is not balanced: {listed}",
-            hint="mend its stoichiometry in the enzyme library (what is consumed is negative)",
-        )
-
-
-def looping(network: Network, inserted: Sequence[Placement]) -> dict[str, float]:
-    """Foreign placements that carry flux with nothing entering or leaving the cell, and how much.
-
-    `network` holds the placements' columns. Every exchange, sink and demand is closed and every forced flux
-    (maintenance) released, then each inserted reaction is maximised, and minimised where it is reversible, with
-    all others open: a loop through several insertions is found as well.
-
-    Returns
-    -------
-    dict
-        Largest flux, mmol/gDW/h, of each placement above `LOOP_TOLERANCE`.
-    """
-    sealed = seal(network, inserted)
-    found: dict[str, float] = {}
-    with FluxLP(sealed, {}) as lp:
-        for placement in inserted:
-            if not placement.foreign:
-                continue
-            column = sealed.column(placement.reaction)
-            for sign in (1.0, -1.0) if placement.site.reversible else (1.0,):
-                lp.set_objective_columns({column: sign})
-                solution = lp.maximise()
-                if not solution.optimal:
-                    raise RedoxError(
-                        f"the loop check of {placement.id} ended {solution.status.value}",
-                        hint="a reaction of the model is forced to carry flux: check its lower bounds",
-                    )
-                if solution.objective > LOOP_TOLERANCE:
-                    found[placement.id] = max(found.get(placement.id, 0.0), solution.objective)
-    return found
-
-
-def seal(network: Network, inserted: Sequence[Placement]) -> Network:
-    """Network with every exchange, sink and demand closed, no forced flux, and all insertions open."""
-    bounds: dict[str, tuple[float, float]] = dict.fromkeys(network.boundary, (0.0, 0.0))
-    for column, reaction in enumerate(network.reactions):
-        lower, upper = float(network.lower[column]), float(network.upper[column])
-        if reaction not in bounds and (lower > 0 or upper < 0):
-            # A forced flux, such as maintenance, is a drain of energy: closed altogether.
-            bounds[reaction] = (0.0, 0.0)
-    for placement in inserted:
-        if placement.foreign:
-            bounds[placement.reaction] = placement.bounds(OPEN)
-    return network.with_bounds(bounds)

@@ -17,11 +17,19 @@ import numpy as np
 from redox_balancer.cell.media import OPEN, Change, Condition, Side
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.enzymes import Enzyme, NativeCapacity, Placement, placements
+from redox_balancer.design.enzymes import Enzyme, NativeCapacity
+from redox_balancer.design.fitting import Candidates, LeftOut, Placement, fit
 from redox_balancer.errors import RedoxError
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Shares of the proteome that an enzyme can be given."""
+
+BUDGET = 1.5e-3
+"""Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
+
+MEMBRANE_BUDGET = 5e-4
+"""Share of the proteome for membrane proteins, a third of the other (assumed): they compete for insertion and for the
+area of the inner mitochondrial membrane, which is crowded already, and not for room in the cytosol."""
 
 State = tuple[float, ...]
 """The limit of each parameter of `DesignSpace.parameters`, mmol/gDW/h; `OPEN` where nothing is lowered."""
@@ -77,8 +85,8 @@ class DesignSpace:
         What can be placed; position counts.
     levels
         Proteome fraction of each level.
-    budget
-        Largest sum of levels, as a proteome fraction.
+    budget, membrane_budget
+        Largest sum of levels of soluble and of membrane proteins, as proteome fractions.
     conditions
         The named conditions, in the order asked for.
     parameters
@@ -87,16 +95,20 @@ class DesignSpace:
         Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
     settings
         Weights of the value.
+    left_out
+        Entries of the library that cannot be placed, and why.
     """
 
     network: Network
     placements: tuple[Placement, ...]
     levels: tuple[float, ...]
     budget: float
+    membrane_budget: float
     conditions: tuple[Condition, ...]
     parameters: tuple[Change, ...]
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
+    left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
     def build(
@@ -107,8 +119,10 @@ class DesignSpace:
         *,
         capacities: Mapping[str, NativeCapacity] | None = None,
         levels: Sequence[float] = LEVELS,
-        budget: float = 1.5e-3,
+        budget: float = BUDGET,
+        membrane_budget: float = MEMBRANE_BUDGET,
         saturation: float = 0.05,
+        candidates: Candidates = "distinct",
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
         """Design space of a cell on its medium.
@@ -119,17 +133,18 @@ class DesignSpace:
             The cell, medium applied.
         library, conditions, capacities
             Enzymes, conditions and limits of native reactions by reaction.
-        levels, budget
-            Proteome fractions: the levels to choose from and the largest sum.
+        levels, budget, membrane_budget
+            Proteome fractions: the levels to choose from, and the largest sums of soluble and membrane proteins.
         saturation
-            Share of kcat at which an enzyme runs in the cell.
+            Share of kcat at which an enzyme without a known KM runs in the cell.
+        candidates
+            As in `fit`.
 
         Raises
         ------
         RedoxError
-            A placement does not fit the model, or a condition speaks of a reaction the model lacks.
+            Nothing of the library fits the model, or a condition speaks of a reaction the model lacks.
         """
-        offered = placements(library, network, levels, saturation)
         for condition in conditions:
             missing = condition.missing_from(network)
             if missing:
@@ -137,17 +152,22 @@ class DesignSpace:
                     f"condition {condition.id!r} needs reaction {missing[0]!r}, which model {network.id} lacks",
                     hint="choose other conditions with --conditions",
                 )
+        conditions = [condition.of(network) for condition in conditions]
         parameters = {change.key: change for condition in conditions for change in condition.changes}
         limits = {
-            reaction: capacity.limit
+            own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
-            if reaction in network.reaction_index
+            if (own := network.find_reaction(reaction)) is not None
         }
+        limited = limits.keys() | {reaction for reaction, side in parameters if side is Side.FLUX}
+        fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
-            network=_with_insertions(network, offered),
-            placements=offered,
+            network=_with_insertions(network, fitted.placements),
+            placements=fitted.placements,
+            left_out=fitted.left_out,
             levels=tuple(levels),
             budget=budget,
+            membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             parameters=tuple(parameters.values()),
             capacities=limits,
@@ -178,9 +198,25 @@ class DesignSpace:
             for position, level in construct
         ]
 
+    @cached_property
+    def in_membrane(self) -> tuple[bool, ...]:
+        """Whether each placement is a membrane protein."""
+        return tuple(placement.enzyme.membrane for placement in self.placements)
+
+    def spent(self, construct: Construct) -> tuple[float, float]:
+        """Shares of the proteome that a construct takes for soluble and for membrane proteins."""
+        soluble = membrane = 0.0
+        for position, level in construct:
+            if self.in_membrane[position]:
+                membrane += self.levels[level]
+            else:
+                soluble += self.levels[level]
+        return soluble, membrane
+
     def affordable(self, construct: Construct) -> bool:
-        """Whether a construct is within the protein budget."""
-        return self.protein(construct) <= self.budget * (1 + 1e-9)
+        """Whether a construct is within both protein budgets."""
+        soluble, membrane = self.spent(construct)
+        return soluble <= self.budget * (1 + 1e-9) and membrane <= self.membrane_budget * (1 + 1e-9)
 
     def state(self, condition: Condition) -> State:
         """The limits under a named condition."""
@@ -203,9 +239,10 @@ class DesignSpace:
 
         The largest uptake, not the uptake at one optimum, which need not be unique.
         """
-        if "EX_o2_e" not in self.network.reaction_index:
+        exchange = self.network.find_reaction("EX_o2_e")
+        if exchange is None:
             return 1.0
-        return max(-float(self.network.lower[self.network.column("EX_o2_e")]), 1e-3)
+        return max(-self.network.bounds_of(exchange)[0], 1e-3)
 
     def electrons(self) -> dict[int, float]:
         """NAD(P)H that each foreign column takes from the pools per unit of flux, all compartments together.
@@ -217,8 +254,8 @@ class DesignSpace:
             if placement.foreign:
                 taken = -sum(
                     coefficient
-                    for metabolite, coefficient in placement.site.stoichiometry.items()
-                    if metabolite.rsplit("_", 1)[0] in ("nadh", "nadph")
+                    for metabolite, coefficient in placement.stoichiometry.items()
+                    if self.network.species(metabolite) in ("nadh", "nadph")
                 )
                 if taken:
                     weights[self.network.column(placement.reaction)] = taken
@@ -247,6 +284,7 @@ class DesignSpace:
             "caps": [list(placement.caps) for placement in self.placements],
             "levels": list(self.levels),
             "budget": self.budget,
+            "membrane_budget": self.membrane_budget,
             "parameters": [[p.reaction, p.side.value, p.high] for p in self.parameters],
             "conditions": [condition.id for condition in self.conditions],
             "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},
@@ -264,8 +302,8 @@ def _with_insertions(network: Network, offered: Sequence[Placement]) -> Network:
     for placement in offered:
         if not placement.foreign:
             continue
-        stoichiometry = dict(placement.site.stoichiometry)
-        formed = sum(c for metabolite, c in stoichiometry.items() if metabolite.rsplit("_", 1)[0] == "h2o2")
+        stoichiometry = dict(placement.stoichiometry)
+        formed = sum(c for metabolite, c in stoichiometry.items() if network.species(metabolite) == "h2o2")
         if formed:
             stoichiometry[H2O2_LEDGER] = formed
             ledger = True

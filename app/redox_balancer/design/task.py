@@ -14,7 +14,8 @@ from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Positive, pick
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
-from redox_balancer.design.space import DesignSpace, Reward, ValueSettings
+from redox_balancer.design.fitting import Candidates
+from redox_balancer.design.space import BUDGET, MEMBRANE_BUDGET, DesignSpace, Reward, ValueSettings
 from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 
@@ -38,10 +39,12 @@ class Task(BaseModel):
         K, the number of placements of an episode.
     sampling
         `named` takes the conditions' own figures, `range` draws from their ranges.
-    budget
-        Largest share of the proteome a construct may take.
+    candidates
+        `distinct` leaves out what another entry of the library does with less protein, `all` keeps it.
+    budget, membrane_budget
+        Largest shares of the proteome that soluble and membrane proteins of a construct may take.
     saturation
-        Share of kcat at which an enzyme runs in the cell.
+        Share of kcat at which an enzyme without a known KM runs in the cell.
     reward
         `capacity` or `sink-flux`, see `ValueSettings`.
     """
@@ -56,7 +59,9 @@ class Task(BaseModel):
     conditions: tuple[str, ...] | None = None
     placements: Annotated[int, Field(ge=1, le=10)] = 2
     sampling: Sampling = "named"
-    budget: Positive = 1.5e-3
+    candidates: Candidates = "distinct"
+    budget: Positive = BUDGET
+    membrane_budget: Positive = MEMBRANE_BUDGET
     saturation: Annotated[float, Field(gt=0, le=1)] = 0.05
     reward: Reward = "capacity"
     h2o2_price: NonNegative = 1.0
@@ -83,6 +88,8 @@ class Task(BaseModel):
             self._chosen_conditions(network),
             capacities=load_native_capacities(network),
             budget=self.budget,
+            membrane_budget=self.membrane_budget,
+            candidates=self.candidates,
             saturation=self.saturation,
             settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
         )

@@ -38,7 +38,7 @@ def test_the_return_of_an_episode_is_the_value_of_its_construct(env: RedoxEnv) -
         assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.state).value, abs=1e-9)
 
 
-def test_the_mask_is_the_protein_budget(env: RedoxEnv, space: DesignSpace) -> None:
+def test_the_mask_is_the_protein_budgets(env: RedoxEnv, space: DesignSpace) -> None:
     generator = np.random.default_rng(1)
     levels = len(space.levels)
     for _ in range(50):
@@ -50,6 +50,30 @@ def test_the_mask_is_the_protein_budget(env: RedoxEnv, space: DesignSpace) -> No
             assert space.affordable(env.construct)
             if done:
                 break
+
+
+def test_soluble_and_membrane_proteins_draw_on_budgets_of_their_own(space: DesignSpace) -> None:
+    (env,) = RedoxEnvs(space, placements=4)(1)
+    names, levels = [placement.id for placement in space.placements], space.levels
+
+    def action(name: str, level: float) -> int:
+        return names.index(name) * len(levels) + levels.index(level)
+
+    observed, info = env.reset(seed=0)
+    left = {name: layout(space).index(name) for name in ("budget left", "membrane budget left")}
+    assert info["action_mask"][action("LBNOX_c", 1e-3)]
+    assert not info["action_mask"][action("AOX_m", 1e-3)]
+    observed, _, _, _, info = env.step(action("LBNOX_c", 1e-3))
+    assert observed[left["budget left"]] == pytest.approx(1 / 3, abs=1e-6)
+    assert observed[left["membrane budget left"]] == 1.0
+    assert info["action_mask"][action("AOX_m", 3e-4)]
+    assert not info["action_mask"][action("LBNOX_m", 1e-3)]
+    observed, _, _, _, info = env.step(action("AOX_m", 3e-4))
+    assert observed[left["budget left"]] == pytest.approx(1 / 3, abs=1e-6)
+    assert observed[left["membrane budget left"]] == pytest.approx(0.4, abs=1e-6)
+    assert not info["action_mask"][action("NDI1_m", 3e-4)]
+    assert info["action_mask"][action("NDI1_m", 1e-4)]
+    assert space.spent(env.construct) == pytest.approx((1e-3, 3e-4))
 
 
 def test_placing_an_enzyme_again_replaces_its_level(env: RedoxEnv) -> None:

@@ -71,7 +71,7 @@ def reference_value(space: DesignSpace, construct: Construct, condition: str) ->
     floor = max(0.95 * alone, 0.05 * healthy)
     taken = {
         network.column("SINK_" + placement.id): -sum(
-            c for m, c in placement.site.stoichiometry.items() if m[:-2] in ("nadh", "nadph")
+            c for m, c in placement.stoichiometry.items() if m[:-2] in ("nadh", "nadph")
         )
         for placement in space.placements
         if placement.foreign
@@ -146,13 +146,15 @@ def test_expression_costs_growth_so_that_a_large_budget_meets_the_penalty() -> N
         placements=space.placements,
         levels=(*space.levels, 0.02),
         budget=0.05,
+        membrane_budget=space.membrane_budget,
         conditions=space.conditions,
         parameters=space.parameters,
         capacities=space.capacities,
     )
     with Evaluator(space) as evaluator:
         construct = Construct.empty(len(space.placements)).place(0, 5)
-        for placement in (8, 9, 10, 11, 12, 13, 14, 15):
+        soluble = [position for position, membrane in enumerate(space.in_membrane) if not membrane]
+        for placement in soluble[1:9]:
             construct = construct.place(placement, 5)
         assert space.protein(construct) > 0.024
         outcome = evaluator.evaluate(construct, space.healthy)
@@ -207,7 +209,7 @@ def test_caches_stay_bounded_and_lose_the_oldest_first() -> None:
 
 
 def test_the_library_holds_a_producer_as_a_negative_control(space: DesignSpace) -> None:
-    producers = [p for p in space.placements if p.enzyme.role is Role.PRODUCER]
+    producers = [p for p in space.placements if p.enzyme.role is Role.PRODUCER and p.foreign]
     assert producers
     electrons = space.electrons()
     assert all(electrons[space.network.column(p.reaction)] < 0 for p in producers)
