@@ -38,9 +38,9 @@ def test_an_unknown_medium_or_condition_lists_the_known_ones(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("q10h2_m = 1 }", "ubiquinol_m = 1 }", "'ubiquinol_m'"),
+        ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + half o2_c -->", "cannot read 'half o2_c'"),
         ("kcat_per_s = { value = 648", "kcat_per_s = { value = -648", "LBNOX: kcat_per_s.value"),
-        ("o2_c = -0.5", "o2_c = -1", "not balanced: O -1"),
+        ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + o2_c -->", "LBNOX_c in model human_redox_core: not balanced"),
     ],
 )
 def test_a_faulty_enzyme_library_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -49,13 +49,13 @@ def test_a_faulty_enzyme_library_is_refused(tmp_path: Path, old: str, new: str, 
     assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), said)
 
 
-def test_a_looping_enzyme_is_named(tmp_path: Path) -> None:
-    library = edited_library(
-        tmp_path,
-        "{ nadh_c = -1, h_c = -1, o2_c = -0.5, nad_c = 1, h2o_c = 1 }",
-        "{ oaa_c = -1, nadh_c = -1, h_c = -1, mal__L_c = 1, nad_c = 1 }",
-    )
-    assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), "LBNOX_c carries", finding=True)
+def test_a_looping_enzyme_is_refused_with_its_cycle(tmp_path: Path) -> None:
+    """NDI1 run backwards as well cycles with complex I."""
+    library = edited_library(tmp_path, "nadh_m + h_m + q10_m --> nad_m + q10h2_m", "LOOP")
+    library.write_text(library.read_text().replace("LOOP", "nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m"))
+    answer = redox("enzymes", "--enzymes", library, cwd=tmp_path)
+    assert_refused(answer, "NDI1_m in model human_redox_core: closes a loop with NADH2_u10mi")
+    assert_refused(redox("train", "--enzymes", library, cwd=tmp_path), "NADH2_u10mi")
 
 
 def test_a_medium_on_which_nothing_grows_is_refused(tmp_path: Path) -> None:
@@ -149,7 +149,8 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
     designed = redox("design", run, "--condition", "complex_iii_closed", "--json", cwd=tmp_path)
     assert designed.returncode == 0, designed.stderr
     proposal = json.loads(designed.stdout)
-    assert proposal["protein"] <= proposal["budget"] * (1 + 1e-9)
+    assert proposal["protein"] - proposal["membrane_protein"] <= proposal["budget"] * (1 + 1e-9)
+    assert proposal["membrane_protein"] <= proposal["membrane_budget"] * (1 + 1e-9)
     assert proposal["value"] <= summary["conditions"][1]["best"] + 1e-9
     assert_refused(redox("design", run, "--condition", "fever", cwd=tmp_path), "'fever'")
 

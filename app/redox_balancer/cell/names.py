@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXTRACELLULAR = "e"
 
 _LETTERS = (
-    ("membrane", ""),
+    (r"\bmembrane", ""),
     ("extra.?(cellular|organism)|external", EXTRACELLULAR),
     ("intermembrane|inner mitochondri", "i"),
     ("mitochondri", "m"),

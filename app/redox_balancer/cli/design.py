@@ -51,6 +51,8 @@ def design(
         "construct": rows,
         "protein": space.protein(best.construct),
         "budget": space.budget,
+        "membrane_protein": space.spent(best.construct)[1],
+        "membrane_budget": space.membrane_budget,
         "value": best.outcome.value,
         "growth": best.outcome.growth,
         "growth_without": reference.growth,
@@ -79,7 +81,8 @@ def design(
         )
     )
     out().print(
-        f"\nprotein   {100 * space.protein(best.construct):.3g} % of the proteome, budget {100 * space.budget:g} %\n"
+        f"\nprotein   {100 * space.protein(best.construct):.3g} % of the proteome, budgets {100 * space.budget:g} % "
+        f"soluble and {100 * space.membrane_budget:g} % membrane\n"
         f"growth    {reference.growth:.5f} -> {best.outcome.growth:.5f} 1/h, "
         f"healthy {evaluator.healthy_growth:.5f}\n"
         f"capacity  {best.outcome.capacity:.4f} mmol NAD(P)H/gDW/h\n"

@@ -71,12 +71,16 @@ def train(
 
 
 def _tell_left_out(space: "DesignSpace") -> None:
-    """Say on stderr what of the library is at fault in this model; what it merely lacks shows `redox enzymes`."""
-    from redox_balancer.design.fitting import Reason  # noqa: PLC0415
-
+    """Say on stderr how much of the library this model takes, and what of the rest is at fault."""
     for entry in space.left_out:
-        if entry.reason in (Reason.LOOP, Reason.UNBALANCED):
+        if entry.at_fault:
             typer.echo(f"{entry.id} is left out: {entry.detail}", err=True)
+    offered = len(space.placements)
+    typer.echo(
+        f"{offered} of the library's {offered + len(space.left_out)} placements are offered; redox enzymes says why "
+        "the others are not",
+        err=True,
+    )
 
 
 def _supervise(folder: Path, max_restarts: int) -> int:

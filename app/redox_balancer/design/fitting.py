@@ -65,6 +65,11 @@ class LeftOut:
     detail: str
     cycle: tuple[str, ...] = ()
 
+    @property
+    def at_fault(self) -> bool:
+        """Whether it would make something from nothing, rather than being of no use."""
+        return self.reason in (Reason.UNBALANCED, Reason.LOOP)
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -152,10 +157,10 @@ def fit(
         if (checked := _placement(enzyme, site, twins, left_out, levels=levels, saturation=saturation)) is not None
     ]
     found = _limited(found, limited, network, left_out)
-    found = _without_loops(found, network, left_out)
-    found = _runnable(found, network, left_out)
     if candidates == "distinct":
         found = _distinct(found, left_out)
+    found = _without_loops(found, network, left_out)
+    found = _runnable(found, network, left_out)
     if not found:
         first = left_out[0]
         raise RedoxError(
@@ -188,7 +193,7 @@ def _placement(
         if surplus:
             left_out.append(LeftOut(name, Reason.UNBALANCED, surplus))
             return None
-        native, factor = twins.of(stoichiometry)
+        native, factor = twins.of(stoichiometry, reversible=site.reversible)
     share = enzyme.saturation(site, saturation)
     return Placement(
         id=name,
@@ -225,10 +230,18 @@ class _Twins:
                 key, scale = _proportions(stoichiometry)
                 self._found.setdefault(key, (reaction, scale))
 
-    def of(self, stoichiometry: Mapping[str, float]) -> tuple[str | None, float]:
-        """The twin, None if there is none, and how many times the given reaction one turn of it is."""
+    def of(self, stoichiometry: Mapping[str, float], *, reversible: bool) -> tuple[str | None, float]:
+        """The twin, None if there is none, and how many times the given reaction one turn of it is.
+
+        A native reaction that runs only against a one-way reaction is no twin of it: together they are a loop.
+        """
         key, scale = _proportions(stoichiometry)
         reaction, native_scale = self._found.get(key, (None, scale))
+        if reaction is not None and not reversible:
+            lower, upper = self.network.bounds_of(reaction)
+            against = lower >= 0 < upper if native_scale * scale < 0 else upper <= 0 > lower
+            if against:
+                return None, 1.0
         return reaction, abs(native_scale / scale)
 
 
@@ -275,7 +288,7 @@ def _without_loops(found: Iterable[Placement], network: Network, left_out: list[
             leave_out(placement, cycle)
     while together := running():
         cycle = cycle_through(opened(kept), together[-1])
-        leave_out([p for p in kept if p.reaction in cycle][-1], cycle)
+        leave_out([p for p in kept if p.foreign and p.reaction in cycle][-1], cycle)
     return kept
 
 

@@ -82,7 +82,7 @@ class Task(BaseModel):
             Anything a user can get wrong: a file, an id, a library that does not fit the model.
         """
         network = self.network()
-        return DesignSpace.build(
+        space = DesignSpace.build(
             network,
             load_library(self.enzymes),
             self._chosen_conditions(network),
@@ -93,6 +93,15 @@ class Task(BaseModel):
             saturation=self.saturation,
             settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
         )
+        if self.enzymes is not None:
+            # The package's library serves any model; a library of one's own is meant as it stands.
+            for entry in space.left_out:
+                if entry.at_fault:
+                    raise RedoxError(
+                        f"enzyme placement {entry.id} in model {network.id}: {entry.detail}",
+                        hint=f"remove that site from {self.enzymes.name}, or mend its reaction",
+                    )
+        return space
 
     def environments(self) -> RedoxEnvs:
         """The environments an agent is trained and measured in.

@@ -1,0 +1,69 @@
+"""Ten thousand random constructs run for nothing on no core, and two solvers give eleven thousand the same growth."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from free_flux import free_flux
+from redox_balancer.cli import app
+from redox_balancer.design.fitting import Reason
+from redox_balancer.design.task import Task
+from redox_balancer.design.value import Evaluator
+from second_solver import SecondSolver, random_construct
+
+CONSTRUCTS = int(os.environ.get("REDOX_DRILL_CONSTRUCTS", "10000"))
+
+
+@pytest.fixture(scope="module")
+def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recon3d") / "core.json"
+    built = CliRunner().invoke(app, ["build-core", "--input", str(recon3d_path), "--output", str(path)])
+    assert built.exit_code == 0, built.output
+    return path
+
+
+@pytest.mark.parametrize("model", ["core", "recon3d"])
+def test_no_construct_runs_in_a_sealed_cell(model: str, request: pytest.FixtureRequest) -> None:
+    path: Path | None = None if model == "core" else request.getfixturevalue("recon3d_core")
+    space = Task(model=path, candidates="all").space()
+    loops = {entry.id: entry.cycle for entry in space.left_out if entry.reason is Reason.LOOP}
+    generator = np.random.default_rng(23)
+    began = time.perf_counter()
+    found = free_flux(space, (random_construct(space, generator) for _ in range(CONSTRUCTS)))
+    seconds = time.perf_counter() - began
+    print(  # noqa: T201 - a drill shows its figures
+        f"\n{space.network.id}: {found.constructs:,} constructs of {len(space.placements)} placements, "
+        f"{found.solves:,} solves in {seconds:.0f} s, {found.failures} not optimal, largest {found.largest:.3g}; "
+        f"refused for loops: {loops or 'none'}"
+    )
+    assert found.failures == 0
+    assert found.largest < 1e-9
+
+
+def test_two_solvers_agree_in_every_condition() -> None:
+    space = Task(candidates="all").space()
+    generator = np.random.default_rng(29)
+    second = SecondSolver(space)
+    worst_growth = worst_capacity = 0.0
+    began = time.perf_counter()
+    with Evaluator(space, cache_entries=0) as evaluator:
+        for condition in space.conditions:
+            for _ in range(CONSTRUCTS // 10):
+                construct = random_construct(space, generator, levels=5)
+                outcome = evaluator.evaluate(construct, space.state(condition))
+                growth, capacity = second.outcome(construct, condition)
+                worst_growth = max(worst_growth, abs(outcome.growth - growth))
+                worst_capacity = max(worst_capacity, abs(outcome.capacity - capacity))
+    seconds = time.perf_counter() - began
+    print(  # noqa: T201 - a drill shows its figures
+        f"\nGLPK and HiGHS, {CONSTRUCTS // 10:,} constructs in each of {len(space.conditions)} conditions: growth "
+        f"within {worst_growth:.2g} 1/h, capacity within {worst_capacity:.2g} mmol/gDW/h, {seconds:.0f} s"
+    )
+    assert worst_growth < 1e-7
+    assert worst_capacity < 1e-7

@@ -1,0 +1,68 @@
+"""The same commands on models nobody tuned for: those COBRApy ships, and one in Human-GEM's identifiers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cobra
+import pytest
+from typer.testing import CliRunner
+
+from metabolic_atlas import metabolic_atlas
+from redox_balancer.cell.models import save_model
+from redox_balancer.cli import app
+
+SHIPPED = Path(cobra.__file__).parent / "data"
+
+
+def answer(*arguments: object) -> dict[str, Any]:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def human_gem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("human-gem") / "Human-GEM.xml"
+    model, _, _ = metabolic_atlas(annotated=True)
+    save_model(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "growth", "expected"),
+    [
+        ("textbook.xml.gz", 0.8739215, ({"LBNOX_c", "TPNOX_c", "MDH1_c", "FDH_c"}, set())),
+        ("iJO1366.xml.gz", 0.9823718, ({"LBNOX_c", "NPR_c", "LOX_c", "MDH1_c"}, {"GPD1_c", "LDHA_c"})),
+        ("human_gem", 0.08444, ({"LBNOX_c", "LBNOX_m", "NDI1_m", "AOX_m", "MDH1_c"}, set())),
+    ],
+)
+def test_commands_run_on_models_nobody_tuned_for(
+    name: str, growth: float, expected: tuple[set[str], set[str]], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    offered, loops = expected
+    model = request.getfixturevalue(name) if name == "human_gem" else SHIPPED / name
+    assert answer("model", "info", model)["growth"] == pytest.approx(growth, abs=1e-5)
+
+    core = tmp_path / "core.xml"
+    built = answer("build-core", "--input", model, "--output", core, "--medium", "model")
+    assert built["growth"] == pytest.approx(growth, abs=1e-5)
+    assert built["rules"][2]["kept"], "central carbon is known by BiGG name"
+
+    found = answer("enzymes", "--model", core)
+    assert {placement["placement"] for placement in found["placements"]} >= offered
+    refused = {entry["placement"]: entry for entry in found["left_out"] if entry["reason"] == "loop"}
+    assert set(refused) >= loops
+    for entry in refused.values():
+        assert len(entry["cycle"]) > 1
+        assert all(reaction in entry["detail"] or entry["placement"] in reaction for reaction in entry["cycle"])
+
+    trained = answer(
+        *("train", "--model", core, "--timesteps", 300, "--num-actors", 0, "--conditions", "healthy"),
+        *("--checkpoint-dir", tmp_path / "run"),
+    )
+    assert trained["finished"]
+    assert trained["last"]["env/growth"] == pytest.approx(growth, rel=0.5)

@@ -1,0 +1,107 @@
+"""Models of other namespaces: what BiGG calls their parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metabolic_atlas import metabolic_atlas, write_tables
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.models import load_network, save_model, to_network
+from redox_balancer.cell.names import compartment_letter
+from redox_balancer.cell.network import Network
+from redox_balancer.errors import RedoxError
+
+
+@pytest.fixture(scope="module")
+def sbml(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """The core in MAR and MAM ids, through the SBML that carries their annotations."""
+    path = tmp_path_factory.mktemp("human-gem") / "Human-GEM.xml"
+    model, _, _ = metabolic_atlas(annotated=True)
+    save_model(model, path)
+    return load_network(path)
+
+
+@pytest.fixture(scope="module")
+def yaml(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """The same through the YAML without annotations, whose cross-references lie beside it."""
+    folder = tmp_path_factory.mktemp("human-gem")
+    model, metabolites, reactions = metabolic_atlas(annotated=False)
+    save_model(model, folder / "Human-GEM.yml")
+    write_tables(folder, metabolites, reactions)
+    return load_network(folder / "Human-GEM.yml")
+
+
+@pytest.mark.parametrize("form", ["sbml", "yaml"])
+def test_metabolic_atlas_ids_are_found_by_their_bigg_names(
+    form: str, core: Network, request: pytest.FixtureRequest
+) -> None:
+    network: Network = request.getfixturevalue(form)
+    assert network.find_metabolite("nadh_c") == "MAM02553c"
+    assert network.species("MAM02553c") == "nadh"
+    assert all(network.find_metabolite(metabolite) is not None for metabolite in core.metabolites)
+    assert all(network.find_reaction(reaction) is not None for reaction in core.reactions)
+    assert len(network.exchanges) == len(core.exchanges)
+    assert [network.column(exchange) for exchange in core.exchanges] == [
+        network.column(exchange) for exchange in network.exchanges
+    ]
+    assert network.find_reaction("EX_glc__D_c") is None
+
+
+def test_media_and_conditions_in_bigg_ids_apply_to_metabolic_atlas_ids(sbml: Network, core: Network) -> None:
+    for medium in ("physiological", "human_minimal"):
+        with FluxLP(apply_medium(sbml, medium)) as lp, FluxLP(apply_medium(core, medium)) as expected:
+            assert lp.maximise().objective == pytest.approx(expected.maximise().objective, abs=1e-8)
+    for condition in load_conditions().values():
+        assert condition.missing_from(sbml) == []
+        for change in condition.of(sbml).changes:
+            assert change.reaction.startswith("MAR")
+
+
+def test_a_model_without_annotations_says_what_it_needs(tmp_path: Path) -> None:
+    model, _, _ = metabolic_atlas(annotated=False)
+    save_model(model, tmp_path / "bare.yml")
+    network = load_network(tmp_path / "bare.yml")
+    # Compartments by name are enough to know what an exchange is.
+    assert len(network.exchanges) > 20
+    with pytest.raises(RedoxError, match="none of the exchanges") as caught:
+        apply_medium(network, "physiological")
+    assert "annotations" in caught.value.hint
+
+
+def test_a_broken_table_of_cross_references_is_an_error(tmp_path: Path) -> None:
+    model, metabolites, reactions = metabolic_atlas(annotated=False)
+    save_model(model, tmp_path / "Human-GEM.yml")
+    write_tables(tmp_path, metabolites, reactions)
+    (tmp_path / "metabolites.tsv").write_bytes(b"mets\tmetBiGGID\n\xff\xfe\n")
+    with pytest.raises(RedoxError, match=r"metabolites\.tsv"):
+        load_network(tmp_path / "Human-GEM.yml")
+
+
+def test_a_name_that_two_share_names_neither() -> None:
+    model, _, _ = metabolic_atlas(annotated=True)
+    model.metabolites.get_by_id("MAM02552c").annotation["bigg.metabolite"] = ["nad", "nadh"]
+    network = to_network(model)
+    assert network.find_metabolite("nadh_c") is None
+    assert network.find_metabolite("nad_c") == "MAM02552c"
+
+
+@pytest.mark.parametrize(
+    ("compartment", "name", "letter"),
+    [
+        ("s", "Extracellular", "e"),
+        ("p", "Peroxisome", "x"),
+        ("i", "Inner mitochondria", "i"),
+        ("im", "mitochondrial intermembrane space", "i"),
+        ("mm", "mitochondrial membrane", "mm"),
+        ("C_c", "", "c"),
+        ("c0", "", "c"),
+        ("p", "", "p"),
+        ("e", "extracellular space", "e"),
+        ("cyto", "Cytoplasm", "c"),
+    ],
+)
+def test_compartments_are_known_by_name_or_else_by_id(compartment: str, name: str, letter: str) -> None:
+    assert compartment_letter(compartment, name) == letter

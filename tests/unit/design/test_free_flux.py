@@ -1,0 +1,46 @@
+"""No construct gets flux for nothing, and two solvers agree on what it is worth; drills have the full figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from free_flux import free_flux
+from redox_balancer.design.task import Task
+from redox_balancer.design.value import Evaluator
+from second_solver import SecondSolver, random_construct
+
+if TYPE_CHECKING:
+    from redox_balancer.design.space import DesignSpace
+
+
+def test_no_construct_runs_in_a_sealed_cell() -> None:
+    space = Task(candidates="all").space()
+    generator = np.random.default_rng(11)
+    found = free_flux(space, (random_construct(space, generator) for _ in range(10_000)))
+    assert found.constructs == 10_000
+    assert found.failures == 0
+    assert found.largest < 1e-9
+
+
+def test_free_flux_is_found_where_there_is_some(space: DesignSpace) -> None:
+    """The measure can fail: with the malic enzymes of the matrix running both ways the transhydrogenase cycles."""
+    opened = replace(space, network=space.network.with_bounds({"ME1m": (-1000.0, 1000.0)}))
+    generator = np.random.default_rng(11)
+    assert free_flux(opened, (random_construct(opened, generator) for _ in range(200))).largest > 1e-3
+
+
+def test_two_solvers_agree_on_growth_and_capacity(space: DesignSpace) -> None:
+    generator = np.random.default_rng(5)
+    second = SecondSolver(space)
+    with Evaluator(space, cache_entries=0) as evaluator:
+        for condition in space.conditions:
+            for _ in range(100):
+                construct = random_construct(space, generator, levels=5)
+                outcome = evaluator.evaluate(construct, space.state(condition))
+                growth, capacity = second.outcome(construct, condition)
+                assert outcome.growth == pytest.approx(growth, abs=1e-7)
+                assert outcome.capacity == pytest.approx(capacity, abs=1e-7)
