@@ -1,17 +1,18 @@
 """AWS on one machine: moto over HTTP, with what it lacks of a host, and the environment in which the CDK finds it.
 
-Run as a program it is the server: moto knows no device that is left out of an image and no termination protection in
-a template, both of which the deployment has.
+Run as a program it is the server, with what moto lacks and the deployment or its daily commands need; see `serve`.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from typing import Any
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 START_TIMEOUT_S = 60.0
+VCPUS = 256  # the quota of the account; a new one at AWS has 5
+CALL = "call: "  # begins the line of the log that names an operation
+# What operations that change nothing begin with; of S3 the method says it.
+READING = ("Describe", "Get", "List", "Head", "Lookup", "GET", "HEAD")
 # What moto's CloudFormation passes over; held by the tests of the template instead.
 UNSUPPORTED = {
     "AWS::Budgets::Budget",
@@ -63,6 +68,15 @@ class StandIn:
 
         keys = {"aws_access_key_id": "stand-in", "aws_secret_access_key": "stand-in"}
         return boto3.client(service, endpoint_url=self.address, region_name=REGION, **keys)
+
+    def calls(self) -> list[str]:
+        """Return the operations that it was asked for so far, "ec2 RunInstances" or "s3 PUT /bucket/key"."""
+        lines = self.log.read_text().splitlines()
+        return [line.removeprefix(CALL) for line in lines if line.startswith(CALL)]
+
+    def changes(self) -> list[str]:
+        """Return those of the operations that may change something."""
+        return [call for call in self.calls() if not call.split(" ")[1].startswith(READING)]
 
     def hidden_failures(self) -> list[str]:
         """Return what went wrong inside: the CDK tries failures again until they look green."""
@@ -110,8 +124,18 @@ def _address(server: subprocess.Popen[bytes], log: Path) -> str:
 
 def serve() -> None:
     """Be the server."""
-    from moto.ec2.models.instances import Instance  # noqa: PLC0415 - only the server needs them
-    from moto.server import main  # noqa: PLC0415
+    from moto.server import main  # noqa: PLC0415 - only the server needs it
+
+    _make_hosts_as_templates_say()
+    _take_tags_of_an_image()
+    _have_quotas()
+    _write_down_calls()
+    main(["--host", "127.0.0.1", "--port", "0"])
+
+
+def _make_hosts_as_templates_say() -> None:
+    """Have devices that are left out of an image, and termination protection: moto's CloudFormation knows neither."""
+    from moto.ec2.models.instances import Instance  # noqa: PLC0415
 
     create = Instance.create_from_cloudformation_json
 
@@ -124,7 +148,63 @@ def serve() -> None:
         return instance
 
     Instance.create_from_cloudformation_json = classmethod(as_aws_does)
-    main(["--host", "127.0.0.1", "--port", "0"])
+
+
+def _take_tags_of_an_image() -> None:
+    """Tag the snapshots of an image when it is made: moto refuses to, and makes one of the root device whatever."""
+    from moto.ec2.models.amis import AmiBackend  # noqa: PLC0415
+
+    create = AmiBackend.create_image
+
+    def as_aws_does(self: Any, instance: str, name: str, description: str, tag_specifications: Any) -> Any:
+        own = [each for each in tag_specifications if each["ResourceType"] == "image"]
+        image = create(self, instance, name, description, own)
+        for each in tag_specifications:
+            if each["ResourceType"] == "snapshot":
+                image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
+        return image
+
+    AmiBackend.create_image = as_aws_does
+
+
+def _have_quotas() -> None:
+    """Know the quotas of vCPUs: moto has those of VPC alone."""
+    from moto.servicequotas.models import ServiceQuotasBackend  # noqa: PLC0415
+
+    known = ServiceQuotasBackend.get_service_quota
+
+    def as_aws_does(self: Any, service_code: str, quota_code: str) -> Any:
+        if service_code != "ec2":
+            return known(self, service_code, quota_code)
+        return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": float(VCPUS)}
+
+    ServiceQuotasBackend.get_service_quota = as_aws_does
+
+
+def _write_down_calls() -> None:
+    """Name each operation in the log; the server itself writes only a path, which of most services is `/`."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: PLC0415
+
+    dispatch = DomainDispatcherApplication.__call__
+
+    def written_down(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        print(f"{CALL}{scope[1] if scope else '-'} {_operation(environ)}", flush=True)  # noqa: T201 - its log
+        return dispatch(self, environ, start_response)
+
+    DomainDispatcherApplication.__call__ = written_down
+
+
+def _operation(environ: dict[str, Any]) -> str:
+    """Return the name of what is asked for: services say it in a header, in a form, or by method and path."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rpartition(".")[2]
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        if action := urllib.parse.parse_qs(body.decode()).get("Action"):
+            return action[0]
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
 if __name__ == "__main__":
