@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from aws_stand_in import StandIn
+from ops.demo.aws import StandIn
 from infra.bring_up import LIMITS, Machine, user_data
 from infra.settings import load
 from machines import Chroot, Metadata, machine, metadata_service, why_not

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_stand_in import ACCOUNT, REGION, StandIn, stand_in
+from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
 from deployment import Cloud
 from infra import apply, deploy
 from infra.bring_up import script

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_stand_in import StandIn
+from ops.demo.aws import StandIn
 from infra.machine.sweep import missing, remote, send
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aws_stand_in import ACCOUNT, REGION, StandIn
+from ops.demo.aws import ACCOUNT, REGION, StandIn
 from infra.settings import ROOT
 
 
