@@ -27,12 +27,15 @@ class Deployed:
         What outlives a host.
     instance_id
         The host; None where there is none.
+    status
+        Of the host's stack, as CloudFormation says it; empty where there is none.
     """
 
     bucket: str
     volume_id: str
     repository: str
     instance_id: str | None
+    status: str = ""
 
     def host(self) -> str:
         """Return the host, or refuse where there is none."""
@@ -59,15 +62,20 @@ def find(settings: Settings) -> Deployed | None:
     if answer is None:
         return None
     storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
+    training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
     # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
-    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING)
-    resources = found["StackResources"] if found else []
-    hosts = [each.get("PhysicalResourceId") for each in resources if each.get("LogicalResourceId") == HOST]
+    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING) if training else None
+    hosts = [
+        each.get("PhysicalResourceId")
+        for each in (found["StackResources"] if found else [])
+        if each.get("LogicalResourceId") == HOST and each["ResourceStatus"] != "DELETE_COMPLETE"
+    ]
     return Deployed(
         bucket=storage["BucketName"],
         volume_id=storage["VolumeId"],
         repository=storage["RepositoryUri"],
         instance_id=hosts[0] if hosts else None,
+        status=training["Stacks"][0]["StackStatus"] if training else "",
     )
 
 

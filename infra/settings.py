@@ -7,6 +7,7 @@ cannot, are held to it by a test. Only the standard library.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -19,7 +20,8 @@ from infra.instances import GIB_PER_VCPU, Instance, instance
 from infra.validation import Rule, between, like, one_of, read_table, refuse_unknown, setting
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "deploy.toml"
+# Another file for another account or region; everything that this process starts reads the same.
+FILE = Path(os.environ.get("REDOX_SETTINGS") or ROOT / "deploy.toml")
 
 NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "small letters, digits and dashes")
 RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")

@@ -68,6 +68,8 @@ def _command(verb: Callable[..., Answer | None]) -> Callable[..., None]:
             typer.echo(json.dumps(answer.data))
         elif answer.shown is not None:
             out().print(answer.shown)
+        if answer.error is not None:
+            raise answer.error
         if answer.exit_code:
             raise typer.Exit(answer.exit_code)
 

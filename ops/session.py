@@ -33,11 +33,14 @@ class Answer:
         For people: a text or anything that rich prints.
     exit_code
         Not 0 where a script has to notice, although nothing failed.
+    error
+        What is wrong, where that is the answer: a script gets the data, a person the error, both its exit code.
     """
 
     data: Any
     shown: Any = None
     exit_code: int = 0
+    error: RedoxError | None = None
 
 
 class Session:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aws_stand_in import StandIn
 from commands import REDOX
 from infra.bring_up import LIMITS, Machine, user_data
 from infra.settings import load
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
+from ops.demo.aws import StandIn
 from redox_balancer.learning import checkpoint
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
