@@ -25,7 +25,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path, assembly: Path) -
 
 def test_x(cloud: Cloud, settings_file: Path) -> None:
     env = {"REDOX_SETTINGS": str(settings_file)}
-    for arguments in (["snapshot", "--json"], ["restore", "--json"], ["restore","--dry-run"]):
+    for arguments in (["snapshot", "--json"], ["restore", "--json"], ["restore", "--dry-run"]):
         before = len(cloud.aws.calls())
         host = cloud.aws.client("ec2").describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
         extra = ["--instance", host] if arguments == ["restore", "--json"] else []
