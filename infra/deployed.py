@@ -8,9 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from infra.names import HOST, STORAGE, TRAINING
 from infra.settings import ROOT, Settings
 from redox_balancer.errors import RedoxError
@@ -50,6 +47,8 @@ class Deployed:
 
 def client(settings: Settings, service: str) -> Any:
     """Return a client of an AWS service in the region of the deployment."""
+    import boto3  # noqa: PLC0415 - takes a tenth of a second, and `python -m ops --help` does without
+
     return boto3.client(service, region_name=settings.aws.region)
 
 
@@ -90,6 +89,8 @@ def find(settings: Settings) -> Deployed | None:
 
 def _asked(call: Callable[..., Any], **what: str) -> Any:
     """Return the answer of CloudFormation, None where it knows no such thing."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
     try:
         return call(**what)
     except ClientError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from infra.deployed import find
@@ -58,7 +58,7 @@ class Found:
         self._ec2, self._tags = session.client("ec2"), session.settings.tags
 
     def _all(self, call: str, key: str, **more: Any) -> Iterator[dict[str, Any]]:
-        # Tags of ours can be any of three, and filters are all met at once: so what has none of them is left out here.
+        # Any of three tags makes it ours, and AWS's filters are all met at once: so it is chosen here.
         for page in self._ec2.get_paginator(call).paginate(**more):
             for each in page[key]:
                 if self._ours(tags_of(each)):
@@ -98,20 +98,17 @@ def tags_of(answer: Mapping[str, Any]) -> dict[str, str]:
 
 def orphans(session: Session) -> list[Orphan]:
     """Look for what has a tag of ours and belongs to no deployment."""
-    there, found = find(session.settings), Found(session)
-    instances = found.instances()
+    settings, there, found = session.settings, find(session.settings), Found(session)
+    instances, images = found.instances(), found.images()
     members = {each["InstanceId"] for each in instances if _member(each, there)}
     made = [
-        *_instances(session.settings, instances, members),
-        *_volumes(session.settings, found.volumes(), members, there),
-        *_images(found.images(), there),
-        *_snapshots(session.settings, found.snapshots(), found.images(), there),
+        *_instances(settings, instances, members),
+        *_volumes(settings, found.volumes(), members, there),
+        *_images(images, there),
+        *_snapshots(settings, found.snapshots(), images, there),
         *_addresses(found.addresses()),
     ]
-    region = session.settings.aws.region
-    return [
-        Orphan(each.kind, each.name, each.why, each.usd_month, f"{each.remove} --region {region}") for each in made
-    ]
+    return [replace(each, remove=f"{each.remove} --region {settings.aws.region}") for each in made]
 
 
 def _member(instance: Mapping[str, Any], there: Deployed | None) -> bool:

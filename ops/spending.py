@@ -133,7 +133,7 @@ def _ledger_hours(session: Session, month: str) -> float | None:
     try:
         said = session.on_host().run(f"cat {session.settings.container.data}/{LEDGER}", reads=True)
         return float(json.loads(said).get(month, 0.0)) / 3_600
-    except (RedoxError, ValueError, AttributeError):
+    except (RedoxError, ValueError):
         return None
 
 
@@ -157,7 +157,7 @@ def _billed(session: Session, now: datetime) -> Spending | None:
         if error.response["Error"]["Code"] in FORBIDDEN:
             return None
         raise
-    totals: list[dict[str, Any]] = [each["Total"] for each in answer["ResultsByTime"] if each.get("Total")]
+    totals: list[dict[str, Any]] = [each["Total"] for each in answer.get("ResultsByTime", ()) if each.get("Total")]
     if not totals:
         return None
     usd = sum(float(each["UnblendedCost"]["Amount"]) for each in totals)
