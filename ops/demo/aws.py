@@ -211,7 +211,10 @@ def _reach_hosts() -> None:
 
     def information(self: Any) -> Any:
         wanted = {
-            value for each in self._get_param("Filters") or [] if each["Key"] == "InstanceIds" for value in each["Values"]
+            value
+            for each in self._get_param("Filters") or []
+            if each["Key"] == "InstanceIds"
+            for value in each["Values"]
         }
         known = [_information(each) for each in records() if not wanted or each.instance_id in wanted]
         return ActionResult({"InstanceInformationList": known})

@@ -176,10 +176,11 @@ def test_a_failure_reaches_cloudformation_with_its_last_lines(host: Host) -> Non
 # No engine runs in a folder: what a container would run, the program runs outside, on the same files.
 ENGINE = """#!/bin/bash
 echo "$*" >>/var/log/docker.calls
-while [[ $1 != checkpoints ]]; do
+while (($#)) && [[ $1 != checkpoints ]]; do
     [[ $1 != --env=*=* ]] || export "${{1#--env=}}"
     shift
 done
+(($#)) || exit 1 # it knows no container
 exec /usr/bin/nsenter --target {outside} --mount --root --wd=/ {redox} "${{@/#\\/data/{data}}}"
 """
 ENGINE_PATH = "/opt/stand-in:/usr/bin:/bin"  # what cron's commands find, and the engine's stand-in first

@@ -106,8 +106,10 @@ class Unit:
             path = Path(name.removeprefix("-"))
             if path.exists() or not name.startswith("-"):
                 lines = [line for line in path.read_text().splitlines() if "=" in line and not line.startswith("#")]
-                known |= {key: " ".join(shlex.split(value, posix=True)) if value[:1] in "'\"" else value
-                          for key, _, value in (line.partition("=") for line in lines)}
+                known |= {
+                    key: " ".join(shlex.split(value, posix=True)) if value[:1] in "'\"" else value
+                    for key, _, value in (line.partition("=") for line in lines)
+                }
         return known
 
     async def command(self, line: str) -> asyncio.subprocess.Process:
@@ -117,7 +119,11 @@ class Unit:
         known = self.environment()
         with log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
-                *words(line, known), env=known, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                *words(line, known),
+                env=known,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
 
