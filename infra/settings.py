@@ -75,6 +75,7 @@ class Host:
     ami_id: str = setting(AMI)
     ami_name: str = setting()
     root_volume_gib: int = setting(between(30, 16_384))
+    data_volume_name: str = setting(like(r"[A-Za-z][A-Za-z0-9]*", "letters and digits, a letter first"))
     data_volume_gib: int = setting(between(10, 16_384))
     data_volume_iops: int = setting(between(FREE_IOPS, 16_000))  # what gp3 takes
     data_volume_mib_s: int = setting(between(FREE_MIB_S, 1_000))  # what gp3 takes

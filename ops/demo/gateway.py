@@ -62,7 +62,9 @@ def _write_all(data: bytes) -> None:
 
 def main(arguments: list[str]) -> int:
     """Open a session."""
-    parser = argparse.ArgumentParser(prog="aws", description="Stand-in of the AWS CLI: aws ssm start-session for SSH.")
+    parser = argparse.ArgumentParser(
+        prog="aws", description="Stand-in of the AWS CLI: aws ssm start-session for SSH."
+    )
     parser.add_argument("service", choices=["ssm"])
     parser.add_argument("operation", choices=["start-session"])
     parser.add_argument("--target", required=True)

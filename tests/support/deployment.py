@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from infra.settings import FILE, ROOT
 from ops.demo.aws import ACCOUNT, REGION, StandIn
-from infra.settings import ROOT
 
 
 @dataclass
@@ -88,3 +88,11 @@ def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run([cdk, "synth", "--quiet", "--output", folder], cwd=ROOT, env=bare | nowhere, check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings with an address that is not a sample, as a user has them."""
+    path = tmp_path_factory.mktemp("settings") / "deploy.toml"
+    path.write_text(FILE.read_text().replace("alerts@example.com", "lab@cell.bio"))
+    return path

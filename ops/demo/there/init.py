@@ -45,11 +45,12 @@ def read_unit(path: Path) -> dict[str, list[str]]:
 def words(line: str, known: dict[str, str]) -> list[str]:
     """Return the words of a command line: `${NAME}` is part of a word, `$NAME` alone is as many words as it has."""
     result = []
-    for word in line.split():
+    for word in shlex.split(line):
         if alone := re.fullmatch(r"\$(\w+)", word):
             result += shlex.split(known.get(alone[1], ""))
         else:
-            result.append(re.sub(r"\$\{(\w+)\}", lambda name: known.get(name[1], ""), word))
+            filled = re.sub(r"\$\{(\w+)\}|\$\$", lambda name: known.get(name[1], "") if name[1] else "$", word)
+            result.append(filled)
     return result
 
 
@@ -106,8 +107,10 @@ class Unit:
             path = Path(name.removeprefix("-"))
             if path.exists() or not name.startswith("-"):
                 lines = [line for line in path.read_text().splitlines() if "=" in line and not line.startswith("#")]
-                known |= {key: " ".join(shlex.split(value, posix=True)) if value[:1] in "'\"" else value
-                          for key, _, value in (line.partition("=") for line in lines)}
+                known |= {
+                    key: " ".join(shlex.split(value, posix=True)) if value[:1] in "'\"" else value
+                    for key, _, value in (line.partition("=") for line in lines)
+                }
         return known
 
     async def command(self, line: str) -> asyncio.subprocess.Process:
@@ -117,7 +120,11 @@ class Unit:
         known = self.environment()
         with log.open("ab") as output:
             return await asyncio.create_subprocess_exec(
-                *words(line, known), env=known, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                *words(line, known),
+                env=known,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
 
@@ -313,7 +320,6 @@ class Init:
 
     async def main(self) -> None:
         """Boot, and run until the power button is pressed."""
-        JOURNAL.mkdir(exist_ok=True)
         down = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, down.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
@@ -329,6 +335,7 @@ class Init:
 
 def first() -> int:
     """Be the process that every orphan falls to, and end with the one that does the work."""
+    JOURNAL.mkdir(exist_ok=True)
     worker = os.fork()
     if not worker:
         asyncio.run(Init().main())
