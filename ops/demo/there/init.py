@@ -24,6 +24,7 @@ UNITS = Path("/etc/systemd/system")
 SOCKET = Path("/run/init")
 JOURNAL = Path("/var/log/journal")
 SSHD = "/usr/sbin/sshd"
+ROOT = Path(__file__).parents[3]
 SUFFIX = ".service"
 DEFAULT_STOP_S = 90.0
 # Clean ends of a service by systemd's reckoning.
@@ -324,12 +325,14 @@ class Init:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, down.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
         sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
+        engine = await asyncio.create_subprocess_exec(sys.executable, "-s", "-m", "ops.demo.there.engine", cwd=ROOT)
         user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
         await down.wait()
         sshd.terminate()
+        await asyncio.gather(*(unit.stop() for unit in self.units.values()))
+        engine.terminate()
         if user_data.returncode is None:
             user_data.terminate()
-        await asyncio.gather(*(unit.stop() for unit in self.units.values()))
         server.close()
 
 
