@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from aws_stand_in import StandIn
 from infra.bring_up import LIMITS, Machine, user_data
 from infra.settings import load
 from machines import Chroot, Metadata, machine, metadata_service, why_not
+from ops.demo.aws import StandIn
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

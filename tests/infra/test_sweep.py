@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_stand_in import StandIn
 from infra.machine.sweep import missing, remote, send
+from ops.demo.aws import StandIn
 
 
 @pytest.fixture

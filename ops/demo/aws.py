@@ -1,11 +1,15 @@
 """AWS on one machine: moto over HTTP, with what it lacks of a host, and the environment in which the CDK finds it.
 
 Run as a program it is the server, with what moto lacks and the deployment or its daily commands need; see `serve`.
+Of hosts it knows what lies in the folder of `ops.demo.host`: who is online, what a console says, and whom it lets in.
 """
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import io
+import json
 import os
 import re
 import subprocess
@@ -20,8 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.demo.records import HOSTS, Record, console_of, records
+
 REGION, ACCOUNT = "us-east-1", "123456789012"
+ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
+KEY_S = 60.0  # for which EC2 Instance Connect opens a host to a key
 VCPUS = 256  # the quota of the account; a new one at AWS has 5
 CALL = "call: "  # begins the line of the log that names an operation
 # What operations that change nothing begin with; of S3 the method says it.
@@ -45,6 +53,11 @@ class StandIn:
 
     address: str
     log: Path
+
+    @property
+    def hosts(self) -> Path:
+        """Folder of the hosts that it knows of."""
+        return self.log.parent / "hosts"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -95,10 +108,12 @@ def stand_in(folder: Path) -> Iterator[StandIn]:
     log = folder / "stand-in.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, "-m", "ops.demo.aws"],
+            cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "NO_COLOR": "1"},
+            env=os.environ
+            | {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "NO_COLOR": "1", HOSTS: str(folder.absolute() / "hosts")},
         )
     try:
         yield StandIn(_address(server, log), log)
@@ -129,6 +144,7 @@ def serve() -> None:
     _make_hosts_as_templates_say()
     _take_tags_of_an_image()
     _have_quotas()
+    _reach_hosts()
     _write_down_calls()
     main(["--host", "127.0.0.1", "--port", "0"])
 
@@ -179,6 +195,54 @@ def _have_quotas() -> None:
         return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": float(VCPUS)}
 
     ServiceQuotasBackend.get_service_quota = as_aws_does
+
+
+def _reach_hosts() -> None:
+    """Lead to hosts: moto has one sample of a console, lets nobody in, and does not know who is online."""
+    from moto.core.responses import ActionResult  # noqa: PLC0415
+    from moto.ec2.responses.general import General  # noqa: PLC0415
+    from moto.ec2instanceconnect.responses import Ec2InstanceConnectResponse  # noqa: PLC0415
+    from moto.ssm.responses import SimpleSystemManagerResponse  # noqa: PLC0415
+
+    def console(self: Any) -> Any:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        said = base64.b64encode(console_of(instance.id).encode()).decode()
+        return ActionResult({"InstanceId": instance.id, "Output": said, "Timestamp": _now()})
+
+    def information(self: Any) -> Any:
+        wanted = {
+            value
+            for each in self._get_param("Filters") or []
+            if each["Key"] == "InstanceIds"
+            for value in each["Values"]
+        }
+        known = [_information(each) for each in records() if not wanted or each.instance_id in wanted]
+        return ActionResult({"InstanceInformationList": known})
+
+    def admit(self: Any) -> str:
+        asked = json.loads(self.body)
+        for each in records():
+            if each.instance_id == asked["InstanceId"] and each.alive:
+                each.admit(asked["InstanceOSUser"], asked["SSHPublicKey"], KEY_S)
+                return json.dumps({"RequestId": "stand-in", "Success": True})
+        raise RuntimeError(f"{asked['InstanceId']} does not run")
+
+    General.get_console_output = console
+    SimpleSystemManagerResponse.describe_instance_information = information
+    Ec2InstanceConnectResponse.send_ssh_public_key = admit
+
+
+def _information(host: Record) -> dict[str, Any]:
+    return {
+        "InstanceId": host.instance_id,
+        "PingStatus": "Online" if host.online else "ConnectionLost",
+        "LastPingDateTime": _now(),
+        "PlatformType": "Linux",
+    }
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _write_down_calls() -> None:
