@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from infra.names import AMI_ID, DATA_DEVICE, TRAINING
 from infra.settings import ROOT, Settings
 from ops.backups import Image
 from ops.recovery import Action, Situation
+from ops.resuming import resume
 from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
 
@@ -43,12 +44,18 @@ class Job:
         What the host is made from.
     run
         The run that goes on.
+    wait
+        Whether to wait until the training is seen at work; the unit of the host goes on by itself, too.
+    resumed_at
+        Takes the step at which it resumed.
     """
 
     session: Session
     seen: Situation
     image: Image
     run: str
+    wait: bool = True
+    resumed_at: list[int] = field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -190,7 +197,8 @@ def _attach(job: Job, _app: Path | None) -> None:
 
 
 def _resume(job: Job, _app: Path | None) -> None:
-    job.session.change(f"let the training of {job.run} go on")
+    if job.session.change(f"let the training of {job.run} go on") and job.wait:
+        job.resumed_at.append(resume(job.session.settings, job.run))
 
 
 def _wait(ec2: Any, waiter: str, what: str, seconds: float, **which: Any) -> None:

@@ -28,6 +28,7 @@ def restore(
     ] = None,
     image: Annotated[str, typer.Option(help="Image of a host; the newest that is ready if not given.")] = "",
     instance: HostId = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the training is seen at work.")] = True,
     anew: Annotated[bool, typer.Option("--anew", help="Replace even a host that was made from that image.")] = False,
 ) -> Answer:
     """Put a host made from an image in place of the one that is there or was, and let the training go on.
@@ -43,7 +44,7 @@ def restore(
     seen = recovery.look(session, there)
     recovery.refuse_volume(seen, settings)
     actions = recovery.plan(seen, chosen, anew=anew, spot=settings.host.spot)
-    job = Job(session, seen, chosen, session.run_or_default(run or last_run(session)))
+    job = Job(session, seen, chosen, session.run_or_default(run or last_run(session)), wait)
 
     session.say(f"image {chosen.image_id}, {age_text(chosen.age_s)} old; run {job.run}; volume {seen.volume}")
     if seen.is_restored(chosen) and not anew:
@@ -63,8 +64,10 @@ def restore(
         "image": {**asdict(chosen), "age_s": chosen.age_s},
         "volume": now.volume_id if now else seen.volume,
         "run": job.run,
+        "resumed_at": job.resumed_at[0] if job.resumed_at else None,
         "seconds": time.monotonic() - began,
     }
     if session.dry_run:
         return Answer(data)
-    return Answer(data, f"{data['host']} is back from {chosen.image_id} after {data['seconds']:.0f} s, run {job.run}")
+    text = f"{data['host']} is back from {chosen.image_id} after {data['seconds']:.0f} s, run {job.run}"
+    return Answer(data, f"{text} goes on at step {job.resumed_at[0]:,}" if job.resumed_at else text)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.settings import FILE, ROOT
-from ops.demo.aws import ACCOUNT, REGION, StandIn
+from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
 
 
 @dataclass
@@ -96,3 +97,15 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "deploy.toml"
     path.write_text(FILE.read_text().replace("alerts@example.com", "lab@cell.bio"))
     return path
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path, assembly: Path) -> Iterator[Cloud]:
+    """A deployment that the daily commands work on; a test that restores its host leaves another one there."""
+    folder = tmp_path_factory.mktemp("cloud")
+    with stand_in(folder) as aws:
+        made = Cloud(aws, cdk, folder)
+        made.bootstrap(assembly)
+        made.deploy(assembly)
+        yield made
+        assert aws.hidden_failures() == []  # the CDK tries again until a failure looks green
