@@ -124,6 +124,8 @@ def _assembly(job: Job, actions: Sequence[Action]) -> Iterator[Path | None]:
 
 
 def _save(job: Job, _app: Path | None) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` does without
+
     session = job.session
     if not session.change(f"stop the training on {job.host}, which saves first"):
         return
@@ -131,8 +133,8 @@ def _save(job: Job, _app: Path | None) -> None:
         session.on_host().run(
             "sudo -n systemctl stop redox-trainer", timeout_s=session.settings.limits.stop_timeout_s + 60.0
         )
-    except RedoxError as error:
-        session.say(f"{error.message}: going on with what was saved before")
+    except (RedoxError, ClientError, BotoCoreError) as error:  # it is for hosts that do not answer, too
+        session.say(f"{error}: going on with what was saved before")
 
 
 def _stop(job: Job, _app: Path | None) -> None:
