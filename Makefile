@@ -179,7 +179,7 @@ lint: setup ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/demo/there/boot.sh
 
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker

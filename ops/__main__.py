@@ -96,6 +96,17 @@ def told(error: Exception) -> RedoxError | None:
         return RedoxError(text, hint="aws sts get-caller-identity says who you are to AWS")
     if isinstance(error, aws.BotoCoreError):
         return RedoxError(f"AWS does not answer: {error}", hint="is the network up, and the region right?")
+    return _told_of_docker(error)
+
+
+def _told_of_docker(error: Exception) -> RedoxError | None:
+    if not type(error).__module__.startswith(("docker.", "requests.")):  # else it need not even be there
+        return None
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415 - comes with it, which lets them through
+
+    if isinstance(error, DockerException | RequestException):
+        return RedoxError(f"Docker: {str(error).splitlines()[0]}", hint="docker version: does the engine answer?")
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shlex
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
@@ -180,9 +181,14 @@ class Host:
         command = f"sudo -n python3 -I -c {shlex.quote(source)} {shlex.quote(json.dumps(data))}"
         return json.loads(self._run(command, shown=f"ops/there/{program}.py", reads=reads, timeout_s=timeout_s))
 
-    def put(self, files: Mapping[str, str]) -> None:
-        """Write files as root, each whole or not at all."""
-        self.python("write", dict(files))
+    def get(self, path: str) -> bytes:
+        """Return the content of a file."""
+        into = io.BytesIO()
+        try:
+            self._connection.get(path, local=into)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise RedoxError(f"{self.name}: {path} cannot be fetched: {error}", hint=AGAIN) from error
+        return into.getvalue()
 
     def stream(self, command: str) -> Iterator[str]:
         """Give the lines of a command that reads as they come; it ends when nobody takes them any more."""

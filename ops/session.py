@@ -13,7 +13,7 @@ from redox_balancer.errors import RedoxError
 if TYPE_CHECKING:
     from infra.deployed import Deployed
     from infra.settings import Settings
-    from ops.host import Host
+    from ops.host import Connected, Host
 
 # What operations of AWS that change nothing begin with; a dry run makes no other.
 READING = ("Describe", "Get", "List", "Head", "Lookup")
@@ -59,6 +59,7 @@ class Session:
         self.closing = ExitStack()
         self._clients: dict[str, Any] = {}
         self._host: Host | None = None
+        self._connected: Connected | None = None
         self._notes = notes()
 
     def __enter__(self) -> Self:
@@ -123,8 +124,15 @@ class Session:
             from ops.host import Connected  # noqa: PLC0415 - loads Fabric
 
             instance.require_online(self)
-            self._host = self.closing.enter_context(Connected(self)).open()
+            self._connected = self.closing.enter_context(Connected(self))
+            self._host = self._connected.open()
         return self._host
+
+    def hang_up(self) -> None:
+        """End the connection to the host; `on_host` makes another."""
+        if self._connected is not None:
+            self._connected.close()
+        self._host = self._connected = None
 
     def run_or_default(self, run: str | None) -> str:
         """Return the name of a run: the one given, else the settings'."""

@@ -149,13 +149,19 @@ def serve() -> None:
     main(["--host", "127.0.0.1", "--port", "0"])
 
 
+def _give(kind: Any, **methods: Any) -> None:
+    """Put methods in the place of those that moto has, or lacks."""
+    for name, method in methods.items():
+        setattr(kind, name, method)
+
+
 def _make_hosts_as_templates_say() -> None:
     """Have devices that are left out of an image, and termination protection: moto's CloudFormation knows neither."""
     from moto.ec2.models.instances import Instance  # noqa: PLC0415
 
     create = Instance.create_from_cloudformation_json
 
-    def as_aws_does(_cls: type, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
+    def as_aws_does(_cls: type, /, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
         properties = json["Properties"]
         devices = properties.get("BlockDeviceMappings", [])
         properties["BlockDeviceMappings"] = [device for device in devices if "NoDevice" not in device]
@@ -163,7 +169,7 @@ def _make_hosts_as_templates_say() -> None:
         instance.disable_api_termination = properties.get("DisableApiTermination") in (True, "true")
         return instance
 
-    Instance.create_from_cloudformation_json = classmethod(as_aws_does)
+    _give(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
 
 
 def _take_tags_of_an_image() -> None:
@@ -180,7 +186,7 @@ def _take_tags_of_an_image() -> None:
                 image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
         return image
 
-    AmiBackend.create_image = as_aws_does
+    _give(AmiBackend, create_image=as_aws_does)
 
 
 def _have_quotas() -> None:
@@ -194,7 +200,7 @@ def _have_quotas() -> None:
             return known(self, service_code, quota_code)
         return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": float(VCPUS)}
 
-    ServiceQuotasBackend.get_service_quota = as_aws_does
+    _give(ServiceQuotasBackend, get_service_quota=as_aws_does)
 
 
 def _reach_hosts() -> None:
@@ -227,9 +233,9 @@ def _reach_hosts() -> None:
                 return json.dumps({"RequestId": "stand-in", "Success": True})
         raise RuntimeError(f"{asked['InstanceId']} does not run")
 
-    General.get_console_output = console
-    SimpleSystemManagerResponse.describe_instance_information = information
-    Ec2InstanceConnectResponse.send_ssh_public_key = admit
+    _give(General, get_console_output=console)
+    _give(SimpleSystemManagerResponse, describe_instance_information=information)
+    _give(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
 
 
 def _information(host: Record) -> dict[str, Any]:
@@ -256,7 +262,7 @@ def _write_down_calls() -> None:
         print(f"{CALL}{scope[1] if scope else '-'} {_operation(environ)}", flush=True)  # noqa: T201 - its log
         return dispatch(self, environ, start_response)
 
-    DomainDispatcherApplication.__call__ = written_down
+    _give(DomainDispatcherApplication, __call__=written_down)
 
 
 def _operation(environ: dict[str, Any]) -> str:
@@ -267,7 +273,7 @@ def _operation(environ: dict[str, Any]) -> str:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         if action := urllib.parse.parse_qs(body.decode()).get("Action"):
-            return action[0]
+            return str(action[0])
     return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 

@@ -1,7 +1,7 @@
 """A host on this machine: processes in namespaces of their own behind a real sshd, ended as a whole by one kill.
 
-`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and either root or
-user namespaces.
+`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and either
+root or user namespaces.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gives each instance of the AWS stand-in that runs a host on this machine, with its volume, and ends it in time.
 
-It looks at the stand-in again and again, as the stand-in tells nobody what it is asked for. A host that ends by itself
-was shut down, and its instance counts as stopped; one that was killed stays dead, as a machine does that lost its power.
+It looks at the stand-in again and again, as the stand-in tells nobody what it is asked for. A host that ends by
+itself was shut down, and its instance counts as stopped; one that was killed stays dead, as a machine without power.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ class Hypervisor:
                 self._images.add(name)
                 disk = self._aws.hosts / str(source) / DISK
                 if disk.exists():
-                    shutil.copytree(disk, self._folder / "images" / name, symlinks=True)
+                    copy = self._folder / "images" / name
+                    shutil.copytree(disk, copy.with_suffix(".new"), symlinks=True)
+                    copy.with_suffix(".new").rename(copy)
 
 
 def _volume_of(instance: Mapping[str, Any]) -> str | None:

@@ -55,7 +55,7 @@ mkdir -p "$root/home/$LOGIN"
 # First on every PATH, and where units look for them.
 mkdir -p "$root/usr/local/sbin"
 for each in "$PROGRAMS"/*; do
-    [[ $each == *.* ]] || ln -sf "$each" "$root/usr/local/sbin/${each##*/}"
+    [[ ! -f $each || $each == *.* ]] || ln -sf "$each" "$root/usr/local/sbin/${each##*/}"
 done
 ln -sf "$PROGRAMS/docker" "$root/usr/bin/docker"
 [[ -x $root/usr/bin/python3 ]] || ln -sf "$PYTHON" "$root/usr/bin/python3"

@@ -24,6 +24,7 @@ UNITS = Path("/etc/systemd/system")
 SOCKET = Path("/run/init")
 JOURNAL = Path("/var/log/journal")
 SSHD = "/usr/sbin/sshd"
+ROOT = Path(__file__).parents[3]
 SUFFIX = ".service"
 DEFAULT_STOP_S = 90.0
 # Clean ends of a service by systemd's reckoning.
@@ -45,11 +46,12 @@ def read_unit(path: Path) -> dict[str, list[str]]:
 def words(line: str, known: dict[str, str]) -> list[str]:
     """Return the words of a command line: `${NAME}` is part of a word, `$NAME` alone is as many words as it has."""
     result = []
-    for word in line.split():
+    for word in shlex.split(line):
         if alone := re.fullmatch(r"\$(\w+)", word):
             result += shlex.split(known.get(alone[1], ""))
         else:
-            result.append(re.sub(r"\$\{(\w+)\}", lambda name: known.get(name[1], ""), word))
+            filled = re.sub(r"\$\{(\w+)\}|\$\$", lambda name: known.get(name[1], "") if name[1] else "$", word)
+            result.append(filled)
     return result
 
 
@@ -319,22 +321,24 @@ class Init:
 
     async def main(self) -> None:
         """Boot, and run until the power button is pressed."""
-        JOURNAL.mkdir(exist_ok=True)
         down = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, down.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
         sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
+        engine = await asyncio.create_subprocess_exec(sys.executable, "-s", "-m", "ops.demo.there.engine", cwd=ROOT)
         user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
         await down.wait()
         sshd.terminate()
+        await asyncio.gather(*(unit.stop() for unit in self.units.values()))
+        engine.terminate()
         if user_data.returncode is None:
             user_data.terminate()
-        await asyncio.gather(*(unit.stop() for unit in self.units.values()))
         server.close()
 
 
 def first() -> int:
     """Be the process that every orphan falls to, and end with the one that does the work."""
+    JOURNAL.mkdir(exist_ok=True)
     worker = os.fork()
     if not worker:
         asyncio.run(Init().main())
