@@ -19,6 +19,7 @@ from infra.settings import ROOT, Settings
 from ops.backups import Image
 from ops.recovery import Action, Situation
 from ops.resuming import resume
+from ops.training import UNIT
 from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
 
@@ -131,7 +132,7 @@ def _save(job: Job, _app: Path | None) -> None:
         return
     try:
         session.on_host().run(
-            "sudo -n systemctl stop redox-trainer", timeout_s=session.settings.limits.stop_timeout_s + 60.0
+            f"sudo -n systemctl stop {UNIT}", timeout_s=session.settings.limits.stop_timeout_s + 60.0
         )
     except (RedoxError, ClientError, BotoCoreError) as error:  # it is for hosts that do not answer, too
         session.say(f"{error}: going on with what was saved before")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +12,13 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from infra.settings import FILE, load, parse
-from ops import backups, spending
+from ops import backups, resuming, spending
 from ops.backups import Image, Taken
 from ops.recovery import Action, Situation, plan, refuse_volume
-from ops.resuming import run_of
 from ops.session import Session
+from ops.training import Seen
 from redox_balancer.errors import RedoxError
+from redox_balancer.learning.heartbeat import Heartbeat
 
 SAVE, STOP, DETACH, DESTROY, DEPLOY, ATTACH, RESUME = Action
 IMAGE = Image("ami-0123456789abcdef0", "available", 0.0)
@@ -89,16 +90,18 @@ def test_a_volume_that_cannot_be_brought_back_ends_it_before_the_host(changes: d
     refuse_volume(replace(HEALTHY, **changes, replaced=True), settings)  # a new one takes its place
 
 
-@pytest.mark.parametrize(
-    ("environment", "run"),
-    [
-        ('REDOX_RUN="production"\nREDOX_RUN=mine\n', "mine"),
-        ("REDOX_RUN='production'\n", "production"),
-        ("REDOX_RUNS=x\n", None),
-    ],
-)
-def test_the_last_of_the_files_names_the_run(environment: str, run: str | None) -> None:
-    assert run_of(environment) == run
+def seen_there(**changes: Any) -> Seen:
+    beat = Heartbeat(pid=1, host="host", status="training", written_at=995.0, step=932_960)
+    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(Seen))
+    return Seen(**{**known, "now": 1_000.0, "run": "mine", "beats": {"mine": replace(beat, **changes)}})
+
+
+def test_a_training_has_resumed_when_its_heartbeat_says_so_by_the_hosts_clock() -> None:
+    assert resuming._step(seen_there()) == 932_960
+    assert resuming._step(seen_there(status="finished")) == 932_960
+    assert resuming._step(seen_there(status="starting")) is None
+    assert resuming._step(seen_there(written_at=980.0)) is None  # of the trainer that the old host had
+    assert resuming._step(replace(seen_there(), beats={})) is None
 
 
 def client(service: str) -> Any:
