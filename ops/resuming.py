@@ -54,7 +54,7 @@ def _wait_until_online(session: Session) -> None:
 
 def _set_run(session: Session, seen: Seen, run: str) -> None:
     """Have the unit train this run: with the options it was begun with where the image knows them."""
-    unit = training.UNIT
+    unit, patience_s = training.UNIT, session.settings.limits.stop_timeout_s + 60.0
     if seen.set_run == run:
         if not seen.at_work:
             session.on_host().run(f"sudo -n systemctl start --no-block {unit}")
