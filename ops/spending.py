@@ -128,11 +128,13 @@ def _at_list_price(settings: Settings, month: str, hours: float, source: Source)
 
 def _ledger_hours(session: Session, month: str) -> float | None:
     """Return what the host counted, in the ledger on its data volume; None where it does not answer."""
-    from ops import training  # noqa: PLC0415 - loads what only this needs
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` does without
+
+    from ops import training  # noqa: PLC0415 - as above
 
     try:
         return training.look(session, "").seconds.get(month, 0.0) / 3_600
-    except RedoxError:
+    except (RedoxError, ClientError, BotoCoreError):  # there is another way to know
         return None
 
 
