@@ -61,9 +61,7 @@ def _set_run(session: Session, seen: Seen, run: str) -> None:
         return
     session.say(f"the image knows run {seen.set_run}: {run} goes on with the settings' options")
     if seen.at_work:
-        session.on_host().run(
-            f"sudo -n systemctl stop {unit}", timeout_s=patience_s
-        )
+        session.on_host().run(f"sudo -n systemctl stop {unit}", timeout_s=patience_s)
     training.begin(session, run, seen.image, [])
 
 

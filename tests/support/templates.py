@@ -37,7 +37,7 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
     "elsewhere": [
         ("us-east-1", "eu-central-1"),
         ('runs = "experiments"', 'runs = "runs"'),
-        ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),  # in a new zone it must be another volume
+        ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),
     ],
     "small": [('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')],
 }
