@@ -96,7 +96,7 @@ def test_a_dry_run_changes_nothing_and_shows_the_whole_plan(cloud: Cloud, ops: O
     assert planned["actions"] == [name for name in ALL if name != "attach"]
     assert planned["run"] == "second"  # whose lock was written last
     would = [line for line in answer.stderr.splitlines() if line.startswith("would ")]
-    assert [line.split()[1] for line in would] == ["stop", "stop", "detach", "destroy", "deploy", "let"]
+    assert [line.split()[1] for line in would] == ["save", "stop", "detach", "destroy", "deploy", "let"]
     for verb in ("quota", "checkpoints", "cost", "orphans"):
         assert ops(verb, "--dry-run").returncode == 0
     assert cloud.aws.changes() == before
