@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ops import training
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.heartbeat import Heartbeat
-from redox_balancer.learning.progress import open_progress
 
 if TYPE_CHECKING:
     from ops.session import Session
@@ -34,6 +33,8 @@ def follow(session: Session, run: str, since: float, sleep: Callable[[float], An
     sleep
         Waits between two looks.
     """
+    from redox_balancer.learning.progress import open_progress  # noqa: PLC0415 - loads torch
+
     sink = open_progress()
     started, rows, dead = False, -1.0, False
     try:
