@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
@@ -180,6 +180,10 @@ class Host:
         source = resources.files("ops.there").joinpath(f"{program}.py").read_text()
         command = f"sudo -n python3 -I -c {shlex.quote(source)} {shlex.quote(json.dumps(data))}"
         return json.loads(self._run(command, shown=f"ops/there/{program}.py", reads=reads, timeout_s=timeout_s))
+
+    def put(self, files: Mapping[str, str]) -> None:
+        """Write files as root, each whole or not at all."""
+        self.python("write", dict(files))
 
     def get(self, path: str) -> bytes:
         """Return the content of a file."""

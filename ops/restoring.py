@@ -19,6 +19,7 @@ from infra.settings import ROOT, Settings
 from ops.backups import Image
 from ops.recovery import Action, Situation
 from ops.resuming import resume
+from ops.verbs.stop import end_training
 from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
 
@@ -124,15 +125,8 @@ def _assembly(job: Job, actions: Sequence[Action]) -> Iterator[Path | None]:
 
 
 def _save(job: Job, _app: Path | None) -> None:
-    session = job.session
-    if not session.change(f"stop the training on {job.host}, which saves first"):
-        return
-    try:
-        session.on_host().run(
-            "sudo -n systemctl stop redox-trainer", timeout_s=session.settings.limits.stop_timeout_s + 60.0
-        )
-    except RedoxError as error:
-        session.say(f"{error.message}: going on with what was saved before")
+    if job.session.change(f"save and end the training on {job.host}, if it answers"):
+        end_training(job.session)
 
 
 def _stop(job: Job, _app: Path | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from ops.session import Session
 
-LEDGER = "host-seconds.json"  # of `infra.machine.watch`, on the data volume
 Source = Literal["ledger", "bill", "launch", "nothing"]
 SAID_BY: dict[Source, str] = {
     "ledger": "by the host's own ledger",
@@ -129,11 +127,14 @@ def _at_list_price(settings: Settings, month: str, hours: float, source: Source)
 
 
 def _ledger_hours(session: Session, month: str) -> float | None:
-    """Return what the host counted; None where it does not answer."""
+    """Return what the host counted, in the ledger on its data volume; None where it does not answer."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` does without
+
+    from ops import training  # noqa: PLC0415 - as above
+
     try:
-        said = session.on_host().run(f"cat {session.settings.container.data}/{LEDGER}", reads=True)
-        return float(json.loads(said).get(month, 0.0)) / 3_600
-    except (RedoxError, ValueError):
+        return training.look(session, "").seconds.get(month, 0.0) / 3_600
+    except (RedoxError, ClientError, BotoCoreError):  # there is another way to know
         return None
 
 

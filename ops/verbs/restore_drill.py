@@ -27,14 +27,7 @@ EXAMPLE = "Example: python -m ops restore-drill --run production --json"
 TRAIN_STEPS = 512  # one update of a run with the usual settings, more than one of most
 TRAIN_TIMEOUT_S = 900.0
 # What a training here takes for itself, whatever the run had.
-OWN = {
-    "remote": "",
-    "num_actors": 0,
-    "learner_threads": 1,
-    "ray_address": "",
-    "learner_resource": "",
-    "dashboard": "",
-}
+OWN = {"remote": "", "num_actors": 0, "learner_threads": 1, "ray_address": "", "learner_resource": ""}
 
 
 def restore_drill(

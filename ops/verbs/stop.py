@@ -30,7 +30,7 @@ def stop(
         return Answer({"host": host, "state": there.state}, f"{host} is {there.state}")
     what = "the training on it" if keep_host else "it, and the training on it"
     session.confirm(instance_id, host, f"{host}: this stops {what}", f"python -m ops stop --instance {host}")
-    saved = _end_training(session)
+    saved = end_training(session)
     if keep_host:
         return Answer({"host": host, "state": there.state, "saved": saved}, f"the training is over, {host} runs on")
     if session.change(f"stop {host}"):
@@ -38,8 +38,10 @@ def stop(
     return Answer({"host": host, "state": "stopping", "saved": saved}, f"{host} stops; make train-remote starts it")
 
 
-def _end_training(session: Session) -> int | None:
+def end_training(session: Session) -> int | None:
     """End the training and return the step of its newest checkpoint; a host out of reach saves when it shuts down."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` does without
+
     try:
         seen = training.look(session, "")
         if seen.at_work and session.change(f"end the training of run {seen.set_run}, which saves first"):
@@ -48,8 +50,8 @@ def _end_training(session: Session) -> int | None:
                 timeout_s=session.settings.limits.stop_timeout_s + MARGIN_S,
             )
             seen = training.look(session, "")
-    except RedoxError as error:
-        session.say(f"{error.message}; a training saves when its host shuts down, too")
+    except (RedoxError, ClientError, BotoCoreError) as error:
+        session.say(f"{error}; a training saves when its host shuts down, too")
         return None
     step = seen.beat.checkpoint_step if seen.beat else None
     session.say(f"newest checkpoint of run {seen.run}: " + ("none" if step is None else f"step {step:,}"))

@@ -17,7 +17,7 @@ from ssh_host import SshHost, ssh_host, why_not
 def host_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
     if why_not():
         pytest.skip(why_not() or "")
-    with ssh_host(tmp_path_factory.mktemp("host")) as host:
+    with ssh_host(tmp_path_factory.mktemp("host"), INSTANCE) as host:
         yield host
 
 

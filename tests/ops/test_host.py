@@ -15,13 +15,13 @@ from fake_host import INSTANCE, FakeAws, Opened
 from ops import ssh
 from ops.host import RemoteError, paths_of_programs
 from redox_balancer.errors import RedoxError
-from ssh_host import SshHost
+from ssh_host import USER, SshHost
 from waiting import wait_until
 
 
 def test_it_is_reached_with_a_fresh_key_and_the_keys_of_the_console(opened: Opened, tmp_path: Path) -> None:
     session = opened()
-    assert session.on_host().run("echo $HOME", reads=True).split() == ["/root"]
+    assert session.on_host().run("echo $HOME", reads=True).split() == [f"/home/{USER}"]
     folder = tmp_path / "cache/redox_balancer/hosts" / INSTANCE
     assert (folder / "key").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -65,7 +65,7 @@ def test_a_changed_key_is_refused_until_what_was_known_is_removed(
 
 def test_a_refused_key_is_one_line(opened: Opened, fake_aws: FakeAws) -> None:
     fake_aws.admits = False
-    with pytest.raises(RedoxError, match=f"{INSTANCE} refuses the key of root") as refused:
+    with pytest.raises(RedoxError, match=f"{INSTANCE} refuses the key of {USER}") as refused:
         opened().on_host()
     assert "ssh_public_key" in refused.value.hint
     fake_aws.admits = True
@@ -125,16 +125,18 @@ def test_a_command_without_an_answer_is_a_time_out(opened: Opened) -> None:
         opened().on_host().run("sleep 60", reads=True, timeout_s=0.5)
 
 
+START = {"path": "/etc/redox/run.env", "text": "REDOX_RUN=new\n", "unit": "redox-none"}
+
+
 def test_a_full_disk_is_named_and_leaves_the_old_file(opened: Opened, host: SshHost) -> None:
     there = opened().on_host()
-    host.run("mount -t tmpfs -o size=64k tmpfs /etc/redox")
+    host.run("mount -t tmpfs -o size=64k tmpfs /etc/redox && echo REDOX_RUN=old >/etc/redox/run.env")
     try:
-        there.put({"/etc/redox/run.env": "REDOX_RUN=old\n"})
         with pytest.raises(RemoteError, match=r"run\.env cannot be written: No space left on device") as failed:
-            there.put({"/etc/redox/run.env": "x" * 100_000})
+            there.python("start", {**START, "text": "x" * 100_000})
         assert "disk there is full" in failed.value.hint
         assert host.run("cat /etc/redox/*") == "REDOX_RUN=old\n"
-        there.put({"/etc/redox/run.env": "REDOX_RUN=new\n"})
+        there.python("start", START)
         assert host.run("cat /etc/redox/*") == "REDOX_RUN=new\n"
     finally:
         host.run("umount /etc/redox")
@@ -170,11 +172,11 @@ def test_a_port_is_forwarded_and_a_taken_one_is_named(opened: Opened, host: SshH
         port = taken.getsockname()[1]
         with (
             pytest.raises(RedoxError, match="ssh does not forward"),
-            session.on_host().forward(session, f"{port}:127.0.0.1:{host.port}"),
+            session.on_host().forward(session, f"{port}:127.0.0.1:{host.host.record.port}"),
         ):
             pass
     with (
-        session.on_host().forward(session, f"{port}:127.0.0.1:{host.port}"),
+        session.on_host().forward(session, f"{port}:127.0.0.1:{host.host.record.port}"),
         socket.create_connection(("127.0.0.1", port)) as line,
     ):
         assert line.recv(4) == b"SSH-"

@@ -10,16 +10,16 @@ from typing import Any
 
 from infra.settings import FILE, Settings, parse
 from ops.session import Session
-from ssh_host import SshHost
+from ssh_host import USER, SshHost
 
 INSTANCE = "i-0123456789abcdef0"
 Opened = Callable[..., Session]
 
 
 def settings(**changes: str) -> Settings:
-    """The deployment's settings, with some lines of the file changed; whoever logs in is root here."""
+    """The deployment's settings, with some lines of the file changed."""
     text = FILE.read_text()
-    for key, value in {"ssh_user": '"root"', **changes}.items():
+    for key, value in changes.items():
         text, count = re.subn(rf"(?m)^(# )?{key} = .*$", f"{key} = {value}", text)
         assert count == 1, key
     return parse(text)
@@ -90,10 +90,16 @@ class FakeAws:
         return {"StandardOutputContent": self.keys}
 
     def send_ssh_public_key(self, InstanceId: str, InstanceOSUser: str, SSHPublicKey: str) -> Any:
-        assert (InstanceId, InstanceOSUser) == (INSTANCE, "root")
+        assert (InstanceId, InstanceOSUser) == (INSTANCE, USER)
         if self.admits:
             self.host.admit(SSHPublicKey)
         return {"Success": True}
+
+    def get_caller_identity(self) -> Any:
+        return {"Arn": "arn:aws:iam::123456789012:user/somebody"}
+
+    def get_service_quota(self, **_: Any) -> Any:
+        return {"Quota": {"Value": 256.0}}
 
     def start_instances(self, InstanceIds: list[str]) -> Any:
         assert InstanceIds == [INSTANCE]
