@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ops.session import Answer, Session
+from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops demo --keep"
 
@@ -33,6 +34,9 @@ def demo(
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
         figures = Story(folder, session.say).tell()
+    except RedoxError:
+        keep = True  # the hint names a file of it
+        raise
     finally:
         if keep:
             session.say(f"everything is in {folder}")
