@@ -13,7 +13,7 @@ set -euo pipefail
 
 work=$FOLDER/work
 root=$work/root
-mount -t tmpfs tmpfs "$work"
+mount -t tmpfs -o size=64g tmpfs "$work" # the size of a root disk; what is not written takes nothing
 mkdir "$work"/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$root"
 
