@@ -216,12 +216,7 @@ def test_the_lock_of_a_living_trainer_elsewhere_is_respected_and_named(
 
 
 def test_the_lock_of_a_dead_trainer_is_waited_for_and_taken_over(
-    host: SshHost,
-    opened: Opened,
-    train: Callable[..., Any],
-    bucket: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    host: SshHost, opened: Opened, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = opened()
     seen = training.look(session, "mine")
@@ -232,7 +227,7 @@ def test_the_lock_of_a_dead_trainer_is_waited_for_and_taken_over(
     said = capsys.readouterr().err
     assert f"run mine is written by process {os.getpid()} on" in said
     assert "its lock has ended: taking the run over" in said
-    train(detach=True)
+    training.begin(session, "mine", "redox-balancer:latest", [])
     assert words_of(host)
 
 
