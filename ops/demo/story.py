@@ -248,11 +248,15 @@ class Story:
         ):
             log.write(f"$ {typed}\n")
             assert process.stdout  # noqa: S101 - a pipe
-            for line in process.stdout:
-                said.append(line)
-                log.write(line)
-                if line.strip() and not NOISE.search(line):
-                    self.say(f"  {line.rstrip()}")
+            try:
+                for line in process.stdout:
+                    said.append(line)
+                    log.write(line)
+                    if line.strip() and not NOISE.search(line):
+                        self.say(f"  {line.rstrip()}")
+            except BaseException:
+                process.terminate()  # it was us who were told to end
+                raise
         seconds = time.monotonic() - began
         self.say(f"  ({seconds:.1f} s)")
         self.steps.append(Step(typed, seconds))
