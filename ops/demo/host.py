@@ -109,7 +109,7 @@ class Host:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on it without SSH."""
-        kinds = ["--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
+        kinds = ["--mount", "--pid", "--uts", "--ipc", "--time", "--root", "--wd"]
         enter = ["nsenter", f"--target={self.record.pid}", *kinds]
         return subprocess.run([*enter, *command], capture_output=True, text=True, check=False)  # noqa: S603 - ours
 
