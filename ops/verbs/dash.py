@@ -15,7 +15,7 @@ from ops.session import Answer, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops dash --no-browser"
-TOKEN = "sudo docker exec redox-trainer ray get-auth-token"  # prints it, which a log should not have by itself
+ASK_RAY = "sudo docker exec redox-trainer ray get-auth-token"  # prints it, which a log should not have by itself
 
 
 def dash(
@@ -44,7 +44,7 @@ def dash(
         for name, page in pages.items():
             session.say(f"{name}: {page}")
         if seen.at_work:
-            session.say(f"Ray asks for its token: python -m ops shell -- {TOKEN}")
+            session.say(f"Ray asks for its token: python -m ops shell -- {ASK_RAY}")
         else:
             session.say("no run is at work, so Ray has no dashboard now")
         if browser and not _open(pages["TensorBoard"]):

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from ops.verbs.shell import shell
 from ops.verbs.status import status
 from ops.verbs.stop import stop
 from ops.verbs.train_remote import train_remote
+from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.learning.progress import PlainProgress
 from redox_balancer.learning.remote.lock import RunLock
 from redox_balancer.learning.remote.run import RemoteRun
 from s3_stand_in import S3
@@ -147,9 +149,18 @@ def test_a_run_begins_with_limits_bucket_and_options_and_is_followed_to_its_end(
     assert {"--ulimit=nofile=1048576:1048576", "--supervise", "--resume", "auto"} <= set(words)
 
 
-def test_detaching_leaves_the_run_going(host: SshHost, train: Callable[..., Any]) -> None:
-    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+class Interrupting(PlainProgress):
+    """The user presses Ctrl-C at the first row."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        super().row(row)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_detaching_leaves_the_run_going(
+    host: SshHost, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "open_progress", lambda: Interrupting(notes()))
     answer = train()
     assert "detached, run mine goes on" in answer.shown
     assert at_work(host)
