@@ -21,7 +21,8 @@ from infra.validation import Rule, between, like, one_of, read_table, refuse_unk
 
 ROOT = Path(__file__).parents[1]
 # Another file for another account or region; everything that this process starts reads the same.
-FILE = Path(os.environ.get("REDOX_SETTINGS") or ROOT / "deploy.toml")
+VARIABLE = "REDOX_SETTINGS"  # names another file of settings for every command, the CDK's included
+FILE = Path(os.environ.get(VARIABLE) or ROOT / "deploy.toml")
 
 NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "small letters, digits and dashes")
 RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")

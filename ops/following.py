@@ -36,7 +36,7 @@ def follow(session: Session, run: str, since: float, sleep: Callable[[float], An
     from redox_balancer.learning.progress import open_progress  # noqa: PLC0415 - loads torch
 
     sink = open_progress()
-    started, rows = False, -1.0
+    started, rows, dead = False, -1.0, False
     try:
         sink.message(f"following run {run}; Ctrl-C detaches, and the run goes on")
         while True:
@@ -52,7 +52,10 @@ def follow(session: Session, run: str, since: float, sleep: Callable[[float], An
                     sink.row({"steps_per_s": beat.steps_per_s, **seen.row})
             if beat is not None and beat.ended and not seen.at_work:
                 return beat
-            _refuse_dead(session, seen, beat, since)
+            if dead:
+                raise _death(session, seen)
+            # What it said last may have come between two glances of one look: only the next tells.
+            dead = _is_dead(seen, beat, since)
             sleep(LOOK_S)
     except KeyboardInterrupt:
         return None
@@ -75,19 +78,22 @@ def _look(session: Session, run: str, warn: Callable[[str], Any], sleep: Callabl
     raise AssertionError
 
 
-def _refuse_dead(session: Session, seen: Seen, beat: Heartbeat | None, since: float) -> None:
-    """Raise an error where the unit ended without a word of the trainer."""
-    state, result = seen.unit.get("ActiveState"), seen.unit.get("Result")
+def _is_dead(seen: Seen, beat: Heartbeat | None, since: float) -> bool:
+    """Whether the unit ended without a word of the trainer, or its container says nothing for too long."""
     late = beat is None and seen.now - since > START_TIMEOUT_S
-    if not late and (seen.at_work or (seen.now - since < LOOK_S and beat is None)):
-        return
+    return late or (not seen.at_work and seen.now - since > LOOK_S)
+
+
+def _death(session: Session, seen: Seen) -> RedoxError:
+    """Return what is known of the end of a training."""
     last = last_lines(session)
-    if late and seen.at_work:
+    if seen.at_work:
         text = f"run {seen.run} wrote no heartbeat within {START_TIMEOUT_S:.0f} s: {last}"
     else:
-        code = seen.unit.get("ExecMainStatus")
-        text = f"the training of {seen.run} did not last: unit {state} ({result}, exit code {code}): {last}"
-    raise RedoxError(text, hint="make logs shows all of it")
+        unit = seen.unit
+        how = f"unit {unit.get('ActiveState')} ({unit.get('Result')}, exit code {unit.get('ExecMainStatus')})"
+        text = f"the training of {seen.run} did not last: {how}: {last}"
+    return RedoxError(text, hint="make logs shows all of it")
 
 
 def last_lines(session: Session, lines: int = 3) -> str:

@@ -30,6 +30,7 @@ PACKAGES = {
     SSHD: "openssh-server",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "bash": "bash",
@@ -47,8 +48,12 @@ def as_root() -> bool:
 
 def namespaces() -> list[str]:
     """Return the command that runs another in namespaces of its own, which end with its first process."""
-    own = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation=private"]
-    return own if as_root() else [*own, "--user", "--map-root-user", "--map-auto"]
+    # Whoever starts a host may be killed, too: no host outlives it. The clock of an idle host begins at its start.
+    uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    own = ["--mount", "--pid", "--uts", "--ipc", "--time", f"--boottime=-{uptime_s}"]
+    users = [] if as_root() else ["--user", "--map-root-user", "--map-auto"]
+    ending = ["--fork", "--kill-child", "--propagation=private"]
+    return ["setpriv", "--pdeathsig", "KILL", "unshare", *own, *users, *ending]
 
 
 def require() -> None:

@@ -21,6 +21,8 @@ from ops.demo.aws import StandIn
 from ops.demo.host import DISK, Host, Login
 
 LOOK_S = 0.3
+# The stand-in waits for no bring-up, so the handle by which it would report has no address.
+NO_SIGNAL = "REDOX_SIGNAL_URL='None'"
 SHELL_SCRIPT = "text/x-shellscript"
 
 
@@ -38,7 +40,7 @@ class Hypervisor:
     """
 
     def __init__(self, aws: StandIn, login: str, patience_s: float = 150.0) -> None:
-        self._aws, self._login, self._patience_s = aws, login, patience_s
+        self.aws, self._login, self._patience_s = aws, login, patience_s
         self._folder = aws.hosts.parent
         self._ec2 = aws.client("ec2")
         self._hosts: dict[str, Host] = {}
@@ -116,7 +118,7 @@ class Hypervisor:
                     self._hosts[name] = self._start(name, instance, volume)
 
     def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> Host:
-        folder = self._aws.hosts / name
+        folder = self.aws.hosts / name
         image = self._folder / "images" / instance["ImageId"]
         if not (folder / DISK).exists() and image.exists():
             shutil.copytree(image, folder / DISK, symlinks=True)
@@ -127,9 +129,11 @@ class Hypervisor:
             folder,
             self._folder / "volumes" / volume,
             device,
-            Login(self._login, script_of(base64.b64decode(encoded).decode())),
+            Login(
+                self._login, script_of(base64.b64decode(encoded).decode()).replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")
+            ),
             # A host at AWS has its rights from its role; where AWS is, every machine knows.
-            self._aws.environment,
+            self.aws.environment,
         )
 
     def _take_images(self) -> None:
@@ -138,7 +142,7 @@ class Hypervisor:
             name, source = image["ImageId"], image.get("SourceInstanceId")
             if name not in self._images:
                 self._images.add(name)
-                disk = self._aws.hosts / str(source) / DISK
+                disk = self.aws.hosts / str(source) / DISK
                 if disk.exists():
                     copy = self._folder / "images" / name
                     shutil.copytree(disk, copy.with_suffix(".new"), symlinks=True)

@@ -15,6 +15,7 @@ from ops.session import Answer, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops dash --no-browser"
+TOKEN = "sudo docker exec redox-trainer ray get-auth-token"  # prints it, which a log should not have by itself
 
 
 def dash(
@@ -42,7 +43,9 @@ def dash(
     with session.on_host().forward(session, *forwards) as process:
         for name, page in pages.items():
             session.say(f"{name}: {page}")
-        if not seen.at_work:
+        if seen.at_work:
+            session.say(f"Ray asks for its token: python -m ops shell -- {TOKEN}")
+        else:
             session.say("no run is at work, so Ray has no dashboard now")
         if browser and not _open(pages["TensorBoard"]):
             session.say("there is no browser here: open them yourself")

@@ -70,7 +70,7 @@ def run_instance(ec2: Any, image: str = "ami-12c6146b") -> str:
 
 def ssh(machines: Hypervisor, name: str, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Log in as the daily commands do: through the gateway, with the key that the console tells."""
-    console = machines._aws.client("ec2").get_console_output(InstanceId=name)["Output"]
+    console = machines.aws.client("ec2").get_console_output(InstanceId=name)["Output"]
     key = console.split("KEYS-----")[1].splitlines()[1]
     (folder / "known").write_text(f"{name} {key}\n")
     proxy = "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
@@ -179,6 +179,11 @@ def test_a_unit_waits_for_its_condition_comes_back_when_killed_and_stays_down_wh
     systemctl("stop", "probe")
     assert systemctl("is-active", "probe") == "inactive\n"
     assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
+
+
+def test_the_clock_of_a_host_begins_at_its_start(machines: Hypervisor, instance: str) -> None:
+    said = machines.host(instance).run("cat", "/proc/uptime").stdout
+    assert float(said.split()[0]) < 60
 
 
 def test_a_host_that_shuts_itself_down_counts_as_stopped(aws: StandIn, machines: Hypervisor, instance: str) -> None:

@@ -95,6 +95,12 @@ class FakeAws:
             self.host.admit(SSHPublicKey)
         return {"Success": True}
 
+    def get_caller_identity(self) -> Any:
+        return {"Arn": "arn:aws:iam::123456789012:user/somebody"}
+
+    def get_service_quota(self, **_: Any) -> Any:
+        return {"Quota": {"Value": 256.0}}
+
     def start_instances(self, InstanceIds: list[str]) -> Any:
         assert InstanceIds == [INSTANCE]
         self.calls.append("start_instances")

@@ -13,7 +13,7 @@ set -euo pipefail
 
 work=$FOLDER/work
 root=$work/root
-mount -t tmpfs tmpfs "$work"
+mount -t tmpfs -o size=64g tmpfs "$work" # the size of a root disk; what is not written takes nothing
 mkdir "$work"/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$root"
 
@@ -50,6 +50,7 @@ ln -s "$DATA.device" "$root/dev/disk/by-id/$DEVICE"
 sed -i "/^$LOGIN:/d" "$root/etc/passwd" "$root/etc/group"
 echo "$LOGIN:x:0:0::/home/$LOGIN:/bin/bash" >>"$root/etc/passwd"
 echo "$LOGIN:x:0:" >>"$root/etc/group"
+grep -q ^docker: "$root/etc/group" || echo "docker:x:999:" >>"$root/etc/group" # as Docker's package does
 mkdir -p "$root/home/$LOGIN"
 
 # First on every PATH, and where units look for them.

@@ -23,6 +23,7 @@ from pathlib import Path
 UNITS = Path("/etc/systemd/system")
 SOCKET = Path("/run/init")
 JOURNAL = Path("/var/log/journal")
+ENGINE = "/run/docker.sock"
 SSHD = "/usr/sbin/sshd"
 ROOT = Path(__file__).parents[3]
 SUFFIX = ".service"
@@ -53,6 +54,16 @@ def words(line: str, known: dict[str, str]) -> list[str]:
             filled = re.sub(r"\$\{(\w+)\}|\$\$", lambda name: known.get(name[1], "") if name[1] else "$", word)
             result.append(filled)
     return result
+
+
+async def answers(path: str) -> bool:
+    """Whether somebody takes connections at a socket."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @dataclass
@@ -324,8 +335,10 @@ class Init:
         down = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, down.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
-        sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
         engine = await asyncio.create_subprocess_exec(sys.executable, "-s", "-m", "ops.demo.there.engine", cwd=ROOT)
+        while not await answers(ENGINE):  # noqa: ASYNC110 - another process; units and user data need it
+            await asyncio.sleep(0.02)
+        sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
         user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
         await down.wait()
         sshd.terminate()
