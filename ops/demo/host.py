@@ -1,7 +1,6 @@
 """A host on this machine: processes in namespaces of their own behind a real sshd, ended as a whole by one kill.
 
-`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and either
-root or user namespaces.
+`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -41,28 +40,27 @@ SBIN = "/usr/sbin:/sbin"
 HOST_KEYS = "-----BEGIN SSH HOST KEY KEYS-----\r\n{}\r\n-----END SSH HOST KEY KEYS-----\r\n"
 
 
-def as_root() -> bool:
-    """Whether no user namespace is needed."""
-    return os.geteuid() == 0
-
-
 def namespaces() -> list[str]:
     """Return the command that runs another in namespaces of its own, which end with its first process."""
     # Whoever starts a host may be killed, too: no host outlives it. The clock of an idle host begins at its start.
     uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     own = ["--mount", "--pid", "--uts", "--ipc", "--time", f"--boottime=-{uptime_s}"]
-    users = [] if as_root() else ["--user", "--map-root-user", "--map-auto"]
     ending = ["--fork", "--kill-child", "--propagation=private"]
-    return ["setpriv", "--pdeathsig", "KILL", "unshare", *own, *users, *ending]
+    return ["setpriv", "--pdeathsig", "KILL", "unshare", *own, *ending]
 
 
 def require() -> None:
     """Raise an error of one line where this machine cannot have a host on it."""
     if sys.platform != "linux":
         raise RedoxError("a host on this machine needs Linux", hint="try it in a virtual machine")
-    wanted = PACKAGES if as_root() else PACKAGES | {"newuidmap": "uidmap"}
+    # A user namespace is not enough: in one, nobody may write into a copy of what belongs to the machine's root.
+    if os.geteuid():
+        raise RedoxError(
+            "a host on this machine needs root, whose file system it sees copied on write",
+            hint="make setup, then: sudo .venv/bin/python -m ops demo",
+        )
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
-    missing = {package for program, package in wanted.items() if not shutil.which(program, path=path)}
+    missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=path)}
     if missing:
         names = " ".join(sorted(missing))
         raise RedoxError(f"a host on this machine needs {names}", hint=f"apt-get install {names}")
@@ -72,8 +70,7 @@ def require() -> None:
     if trial.returncode:
         said = (trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"])[-1]
         raise RedoxError(
-            f"this machine forbids namespaces: {said}",
-            hint="try it as root; in a container that takes docker run --privileged",
+            f"this machine forbids namespaces: {said}", hint="in a container they take docker run --privileged"
         )
 
 
@@ -112,10 +109,8 @@ class Host:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on it without SSH."""
-        kinds = ["--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
+        kinds = ["--mount", "--pid", "--uts", "--ipc", "--time", "--root", "--wd"]
         enter = ["nsenter", f"--target={self.record.pid}", *kinds]
-        if not as_root():
-            enter += ["--user", "--preserve-credentials"]
         return subprocess.run([*enter, *command], capture_output=True, text=True, check=False)  # noqa: S603 - ours
 
     def kill(self) -> None:

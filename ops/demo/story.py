@@ -37,7 +37,7 @@ NOISE = re.compile(
     re.IGNORECASE,
 )
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
-BROUGHT_UP = "bring-up: done"
+BROUGHT_UP, FAILED = "bring-up: done", "bring-up: failed"
 MIDDLE = 0.5  # of a save interval: when the power goes
 BLOCKED = ("AWS_", "REDOX_", "DOCKER_HOST")  # of the user's environment, what could lead to a real account
 
@@ -199,9 +199,10 @@ class Story:
         """Wait until the user data of a host has done its work."""
         self.say("... waiting until the host is set up")
         deadline = time.monotonic() + PATIENCE_S
-        while BROUGHT_UP not in host.run("cat", LOG).stdout:
-            if time.monotonic() > deadline or not host.record.alive:
-                raise RedoxError(f"the host is not set up after {PATIENCE_S:.0f} s", hint=f"see {host.disk}{LOG}")
+        while BROUGHT_UP not in (said := host.run("cat", LOG).stdout):
+            if FAILED in said or time.monotonic() > deadline or not host.record.alive:
+                last = " | ".join(said.strip().splitlines()[-3:])
+                raise RedoxError(f"the host is not set up: {last}", hint=f"all of it is in {host.disk}{LOG}")
             time.sleep(LOOK_S)
 
     def until(self, run: Path, true: Callable[[Heartbeat], bool], what: str) -> None:
@@ -247,11 +248,15 @@ class Story:
         ):
             log.write(f"$ {typed}\n")
             assert process.stdout  # noqa: S101 - a pipe
-            for line in process.stdout:
-                said.append(line)
-                log.write(line)
-                if line.strip() and not NOISE.search(line):
-                    self.say(f"  {line.rstrip()}")
+            try:
+                for line in process.stdout:
+                    said.append(line)
+                    log.write(line)
+                    if line.strip() and not NOISE.search(line):
+                        self.say(f"  {line.rstrip()}")
+            except BaseException:
+                process.terminate()  # it was us who were told to end
+                raise
         seconds = time.monotonic() - began
         self.say(f"  ({seconds:.1f} s)")
         self.steps.append(Step(typed, seconds))

@@ -24,7 +24,7 @@ def demo(
     """Deploy, train, lose the host in the middle, bring it back and fetch the result, all on this machine.
 
     AWS is a stand-in here, and the host a group of processes behind a real sshd; every command is the real one. It
-    needs Linux, openssh-server, node, and root or user namespaces; no account is touched.
+    needs Linux, root, openssh-server and node; no account is touched.
     """
     from ops.demo.story import Story  # noqa: PLC0415 - `--help` does without
 

@@ -78,12 +78,19 @@ def test_a_run_outlives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
-def test_nothing_outlives_a_demo_that_is_ended_in_the_middle(sent: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "once", "code"),
+    [(signal.SIGTERM, "stand-in.log", 130), (signal.SIGKILL, "hosts/*/host.json", -signal.SIGKILL)],
+    ids=["ended", "killed"],
+)
+def test_nothing_outlives_a_demo_that_is_ended_in_the_middle(
+    sent: signal.Signals, once: str, code: int, tmp_path: Path
+) -> None:
     with demo(tmp_path) as process:
-        wait_until(lambda: process.poll() is not None or any(tmp_path.glob("redox-demo-*/hosts/*/host.json")))
+        wait_until(lambda: process.poll() is not None or any(tmp_path.glob(f"redox-demo-*/{once}")))
         process.send_signal(sent)
-        process.communicate()
+        said = process.communicate()[1]
+    assert process.returncode == code, said
     wait_until(lambda: processes_of(tmp_path) == [])
-    assert process.returncode == (130 if sent == signal.SIGTERM else -signal.SIGKILL)
+    # Only what could still act leaves its folder in order.
     assert bool(list(tmp_path.iterdir())) is (sent == signal.SIGKILL)

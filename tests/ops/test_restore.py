@@ -40,8 +40,10 @@ def ec2(cloud: Cloud) -> Any:
 
 
 @pytest.fixture
-def _locks(cloud: Cloud) -> None:
-    """Two runs were at work, `second` last."""
+def _backed_up(cloud: Cloud, ec2: Any) -> None:
+    """There is an image of the host, and two runs were at work, `second` last."""
+    tags = [{"ResourceType": "image", "Tags": [{"Key": BACKUP_TAG, "Value": "host"}]}]
+    ec2.create_image(InstanceId=host_of(cloud), Name="by the lifecycle manager", TagSpecifications=tags)
     for run in ("first", "second"):
         cloud.aws.client("s3").put_object(Bucket=STORED, Key=f"locks/{run}.json", Body=b"{}")
 
@@ -87,7 +89,7 @@ def test_a_snapshot_has_the_tags_of_the_lifecycles_and_reboots_nothing(cloud: Cl
     assert {"Key": BACKUP_TAG, "Value": "data"} in snapshot["Tags"]
 
 
-@pytest.mark.usefixtures("_locks")
+@pytest.mark.usefixtures("_backed_up")
 def test_a_dry_run_changes_nothing_and_shows_the_whole_plan(cloud: Cloud, ops: Ops) -> None:
     host, volume, before = host_of(cloud), volume_of(cloud), cloud.aws.changes()
     answer = ops("restore", "--dry-run", "--json")
@@ -115,6 +117,7 @@ def test_the_guard_of_a_dry_run_holds_where_a_verb_forgets_to_ask(
     assert cloud.aws.changes() == before
 
 
+@pytest.mark.usefixtures("_backed_up")
 def test_another_id_than_the_hosts_changes_nothing(cloud: Cloud, ops: Ops) -> None:
     host, before = host_of(cloud), cloud.aws.changes()
     typed = ops("restore", typed="yes\n")

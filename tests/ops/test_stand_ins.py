@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.names import DATA_DEVICE
+from infra.settings import ROOT
 from ops.demo import host as hosts
 from ops.demo.aws import StandIn, stand_in
 from ops.demo.hypervisor import Hypervisor, hypervisor, script_of
@@ -206,3 +207,40 @@ def test_the_end_of_whoever_watches_ends_every_host(tmp_path: Path) -> None:
     os.kill(host.process.pid, signal.SIGKILL)
     wait_until(lambda: not host.record.alive)
     assert time.monotonic() - began < 5
+
+
+def test_the_engine_of_a_host_speaks_dockers_own_interface(machines: Hypervisor, instance: str) -> None:
+    import docker  # noqa: PLC0415 - takes a tenth of a second
+    from docker.errors import ContainerError, ImageNotFound  # noqa: PLC0415
+
+    host = machines.host(instance)
+    built = host.run("docker", "build", "--build-arg", "COMMIT=c0ffee", "--tag", "trial:one", str(ROOT))
+    assert built.returncode == 0, built.stderr
+    client = docker.DockerClient(base_url=f"unix://{host.root}/run/docker.sock")
+    image = client.images.get("trial:one")
+    assert image.tag("trial", "two")
+    assert client.images.get("trial:two").id == image.id
+    assert image.labels["org.opencontainers.image.revision"] == "c0ffee"
+    with pytest.raises(ImageNotFound):
+        client.images.get("trial:three")
+    with pytest.raises(ContainerError, match="exit status 7"):
+        client.containers.run("trial:one", ["shell", "-c", "exit 7"], remove=True)
+    said = 'echo "$REDOX_RUN from $(cd / && python3 -c "import redox_balancer as r; print(r.__file__)")"'
+    run = client.containers.run(
+        "trial:one",
+        ["shell", "-c", f"{said}; echo $$; exec sleep 1000"],
+        environment={"REDOX_RUN": "mine"},
+        name="trial",
+        detach=True,
+    )
+    wait_until(lambda: run.logs().count(b"\n") == 2)
+    # It runs what was built, not what is installed in this environment of Python.
+    assert run.logs().startswith(b"mine from /opt/redox/app/redox_balancer/__init__.py")
+    assert run.exec_run(["sh", "-c", "echo $REDOX_COMMIT; exit 3"]) == (3, b"c0ffee\n")
+    assert host.run("docker", "inspect", "--format", "{{.State.Status}} {{.Config.Image}}", "trial").stdout == (
+        "running trial:one\n"
+    )
+    run.stop(timeout=10)
+    assert run.wait()["StatusCode"] == 143  # 128 and SIGTERM
+    run.remove()
+    assert client.containers.list(all=True) == []

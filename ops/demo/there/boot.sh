@@ -50,6 +50,7 @@ ln -s "$DATA.device" "$root/dev/disk/by-id/$DEVICE"
 sed -i "/^$LOGIN:/d" "$root/etc/passwd" "$root/etc/group"
 echo "$LOGIN:x:0:0::/home/$LOGIN:/bin/bash" >>"$root/etc/passwd"
 echo "$LOGIN:x:0:" >>"$root/etc/group"
+grep -q ^docker: "$root/etc/group" || echo "docker:x:999:" >>"$root/etc/group" # as Docker's package does
 mkdir -p "$root/home/$LOGIN"
 
 # First on every PATH, and where units look for them.
