@@ -54,6 +54,8 @@ IMPOSSIBLE = 1e-6
 """How far out of its bounds a flux must stay to prove that there is no solution, mmol/gDW/h."""
 PROOFS = 1_000
 """Proofs remembered; the oldest go."""
+LARGE = 1_000
+"""From so many reactions on the primal simplex is the faster one from the basis of a point long ago."""
 KEPT = 0.75
 """Share of its memory that stays in use when the regions longest not used go."""
 
@@ -261,7 +263,8 @@ class ParametricLP:
             if self._in_force.get(column) != (low, high):
                 self._lp.set_bounds(column, low, high)
                 self._in_force[column] = low, high
-        return self._lp.maximise()
+        # Look-ups answer what is near the last basis; without them the next point is near.
+        return self._lp.maximise(far=self._region_bytes > 0 and len(self._network.reactions) >= LARGE)
 
     def _bounds(self) -> tuple[FloatArray, FloatArray]:
         """Bounds of the parametric columns at the point."""

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from redox_balancer.cell.compress import compress
 from redox_balancer.cell.media import OPEN, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.regions import Parameter
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.space import H2O2_LEFT, H2O2_SPARE, DesignSpace, State
 
 
 class StatePoint(NamedTuple):
@@ -27,6 +28,13 @@ class StatePoint(NamedTuple):
 class Bounds:
     """The changing bounds of a design space.
 
+    Parameters
+    ----------
+    space
+        What can be built, into what.
+    compressed
+        Whether the network is reduced to a smaller one with the same optima; all columns here are the reduced one's.
+
     Attributes
     ----------
     network
@@ -35,22 +43,25 @@ class Bounds:
         Each bound that changes, with its range.
     """
 
-    def __init__(self, space: DesignSpace) -> None:
+    def __init__(self, space: DesignSpace, *, compressed: bool = True) -> None:
         self._space = space
-        network = space.network
-        self._columns = tuple(network.column(placement.reaction) for placement in space.placements)
-        self._condition_columns = tuple(network.column(parameter.reaction) for parameter in space.parameters)
         self.network = _at_natural_abundance(space)
-        ranges = {
-            column: (float(network.lower[column]), float(network.upper[column]))
-            for column in (*self._columns, *self._condition_columns)
+        if compressed:
+            self.network = compress(self.network, _protected(space))
+        self._columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
+        self._condition_columns = tuple(self.network.column(parameter.reaction) for parameter in space.parameters)
+        # Bounds before any native limit.
+        own = {
+            self.network.column(reaction): _bounds_of(space.network, reaction)
+            for reaction in (*(p.reaction for p in space.placements), *(p.reaction for p in space.parameters))
         }
+        self._own_bounds = dict(own)
         for placement, column in zip(space.placements, self._columns, strict=True):
             if placement.foreign:
-                ranges[column] = placement.bounds(max(placement.caps))
+                own[column] = placement.bounds(max(placement.caps))
         self.parameters: list[Parameter] = []
         self._at: dict[int, tuple[int, int]] = {}
-        for column, (lower, upper) in sorted(ranges.items()):
+        for column, (lower, upper) in sorted(own.items()):
             upper_at = lower_at = -1
             if upper > 0:
                 upper_at = len(self.parameters)
@@ -69,7 +80,6 @@ class Bounds:
             for placement, column in zip(space.placements, self._columns, strict=True)
             if not placement.foreign
         }
-        self._own_bounds = {c: (float(network.lower[c]), float(network.upper[c])) for c in self._columns}
         # What each level of each foreign placement sets.
         self._opened = [
             [self._places(column, placement.bounds(cap)) for cap in placement.caps] if placement.foreign else []
@@ -120,10 +130,20 @@ class Bounds:
 
 
 def _at_natural_abundance(space: DesignSpace) -> Network:
-    network = space.network
-    bounds = {}
-    for reaction in space.capacities:
-        column = network.column(reaction)
-        lower, upper = float(network.lower[column]), float(network.upper[column])
-        bounds[reaction] = limited(lower, upper, Side.FLUX, space.capacities[reaction])
-    return network.with_bounds(bounds)
+    return space.network.with_bounds(
+        {
+            reaction: limited(*_bounds_of(space.network, reaction), Side.FLUX, limit)
+            for reaction, limit in space.capacities.items()
+        }
+    )
+
+
+def _protected(space: DesignSpace) -> set[str]:
+    """Reactions with bounds that change or with a weight in some objective."""
+    ledger = {H2O2_LEFT, H2O2_SPARE} & space.network.reaction_index.keys()
+    return {p.reaction for p in space.placements} | {p.reaction for p in space.parameters} | ledger
+
+
+def _bounds_of(network: Network, reaction: str) -> tuple[float, float]:
+    column = network.column(reaction)
+    return float(network.lower[column]), float(network.upper[column])

@@ -95,6 +95,8 @@ class Evaluator:
         a search that asks for nothing twice; what the cell does without a construct is remembered in any case.
     region_bytes
         Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    compressed
+        Solve on a smaller network with the same optima, see `compress`.
     exact_check
         Solve the plain programs as well and compare each outcome; a difference is a RedoxError.
     """
@@ -105,18 +107,20 @@ class Evaluator:
         *,
         cache_entries: int = CACHE_ENTRIES,
         region_bytes: int = REGION_BYTES,
+        compressed: bool = True,
         exact_check: bool = False,
     ) -> None:
         self.space = space
         settings = space.settings
-        self._bounds = Bounds(space)
+        self._bounds = Bounds(space, compressed=compressed)
         network, parameters = self._bounds.network, self._bounds.parameters
         growth = network.column(network.objective)
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._growth_lp = ParametricLP(network, {growth: 1.0}, parameters, region_bytes=region_bytes)
         most = _optimum(self._growth_lp.maximise(self._bounds.widest()[:-1]), "growth")
         if settings.reward == "capacity":
-            weights = space.electrons()
+            taken = {space.network.reactions[column]: weight for column, weight in space.electrons().items()}
+            weights = {network.column(reaction): weight for reaction, weight in taken.items()}
             if H2O2_LEFT in network.reaction_index:
                 weights[network.column(H2O2_LEFT)] = -settings.h2o2_price
             floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
@@ -134,7 +138,7 @@ class Evaluator:
                 f"nothing grows: model {network.id} has growth 0 on this medium",
                 hint="redox model info FILE --medium M shows growth on a medium; choose another --medium",
             )
-        self._plain = Evaluator(space, cache_entries=0, region_bytes=0) if exact_check else None
+        self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
     def __enter__(self) -> Self:
         return self
@@ -255,7 +259,7 @@ class Evaluator:
         if solution.status is Status.INFEASIBLE:
             return 0.0
         _optimum(solution, "sink flux")
-        columns = (self.space.network.column(p.reaction) for p in self.space.placements if p.foreign)
+        columns = (self._bounds.network.column(p.reaction) for p in self.space.placements if p.foreign)
         return sum(abs(self._flux_lp.flux(column)) for column in columns)
 
     def _compare(self, construct: Construct, state: State, outcome: Outcome, plain: Outcome) -> None:

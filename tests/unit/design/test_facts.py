@@ -26,7 +26,7 @@ def cell(*, capacities: bool) -> Network:
         list(load_conditions().values()),
         capacities=load_native_capacities(network) if capacities else None,
     )
-    return Bounds(space).network
+    return Bounds(space, compressed=False).network
 
 
 def growth(network: Network, bounds: dict[str, tuple[float, float]]) -> float:
