@@ -39,6 +39,9 @@ class Status(Enum):
     TIME_LIMIT = "time limit"
 
 
+ENDS = {glp.GLP_OPT: Status.OPTIMAL, glp.GLP_NOFEAS: Status.INFEASIBLE, glp.GLP_UNBND: Status.UNBOUNDED}
+
+
 class LPError(RedoxError):
     """GLPK could not solve a problem from any basis."""
 
@@ -285,16 +288,11 @@ class FluxLP:
             return Solution(Status.INFEASIBLE, math.nan)
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
-        if code != 0:
+        status = ENDS.get(glp.glp_get_status(self._problem)) if code == 0 else None
+        if status is None:
             return None
-        status = glp.glp_get_status(self._problem)
-        if status == glp.GLP_OPT:
-            return Solution(Status.OPTIMAL, float(glp.glp_get_obj_val(self._problem)))
-        if status == glp.GLP_NOFEAS:
-            return Solution(Status.INFEASIBLE, math.nan)
-        if status == glp.GLP_UNBND:
-            return Solution(Status.UNBOUNDED, math.nan)
-        return None
+        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
+        return Solution(status, float(optimum))
 
 
 def _slack_basis(problem: Any, _flags: int) -> None:
