@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 REGION_BYTES = 24_000_000
 """Memory that the regions of one program may take."""
-CHECK_EVERY = 1_000
+CHECK_EVERY = 4_000
 """One look-up of so many is solved as well."""
 AGREEMENT = 1e-8
 """Largest difference, absolute and relative, between a look-up and a solve."""
@@ -311,12 +311,14 @@ class ParametricLP:
         row[rests_at[moving]] = slopes[moving]
         row[-1] = objective - row[:-1].dot(self._point[:-1])
         rows = self._region_rows(tableau.basic, tableau.fluxes, tableau.response[:, moving], rests_at[moving])
-        self._store(row, _Region(rows, self.lookups))
+        # A basis that makes use of GLPK's wider tolerance is not optimal even here.
+        if (rows.dot(self._point) <= TOLERANCE).all():
+            self._store(row, _Region(self._needed(rows), self.lookups))
 
     def _region_rows(
         self, basic: IntArray, fluxes: FloatArray, response: FloatArray, at: NDArray[np.intp]
     ) -> FloatArray:
-        """Bounds of basic fluxes as rows of `rows` (u, 1) <= 0, those that no point of the ranges breaks left out."""
+        """Bounds of basic fluxes as rows of `rows` (u, 1) <= 0."""
         flux = np.zeros((len(basic), len(self._point)))
         flux[:, at] = np.where(np.abs(response) < NOTHING, 0.0, response)
         flux[:, -1] = fluxes - flux[:, :-1].dot(self._point[:-1])
@@ -329,7 +331,7 @@ class ParametricLP:
             moves = moves_at >= 0
             side[moves, moves_at[moves]] += sign
             side[~moves, -1] += sign * np.where(basic >= 0, bound[basic], 0.0)[~moves]
-        return self._needed(np.vstack([above, below]))
+        return np.vstack([above, below])
 
     def _learn_proof(self) -> None:
         """Keep why the last solve found no solution as a row that is above 0 wherever there is none."""
