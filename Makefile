@@ -17,6 +17,7 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
 INSTANCE ?=
@@ -93,6 +94,10 @@ destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= a
 .PHONY: diagram
 diagram: setup ## draw the deployment into the README
 	$(BIN)/python -m infra.diagram --write
+
+.PHONY: bench
+bench: setup ## measure speed and memory into docs/benchmarks.md, half an hour (INPUT= adds the core of a large model)
+	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
 
 .PHONY: lint
 lint: setup ## check style and types

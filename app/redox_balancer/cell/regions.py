@@ -40,7 +40,7 @@ from redox_balancer.cell.network import FloatArray, IntArray, Network
 
 logger = logging.getLogger(__name__)
 
-REGION_BYTES = 24_000_000
+REGION_BYTES = 16_000_000
 """Memory that the regions of one program may take."""
 CHECK_EVERY = 4_000
 """One look-up of so many is solved as well."""
@@ -69,12 +69,23 @@ class Parameter(NamedTuple):
     high: float
 
 
-@dataclass(eq=False, slots=True)
 class _Region:
-    """Where one basis is optimal: `rows` (u, 1) <= 0, shape (rows, P + 1); `used` is when it last answered."""
+    """Where one basis is optimal: `rows` (u, 1)[at] <= 0, with the coordinates that no row needs left out.
 
-    rows: FloatArray
-    used: int
+    `used` is when it last answered.
+    """
+
+    __slots__ = ("at", "rows", "used")
+
+    def __init__(self, rows: FloatArray, used: int) -> None:
+        self.at = np.flatnonzero((rows != 0.0).any(axis=0))
+        self.rows: FloatArray = np.ascontiguousarray(rows[:, self.at])
+        self.used = used
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.rows.nbytes + self.at.nbytes
 
 
 @dataclass(eq=False, slots=True)
@@ -85,14 +96,14 @@ class _Cut:
     regions that do not hold u fall by that row alone.
     """
 
-    row: FloatArray
     regions: list[_Region] = field(default_factory=list)
     witnesses: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
-    def add(self, region: _Region) -> None:
+    def add(self, region: _Region, width: int) -> None:
         self.regions.append(region)
-        width = region.rows.shape[1]
-        first = region.rows[:1] if len(region.rows) else np.zeros((1, width))
+        first = np.zeros((1, width))
+        if len(region.rows):
+            first[0, region.at] = region.rows[0]
         self.witnesses = np.vstack([self.witnesses.reshape(-1, width), first])
 
     def keep(self, regions: list[_Region]) -> None:
@@ -107,11 +118,12 @@ class _Cut:
             region = self.regions[place]
             if not len(region.rows):
                 return region
-            broken = region.rows.dot(point)
+            broken = region.rows.dot(point.take(region.at))
             worst = broken.argmax()
             if broken[worst] <= TOLERANCE:
                 return region
-            self.witnesses[place] = region.rows[worst]
+            self.witnesses[place] = 0.0
+            self.witnesses[place, region.at] = region.rows[worst]
         return None
 
 
@@ -293,7 +305,7 @@ class ParametricLP:
 
     def _drop(self, found: _Found) -> None:
         found.cut.keep([region for region in found.cut.regions if region is not found.region])
-        self._bytes -= found.region.rows.nbytes
+        self._bytes -= found.region.nbytes
         self._drop_empty_cuts()
 
     def _drop_proofs(self, proofs: NDArray[np.intp]) -> None:
@@ -379,19 +391,19 @@ class ParametricLP:
         return kept
 
     def _store(self, row: FloatArray, region: _Region) -> None:
-        if region.rows.nbytes > self._region_bytes:
+        if region.nbytes > self._region_bytes:
             return
-        if self._bytes + region.rows.nbytes > self._region_bytes:
+        if self._bytes + region.nbytes > self._region_bytes:
             self._make_room()
         same = np.flatnonzero((np.abs(self._cut_rows - row) <= TOLERANCE).all(axis=1))
         if len(same):
             cut = self._cuts[int(same[0])]
         else:
-            cut = _Cut(row)
+            cut = _Cut()
             self._cuts.append(cut)
             self._cut_rows = np.vstack([self._cut_rows, row])
-        cut.add(region)
-        self._bytes += region.rows.nbytes
+        cut.add(region, len(row))
+        self._bytes += region.nbytes
 
     def _make_room(self) -> None:
         """Drop the regions longest not used, and with them cuts that have none left."""
@@ -403,9 +415,9 @@ class ParametricLP:
         kept: dict[int, list[_Region]] = {}
         size = 0
         for _, cut, region in newest_first:
-            if size + region.rows.nbytes > KEPT * self._region_bytes:
+            if size + region.nbytes > KEPT * self._region_bytes:
                 break
-            size += region.rows.nbytes
+            size += region.nbytes
             kept.setdefault(id(cut), []).append(region)
         for cut in self._cuts:
             cut.keep(kept.get(id(cut), []))

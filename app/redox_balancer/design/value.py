@@ -33,6 +33,8 @@ Kept = TypeVar("Kept")
 
 CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
+STATES = 1_000
+"""States remembered; a sampled one never comes again once its episode has ended."""
 NO_GROWTH = 1e-9
 """Growth below this, 1/h, is the solver's round-off."""
 
@@ -199,7 +201,7 @@ class Evaluator:
             lowered=growth < self.healthy_growth * (1 - 1e-6),
         )
         start = _Start(reference, bounds)
-        remember(self._starts, state, start)
+        remember(self._starts, state, start, STATES)
         return start
 
     def evaluate(self, construct: Construct, state: State) -> Outcome:

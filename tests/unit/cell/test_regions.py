@@ -88,7 +88,7 @@ def test_regions_stay_within_their_memory_and_are_right_after_some_went(core: Ne
     seen = 0
     for number, u in enumerate(points(parameters, 1_500, seed=2)):
         found = small.maximise(u)
-        assert small.region_bytes == sum(r.rows.nbytes for cut in small._cuts for r in cut.regions) <= 6_000
+        assert small.region_bytes == sum(r.nbytes for cut in small._cuts for r in cut.regions) <= 6_000
         assert small.cuts <= small.regions
         seen = max(seen, small.regions)
         if number % 10 == 0:
