@@ -270,6 +270,10 @@ class ParametricLP:
         return None
 
     def _solve(self) -> Solution:
+        u = self._point[:-1]
+        if (u < self._low - TOLERANCE).any() or (u > self._high + TOLERANCE).any():
+            # Regions leave out the rows that no point of the ranges breaks.
+            raise ValueError("a point outside the ranges of its parameters")
         lower, upper = self._bounds()
         for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
             if self._in_force.get(column) != (low, high):
@@ -373,7 +377,7 @@ class ParametricLP:
         # On ranges from 0 to 1 the largest value of a row is the sum of its positive slopes and its constant.
         constants = rows[:, -1] + rows[:, :-1].dot(self._low)
         slopes = rows[:, :-1] * (self._high - self._low)
-        breakable = np.maximum(slopes, 0.0).sum(axis=1) + constants > TOLERANCE
+        breakable = (np.maximum(slopes, 0.0).sum(axis=1) + constants > TOLERANCE) & (slopes != 0.0).any(axis=1)
         rows, slopes, constants = rows[breakable], slopes[breakable], constants[breakable]
         if not len(rows):
             return rows
