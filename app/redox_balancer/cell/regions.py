@@ -56,6 +56,8 @@ PROOFS = 1_000
 """Proofs remembered; the oldest go."""
 LARGE = 1_000
 """From so many reactions on the primal simplex is the faster one from the basis of a point long ago."""
+PATIENCE = 16
+"""Once the memory is full a region is made of one miss in so many: most would go before they answer anything."""
 KEPT = 0.75
 """Share of its memory that stays in use when the regions longest not used go."""
 
@@ -180,7 +182,7 @@ class ParametricLP:
         for index, parameter in enumerate(parameters):
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
         self._point = np.ones(len(parameters) + 1)
-        self._in_force: dict[int, tuple[float, float]] = {}
+        self._lower_in_force, self._upper_in_force = network.lower[self._columns], network.upper[self._columns]
         self.lookups = self.hits = self.disagreements = 0
         self._forget()
 
@@ -190,9 +192,10 @@ class ParametricLP:
 
     def reset(self) -> None:
         """Forget the basis and all regions, so that what follows depends on what is asked alone."""
-        for column in self._columns:
-            self._lp.set_bounds(column, float(self._network.lower[column]), float(self._network.upper[column]))
-        self._in_force.clear()
+        lower, upper = self._network.lower[self._columns], self._network.upper[self._columns]
+        for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
+            self._lp.set_bounds(column, low, high)
+        self._lower_in_force, self._upper_in_force = lower, upper
         self._lp.reset_basis()
         self._forget()
 
@@ -200,7 +203,8 @@ class ParametricLP:
         self._cuts: list[_Cut] = []
         self._cut_rows = np.empty((0, len(self._point)))
         self._proofs = np.empty((0, len(self._point)))
-        self._bytes = 0
+        self._bytes = self._misses = 0
+        self._full = False
 
     @property
     def solves(self) -> int:
@@ -235,7 +239,8 @@ class ParametricLP:
             solution, checked = Solution(Status.INFEASIBLE, math.nan), self._is_sample()
             return self._check(solution, lambda: self._drop_proofs(proofs)) if checked else solution
         solution = self._solve()
-        if self._region_bytes:
+        self._misses += 1
+        if self._region_bytes and not (self._full and self._misses % PATIENCE):
             if solution.optimal:
                 self._learn(solution.objective)
             elif solution.status is Status.INFEASIBLE:
@@ -275,10 +280,10 @@ class ParametricLP:
             # Regions leave out the rows that no point of the ranges breaks.
             raise ValueError("a point outside the ranges of its parameters")
         lower, upper = self._bounds()
-        for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
-            if self._in_force.get(column) != (low, high):
-                self._lp.set_bounds(column, low, high)
-                self._in_force[column] = low, high
+        changed = ((lower != self._lower_in_force) | (upper != self._upper_in_force)).nonzero()[0]
+        for place in changed.tolist():
+            self._lp.set_bounds(self._columns[place], float(lower[place]), float(upper[place]))
+        self._lower_in_force, self._upper_in_force = lower, upper
         # Look-ups answer what is near the last basis; without them the next point is near.
         return self._lp.maximise(far=self._region_bytes > 0 and len(self._network.reactions) >= LARGE)
 
@@ -411,6 +416,7 @@ class ParametricLP:
 
     def _make_room(self) -> None:
         """Drop the regions longest not used, and with them cuts that have none left."""
+        self._full = True
         newest_first = sorted(
             ((region.used, cut, region) for cut in self._cuts for region in cut.regions),
             key=lambda entry: entry[0],

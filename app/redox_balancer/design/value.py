@@ -220,7 +220,7 @@ class Evaluator:
         space, settings = self.space, self.space.settings
         reference, bounds = self._start(state)
         placed = tuple(construct)
-        keep = 1.0 - space.protein(construct) / settings.phi_max
+        keep = 1.0 - sum(space.levels[level] for _, level in placed) / settings.phi_max
         growth, point = reference.growth, bounds.point
         if placed:
             point = self._bounds.with_placed(bounds, placed)
