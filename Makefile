@@ -17,6 +17,7 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
 INSTANCE ?=
@@ -172,6 +173,10 @@ orphans: setup ## what costs money and belongs to no deployment (JSON=1)
 .PHONY: demo
 demo: setup $(CDK) ## the whole story on this machine, without an account: deploy, train, crash, restore, pull
 	$(OPS) demo $(OPS_OPTIONS)
+
+.PHONY: bench
+bench: setup ## measure speed and memory into docs/benchmarks.md, half an hour (INPUT= adds the core of a large model)
+	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
 
 .PHONY: lint
 lint: setup ## check style and types

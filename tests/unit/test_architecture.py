@@ -16,7 +16,8 @@ ALLOWED = {
     "learning": {"errors", "files"},
     "search": {"errors", "files", "cell", "design"},
     "report": {"errors", "files", "cell", "design", "learning", "search"},
-    "cli": {"errors", "files", "cell", "design", "learning", "search", "report"},
+    "bench": {"errors", "cell", "design", "learning"},
+    "cli": {"errors", "files", "bench", "cell", "design", "learning", "search", "report"},
 }
 
 

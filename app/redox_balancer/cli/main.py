@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from redox_balancer import __version__
-from redox_balancer.cli import checkpoints, core, design, doctor, enzymes, model, profile, report, search, train
+from redox_balancer.cli import (
+    bench,
+    checkpoints,
+    core,
+    design,
+    doctor,
+    enzymes,
+    model,
+    profile,
+    report,
+    search,
+    train,
+)
 from redox_balancer.cli.outcome import end
 
 app = typer.Typer(
@@ -31,6 +43,7 @@ app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.add_typer(checkpoints.app, name="checkpoints")
+app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=report.EXAMPLE)(report.report)

@@ -87,8 +87,8 @@ class Task(BaseModel):
             settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
         )
 
-    def environments(self) -> RedoxEnvs:
-        """The environments an agent is trained and measured in.
+    def environments(self, *, exact_check: bool = False) -> RedoxEnvs:
+        """The environments an agent is trained and measured in; with `exact_check` they solve everything twice.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class Task(BaseModel):
         space = self.space()
         # An actor would find out too, but only after a run's folder is there.
         Evaluator(space).close()
-        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling)
+        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling, exact_check=exact_check)
 
     def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
         known = load_conditions(self.conditions_file)
