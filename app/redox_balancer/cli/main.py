@@ -14,7 +14,19 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from redox_balancer import __version__
-from redox_balancer.cli import checkpoints, core, design, doctor, enzymes, model, profile, report, search, train
+from redox_balancer.cli import (
+    checkpoints,
+    core,
+    design,
+    doctor,
+    enzymes,
+    evaluate,
+    model,
+    profile,
+    report,
+    search,
+    train,
+)
 from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 
 app = typer.Typer(
@@ -36,6 +48,7 @@ app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
+app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=report.EXAMPLE)(report.report)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -130,6 +132,13 @@ class Search:
         if value > self._best_value:
             self._best, self._best_value = construct, value
         return value
+
+    def proposed(self, constructs: Iterable[Construct]) -> Found:
+        """The best of constructs that somebody proposes, even where nothing at all would be better."""
+        self._best_value = -math.inf
+        for construct in constructs:
+            self.value(construct)
+        return self.found()
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> Found:
         """The best construct and the account up to now."""
