@@ -18,6 +18,7 @@ from redox_balancer.cli import (
     design,
     doctor,
     enzymes,
+    evaluate,
     model,
     profile,
     report,
@@ -46,6 +47,7 @@ app.add_typer(checkpoints.app, name="checkpoints")
 app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
+app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=report.EXAMPLE)(report.report)
 
 
