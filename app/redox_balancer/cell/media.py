@@ -6,6 +6,8 @@ Uptakes are positive, as in the rest of the ecosystem: an uptake of 0.64 for `EX
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,8 @@ from redox_balancer.errors import RedoxError
 
 MODEL_MEDIUM = "model"
 HEALTHY = "healthy"
+JOIN = "+"
+"""Between the names of conditions that hold at once."""
 OPEN = 1000.0
 """Bound of a reaction that nothing limits, mmol/gDW/h: the convention of the BiGG models."""
 
@@ -117,6 +121,11 @@ class Change(BaseModel):
             raise ValueError("needs low <= value <= high and high > 0")
         return self
 
+    def of(self, network: Network) -> Change:
+        """The change in a model's own identifiers."""
+        own = network.find_reaction(self.reaction)
+        return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
+
     @property
     def key(self) -> tuple[str, Side]:
         """What is lowered, whatever the limit."""
@@ -135,11 +144,31 @@ class Condition(Record):
 
     def of(self, network: Network) -> Condition:
         """The condition in a model's own identifiers."""
-        changes = tuple(
-            change.model_copy(update={"reaction": network.find_reaction(change.reaction) or change.reaction})
-            for change in self.changes
-        )
+        changes = tuple(change.of(network) for change in self.changes)
+        if all(own is change for own, change in zip(changes, self.changes, strict=True)):
+            return self
         return self.model_copy(update={"changes": changes})
+
+
+def combined(conditions: Sequence[Condition]) -> Condition:
+    """Several conditions at once, named `a+b`; where two lower the same bound, the lower limit holds."""
+    lowest: dict[tuple[str, Side], Change] = {}
+    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+        other = lowest.get(change.key, change)
+        lowest[change.key] = change.model_copy(
+            update={name: min(getattr(change, name), getattr(other, name)) for name in ("value", "low", "high")}
+        )
+    return Condition(
+        id=JOIN.join(condition.id for condition in conditions),
+        description="; ".join(condition.description for condition in conditions),
+        changes=tuple(lowest.values()),
+    )
+
+
+def pick_condition(known: dict[str, Condition], name: str) -> Condition:
+    """Condition of that name; `a+b` is both at once."""
+    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    return parts[0] if len(parts) == 1 else combined(parts)
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:

@@ -220,12 +220,13 @@ class DesignSpace:
 
     def state(self, condition: Condition) -> State:
         """The limits under a named condition."""
-        limits = {change.key: change.value for change in condition.changes}
+        limits = {change.key: change.value for change in condition.of(self.network).changes}
         return tuple(limits.get(parameter.key, OPEN) for parameter in self.parameters)
 
     def sample_state(self, condition: Condition, generator: np.random.Generator) -> State:
         """Limits drawn uniformly from the condition's ranges."""
-        drawn = {change.key: float(generator.uniform(change.low, change.high)) for change in condition.changes}
+        changes = condition.of(self.network).changes
+        drawn = {change.key: float(generator.uniform(change.low, change.high)) for change in changes}
         return tuple(drawn.get(parameter.key, OPEN) for parameter in self.parameters)
 
     @cached_property
@@ -260,14 +261,6 @@ class DesignSpace:
                 if taken:
                     weights[self.network.column(placement.reaction)] = taken
         return weights
-
-    def native_limit(self, reaction: str, state: State) -> float:
-        """Limit of a native reaction before any over-expression, mmol/gDW/h either way."""
-        limit = self.capacities.get(reaction, OPEN)
-        for parameter, value in zip(self.parameters, state, strict=True):
-            if parameter.reaction == reaction and parameter.side is Side.FLUX:
-                limit = min(limit, value)
-        return limit
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
