@@ -162,3 +162,10 @@ def test_a_run_whose_library_changed_is_not_evaluated(tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     library.write_text(library.read_text().replace("value = 600", "value = 500"))
     assert_refused(redox("design", "run", cwd=tmp_path), "caps changed")
+
+    # A run from before membrane proteins had a budget is not taken for one with today's default.
+    library.write_text(library.read_text().replace("value = 500", "value = 600"))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    del config["environment"]["membrane_budget"], config["task"]["membrane_budget"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert_refused(redox("design", "run", cwd=tmp_path), "membrane_budget changed")
