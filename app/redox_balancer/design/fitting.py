@@ -286,8 +286,7 @@ def _without_loops(found: Iterable[Placement], network: Network, left_out: list[
     for placement in [p for p in kept if p.reaction in suspects]:
         if cycle := cycle_through(opened([placement]), placement.reaction):
             leave_out(placement, cycle)
-    while together := running():
-        cycle = cycle_through(opened(kept), together[-1])
+    while cycle := next(filter(None, (cycle_through(opened(kept), reaction) for reaction in running())), ()):
         leave_out([p for p in kept if p.foreign and p.reaction in cycle][-1], cycle)
     return kept
 
