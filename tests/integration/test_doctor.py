@@ -7,6 +7,8 @@ from pathlib import Path
 from commands import assert_refused, redox
 from redox_balancer.learning.preflight import descriptors_needed
 
+TOO_SMALL = ("--budget", "1e-9", "--membrane-budget", "1e-9")
+
 
 def test_a_machine_that_can_train_passes_and_nothing_is_written(tmp_path: Path) -> None:
     answer = redox("doctor", "--num-actors", "1", "--object-store-bytes", "80000000", "--json", cwd=tmp_path)
@@ -23,7 +25,7 @@ def test_every_check_is_shown_and_the_failing_ones_are_named(tmp_path: Path) -> 
     def lower() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
-    answer = redox("doctor", "--num-actors", "100", "--budget", "1e-9", cwd=tmp_path, limit=lower)
+    answer = redox("doctor", "--num-actors", "100", *TOO_SMALL, cwd=tmp_path, limit=lower)
     assert_refused(answer, f"file limit: {limit}", "(and 1 more)", f"prlimit --nofile={limit + 1}:", finding=True)
     assert "reward signal" in answer.stdout
     assert "a return of 0 for each" in answer.stdout
