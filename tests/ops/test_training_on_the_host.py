@@ -26,6 +26,7 @@ from ops.verbs.stop import stop
 from ops.verbs.train_remote import train_remote
 from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.learning import progress
 from redox_balancer.learning.progress import PlainProgress
 from redox_balancer.learning.remote.lock import RunLock
 from redox_balancer.learning.remote.run import RemoteRun
@@ -160,7 +161,7 @@ class Interrupting(PlainProgress):
 def test_detaching_leaves_the_run_going(
     host: SshHost, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "open_progress", lambda: Interrupting(notes()))
+    monkeypatch.setattr(progress, "open_progress", lambda: Interrupting(notes()))
     answer = train()
     assert "detached, run mine goes on" in answer.shown
     assert at_work(host)
@@ -214,16 +215,19 @@ def test_the_lock_of_a_living_trainer_elsewhere_is_respected_and_named(
     assert words_of(host)
 
 
-def test_the_lock_of_a_dead_trainer_is_taken_over_when_it_ends(
-    host: SshHost, train: Callable[..., Any], bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_lock_of_a_dead_trainer_is_waited_for_and_taken_over(
+    host: SshHost, opened: Opened, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    session = opened()
+    seen = training.look(session, "mine")
     remote = RemoteRun(f"{bucket}/mine")
-    lock = RunLock(remote.bucket, remote.place, tmp_path, ttl_s=2.0)
+    lock = RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0)
     lock.take(print)  # and its process is gone: nothing renews it
-    train(detach=True)
+    training.refuse_other_writer(session, "mine", seen)
     said = capsys.readouterr().err
     assert f"run mine is written by process {os.getpid()} on" in said
     assert "its lock has ended: taking the run over" in said
+    training.begin(session, "mine", "redox-balancer:latest", [])
     assert words_of(host)
 
 
