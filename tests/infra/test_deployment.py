@@ -22,7 +22,7 @@ from redox_balancer.errors import RedoxError
 
 SETTINGS = load()
 NEW_IMAGE = "ami-0123456789abcdef0"
-# Reports of a synthesis: they hold times and names of temporary folders, one is not always there, nobody deploys them.
+# Reports of a synthesis: they hold times and names of temporary folders, the first is not always there.
 REPORTS = {"performance-counters.json", "validation-report.json", "RedoxTraining.metadata.json"}
 
 
