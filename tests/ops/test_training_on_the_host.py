@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -408,3 +409,34 @@ def test_a_profile_sets_the_kernel_switch_only_while_it_runs(host: SshHost, open
         assert json.loads(opened().on_host().run(command, reads=True)) == {"said": "0"}
     wait_until(lambda: host.run("cat /run/switches/redox") == "1")
     host.run("rm -r /run/switches")
+
+
+def test_what_is_followed_comes_until_ctrl_c(
+    host: SshHost, opened: Opened, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(detach=True)
+    assert words_of(host)
+    lines: list[str] = []
+
+    def echo(line: str) -> None:
+        lines.append(line)
+        if "written while we look" in line:
+            raise KeyboardInterrupt
+        if len(lines) == 1:
+            host.run("echo written while we look >>/var/log/redox.log")
+
+    host.run("echo before >/var/log/redox.log")
+    monkeypatch.setattr("typer.echo", echo)
+    assert logs(opened(), follow=True, of="host") is None
+    assert lines == ["before", "written while we look"]
+
+    looks: list[float] = []
+
+    def rest(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ops.verbs.status.time", SimpleNamespace(sleep=rest))
+    assert status(opened(), run="mine", watch=True, every=7.0) is None
+    assert looks == [7.0, 7.0]
