@@ -113,7 +113,7 @@ def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_what_it_runs
 
 
 def test_an_image_that_trains_here_passes(engine: Engine) -> None:
-    image.smoke(Session(SETTINGS), engine.image, seconds=10)
+    image.smoke(Session(SETTINGS), engine.image)
 
 
 def test_an_image_that_does_not_train_here_is_not_sent(engine: Engine) -> None:
