@@ -84,6 +84,14 @@ echo '{}' >/data/host-seconds.json
 """
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """SIGINT is what it is on a terminal: a shell in the background has its children ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def host(host: SshHost) -> Iterator[SshHost]:
     """The host with the deployment's unit, stopped, and nothing on its volume."""
