@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -327,17 +328,16 @@ def test_status_and_health_tell_a_run_at_work_a_hung_one_and_a_stopped_host(
     answer = status(opened(), run="mine")
     assert answer is not None
     found = answer.data["training"]
-    assert (found["status"], found["timesteps"], found["actors_alive"], found["return"]) == (
-        "training",
-        1_000,
-        2,
-        0.25,
-    )
+    told = (found["status"], found["timesteps"], found["actors_alive"], found["return"])
+    assert told == ("training", 1_000, 2, 0.25)
     assert found["percent"] == pytest.approx(100 * found["step"] / 1_000)
     assert found["left_s"] == pytest.approx((1_000 - found["step"]) / 50)
     assert answer.data["idle_stop_at"] is None  # it trains
     assert answer.data["host"]["uptime_s"] == pytest.approx(7_200, abs=60)
+    monkeypatch.setattr(condition, "DISK_SHARE", 1.0)  # the host's disks are this machine's, however full that is
     assert health(opened(), run="mine").data == {"healthy": True, "problems": [], "run": "mine", "host": INSTANCE}
+    monkeypatch.setattr(condition, "DISK_SHARE", 0.0)
+    assert any(re.fullmatch(r"/data is \d+% full", text) for text in health(opened(), run="mine").data["problems"])
     monkeypatch.setattr(condition, "UPDATE_S", -1.0)
     assert any("the last update of the policy is" in text for text in health(opened(), run="mine").data["problems"])
     fake_aws.state = "stopped"
