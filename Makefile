@@ -101,14 +101,15 @@ destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= a
 diagram: setup ## draw the deployment into the README
 	$(BIN)/python -m infra.diagram --write
 
-# The daily work on a deployment: `python -m ops VERB`, whose options are variables here. RUN counts where it was given.
-REMOTE_RUN := $(if $(filter command environment,$(firstword $(origin RUN))),--run $(RUN))
+# The daily work on a deployment: `python -m ops VERB`, whose options are variables here. What has a default above counts where it was given.
+given = $(if $(filter command environment,$(firstword $(origin $1))),$2 $($1))
+REMOTE_RUN := $(call given,RUN,--run)
 SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
 OPS = $(BIN)/python -m ops
 
 .PHONY: train-remote
-train-remote: setup ## start a run on the host and follow it (RUN= TIMESTEPS= OPS_OPTIONS= DRY_RUN=1)
-	$(OPS) train-remote $(REMOTE_RUN) $(SHARED)
+train-remote: setup ## start a run on the host and follow it (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS= DRY_RUN=1)
+	$(OPS) train-remote $(REMOTE_RUN) $(call given,TIMESTEPS,--timesteps) $(call given,ACTORS,--num-actors) $(SHARED) $(if $(TRAIN_OPTIONS),-- $(TRAIN_OPTIONS))
 
 .PHONY: status
 status: setup ## how host and run do: step, speed, ages, dollars (RUN= WATCH=1 JSON=1)
@@ -184,7 +185,7 @@ lint: setup ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/demo/there/boot.sh
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/demo/there/*.sh ops/demo/there/journalctl
 
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker

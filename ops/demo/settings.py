@@ -11,7 +11,9 @@ from typing import Any
 from infra.settings import FILE, Settings, load
 
 RUN = "demo"
-SAVE_INTERVAL_S = 10
+SAVE_INTERVAL_S = 15
+# Updates of a second or so, even on a busy machine: between two of them nothing is saved.
+TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64)
 # An instance type that can be quoted, and its list price on demand, Linux, us-east-1.
 INSTANCE, PER_HOUR_USD = "r7i.large", 0.1323
 

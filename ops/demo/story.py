@@ -38,7 +38,7 @@ NOISE = re.compile(
 )
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
 BROUGHT_UP, FAILED = "bring-up: done", "bring-up: failed"
-MIDDLE = 0.5  # of a save interval: when the power goes
+MIDDLE = 0.4  # of a save interval: when the power goes; a heartbeat may be seconds old by then
 BLOCKED = ("AWS_", "REDOX_", "DOCKER_HOST")  # of the user's environment, what could lead to a real account
 
 
@@ -137,7 +137,7 @@ class Story:
         built = host.run("docker", "build", "--tag", IMAGE, str(ROOT))
         if built.returncode:
             raise RedoxError(f"the image cannot be built: {built.stderr.strip()}", hint=f"see {self.log}")
-        self.python("ops", "train-remote", "--run", own.RUN, "--image", IMAGE, "--detach")
+        self.python("ops", "train-remote", "--run", own.RUN, "--image", IMAGE, "--detach", "--", *own.TRAIN_OPTIONS)
         self.until(run, lambda beat: (beat.pushed_step or 0) > 0, "a checkpoint in the bucket")
         self.python("ops", "status", "--run", own.RUN)
         self.python("ops", "snapshot")

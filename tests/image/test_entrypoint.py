@@ -81,7 +81,7 @@ def test_errors_of_the_trainer_are_its_own(engine: Engine, runs: Path) -> None:
 
 
 def test_smoke_trains_on_the_embedded_core_and_says_how_fast(engine: Engine) -> None:
-    answer = engine.run("smoke", "15")
+    answer = engine.run("smoke")
     assert answer.returncode == 0, answer.stderr
     result = json.loads(answer.stdout)
     assert result["steps"] > 0

@@ -98,14 +98,16 @@ def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere
     class Breaker(Recorder):
         """Takes a node away when all actors have given something; ends the run when its actors have again."""
 
+        steps_after = 0
+
         def advance(self, steps: int) -> None:
             if self._at is None and len(sequences) == ACTORS:
                 self._at = steps
                 nodes.remove_node(victim, allow_graceful=False)
             # The next incarnation may be placed on the dying node as well: then the one after it counts.
             newest = {int(found[1]): int(found[2]) for line in self.messages if (found := REPLACED.match(line))}
-            if newest and newest.items() <= sequences.keys():
-                self.steps_after = steps
+            if newest and newest.items() <= sequences.keys() and not self.steps_after:
+                self.steps_after = steps  # a second signal would end the process at once
                 signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(trainer, "LearnerThread", Watched)

@@ -19,8 +19,6 @@ from ops.demo.host import require
 from redox_balancer.errors import RedoxError
 from waiting import wait_until
 
-GOAL_S = 300
-
 
 @pytest.fixture(autouse=True)
 def able(cdk: Path) -> None:
@@ -68,7 +66,6 @@ def test_a_run_outlives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     assert killed["since_checkpoint_s"] <= figures["save_interval_s"]
     assert figures["pulled"]["step"] > killed["step"]
     assert figures["hidden_failures"] == []
-    assert figures["seconds"] < GOAL_S
     typed = [step["command"] for step in figures["steps"]]
     verbs = ("train-remote", "status", "snapshot", "health", "restore", "stop", "checkpoints", "pull-checkpoints")
     assert all(any(f"-m ops {verb} " in f"{each} " for each in typed) for verb in verbs)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fake_host import INSTANCE, FakeAws, Opened
 from ops import ssh
 from ops.host import RemoteError, paths_of_programs
+from ops.verbs.dash import dash
 from redox_balancer.errors import RedoxError
 from ssh_host import USER, SshHost
 from waiting import wait_until
@@ -196,3 +199,41 @@ def test_what_runs_on_the_host_needs_nothing_but_python() -> None:
         names = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
         names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
         assert {name.split(".")[0] for name in names} <= set(sys.stdlib_module_names), path
+
+
+def test_pages_of_the_host_are_shown_here_until_ctrl_c(
+    opened: Opened, host: SshHost, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The container of TensorBoard is a page of Python's own server; the way to it is real."""
+    session = opened()
+    port = session.settings.ports.tensorboard
+    # The host shares our loopback, so its port is taken here and another one serves.
+    host.program("docker", "#!/bin/sh\ntest $1 != inspect || echo true\n")
+    host.run("mkdir -p /run/pages && echo 'learning curves' >/run/pages/page")
+    host.run(f"cd /run/pages && exec python3 -m http.server --bind 127.0.0.1 {port} >/dev/null 2>&1 &")
+    wait_until(lambda: _answers(f"http://127.0.0.1:{port}/page", []))
+    pages: list[str] = []
+
+    def ctrl_c(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        if not pages and process.args[:2] == ["ssh", "-F"]:
+            address = re.search(r"TensorBoard: (\S+)", capfd.readouterr().err)
+            assert address
+            wait_until(lambda: _answers(f"{address[1]}page", pages))
+            raise KeyboardInterrupt
+        return wait(process, timeout)
+
+    wait = subprocess.Popen.wait
+    monkeypatch.setattr(subprocess.Popen, "wait", ctrl_c)
+    answer = dash(session, browser=False)
+    assert answer is not None
+    assert pages == ["learning curves\n"]
+    assert answer.data["pages"]["TensorBoard"] != f"http://127.0.0.1:{port}/"
+    host.run("pkill -f [h]ttp.server")
+
+
+def _answers(address: str, pages: list[str]) -> bool:
+    try:
+        pages.append(httpx.get(address, trust_env=False).raise_for_status().text)
+    except httpx.HTTPError:
+        return False
+    return True

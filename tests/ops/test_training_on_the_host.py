@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,6 +83,14 @@ rm -rf /data/* /etc/redox/* /var/log/journal/*
 touch /data/endless
 echo '{}' >/data/host-seconds.json
 """
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """SIGINT is what it is on a terminal: a shell in the background has its children ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -318,17 +328,16 @@ def test_status_and_health_tell_a_run_at_work_a_hung_one_and_a_stopped_host(
     answer = status(opened(), run="mine")
     assert answer is not None
     found = answer.data["training"]
-    assert (found["status"], found["timesteps"], found["actors_alive"], found["return"]) == (
-        "training",
-        1_000,
-        2,
-        0.25,
-    )
+    told = (found["status"], found["timesteps"], found["actors_alive"], found["return"])
+    assert told == ("training", 1_000, 2, 0.25)
     assert found["percent"] == pytest.approx(100 * found["step"] / 1_000)
     assert found["left_s"] == pytest.approx((1_000 - found["step"]) / 50)
     assert answer.data["idle_stop_at"] is None  # it trains
     assert answer.data["host"]["uptime_s"] == pytest.approx(7_200, abs=60)
+    monkeypatch.setattr(condition, "DISK_SHARE", 1.0)  # the host's disks are this machine's, however full that is
     assert health(opened(), run="mine").data == {"healthy": True, "problems": [], "run": "mine", "host": INSTANCE}
+    monkeypatch.setattr(condition, "DISK_SHARE", 0.0)
+    assert any(re.fullmatch(r"/data is \d+% full", text) for text in health(opened(), run="mine").data["problems"])
     monkeypatch.setattr(condition, "UPDATE_S", -1.0)
     assert any("the last update of the policy is" in text for text in health(opened(), run="mine").data["problems"])
     fake_aws.state = "stopped"
@@ -408,3 +417,34 @@ def test_a_profile_sets_the_kernel_switch_only_while_it_runs(host: SshHost, open
         assert json.loads(opened().on_host().run(command, reads=True)) == {"said": "0"}
     wait_until(lambda: host.run("cat /run/switches/redox") == "1")
     host.run("rm -r /run/switches")
+
+
+def test_what_is_followed_comes_until_ctrl_c(
+    host: SshHost, opened: Opened, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(detach=True)
+    assert words_of(host)
+    lines: list[str] = []
+
+    def echo(line: str) -> None:
+        lines.append(line)
+        if "written while we look" in line:
+            raise KeyboardInterrupt
+        if len(lines) == 1:
+            host.run("echo written while we look >>/var/log/redox.log")
+
+    host.run("echo before >/var/log/redox.log")
+    monkeypatch.setattr("typer.echo", echo)
+    assert logs(opened(), follow=True, of="host") is None
+    assert lines == ["before", "written while we look"]
+
+    looks: list[float] = []
+
+    def rest(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ops.verbs.status.time", SimpleNamespace(sleep=rest))
+    assert status(opened(), run="mine", watch=True, every=7.0) is None
+    assert looks == [7.0, 7.0]

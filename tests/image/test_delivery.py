@@ -1,0 +1,123 @@
+"""What `train-remote` does with an image: tries it out here, and brings it to the engine of the host."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+
+from containers import SETTINGS, Engine, until
+from ops import image
+from ops.session import Session
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+DAEMON = "/usr/sbin/dockerd"
+SMALL = "redox-delivery:0123456789ab"
+
+
+class Way:
+    """The way to a host's engine; that it leads through SSH is held by the tests of the host."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    @contextmanager
+    def forward(self, _session: Session, what: str) -> Iterator[None]:
+        here = Path(what.split(":", maxsplit=1)[0])
+        here.symlink_to(self._socket)
+        yield
+        here.unlink()
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of another engine, which has no image."""
+    if os.geteuid() or not Path(DAEMON).exists():
+        pytest.skip(f"an engine of a host needs root and {DAEMON}")
+    folder = tmp_path_factory.mktemp("engine")
+    socket, log = folder / "docker.sock", folder / "docker.log"
+    names = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}
+    closed = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
+    with log.open("w") as output:
+        daemon = subprocess.Popen(
+            [
+                DAEMON,
+                *closed,
+                *(f"--{option}={folder / name}" for option, name in names.items()),
+                f"-Hunix://{socket}",
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(lambda: daemon.poll() is not None or answers(socket), f"the engine answers: {log}")
+        assert daemon.poll() is None, log.read_text()
+        yield socket
+    finally:
+        daemon.terminate()
+        daemon.wait()
+        subprocess.run(["umount", folder / "exec/netns/default"], check=False, capture_output=True)
+        shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+def answers(socket: Path) -> bool:
+    try:
+        return bool(docker.DockerClient(base_url=f"unix://{socket}").ping())
+    except docker.errors.DockerException:
+        return False
+
+
+@pytest.fixture
+def small(engine: Engine) -> Iterator[str]:
+    """A small image here."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        entry = tarfile.TarInfo("content")
+        entry.size = 1_000_000
+        archive.addfile(entry, io.BytesIO(os.urandom(entry.size)))
+    name, tag = SMALL.split(":")
+    engine.client.api.import_image_from_data(packed.getvalue(), repository=name, tag=tag)
+    yield SMALL
+    engine.client.images.remove(SMALL)
+
+
+def tags(client: DockerClient, name: str) -> set[str]:
+    return set(client.images.get(name).tags)
+
+
+def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_what_it_runs(
+    small: str, engine: Engine, there: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(SETTINGS)
+    monkeypatch.setattr(session, "on_host", lambda: Way(there))
+    monkeypatch.setattr(Session, "host", "i-0123456789abcdef0")
+    assert image.deliver(session, small) == small
+    host = docker.DockerClient(base_url=f"unix://{there}")
+    assert host.images.get(small).id == engine.client.images.get(small).id
+    assert tags(host, small) == {small, f"{small.split(':', maxsplit=1)[0]}:{SETTINGS.container.current_tag}"}
+    assert f"loading {small} into the engine" in capfd.readouterr().err
+    image.deliver(session, small)
+    assert f"{small} is already on" in capfd.readouterr().err
+
+
+def test_an_image_that_trains_here_passes(engine: Engine) -> None:
+    image.smoke(Session(SETTINGS), engine.image)
+
+
+def test_an_image_that_does_not_train_here_is_not_sent(engine: Engine) -> None:
+    # A second is over before Ray has started.
+    with pytest.raises(RedoxError, match="does not train on this machine") as refused:
+        image.smoke(Session(SETTINGS), engine.image, seconds=1)
+    assert "nothing was sent" in refused.value.hint
