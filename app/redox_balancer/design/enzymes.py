@@ -7,6 +7,7 @@ would form a loop with the first and carry any flux at no cost.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ EMBEDDED_CORE = "human_redox_core"
 
 LOOP_TOLERANCE = 1e-9
 """Largest flux, mmol/gDW/h, that a reaction may show with every exchange closed."""
+
+
+_ACCESSION = re.compile(r"\b(?:[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})\b")
+"""As UniProt defines it."""
 
 
 class Role(StrEnum):
@@ -123,6 +128,11 @@ class Enzyme(Record):
         """
         per_hour = 3600.0 * self.kcat_per_s.value
         return per_hour * fraction * PROTEIN_G_PER_GDW / self.mass_kda.value * saturation
+
+    @property
+    def accessions(self) -> list[str]:
+        """UniProt accessions in `uniprot`, which may say more, such as `Q8KRG4 (mutant)`."""
+        return _ACCESSION.findall(self.uniprot or "")
 
 
 class NativeCapacity(Record):
