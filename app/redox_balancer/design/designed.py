@@ -211,8 +211,8 @@ def _describe(reaction: cobra.Reaction, placement: Placement) -> None:
     reaction.name = f"{enzyme.name}, {enzyme.organism}"
     reaction.subsystem = "Inserted"
     reaction.annotation = {"sbo": "SBO:0000176"}
-    if re.fullmatch(r"\d+(\.\d+){3}", enzyme.ec):
-        reaction.annotation["ec-code"] = [enzyme.ec]
+    if whole := re.findall(r"\d+\.\d+\.\d+\.\d+", enzyme.ec):
+        reaction.annotation["ec-code"] = whole
     reaction.gene_reaction_rule = enzyme.id
     (gene,) = reaction.genes
     gene.name = f"{enzyme.name} ({enzyme.organism})"

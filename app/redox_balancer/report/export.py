@@ -146,7 +146,7 @@ def _sign(cell: DesignedCell) -> None:
     model: cobra.Model = cell.model
     model.id = re.sub(r"\W", "_", f"{cell.space.network.id}_{condition.id}")
     members = [model.reactions.get_by_id(placement.reaction) for placement in cell.placements]
-    if members:
+    if members and GROUP not in model.groups:
         model.add_groups([Group(GROUP, name="inserted and over-expressed", members=members, kind="collection")])
     capacity = " ".join(f"{weight:+g} {reaction}" for reaction, weight in cell.capacity.items()) or "none"
     model.notes |= {

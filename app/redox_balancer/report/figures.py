@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -38,7 +39,8 @@ class Drawing:
         buffer = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": f"redox_balancer {self.name}", "svg.fonttype": "none"}):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        text = buffer.getvalue()
+        # Groups are named alike in every figure, and a page has many; nothing refers to them.
+        text = re.sub(r'<g id="[^"]*"', "<g", buffer.getvalue())
         return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(self.text)}"', 1)
 
     def png(self) -> bytes:
