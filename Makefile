@@ -17,14 +17,21 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
 INSTANCE ?=
 CDK_OPTIONS ?=
+FOLLOW ?=
+WATCH ?=
+DRY_RUN ?=
+JSON ?=
+STEP ?=
+OPS_OPTIONS ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/installed ## make .venv and install everything
@@ -33,7 +40,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,image,infra]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,image,infra,ops]'
 	@touch $@
 
 .PHONY: lock
@@ -94,13 +101,90 @@ destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= a
 diagram: setup ## draw the deployment into the README
 	$(BIN)/python -m infra.diagram --write
 
+# The daily work on a deployment: `python -m ops VERB`, whose options are variables here. RUN counts where it was given.
+REMOTE_RUN := $(if $(filter command environment,$(firstword $(origin RUN))),--run $(RUN))
+SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
+OPS = $(BIN)/python -m ops
+
+.PHONY: train-remote
+train-remote: setup ## start a run on the host and follow it (RUN= TIMESTEPS= OPS_OPTIONS= DRY_RUN=1)
+	$(OPS) train-remote $(REMOTE_RUN) $(SHARED)
+
+.PHONY: status
+status: setup ## how host and run do: step, speed, ages, dollars (RUN= WATCH=1 JSON=1)
+	$(OPS) status $(REMOTE_RUN) $(if $(WATCH),--watch) $(SHARED)
+
+.PHONY: health
+health: setup ## what is wrong, and exit code 1 where something is (RUN= JSON=1)
+	$(OPS) health $(REMOTE_RUN) $(SHARED)
+
+.PHONY: logs
+logs: setup ## what the training and the host said (FOLLOW=1)
+	$(OPS) logs $(if $(FOLLOW),--follow) $(SHARED)
+
+.PHONY: shell
+shell: setup ## a shell on the host
+	$(OPS) shell $(SHARED)
+
+.PHONY: dash
+dash: setup ## TensorBoard and Ray's dashboard of the host in a browser here
+	$(OPS) dash $(SHARED)
+
+.PHONY: profile
+profile: setup ## flame graph of an actor's memory or time on the host
+	$(OPS) profile $(REMOTE_RUN) $(SHARED)
+
+.PHONY: stop
+stop: setup ## save, end the training and stop the host (INSTANCE= answers the question)
+	$(OPS) stop $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
+
+.PHONY: snapshot
+snapshot: setup ## take an image of the host and a snapshot of its volume now
+	$(OPS) snapshot $(SHARED)
+
+.PHONY: restore
+restore: setup $(CDK) ## bring the host back from its newest image, and the run on it (AMI= RUN= INSTANCE=)
+	$(OPS) restore $(REMOTE_RUN) $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
+
+.PHONY: restore-drill
+restore-drill: setup ## restore a run into an empty folder here and say how long it took (RUN=)
+	$(OPS) restore-drill $(REMOTE_RUN) $(SHARED)
+
+.PHONY: checkpoints
+checkpoints: setup ## list a run's checkpoints in the bucket (RUN= JSON=1)
+	$(OPS) checkpoints $(REMOTE_RUN) $(SHARED)
+
+.PHONY: pull-checkpoints
+pull-checkpoints: setup ## fetch a run's newest checkpoint, verified (RUN= STEP=)
+	$(OPS) pull-checkpoints $(REMOTE_RUN) $(if $(STEP),--step $(STEP)) $(SHARED)
+
+.PHONY: cost
+cost: setup ## what this month and this run cost so far, and what stays costs (RUN= JSON=1)
+	$(OPS) cost $(REMOTE_RUN) $(SHARED)
+
+.PHONY: quota
+quota: setup ## whether the account may have a host of this size
+	$(OPS) quota $(SHARED)
+
+.PHONY: orphans
+orphans: setup ## what costs money and belongs to no deployment (JSON=1)
+	$(OPS) orphans $(SHARED)
+
+.PHONY: demo
+demo: setup $(CDK) ## the whole story on this machine, without an account: deploy, train, crash, restore, pull
+	$(OPS) demo $(OPS_OPTIONS)
+
+.PHONY: bench
+bench: setup ## measure speed and memory into docs/benchmarks.md, half an hour (INPUT= adds the core of a large model)
+	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
+
 .PHONY: lint
 lint: setup ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/demo/there/boot.sh
 
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker

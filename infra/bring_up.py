@@ -133,6 +133,8 @@ def training_environment(settings: Settings, kind: Kind) -> str:
         flags += ["--network=host"]
     else:
         options += ["--object-store-bytes", training.object_store_bytes]
+        options += ["--dashboard", f"0.0.0.0:{settings.ports.dashboard}"]  # of the container
+        flags += [f"--publish=127.0.0.1:{settings.ports.dashboard}:{settings.ports.dashboard}"]
     if kind == "host" and settings.host.workers:
         head = f"/{LIBRARY}/head.sh"
         flags += [f"--volume={head}:/head.sh:ro", "--init", "--entrypoint=/head.sh", f"--env=REDOX_RAY={ray}"]
@@ -143,6 +145,7 @@ def training_environment(settings: Settings, kind: Kind) -> str:
         "REDOX_COMMAND": command,
         "REDOX_OPTIONS": " ".join(map(str, options)),
         "REDOX_RAY": ray,
+        "REDOX_MORE": "",
     }
     return "".join(f'{name}="{value}"\n' for name, value in lines.items())
 

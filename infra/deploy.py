@@ -6,6 +6,7 @@ import argparse
 import sys
 from functools import partial
 
+from infra import quota
 from infra.commands import run, say
 from infra.deployed import cdk, client, find
 from infra.names import AMI_ID
@@ -14,7 +15,7 @@ from redox_balancer.errors import RedoxError
 
 
 def deploy(settings: Settings, image: str, options: list[str]) -> int:
-    """Deploy both stacks; refuse to replace a host that is there.
+    """Deploy both stacks; refuse to replace a host that is there, and to ask for one that the quota does not allow.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
                 f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",
                 hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, makes a new one",
             )
+    else:
+        quota.check(settings, partial(client, settings))
     source = image or settings.host.ami_name
     say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {source}")
     context = ["-c", f"{AMI_ID}={image}"] if image else []

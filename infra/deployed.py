@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.names import HOST, STORAGE, TRAINING
 from infra.settings import ROOT, Settings
@@ -25,14 +23,20 @@ class Deployed:
     ----------
     bucket, volume_id, repository
         What outlives a host.
+    volume_name
+        Name of the volume in its stack, `host.data_volume_name` of the settings that it was deployed with.
     instance_id
         The host; None where there is none.
+    status
+        Of the host's stack, as CloudFormation says it; empty where there is none.
     """
 
     bucket: str
     volume_id: str
     repository: str
     instance_id: str | None
+    volume_name: str = ""
+    status: str = ""
 
     def host(self) -> str:
         """Return the host, or refuse where there is none."""
@@ -43,6 +47,8 @@ class Deployed:
 
 def client(settings: Settings, service: str) -> Any:
     """Return a client of an AWS service in the region of the deployment."""
+    import boto3  # noqa: PLC0415 - takes a tenth of a second, and `python -m ops --help` does without
+
     return boto3.client(service, region_name=settings.aws.region)
 
 
@@ -59,20 +65,32 @@ def find(settings: Settings) -> Deployed | None:
     if answer is None:
         return None
     storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
+    names = {
+        each.get("PhysicalResourceId"): each.get("LogicalResourceId", "")
+        for each in cloudformation.describe_stack_resources(StackName=STORAGE)["StackResources"]
+    }
+    training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
     # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
-    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING)
-    resources = found["StackResources"] if found else []
-    hosts = [each.get("PhysicalResourceId") for each in resources if each.get("LogicalResourceId") == HOST]
+    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING) if training else None
+    hosts = [
+        each.get("PhysicalResourceId")
+        for each in (found["StackResources"] if found else [])
+        if each.get("LogicalResourceId") == HOST and each["ResourceStatus"] != "DELETE_COMPLETE"
+    ]
     return Deployed(
         bucket=storage["BucketName"],
         volume_id=storage["VolumeId"],
         repository=storage["RepositoryUri"],
         instance_id=hosts[0] if hosts else None,
+        volume_name=names.get(storage["VolumeId"], ""),
+        status=training["Stacks"][0]["StackStatus"] if training else "",
     )
 
 
 def _asked(call: Callable[..., Any], **what: str) -> Any:
     """Return the answer of CloudFormation, None where it knows no such thing."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
     try:
         return call(**what)
     except ClientError as error:
@@ -86,6 +104,17 @@ def _asked(call: Callable[..., Any], **what: str) -> Any:
     ) from problem
 
 
-def cdk(arguments: Sequence[str]) -> int:
-    """Run the pinned command line of the CDK and return its exit code."""
-    return subprocess.run([CDK, *arguments], cwd=ROOT, check=False).returncode  # noqa: S603 - our own arguments
+def cdk(arguments: Sequence[str], *, to_stderr: bool = False) -> int:
+    """Run the pinned command line of the CDK and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Its arguments.
+    to_stderr
+        Whether all it says goes there.
+    """
+    command = [str(CDK), *arguments]
+    return subprocess.run(  # noqa: S603 - our own arguments
+        command, cwd=ROOT, stdout=sys.stderr if to_stderr else None, check=False
+    ).returncode

@@ -11,14 +11,12 @@ from constructs import Construct
 
 from infra.bring_up import Machine, user_data
 from infra.logical_ids import keep_logical_id
-from infra.names import BACKUP_TAG, HOST, LOG_GROUP, WORKERS_GROUP
+from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE, WORKERS_GROUP
 from infra.network import Network
 from infra.role import host_role
 from infra.settings import Settings
 from infra.storage import RedoxStorage, image_of
 
-ROOT_DEVICE = "/dev/sda1"  # of Ubuntu's images
-DATA_DEVICE = "/dev/sdf"
 BRING_UP_TIMEOUT_S = 1_800
 
 

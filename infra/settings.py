@@ -7,6 +7,7 @@ cannot, are held to it by a test. Only the standard library.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
@@ -19,7 +20,9 @@ from infra.instances import GIB_PER_VCPU, Instance, instance
 from infra.validation import Rule, between, like, one_of, read_table, refuse_unknown, setting
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "deploy.toml"
+# Another file for another account or region; everything that this process starts reads the same.
+VARIABLE = "REDOX_SETTINGS"  # names another file of settings for every command, the CDK's included
+FILE = Path(os.environ.get(VARIABLE) or ROOT / "deploy.toml")
 
 NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "small letters, digits and dashes")
 RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
@@ -73,6 +76,7 @@ class Host:
     ami_id: str = setting(AMI)
     ami_name: str = setting()
     root_volume_gib: int = setting(between(30, 16_384))
+    data_volume_name: str = setting(like(r"[A-Za-z][A-Za-z0-9]*", "letters and digits, a letter first"))
     data_volume_gib: int = setting(between(10, 16_384))
     data_volume_iops: int = setting(between(FREE_IOPS, 16_000))  # what gp3 takes
     data_volume_mib_s: int = setting(between(FREE_MIB_S, 1_000))  # what gp3 takes

@@ -68,7 +68,7 @@ def _volume(scope: Construct, host: Host, zone: str) -> ec2.Volume:
         removal_policy=RemovalPolicy.RETAIN,
     )
     Tags.of(volume).add(BACKUP_TAG, "data")
-    keep_logical_id(volume, "DataVolume")
+    keep_logical_id(volume, host.data_volume_name)
     return volume
 
 

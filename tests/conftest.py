@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
     from redox_balancer.cell.network import Network
 
-pytest_plugins = ("browser", "s3_stand_in")
+pytest_plugins = ("browser", "deployment", "s3_stand_in")
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 

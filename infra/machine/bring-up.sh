@@ -48,6 +48,7 @@ registry() { # images of a repository are fetched with the rights of the machine
 }
 
 user() { # the files of the container belong to a name here, too; limits.conf knows it
+    ! getent passwd @{host.ssh_user} >/dev/null || usermod --append --groups docker @{host.ssh_user} # to send images
     getent passwd @{container.user} >/dev/null || useradd --uid @{container.uid} --system --no-create-home \
         --shell /usr/sbin/nologin @{container.user}
 }

@@ -37,7 +37,6 @@ def test_the_image_holds_the_locked_packages_and_nothing_else(engine: Engine) ->
         "pip-tools",
         "docker",
         "aws-cdk-lib",
-        "highspy",
         "triton",
     }
     assert not unwanted & found.keys()

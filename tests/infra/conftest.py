@@ -1,17 +1,14 @@
-"""The stand-in of AWS and the command line of the CDK, for every test that deploys or that runs on a machine."""
+"""The stand-in of AWS for every test of a machine; tests of the CDK are left out where it cannot run."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from aws_stand_in import StandIn, stand_in
+from ops.demo.aws import StandIn, stand_in
 
-ROOT = Path(__file__).parents[2]
 NODE = all(map(shutil.which, ("node", "npm")))
 collect_ignore = [] if NODE else ["test_template.py", "test_deployment.py", "test_diagram.py"]
 
@@ -25,10 +22,3 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     with stand_in(tmp_path_factory.mktemp("aws")) as server:
         yield server
         assert server.hidden_failures() == []
-
-
-@pytest.fixture(scope="session")
-def cdk() -> Path:
-    """The pinned command line, installed if it is not."""
-    subprocess.run(["make", "-C", ROOT, "node_modules/.bin/cdk"], check=True, capture_output=True)
-    return ROOT / "node_modules" / ".bin" / "cdk"

@@ -34,7 +34,8 @@ def environment(settings: Settings, kind: str = "host") -> dict[str, list[str]]:
 
 def test_the_container_gets_the_flags_of_the_settings_and_the_volume() -> None:
     flags = environment(SETTINGS)["REDOX_FLAGS"]
-    assert flags == list(Flags.of(SETTINGS).arguments(SETTINGS.container, data="/data"))
+    alone = list(Flags.of(SETTINGS).arguments(SETTINGS.container, data="/data"))
+    assert flags == [*alone, "--publish=127.0.0.1:8265:8265"]  # of Ray's dashboard, for the host alone
     assert "--volume=/data:/data" in flags
     assert "--ulimit=nofile=1048576:1048576" in flags
     assert "--shm-size=132000000000" in flags

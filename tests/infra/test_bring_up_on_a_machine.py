@@ -5,19 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import email
 import json
+import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from aws_stand_in import StandIn
+from commands import REDOX
 from infra.bring_up import LIMITS, Machine, user_data
 from infra.settings import load
-from machines import Chroot, Metadata, machine, metadata_service, why_not
+from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
+from ops.demo.aws import StandIn
+from redox_balancer.learning import checkpoint
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -36,6 +41,11 @@ class Host:
     first: subprocess.CompletedProcess[str]
 
     @property
+    def inside(self) -> Path:
+        """Its file system with its mounts, seen from here."""
+        return Path(f"/proc/{self.chroot.namespace.pid}/root{self.chroot.root}")
+
+    @property
     def environment(self) -> dict[str, str]:
         """How what runs on it finds the stand-ins."""
         return {"AWS_ENDPOINT_URL": self.aws.address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.address}
@@ -47,7 +57,7 @@ class Host:
         ]
         found = re.fullmatch(r"17 \* \* \* \* root (.+)", line)
         assert found
-        alone = ("env", "PATH=/usr/bin:/bin", "/bin/sh", "-c", found[1])  # what cron's commands find
+        alone = ("env", f"PATH={ENGINE_PATH}", "/bin/sh", "-c", found[1])  # what cron's commands find
         return self.chroot.run(*alone, environment=self.environment)
 
     def objects(self) -> list[str]:
@@ -163,21 +173,40 @@ def test_a_failure_reaches_cloudformation_with_its_last_lines(host: Host) -> Non
     assert "failed with exit code 1 in step services" in told["Reason"]
 
 
+# No engine runs in a folder: what a container would run, the program runs outside, on the same files.
+ENGINE = """#!/bin/bash
+echo "$*" >>/var/log/docker.calls
+while (($#)) && [[ $1 != checkpoints ]]; do
+    [[ $1 != --env=*=* ]] || export "${{1#--env=}}"
+    shift
+done
+(($#)) || exit 1 # it knows no container
+exec /usr/bin/nsenter --target {outside} --mount --root --wd=/ {redox} "${{@/#\\/data/{data}}}"
+"""
+ENGINE_PATH = "/opt/stand-in:/usr/bin:/bin"  # what cron's commands find, and the engine's stand-in first
+
+
+@pytest.fixture(scope="module")
+def engine(host: Host) -> Host:
+    program = host.chroot.root / "opt/stand-in/docker"
+    program.parent.mkdir()
+    data = str(host.inside / "data").replace("/", r"\/")
+    program.write_text(ENGINE.format(outside=os.getpid(), redox=REDOX, data=data))
+    program.chmod(0o755)
+    return host
+
+
 def write_checkpoint(host: Host, step: int, *, when: float) -> None:
-    folder = host.chroot.words("mkdir", "-p", f"{RUN}/step_{step:09}", f"{RUN}/.partial-step")
-    subprocess.run(folder, check=True)
-    beat = json.dumps({"written_at": when, "status": "training"})
-    for name, text in {
-        f"step_{step:09}/manifest.json": "{}",
-        f"step_{step:09}/arrays.safetensors": "numbers",
-        f"step_{step:09}/state.json": "{}",
-        ".partial-step/arrays.safetensors": "half of",
-        "metrics.csv": "step\n" * step,
-        "heartbeat.json": beat,
-    }.items():
-        put = host.chroot.words("tee", f"{RUN}/{name}")
-        subprocess.run(put, input=text, text=True, stdout=subprocess.DEVNULL, check=True)
-    subprocess.run(host.chroot.words("ln", "-sfn", f"step_{step:09}", f"{RUN}/latest"), check=True)
+    run = host.inside / RUN[1:]
+    saved = checkpoint.save(run, step, {"weights": np.arange(step)}, {"return_mean": None, "best": None})
+    (run / ".partial-step").mkdir(exist_ok=True)
+    (run / "metrics.csv").write_text("step\n" * step)
+    (run / "heartbeat.json").write_text(json.dumps({"written_at": when, "status": "training"}))
+    assert saved.name == f"step_{step:09}"
+
+
+def last_line(host: Host) -> str:
+    return host.chroot.outside("/var/log/redox.log").splitlines()[-1]
 
 
 def reported_ages(aws: StandIn) -> list[float]:
@@ -194,49 +223,62 @@ def reported_ages(aws: StandIn) -> list[float]:
     return [point["Maximum"] for point in found["Datapoints"]]
 
 
-def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothing(host: Host) -> None:
+def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothing(engine: Host) -> None:
+    host = engine
     write_checkpoint(host, 10, when=time.time())
     assert host.cron().returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
-    runs = f"{SETTINGS.storage.runs}/production"
+    url, runs = f"s3://{BUCKET}/{SETTINGS.storage.runs}/production", f"{SETTINGS.storage.runs}/production"
     assert host.objects() == [
-        f"{runs}/heartbeat.json",
-        f"{runs}/metrics.csv",
         f"{runs}/step_000000010/arrays.safetensors",
         f"{runs}/step_000000010/state.json",
         f"{runs}/step_000000010/manifest.json",
+        f"{runs}/metrics.csv",
     ]
     (age,) = reported_ages(host.aws)
     assert 0 <= age < 60
-    sent = host.chroot.outside("/var/log/redox.log").splitlines()[-1]
-    assert sent.endswith("sweep: 5 files sent, 0 were there")
+    assert last_line(host).endswith(f"sweep: {url}: 1 checkpoints pushed, 0 were there")
     # Nothing new: nothing is sent. Then a checkpoint more, and one that the trainer removed.
     host.cron()
-    assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("sweep: 0 files sent, 5 were there")
+    assert last_line(host).endswith("0 checkpoints pushed, 1 were there")
     write_checkpoint(host, 20, when=time.time())
     host.chroot.run("rm", "-r", f"{RUN}/step_000000010")
     host.cron()
     assert {f"{runs}/step_000000010/manifest.json", f"{runs}/step_000000020/manifest.json"} <= set(host.objects())
-    # The same step written again, of the same sizes: it goes as a whole.
-    again = host.chroot.words("sh", "-c", f"printf '[]' > {RUN}/step_000000020/manifest.json")
-    subprocess.run(again, check=True)
-    host.cron()
-    assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("sweep: 3 files sent, 8 were there")
     assert '"DELETE ' not in host.aws.log.read_text()
+    calls = host.chroot.outside("/var/log/docker.calls").splitlines()
+    assert all("--volume=/data:/data:ro " in call and " --pull=never " in call for call in calls)
 
 
-def test_a_notice_of_the_spot_market_saves_and_brings_it_away(host: Host) -> None:
+def test_the_sweep_says_what_it_could_not_bring_away(engine: Host) -> None:
+    host = engine
+    write_checkpoint(host, 25, when=time.time())
+    damaged = host.inside / RUN[1:] / "step_000000025/state.json"
+    damaged.write_text("{}")
+    assert host.cron().returncode == 1
+    assert "error: 1 checkpoints not pushed" in host.chroot.outside("/var/log/redox.log")
+    host.chroot.run("rm", "-r", f"{RUN}/step_000000025")
+    assert host.cron().returncode == 0
+
+
+def test_a_notice_of_the_spot_market_saves_and_brings_it_away(engine: Host) -> None:
     """Told to end, the trainer (a stand-in of systemd here) writes a checkpoint; the watch then brings it away."""
+    host = engine
     settings: dict[str, Any] = json.loads(host.chroot.outside("/etc/redox/settings.json"))
     settings["host.spot"] = True
     (host.chroot.root / "etc/redox/settings.json").write_text(json.dumps(settings))
     write_checkpoint(host, 30, when=time.time())
     host.metadata.answers["spot/instance-action"] = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
-    environment = {**host.environment, "PYTHONPATH": "/usr/local/lib/redox", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **host.environment,
+        "PYTHONPATH": "/usr/local/lib/redox",
+        "PYTHONUNBUFFERED": "1",
+        "PATH": f"/opt/stand-in:{PATH}",
+    }
     command = host.chroot.words("python3", "-m", "infra.machine.watch")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(environment)) as watch:
         try:
             assert watch.stdout
-            assert any("files sent" in line for line in watch.stdout)
+            assert any("1 checkpoints pushed" in line for line in watch.stdout)
             wanted = f"{SETTINGS.storage.runs}/production/step_000000030/manifest.json"
             assert wanted in host.objects()
         finally:

@@ -8,74 +8,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from aws_stand_in import ACCOUNT, REGION, StandIn, stand_in
+from deployment import Cloud
 from infra import apply, deploy
 from infra.bring_up import script
 from infra.deployed import find
 from infra.settings import FILE, ROOT, load, parse
+from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
 from redox_balancer.errors import RedoxError
 
 SETTINGS = load()
 NEW_IMAGE = "ami-0123456789abcdef0"
 # Reports of a synthesis: they hold times and names of temporary folders, and nobody deploys them.
 REPORTS = {"performance-counters.json", "validation-report.json", "RedoxTraining.metadata.json"}
-
-
-@dataclass
-class Cloud:
-    """The stand-in and how the CDK gets at it."""
-
-    aws: StandIn
-    cdk: Path
-    folder: Path
-
-    def run(self, *arguments: object, app: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the command line; a failure shows what it said."""
-        app_arguments = ["--app", app] if app else []
-        answer = subprocess.run(
-            [self.cdk, *map(str, arguments), *map(str, app_arguments)],
-            cwd=ROOT,
-            env=os.environ | self.aws.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return answer
-
-    def deploy(self, app: Path) -> dict[str, dict[str, str]]:
-        """Deploy what was synthesised and return the outputs."""
-        outputs = self.folder / "outputs.json"
-        self.run(
-            "deploy", "--all", "--method=direct", "--require-approval=never", f"--outputs-file={outputs}", app=app
-        )
-        found: dict[str, dict[str, str]] = json.loads(outputs.read_text())
-        return found
-
-    def python(self, module: str, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command of the infrastructure as make does."""
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            env=os.environ | self.aws.environment,
-            input=typed,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def instance(self, instance_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][
-            0
-        ]
-        instance: dict[str, Any] = found["Instances"][0]
-        return instance
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +35,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path) -> Iterator[Cloud
 
 
 @pytest.fixture(scope="module")
-def assembly(cloud: Cloud) -> Path:
-    """Synthesised offline: no account, and a proxy that goes nowhere."""
-    folder = cloud.folder / "assembly"
-    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
-    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    subprocess.run([cloud.cdk, "synth", "--quiet", "--output", folder], cwd=ROOT, env=bare | nowhere, check=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def deployed(cloud: Cloud, assembly: Path) -> dict[str, dict[str, str]]:
-    cloud.run("bootstrap", f"aws://{ACCOUNT}/{REGION}", app=assembly)
+    cloud.bootstrap(assembly)
     outputs = cloud.deploy(assembly)
     cloud.aws.client("s3").put_object(Bucket=outputs["RedoxStorage"]["BucketName"], Key="experiments/x", Body=b"1")
     return outputs

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cobra
+import numpy as np
 import pytest
 
 from commands import assert_refused, redox
 from redox_balancer.cell.consistency import consistent_reactions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import apply_medium
+from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cli.core import PHASES
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import load_library
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.value import Evaluator
 
 if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
@@ -199,3 +204,25 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_nothing_half_writ
     assert_refused(build_core(*arguments, output, limit=no_room), "core.json")
     assert output.read_text() == "the old core"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["core.json", "file"]
+
+
+def test_values_on_the_recon3d_core_are_those_of_the_plain_program(recon3d_core: Built) -> None:
+    """Regions on the compressed core against the plain programs, both of GLPK."""
+    space = DesignSpace.build(
+        recon3d_core.network,
+        load_library(),
+        [c for c in load_conditions().values() if not c.missing_from(recon3d_core.network)],
+    )
+    rng = np.random.default_rng(0)
+    # `exact_check` raises where value, growth, capacity or rescue differ by more than 1e-8.
+    with Evaluator(space, exact_check=True) as evaluator:
+        for _ in range(50):
+            condition = space.conditions[rng.integers(len(space.conditions))]
+            state = space.sample_state(condition, rng)
+            construct = Construct.empty(len(space.placements))
+            for _ in range(3):
+                construct = construct.place(
+                    int(rng.integers(len(space.placements))), int(rng.integers(len(space.levels)))
+                )
+                evaluator.evaluate(construct, state)
+        assert evaluator.hits > 0.7 * evaluator.lookups

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
@@ -15,7 +17,7 @@ from ray.cluster_utils import Cluster
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning import trainer
 from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import RAY_ENVIRONMENT, ray_cluster
+from redox_balancer.learning.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import LearnerThread
 from sinks import Recorder
@@ -42,6 +44,18 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+def test_the_dashboard_is_there_where_it_is_asked_for_and_only_then() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert dashboard_options(TrainConfig()) == {"include_dashboard": False}
+    with ray_cluster(TrainConfig(num_actors=1, object_store_bytes=100_000_000, dashboard=f"127.0.0.1:{port}")):
+        answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=30)
+    assert answer.status_code == 200
+    with pytest.raises(RedoxError, match="dashboard is 'here', it must be empty or like"):
+        TrainConfig(dashboard="here")
 
 
 def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere(

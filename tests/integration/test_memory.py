@@ -13,7 +13,7 @@ from redox_balancer.learning.vitals import vitals_of
 from dataclasses import replace
 import numpy as np
 
-environments = replace(Task(sampling="range").environments(), cache_entries=500)
+environments = replace(Task(sampling="range").environments(), cache_entries=500, region_bytes=1_000_000)
 collector = RolloutCollector(environments, count=8, length=16, hidden_sizes=(16,), seed=0)
 collector.set_weights(collector.shape.initial(np.random.default_rng(0)), 0)
 
@@ -33,6 +33,6 @@ def test_what_collects_takes_no_more_once_its_caches_are_full() -> None:
     )
     assert answer.returncode == 0, answer.stderr
     grown, descriptors, threads = map(int, answer.stdout.split())
-    # The references to 5,000 conditions are full after some 25,000 steps. Sixteen bytes left by each step are 0.2 MB.
+    # All caches are full after some 10,000 steps. Sixteen bytes left by each step are 0.2 MB.
     assert grown < 0.2e6
     assert descriptors == threads == 0

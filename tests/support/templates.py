@@ -34,7 +34,11 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
         ('image_delivery = "host"', 'image_delivery = "repository"'),
         ('ssh_public_key = ""', f'ssh_public_key = "ssh-rsa {KEY} somebody@somewhere"'),
     ],
-    "elsewhere": [("us-east-1", "eu-central-1"), ('runs = "experiments"', 'runs = "runs"')],
+    "elsewhere": [
+        ("us-east-1", "eu-central-1"),
+        ('runs = "experiments"', 'runs = "runs"'),
+        ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),
+    ],
     "small": [('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')],
 }
 

@@ -7,21 +7,24 @@ the dual simplex after a change of bounds (the old basis stays dual feasible), t
 change of objective (it stays primal feasible).
 
 This is the only module that imports swiglpk. `swiglpk.as_doubleArray` and `as_intArray` never free what they
-return, so arrays are filled element by element; a problem is deleted when it is closed.
+return, so arrays are made by `doubleArray` and `intArray` and filled through a view of their memory; a problem is
+deleted when it is closed.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import swiglpk as glp
+from numpy.typing import NDArray
 
-from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.network import FloatArray, IntArray, Network
 from redox_balancer.errors import RedoxError
 
 glp.glp_term_out(glp.GLP_OFF)
@@ -34,6 +37,9 @@ class Status(Enum):
     INFEASIBLE = "infeasible"
     UNBOUNDED = "unbounded"
     TIME_LIMIT = "time limit"
+
+
+ENDS = {glp.GLP_OPT: Status.OPTIMAL, glp.GLP_NOFEAS: Status.INFEASIBLE, glp.GLP_UNBND: Status.UNBOUNDED}
 
 
 class LPError(RedoxError):
@@ -51,6 +57,53 @@ class Solution:
     def optimal(self) -> bool:
         """Whether `objective` is the optimum."""
         return self.status is Status.OPTIMAL
+
+
+class Tableau(NamedTuple):
+    """How an optimal basis responds to the values of some columns, the others held: v_B = fluxes + response d.
+
+    With B basic variables and P columns asked for. Rows are the basic variables that respond to any of them, and
+    those columns that are basic themselves.
+
+    Attributes
+    ----------
+    reduced_costs
+        Change of the objective per unit of each column, shape (P,); 0 where it is basic.
+    at_upper
+        Whether a column rests at its upper bound, shape (P,). One whose bounds are equal rests at the one that its
+        reduced cost would hold it at if they parted.
+    basic
+        Column of each basic variable, shape (B,); -1 for a mass balance, which is fixed at 0.
+    fluxes
+        Its value, shape (B,), mmol/gDW/h.
+    response
+        Its change per unit of each column, shape (B, P); 0 where the column is basic.
+    """
+
+    reduced_costs: FloatArray
+    at_upper: NDArray[np.bool_]
+    basic: IntArray
+    fluxes: FloatArray
+    response: FloatArray
+
+
+class Shortage(NamedTuple):
+    """Why there is no solution: one basic variable that stays out of its bounds whatever the other columns do.
+
+    Attributes
+    ----------
+    column
+        Column of the variable; -1 for a mass balance, which is fixed at 0.
+    below
+        Whether it stays below its lower bound, else above its upper bound.
+    columns, weights
+        The variable is the sum of `weights` times the fluxes of `columns`.
+    """
+
+    column: int
+    below: bool
+    columns: IntArray
+    weights: FloatArray
 
 
 class FluxLP:
@@ -80,8 +133,11 @@ class FluxLP:
         glp.glp_init_smcp(self._parameters)
         self._parameters.msg_lev = glp.GLP_MSG_OFF
         self._parameters.tm_lim = max(1, round(1000 * time_limit_s))
+        # Room for one row or column of the tableau, filled again and again.
+        self._index, self._index_view = _int_array(len(network.metabolites) + len(network.reactions) + 1)
+        self._values, self._values_view = _double_array(len(network.metabolites) + len(network.reactions) + 1)
         self._objective: dict[int, float] = {}
-        self._dual_feasible = False
+        self._dual_feasible = self._ran = False
         self.solves = 0
         self.set_objective({network.objective: 1.0} if objective is None else objective)
 
@@ -117,8 +173,13 @@ class FluxLP:
         self._objective = dict(weights)
         self._dual_feasible = False
 
-    def maximise(self) -> Solution:
+    def maximise(self, *, far: bool = False) -> Solution:
         """Solve from the last basis.
+
+        Parameters
+        ----------
+        far
+            Much has changed since: the primal simplex goes further in the same time on a genome-scale model.
 
         Raises
         ------
@@ -126,7 +187,7 @@ class FluxLP:
             GLPK failed from the last basis, from a crash basis and from the slack basis.
         """
         self.solves += 1
-        self._parameters.meth = glp.GLP_DUALP if self._dual_feasible else glp.GLP_PRIMAL
+        self._parameters.meth = glp.GLP_DUALP if self._dual_feasible and not far else glp.GLP_PRIMAL
         solution = self._simplex()
         if solution is None:
             # A basis can become numerically singular after thousands of warm starts: begin afresh.
@@ -157,6 +218,50 @@ class FluxLP:
         """Primal value of one column at the last optimum."""
         return float(glp.glp_get_col_prim(self._problem, column + 1))
 
+    def tableau(self, columns: Sequence[int]) -> Tableau:
+        """Read how the basis of the last optimum responds to these columns."""
+        problem, rows = self._problem, len(self._network.metabolites)
+        if not glp.glp_bf_exists(problem):
+            glp.glp_factorize(problem)
+        costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
+        response = np.zeros((rows + len(self._network.reactions), len(columns)))
+        responds = np.zeros(len(response), dtype=np.bool_)
+        for place, column in enumerate(columns):
+            status = glp.glp_get_col_stat(problem, column + 1)
+            if status == glp.GLP_BS:
+                responds[rows + column] = True
+                continue
+            costs[place] = glp.glp_get_col_dual(problem, column + 1)
+            at_upper[place] = status == glp.GLP_NU or (status == glp.GLP_NS and costs[place] > 0)
+            size = glp.glp_eval_tab_col(problem, rows + column + 1, self._index, self._values)
+            variables = self._index_view[1 : size + 1] - 1
+            response[variables, place] = self._values_view[1 : size + 1]
+            responds[variables] = True
+        variable = responds.nonzero()[0]
+        basic = np.maximum(variable - rows, -1).astype(np.int32)
+        fluxes = np.asarray([self.flux(column) if column >= 0 else 0.0 for column in basic.tolist()])
+        return Tableau(costs, at_upper, basic, fluxes, response[variable])
+
+    def shortage(self) -> Shortage | None:
+        """Read why the last solve found no solution, where the dual simplex has found it out."""
+        problem, rows = self._problem, len(self._network.metabolites)
+        variable = glp.glp_get_unbnd_ray(problem)
+        if not self._ran or variable == 0 or not glp.glp_bf_exists(problem):
+            return None
+        column = variable - rows - 1
+        if column >= 0:
+            if glp.glp_get_col_stat(problem, column + 1) != glp.GLP_BS:
+                return None
+            below = self.flux(column) < glp.glp_get_col_lb(problem, column + 1)
+        else:
+            if glp.glp_get_row_stat(problem, variable) != glp.GLP_BS:
+                return None
+            below = glp.glp_get_row_prim(problem, variable) < 0.0
+        size = glp.glp_eval_tab_row(problem, variable, self._index, self._values)
+        variables, weights = self._index_view[1 : size + 1] - rows - 1, self._values_view[1 : size + 1]
+        # Mass balances that are not basic are 0.
+        return Shortage(max(column, -1), bool(below), variables[variables >= 0], weights[variables >= 0])
+
     def reset_basis(self) -> None:
         """Forget the last basis, so that the next solve depends on bounds and objective alone.
 
@@ -177,18 +282,17 @@ class FluxLP:
     def _simplex(self) -> Solution | None:
         """One run of the simplex; None where GLPK gives up or claims something it cannot know."""
         code = glp.glp_simplex(self._problem, self._parameters)
+        self._ran = code == 0
+        if code == glp.GLP_EBOUND:
+            # A lower bound above its upper bound.
+            return Solution(Status.INFEASIBLE, math.nan)
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
-        if code != 0:
+        status = ENDS.get(glp.glp_get_status(self._problem)) if code == 0 else None
+        if status is None:
             return None
-        status = glp.glp_get_status(self._problem)
-        if status == glp.GLP_OPT:
-            return Solution(Status.OPTIMAL, float(glp.glp_get_obj_val(self._problem)))
-        if status == glp.GLP_NOFEAS:
-            return Solution(Status.INFEASIBLE, math.nan)
-        if status == glp.GLP_UNBND:
-            return Solution(Status.UNBOUNDED, math.nan)
-        return None
+        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
+        return Solution(status, float(optimum))
 
 
 def _slack_basis(problem: Any, _flags: int) -> None:
@@ -208,20 +312,25 @@ def _build(network: Network) -> Any:
     for column, (lower, upper) in enumerate(zip(network.lower.tolist(), network.upper.tolist(), strict=True)):
         glp.glp_set_col_bnds(problem, column + 1, _bound_type(lower, upper), lower, upper)
     column_of = np.repeat(np.arange(columns), np.diff(network.indptr))
-    row_array = _int_array(network.indices.tolist(), size)
-    column_array = _int_array(column_of.tolist(), size)
-    values = glp.doubleArray(size + 1)
-    for position, value in enumerate(network.data.tolist(), start=1):
-        values[position] = value
+    row_array, row_view = _int_array(size + 1)
+    column_array, column_view = _int_array(size + 1)
+    values, values_view = _double_array(size + 1)
+    row_view[1:] = network.indices + 1
+    column_view[1:] = column_of + 1
+    values_view[1:] = network.data
     glp.glp_load_matrix(problem, size, row_array, column_array, values)
     return problem
 
 
-def _int_array(zero_based: Iterable[int], size: int) -> Any:
-    array = glp.intArray(size + 1)
-    for position, value in enumerate(zero_based, start=1):
-        array[position] = value + 1
-    return array
+def _int_array(size: int) -> tuple[Any, IntArray]:
+    """One of GLPK's arrays, which begin at 1, and a view of its memory that lives as long as it does."""
+    array = glp.intArray(size)
+    return array, np.ctypeslib.as_array((ctypes.c_int * size).from_address(int(array.this)))
+
+
+def _double_array(size: int) -> tuple[Any, FloatArray]:
+    array = glp.doubleArray(size)
+    return array, np.ctypeslib.as_array((ctypes.c_double * size).from_address(int(array.this)))
 
 
 def _bound_type(lower: float, upper: float) -> int:

@@ -6,6 +6,8 @@ Uptakes are positive, as in the rest of the ecosystem: an uptake of 0.64 for `EX
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,8 @@ from redox_balancer.errors import RedoxError
 
 MODEL_MEDIUM = "model"
 HEALTHY = "healthy"
+JOIN = "+"
+"""Between the names of conditions that hold at once."""
 OPEN = 1000.0
 """Bound of a reaction that nothing limits, mmol/gDW/h: the convention of the BiGG models."""
 
@@ -129,6 +133,27 @@ class Condition(Record):
     def missing_from(self, network: Network) -> list[str]:
         """Reactions this condition speaks of and the model does not have."""
         return [change.reaction for change in self.changes if change.reaction not in network.reaction_index]
+
+
+def combined(conditions: Sequence[Condition]) -> Condition:
+    """Several conditions at once, named `a+b`; where two lower the same bound, the lower limit holds."""
+    lowest: dict[tuple[str, Side], Change] = {}
+    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+        other = lowest.get(change.key, change)
+        lowest[change.key] = change.model_copy(
+            update={name: min(getattr(change, name), getattr(other, name)) for name in ("value", "low", "high")}
+        )
+    return Condition(
+        id=JOIN.join(condition.id for condition in conditions),
+        description="; ".join(condition.description for condition in conditions),
+        changes=tuple(lowest.values()),
+    )
+
+
+def pick_condition(known: dict[str, Condition], name: str) -> Condition:
+    """Condition of that name; `a+b` is both at once."""
+    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    return parts[0] if len(parts) == 1 else combined(parts)
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from redox_balancer.cli.options import AsJson
 from redox_balancer.cli.tables import notes, out, table
 from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.learning.remote.run import Pulled
 
 app = typer.Typer(help="See, fetch and push the checkpoints of a run in an S3 bucket.", no_args_is_help=True)
 
@@ -51,26 +54,50 @@ def list_checkpoints(
 
     Exit code 2 where `--verify` finds a damaged one.
     """
+    rows = read_rows(place, verify=verify)
+    if as_json:
+        typer.echo(json.dumps(as_data(place, rows)))
+    else:
+        out().print(as_table(place, rows))
+    if (damage := damage_of(rows)) is not None:
+        raise damage
+
+
+def read_rows(place: str, *, verify: bool) -> list[Row]:
+    """Read the list of a bucket's run or of a run's folder, newest first; `verify` reads each checkpoint."""
     read = _remote_rows if place.startswith("s3://") else _local_rows
     rows: list[Row] = []
     with notes().status(f"reading {place}") as status:
         for row in read(place, verify=verify):
             rows.append(row)
             status.update(f"reading {place}, {len(rows)} so far")
-    if as_json:
-        typer.echo(json.dumps({"run": place, "checkpoints": [{**asdict(row), "age_s": row.age_s} for row in rows]}))
-    elif not rows:
-        typer.echo(f"no checkpoint in {place}")
-    else:
-        headings = {"step": "right", "bytes": "right", "age": "right", "state": "left"}
-        cells = [(f"{row.step:,}", f"{row.bytes:,}", _age(row.age_s), row.problem or row.state) for row in rows]
-        out().print(table(headings, cells))
-    if damaged := [row for row in rows if row.state == "damaged"]:
-        whole = next((row.step for row in rows if row.state == "whole"), None)
-        raise RedoxError(
-            f"{len(damaged)} of {len(rows)} checkpoints damaged: {damaged[0].problem}",
-            hint=f"step {whole:,} is the newest whole one" if whole is not None else "none is whole",
-        )
+    return rows
+
+
+def as_data(place: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a list for `--json`."""
+    return {"run": place, "checkpoints": [{**asdict(row), "age_s": row.age_s} for row in rows]}
+
+
+def as_table(place: str, rows: Sequence[Row]) -> Any:
+    """Return a list for people."""
+    if not rows:
+        return f"no checkpoint in {place}"
+    headings = {"step": "right", "bytes": "right", "age": "right", "state": "left"}
+    cells = [(f"{row.step:,}", f"{row.bytes:,}", age_text(row.age_s), row.problem or row.state) for row in rows]
+    return table(headings, cells)
+
+
+def damage_of(rows: Sequence[Row]) -> RedoxError | None:
+    """Return what is damaged in a list and which checkpoint is the newest whole one; None where nothing is."""
+    damaged = [row for row in rows if row.state == "damaged"]
+    if not damaged:
+        return None
+    whole = next((row.step for row in rows if row.state == "whole"), None)
+    return RedoxError(
+        f"{len(damaged)} of {len(rows)} checkpoints damaged: {damaged[0].problem}",
+        hint=f"step {whole:,} is the newest whole one" if whole is not None else "none is whole",
+    )
 
 
 def _remote_rows(url: str, *, verify: bool) -> Iterator[Row]:
@@ -120,6 +147,27 @@ def pull(
 
     A download that broke off goes on where it stopped. Nothing that is damaged gets a checkpoint's name.
     """
+    pulled = fetch(url, to, step, again=f"redox checkpoints pull {url} --to {to} --step")
+    if as_json:
+        typer.echo(json.dumps(pulled_data(pulled)))
+    else:
+        typer.echo(f"step {pulled.step:,}: {pulled.path}, verified")
+
+
+def fetch(url: str, to: Path, step: int | None, *, again: str) -> Pulled:
+    """Fetch a checkpoint with progress, and the run's settings and metrics where the folder lacks them.
+
+    Parameters
+    ----------
+    url
+        `s3://BUCKET/experiments/RUN`.
+    to
+        Folder of the run here.
+    step
+        Which one; None takes the newest whole one and names those that are damaged.
+    again
+        The command that takes the step after it: offers the next older one where `step` is damaged.
+    """
     from redox_balancer.learning.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
     from redox_balancer.learning.remote.run import Pulled, RemoteRun  # noqa: PLC0415
 
@@ -134,18 +182,19 @@ def pull(
                 older = next((other for other in remote.whole_steps() if other < step), None)
                 if older is None:
                     raise
-                error.hint = f"the next older one: redox checkpoints pull {url} --to {to} --step {older}"
+                error.hint = f"the next older one: {again} {older}"
                 raise
     if pulled is None:
         raise RedoxError(f"there is no checkpoint in {url}", hint="check the address: s3://BUCKET/experiments/RUN")
     remote.pull_papers(to)
     for reason in pulled.damaged.values():
         notes().print(f"warning: {reason}; took an older one", markup=False)
-    if as_json:
-        answer = {"step": pulled.step, "checkpoint": str(pulled.path), "damaged": dict(pulled.damaged)}
-        typer.echo(json.dumps(answer))
-    else:
-        typer.echo(f"step {pulled.step:,}: {pulled.path}, verified")
+    return pulled
+
+
+def pulled_data(pulled: Pulled) -> dict[str, Any]:
+    """Return what was fetched for `--json`."""
+    return {"step": pulled.step, "checkpoint": str(pulled.path), "damaged": dict(pulled.damaged)}
 
 
 @app.command(epilog="Example: redox checkpoints push experiments/first s3://my-bucket/experiments/first --json")
@@ -180,8 +229,8 @@ def push(
         )
 
 
-def _age(seconds: float) -> str:
-    """A time span in its largest unit."""
+def age_text(seconds: float) -> str:
+    """Return a time span in its largest unit."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"

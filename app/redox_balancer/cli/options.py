@@ -43,7 +43,10 @@ TASK_OPTIONS = (
     _task_option("biomass", str | None, None, "Reaction that is growth; the model's objective if not given."),
     _parameter("enzymes", Enzymes),
     _task_option(
-        "conditions", str | None, None, "Ids of conditions, separated by commas; all that fit if not given."
+        "conditions",
+        str | None,
+        None,
+        "Ids of conditions, separated by commas, a+b for two at once; all that fit if not given.",
     ),
     _task_option("conditions_file", Path | None, None, "File of conditions (TOML); the package's if not given."),
     _task_option(

@@ -2,21 +2,105 @@
 
 import json
 import os
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from redox_balancer.cli.options import AsJson, takes_task
 
 if TYPE_CHECKING:
+    from redox_balancer.design.construct import Construct
+    from redox_balancer.design.space import DesignSpace
     from redox_balancer.design.task import Task
+    from redox_balancer.design.value import Outcome
+    from redox_balancer.search.problem import Found, Search
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
+
+Evaluations = Annotated[int, typer.Option(min=1, help="Constructs to value under each condition.")]
+Seconds = Annotated[float | None, typer.Option(min=0, help="Stop after this time under each condition, in seconds.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the draws.")]
 
 
 @app.callback()
 def searches() -> None:
     """Search for constructs without learning."""
+
+
+@app.command("random", epilog="Example: redox search random --placements 3 --evaluations 5000 --conditions hypoxia")
+@takes_task
+def random_(
+    *,
+    task: "Task",
+    evaluations: Evaluations = 1000,
+    seconds: Seconds = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Value random constructs within the budget and show the best."""
+    import numpy as np  # noqa: PLC0415
+
+    from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
+
+    def answer(search: "Search") -> "Found":
+        random_search(search, np.random.default_rng(seed))
+        return search.found()
+
+    _run(task, answer, as_json=as_json, evaluations=evaluations, seconds=seconds)
+
+
+@app.command(epilog="Example: redox search greedy --placements 3 --conditions hypoxia+mdh1_deficiency")
+@takes_task
+def greedy(*, task: "Task", as_json: AsJson = False) -> None:
+    """Add the placement that raises the value most, again and again."""
+    from redox_balancer.search import heuristics  # noqa: PLC0415
+
+    def answer(search: "Search") -> "Found":
+        heuristics.greedy(search)
+        return search.found()
+
+    _run(task, answer, as_json=as_json)
+
+
+@app.command(epilog="Example: redox search evolutionary --placements 3 --evaluations 2000 --seed 1")
+@takes_task
+def evolutionary(
+    *,
+    task: "Task",
+    evaluations: Evaluations = 1000,
+    seconds: Seconds = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Evolve constructs with CatCMA, an evolution strategy for categories and integers."""
+    import numpy as np  # noqa: PLC0415
+
+    from redox_balancer.search import evolutionary as search_by  # noqa: PLC0415
+
+    def answer(search: "Search") -> "Found":
+        search_by.evolutionary(search, np.random.default_rng(seed))
+        return search.found()
+
+    _run(task, answer, as_json=as_json, evaluations=evaluations, seconds=seconds)
+
+
+@app.command(
+    epilog="Example: redox search milp --placements 3 --conditions complex_iii_closed,hypoxia+mdh1_deficiency"
+)
+@takes_task
+def milp(
+    *,
+    task: "Task",
+    time_limit_s: Annotated[
+        float, typer.Option(min=0, help="Longest time under each condition, in seconds; then the bound says how far.")
+    ] = 600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best construct with proof, by a mixed-integer linear program (HiGHS): the oracle."""
+    from redox_balancer.search.oracle import oracle  # noqa: PLC0415
+
+    _run(task, lambda search: oracle(search, time_limit_s=time_limit_s), as_json=as_json)
 
 
 @app.command(epilog="Example: redox search exhaustive --placements 2 --conditions healthy,hypoxia --top 3")
@@ -29,7 +113,7 @@ def exhaustive(
     as_json: AsJson = False,
 ) -> None:
     """Value every construct within the budget and show the best under each condition."""
-    from redox_balancer.cli.tables import construct_text, notes, out, table  # noqa: PLC0415
+    from redox_balancer.cli.tables import notes, out, table  # noqa: PLC0415
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
 
     space = task.space()
@@ -47,15 +131,8 @@ def exhaustive(
                 "constructs": yardstick.constructs,
                 "mean": yardstick.mean,
                 "solves": yardstick.solves,
-                "best": [
-                    {
-                        "value": ranked.outcome.value,
-                        "growth": ranked.outcome.growth,
-                        "capacity": ranked.outcome.capacity,
-                        "construct": space.describe(ranked.construct),
-                    }
-                    for ranked in yardstick.best
-                ],
+                "seconds": yardstick.seconds,
+                "best": [_outcome_data(space, ranked.construct, ranked.outcome) for ranked in yardstick.best],
             }
             for name, yardstick in found.items()
         }
@@ -63,17 +140,82 @@ def exhaustive(
         return
     out().print(
         table(
-            {"condition": "left", "value": "right", "growth": "right", "capacity": "right", "construct": "left"},
+            OUTCOME_COLUMNS,
             [
-                (
-                    name if rank == 0 else "",
-                    f"{ranked.outcome.value:.4f}",
-                    f"{ranked.outcome.growth:.5f}",
-                    f"{ranked.outcome.capacity:.4f}",
-                    construct_text(space.describe(ranked.construct)),
-                )
+                (name if rank == 0 else "", *_outcome_cells(space, ranked.construct, ranked.outcome))
                 for name, yardstick in found.items()
                 for rank, ranked in enumerate(yardstick.best)
             ],
         )
+    )
+
+
+OUTCOME_COLUMNS = {"condition": "left", "value": "right", "growth": "right", "capacity": "right", "construct": "left"}
+COST_COLUMNS = {"constructs": "right", "LPs": "right", "iterations": "right", "seconds": "right", "bound": "right"}
+
+
+def _run(
+    task: "Task",
+    answer: "Callable[[Search], Found]",
+    *,
+    as_json: bool,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Search under each condition of a task and show what was found and what it cost."""
+    from redox_balancer.cli.tables import notes, number, out, table  # noqa: PLC0415
+    from redox_balancer.design.value import Evaluator  # noqa: PLC0415
+    from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
+
+    space = task.space()
+    answers: dict[str, dict[str, Any]] = {}
+    rows = []
+    with Evaluator(space) as evaluator, notes().status("searching") as status:
+        for condition in space.conditions:
+            status.update(f"searching: {condition.id}")
+            problem = Problem.under(evaluator, condition, task.placements)
+            found = answer(Search(problem, evaluations=evaluations, seconds=seconds))
+            outcome = evaluator.evaluate(found.construct, space.state(condition))
+            answers[condition.id] = {
+                **_outcome_data(space, found.construct, outcome),
+                "evaluations": found.evaluations,
+                "solves": found.solves,
+                "iterations": found.iterations,
+                "seconds": found.seconds,
+                "bound": found.bound,
+            }
+            rows.append(
+                (
+                    condition.id,
+                    *_outcome_cells(space, found.construct, outcome),
+                    f"{found.evaluations:,}",
+                    f"{found.solves:,}",
+                    f"{found.iterations:,}",
+                    f"{found.seconds:.3f}",
+                    number(found.bound),
+                )
+            )
+    if as_json:
+        typer.echo(json.dumps(answers))
+        return
+    out().print(table(OUTCOME_COLUMNS | COST_COLUMNS, rows))
+
+
+def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> dict[str, Any]:
+    return {
+        "value": outcome.value,
+        "growth": outcome.growth,
+        "capacity": outcome.capacity,
+        "construct": space.describe(construct),
+    }
+
+
+def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
+    from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
+
+    return (
+        f"{outcome.value:.4f}",
+        f"{outcome.growth:.5f}",
+        f"{outcome.capacity:.4f}",
+        construct_text(space.describe(construct)),
     )

@@ -34,6 +34,12 @@ def train(
     max_restarts: Annotated[
         int, typer.Option(help="With --supervise: restarts an hour may see before it gives up.", min=0)
     ] = 10,
+    exact_check: Annotated[
+        bool,
+        typer.Option(
+            "--exact-check", help="Solve the plain linear programs as well; stop where a value differs by over 1e-8."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a policy to place enzymes, with actors that explore and a learner that learns from them.
@@ -45,7 +51,7 @@ def train(
     from redox_balancer.learning.progress import open_progress  # noqa: PLC0415
     from redox_balancer.learning.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
-    environments = task.environments()
+    environments = task.environments(exact_check=exact_check)
     folder = checkpoint_dir or RUNS / environments.space.network.id
     result = run_training(
         config,

@@ -189,11 +189,14 @@ def bounds_of(space: DesignSpace, construct: Construct, state: State) -> Bounds:
     lower, upper = network.lower.tolist(), network.upper.tolist()
     medium = dict(zip(network.reactions, zip(lower, upper, strict=True), strict=True))
     bounds = dict(medium)
-    for reaction, capacity in space.capacities.items():
+    native = dict(space.capacities)
+    for reaction, capacity in native.items():
         bounds[reaction] = limited(*medium[reaction], Side.FLUX, capacity)
     for parameter, limit in zip(space.parameters, state, strict=True):
         if limit < OPEN:
             bounds[parameter.reaction] = limited(*bounds[parameter.reaction], parameter.side, limit)
+            if parameter.side is Side.FLUX:
+                native[parameter.reaction] = min(limit, native.get(parameter.reaction, OPEN))
     extra: dict[str, float] = {}
     for position, level in construct:
         placement = space.placements[position]
@@ -202,7 +205,8 @@ def bounds_of(space: DesignSpace, construct: Construct, state: State) -> Bounds:
         else:
             extra[placement.reaction] = extra.get(placement.reaction, 0.0) + placement.caps[level]
     for reaction, more in extra.items():
-        bounds[reaction] = limited(*medium[reaction], Side.FLUX, space.native_limit(reaction, state) + more)
+        # What the cell has of an enzyme, or what the condition leaves of it, and what is expressed besides.
+        bounds[reaction] = limited(*medium[reaction], Side.FLUX, native.get(reaction, OPEN) + more)
     return bounds
 
 

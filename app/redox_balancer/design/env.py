@@ -16,14 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.media import Condition
+from redox_balancer.cell.regions import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace, State
-from redox_balancer.design.value import CACHE_ENTRIES, Evaluator, Outcome, Reference
+from redox_balancer.design.value import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Sampling = Literal["named", "range"]
+
+SCALARS = ("placements left", "budget left", "growth without construct", "growth", "capacity")
+"""What an observation ends with."""
 
 
 class RedoxEnv(gymnasium.Env[Observation, np.int64]):
@@ -56,8 +60,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     outcome: Outcome
     condition: Condition
     state: State
-    _reference: Reference
     _left: int
+    _spent: float
     _mask: Mask
 
     def __init__(self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named") -> None:
@@ -68,6 +72,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.action_space = gymnasium.spaces.Discrete(space.actions)
         self.observation_space = gymnasium.spaces.Box(0.0, np.inf, (len(layout(space)),), np.float32)
         self._levels = np.asarray(space.levels)
+        self._shares = np.asarray([0.0, *space.levels])
+        # The level of each placement, 0 where there is none, and the observation, kept up to date.
+        self._placed = np.zeros(len(space.placements), dtype=np.intp)
+        self._seen = np.zeros(self.observation_space.shape, dtype=np.float32)
         self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._begin(space.conditions[0], space.healthy)
@@ -97,10 +105,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             self._left -= 1
             if self._mask[position]:
                 before = self.outcome.value
-                placement, level = divmod(position, len(self._levels))
-                self.construct = self.construct.place(placement, level)
-                self.outcome = self.evaluator.evaluate(self.construct, self.state)
-                self._mask = self._legal()
+                self._place(*divmod(position, len(self._levels)))
                 reward = self.outcome.value - before
         terminated = stopped or self._left == 0
         info = self._info()
@@ -109,38 +114,51 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 "value": self.outcome.value,
                 "growth": self.outcome.growth,
                 "capacity": self.outcome.capacity,
+                # Of this process so far: optima that needed no solve, and those of them that a solve contradicted.
+                "hit_rate": self.evaluator.hits / self.evaluator.lookups,
+                "disagreements": self.evaluator.disagreements,
             }
         return self._observation(), reward, terminated, False, info
 
     def _begin(self, condition: Condition, state: State) -> None:
+        space = self.evaluator.space
         self.condition, self.state = condition, state
-        self.construct = Construct.empty(len(self.evaluator.space.placements))
+        self.construct = Construct.empty(len(space.placements))
         self.outcome = self.evaluator.evaluate(self.construct, state)
-        self._reference = self.evaluator.reference(state)
         self._left = self.max_placements
+        self._placed[:] = 0
+        self._spent = 0.0
+        limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
+        self._seen[:] = 0.0
+        self._seen[len(space.placements) : -len(SCALARS)] = limits
+        self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
+        self._mask = self._legal()
+
+    def _place(self, placement: int, level: int) -> None:
+        """Build and value the construct with one placement more."""
+        self.construct = self.construct.place(placement, level)
+        self.outcome = self.evaluator.evaluate(self.construct, self.state)
+        self._placed[placement] = level + 1
+        self._spent = float(self._shares[self._placed].sum())
+        self._seen[placement] = (level + 1) / len(self._levels)
         self._mask = self._legal()
 
     def _legal(self) -> Mask:
         """Which actions stay within the protein budget, shape (actions,); stopping always does."""
-        space = self.evaluator.space
-        spent = space.protein(self.construct)
-        replaced = np.asarray([self._levels[level - 1] if level else 0.0 for level in self.construct.levels])
-        legal = (spent - replaced)[:, None] + self._levels[None, :] <= space.budget * (1 + 1e-9)
-        return np.append(legal.ravel(), True)
+        budget = self.evaluator.space.budget * (1 + 1e-9)
+        legal = np.ones(self._placed.size * self._levels.size + 1, dtype=np.bool_)
+        without = self._spent - self._shares[self._placed]
+        np.less_equal(without[:, None] + self._levels, budget, out=legal[:-1].reshape(without.size, -1))
+        return legal
 
     def _observation(self) -> Observation:
         space = self.evaluator.space
-        levels = np.asarray(self.construct.levels) / len(self._levels)
-        limits = np.minimum(np.asarray(self.state) / self._parameter_tops, 1.0)
-        healthy = self.evaluator.healthy_growth
-        scalars = (
-            self._left / self.max_placements,
-            1.0 - space.protein(self.construct) / space.budget,
-            self._reference.growth / healthy,
-            self.outcome.growth / healthy,
-            self.outcome.capacity / (2.0 * space.oxygen_uptake),
-        )
-        return np.concatenate([levels, limits, scalars]).astype(np.float32)
+        seen = self._seen
+        seen[-5] = self._left / self.max_placements
+        seen[-4] = 1.0 - self._spent / space.budget
+        seen[-2] = self.outcome.growth / self.evaluator.healthy_growth
+        seen[-1] = self.outcome.capacity / (2.0 * space.oxygen_uptake)
+        return seen.copy()
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._mask, "condition": self.condition.id}
@@ -151,11 +169,7 @@ def layout(space: DesignSpace) -> tuple[str, ...]:
     return (
         *(f"level:{placement.id}" for placement in space.placements),
         *(f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters),
-        "placements left",
-        "budget left",
-        "growth without construct",
-        "growth",
-        "capacity",
+        *SCALARS,
     )
 
 
@@ -169,18 +183,25 @@ class RedoxEnvs:
         What can be built, into what.
     placements, sampling
         As in `RedoxEnv`.
-    cache_entries
-        Outcomes remembered in each process.
+    cache_entries, region_bytes, exact_check
+        As in `Evaluator`, in each process.
     """
 
     space: DesignSpace
     placements: int = 2
     sampling: Sampling = "named"
     cache_entries: int = CACHE_ENTRIES
+    region_bytes: int = REGION_BYTES
+    exact_check: bool = False
 
     def __call__(self, count: int) -> Sequence[RedoxEnv]:
         """Make `count` environments on one pair of linear programs."""
-        evaluator = Evaluator(self.space, cache_entries=self.cache_entries)
+        evaluator = Evaluator(
+            self.space,
+            cache_entries=self.cache_entries,
+            region_bytes=self.region_bytes,
+            exact_check=self.exact_check,
+        )
         return [RedoxEnv(evaluator, placements=self.placements, sampling=self.sampling) for _ in range(count)]
 
     @property

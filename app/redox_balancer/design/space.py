@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from redox_balancer.cell.media import OPEN, Change, Condition, Side
+from redox_balancer.cell.media import OPEN, Change, Condition
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity, Placement, placements
@@ -223,14 +223,6 @@ class DesignSpace:
                 if taken:
                     weights[self.network.column(placement.reaction)] = taken
         return weights
-
-    def native_limit(self, reaction: str, state: State) -> float:
-        """Limit of a native reaction before any over-expression, mmol/gDW/h either way."""
-        limit = self.capacities.get(reaction, OPEN)
-        for parameter, value in zip(self.parameters, state, strict=True):
-            if parameter.reaction == reaction and parameter.side is Side.FLUX:
-                limit = min(limit, value)
-        return limit
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from redox_balancer.cell.media import MODEL_MEDIUM, Condition, apply_medium, load_conditions
+from redox_balancer.cell.media import MODEL_MEDIUM, Condition, apply_medium, load_conditions, pick_condition
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
-from redox_balancer.cell.records import NonNegative, Positive, pick
+from redox_balancer.cell.records import NonNegative, Positive
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.space import DesignSpace, Reward, ValueSettings
@@ -33,7 +33,7 @@ class Task(BaseModel):
     enzymes, conditions_file
         Library and conditions; None for those of the package.
     conditions
-        Ids of conditions; None for all whose reactions the model has.
+        Ids of conditions, `a+b` for two at once; None for all whose reactions the model has.
     placements
         K, the number of placements of an episode.
     sampling
@@ -87,8 +87,8 @@ class Task(BaseModel):
             settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
         )
 
-    def environments(self) -> RedoxEnvs:
-        """The environments an agent is trained and measured in.
+    def environments(self, *, exact_check: bool = False) -> RedoxEnvs:
+        """The environments an agent is trained and measured in; with `exact_check` they solve everything twice.
 
         Raises
         ------
@@ -98,14 +98,14 @@ class Task(BaseModel):
         space = self.space()
         # An actor would find out too, but only after a run's folder is there.
         Evaluator(space).close()
-        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling)
+        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling, exact_check=exact_check)
 
     def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
         known = load_conditions(self.conditions_file)
         if self.conditions is not None:
             if not self.conditions:
                 raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}")
-            return [pick(known, name, "condition") for name in self.conditions]
+            return [pick_condition(known, name) for name in self.conditions]
         fitting = [condition for condition in known.values() if not condition.missing_from(network)]
         if not fitting:
             raise RedoxError(

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.lp import FluxLP, Solution, Status
-from redox_balancer.cell.media import OPEN, Side, limited
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.lp import Solution, Status
+from redox_balancer.cell.network import FloatArray
+from redox_balancer.cell.regions import AGREEMENT, REGION_BYTES, Parameter, ParametricLP
+from redox_balancer.design.bounds import Bounds, StatePoint
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
 from redox_balancer.errors import RedoxError
@@ -32,6 +33,8 @@ Kept = TypeVar("Kept")
 
 CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
+STATES = 1_000
+"""States remembered; a sampled one never comes again once its episode has ended."""
 NO_GROWTH = 1e-9
 """Growth below this, 1/h, is the solver's round-off."""
 
@@ -75,6 +78,13 @@ class Valued:
     outcome: Outcome
 
 
+class _Start(NamedTuple):
+    """A state, computed once: what the cell is without a construct and the bounds it starts from."""
+
+    reference: Reference
+    bounds: StatePoint
+
+
 class Evaluator:
     """Values of constructs on one design space; holds the linear programs, so one per process.
 
@@ -85,41 +95,52 @@ class Evaluator:
     cache_entries
         How many outcomes are remembered; the oldest `CACHE_DROP` go when it is full. 0 remembers none, which suits
         a search that asks for nothing twice; what the cell does without a construct is remembered in any case.
+    region_bytes
+        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    compressed
+        Solve on a smaller network with the same optima, see `compress`.
+    exact_check
+        Solve the plain programs as well and compare each outcome; a difference is a RedoxError.
     """
 
-    def __init__(self, space: DesignSpace, *, cache_entries: int = CACHE_ENTRIES) -> None:
+    def __init__(
+        self,
+        space: DesignSpace,
+        *,
+        cache_entries: int = CACHE_ENTRIES,
+        region_bytes: int = REGION_BYTES,
+        compressed: bool = True,
+        exact_check: bool = False,
+    ) -> None:
         self.space = space
-        network = self._network = _at_natural_abundance(space)
         settings = space.settings
-        self._parameter_columns = tuple(network.column(parameter.reaction) for parameter in space.parameters)
-        self._placement_columns = tuple(network.column(placement.reaction) for placement in space.placements)
-        capacity_weights = space.electrons()
-        if H2O2_LEFT in network.reaction_index:
-            capacity_weights[network.column(H2O2_LEFT)] = -settings.h2o2_price
-        self._growth_column = network.column(network.objective)
-        self._growth_bounds = (
-            float(network.lower[self._growth_column]),
-            float(network.upper[self._growth_column]),
-        )
-        self._growth_lp = FluxLP(network)
+        self._bounds = Bounds(space, compressed=compressed)
+        network, parameters = self._bounds.network, self._bounds.parameters
+        growth = network.column(network.objective)
+        self._foreign = tuple(placement.foreign for placement in space.placements)
+        self._growth_lp = ParametricLP(network, {growth: 1.0}, parameters, region_bytes=region_bytes)
+        most = _optimum(self._growth_lp.maximise(self._bounds.widest()[:-1]), "growth")
         if settings.reward == "capacity":
-            self._flux_lp = FluxLP(network, {})
-            self._flux_lp.set_objective_columns(capacity_weights)
+            taken = {space.network.reactions[column]: weight for column, weight in space.electrons().items()}
+            weights = {network.column(reaction): weight for reaction, weight in taken.items()}
+            if H2O2_LEFT in network.reaction_index:
+                weights[network.column(H2O2_LEFT)] = -settings.h2o2_price
+            floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
+            self._flux_lp = ParametricLP(network, weights, [*parameters, floor], region_bytes=region_bytes)
         else:
-            self._flux_lp = FluxLP(network)
+            # A flux is no optimum: it is read from the vertex that a solve ends at.
             sinks = {network.column(p.reaction): 1e-3 for p in space.placements if p.foreign}
-            self._flux_lp.set_objective_columns({self._growth_column: 1.0, **sinks})
-        self._bounds: dict[int, tuple[float, float]] = {}
+            self._flux_lp = ParametricLP(network, {growth: 1.0, **sinks}, parameters, region_bytes=0)
         self._outcomes: dict[tuple[tuple[int, ...], State], Outcome] = {}
-        self._references: dict[State, Reference] = {}
+        self._starts: dict[State, _Start] = {}
         self._cache_entries = cache_entries
-        healthy = self._growth(Construct.empty(len(space.placements)), space.healthy)
-        if healthy <= NO_GROWTH:
+        self.healthy_growth = self._growth(self._bounds.under(space.healthy).point)
+        if self.healthy_growth <= NO_GROWTH:
             raise RedoxError(
                 f"nothing grows: model {network.id} has growth 0 on this medium",
                 hint="redox model info FILE --medium M shows growth on a medium; choose another --medium",
             )
-        self.healthy_growth = healthy
+        self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
     def __enter__(self) -> Self:
         return self
@@ -131,33 +152,57 @@ class Evaluator:
         """Free the linear programs."""
         self._growth_lp.close()
         self._flux_lp.close()
+        if self._plain is not None:
+            self._plain.close()
 
     def reset(self) -> None:
-        """Forget bases and caches, so that what follows depends on what is asked alone."""
-        self._growth_lp.reset_basis()
-        self._flux_lp.reset_basis()
+        """Forget bases, regions and caches, so that what follows depends on what is asked alone."""
+        self._growth_lp.reset()
+        self._flux_lp.reset()
         self._outcomes.clear()
-        self._references.clear()
+        self._starts.clear()
+        if self._plain is not None:
+            self._plain.reset()
 
     @property
     def solves(self) -> int:
         """Linear programs solved so far."""
         return self._growth_lp.solves + self._flux_lp.solves
 
+    @property
+    def lookups(self) -> int:
+        """Optima asked for so far."""
+        return self._growth_lp.lookups + self._flux_lp.lookups
+
+    @property
+    def hits(self) -> int:
+        """Optima that a critical region gave."""
+        return self._growth_lp.hits + self._flux_lp.hits
+
+    @property
+    def disagreements(self) -> int:
+        """Look-ups that a solve has contradicted; anything but 0 is a fault."""
+        return self._growth_lp.disagreements + self._flux_lp.disagreements
+
     def reference(self, state: State) -> Reference:
         """The cell without a construct under a state."""
-        known = self._references.get(state)
+        return self._start(state).reference
+
+    def _start(self, state: State) -> _Start:
+        known = self._starts.get(state)
         if known is not None:
             return known
         settings = self.space.settings
-        growth = self._growth(Construct.empty(len(self.space.placements)), state)
+        bounds = self._bounds.under(state)
+        growth = self._growth(bounds.point)
         reference = Reference(
             growth=growth,
             floor=max(settings.growth_fraction * growth, settings.healthy_floor * self.healthy_growth),
             lowered=growth < self.healthy_growth * (1 - 1e-6),
         )
-        remember(self._references, state, reference)
-        return reference
+        start = _Start(reference, bounds)
+        remember(self._starts, state, start, STATES)
+        return start
 
     def evaluate(self, construct: Construct, state: State) -> Outcome:
         """Outcome of a construct under a state."""
@@ -166,20 +211,29 @@ class Evaluator:
         if known is not None:
             return known
         outcome = self._evaluate(construct, state)
+        if self._plain is not None:
+            self._compare(construct, state, outcome, self._plain.evaluate(construct, state))
         remember(self._outcomes, key, outcome, self._cache_entries)
         return outcome
 
     def _evaluate(self, construct: Construct, state: State) -> Outcome:
         space, settings = self.space, self.space.settings
-        reference = self.reference(state)
-        keep = 1.0 - space.protein(construct) / settings.phi_max
-        growth = keep * self._growth(construct, state) if len(construct) else reference.growth
+        reference, bounds = self._start(state)
+        placed = tuple(construct)
+        keep = 1.0 - sum(space.levels[level] for _, level in placed) / settings.phi_max
+        growth, point = reference.growth, bounds.point
+        if placed:
+            point = self._bounds.with_placed(bounds, placed)
+            growth = keep * self._growth(point)
         if settings.reward == "sink-flux":
-            flux = self._sink_flux(construct, state)
+            flux = self._sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
         capacity = 0.0
-        if growth >= reference.floor * (1 - 1e-9) and keep > 0:
-            capacity = self._capacity(construct, state, reference.floor / keep)
+        # Native enzymes alone take nothing from the pools.
+        if growth >= reference.floor * (1 - 1e-9) and keep > 0 and any(self._foreign[place] for place, _ in placed):
+            # A floor at the very optimum is infeasible by round-off: leave the solver's own tolerance.
+            point[-1] = reference.floor / keep * (1 - 1e-9)
+            capacity = self._capacity(point)
         rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
@@ -187,82 +241,39 @@ class Evaluator:
         value = capacity / (2.0 * space.oxygen_uptake) + rescue - settings.growth_penalty * shortfall
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
-    def _growth(self, construct: Construct, state: State) -> float:
+    def _growth(self, point: FloatArray) -> float:
         """Program (a): largest growth before the cost of expression, 1/h."""
-        self._apply(construct, state)
-        solution = self._growth_lp.maximise()
+        solution = self._growth_lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
         growth = _optimum(solution, "growth")
         return growth if growth > NO_GROWTH else 0.0
 
-    def _capacity(self, construct: Construct, state: State, floor: float) -> float:
-        """Program (b) with growth of at least `floor`, 1/h, before the cost of expression."""
-        if not any(self.space.placements[placement].foreign for placement, _ in construct):
-            return 0.0
-        self._apply(construct, state)
-        # A floor at the very optimum is infeasible by round-off: leave the solver's own tolerance.
-        self._flux_lp.set_bounds(self._growth_column, floor * (1 - 1e-9), self._growth_bounds[1])
-        solution = self._flux_lp.maximise()
+    def _capacity(self, point: FloatArray) -> float:
+        """Program (b), growth of at least the last of `point`, 1/h, before the cost of expression."""
+        solution = self._flux_lp.maximise(point)
         if solution.status is Status.INFEASIBLE:
             return 0.0
         return max(0.0, _optimum(solution, "capacity"))
 
-    def _sink_flux(self, construct: Construct, state: State) -> float:
-        self._apply(construct, state)
-        solution = self._flux_lp.maximise()
+    def _sink_flux(self, point: FloatArray) -> float:
+        solution = self._flux_lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
         _optimum(solution, "sink flux")
-        columns = (self.space.network.column(p.reaction) for p in self.space.placements if p.foreign)
+        columns = (self._bounds.network.column(p.reaction) for p in self.space.placements if p.foreign)
         return sum(abs(self._flux_lp.flux(column)) for column in columns)
 
-    def _apply(self, construct: Construct, state: State) -> None:
-        """Set the bounds of both programs; only those that differ from the ones in force are touched."""
-        wanted = self._changed_bounds(construct, state)
-        for column in self._bounds.keys() - wanted.keys():
-            self._set(column, (float(self._network.lower[column]), float(self._network.upper[column])))
-        for column, bounds in wanted.items():
-            if self._bounds.get(column) != bounds:
-                self._set(column, bounds)
-        self._bounds = wanted
-
-    def _set(self, column: int, bounds: tuple[float, float]) -> None:
-        self._growth_lp.set_bounds(column, *bounds)
-        self._flux_lp.set_bounds(column, *bounds)
-
-    def _changed_bounds(self, construct: Construct, state: State) -> dict[int, tuple[float, float]]:
-        """Bounds, by column, that differ from those of the healthy cell with nothing inserted."""
-        space = self.space
-        changed: dict[int, tuple[float, float]] = {}
-        for parameter, column, limit in zip(space.parameters, self._parameter_columns, state, strict=True):
-            if limit < OPEN:
-                bounds = changed.get(column, (float(self._network.lower[column]), float(self._network.upper[column])))
-                changed[column] = limited(*bounds, parameter.side, limit)
-        over_expressed: dict[str, float] = {}
-        for position, level in construct:
-            placement = space.placements[position]
-            if placement.foreign:
-                changed[self._placement_columns[position]] = placement.bounds(placement.caps[level])
-            else:
-                reaction = placement.reaction
-                over_expressed[reaction] = over_expressed.get(reaction, 0.0) + placement.caps[level]
-        for reaction, extra in over_expressed.items():
-            column = space.network.column(reaction)
-            bounds = float(space.network.lower[column]), float(space.network.upper[column])
-            changed[column] = limited(*bounds, Side.FLUX, space.native_limit(reaction, state) + extra)
-        return changed
-
-
-def _at_natural_abundance(space: DesignSpace) -> Network:
-    """Network whose native enzymes are limited as they are in the healthy cell."""
-    network = space.network
-    bounds = {}
-    for reaction in space.capacities:
-        column = network.column(reaction)
-        lower, upper = float(network.lower[column]), float(network.upper[column])
-        bounds[reaction] = limited(lower, upper, Side.FLUX, space.capacities[reaction])
-    return network.with_bounds(bounds)
+    def _compare(self, construct: Construct, state: State, outcome: Outcome, plain: Outcome) -> None:
+        for name in ("value", "growth", "capacity", "rescue"):
+            ours, theirs = getattr(outcome, name), getattr(plain, name)
+            if abs(ours - theirs) > AGREEMENT * max(1.0, abs(theirs)):
+                placed = [f"{p['placement']} {p['proteome_fraction']:g}" for p in self.space.describe(construct)]
+                raise RedoxError(
+                    f"{name} of {' + '.join(placed) or 'nothing'} under {state} is {ours:.12g}, "
+                    f"and {theirs:.12g} by the plain linear program",
+                    hint="train without --exact-check to go on, and please report this with the model",
+                )
 
 
 def _optimum(solution: Solution, what: str) -> float:

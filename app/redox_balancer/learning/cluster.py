@@ -87,6 +87,13 @@ def ray_daemons() -> dict[str, Vitals]:
     return found
 
 
+def dashboard_options(config: TrainConfig) -> dict[str, Any]:
+    """Return what `ray.init` is told of the dashboard: none unless asked for, who reaches it can run programs."""
+    host, _, port = config.dashboard.rpartition(":")
+    there = {"dashboard_host": host or "127.0.0.1", "dashboard_port": int(port)} if config.dashboard else {}
+    return {"include_dashboard": bool(config.dashboard), **there}
+
+
 @contextmanager
 def ray_cluster(config: TrainConfig) -> Iterator[None]:
     """Start Ray on this machine, or join the cluster at `config.ray_address`; leave it at the end."""
@@ -104,7 +111,7 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
             "address": "local",
             "num_cpus": config.num_actors,
             "object_store_memory": object_store_bytes(config),
-            "include_dashboard": False,
+            **dashboard_options(config),
         }
     before = signal.getsignal(signal.SIGTERM)
     try:

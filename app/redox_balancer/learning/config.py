@@ -62,6 +62,7 @@ class TrainConfig:
     actor_timeout_s: float = _setting(300.0, "An actor that gives nothing for so many seconds is replaced.")
     actor_memory_mb: int = _setting(0, "An actor that takes more is replaced; 0 shares out the free memory.")
     ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one here.")
+    dashboard: str = _setting("", "HOST:PORT of the dashboard of a Ray that is started here; empty for none.")
     learner_resource: str = _setting("", "Ray resource that the node of the learner must offer; empty asks for none.")
     object_store_bytes: int = _setting(0, "Size of Ray's object store; 0 takes a share of this machine's memory.")
 
@@ -96,6 +97,9 @@ class TrainConfig:
         )
         for name in ("gamma", "vtrace_lambda"):
             self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        _, colon, port = self.dashboard.rpartition(":")
+        named = bool(colon) and port.isdigit()
+        self._require("dashboard", named or not self.dashboard, "empty or like 127.0.0.1:8265")
         self._require("hidden_sizes", all(units >= 1 for units in self.hidden_sizes), "at least 1 each")
         self._require(
             "object_store_bytes",

@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from redox_balancer.report.design import Design
+if TYPE_CHECKING:
+    from redox_balancer.report.design import Design
 
 POLICY, BEST, RANDOM = "#1b6ca8", "#2f2f2f", "#c44e52"
 
@@ -105,6 +107,36 @@ def envelope(design: Design) -> Drawing:
         f"{design.analysis.guaranteed:.4g} and with growth at its floor at most "
         f"{design.analysis.capacity:.4g} mmol NAD(P)H/gDW/h",
     )
+
+
+def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
+    """Share of the optimum with its interval, and seconds per answer, by method; one colour for each set.
+
+    `rows_by_set` holds the rows of `Benchmark.rows`; the methods stand in the order of the last set.
+    """
+    names = [row["method"] for row in list(rows_by_set.values())[-1]]
+    figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.3), layout="constrained")
+    shares, times = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    for index, ((label, rows), colour) in enumerate(zip(rows_by_set.items(), (RANDOM, POLICY), strict=False)):
+        by_name = {row["method"]: row for row in rows}
+        ordered = [by_name[name] for name in names]
+        positions = np.arange(len(names)) + 0.22 * (index - (len(rows_by_set) - 1) / 2)
+        middle = np.asarray([row["share"] for row in ordered])
+        low, high = (np.asarray([row[key] for row in ordered]) for key in ("share_low", "share_high"))
+        # The middle of few scores may lie outside of its bootstrap interval by round-off.
+        reach = np.maximum([middle - low, high - middle], 0.0)
+        shares.errorbar(middle, positions, xerr=reach, fmt="o", color=colour, capsize=3, label=label)
+        times.plot([row["seconds"] for row in ordered], positions, "o", color=colour)
+    shares.set_yticks(np.arange(len(names)), names)
+    shares.invert_yaxis()
+    shares.set_xlabel("share of the optimum\n(interquartile mean, 95 % interval)")
+    times.set_xscale("log")
+    times.set_xlabel("seconds per answer")
+    for axes in (shares, times):
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, loc="outside upper left", ncols=len(rows_by_set))
+    return Drawing("methods", figure, "share of the optimum and seconds per answer by method")
 
 
 def _blank(width: float, height: float) -> tuple[Figure, Axes]:

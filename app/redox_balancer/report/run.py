@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Run:
             raise RedoxError(f"{path} is damaged: {error}", hint="resume the run: it writes the file anew") from error
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in.
+        """The environments the run was trained in, under the named conditions' own figures.
 
         Raises
         ------
@@ -73,11 +73,18 @@ class Run:
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="bring back the files named in its config.json, or train anew",
             )
-        return environments
+        # Whatever ranges a policy was trained on, what it is compared with was found for these figures.
+        return replace(environments, sampling="named")
 
     def policy(self) -> Policy:
         """The policy of the newest whole checkpoint."""
         return load_policy(self.folder)
+
+    @property
+    def training_s(self) -> float:
+        """Wall time of the training so far, in seconds; 0 where nothing was logged."""
+        rows = self.metrics()
+        return rows[-1]["seconds"] if rows else 0.0
 
     def metrics(self) -> Sequence[Mapping[str, float]]:
         """Rows of `metrics.csv`; NaN for what was not measured."""

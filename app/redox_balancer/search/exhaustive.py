@@ -6,6 +6,7 @@ import heapq
 import itertools
 import multiprocessing
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Yardstick:
         Mean value of all.
     solves
         Linear programs solved.
+    seconds
+        Wall time, in one process.
     """
 
     condition: str
@@ -43,6 +46,7 @@ class Yardstick:
     best: tuple[Valued, ...]
     mean: float
     solves: int
+    seconds: float
 
 
 def constructs(space: DesignSpace, placements: int) -> Iterator[Construct]:
@@ -65,7 +69,7 @@ def largest_count(space: DesignSpace, placements: int) -> int:
 
 def search_state(evaluator: Evaluator, name: str, state: State, placements: int, keep: int) -> Yardstick:
     """Value every construct under one state and keep the best."""
-    before = evaluator.solves
+    before, started = evaluator.solves, time.perf_counter()
     values: list[float] = []
 
     def ranked() -> Iterator[Valued]:
@@ -75,7 +79,14 @@ def search_state(evaluator: Evaluator, name: str, state: State, placements: int,
             yield Valued(construct, outcome)
 
     best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
-    return Yardstick(name, len(values), tuple(best), statistics.fmean(values), evaluator.solves - before)
+    return Yardstick(
+        condition=name,
+        constructs=len(values),
+        best=tuple(best),
+        mean=statistics.fmean(values),
+        solves=evaluator.solves - before,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def exhaustive(

@@ -9,9 +9,9 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.value import Evaluator
 
 CAP = 1000.0
 COMPLEX_III = {"CYOR_u10mi": (0.0, 0.0), "EX_lac__L_e": (0.0, 1.0)}
@@ -26,8 +26,7 @@ def cell(*, capacities: bool) -> Network:
         list(load_conditions().values()),
         capacities=load_native_capacities(network) if capacities else None,
     )
-    with Evaluator(space) as evaluator:
-        return evaluator._network
+    return Bounds(space, compressed=False).network
 
 
 def growth(network: Network, bounds: dict[str, tuple[float, float]]) -> float:

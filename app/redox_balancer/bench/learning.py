@@ -1,0 +1,169 @@
+"""What the rest of a training takes: memory of an actor, speed of the learner alone, speed of a whole training."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.errors import RedoxError
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.rollout import RolloutCollector
+
+SEED = 0
+LEARNER_THREADS = 2
+TRAINING_ACTORS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryFigures:
+    """Memory of one actor, in a process of its own under Ray.
+
+    Attributes
+    ----------
+    model
+        The cell.
+    steps
+        Steps it took.
+    actor_uss_mb
+        Unique set size at the end, MB (10^6 bytes).
+    uss_slope_mb_per_10k_steps
+        Growth over the second half of the steps, by least squares, MB.
+    steps_per_s
+        What one actor gives with the learner away.
+    """
+
+    model: str
+    steps: int
+    actor_uss_mb: float
+    uss_slope_mb_per_10k_steps: float
+    steps_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerFigures:
+    """Speed of the learner alone on recorded rollouts."""
+
+    model: str
+    threads: int
+    batch_size: int
+    learner_transitions_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFigures:
+    """Speed of a whole training, learner, Ray and checkpoints included.
+
+    Attributes
+    ----------
+    model, actors, steps
+        What was trained.
+    steps_per_s
+        Over all of it, with the start of Ray, of the actors and of their caches.
+    later_steps_per_s
+        Over its second half.
+    """
+
+    model: str
+    actors: int
+    steps: int
+    steps_per_s: float
+    later_steps_per_s: float
+
+
+def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
+    """Let one actor play so many steps with a fresh policy and watch its memory."""
+    from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+
+    config = TrainConfig(num_actors=1, log_interval_s=0.2)
+    samples: list[tuple[int, int]] = []
+    with ray_cluster(config):
+        pool = ActorPool(config, environments, {0: 0})
+        pool.publish(pool.shape().initial(np.random.default_rng(SEED)), 0)
+        taken, started = 0, time.perf_counter()
+        while taken < steps:
+            pool.request()
+            taken += sum(rollout.transitions for rollout in pool.receive(0.1))
+            samples.extend((taken, vitals.uss_bytes) for vitals in pool.vitals().values())
+        seconds = time.perf_counter() - started
+    later = np.asarray([sample for sample in samples if sample[0] > steps // 2], dtype=np.float64)
+    slope = np.polyfit(later[:, 0] / 1e4, later[:, 1] / 1e6, 1)[0]
+    return MemoryFigures(
+        model=environments.space.network.id,
+        steps=taken,
+        actor_uss_mb=samples[-1][1] / 1e6,
+        uss_slope_mb_per_10k_steps=float(slope),
+        steps_per_s=taken / seconds,
+    )
+
+
+def learner(environments: RedoxEnvs, seconds: float) -> LearnerFigures:
+    """Learn for so long from a few recorded rollouts, again and again."""
+    import torch  # noqa: PLC0415 - takes seconds to load
+
+    from redox_balancer.learning.learner import Learner, LearnerState  # noqa: PLC0415
+
+    torch.set_num_threads(LEARNER_THREADS)
+    config = TrainConfig(timesteps=1_000_000_000, learner_threads=LEARNER_THREADS)
+    collector = RolloutCollector(
+        environments,
+        count=config.envs_per_actor,
+        length=config.rollout_length,
+        hidden_sizes=config.hidden_sizes,
+        seed=SEED,
+    )
+    state = LearnerState.fresh(collector.shape, SEED)
+    collector.set_weights(state.parameters, 0)
+    batches = [[collector.collect() for _ in range(config.rollouts_per_batch)] for _ in range(8)]
+    collector.close()
+    trained = Learner(config, collector.shape, state)
+    trained.update(batches[0])
+    before, started = trained.steps, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        for batch in batches:
+            trained.update(batch)
+    speed = (trained.steps - before) / (time.perf_counter() - started)
+    return LearnerFigures(
+        model=environments.space.network.id,
+        threads=LEARNER_THREADS,
+        batch_size=sum(rollout.transitions for rollout in batches[0]),
+        learner_transitions_per_s=speed,
+    )
+
+
+def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainFigures:
+    """Train in a process of its own, as a user would, and read the speed it tells."""
+    with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
+        command = [
+            *(sys.executable, "-m", "redox_balancer", "train", "--json", "--checkpoint-dir", f"{folder}/run"),
+            *("--timesteps", str(steps), "--num-actors", str(TRAINING_ACTORS)),
+            *("--log-interval-s", "1", *options),
+            *(("--model", str(model)) if model else ()),
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        if ended.returncode != 0:
+            lines = ended.stderr.strip().splitlines()[-3:]
+            raise RedoxError(
+                f"the training ended with exit code {ended.returncode}: {' | '.join(lines)}", hint=" ".join(command)
+            )
+        with Path(folder, "run", "metrics.csv").open(newline="") as file:
+            rows = [(int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(file)]
+    answer = json.loads(ended.stdout)
+    half = next(row for row in rows if row[0] >= rows[-1][0] // 2)
+    return TrainFigures(
+        model=name,
+        actors=TRAINING_ACTORS,
+        steps=answer["steps"],
+        steps_per_s=answer["steps_per_s"],
+        later_steps_per_s=(rows[-1][0] - half[0]) / (rows[-1][1] - half[1]),
+    )

@@ -1,0 +1,35 @@
+"""The first system's way of stepping, written plainly: COBRApy, `optimize()`, and a sum over `solution.fluxes`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cobra
+
+from redox_balancer.design.space import DesignSpace
+
+Bounds = Mapping[str, tuple[float, float]]
+
+
+class FirstSystem:
+    """A COBRApy model of a design space, the columns of its insertions included."""
+
+    def __init__(self, space: DesignSpace) -> None:
+        network = space.network
+        self.model = cobra.Model(network.id)
+        self.model.solver = "glpk"
+        metabolites = {name: cobra.Metabolite(name, compartment=name[-1]) for name in network.metabolites}
+        reactions = []
+        for name, lower, upper in zip(network.reactions, network.lower, network.upper, strict=True):
+            reaction = cobra.Reaction(name, lower_bound=float(lower), upper_bound=float(upper))
+            reaction.add_metabolites({metabolites[m]: value for m, value in network.stoichiometry_of(name).items()})
+            reactions.append(reaction)
+        self.model.add_reactions(reactions)
+        self.model.objective = network.objective
+
+    def step(self, bounds: Bounds) -> float:
+        """Set the bounds that change, solve, and add up what the inserted reactions carry."""
+        for reaction, (lower, upper) in bounds.items():
+            self.model.reactions.get_by_id(reaction).bounds = (lower, upper)
+        solution = self.model.optimize()
+        return float(sum(flux for reaction, flux in solution.fluxes.items() if reaction.startswith("SINK_")))

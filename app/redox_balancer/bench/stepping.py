@@ -1,0 +1,205 @@
+"""Environment steps per second in one process, by the first system's way, without any cache, and as they are taken.
+
+All three take uniform random legal actions with K = 3 under continuously sampled conditions. Ours starts cold and has
+both programs of the value; the reference solves the one program the first system had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from redox_balancer.bench.reference import Bounds as ReactionBounds
+from redox_balancer.bench.reference import FirstSystem
+from redox_balancer.design.bounds import Bounds
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
+from redox_balancer.design.value import Evaluator
+from redox_balancer.learning.rollout import Environment, RolloutCollector
+
+SEED = 0
+HIDDEN = (128, 128)
+ENVIRONMENTS, LENGTH = 16, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFigures:
+    """Speed of stepping on one model.
+
+    Attributes
+    ----------
+    model, reactions, placements
+        The cell, its reactions with those of the library, and what can be placed.
+    steps, steps_per_s
+        Steps taken from a cold start, and their speed.
+    hit_rate, solves, disagreements
+        Optima that needed no solve, those that did, and hits that a solve contradicted.
+    warm_steps_per_s
+        Speed of the last tenth.
+    uncached_steps_per_s
+        Speed with nothing remembered between constructs and every optimum solved for.
+    reference_steps_per_s
+        Speed of the first system's way, measured before and after.
+    ratio
+        `steps_per_s` over `reference_steps_per_s`.
+    outside_share
+        Share of its time that a collector spends outside the environment.
+    """
+
+    model: str
+    reactions: int
+    placements: int
+    steps: int
+    steps_per_s: float
+    warm_steps_per_s: float
+    hit_rate: float
+    solves: int
+    disagreements: int
+    uncached_steps_per_s: float
+    reference_steps_per_s: float
+    ratio: float
+    outside_share: float
+
+
+def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepFigures:
+    """Measure all of it in this process; `seconds` for each slice of what is slow."""
+    space = environments.space
+    first = FirstSystem(space)
+    walk = reference_walk(environments)
+    before = _reference_speed(first, walk, seconds)
+    evaluator = Evaluator(space)
+    cold, warm = _walk(environments, evaluator, steps * 9 // 10), _walk(environments, evaluator, steps // 10)
+    with Evaluator(space, cache_entries=0, region_bytes=0) as bare:
+        uncached = _walk(environments, bare, steps, seconds)
+    after = _reference_speed(first, walk, seconds)
+    reference = 2 / (1 / before + 1 / after)
+    speed = (cold[0] + warm[0]) / (cold[1] + warm[1])
+    evaluator.close()
+    return StepFigures(
+        model=space.network.id,
+        reactions=len(space.network.reactions),
+        placements=len(space.placements),
+        steps=cold[0] + warm[0],
+        steps_per_s=speed,
+        warm_steps_per_s=warm[0] / warm[1],
+        hit_rate=evaluator.hits / evaluator.lookups,
+        solves=evaluator.solves,
+        disagreements=evaluator.disagreements,
+        uncached_steps_per_s=uncached[0] / uncached[1],
+        reference_steps_per_s=reference,
+        ratio=speed / reference,
+        outside_share=outside_share(environments, steps),
+    )
+
+
+def _walk(
+    environments: RedoxEnvs, evaluator: Evaluator, steps: int, seconds: float = float("inf")
+) -> tuple[int, float]:
+    """Take random steps, at most so many and for so long; return how many and the seconds they took."""
+    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
+    rng = np.random.default_rng(SEED + evaluator.lookups)
+    _, info = environment.reset(seed=SEED + evaluator.lookups)
+    taken, started = 0, time.perf_counter()
+    while taken < steps and time.perf_counter() - started < seconds:
+        _, _, terminated, _, info = environment.step(random_action(info, rng))
+        if terminated:
+            _, info = environment.reset()
+        taken += 1
+    return taken, time.perf_counter() - started
+
+
+def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
+    """Draw one of the legal actions, each as likely as the others."""
+    legal = info["action_mask"].nonzero()[0]
+    return int(legal[int(rng.random() * len(legal))])
+
+
+def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
+    """Give the bounds that each of endless random steps changes."""
+    space = environments.space
+    names = {placement.reaction for placement in space.placements} | {p.reaction for p in space.parameters}
+    bounds = Bounds(space, compressed=False)
+    columns = {name: space.network.column(name) for name in names}
+    in_force: dict[str, tuple[float, float]] = {}
+    with Evaluator(space) as evaluator:
+        environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
+        rng = np.random.default_rng(SEED)
+        _, info = environment.reset(seed=SEED)
+        while True:
+            _, _, terminated, _, info = environment.step(random_action(info, rng))
+            point = bounds.with_placed(bounds.under(environment.state), environment.construct)
+            lower, upper = bounds.network.lower.copy(), bounds.network.upper.copy()
+            for parameter, value in zip(bounds.parameters, point[:-1].tolist(), strict=True):
+                (upper if parameter.upper else lower)[parameter.column] = value
+            wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
+            yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}
+            in_force = wanted
+            if terminated:
+                _, info = environment.reset()
+
+
+def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds: float) -> float:
+    """Steps per second of the first system's way; what the walk itself takes does not count."""
+    taken, spent = 0, 0.0
+    while spent < seconds:
+        bounds = next(walk)
+        started = time.perf_counter()
+        first.step(bounds)
+        spent += time.perf_counter() - started
+        taken += 1
+    return taken / spent
+
+
+class _Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that adds up the time spent in it."""
+
+    seconds = 0.0
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        started = time.perf_counter()
+        try:
+            return self.env.reset(**options)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        started = time.perf_counter()
+        try:
+            return self.env.step(action)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _WatchedEnvs:
+    """Makes environments whose time is added up, and hands them to the benchmark as well."""
+
+    inner: RedoxEnvs
+    made: list[_Watched]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return self.inner.fingerprint
+
+    def __call__(self, count: int) -> list[Environment]:
+        self.made[:] = [_Watched(environment) for environment in self.inner(count)]
+        return list(self.made)
+
+
+def outside_share(environments: RedoxEnvs, steps: int) -> float:
+    """Share of its time that a collector with a fresh policy spends outside the environments."""
+    factory = _WatchedEnvs(environments, [])
+    collector = RolloutCollector(factory, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
+    collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
+    for environment in factory.made:
+        environment.seconds = 0.0
+    taken, started = 0, time.perf_counter()
+    while taken < steps:
+        taken += collector.collect().transitions
+    total = time.perf_counter() - started
+    collector.close()
+    return 1.0 - sum(environment.seconds for environment in factory.made) / total

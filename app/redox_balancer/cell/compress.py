@@ -1,0 +1,177 @@
+"""Lossless compression: a smaller network with the same optima, for bounds that stay and columns that are protected.
+
+Four rules are applied until none applies (Gagneur & Klamt 2004, BMC Bioinformatics 5:175, has the first two):
+
+1. A metabolite that only two reactions touch couples them, v_b = k v_a: they become one column within the bounds of
+   both.
+2. A reaction that alone touches a metabolite carries nothing and goes, as does one whose bounds are both 0.
+3. Reactions with proportional columns become one whose range is the sum of theirs.
+4. A mass balance that is proportional to another says nothing new and goes.
+
+Rules 1 to 3 leave protected reactions alone: that is what makes the smaller network right for whatever bounds and
+objective weights protected reactions are given later. The others must weigh nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from redox_balancer.cell.network import Network
+
+CANCELLED = 1e-11
+"""A coefficient this small next to those it comes from is their round-off."""
+DIGITS = 10
+"""Significant digits in which proportional columns or rows agree."""
+
+
+def compress(network: Network, protected: Iterable[str]) -> Network:
+    """Smaller network with the same optima for every objective and all bounds of the protected reactions.
+
+    Parameters
+    ----------
+    network
+        Stoichiometry and bounds, mmol/gDW/h.
+    protected
+        Reactions whose bounds change or that have a weight in an objective; they keep their ids. The network's own
+        objective is always protected.
+
+    Returns
+    -------
+    Network
+        A lumped column has the id of its first reaction, in whose flux it is counted.
+    """
+    keep = {network.column(reaction) for reaction in (*protected, network.objective)}
+    work = _Compression(network, keep)
+    while work.couple() or work.merge_parallel():
+        pass
+    work.drop_repeated_balances()
+    return work.network()
+
+
+class _Compression:
+    """Columns and rows as dictionaries, while they shrink."""
+
+    def __init__(self, network: Network, protected: set[int]) -> None:
+        self._network, self._protected = network, protected
+        self._lower, self._upper = network.lower.tolist(), network.upper.tolist()
+        self._columns: dict[int, dict[int, float]] = {}
+        self._rows: dict[int, set[int]] = {row: set() for row in range(len(network.metabolites))}
+        indices, data = network.indices.tolist(), network.data.tolist()
+        for column, (start, end) in enumerate(
+            zip(network.indptr[:-1].tolist(), network.indptr[1:].tolist(), strict=True)
+        ):
+            self._columns[column] = dict(zip(indices[start:end], data[start:end], strict=True))
+            for row in self._columns[column]:
+                self._rows[row].add(column)
+        for column in list(self._columns):
+            if column not in protected and self._lower[column] == self._upper[column] == 0.0:
+                self._remove(column)
+
+    def couple(self) -> bool:
+        """Rules 1 and 2, until neither applies; whether one did."""
+        changed = False
+        waiting = list(self._rows)
+        while waiting:
+            row = waiting.pop()
+            touching = self._rows.get(row)
+            if touching is None:
+                continue
+            if not touching:
+                del self._rows[row]
+            elif not touching & self._protected:
+                if len(touching) == 1:
+                    (column,) = touching
+                    if self._lower[column] <= 0.0 <= self._upper[column]:
+                        waiting += self._columns[column]
+                        self._remove(column)
+                        changed = True
+                elif len(touching) == 2:
+                    first, second = sorted(touching)
+                    waiting += self._columns[second]
+                    self._lump(first, second, -self._columns[first][row] / self._columns[second][row])
+                    changed = True
+        return changed
+
+    def merge_parallel(self) -> bool:
+        """Rule 3; whether it applied."""
+        alike: dict[tuple[tuple[int, float], ...], int] = {}
+        changed = False
+        for column in sorted(self._columns.keys() - self._protected):
+            entries = self._columns[column]
+            if not entries:
+                continue
+            first = alike.setdefault(_direction(entries), column)
+            if first != column:
+                row = min(entries)
+                ratio = entries[row] / self._columns[first][row]
+                lower, upper = self._scaled(column, ratio)
+                self._lower[first] += lower
+                self._upper[first] += upper
+                self._remove(column)
+                changed = True
+        return changed
+
+    def drop_repeated_balances(self) -> None:
+        """Rule 4."""
+        seen: set[tuple[tuple[int, float], ...]] = set()
+        for row in sorted(self._rows):
+            direction = _direction({column: self._columns[column][row] for column in self._rows[row]})
+            if direction in seen:
+                for column in self._rows.pop(row):
+                    del self._columns[column][row]
+            seen.add(direction)
+
+    def network(self) -> Network:
+        """What is left."""
+        columns, rows = sorted(self._columns), sorted(row for row, touching in self._rows.items() if touching)
+        place = {row: index for index, row in enumerate(rows)}
+        entries = [sorted((place[row], value) for row, value in self._columns[column].items()) for column in columns]
+        metabolites = tuple(self._network.metabolites[row] for row in rows)
+        return replace(
+            self._network,
+            reactions=tuple(self._network.reactions[column] for column in columns),
+            metabolites=metabolites,
+            indptr=np.cumsum([0, *map(len, entries)]).astype(np.int32),
+            indices=np.asarray([row for column in entries for row, _ in column], dtype=np.int32),
+            data=np.asarray([value for column in entries for _, value in column], dtype=np.float64),
+            lower=np.asarray([self._lower[column] for column in columns]),
+            upper=np.asarray([self._upper[column] for column in columns]),
+            formulas={},
+            charges={},
+        )
+
+    def _scaled(self, column: int, factor: float) -> tuple[float, float]:
+        """Bounds of a column in other units; a lower bound above the upper one, where no flux will do, stays so."""
+        lower, upper = factor * self._lower[column], factor * self._upper[column]
+        return (lower, upper) if factor > 0 else (upper, lower)
+
+    def _remove(self, column: int) -> None:
+        for row in self._columns.pop(column):
+            self._rows[row].discard(column)
+
+    def _lump(self, first: int, second: int, ratio: float) -> None:
+        """Make one column of two with v_second = ratio v_first, in units of the first."""
+        lower, upper = self._scaled(second, 1.0 / ratio)
+        self._lower[first] = max(self._lower[first], lower)
+        self._upper[first] = min(self._upper[first], upper)
+        entries = self._columns[first]
+        for row, value in self._columns[second].items():
+            before, added = entries.get(row, 0.0), ratio * value
+            total = before + added
+            if abs(total) <= CANCELLED * max(abs(before), abs(added)):
+                entries.pop(row, None)
+                self._rows[row].discard(first)
+            else:
+                entries[row] = total
+                self._rows[row].add(first)
+        self._remove(second)
+
+
+def _direction(entries: dict[int, float]) -> tuple[tuple[int, float], ...]:
+    """Positions and values relative to the first, rounded: equal for proportional columns or rows."""
+    ordered = sorted(entries.items())
+    first = ordered[0][1] if ordered else 1.0
+    return tuple((position, float(f"{value / first:.{DIGITS - 1}e}")) for position, value in ordered)

@@ -1,0 +1,134 @@
+"""`redox bench`: speed and memory on this machine, side by side with the plain COBRApy way."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.tables import notes, out, table
+from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically
+
+if TYPE_CHECKING:
+    from redox_balancer.bench.report import Figures
+
+EXAMPLE = "Example: redox bench step memory --model core.json --json"
+
+PLACEMENTS = 3
+SHORT = {"steps": 100_000, "slice_s": 5.0, "memory_steps": 100_000, "learner_s": 5.0, "train_steps": 150_000}
+FULL = {"steps": 100_000, "slice_s": 20.0, "memory_steps": 1_000_000, "learner_s": 20.0, "train_steps": 1_000_000}
+
+
+class Part(StrEnum):
+    """What can be measured."""
+
+    CORE = "core"
+    STEP = "step"
+    MEMORY = "memory"
+    LEARNER = "learner"
+    TRAIN = "train"
+
+
+def bench(
+    parts: Annotated[list[Part] | None, typer.Argument(help="What to measure; everything if not given.")] = None,
+    *,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A model to measure beside the embedded core.")
+    ] = None,
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="A model whose core is extracted and measured (Recon3D)."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Measure for longer: about half an hour.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the figures as a page in Markdown.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure speed and memory: steps, an actor's memory, the learner, a whole training, the extraction of a core.
+
+    Steps are compared with the first system's way in one process: COBRApy's `optimize()` and a sum
+    over `solution.fluxes`. Alone it takes under 8 minutes.
+    """
+    if input_file is not None and model is not None:
+        raise RedoxError(
+            "--input makes the core that --model would give", hint="use one of them: --input extracts it anew"
+        )
+    chosen = parts or [part for part in Part if part is not Part.CORE or input_file is not None]
+    if Part.CORE in chosen and input_file is None:
+        raise RedoxError("core needs a model to extract the core of", hint="redox bench core --input Recon3D.json.gz")
+    with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
+        core = Path(folder) / "core.json"
+        seconds = None if input_file is None else _extract(input_file, core)
+        figures = _measure(chosen, [None, core if input_file is not None else model], FULL if full else SHORT)
+    if Part.CORE in chosen:
+        figures.core_seconds = seconds
+    if output is not None:
+        from redox_balancer.bench.report import page  # noqa: PLC0415
+
+        write_atomically(output, page(figures, shlex.join(["redox", *sys.argv[1:]])).encode())
+    if as_json:
+        typer.echo(json.dumps(figures.as_dict()))
+        return
+    out().print(table({"what": "left", "model": "left", "measured": "right"}, figures.rows()))
+    out().print(
+        ", ".join(f"{name} {what}" for name, what in figures.about.items() if name != "packages"), markup=False
+    )
+
+
+def _extract(source: Path, target: Path) -> float:
+    """Extract a core as a user would; the seconds it took."""
+    notes().print(f"extracting the core of {source}", markup=False)
+    command = [sys.executable, "-m", "redox_balancer", "build-core", "--input", str(source), "--output", str(target)]
+    started = time.perf_counter()
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if ended.returncode != 0:
+        lines = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
+        raise RedoxError(
+            f"no core of {source}: {lines[-1].removeprefix('error:').strip() if lines else ended.stderr.strip()}",
+            hint=f"redox build-core --input {source} --output core.json shows more",
+        )
+    return time.perf_counter() - started
+
+
+def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> Figures:
+    """Measure these parts on each model; None is the embedded core, once."""
+    from redox_balancer.bench import learning, stepping  # noqa: PLC0415 - loads COBRApy
+    from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
+    from redox_balancer.bench.report import Figures  # noqa: PLC0415
+    from redox_balancer.design.task import task_from  # noqa: PLC0415
+
+    figures = Figures(about())
+    options = ("--placements", str(PLACEMENTS), "--sampling", "range")
+    # All models first: a file that is none must not end a benchmark that has run for minutes.
+    every = [
+        (model, task_from({"model": model, "placements": PLACEMENTS, "sampling": "range"}).environments())
+        for model in dict.fromkeys(models)
+    ]
+    for model, environments in every:
+        name = environments.space.network.id
+        for part in parts:
+            if part is Part.CORE:
+                continue
+            notes().print(f"{part.value} on {name}", markup=False)
+            if part is Part.STEP:
+                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"])
+                figures.step.append(found)
+            elif part is Part.MEMORY:
+                figures.memory.append(in_own_process(learning.memory, environments, int(sizes["memory_steps"])))
+            elif part is Part.LEARNER:
+                figures.learner.append(in_own_process(learning.learner, environments, sizes["learner_s"]))
+            else:
+                figures.train.append(learning.train(model, name, int(sizes["train_steps"]), options))
+    return figures

@@ -1,0 +1,132 @@
+"""`redox evaluate`: a trained policy against searches, the best fixed construct and the oracle."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from redox_balancer.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from redox_balancer.report.benchmark import Benchmark
+
+EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on held-out --samples 64"
+
+
+class AskAbout(StrEnum):
+    """Which conditions the methods are asked about."""
+
+    HELD_OUT = "held-out"
+    TRAINING = "training"
+    BOTH = "both"
+
+
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of training runs that differ in their seed: each counts as one.")
+    ],
+    *,
+    on: Annotated[AskAbout, typer.Option(help="Conditions to ask about.")] = AskAbout.BOTH,
+    held_out: Annotated[
+        Path | None, typer.Option(help="List of held-out combinations (TOML); the package's if not given.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Constructs the policy draws for its best of them.")] = 64,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of everything that is drawn.")] = 5,
+    evaluations: Annotated[
+        int, typer.Option(min=1, help="Constructs a search may value for one answer, at most.")
+    ] = 1000,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Time a search may take for one answer, in seconds; no limit if not given."),
+    ] = None,
+    time_limit_s: Annotated[
+        float, typer.Option(min=1, help="Longest time of the oracle for one answer, in seconds.")
+    ] = 600.0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's if not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the policy with random, greedy and evolutionary search, the best fixed construct and the oracle.
+
+    Every method is asked about the conditions of the training and about combinations of them that were never trained
+    on. The share is that of the best construct known, as interquartile mean over seeds and conditions.
+    """
+    from redox_balancer.cli.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
+    from redox_balancer.files import write_atomically  # noqa: PLC0415
+    from redox_balancer.report.contest import HELD_OUT, TRAINING, Rules, hold_contest  # noqa: PLC0415
+    from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
+    from redox_balancer.report.methods import Limits  # noqa: PLC0415
+
+    console = notes()
+    rules = Rules(
+        sets=(TRAINING, HELD_OUT) if on is AskAbout.BOTH else (on.value,),
+        held_out=held_out,
+        samples=samples,
+        seeds=seeds,
+        limits=Limits(evaluations, seconds),
+        time_limit_s=time_limit_s,
+    )
+    with console.status("reading the runs") as status:
+        contest = hold_contest(runs, rules, progress=status.update)
+    if contest.hopeless:
+        console.print(f"left out, no construct is worth anything: {', '.join(contest.hopeless)}", markup=False)
+    spent = {"samples": samples, "seeds": seeds, "evaluations": evaluations, "seconds": seconds}
+    summary = {"runs": [str(run) for run in runs], **spent, **contest.summary()}
+    folder = output or runs[0]
+    figure = methods_compared({name: benchmark.rows() for name, benchmark in contest.benchmarks.items()})
+    write_atomically(folder / "evaluation.svg", figure.svg().encode())
+    write_atomically(folder / "evaluation.json", json.dumps(summary, indent=1).encode())
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    for name, benchmark in contest.benchmarks.items():
+        out().print(f"{len(benchmark.conditions)} {name} conditions")
+        _show(benchmark)
+    out().print(f"best fixed construct: {construct_text(summary['fixed_construct'])}", markup=False)
+    out().print(f"figure: {folder / 'evaluation.svg'}", markup=False)
+
+
+def _show(benchmark: Benchmark) -> None:
+    from redox_balancer.cli.tables import number, out, table  # noqa: PLC0415
+
+    columns = {
+        "method": "left",
+        "seeds": "right",
+        "share of best": "right",
+        "95 % interval": "right",
+        "smallest": "right",
+        "value": "right",
+        "regret": "right",
+        "s/answer": "right",
+        "LPs": "right",
+        "iterations": "right",
+        "training s": "right",
+    }
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.1f} %"
+
+    def cells(row: dict[str, Any]) -> tuple[str, ...]:
+        return (
+            row["method"],
+            str(row["seeds"]),
+            percent(row["share"]),
+            f"{100 * row['share_low']:.1f}-{percent(row['share_high'])}",
+            percent(row["smallest_share"]),
+            number(row["mean_value"]),
+            number(row["mean_regret"]),
+            f"{row['seconds']:.3f}",
+            f"{row['solves']:,.0f}",
+            f"{row['iterations']:,.0f}",
+            f"{row['training_s']:,.0f}" if row["training_s"] else "-",
+        )
+
+    out().print(table(columns, [cells(row) for row in benchmark.rows()]))
+    if benchmark.unproven:
+        out().print(f"not proven to be the best: {', '.join(benchmark.unproven)}", markup=False)
+    out().print()

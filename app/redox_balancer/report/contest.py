@@ -1,0 +1,157 @@
+"""Training runs against everything they are measured with, on training and on held-out conditions."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from redox_balancer.cell.media import Condition
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.errors import RedoxError
+from redox_balancer.report.benchmark import NOTHING_HELPS, Benchmark, compare
+from redox_balancer.report.evaluation import BATCH
+from redox_balancer.report.held_out import held_out
+from redox_balancer.report.methods import Limits, Method, best_fixed, exact, policies, searches
+from redox_balancer.report.run import Run
+from redox_balancer.search.problem import Found
+
+TRAINING, HELD_OUT = "training", "held-out"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What everybody is asked and what an answer may cost.
+
+    Attributes
+    ----------
+    sets
+        `TRAINING`, `HELD_OUT` or both.
+    held_out
+        List of held-out combinations; None for the package's.
+    samples
+        Constructs a policy draws for the best of them.
+    seeds
+        Seeds of everything that is drawn.
+    limits
+        What a search may spend on an answer.
+    time_limit_s
+        Longest time of the oracle for an answer, in seconds.
+    """
+
+    sets: Sequence[str] = (TRAINING, HELD_OUT)
+    held_out: Path | None = None
+    samples: int = 64
+    seeds: int = 5
+    limits: Limits = field(default_factory=Limits)
+    time_limit_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class Contest:
+    """How it ended.
+
+    Attributes
+    ----------
+    space, placements
+        What could be built, and K.
+    benchmarks
+        By set.
+    fixed
+        The best fixed construct.
+    hopeless
+        Conditions under which no construct is worth anything; nobody was asked about them.
+    """
+
+    space: DesignSpace
+    placements: int
+    benchmarks: Mapping[str, Benchmark]
+    fixed: Found
+    hopeless: Sequence[str]
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as data, ready for JSON."""
+
+        def describe(found: Found) -> list[dict[str, Any]]:
+            return self.space.describe(found.construct)
+
+        return {
+            "placements": self.placements,
+            "fixed_construct": describe(self.fixed),
+            "hopeless": list(self.hopeless),
+            "sets": {name: benchmark.summary(describe) for name, benchmark in self.benchmarks.items()},
+        }
+
+
+def hold_contest(
+    folders: Sequence[Path], rules: Rules, *, progress: Callable[[str], None] = lambda _: None
+) -> Contest:
+    """Compare runs that differ in nothing but their seed with searches, the best fixed construct and the oracle.
+
+    Raises
+    ------
+    RedoxError
+        The runs differ in more, one holds no policy, or the held-out list does not fit them.
+    """
+    runs = _alike(folders)
+    environments = runs[0].environments()
+    sets = {TRAINING: environments.space.conditions}
+    if HELD_OUT in rules.sets:
+        sets[HELD_OUT] = tuple(held_out(sets[TRAINING], rules.held_out))
+    asked_about = tuple(condition for conditions in sets.values() for condition in conditions)
+    space = replace(environments.space, conditions=asked_about)
+    envs = replace(environments, space=space)(BATCH)
+    evaluator, placements = envs[0].evaluator, environments.placements
+
+    oracle = exact(evaluator, placements, time_limit_s=rules.time_limit_s)
+    optima = {name: _optima(oracle, conditions, progress) for name, conditions in sets.items()}
+    hopeless = [condition.id for condition in asked_about if not any(condition in found for found in optima.values())]
+    progress("choosing the best fixed construct")
+    fixed, choice = best_fixed(evaluator, placements, optima[TRAINING], rules.time_limit_s)
+    methods = [
+        *policies(
+            envs,
+            [run.policy() for run in runs],
+            samples=rules.samples,
+            seeds=rules.seeds,
+            training_s=statistics.fmean(run.training_s for run in runs),
+        ),
+        *searches(evaluator, placements, limits=rules.limits, seeds=rules.seeds),
+        fixed,
+    ]
+    benchmarks = {}
+    for name in rules.sets:
+        progress(f"asking about {name} conditions")
+        benchmarks[name] = compare(optima[name], methods, progress=progress)
+    evaluator.close()
+    return Contest(space, placements, benchmarks, choice, hopeless)
+
+
+def _alike(folders: Sequence[Path]) -> list[Run]:
+    runs = [Run.open(folder) for folder in folders]
+    for run in runs[1:]:
+        if run.config["environment"] != runs[0].config["environment"]:
+            raise RedoxError(
+                f"{run.folder} was not trained on what {runs[0].folder} was",
+                hint="compare runs that differ in --seed alone",
+            )
+    return runs
+
+
+def _optima(
+    oracle: Method, conditions: Sequence[Condition], progress: Callable[[str], None]
+) -> dict[Condition, Found]:
+    optima = {}
+    for condition in conditions:
+        progress(f"oracle: {condition.id}")
+        found = oracle.answer(condition, 0)
+        if found.value > NOTHING_HELPS:
+            optima[condition] = found
+    if not optima:
+        raise RedoxError(
+            "no construct is worth anything under any of these conditions",
+            hint="redox search milp shows it; choose other conditions or a larger budget",
+        )
+    return optima

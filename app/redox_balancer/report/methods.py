@@ -1,0 +1,145 @@
+"""Everything that can answer "what should be built under this condition", in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from redox_balancer.cell.media import Condition
+from redox_balancer.design.env import RedoxEnv
+from redox_balancer.design.value import Evaluator
+from redox_balancer.learning.policy import Policy
+from redox_balancer.report.evaluation import play
+from redox_balancer.search.evolutionary import evolutionary
+from redox_balancer.search.heuristics import greedy, random_search
+from redox_balancer.search.oracle import oracle
+from redox_balancer.search.problem import Found, Problem, Search
+
+ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to choose a construct.
+
+    Attributes
+    ----------
+    name
+        What tables call it.
+    answer
+        The construct for a condition, and its cost; the second argument is the seed.
+    seeds
+        How many seeds give answers of their own: 1 where nothing is drawn.
+    training_s
+        Wall time spent beforehand, once for all answers, in seconds.
+    """
+
+    name: str
+    answer: Callable[[Condition, int], Found]
+    seeds: int = 1
+    training_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a search may spend on one answer: constructs to value and seconds; no limit where None."""
+
+    evaluations: int | None = 1000
+    seconds: float | None = None
+
+
+def searches(evaluator: Evaluator, placements: int, *, limits: Limits, seeds: int) -> list[Method]:
+    """Random, greedy and evolutionary search."""
+
+    def begun(condition: Condition) -> Search:
+        problem = Problem.under(evaluator, condition, placements)
+        return Search(problem, evaluations=limits.evaluations, seconds=limits.seconds)
+
+    def at_random(condition: Condition, seed: int) -> Found:
+        search = begun(condition)
+        random_search(search, np.random.default_rng(seed))
+        return search.found()
+
+    def evolved(condition: Condition, seed: int) -> Found:
+        search = begun(condition)
+        evolutionary(search, np.random.default_rng(seed))
+        return search.found()
+
+    def greedily(condition: Condition, _seed: int) -> Found:
+        search = begun(condition)
+        greedy(search)
+        return search.found()
+
+    return [Method("random", at_random, seeds), Method("greedy", greedily), Method("evolutionary", evolved, seeds)]
+
+
+def exact(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """The oracle."""
+
+    def answer(condition: Condition, _seed: int) -> Found:
+        return oracle(Search(Problem.under(evaluator, condition, placements)), time_limit_s=time_limit_s)
+
+    return Method(ORACLE, answer)
+
+
+def best_fixed(
+    evaluator: Evaluator, placements: int, optima: Mapping[Condition, Found], limit_s: float
+) -> tuple[Method, Found]:
+    """The one construct that reaches most on training conditions, whatever the condition asked about; and its choice.
+
+    Parameters
+    ----------
+    optima
+        The oracle's answer to each training condition: the construct with the largest mean share of these is
+        chosen, by the oracle too.
+    limit_s
+        Longest time to choose it, in seconds; the best seen until then is taken.
+    """
+    states = tuple(evaluator.space.state(condition) for condition in optima)
+    weights = tuple(1.0 / (len(optima) * found.value) for found in optima.values())
+    chosen = oracle(Search(Problem(evaluator, states, weights, placements)), time_limit_s=limit_s)
+
+    def answer(condition: Condition, _seed: int) -> Found:
+        return Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+
+    training_s = chosen.seconds + sum(found.seconds for found in optima.values())
+    return Method("best fixed construct", answer, training_s=training_s), chosen
+
+
+def policies(
+    envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
+) -> list[Method]:
+    """A policy's most probable construct, and the best of that and `samples` drawn ones.
+
+    Parameters
+    ----------
+    envs
+        Environments whose space knows the conditions asked about, by their own figures.
+    trained
+        The policies of one training each: each is a seed of its own.
+    seeds
+        Seeds of the samples where there is one training.
+    training_s
+        Mean wall time of a training.
+    """
+
+    def played(condition: Condition, seed: int, drawn: int) -> Found:
+        search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
+        policy = trained[seed % len(trained)]
+        episodes = play(envs, condition.id, policy, 1, None)
+        if drawn:
+            episodes += play(envs, condition.id, policy, drawn, np.random.default_rng(seed))
+        return search.proposed(entry.construct for entry in episodes)
+
+    distinct = len(trained) if len(trained) > 1 else seeds
+    return [
+        Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s),
+        Method(
+            f"policy, best of {samples}",
+            lambda condition, seed: played(condition, seed, samples),
+            distinct,
+            training_s,
+        ),
+    ]

@@ -1,0 +1,155 @@
+"""A mixed-integer linear program that grows column by column, and HiGHS to solve it.
+
+    maximise  c x + constant   subject to   row_lower <= A x <= row_upper,  lower <= x <= upper,  some x integer
+
+This is the only module that imports highspy. GLPK stays the solver of the many small linear programs; HiGHS is the
+better branch and bound. SciPy ships HiGHS too, but hides its simplex iterations and its tolerances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+from scipy.sparse import coo_matrix
+
+from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.errors import RedoxError
+
+TOLERANCE = 1e-9
+"""By how much a bound, a row or an integer may be missed."""
+
+Term = tuple[int, float]
+"""A column and its coefficient in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What the solver found.
+
+    Attributes
+    ----------
+    columns
+        Value of each column of the best point found.
+    bound
+        No point is worth more than this.
+    proven
+        Whether the best point is the optimum.
+    iterations
+        Simplex iterations, in all of branch and bound.
+    """
+
+    columns: FloatArray
+    bound: float
+    proven: bool
+    iterations: int
+
+
+class MixedIntegerProgram:
+    """A program under construction; columns and rows are numbered from 0 in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.constant = 0.0
+        self._lower: list[float] = []
+        self._upper: list[float] = []
+        self._integer: list[bool] = []
+        self._weights: dict[int, float] = {}
+        self._row_lower: list[float] = []
+        self._row_upper: list[float] = []
+        self._rows: list[int] = []
+        self._columns: list[int] = []
+        self._values: list[float] = []
+
+    def add_columns(self, lower: Iterable[float], upper: Iterable[float], *, integer: bool = False) -> range:
+        """Add columns with these bounds."""
+        first = len(self._lower)
+        self._lower += lower
+        self._upper += upper
+        self._integer += [integer] * (len(self._lower) - first)
+        return range(first, len(self._lower))
+
+    def add_binary(self, *, certain: bool = False) -> int:
+        """Add a column that is 0 or 1; where the answer is certain it is 1."""
+        return self.add_columns([1.0 if certain else 0.0], [1.0], integer=True)[0]
+
+    def add_row(self, terms: Iterable[Term], *, lower: float = -np.inf, upper: float = np.inf) -> None:
+        """Add lower <= sum of the terms <= upper."""
+        row = len(self._row_lower)
+        self._row_lower.append(lower)
+        self._row_upper.append(upper)
+        for column, value in terms:
+            self._rows.append(row)
+            self._columns.append(column)
+            self._values.append(value)
+
+    def add_network(self, network: Network, lower: FloatArray, upper: FloatArray) -> range:
+        """Add the fluxes of a network in steady state, one column for each reaction, with these bounds."""
+        fluxes = self.add_columns(lower.tolist(), upper.tolist())
+        self._rows += (network.indices + len(self._row_lower)).tolist()
+        self._columns += (np.repeat(fluxes, np.diff(network.indptr))).tolist()
+        self._values += network.data.tolist()
+        self._row_lower += [0.0] * len(network.metabolites)
+        self._row_upper += [0.0] * len(network.metabolites)
+        return fluxes
+
+    def set_bounds(self, column: int, lower: float, upper: float) -> None:
+        """Change the bounds of a column."""
+        self._lower[column], self._upper[column] = lower, upper
+
+    def pay(self, column: int, weight: float) -> None:
+        """Add to a column's weight in the objective."""
+        self._weights[column] = self._weights.get(column, 0.0) + weight
+
+    def maximise(self, *, time_limit_s: float) -> Optimum:
+        """Solve, on one thread.
+
+        Raises
+        ------
+        RedoxError
+            There is no point, or the time was over before one was found.
+        """
+        solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        solver.silent()
+        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance"):
+            solver.setOptionValue(option, TOLERANCE)
+        solver.setOptionValue("mip_abs_gap", TOLERANCE)
+        solver.setOptionValue("mip_rel_gap", 0.0)
+        solver.setOptionValue("time_limit", time_limit_s)
+        solver.setOptionValue("threads", 1)
+        # Programs of this kind end at the root or after a few nodes: beginning anew there doubles the mean time.
+        solver.setOptionValue("mip_allow_restart", False)  # noqa: FBT003 - the solver's own interface
+        solver.passModel(self._model())
+        solver.run()
+        status, info, solution = solver.getModelStatus(), solver.getInfo(), solver.getSolution()
+        if not solution.value_valid:
+            raise RedoxError(
+                f"the mixed-integer program ended without a solution: {solver.modelStatusToString(status)}",
+                hint="give it more time, or use a smaller model",
+            )
+        return Optimum(
+            columns=np.asarray(solution.col_value),
+            bound=float(info.mip_dual_bound),
+            proven=status == highspy.HighsModelStatus.kOptimal,
+            iterations=int(info.simplex_iteration_count),
+        )
+
+    def _model(self) -> highspy.HighsLp:
+        shape = len(self._row_lower), len(self._lower)
+        matrix = coo_matrix((self._values, (self._rows, self._columns)), shape=shape).tocsc()
+        weights = np.zeros(shape[1])
+        for column, weight in self._weights.items():
+            weights[column] = weight
+        model = highspy.HighsLp()
+        model.num_row_, model.num_col_ = shape
+        model.sense_, model.offset_ = highspy.ObjSense.kMaximize, self.constant
+        model.col_cost_ = weights
+        model.col_lower_, model.col_upper_ = np.asarray(self._lower), np.asarray(self._upper)
+        model.row_lower_, model.row_upper_ = np.asarray(self._row_lower), np.asarray(self._row_upper)
+        model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        model.a_matrix_.start_, model.a_matrix_.index_ = matrix.indptr, matrix.indices
+        model.a_matrix_.value_ = matrix.data
+        kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
+        model.integrality_ = [kinds[integer] for integer in self._integer]
+        return model

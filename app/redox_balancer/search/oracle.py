@@ -1,0 +1,279 @@
+"""The oracle: the best construct of a known condition, with proof, from one mixed-integer linear program.
+
+A binary x[p,l] says whether placement p has level l. The value of `design/value.py` has two programs, (a) growth and
+(b) capacity at a growth floor, so the network stands in the program twice, with fluxes v and w, and both copies share
+the binaries:
+
+    bounds     the bound of a reaction grows with what is built, so it is a sum over binaries and needs no big M:
+               v[p] <= sum_l cap[p,l] x[p,l] for foreign chemistry,
+               v[r] <= limit[r] + sum_{p on r, l} cap[p,l] x[p,l] for an amplified native reaction; likewise below.
+    expression growth counts times keep = 1 - phi / phi_max, a product of a flux and the binaries. phi takes few
+               values, so a binary t[s] chooses which, and growth is split: v[growth] = sum_s g[s], g[s] <= G t[s]
+               with G the largest growth that anything built can give; mu = sum_s keep[s] g[s].
+    floor      w[growth] >= sum_s floor / keep[s] t[s]. Where the cell may be too ill for the floor, a binary z says
+               whether capacity counts: without it the floor goes and all foreign chemistry in w stops.
+    ill cells  Where even the forced fluxes (maintenance) may be out of reach, y and z release them: the construct is
+               then worth what a cell without growth is worth.
+    penalty    shortfall >= 0.95 - mu / mu_wt, shortfall >= 0: the objective pushes it down to the larger of the two.
+
+Built enzymes only widen bounds, so what the cell can do without a construct it can do with any: that settles y and z
+beforehand in nearly every condition. Several states, weighted, share the binaries too: that finds the best fixed
+construct. Tests hold the oracle against exhaustive search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import OPEN, Side, limited
+from redox_balancer.cell.network import FloatArray
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
+from redox_balancer.design.value import NO_GROWTH, Reference
+from redox_balancer.errors import RedoxError
+from redox_balancer.search.milp import MixedIntegerProgram, Term
+from redox_balancer.search.problem import Found, Problem, Search
+
+TIME_LIMIT_S = 600.0
+SURE = 1e-6
+"""Relative distance from a threshold beyond which round-off decides nothing."""
+
+
+def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> Found:
+    """Find the best construct there is; `Found.bound` exceeds its value where the time was too short for the proof.
+
+    Raises
+    ------
+    RedoxError
+        The space pays for something that is no optimal value, or no construct was found in time.
+    """
+    formulation = _Formulation(search.problem)
+    optimum = formulation.program.maximise(time_limit_s=time_limit_s)
+    construct = formulation.construct(optimum.columns)
+    if not search.problem.evaluator.space.affordable(construct):
+        raise RedoxError(
+            "the best construct of the mixed-integer program is over a budget it does not know",
+            hint="this is a bug: every budget of the design space belongs into budgets() of search/oracle.py",
+        )
+    search.value(construct)
+    return search.found(iterations=optimum.iterations, bound=optimum.bound)
+
+
+def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
+    """Each limit on proteome fractions: the placements that count towards it, and the largest sum of their levels."""
+    return [(list(range(len(space.placements))), space.budget)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A state with nothing built: bounds by column, and the limit of each native reaction that can be amplified."""
+
+    lower: FloatArray
+    upper: FloatArray
+    native_limits: dict[int, float]
+
+
+class _Formulation:
+    """The program of a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        space = problem.evaluator.space
+        if space.settings.reward != "capacity":
+            raise RedoxError(
+                f"the reward {space.settings.reward!r} is no optimal value, so it has no proven optimum",
+                hint="use --reward capacity, or a search that values constructs one by one",
+            )
+        self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
+        self._growth = space.network.column(space.network.objective)
+        self._columns = [space.network.column(placement.reaction) for placement in space.placements]
+        self._add_construct()
+        self._add_expression()
+        for state, weight in zip(problem.states, problem.weights, strict=True):
+            self._add_state(state, weight)
+
+    def construct(self, point: FloatArray) -> Construct:
+        """The construct that the binaries of a point describe."""
+        construct = self.problem.empty
+        for (placement, level), column in self._placed.items():
+            if point[column] > 0.5:
+                construct = construct.place(placement, level)
+        return construct
+
+    def _add_construct(self) -> None:
+        """Binaries of placements and levels, K and the budgets."""
+        space, program, empty = self.space, self.program, self.problem.empty
+        self._placed: dict[tuple[int, int], int] = {}
+        for placement in range(len(space.placements)):
+            levels = [level for level in range(len(space.levels)) if space.affordable(empty.place(placement, level))]
+            binaries = [program.add_binary() for _ in levels]
+            program.add_row([(binary, 1.0) for binary in binaries], upper=1.0)
+            self._placed |= {(placement, level): binary for level, binary in zip(levels, binaries, strict=True)}
+        program.add_row([(binary, 1.0) for binary in self._placed.values()], upper=float(self.problem.placements))
+        # Levels in units of the lowest one, so that coefficients are of the order of 1.
+        self._unit = min(space.levels)
+        for members, limit in budgets(space):
+            counted = set(members)
+            program.add_row(
+                [(b, space.levels[l] / self._unit) for (p, l), b in self._placed.items() if p in counted],
+                upper=limit / self._unit * (1 + 1e-9),
+            )
+
+    def _add_expression(self) -> None:
+        """Binaries of the share of the proteome that the construct takes, and what growth keeps at each."""
+        space, program = self.space, self.program
+        largest = sum(limit for _, limit in budgets(space)) / self._unit * (1 + 1e-9)
+        # At phi_max nothing grows, which no construct makes up for.
+        largest = min(largest, space.settings.phi_max / self._unit * (1 - 1e-9))
+        levels = {level for _, level in self._placed}
+        totals = {0.0}
+        for _ in range(min(self.problem.placements, len(space.placements))):
+            totals |= {
+                total
+                for before in totals
+                for level in levels
+                if (total := round(before + space.levels[level] / self._unit, 9)) <= largest
+            }
+        ordered = sorted(totals)
+        self._keeps = [1.0 - total * self._unit / space.settings.phi_max for total in ordered]
+        self._shares = [program.add_binary() for _ in ordered]
+        program.add_row([(share, 1.0) for share in self._shares], lower=1.0, upper=1.0)
+        program.add_row(
+            [(b, space.levels[l] / self._unit) for (_, l), b in self._placed.items()]
+            + [(share, -total) for share, total in zip(self._shares, ordered, strict=True)],
+            lower=0.0,
+            upper=0.0,
+        )
+
+    def _add_state(self, state: State, weight: float) -> None:
+        """Both programs under one state, and what they add to the objective."""
+        settings, reference = self.space.settings, self.problem.evaluator.reference(state)
+        least_keep = min(self._keeps)
+        cell = self._cell(state)
+        penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + SURE)
+        if reference.lowered or penalty:
+            self._add_growth(cell, reference, weight, penalty=penalty)
+        self._add_capacity(
+            cell, reference, weight, certain=reference.growth * least_keep >= reference.floor * (1 + SURE)
+        )
+
+    def _add_growth(self, cell: _Cell, reference: Reference, weight: float, *, penalty: bool) -> None:
+        """Program (a): growth less the cost of expression, what is rescued of it and what is lost."""
+        program, settings = self.program, self.space.settings
+        fluxes, growth = self._add_copy(cell), self._growth
+        largest = self._largest_growth(cell)
+        grows = program.add_binary(certain=reference.growth > NO_GROWTH)
+        if reference.growth <= NO_GROWTH:
+            self._release(cell, fluxes, grows)
+        program.add_row([(fluxes[growth], 1.0), (grows, -largest)], upper=0.0)
+        parts = program.add_columns([0.0] * len(self._shares), [largest] * len(self._shares))
+        program.add_row([(fluxes[growth], -1.0), *((part, 1.0) for part in parts)], lower=0.0, upper=0.0)
+        for part, share in zip(parts, self._shares, strict=True):
+            program.add_row([(part, 1.0), (share, -largest)], upper=0.0)
+        kept = list(zip(parts, self._keeps, strict=True))
+        if reference.lowered:
+            healthy = self.problem.evaluator.healthy_growth
+            for part, keep in kept:
+                program.pay(part, weight * keep / healthy)
+            program.constant -= weight * reference.growth / healthy
+        if penalty:
+            shortfall = program.add_columns([0.0], [np.inf])[0]
+            program.pay(shortfall, -weight * settings.growth_penalty)
+            program.add_row(
+                [(shortfall, 1.0), *((part, keep / reference.growth) for part, keep in kept)],
+                lower=settings.growth_fraction,
+            )
+
+    def _add_capacity(self, cell: _Cell, reference: Reference, weight: float, *, certain: bool) -> None:
+        """Program (b): what inserted reactions take from the NAD(P)H pools while growth is held at the floor."""
+        program, space, network = self.program, self.space, self.space.network
+        fluxes = self._add_copy(cell)
+        counts = program.add_binary(certain=certain)
+        floors = [reference.floor / keep for keep in self._keeps]
+        program.add_row(
+            [
+                (fluxes[self._growth], 1.0),
+                (counts, -max(floors)),
+                *((share, -floor) for share, floor in zip(self._shares, floors, strict=True)),
+            ],
+            lower=-max(floors),
+        )
+        if not certain:
+            self._release(cell, fluxes, counts)
+            for placement, column in zip(space.placements, self._columns, strict=True):
+                if placement.foreign:
+                    lower, upper = placement.bounds(max(placement.caps))
+                    program.add_row([(fluxes[column], 1.0), (counts, -upper)], upper=0.0)
+                    program.add_row([(fluxes[column], 1.0), (counts, -lower)], lower=0.0)
+        scale = weight / (2.0 * space.oxygen_uptake)
+        for column, electrons in space.electrons().items():
+            program.pay(fluxes[column], scale * electrons)
+        if H2O2_LEFT in network.reaction_index:
+            program.pay(fluxes[network.column(H2O2_LEFT)], -scale * space.settings.h2o2_price)
+
+    def _add_copy(self, cell: _Cell) -> range:
+        """The network with bounds that follow the construct."""
+        program, network = self.program, self.space.network
+        lower, upper = self._widest(cell)
+        fluxes = program.add_network(network, lower, upper)
+        bought: dict[int, list[Term]] = {}
+        for (position, level), binary in self._placed.items():
+            terms = bought.setdefault(self._columns[position], [])
+            terms.append((binary, self.space.placements[position].caps[level]))
+        for column, terms in bought.items():
+            limit = cell.native_limits.get(column, 0.0)
+            if upper[column] > limit:
+                program.add_row([(fluxes[column], 1.0), *((b, -cap) for b, cap in terms)], upper=limit)
+            if lower[column] < -limit:
+                program.add_row([(fluxes[column], 1.0), *((b, cap) for b, cap in terms)], lower=-limit)
+        return fluxes
+
+    def _release(self, cell: _Cell, fluxes: range, unless: int) -> None:
+        """Let forced fluxes be 0 unless a binary is 1."""
+        for column in np.flatnonzero((cell.lower > 0) | (cell.upper < 0)).tolist():
+            lower, upper = float(cell.lower[column]), float(cell.upper[column])
+            self.program.set_bounds(fluxes[column], min(lower, 0.0), max(upper, 0.0))
+            forced = lower if lower > 0 else upper
+            terms = [(fluxes[column], 1.0), (unless, -forced)]
+            self.program.add_row(terms, lower=0.0 if forced > 0 else -np.inf, upper=np.inf if forced > 0 else 0.0)
+
+    def _cell(self, state: State) -> _Cell:
+        space, network = self.space, self.space.network
+        lower, upper = network.lower.copy(), network.upper.copy()
+        limits = {
+            column: space.capacities.get(placement.reaction, OPEN)
+            for placement, column in zip(space.placements, self._columns, strict=True)
+            if not placement.foreign
+        }
+        for reaction, limit in space.capacities.items():
+            column = network.column(reaction)
+            lower[column], upper[column] = limited(lower[column], upper[column], Side.FLUX, limit)
+        for parameter, limit in zip(space.parameters, state, strict=True):
+            if limit < OPEN:
+                column = network.column(parameter.reaction)
+                lower[column], upper[column] = limited(lower[column], upper[column], parameter.side, limit)
+                if column in limits and parameter.side is Side.FLUX:
+                    limits[column] = min(limits[column], limit)
+        return _Cell(lower, upper, limits)
+
+    def _widest(self, cell: _Cell) -> tuple[FloatArray, FloatArray]:
+        """Bounds of the cell with everything built at its highest level."""
+        network = self.space.network
+        lower, upper = cell.lower.copy(), cell.upper.copy()
+        for placement, column in zip(self.space.placements, self._columns, strict=True):
+            if placement.foreign:
+                lower[column], upper[column] = placement.bounds(max(placement.caps))
+            else:
+                lower[column], upper[column] = network.lower[column], network.upper[column]
+        return lower, upper
+
+    def _largest_growth(self, cell: _Cell) -> float:
+        """No construct lets the cell grow faster, 1/h."""
+        network = self.space.network
+        lower, upper = self._widest(cell)
+        bounds = dict(zip(network.reactions, zip(lower.tolist(), upper.tolist(), strict=True), strict=True))
+        with FluxLP(network.with_bounds(bounds)) as lp:
+            solution = lp.maximise()
+        return solution.objective * (1 + SURE) if solution.optimal else 0.0

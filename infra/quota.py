@@ -1,0 +1,81 @@
+"""The account's quota of vCPUs against what a deployment needs, before any instance is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from infra.settings import Settings
+from redox_balancer.errors import RedoxError
+
+SERVICE = "ec2"
+# vCPUs of the standard families (a, c, d, h, i, m, r, t, z), all together. A new account has 5.
+CODES = {"on demand": "L-1216C47A", "spot": "L-34B43A08"}
+CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of vCPUs: what the account has of it and what a deployment needs."""
+
+    code: str
+    market: str
+    need: int
+    have: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether the deployment fits."""
+        return self.have >= self.need
+
+    @property
+    def console(self) -> str:
+        """Where a person asks for more."""
+        return f"{CONSOLE}/{self.code}"
+
+    @property
+    def request(self) -> str:
+        """The command that asks for more."""
+        return (
+            f"aws service-quotas request-service-quota-increase --service-code {SERVICE} --quota-code {self.code} "
+            f"--desired-value {self.need}"
+        )
+
+
+def read(settings: Settings, client: Callable[[str], Any]) -> Quota:
+    """Ask AWS for the quota that the settings need.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    client
+        Gives a client of an AWS service.
+    """
+    host = settings.host
+    market = "spot" if host.spot else "on demand"
+    code = CODES[market]
+    found = client("service-quotas").get_service_quota(ServiceCode=SERVICE, QuotaCode=code)
+    need = host.instance.vcpus * (1 + host.workers)
+    return Quota(code=code, market=market, need=need, have=int(found["Quota"]["Value"]))
+
+
+def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
+    """Return what is wrong with a quota and how to raise it; None where it is enough."""
+    if quota.enough:
+        return None
+    host = settings.host
+    machines = f"{1 + host.workers} times {host.instance_type}" if host.workers else host.instance_type
+    return RedoxError(
+        f"quota {quota.code} ({quota.market} vCPUs) is {quota.have}, {machines} needs {quota.need}",
+        hint=f"raise it at {quota.console}, or: {quota.request}",
+    )
+
+
+def check(settings: Settings, client: Callable[[str], Any]) -> Quota:
+    """Return the quota; an error that says how to raise it where it is too small."""
+    quota = read(settings, client)
+    if (refused := refusal(settings, quota)) is not None:
+        raise refused
+    return quota

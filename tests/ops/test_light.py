@@ -1,0 +1,72 @@
+"""Each half does without what the other needs, and help without either."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.__main__ import verb_names
+
+ROOT = Path(__file__).parents[2]
+OF_INFRA = ("aws_cdk", "constructs", "cdk_nag")
+OF_OPS = ("fabric", "paramiko", "docker")
+HEAVY = ("boto3", "botocore", "fabric", "paramiko", "docker", "torch", "ray", "aws_cdk", "numpy", "moto")
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def without(blocked: tuple[str, ...], *lines: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in which an import of these ends in an ImportError, as where they are not installed."""
+    return python("\n".join(["import sys", f"sys.modules.update(dict.fromkeys({blocked!r}))", *lines]))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    answer = python(
+        "import sys, ops.__main__ as o; sys.argv = ['ops', '--help']\n"
+        "try: o.main()\n"
+        f"except SystemExit: print('loaded', [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    assert answer.stderr == "loaded []\n"
+    for verb in verb_names():
+        assert verb in answer.stdout
+
+
+def test_ops_works_without_what_infra_needs() -> None:
+    """A verb that only asks gets to AWS, and a restore says what it lacks before it asks anybody."""
+    away = "import os; os.environ.update(AWS_ENDPOINT_URL='http://127.0.0.1:9', AWS_ACCESS_KEY_ID='x', "
+    away += "AWS_SECRET_ACCESS_KEY='x', AWS_MAX_ATTEMPTS='1')"
+    for verb, message in (
+        ("checkpoints", "AWS does not answer"),
+        ("restore", "the CDK is not installed"),
+    ):
+        answer = without(
+            OF_INFRA,
+            away,
+            "import infra.settings as s; s.RESERVED_MAIL = ()",  # or the sample address is what is refused
+            f"import ops.__main__ as o; sys.argv = ['ops', '{verb}']; o.main()",
+        )
+        assert answer.returncode == 2, answer.stderr
+        assert message in answer.stderr
+
+
+@pytest.mark.parametrize("module", ["infra.deploy", "infra.destroy", "infra.apply"])
+def test_the_commands_of_infra_work_without_what_ops_needs(module: str) -> None:
+    answer = without(
+        OF_OPS, f"import runpy; sys.argv = ['x', '--help']; runpy.run_module('{module}', run_name='__main__')"
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "Example: python -m infra." in answer.stdout
+
+
+def test_the_app_is_synthesised_without_what_ops_needs() -> None:
+    code = "from aws_cdk import App; from infra.settings import load; from infra.stacks import build"
+    answer = without(OF_OPS, code, "print([stack.stack_name for stack in build(App(), load())])")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "['RedoxStorage', 'RedoxTraining']\n"
+    loaded = python(f"import sys, infra.__main__; print([name for name in {OF_OPS!r} if name in sys.modules])")
+    assert loaded.stdout == "[]\n"

@@ -1,0 +1,246 @@
+"""The stand-ins of `ops.demo`: AWS leads to hosts, and they live and die as machines do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.names import DATA_DEVICE
+from infra.settings import ROOT
+from ops.demo import host as hosts
+from ops.demo.aws import StandIn, stand_in
+from ops.demo.hypervisor import Hypervisor, hypervisor, script_of
+from redox_balancer.errors import RedoxError
+from waiting import wait_until
+
+UNIT = """\
+[Service]
+EnvironmentFile=-/etc/redox/run.env
+ExecCondition=/usr/bin/test -e /data/ready
+ExecStart=/bin/sh -c "echo $$0 >>/data/starts; exec sleep 1000" "named ${NAME}"
+Restart=on-failure
+RestartSec=0
+RestartPreventExitStatus=2
+"""
+USER_DATA = "#!/bin/bash\necho booted >>/data/boots\n"
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    try:
+        hosts.require()
+    except RedoxError as error:
+        pytest.skip(f"{error.message} ({error.hint})")
+    with stand_in(tmp_path_factory.mktemp("aws")) as server:
+        yield server
+        assert server.hidden_failures() == []
+
+
+@pytest.fixture(scope="module")
+def machines(aws: StandIn) -> Iterator[Hypervisor]:
+    with hypervisor(aws, "ubuntu") as running:
+        yield running
+
+
+@pytest.fixture
+def instance(aws: StandIn, machines: Hypervisor) -> Iterator[str]:
+    """An instance with a volume, whose host is up; gone at the end, as is its host."""
+    ec2 = aws.client("ec2")
+    name = run_instance(ec2)
+    volume = ec2.create_volume(Size=10, AvailabilityZone="us-east-1a")["VolumeId"]
+    ec2.attach_volume(VolumeId=volume, InstanceId=name, Device=DATA_DEVICE)
+    host = machines.host(name)
+    wait_until(lambda: "booted" in host.run("cat", "/data/boots").stdout)
+    yield name
+    ec2.terminate_instances(InstanceIds=[name])
+    wait_until(lambda: not host.record.alive)
+
+
+def run_instance(ec2: Any, image: str = "ami-12c6146b") -> str:
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, UserData=USER_DATA)
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def ssh(machines: Hypervisor, name: str, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Log in as the daily commands do: through the gateway, with the key that the console tells."""
+    console = machines.aws.client("ec2").get_console_output(InstanceId=name)["Output"]
+    key = console.split("KEYS-----")[1].splitlines()[1]
+    (folder / "known").write_text(f"{name} {key}\n")
+    proxy = "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
+    options = [
+        *("-F", "none", "-o", f"ProxyCommand={proxy}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"),
+        *("-o", f"UserKnownHostsFile={folder / 'known'}", "-o", "IdentitiesOnly=yes", "-i", str(folder / "key")),
+    ]
+    return subprocess.run(
+        ["ssh", *options, f"ubuntu@{name}", command],
+        env=os.environ | {"PATH": f"{machines.programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def online(aws: StandIn, name: str) -> list[str]:
+    asked = [{"Key": "InstanceIds", "Values": [name]}]
+    found = aws.client("ssm").describe_instance_information(Filters=asked)["InstanceInformationList"]
+    return [each["PingStatus"] for each in found]
+
+
+def test_a_host_lets_in_the_key_that_instance_connect_was_sent_and_no_other(
+    aws: StandIn, machines: Hypervisor, instance: str, tmp_path: Path
+) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    refused = ssh(machines, instance, tmp_path, "true")
+    assert (refused.returncode, "Permission denied" in refused.stderr) == (255, True)
+    public = (tmp_path / "key.pub").read_text()
+    connect = aws.client("ec2-instance-connect")
+    connect.send_ssh_public_key(InstanceId=instance, InstanceOSUser="ubuntu", SSHPublicKey=public)
+    let_in = ssh(machines, instance, tmp_path, "hostname; sudo -n id -u; echo $HOME")
+    assert let_in.stdout.split() == [instance, "0", "/home/ubuntu"], let_in.stderr
+    # Nor is it let in when its minute is over.
+    host = machines.host(instance)
+    host.record.admit("late", public, -60)
+    keys = host.record.folder / "authorized_keys"
+    shutil.move(keys / "late", keys / "ubuntu")
+    assert "Permission denied" in ssh(machines, instance, tmp_path, "true").stderr
+
+
+def test_one_kill_ends_everything_on_a_host_and_aws_sees_it_run_on(
+    aws: StandIn, machines: Hypervisor, instance: str
+) -> None:
+    host = machines.host(instance)
+    host.run("sh", "-c", "setsid nohup sleep 987654 >/dev/null 2>&1 &")
+    assert online(aws, instance) == ["Online"]
+    host.kill()
+    assert online(aws, instance) == ["ConnectionLost"]
+    assert (
+        "sleep 987654" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    )
+    seen = aws.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    assert seen["State"]["Name"] == "running"
+    session = [machines.programs / "aws", "ssm", "start-session", "--document-name", "AWS-StartSSHSession"]
+    refused = subprocess.run([*session, "--target", instance], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "(TargetNotConnected)" in refused.stderr) == (254, True)
+
+
+def test_what_a_host_writes_stays_on_its_volume_and_in_its_images_and_never_reaches_this_machine(
+    aws: StandIn, machines: Hypervisor, instance: str
+) -> None:
+    host, ec2 = machines.host(instance), aws.client("ec2")
+    host.run("sh", "-c", "echo run >/etc/redox/run.env; echo lost >/usr/local/lost; echo data >/data/file")
+    assert not Path("/etc/redox/run.env").exists()
+    assert not Path("/usr/local/lost").exists()
+    image = ec2.create_image(InstanceId=instance, Name="of-a-host", NoReboot=True)["ImageId"]
+    wait_until((aws.hosts.parent / "images" / image).exists)
+    volume = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
+    data = next(each["VolumeId"] for each in volume if each["Attachments"][0]["Device"] == DATA_DEVICE)
+    ec2.stop_instances(InstanceIds=[instance])
+    wait_until(lambda: not host.record.alive)
+    assert host.process.wait(10) == 0  # in order, and not killed
+    ec2.detach_volume(VolumeId=data, InstanceId=instance)
+    second = run_instance(ec2, image)
+    ec2.attach_volume(VolumeId=data, InstanceId=second, Device=DATA_DEVICE)
+    other = machines.host(second)
+    try:
+        wait_until(lambda: other.run("cat", "/data/boots").stdout == "booted\nbooted\n")
+        assert other.run("sh", "-c", "cat /etc/redox/run.env /data/file; ls /usr/local/lost").stdout == "run\ndata\n"
+    finally:
+        ec2.terminate_instances(InstanceIds=[second])
+
+
+def test_a_unit_waits_for_its_condition_comes_back_when_killed_and_stays_down_when_stopped(
+    machines: Hypervisor, instance: str
+) -> None:
+    host = machines.host(instance)
+
+    def systemctl(*arguments: str) -> str:
+        return host.run("systemctl", *arguments).stdout
+
+    (host.disk / "etc/systemd/system/probe.service").write_text(UNIT)
+    (host.disk / "etc/redox/run.env").write_text("NAME='of the run'\n")
+    systemctl("start", "probe")
+    assert systemctl("is-active", "probe") == "inactive\n"
+    assert "Result=exec-condition" in systemctl("show", "probe")
+    host.run("touch", "/data/ready")
+    systemctl("start", "probe.service")
+    assert systemctl("is-active", "probe") == "active\n"
+    first = int(systemctl("show", "-p", "MainPID", "--value", "probe"))
+    host.run("kill", "-KILL", str(first))
+    wait_until(lambda: systemctl("show", "--property=NRestarts", "--value", "probe") == "1\n")
+    wait_until(lambda: systemctl("is-active", "probe") == "active\n")
+    assert host.run("cat", "/data/starts").stdout == "named of the run\n" * 2
+    systemctl("stop", "probe")
+    assert systemctl("is-active", "probe") == "inactive\n"
+    assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
+
+
+def test_the_clock_of_a_host_begins_at_its_start(machines: Hypervisor, instance: str) -> None:
+    said = machines.host(instance).run("cat", "/proc/uptime").stdout
+    assert float(said.split()[0]) < 60
+
+
+def test_a_host_that_shuts_itself_down_counts_as_stopped(aws: StandIn, machines: Hypervisor, instance: str) -> None:
+    machines.host(instance).run("shutdown", "--poweroff", "now")
+    ec2 = aws.client("ec2")
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+def test_the_script_is_found_in_user_data_of_several_parts() -> None:
+    from infra.bring_up import Machine, script, user_data  # noqa: PLC0415
+    from infra.settings import load  # noqa: PLC0415
+
+    machine = Machine(kind="host", region="us-east-1", image="redox-balancer:latest")
+    assert script_of(user_data(load(), machine)).strip() == script(load(), machine).strip()
+
+
+def test_the_end_of_whoever_watches_ends_every_host(tmp_path: Path) -> None:
+    host = hosts.start(tmp_path / "hosts" / "i-1", tmp_path / "volume", "nvme", hosts.Login("ubuntu"), {})
+    began = time.monotonic()
+    os.kill(host.process.pid, signal.SIGKILL)
+    wait_until(lambda: not host.record.alive)
+    assert time.monotonic() - began < 5
+
+
+def test_the_engine_of_a_host_speaks_dockers_own_interface(machines: Hypervisor, instance: str) -> None:
+    import docker  # noqa: PLC0415 - takes a tenth of a second
+    from docker.errors import ContainerError, ImageNotFound  # noqa: PLC0415
+
+    host = machines.host(instance)
+    built = host.run("docker", "build", "--build-arg", "COMMIT=c0ffee", "--tag", "trial:one", str(ROOT))
+    assert built.returncode == 0, built.stderr
+    client = docker.DockerClient(base_url=f"unix://{host.root}/run/docker.sock")
+    image = client.images.get("trial:one")
+    assert image.tag("trial", "two")
+    assert client.images.get("trial:two").id == image.id
+    assert image.labels["org.opencontainers.image.revision"] == "c0ffee"
+    with pytest.raises(ImageNotFound):
+        client.images.get("trial:three")
+    with pytest.raises(ContainerError, match="exit status 7"):
+        client.containers.run("trial:one", ["shell", "-c", "exit 7"], remove=True)
+    said = 'echo "$REDOX_RUN from $(cd / && python3 -c "import redox_balancer as r; print(r.__file__)")"'
+    run = client.containers.run(
+        "trial:one",
+        ["shell", "-c", f"{said}; echo $$; exec sleep 1000"],
+        environment={"REDOX_RUN": "mine"},
+        name="trial",
+        detach=True,
+    )
+    wait_until(lambda: run.logs().count(b"\n") == 2)
+    # It runs what was built, not what is installed in this environment of Python.
+    assert run.logs().startswith(b"mine from /opt/redox/app/redox_balancer/__init__.py")
+    assert run.exec_run(["sh", "-c", "echo $REDOX_COMMIT; exit 3"]) == (3, b"c0ffee\n")
+    assert host.run("docker", "inspect", "--format", "{{.State.Status}} {{.Config.Image}}", "trial").stdout == (
+        "running trial:one\n"
+    )
+    run.stop(timeout=10)
+    assert run.wait()["StatusCode"] == 143  # 128 and SIGTERM
+    run.remove()
+    assert client.containers.list(all=True) == []

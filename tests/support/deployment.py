@@ -1,0 +1,111 @@
+"""The real deployment with the pinned command line, against the stand-in: synthesised once for all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import FILE, ROOT
+from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
+
+
+@dataclass
+class Cloud:
+    """The stand-in and how the CDK gets at it."""
+
+    aws: StandIn
+    cdk: Path
+    folder: Path
+
+    def run(self, *arguments: object, app: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the command line; a failure shows what it said."""
+        app_arguments = ["--app", app] if app else []
+        answer = subprocess.run(
+            [self.cdk, *map(str, arguments), *map(str, app_arguments)],
+            cwd=ROOT,
+            env=os.environ | self.aws.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer
+
+    def bootstrap(self, app: Path) -> None:
+        """Make what the CDK needs in an account."""
+        self.run("bootstrap", f"aws://{ACCOUNT}/{REGION}", app=app)
+
+    def deploy(self, app: Path) -> dict[str, dict[str, str]]:
+        """Deploy what was synthesised and return the outputs."""
+        outputs = self.folder / "outputs.json"
+        self.run(
+            "deploy", "--all", "--method=direct", "--require-approval=never", f"--outputs-file={outputs}", app=app
+        )
+        found: dict[str, dict[str, str]] = json.loads(outputs.read_text())
+        return found
+
+    def python(
+        self, module: str, *arguments: object, typed: str = "", environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m infra...` or `python -m ops` as make does."""
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT,
+            env=os.environ | self.aws.environment | (environment or {}),
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def instance(self, instance_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][
+            0
+        ]
+        instance: dict[str, Any] = found["Instances"][0]
+        return instance
+
+
+@pytest.fixture(scope="session")
+def cdk() -> Path:
+    """The pinned command line, installed if it is not."""
+    subprocess.run(["make", "-C", ROOT, "node_modules/.bin/cdk"], check=True, capture_output=True)
+    return ROOT / "node_modules" / ".bin" / "cdk"
+
+
+@pytest.fixture(scope="session")
+def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthesised offline: no account, and a proxy that goes nowhere."""
+    folder = tmp_path_factory.mktemp("assembly")
+    nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    subprocess.run([cdk, "synth", "--quiet", "--output", folder], cwd=ROOT, env=bare | nowhere, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings with an address that is not a sample, as a user has them."""
+    path = tmp_path_factory.mktemp("settings") / "deploy.toml"
+    path.write_text(FILE.read_text().replace("alerts@example.com", "lab@cell.bio"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path, assembly: Path) -> Iterator[Cloud]:
+    """A deployment that the daily commands work on; a test that restores its host leaves another one there."""
+    folder = tmp_path_factory.mktemp("cloud")
+    with stand_in(folder) as aws:
+        made = Cloud(aws, cdk, folder)
+        made.bootstrap(assembly)
+        made.deploy(assembly)
+        yield made
+        assert aws.hidden_failures() == []  # the CDK tries again until a failure looks green

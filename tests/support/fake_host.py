@@ -1,0 +1,112 @@
+"""The AWS calls that lead to a host behind an sshd, where moto lacks them or answers with samples."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.settings import FILE, Settings, parse
+from ops.session import Session
+from ssh_host import USER, SshHost
+
+INSTANCE = "i-0123456789abcdef0"
+Opened = Callable[..., Session]
+
+
+def settings(**changes: str) -> Settings:
+    """The deployment's settings, with some lines of the file changed."""
+    text = FILE.read_text()
+    for key, value in changes.items():
+        text, count = re.subn(rf"(?m)^(# )?{key} = .*$", f"{key} = {value}", text)
+        assert count == 1, key
+    return parse(text)
+
+
+@dataclass
+class FakeAws:
+    """The calls that moto lacks or answers with samples: they lead to the host behind the sshd.
+
+    Attributes
+    ----------
+    host
+        The host.
+    state, online
+        What EC2 and Systems Manager say of it.
+    console
+        Its console output; None is the host's own.
+    admits
+        Whether EC2 Instance Connect lets a key in.
+    keys
+        What Systems Manager says when it is asked for the keys of the host.
+    calls
+        Names of the operations that were called.
+    """
+
+    host: SshHost
+    state: str = "running"
+    online: bool = True
+    console: str | None = None
+    admits: bool = True
+    keys: str = ""
+    calls: list[str] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        """Be a client of any service."""
+        del service
+        return self
+
+    def describe_instances(self, InstanceIds: list[str]) -> Any:
+        self.calls.append("describe_instances")
+        started = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
+        found = {"InstanceId": InstanceIds[0], "State": {"Name": self.state}, "LaunchTime": started}
+        return {"Reservations": [{"Instances": [found]}]}
+
+    def describe_instance_information(self, Filters: Any) -> Any:
+        del Filters
+        return {"InstanceInformationList": [{"PingStatus": "Online" if self.online else "ConnectionLost"}]}
+
+    def get_console_output(self, InstanceId: str) -> Any:
+        del InstanceId
+        self.calls.append("get_console_output")
+        return {"Output": self.host.console if self.console is None else self.console}
+
+    def send_command(self, Parameters: Any, **_: Any) -> Any:
+        self.calls.append("send_command")
+        assert Parameters["commands"] == ["cat /etc/ssh/ssh_host_*_key.pub"]
+        return {"Command": {"CommandId": "a-command"}}
+
+    def get_waiter(self, name: str) -> Any:
+        self.calls.append(name)
+        return self
+
+    def wait(self, **_: Any) -> None:
+        pass
+
+    def get_command_invocation(self, CommandId: str, InstanceId: str) -> Any:
+        assert (CommandId, InstanceId) == ("a-command", INSTANCE)
+        return {"StandardOutputContent": self.keys}
+
+    def send_ssh_public_key(self, InstanceId: str, InstanceOSUser: str, SSHPublicKey: str) -> Any:
+        assert (InstanceId, InstanceOSUser) == (INSTANCE, USER)
+        if self.admits:
+            self.host.admit(SSHPublicKey)
+        return {"Success": True}
+
+    def get_caller_identity(self) -> Any:
+        return {"Arn": "arn:aws:iam::123456789012:user/somebody"}
+
+    def get_service_quota(self, **_: Any) -> Any:
+        return {"Quota": {"Value": 256.0}}
+
+    def start_instances(self, InstanceIds: list[str]) -> Any:
+        assert InstanceIds == [INSTANCE]
+        self.calls.append("start_instances")
+        self.state = "running"
+
+    def stop_instances(self, InstanceIds: list[str]) -> Any:
+        assert InstanceIds == [INSTANCE]
+        self.calls.append("stop_instances")
+        self.state = "stopping"

@@ -1,0 +1,109 @@
+"""A host behind a real sshd whose gateway can be dead or silent and whose connections can be cut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.settings import load
+from ops.demo import gateway, host
+from ops.demo.host import Host, Login
+from redox_balancer.errors import RedoxError
+
+USER = load().host.ssh_user
+DEVICE = "nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
+# In front of the stand-in of the AWS CLI.
+MODES = """\
+#!/bin/sh
+case $(cat {mode}) in
+dead) echo "An error occurred (TargetNotConnected) when calling the StartSession operation" >&2; exit 254 ;;
+silent) exec sleep 60 ;;
+esac
+exec {aws} "$@"
+"""
+
+
+def why_not() -> str | None:
+    """Say what this machine lacks for a host behind an sshd; None where nothing is missing."""
+    if not host.as_root():
+        return "a look into a host behind an sshd needs root"
+    try:
+        host.require()
+    except RedoxError as error:
+        return f"{error.message} ({error.hint})"
+    return None
+
+
+@dataclass
+class SshHost:
+    """A host that runs, and the folder of its deployment."""
+
+    folder: Path
+    host: Host
+
+    @property
+    def public_key(self) -> str:
+        """The key of the host, as cloud-init writes it to the console."""
+        return (self.host.record.folder / "host_key.pub").read_text().strip()
+
+    @property
+    def console(self) -> str:
+        """What the console says at a first start."""
+        return (self.host.record.folder / "console").read_text()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where the gateway is found."""
+        return {"PATH": f"{self.folder / 'front'}:{self.folder / 'bin'}:{os.environ['PATH']}"}
+
+    def gateway(self, mode: str) -> None:
+        """Have the gateway work, be dead or be silent."""
+        (self.folder / "mode").write_text(mode)
+
+    def admit(self, public_key: str) -> None:
+        """Let a key in, as EC2 Instance Connect does."""
+        self.host.record.admit(USER, public_key, 60.0)
+
+    def refuse_all(self) -> None:
+        """Let nobody in."""
+        (self.host.record.folder / "authorized_keys" / USER).write_text("")
+
+    def run(self, command: str) -> str:
+        """Run a command there without SSH, as root."""
+        answer = self.host.run("sh", "-c", command)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def program(self, name: str, text: str) -> None:
+        """Put a program where units and people find it."""
+        for folder in ("usr/local/sbin", "usr/bin"):
+            path = self.host.root / folder / name
+            path.unlink(missing_ok=True)  # it may be a link to a file that is not this host's own
+            path.write_text(text)
+            path.chmod(0o755)
+
+    def cut(self) -> None:
+        """Break every connection off; the sshd itself goes on."""
+        self.host.run("sh", "-c", "pkill -KILL -P $(pgrep -o -x sshd)")
+
+
+@contextmanager
+def ssh_host(folder: Path, instance_id: str) -> Iterator[SshHost]:
+    """Run a host."""
+    hosts = folder / "hosts"
+    hosts.mkdir()
+    gateway.install(folder / "bin", hosts)
+    front = folder / "front" / "aws"
+    front.parent.mkdir()
+    front.write_text(MODES.format(mode=folder / "mode", aws=folder / "bin" / "aws"))
+    front.chmod(0o755)
+    (folder / "mode").write_text("works")
+    made = host.start(hosts / instance_id, folder / "volume", DEVICE, Login(USER), {})
+    try:
+        made.run("touch", "/var/log/lastlog")  # sshd says so where it misses it
+        yield SshHost(folder, made)
+    finally:
+        made.kill()

@@ -1,0 +1,134 @@
+"""Critical regions give what the plain linear program gives, and stay within their memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from redox_balancer.cell.lp import FluxLP, Status
+from redox_balancer.cell.regions import Parameter, ParametricLP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redox_balancer.cell.lp import Solution
+    from redox_balancer.cell.network import FloatArray, Network
+
+# Uptakes, maintenance that can be too high (infeasible), a reversible reaction and a chain of respiration.
+OXYGEN, MAINTENANCE, GLUCOSE, REVERSIBLE, RESPIRATION = "EX_o2_e", "DM_atp_c_", "EX_glc__D_e", "LDH_L", "CYOR_u10mi"
+
+
+def parameters_of(network: Network) -> list[Parameter]:
+    return [
+        Parameter(network.column(OXYGEN), upper=False, low=-1.0, high=0.0),
+        Parameter(network.column(GLUCOSE), upper=False, low=-0.7, high=0.0),
+        Parameter(network.column(MAINTENANCE), upper=False, low=0.0, high=6.0),
+        Parameter(network.column(REVERSIBLE), upper=True, low=0.0, high=2.0),
+        Parameter(network.column(REVERSIBLE), upper=False, low=-2.0, high=0.0),
+        Parameter(network.column(RESPIRATION), upper=True, low=0.0, high=3.0),
+    ]
+
+
+def points(parameters: list[Parameter], count: int, seed: int = 0) -> Iterator[FloatArray]:
+    """Random points, a quarter of their coordinates at an end of its range as in real conditions."""
+    rng = np.random.default_rng(seed)
+    low = np.asarray([parameter.low for parameter in parameters])
+    high = np.asarray([parameter.high for parameter in parameters])
+    for _ in range(count):
+        where = np.clip(rng.uniform(-0.15, 1.15, len(parameters)), 0.0, 1.0)
+        yield low + where * (high - low)
+
+
+def plain(network: Network, parameters: list[Parameter], u: FloatArray) -> Solution:
+    """The same program, built anew with these bounds."""
+    lower, upper = network.lower.copy(), network.upper.copy()
+    for parameter, value in zip(parameters, u.tolist(), strict=True):
+        (upper if parameter.upper else lower)[parameter.column] = value
+    with FluxLP(replace(network, lower=lower, upper=upper)) as lp:
+        return lp.maximise()
+
+
+@pytest.fixture
+def lp(core: Network) -> Iterator[ParametricLP]:
+    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
+    yield program
+    program.close()
+
+
+def test_look_ups_are_the_optima_of_the_plain_program(core: Network, lp: ParametricLP) -> None:
+    parameters = parameters_of(core)
+    ends: set[Status] = set()
+    for u in points(parameters, 1_000):
+        found, expected = lp.maximise(u), plain(core, parameters, u)
+        ends.add(found.status)
+        assert found.status is expected.status
+        assert found.objective == pytest.approx(expected.objective, rel=1e-8, abs=1e-8, nan_ok=True)
+    assert ends == {Status.OPTIMAL, Status.INFEASIBLE}
+    assert lp.lookups == 1_000
+    assert lp.hits > 600
+    assert lp.solves < lp.lookups - lp.hits + 2
+
+
+def test_every_look_up_can_be_checked_and_none_is_contradicted(core: Network) -> None:
+    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), check_every=1)
+    for u in points(parameters_of(core), 3_000, seed=1):
+        program.maximise(u)
+    assert program.hits > 2_000
+    assert program.solves == 3_000
+    assert program.disagreements == 0
+    program.close()
+
+
+def test_regions_stay_within_their_memory_and_are_right_after_some_went(core: Network) -> None:
+    parameters = parameters_of(core)
+    small = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, region_bytes=6_000)
+    seen = 0
+    for number, u in enumerate(points(parameters, 1_500, seed=2)):
+        found = small.maximise(u)
+        assert small.region_bytes == sum(r.nbytes for cut in small._cuts for r in cut.regions) <= 6_000
+        assert small.cuts <= small.regions
+        seen = max(seen, small.regions)
+        if number % 10 == 0:
+            expected = plain(core, parameters, u)
+            assert found.objective == pytest.approx(expected.objective, rel=1e-8, abs=1e-8, nan_ok=True)
+    assert small.solves > seen  # more bases than fit
+    small.close()
+
+
+def test_without_memory_every_point_is_solved(core: Network) -> None:
+    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), region_bytes=0)
+    for u in points(parameters_of(core), 50):
+        program.maximise(u)
+    assert (program.lookups, program.hits, program.solves, program.regions) == (50, 0, 50, 0)
+    program.close()
+
+
+def test_a_wrong_region_is_found_by_the_sample_reported_and_dropped(
+    core: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    parameters = parameters_of(core)
+    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, check_every=5)
+    u = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
+    right = program.maximise(u).objective
+    program._cut_rows[:, -1] += 1e-3
+    answers = [program.maximise(u).objective for _ in range(6)]
+    assert answers[:4] == pytest.approx([right + 1e-3] * 4)
+    assert answers[4:] == pytest.approx([right] * 2, abs=1e-9)
+    assert program.disagreements == 1
+    assert "GLPK finds optimal" in caplog.text
+    program.close()
+
+
+def test_a_reset_program_answers_as_a_new_one_bit_for_bit(core: Network, lp: ParametricLP) -> None:
+    asked = list(points(parameters_of(core), 200, seed=3))
+    for u in points(parameters_of(core), 100, seed=4):
+        lp.maximise(u)
+    lp.reset()
+    assert (lp.regions, lp.cuts, lp.region_bytes) == (0, 0, 0)
+    again = [lp.maximise(u).objective for u in asked]
+    fresh = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
+    assert np.array_equal(again, [fresh.maximise(u).objective for u in asked], equal_nan=True)
+    fresh.close()

@@ -1,0 +1,85 @@
+"""Values from critical regions and caches are those of the plain linear program, on the core and on Recon3D."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.env import RedoxEnv
+from redox_balancer.design.value import Evaluator
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redox_balancer.design.space import DesignSpace, State
+
+
+def questions(space: DesignSpace, count: int, seed: int) -> Iterator[tuple[Construct, State]]:
+    """Random constructs of 0 to 4 placements, affordable or not, under conditions drawn from their ranges."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        condition = space.conditions[rng.integers(len(space.conditions))]
+        state = space.sample_state(condition, rng) if rng.random() < 0.8 else space.state(condition)
+        construct = Construct.empty(len(space.placements))
+        for _ in range(rng.integers(5)):
+            construct = construct.place(
+                int(rng.integers(len(space.placements))), int(rng.integers(len(space.levels)))
+            )
+        yield construct, state
+
+
+def test_values_are_those_of_the_plain_program_over_thousands_of_constructs(space: DesignSpace) -> None:
+    # `exact_check` raises where value, growth, capacity or rescue differ by more than 1e-8.
+    with Evaluator(space, exact_check=True) as evaluator:
+        for construct, state in questions(space, 4_000, seed=0):
+            evaluator.evaluate(construct, state)
+        assert evaluator.hits > 0.7 * evaluator.lookups
+        assert evaluator.disagreements == 0
+
+
+def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: DesignSpace) -> None:
+    construct, state = next(questions(space, 1, seed=1))
+    with Evaluator(space, cache_entries=0, exact_check=True) as evaluator:
+        evaluator.evaluate(construct, state)
+        evaluator._growth_lp._cut_rows[:, -1] += 1e-6
+        with pytest.raises(RedoxError, match="by the plain linear program"):
+            evaluator.evaluate(construct, state)
+
+
+def test_caches_are_bounded(space: DesignSpace) -> None:
+    size = 200_000
+    with Evaluator(space, cache_entries=50, region_bytes=size) as evaluator:
+        for construct, state in questions(space, 500, seed=2):
+            evaluator.evaluate(construct, state)
+            assert len(evaluator._outcomes) <= 50
+            assert evaluator._growth_lp.region_bytes <= size
+            assert evaluator._flux_lp.region_bytes <= size
+        assert evaluator._flux_lp.region_bytes > size / 2
+
+
+def test_an_episode_gives_the_same_values_with_and_without_regions(space: DesignSpace) -> None:
+    with (
+        Evaluator(space) as quick,
+        Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) as plain,
+    ):
+        environments = [RedoxEnv(evaluator, placements=3, sampling="range") for evaluator in (quick, plain)]
+        rng = np.random.default_rng(3)
+        starts = [environment.reset(seed=5) for environment in environments]
+        for _ in range(600):
+            (seen, info), (seen_plain, info_plain) = starts
+            assert seen == pytest.approx(seen_plain, abs=1e-6)
+            assert np.array_equal(info["action_mask"], info_plain["action_mask"])
+            action = rng.choice(np.flatnonzero(info["action_mask"]))
+            steps = [environment.step(action) for environment in environments]
+            assert steps[0][1] == pytest.approx(steps[1][1], abs=2e-8)
+            assert steps[0][2] == steps[1][2]
+            starts = [
+                environment.reset() if step[2] else (step[0], step[4])
+                for environment, step in zip(environments, steps, strict=True)
+            ]
+        assert plain.hits == 0
+        assert quick.solves < plain.solves / 2

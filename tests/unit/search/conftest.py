@@ -1,0 +1,18 @@
+import os
+
+import pytest
+
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import Task
+from redox_balancer.search.exhaustive import Yardstick, exhaustive
+
+
+@pytest.fixture(scope="session")
+def space() -> DesignSpace:
+    return Task().space()
+
+
+@pytest.fixture(scope="session")
+def yardsticks(space: DesignSpace) -> dict[str, Yardstick]:
+    """The ten best of all constructs of up to two placements, under each condition."""
+    return exhaustive(space, 2, keep=10, processes=os.cpu_count() or 1)

@@ -1,0 +1,135 @@
+"""The mixed-integer program against every construct valued one by one with GLPK."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from redox_balancer.cell.media import Change, Condition, Side
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.space import DesignSpace, State, ValueSettings
+from redox_balancer.design.task import Task
+from redox_balancer.design.value import Evaluator
+from redox_balancer.errors import RedoxError
+from redox_balancer.search.exhaustive import Yardstick, constructs
+from redox_balancer.search.oracle import oracle
+from redox_balancer.search.problem import Found, Problem, Search
+
+AGREEMENT = 1e-7
+
+
+def best_of(evaluator: Evaluator, states: Iterable[State], candidates: Iterable[Construct]) -> float:
+    """Largest mean value under the states, the empty construct included."""
+    states = list(states)
+    means = (sum(evaluator.evaluate(c, state).value for state in states) / len(states) for c in candidates)
+    return max(0.0, *means)
+
+
+def ask(evaluator: Evaluator, states: Iterable[State], placements: int) -> Found:
+    states = tuple(states)
+    weights = (1.0 / len(states),) * len(states)
+    found = oracle(Search(Problem(evaluator, states, weights, placements)))
+    assert found.bound == pytest.approx(found.value, abs=AGREEMENT)
+    assert evaluator.space.affordable(found.construct)
+    assert len(found.construct) <= placements
+    return found
+
+
+@pytest.fixture(scope="module")
+def evaluator(space: DesignSpace) -> Evaluator:
+    return Evaluator(space, cache_entries=0)
+
+
+def test_the_best_single_placement_is_found_in_every_condition(space: DesignSpace, evaluator: Evaluator) -> None:
+    for condition in space.conditions:
+        state = space.state(condition)
+        expected = best_of(evaluator, [state], constructs(space, 1))
+        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT), condition.id
+
+
+def test_the_best_pair_is_found_in_every_condition(
+    space: DesignSpace, evaluator: Evaluator, yardsticks: dict[str, Yardstick]
+) -> None:
+    for condition in space.conditions:
+        found = ask(evaluator, [space.state(condition)], 2)
+        assert found.value == pytest.approx(yardsticks[condition.id].best[0].outcome.value, abs=AGREEMENT), (
+            condition.id
+        )
+        assert found.iterations > 0
+
+
+def test_drawn_states_and_their_combinations_have_their_best_construct_found(
+    space: DesignSpace, evaluator: Evaluator
+) -> None:
+    generator = np.random.default_rng(3)
+    for _ in range(6):
+        first, second = generator.choice(len(space.conditions), 2, replace=False)
+        drawn = [space.sample_state(space.conditions[index], generator) for index in (first, second)]
+        state = tuple(min(limits) for limits in zip(*drawn, strict=True))
+        expected = best_of(evaluator, [state], constructs(space, 1))
+        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT), state
+
+
+def test_the_best_fixed_construct_of_several_states_is_found(space: DesignSpace, evaluator: Evaluator) -> None:
+    states = [space.state(condition) for condition in space.conditions]
+    expected = best_of(evaluator, states, constructs(space, 1))
+    assert ask(evaluator, states, 1).value == pytest.approx(expected, abs=AGREEMENT)
+
+
+def costly_space(levels: tuple[float, ...], budget: float) -> DesignSpace:
+    """A space whose levels are so high that expression costs growth that counts."""
+    task = Task()
+    network = task.network()
+    return DesignSpace.build(
+        network,
+        load_library(),
+        task.space().conditions,
+        capacities=load_native_capacities(network),
+        levels=levels,
+        budget=budget,
+        saturation=0.001,
+    )
+
+
+def test_growth_lost_to_expression_is_weighed() -> None:
+    costly = costly_space((1e-3, 1e-2, 3e-2), 0.06)
+    free = dataclasses.replace(costly, settings=ValueSettings(phi_max=100.0))
+    chosen = ("healthy", "hypoxia", "complex_iii_closed", "mdh1_deficiency")
+    states = [costly.state(condition) for condition in costly.conditions if condition.id in chosen]
+    with Evaluator(costly, cache_entries=0) as evaluator, Evaluator(free, cache_entries=0) as unpriced:
+        pairs = list(constructs(costly, 2))
+        for asked in [[state] for state in states] + [states]:
+            found = ask(evaluator, asked, 2)
+            assert found.value == pytest.approx(best_of(evaluator, asked, pairs), abs=AGREEMENT)
+            assert found.value < ask(unpriced, asked, 2).value - 1e-3
+        healthy_growth = min(evaluator.evaluate(pair, costly.healthy).growth for pair in pairs)
+        assert healthy_growth < costly.settings.growth_fraction * evaluator.healthy_growth
+
+
+def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
+    starved = Condition(
+        id="starved",
+        description="hardly any sugar",
+        changes=tuple(
+            Change(reaction=reaction, side=Side.UPTAKE, value=0.0, low=0.0, high=1.0, source="a test")
+            for reaction in ("EX_glc__D_e", "EX_gln__L_e")
+        ),
+    )
+    task = Task()
+    ill = DesignSpace.build(
+        task.network(), load_library(), [starved], capacities=load_native_capacities(task.network())
+    )
+    with Evaluator(ill) as evaluator:
+        state = ill.state(starved)
+        assert evaluator.reference(state).growth == 0.0
+        expected = best_of(evaluator, [state], constructs(ill, 1))
+        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT)
+
+
+def test_a_reward_that_is_no_optimal_value_is_refused() -> None:
+    with Evaluator(Task(reward="sink-flux").space()) as evaluator:
+        state = evaluator.space.healthy
+        with pytest.raises(RedoxError, match="no optimal value"):
+            oracle(Search(Problem(evaluator, (state,), (1.0,), 1)))
