@@ -147,12 +147,13 @@ def designed_cell(
     columns = {reaction: network.stoichiometry_of(reaction) for reaction in foreign}
     ledger = any(column.get(H2O2_LEDGER, 0.0) > 0 for column in columns.values())
     if ledger:
+        own = next(iter(columns.values()))
         token = cobra.Metabolite(
             H2O2_LEDGER,
             name="H2O2 formed and not removed by inserted reactions (no substance)",
             formula="",
             charge=0,
-            compartment=next(iter(foreign.values())).site.compartment,
+            compartment=next(model.metabolites.get_by_id(one).compartment for one in own if one != H2O2_LEDGER),
         )
         model.add_metabolites([token])
         columns |= {extra: network.stoichiometry_of(extra) for extra in (H2O2_LEFT, H2O2_SPARE)}
