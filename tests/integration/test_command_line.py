@@ -90,7 +90,7 @@ def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str
         (("train", "--gammma", "1"), ("--gammma", "--gamma", "redox train --help")),
         (("train", "--placements", "11"), ("'--placements'", "less than or equal to 10")),
         (("train", "--num-actors", "two"), ("'--num-actors'", "integer")),
-        (("design",), ("Missing argument", "redox design --help")),
+        (("report",), ("Missing argument", "redox report --help")),
         (("frobnicate",), ("'frobnicate'", "redox --help")),
         (("model", "frobnicate"), ("'frobnicate'", "redox model --help")),
     ],
