@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the embedded core, an S3 stand-in and, where it is there, Recon3D."""
+"""Fixtures that every test may use: the embedded core, an S3 stand-in, a browser and, where it is there, Recon3D."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
     from redox_balancer.cell.network import Network
 
-pytest_plugins = ("deployment", "s3_stand_in")
+pytest_plugins = ("browser", "deployment", "s3_stand_in")
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 

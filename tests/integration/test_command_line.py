@@ -90,7 +90,7 @@ def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str
         (("train", "--gammma", "1"), ("--gammma", "--gamma", "redox train --help")),
         (("train", "--placements", "11"), ("'--placements'", "less than or equal to 10")),
         (("train", "--num-actors", "two"), ("'--num-actors'", "integer")),
-        (("design",), ("Missing argument", "redox design --help")),
+        (("report",), ("Missing argument", "redox report --help")),
         (("frobnicate",), ("'frobnicate'", "redox --help")),
         (("model", "frobnicate"), ("'frobnicate'", "redox model --help")),
     ],
@@ -140,7 +140,8 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
         assert row["policy_mean"] <= row["best"] + 1e-9
         assert row["share"] == pytest.approx(row["policy_mean"] / row["best"])
     page = (run / "report.html").read_text()
-    assert page.count("<svg") == 2
+    # The learning curve, the conditions, and an envelope for each condition.
+    assert page.count("<svg") == 4
     assert "complex_iii_closed" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""

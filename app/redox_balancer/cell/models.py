@@ -64,7 +64,7 @@ def load_model(path: Path) -> LoadedModel:
             f"no model file {path}",
             hint="check the path, or get a public model with `redox model fetch NAME`",
         )
-    with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, _quiet_cobra():
+    with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
         try:
             # COBRApy takes .gz for SBML only.
             plain = _unpacked(path, Path(folder)) if path.suffix == ".gz" else path
@@ -87,7 +87,7 @@ def save_model(model: cobra.Model, path: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
         written_atomically(path) as target,
-        _quiet_cobra(),
+        quiet_cobra(),
     ):
         plain = Path(folder) / f"model.{kind}" if path.suffix == ".gz" else target
         _writer(kind)(model, str(plain))
@@ -250,7 +250,7 @@ def _writer(kind: str) -> Callable[[cobra.Model, str], None]:
 
 
 @contextmanager
-def _quiet_cobra() -> Iterator[None]:
+def quiet_cobra() -> Iterator[None]:
     """Keep COBRApy's remarks on missing annotations and defaults off the terminal."""
     logger = logging.getLogger("cobra")
     level = logger.level

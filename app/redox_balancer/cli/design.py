@@ -1,90 +1,208 @@
-"""`redox design`: the construct a trained policy proposes for a condition."""
-
-from __future__ import annotations
+"""`redox design`: a construct for a condition, from a trained policy or by hand, and what it does in the cell."""
 
 import json
+import math
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.options import AsJson, takes_task_without
+from redox_balancer.errors import RedoxError
 
-EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from redox_balancer.design.analysis import Range
+    from redox_balancer.design.task import Task
+    from redox_balancer.report.design import Design
+    from redox_balancer.report.proposal import Proposal
+    from redox_balancer.report.run import Run
+
+EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed --output designs/first"
+LINKED_SHOWN = 12
+"""NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files have all."""
 
 
+@takes_task_without("conditions", "sampling", "placements", "reward")
 def design(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    run: Annotated[Path | None, typer.Argument(help="Folder of a training run; not needed with --construct.")] = None,
     *,
-    condition: Annotated[str, typer.Option(help="Id of a condition of the run.")] = "healthy",
+    task: "Task",
+    condition: Annotated[str, typer.Option(help="Id of a condition.")] = "healthy",
+    construct: Annotated[
+        str | None, typer.Option(help="Your own construct in place of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json.")
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=0, help="Also sample this many constructs and take the best of all.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Stop after placements and value.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Propose a construct for a condition: placements, protein cost, growth, capacity and value."""
-    import numpy as np  # noqa: PLC0415 - starts at once without
+    """Propose a construct for a condition, and show what it does in the cell.
 
-    from redox_balancer.cell.records import pick  # noqa: PLC0415
-    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
-    from redox_balancer.report.evaluation import BATCH, play  # noqa: PLC0415
+    Placements and value come first. Then COBRApy works on the whole model, with nothing lumped: growth, capacity,
+    guaranteed minimum, flux ranges, envelope. It must find the growth and the capacity that the construct was
+    valued with; with --output, so must the exported models once they are read again.
+    """
+    from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.report.run import Run  # noqa: PLC0415
 
-    opened = Run.open(run)
-    environments = opened.environments()
-    policy = opened.policy()
-    space = environments.space
-    known = {entry.id: entry for entry in space.conditions}
-    chosen = pick(known, condition, "condition")
-    envs = environments(BATCH)
-    evaluator = envs[0].evaluator
-    played = play(envs, condition, policy, 1, None)
-    if samples:
-        played += play(envs, condition, policy, samples, np.random.default_rng(seed))
-    best = max(played, key=lambda entry: entry.outcome.value)
-    reference = evaluator.reference(space.state(chosen))
-    rows = space.describe(best.construct)
-    answer = {
-        "run": str(run),
-        "condition": condition,
-        "construct": rows,
-        "protein": space.protein(best.construct),
-        "budget": space.budget,
-        "membrane_protein": space.spent(best.construct)[1],
-        "membrane_budget": space.membrane_budget,
-        "value": best.outcome.value,
-        "growth": best.outcome.growth,
-        "growth_without": reference.growth,
-        "healthy_growth": evaluator.healthy_growth,
-        "capacity": best.outcome.capacity,
-        "rescue": best.outcome.rescue,
-    }
-    if as_json:
-        typer.echo(json.dumps(answer))
+    if quick and output is not None:
+        raise RedoxError("--quick writes no files", hint="leave out --quick or --output")
+    opened = None if run is None else Run.open(run)
+    if opened is not None:
+        _refuse_cell_options(task)
+        task = opened.task
+    console = notes() if as_json else out()
+    if construct is not None:
+        proposal = _by_hand(opened, task, construct, condition, console)
+    elif opened is not None:
+        proposal = _by_policy(opened, condition, samples, seed, console)
+    else:
+        raise RedoxError(
+            "neither a run nor a construct is given",
+            hint="redox design RUN asks a policy; redox design --construct 'LBNOX_c 0.1 %' needs none",
+        )
+    told = {"run": None if run is None else str(run)}
+    if quick:
+        if as_json:
+            typer.echo(json.dumps(told | proposal.data()))
         return
-    columns = {"placement": "left", "enzyme": "left", "reaction": "left", "proteome": "right", "flux cap": "right"}
-    out().print(f"{condition}: {chosen.description}\n", markup=False)
+    with notes().status("loading COBRApy") as status:
+        from redox_balancer.design.designed import open_model  # noqa: PLC0415 - loads COBRApy
+        from redox_balancer.report.design import work_out  # noqa: PLC0415
+        from redox_balancer.report.export import export  # noqa: PLC0415
+
+        status.update("loading the model")
+        made, cell = work_out(open_model(task), proposal, progress=status.update)
+        written = [] if output is None else export(cell, made, output, progress=status.update)
+    if as_json:
+        files = {"output": None if output is None else str(output), "files": written}
+        typer.echo(json.dumps(told | made.data() | files))
+        return
+    _print(made)
+    if output is not None:
+        console.print(f"\n{output}: {', '.join(written)}", markup=False)
+
+
+def _refuse_cell_options(task: "Task") -> None:
+    from redox_balancer.design.task import Task  # noqa: PLC0415
+
+    changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
+    if changed:
+        raise RedoxError(
+            f"--{changed[0].replace('_', '-')} contradicts the run, whose own settings hold",
+            hint="leave it out, or give --construct without a run",
+        )
+
+
+def _by_hand(opened: "Run | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
+    from redox_balancer.report.proposal import by_text  # noqa: PLC0415
+
+    proposal = by_text(task.space() if opened is None else opened.environments().space, text, condition)
+    console.print(_answer(proposal), markup=False)
+    return proposal
+
+
+def _by_policy(opened: "Run", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
+    from redox_balancer.cli.tables import notes  # noqa: PLC0415
+    from redox_balancer.report.proposal import Proposer  # noqa: PLC0415
+
+    proposer = Proposer(opened.environments(), opened.policy(), condition)
+    asked = time.perf_counter()
+    best = proposer.greedy()
+    console.print(f"{_answer(best)}  ({time.perf_counter() - asked:.2f} s)", markup=False)
+    with notes().status("sampling constructs") as status:
+        for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
+            status.update(f"sampling constructs: {number} of {samples}")
+            if drawn.outcome.value > best.outcome.value + 1e-9:
+                best = drawn
+                console.print(f"{_answer(best)}  (sample {number} of {samples})", markup=False)
+    return best
+
+
+def _answer(proposal: "Proposal") -> str:
+    from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
+
+    placed = construct_text(proposal.space.describe(proposal.construct))
+    return f"{proposal.condition.id}: {placed}  value {proposal.outcome.value:.4f}"
+
+
+def _print(made: "Design") -> None:
+    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
+
+    proposal, analysis = made.proposal, made.analysis
+    outcome, reference, space = proposal.outcome, proposal.reference, proposal.space
+    out().print(f"\n{proposal.condition.description}\n", markup=False)
+    texts = ("placement", "enzyme", "EC", "UniProt", "organism", "reaction")
     out().print(
         table(
-            columns,
+            dict.fromkeys(texts, "left") | dict.fromkeys(("proteome", "mg/gDW", "flux cap"), "right"),
             [
                 (
                     row["placement"],
                     row["name"],
+                    row["ec"],
+                    row["uniprot"] or "-",
+                    row["organism"],
                     row["reaction"],
                     f"{100 * row['proteome_fraction']:g} %",
+                    f"{row['protein_mg_per_gdw']:.3g}",
                     f"{row['flux_cap_mmol_gdw_h']:.3g}",
                 )
-                for row in rows
+                for row in proposal.placed
             ],
         )
     )
+    over = "" if space.affordable(proposal.construct) else " (exceeded)"
+    share = f" ({100 * analysis.guaranteed / analysis.capacity:.0f} % of it)" if analysis.capacity > 0 else ""
+    lines = {
+        "value": f"{outcome.value:.4f} healthy respirations",
+        "protein": f"{100 * proposal.protein:.3g} % of the proteome, budgets {100 * space.budget:g} % soluble and "
+        f"{100 * space.membrane_budget:g} % membrane{over}; costs {100 * proposal.growth_cost:.2g} % of growth",
+        "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {proposal.healthy_growth:.5f}",
+        "rescue": f"{100 * outcome.rescue:.1f} % of healthy growth won back",
+        "capacity": f"{outcome.capacity:.4f} mmol NAD(P)H/gDW/h with growth of {reference.floor:.5f} at least",
+        "guaranteed": f"{analysis.guaranteed:.4f} mmol NAD(P)H/gDW/h at largest growth{share}",
+    }
+    out().print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines.items()), markup=False)
+    linked = [found for found in analysis.ranges if found.kind == "linked"]
+    linked.sort(key=lambda found: -abs(found.flux - found.without) if found.flux == found.flux else 0.0)
+    shown = [*made.placed_ranges, *linked[:LINKED_SHOWN]]
+    numbers = ("flux without", "with", "range at largest growth", "range at growth floor")
+    out().print()
     out().print(
-        f"\nprotein   {100 * space.protein(best.construct):.3g} % of the proteome, budgets {100 * space.budget:g} % "
-        f"soluble and {100 * space.membrane_budget:g} % membrane\n"
-        f"growth    {reference.growth:.5f} -> {best.outcome.growth:.5f} 1/h, "
-        f"healthy {evaluator.healthy_growth:.5f}\n"
-        f"capacity  {best.outcome.capacity:.4f} mmol NAD(P)H/gDW/h\n"
-        f"value     {best.outcome.value:.4f} healthy respirations"
+        table(
+            {"reaction": "left"} | dict.fromkeys(numbers, "right") | {"equation": "left"},
+            [
+                (
+                    found.reaction + (" *" if found.loops else ""),
+                    _flux(found.without),
+                    _flux(found.flux),
+                    _range(found.at_growth),
+                    _range(found.at_floor),
+                    found.equation,
+                )
+                for found in shown
+            ],
+        )
     )
+    hidden = len(made.placed_ranges) + len(linked) - len(shown)
+    rest = f"; {hidden} more reactions with NAD(P)H change less" if hidden else ""
+    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.loops for f in shown) else ""
+    out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{loops}{rest}", markup=False)
+    out().print("growth and capacity confirmed by COBRApy on the whole model", markup=False)
+
+
+def _flux(flux: float) -> str:
+    return "-" if math.isnan(flux) else f"{flux:.4f}"
+
+
+def _range(fluxes: "Range") -> str:
+    return "-" if math.isnan(fluxes[0]) else f"{fluxes[0]:.4f} to {fluxes[1]:.4f}"

@@ -79,7 +79,7 @@ def evaluate(
     summary = {"runs": [str(run) for run in runs], **spent, **contest.summary()}
     folder = output or runs[0]
     figure = methods_compared({name: benchmark.rows() for name, benchmark in contest.benchmarks.items()})
-    write_atomically(folder / "evaluation.svg", figure.encode())
+    write_atomically(folder / "evaluation.svg", figure.svg().encode())
     write_atomically(folder / "evaluation.json", json.dumps(summary, indent=1).encode())
     if as_json:
         typer.echo(json.dumps(summary))

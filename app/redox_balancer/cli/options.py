@@ -67,20 +67,27 @@ TASK_OPTIONS = (
 )
 
 
-def takes_task(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that make a `Task`, in place of its argument `task`."""
+def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that make a `Task`, but for these, in place of its argument `task`."""
+    options = [option for option in TASK_OPTIONS if option.name not in names]
 
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        from redox_balancer.design.task import task_from  # noqa: PLC0415 - loads the solver
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            from redox_balancer.design.task import task_from  # noqa: PLC0415 - loads the solver
 
-        chosen = {option.name: given.pop(option.name) for option in TASK_OPTIONS}
-        names = chosen["conditions"]
-        if names is not None:
-            chosen["conditions"] = tuple(name.strip() for name in names.split(",") if name.strip())
-        command(task=task_from(chosen), **given)
+            chosen = {option.name: given.pop(option.name) for option in options}
+            conditions = chosen.get("conditions")
+            if conditions is not None:
+                chosen["conditions"] = tuple(name.strip() for name in conditions.split(",") if name.strip())
+            command(task=task_from(chosen), **given)
 
-    return with_options(run, TASK_OPTIONS, instead_of="task")
+        return with_options(run, options, instead_of="task")
+
+    return decorate
+
+
+takes_task = takes_task_without()
 
 
 SETTINGS = [

@@ -29,10 +29,13 @@ def report(
         bool | None,
         typer.Option(help="Compare with the best of all constructs; if not given, where that takes minutes at most."),
     ] = None,
+    designs: Annotated[
+        bool, typer.Option(help="Show with COBRApy what the best construct of each condition does in the cell.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of a run: learning curve, and policy, random and best constructs by condition."""
+    """Write the report of a run: learning curve, policy, random and best constructs, and what the designs do."""
     from redox_balancer.cli.tables import construct_text, notes, number, out, table  # noqa: PLC0415
     from redox_balancer.report.evaluation import score  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import Report, write_report  # noqa: PLC0415
@@ -68,7 +71,13 @@ def report(
                 processes=os.cpu_count() or 1,
                 progress=lambda y: status.update(f"valuing every construct: {y.condition} done, {count} in all"),
             )
-    made = Report(space, scores, found, episodes)
+    worked_out = []
+    if designs:
+        with console.status("loading COBRApy") as status:
+            from redox_balancer.report.design import best_designs  # noqa: PLC0415 - loads COBRApy
+
+            worked_out = best_designs(opened.task, space, scores, progress=status.update)
+    made = Report(space, scores, found, episodes, worked_out)
     target = output or run / "report.html"
     write_report(made, opened, target)
     summary = made.summary() | {"report": str(target)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from redox_balancer import __version__
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.files import write_atomically
 from redox_balancer.report import figures
+from redox_balancer.report.design import Design, best_of
 from redox_balancer.report.evaluation import ConditionScore
 from redox_balancer.report.run import Run
 from redox_balancer.search.exhaustive import Yardstick
@@ -34,12 +37,15 @@ class Report:
         The best of all constructs by condition; empty where the search was left out.
     episodes
         Episodes behind each mean.
+    designs
+        What the best construct of each condition does in the cell; empty where it was left out.
     """
 
     space: DesignSpace
     scores: list[ConditionScore]
     yardsticks: Mapping[str, Yardstick]
     episodes: int
+    designs: Sequence[Design] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each condition; `share` is the policy's mean over the best, None where there is no best."""
@@ -47,7 +53,7 @@ class Report:
         for score in self.scores:
             yardstick = self.yardsticks.get(score.condition)
             best = yardstick.best[0] if yardstick else None
-            found = max((score.greedy, score.best_seen), key=lambda played: played.outcome.value)
+            found = best_of(score)
             rows.append(
                 {
                     "condition": score.condition,
@@ -79,6 +85,7 @@ class Report:
             "policy_share_of_best": _mean(shares) if shares else None,
             "smallest_share_of_best": min(shares) if shares else None,
             "conditions": rows,
+            "designs": [design.data() for design in self.designs],
         }
 
 
@@ -102,12 +109,24 @@ def write_report(report: Report, run: Run, output: Path) -> None:
         summary=summary,
         run=run,
         metrics=run.metrics(),
-        curve=figures.learning_curve(run.metrics(), summary["best_mean"], summary["random_mean"]),
-        bars=figures.by_condition([row["condition"] for row in rows], bars),
+        curve=figures.learning_curve(run.metrics(), summary["best_mean"], summary["random_mean"]).svg(),
+        bars=figures.by_condition([row["condition"] for row in rows], bars).svg(),
+        designs=[_shown(design) for design in report.designs],
         written=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
     )
     write_atomically(output, page.encode())
+
+
+def _shown(design: Design) -> dict[str, Any]:
+    """What the page shows of a design: its figures, its drawing and its fluxes as a file that Escher loads."""
+    fluxes = {reaction: flux for reaction, flux in (design.analysis.fluxes or {}).items() if flux}
+    return {
+        "data": design.data(),
+        "ranges": design.placed_ranges,
+        "envelope": figures.envelope(design).svg() if design.analysis.envelope else None,
+        "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
+    }
 
 
 def _mean(figures: list[float]) -> float:

@@ -1,0 +1,187 @@
+"""`redox design` as a user runs it, and what others make of its files: COBRApy, libSBML, Escher."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cobra
+import pytest
+from cobra.io import load_json_model, read_sbml_model, validate_sbml_model
+
+from commands import assert_refused, redox
+from redox_balancer.cell.models import quiet_cobra
+
+TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
+CONDITION = ("--condition", "complex_iii_closed")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("design") / "designs" / "rescue"
+    answer = redox("design", "--construct", TEXT, *CONDITION, "--output", folder, "--json")
+    assert answer.returncode == 0, answer.stderr
+    return folder, json.loads(answer.stdout)
+
+
+def opened(path: Path) -> cobra.Model:
+    with quiet_cobra():
+        return read_sbml_model(str(path)) if path.suffix == ".xml" else load_json_model(str(path))
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model.json"])
+def test_the_exported_model_gives_growth_and_capacity_in_cobrapy(
+    exported: tuple[Path, dict[str, Any]], name: str
+) -> None:
+    folder, printed = exported
+    model = opened(folder / name)
+    assert model.slim_optimize() == pytest.approx(printed["growth"], rel=1e-6)
+    design = json.loads((folder / "design.json").read_text())
+    growth = model.problem.Constraint(model.objective.expression, lb=design["growth_floor"])
+    model.add_cons_vars(growth)
+    model.objective = {model.reactions.get_by_id(r): weight for r, weight in design["capacity_objective"].items()}
+    assert model.slim_optimize() == pytest.approx(printed["capacity"], rel=1e-6)
+
+
+def test_the_sbml_is_valid_and_says_what_was_built(exported: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = exported
+    model, findings = validate_sbml_model(str(folder / "model.xml"))
+    assert model is not None
+    assert not any(texts for kind, texts in findings.items() if "WARNING" not in kind), findings
+    (group,) = model.groups
+    assert {member.id for member in group.members} == {"SINK_LBNOX_c", "SINK_AOX_m"}
+    oxidase = model.reactions.get_by_id("SINK_LBNOX_c")
+    assert oxidase.check_mass_balance() == {}
+    assert oxidase.annotation["ec-code"] == "1.6.3.4"
+    assert oxidase.upper_bound == pytest.approx(1.2045, abs=1e-4)
+    (gene,) = oxidase.genes
+    assert gene.annotation["uniprot"] == "Q8KRG4"
+    assert "complex_iii_closed" in model.notes["condition"]
+
+
+def test_fluxes_are_what_escher_loads(exported: tuple[Path, dict[str, Any]]) -> None:
+    folder, printed = exported
+    reactions = {entry["id"] for entry in json.loads((folder / "model.json").read_text())["reactions"]}
+    for name in ("fluxes.json", "fluxes_at_capacity.json"):
+        fluxes = json.loads((folder / name).read_text())
+        assert fluxes.keys() == reactions
+        assert all(isinstance(flux, float) for flux in fluxes.values())
+    ranges = {one["reaction"]: one for one in printed["flux_ranges"]}
+    fluxes = json.loads((folder / "fluxes.json").read_text())
+    assert fluxes["SINK_LBNOX_c"] == pytest.approx(ranges["SINK_LBNOX_c"]["flux"])
+    assert json.loads((folder / "fluxes_without.json").read_text())["SINK_LBNOX_c"] == 0.0
+
+
+def test_tables_and_figure_are_whole(exported: tuple[Path, dict[str, Any]]) -> None:
+    folder, printed = exported
+    with (folder / "construct.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["ec"], row["uniprot"], row["organism"]) for row in rows] == [
+        (row["ec"], " ".join(row["uniprot"]), row["organism"]) for row in printed["construct"]
+    ]
+    with (folder / "flux_ranges.csv").open(newline="") as file:
+        assert [row["reaction"] for row in csv.DictReader(file)] == [
+            one["reaction"] for one in printed["flux_ranges"]
+        ]
+    assert (folder / "envelope.png").read_bytes().startswith(b"\x89PNG")
+    assert "growth floor" in (folder / "envelope.svg").read_text()
+    design = json.loads((folder / "design.json").read_text())
+    assert set(design["files"]) == {path.name for path in folder.iterdir()} == set(printed["files"])
+    assert {row["figures"]["kcat_per_s"]["source"] for row in design["construct"]}
+    assert set(design["units"]) >= {"growth", "capacity", "guaranteed", "value"}
+    assert design["checked"]["model.xml"]["growth"] == pytest.approx(printed["growth"], rel=1e-6)
+
+
+def test_a_second_design_replaces_the_first_and_leaves_nothing_of_it(
+    exported: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(exported[0], tmp_path / "again")
+    (tmp_path / "again" / "notes.txt").write_text("mine")
+    answer = redox("design", "--construct", "NDI1_m=0.001", *CONDITION, "--output", "again", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "NDI1_m 0.1 %" in answer.stdout
+    names = {path.name for path in (tmp_path / "again").iterdir()}
+    assert names == {
+        *("model.xml", "model.json", "fluxes.json", "fluxes_without.json"),
+        *("construct.csv", "flux_ranges.csv", "design.json", "notes.txt"),
+    }
+    assert json.loads((tmp_path / "again" / "design.json").read_text())["growth"] == 0.0
+
+
+def test_a_run_answers_first_and_its_design_is_that_of_the_same_construct_by_hand(
+    short_run: Path, tmp_path: Path
+) -> None:
+    answer = redox("design", short_run, *CONDITION, "--json", "--samples", 50, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.startswith("complex_iii_closed: ")
+    proposal = json.loads(answer.stdout)
+    assert proposal["protein"] <= proposal["budget"] * (1 + 1e-9)
+    text = " + ".join(f"{row['placement']} {100 * row['proteome_fraction']:g} %" for row in proposal["construct"])
+    by_hand = redox("design", "--construct", text or "nothing", *CONDITION, "--quick", "--json", cwd=tmp_path)
+    assert by_hand.returncode == 0, by_hand.stderr
+    for name in ("value", "growth", "capacity", "rescue"):
+        assert json.loads(by_hand.stdout)[name] == pytest.approx(proposal[name], abs=1e-7)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_construct_by_hand_may_exceed_the_budget_and_is_told_so(tmp_path: Path) -> None:
+    answer = redox("design", "--construct", "LBNOX_c 1 % + LDHA_c 0.1 %", "--condition", "hypoxia", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "budget 0.15 % (exceeded)" in answer.stdout
+    assert "LDH_L" in answer.stdout
+
+
+def test_a_model_nobody_tuned_for(tmp_path: Path) -> None:
+    packed = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
+    (tmp_path / "few.toml").write_text(
+        """[[enzyme]]
+id = "NOX"
+name = "water-forming NADH oxidase"
+ec = "1.6.3.4"
+organism = "Levilactobacillus brevis"
+role = "oxidase"
+kcat_per_s = { value = 648, source = "test", assumed = true }
+mass_kda = { value = 49, source = "test", assumed = true }
+sites = [{ compartment = "c", stoichiometry = { nadh_c = -1, h_c = -1, o2_c = -0.5, nad_c = 1, h2o_c = 1 } }]
+"""
+    )
+    answer = redox(
+        *("design", "--model", packed, "--enzymes", "few.toml", "--construct", "NOX_c 0.1 %"),
+        *("--output", "out", "--json"),
+        cwd=tmp_path,
+    )
+    assert answer.returncode == 0, answer.stderr
+    printed = json.loads(answer.stdout)
+    ranges = {one["reaction"]: one for one in printed["flux_ranges"]}
+    assert printed["capacity"] == pytest.approx(ranges["SINK_NOX_c"]["at_floor"][1], rel=1e-5)
+    assert opened(tmp_path / "out" / "model.xml").slim_optimize() == pytest.approx(printed["growth"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "neither a run nor a construct"),
+        (("--construct", "LBNOX 0.1 %"), "unknown placement 'LBNOX'"),
+        (("--construct", "LBNOX_c"), "cannot read 'LBNOX_c'"),
+        (("--construct", TEXT, "--condition", "fever"), "'fever'"),
+        (("--construct", TEXT, "--quick", "--output", "out"), "--quick writes no files"),
+        (("nowhere", "--construct", TEXT), "holds no run"),
+    ],
+)
+def test_what_makes_no_design_is_refused_and_leaves_nothing(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    assert_refused(redox("design", *arguments, cwd=tmp_path), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_contradict_a_run_are_refused(short_run: Path) -> None:
+    assert_refused(redox("design", short_run, "--budget", 0.01), "--budget contradicts")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    answer = redox("design", "--construct", TEXT, "--output", "taken", cwd=tmp_path)
+    assert_refused(answer, "taken", finding=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
