@@ -163,7 +163,7 @@ def _construct_rows(design: Design) -> list[dict[str, Any]]:
             "placement": row["placement"],
             "enzyme": row["name"],
             "ec": row["ec"],
-            "uniprot": " ".join(row["uniprot"]),
+            "uniprot": row["uniprot"] or "",
             "organism": row["organism"],
             "compartment": row["compartment"],
             "reaction": row["reaction"],
@@ -173,7 +173,7 @@ def _construct_rows(design: Design) -> list[dict[str, Any]]:
             **{
                 f"{name}{suffix}": figure[part]
                 for name, figure in row["figures"].items()
-                for suffix, part in (("", "value"), ("_source", "source"), ("_assumed", "assumed"))
+                for suffix, part in (("", "value"), ("_source", "source"), ("_confidence", "confidence"))
             },
         }
         for row in design.proposal.placed
