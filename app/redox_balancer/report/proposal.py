@@ -74,7 +74,9 @@ class Proposal:
                     "organism": enzyme.organism,
                     "foreign": placement.foreign,
                     "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * row["proteome_fraction"],
-                    "figures": {name: figure.model_dump(mode="json") for name, figure in figures.items() if figure is not None},
+                    "figures": {
+                        name: figure.model_dump(mode="json") for name, figure in figures.items() if figure is not None
+                    },
                 }
             )
         return rows
