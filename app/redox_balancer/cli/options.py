@@ -50,7 +50,10 @@ TASK_OPTIONS = (
     ),
     _task_option("conditions_file", Path | None, None, "File of conditions (TOML); the package's if not given."),
     _task_option(
-        "sampling", Literal["named", "range"], "named", "Limits of a condition: its own figures or its ranges."
+        "sampling",
+        Literal["named", "range", "mixed"],
+        "named",
+        "Limits of a condition: its own figures, drawn from its ranges, or of several conditions at once.",
     ),
     _task_option("placements", int, 2, "Placements of a construct at most (K).", min=1, max=10),
     _task_option(

@@ -24,7 +24,10 @@ from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Sampling = Literal["named", "range"]
+Sampling = Literal["named", "range", "mixed"]
+
+MIXED = 0.5
+"""Share of the episodes of `mixed` sampling in which several conditions hold at once."""
 
 SCALARS = (
     *("placements left", "budget left", "membrane budget left"),
@@ -53,11 +56,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     placements
         K, the number of placements of an episode.
     sampling
-        `named` takes the conditions' own figures, `range` draws each limit uniformly from its range.
+        `named` takes the conditions' own figures, `range` draws each limit uniformly from its range, and `mixed`
+        does so for several conditions at once, too.
 
     Notes
     -----
-    `reset(options={"condition": id})` fixes the condition of one episode.
+    `reset(options={"condition": id})` begins an episode under that condition, by its own figures.
     """
 
     construct: Construct
@@ -96,13 +100,16 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         space = self.evaluator.space
         name = (options or {}).get("condition")
         if name is None:
-            condition = space.conditions[int(self.np_random.integers(len(space.conditions)))]
+            offered = space.conditions
+            if self.sampling == "mixed" and space.mixtures and self.np_random.random() < MIXED:
+                offered = space.mixtures
+            condition = offered[int(self.np_random.integers(len(offered)))]
         elif name in self._conditions:
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        ranged = self.sampling == "range"
-        self._begin(condition, space.sample_state(condition, self.np_random) if ranged else space.state(condition))
+        own = self.sampling == "named" or name is not None
+        self._begin(condition, space.state(condition) if own else space.sample_state(condition, self.np_random))
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -89,6 +89,8 @@ class DesignSpace:
         Largest sum of levels of soluble and of membrane proteins, as proteome fractions.
     conditions
         The named conditions, in the order asked for.
+    mixtures
+        Several of them at once, which a policy may be trained on besides.
     parameters
         Each bound that some condition lowers, once; a `State` gives a limit for each.
     capacities
@@ -108,6 +110,7 @@ class DesignSpace:
     parameters: tuple[Change, ...]
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
+    mixtures: tuple[Condition, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
@@ -123,6 +126,7 @@ class DesignSpace:
         membrane_budget: float = MEMBRANE_BUDGET,
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
+        mixtures: Sequence[Condition] = (),
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
         """Design space of a cell on its medium.
@@ -139,6 +143,8 @@ class DesignSpace:
             Share of kcat at which an enzyme without a known KM runs in the cell.
         candidates
             As in `fit`.
+        mixtures
+            Several of the conditions at once.
 
         Raises
         ------
@@ -169,6 +175,7 @@ class DesignSpace:
             budget=budget,
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
+            mixtures=tuple(mixture.of(network) for mixture in mixtures),
             parameters=tuple(parameters.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
@@ -280,6 +287,7 @@ class DesignSpace:
             "membrane_budget": self.membrane_budget,
             "parameters": [[p.reaction, p.side.value, p.high] for p in self.parameters],
             "conditions": [condition.id for condition in self.conditions],
+            "mixtures": [condition.id for condition in self.mixtures],
             "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},
         }
 

@@ -15,6 +15,7 @@ from redox_balancer.cell.records import NonNegative, Positive
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.fitting import Candidates
+from redox_balancer.design.held_out import held_out, mixtures
 from redox_balancer.design.space import BUDGET, MEMBRANE_BUDGET, DesignSpace, Reward, ValueSettings
 from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
@@ -38,7 +39,8 @@ class Task(BaseModel):
     placements
         K, the number of placements of an episode.
     sampling
-        `named` takes the conditions' own figures, `range` draws from their ranges.
+        `named` takes the conditions' own figures, `range` draws from their ranges, `mixed` from those of several
+        at once, too, but never of a held-out combination.
     candidates
         `distinct` leaves out what another entry of the library does with less protein, `all` keeps it.
     budget, membrane_budget
@@ -82,10 +84,12 @@ class Task(BaseModel):
             Anything a user can get wrong: a file, an id, a library that does not fit the model.
         """
         network = self.network()
+        conditions = self._chosen_conditions(network)
         space = DesignSpace.build(
             network,
             load_library(self.enzymes),
-            self._chosen_conditions(network),
+            conditions,
+            mixtures=mixtures(conditions, held_out(conditions)) if self.sampling == "mixed" else (),
             capacities=load_native_capacities(network),
             budget=self.budget,
             membrane_budget=self.membrane_budget,

@@ -13,7 +13,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.report.benchmark import NOTHING_HELPS, Benchmark, compare
 from redox_balancer.report.evaluation import BATCH
-from redox_balancer.report.held_out import held_out
+from redox_balancer.design.held_out import held_out
 from redox_balancer.report.methods import Limits, Method, best_fixed, exact, policies, searches
 from redox_balancer.report.run import Run
 from redox_balancer.search.problem import Found
@@ -99,7 +99,9 @@ def hold_contest(
     environments = runs[0].environments()
     sets = {TRAINING: environments.space.conditions}
     if HELD_OUT in rules.sets:
-        sets[HELD_OUT] = tuple(held_out(sets[TRAINING], rules.held_out))
+        sets[HELD_OUT] = tuple(
+            held_out(sets[TRAINING], rules.held_out, mixed=environments.space.mixtures)
+        )
     asked_about = tuple(condition for conditions in sets.values() for condition in conditions)
     space = replace(environments.space, conditions=asked_about)
     envs = replace(environments, space=space)(BATCH)
