@@ -67,11 +67,11 @@ class Benchmark:
 
     @property
     def unproven(self) -> list[str]:
-        """Conditions whose optimum has no proof."""
+        """Conditions whose optimum has no proof, or one that some answer contradicts."""
         return [
             condition.id
-            for condition, found in zip(self.conditions, self.optima, strict=True)
-            if found.bound is None or found.bound - found.value > PROVEN
+            for condition, found, best in zip(self.conditions, self.optima, self.best_known, strict=True)
+            if found.bound is None or found.bound - found.value > PROVEN or best - found.bound > PROVEN
         ]
 
     def shares(self, answers: Answers) -> FloatArray:

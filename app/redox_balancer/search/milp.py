@@ -19,7 +19,11 @@ from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
 
 TOLERANCE = 1e-9
-"""By how much a bound, a row or an integer may be missed."""
+"""By how much a bound or a row may be missed, and how far the best point may be from the bound."""
+
+INTEGRALITY = 1e-6
+"""By how much an integer may be missed: HiGHS's own figure. With 1e-9 it takes round-off in a binary for a fraction and
+cuts the best point off (seen with HiGHS 1.15)."""
 
 Term = tuple[int, float]
 """A column and its coefficient in a row."""
@@ -112,8 +116,9 @@ class MixedIntegerProgram:
         """
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
-        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance"):
+        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
             solver.setOptionValue(option, TOLERANCE)
+        solver.setOptionValue("mip_feasibility_tolerance", INTEGRALITY)
         solver.setOptionValue("mip_abs_gap", TOLERANCE)
         solver.setOptionValue("mip_rel_gap", 0.0)
         solver.setOptionValue("time_limit", time_limit_s)

@@ -60,6 +60,17 @@ def test_the_best_pair_is_found_in_every_condition(
         assert found.iterations > 0
 
 
+def test_round_off_in_a_binary_does_not_cut_the_best_triple_off(space: DesignSpace, evaluator: Evaluator) -> None:
+    """With integers held to 1e-9 HiGHS 1.15 called 0.6422 the proven optimum here."""
+    (condition,) = (known for known in space.conditions if known.id == "slc25a11_deficiency")
+    positions = {placement.id: position for position, placement in enumerate(space.placements)}
+    best = Construct.empty(len(positions))
+    for name, share in {"LBNOX_c": 1e-3, "LBNOX_m": 3e-4, "SLC25A11_m": 3e-4}.items():
+        best = best.place(positions[name], space.levels.index(share))
+    state = space.state(condition)
+    assert ask(evaluator, [state], 3).value >= evaluator.evaluate(best, state).value - AGREEMENT
+
+
 def test_drawn_states_and_their_combinations_have_their_best_construct_found(
     space: DesignSpace, evaluator: Evaluator
 ) -> None:
