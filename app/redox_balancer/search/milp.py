@@ -21,9 +21,9 @@ from redox_balancer.errors import RedoxError
 TOLERANCE = 1e-9
 """By how much a bound or a row may be missed, and how far the best point may be from the bound."""
 
-INTEGRALITY = 1e-6
-"""By how much an integer may be missed: HiGHS's own figure. With 1e-9 it takes round-off in a binary for a fraction and
-cuts the best point off (seen with HiGHS 1.15)."""
+INTEGRALITY = 1e-7
+"""By how much an integer may be missed. Held to 1e-9, HiGHS 1.15 takes round-off for a fraction and cuts the best point
+off; with its own 1e-6 an enzyme that is not there leaks more flux than `TOLERANCE` lets pass."""
 
 Term = tuple[int, float]
 """A column and its coefficient in a row."""
