@@ -43,6 +43,12 @@ def evaluate(
         float | None,
         typer.Option(min=0, help="Time a search may take for one answer, in seconds; no limit if not given."),
     ] = None,
+    equal_time: Annotated[
+        bool,
+        typer.Option(
+            "--equal-time", help="Give each search as many seconds, for all its answers, as a training took."
+        ),
+    ] = False,
     time_limit_s: Annotated[
         float, typer.Option(min=1, help="Longest time of the oracle for one answer, in seconds.")
     ] = 600.0,
@@ -69,13 +75,20 @@ def evaluate(
         samples=samples,
         seeds=seeds,
         limits=Limits(evaluations, seconds),
+        equal_time=equal_time,
         time_limit_s=time_limit_s,
     )
     with console.status("reading the runs") as status:
         contest = hold_contest(runs, rules, progress=status.update)
     if contest.hopeless:
         console.print(f"left out, no construct is worth anything: {', '.join(contest.hopeless)}", markup=False)
-    spent = {"samples": samples, "seeds": seeds, "evaluations": evaluations, "seconds": seconds}
+    spent = {
+        "samples": samples,
+        "seeds": seeds,
+        "evaluations": None if equal_time else evaluations,
+        "seconds": seconds,
+        "equal_time": equal_time,
+    }
     summary = {"runs": [str(run) for run in runs], **spent, **contest.summary()}
     folder = output or runs[0]
     figure = methods_compared({name: benchmark.rows() for name, benchmark in contest.benchmarks.items()})
@@ -127,6 +140,8 @@ def _show(benchmark: Benchmark) -> None:
         )
 
     out().print(table(columns, [cells(row) for row in benchmark.rows()]))
-    if benchmark.unproven:
+    if len(benchmark.unproven) == len(benchmark.conditions):
+        out().print("none of the best is proven: shares are of the best construct that anybody found")
+    elif benchmark.unproven:
         out().print(f"not proven to be the best: {', '.join(benchmark.unproven)}", markup=False)
     out().print()

@@ -65,8 +65,27 @@ TASK_OPTIONS = (
     _task_option("budget", float, 1.5e-3, "Protein budget of soluble enzymes, as a share of the proteome."),
     _task_option("membrane_budget", float, 5e-4, "Protein budget of membrane proteins, likewise."),
     _task_option("saturation", float, 0.05, "Share of kcat at which an enzyme without a known KM runs."),
-    _task_option("reward", Literal["capacity", "sink-flux"], "capacity", "What a construct is paid for."),
+    _task_option(
+        "reward",
+        Literal["capacity", "guaranteed", "sink-flux"],
+        "capacity",
+        "What a construct is paid for: what it can take, or what it takes in any case while the cell grows best.",
+    ),
     _task_option("h2o2_price", float, 1.0, "NAD(P)H taken off for each H2O2 that a construct makes and leaves."),
+    _task_option(
+        "uncertain",
+        int,
+        0,
+        "Average the value over so many sampled sets of the library's uncertain figures (64 is a good number).",
+        min=0,
+        max=1000,
+    ),
+    _task_option(
+        "untold",
+        bool,
+        default=False,
+        text="Do not tell the condition: it shows in growth and capacity after each placement only.",
+    ),
 )
 
 

@@ -22,14 +22,11 @@ from redox_balancer.cell.loops import looping_reactions
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.designed import DesignedCell
-from redox_balancer.design.value import NO_GROWTH
+from redox_balancer.design.value import AT_OPTIMUM, NO_GROWTH
 
 Progress = Callable[[str], None]
 Fluxes = dict[str, float]
 Range = tuple[float, float]
-
-AT_OPTIMUM = 1.0 - 1e-6
-"""Share of an optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
 
 NO_FLUX = 1e-9
 """Flux below this, mmol/gDW/h, is the solver's round-off."""

@@ -56,9 +56,9 @@ class Bounds:
             for reaction in (*(p.reaction for p in space.placements), *(p.reaction for p in space.parameters))
         }
         self._own_bounds = dict(own)
-        for placement, column in zip(space.placements, self._columns, strict=True):
+        for position, (placement, column) in enumerate(zip(space.placements, self._columns, strict=True)):
             if placement.foreign:
-                own[column] = placement.bounds(max(placement.caps))
+                own[column] = placement.bounds(space.largest_cap(position))
         self.parameters: list[Parameter] = []
         self._at: dict[int, tuple[int, int]] = {}
         for column, (lower, upper) in sorted(own.items()):
@@ -80,6 +80,8 @@ class Bounds:
             for placement, column in zip(space.placements, self._columns, strict=True)
             if not placement.foreign
         }
+        self._usual = [1.0] * len(space.placements)
+        self._factors = space.figure_sets.tolist()
         # What each level of each foreign placement sets.
         self._opened = [
             [self._places(column, placement.bounds(cap)) for cap in placement.caps] if placement.foreign else []
@@ -100,19 +102,24 @@ class Bounds:
                     limits[column] = min(limits[column], limit)
         return StatePoint(point, limits)
 
-    def with_placed(self, start: StatePoint, placed: Iterable[tuple[int, int]]) -> FloatArray:
-        """Point of a construct, given by pairs of placement and level index, under a state."""
+    def with_placed(
+        self, start: StatePoint, placed: Iterable[tuple[int, int]], figures: int | None = None
+    ) -> FloatArray:
+        """Point of a construct, given by pairs of placement and level index, under a state.
+
+        `figures` is the number of a set of the space's uncertain figures; None takes the library's own.
+        """
+        factors = self._usual if figures is None else self._factors[figures]
         point = start.point.copy()
         over_expressed: dict[int, float] = {}
         for position, level in placed:
             if self._opened[position]:
                 for place, bound in self._opened[position][level]:
-                    point[place] = bound
+                    point[place] = bound * factors[position]
             else:
                 column = self._columns[position]
-                over_expressed[column] = (
-                    over_expressed.get(column, 0.0) + self._space.placements[position].caps[level]
-                )
+                extra = self._space.placements[position].caps[level] * factors[position]
+                over_expressed[column] = over_expressed.get(column, 0.0) + extra
         for column, extra in over_expressed.items():
             bounds = limited(*self._own_bounds[column], Side.FLUX, start.native_limits[column] + extra)
             for place, bound in self._places(column, bounds):

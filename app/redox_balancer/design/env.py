@@ -8,7 +8,7 @@ K placements end the episode as `terminated`: how many are left is in the observ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import gymnasium
@@ -29,11 +29,9 @@ Sampling = Literal["named", "range", "mixed"]
 MIXED = 0.5
 """Share of the episodes of `mixed` sampling in which several conditions hold at once."""
 
-SCALARS = (
-    *("placements left", "budget left", "membrane budget left"),
-    *("growth without construct", "growth", "capacity"),
-)
-"""What an observation ends with."""
+LEFT = ("placements left", "budget left", "membrane budget left")
+MEASURED = ("growth without construct", "growth", "capacity")
+"""What an observation ends with where the condition is told."""
 
 
 class RedoxEnv(gymnasium.Env[Observation, np.int64]):
@@ -44,10 +42,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     budgets, one for soluble and one for membrane proteins. An action outside it changes nothing and uses up a
     placement.
 
-    The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest,
-    placements left, both budgets left, the limit of each parameter of the condition relative to the top of its range
-    (1 where nothing is lowered), growth without and with the construct relative to healthy growth, and capacity in
-    healthy respirations.
+    The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest, the
+    limit of each parameter of the condition relative to the top of its range (1 where nothing is lowered), placements
+    left, both budgets left, growth without and with the construct relative to healthy growth, and capacity in healthy
+    respirations. An untold condition shows in growth and capacity after each placement only, 0 for those to come.
+
+    With uncertain figures each episode is paid by one set of them, drawn anew, so that the expected return is the
+    mean value; what is observed is what the library's own figures give, which tells nothing of the set.
 
     Parameters
     ----------
@@ -58,33 +59,42 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     sampling
         `named` takes the conditions' own figures, `range` draws each limit uniformly from its range, and `mixed`
         does so for several conditions at once, too.
+    untold
+        Whether the condition is not told.
 
     Notes
     -----
-    `reset(options={"condition": id})` begins an episode under that condition, by its own figures.
+    `reset(options={"condition": id})` fixes the condition of one episode.
     """
 
     construct: Construct
     outcome: Outcome
     condition: Condition
     state: State
+    _value: float
+    _figures: int | None
     _left: int
     _spent: NDArray[np.float64]
     _mask: Mask
 
-    def __init__(self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named") -> None:
+    def __init__(
+        self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named", untold: bool = False
+    ) -> None:
         space = evaluator.space
         self.evaluator = evaluator
         self.max_placements = placements
-        self.sampling = sampling
+        self.sampling, self.untold = sampling, untold
         self.action_space = gymnasium.spaces.Discrete(space.actions)
-        self.observation_space = gymnasium.spaces.Box(0.0, np.inf, (len(layout(space)),), np.float32)
+        names = layout(space, placements, untold=untold)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
         self._levels = np.asarray(space.levels)
         # Of each placement: which of the two budgets it draws on.
         self._purse = np.asarray(space.in_membrane, dtype=np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget])
         self._limits = self._budgets[self._purse, None] * (1 + 1e-9)
         self._shares = np.asarray([0.0, *space.levels])
+        self._left_at = names.index(LEFT[0])
+        self._answers = self._left_at + len(LEFT)
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
         self._seen = np.zeros(self.observation_space.shape, dtype=np.float32)
@@ -108,7 +118,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        own = self.sampling == "named" or name is not None
+        own = self.sampling == "named"
         self._begin(condition, space.state(condition) if own else space.sample_state(condition, self.np_random))
         return self._observation(), self._info()
 
@@ -119,14 +129,16 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         if not stopped:
             self._left -= 1
             if self._mask[position]:
-                before = self.outcome.value
+                before = self._value
                 self._place(*divmod(position, len(self._levels)))
-                reward = self.outcome.value - before
+                reward = self._value - before
+            if self.untold:
+                self._seen[self._answers + 2 * (self.max_placements - self._left - 1) :][:2] = self._measured()
         terminated = stopped or self._left == 0
         info = self._info()
         if terminated:
             info["metrics"] = {
-                "value": self.outcome.value,
+                "value": self._value,
                 "growth": self.outcome.growth,
                 "capacity": self.outcome.capacity,
                 # Of this process so far: optima that needed no solve, and those of them that a solve contradicted.
@@ -139,25 +151,42 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         space = self.evaluator.space
         self.condition, self.state = condition, state
         self.construct = Construct.empty(len(space.placements))
-        self.outcome = self.evaluator.evaluate(self.construct, state)
+        sets = len(space.figure_sets)
+        self._figures = int(self.np_random.integers(sets)) if sets else None
+        self._value_construct()
         self._left = self.max_placements
         self._placed[:] = 0
         self._spent = np.zeros(2)
-        limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
         self._seen[:] = 0.0
-        self._seen[len(space.placements) : -len(SCALARS)] = limits
-        self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
+        if not self.untold:
+            limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
+            self._seen[len(space.placements) :][: limits.size] = limits
+            self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
         self._mask = self._legal()
 
     def _place(self, placement: int, level: int) -> None:
         """Build and value the construct with one placement more."""
         self.construct = self.construct.place(placement, level)
-        self.outcome = self.evaluator.evaluate(self.construct, self.state)
+        self._value_construct()
         replaced = self._shares[self._placed[placement]]
         self._placed[placement] = level + 1
         self._spent[self._purse[placement]] += self._levels[level] - replaced
         self._seen[placement] = (level + 1) / len(self._levels)
         self._mask = self._legal()
+
+    def _value_construct(self) -> None:
+        """What the construct shows, and what it is paid."""
+        self.outcome = self.evaluator.outcome(self.construct, self.state)
+        paid = self.outcome
+        if self._figures is not None:
+            paid = self.evaluator.outcome(self.construct, self.state, self._figures)
+        self._value = paid.value
+
+    def _measured(self) -> tuple[float, float]:
+        """Growth relative to healthy growth, and capacity in healthy respirations."""
+        evaluator = self.evaluator
+        respiration = 2.0 * evaluator.space.oxygen_uptake
+        return self.outcome.growth / evaluator.healthy_growth, self.outcome.capacity / respiration
 
     def _legal(self) -> Mask:
         """Which actions stay within the protein budgets, shape (actions,); stopping always does."""
@@ -167,25 +196,25 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         return legal
 
     def _observation(self) -> Observation:
-        space = self.evaluator.space
-        seen = self._seen
-        seen[-6] = self._left / self.max_placements
-        seen[-5:-3] = 1.0 - self._spent / self._budgets
-        seen[-2] = self.outcome.growth / self.evaluator.healthy_growth
-        seen[-1] = self.outcome.capacity / (2.0 * space.oxygen_uptake)
+        seen, left = self._seen, self._left_at
+        seen[left] = self._left / self.max_placements
+        seen[left + 1 : left + 3] = 1.0 - self._spent / self._budgets
+        if not self.untold:
+            seen[-2:] = self._measured()
         return seen.copy()
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._mask, "condition": self.condition.id}
 
 
-def layout(space: DesignSpace) -> tuple[str, ...]:
-    """Name of each number of an observation; fixed by the library and the conditions."""
-    return (
-        *(f"level:{placement.id}" for placement in space.placements),
-        *(f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters),
-        *SCALARS,
-    )
+def layout(space: DesignSpace, placements: int, *, untold: bool = False) -> tuple[str, ...]:
+    """Name of each number of an observation; fixed by the library, the conditions, K and whether they are told."""
+    levels = (f"level:{placement.id}" for placement in space.placements)
+    if untold:
+        answers = (f"{what} after {number}" for number in range(1, placements + 1) for what in MEASURED[1:])
+        return (*levels, *LEFT, *answers)
+    limits = (f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters)
+    return (*levels, *limits, *LEFT, *MEASURED)
 
 
 @dataclass(frozen=True)
@@ -196,7 +225,7 @@ class RedoxEnvs:
     ----------
     space
         What can be built, into what.
-    placements, sampling
+    placements, sampling, untold
         As in `RedoxEnv`.
     cache_entries, region_bytes, exact_check
         As in `Evaluator`, in each process.
@@ -205,9 +234,15 @@ class RedoxEnvs:
     space: DesignSpace
     placements: int = 2
     sampling: Sampling = "named"
+    untold: bool = False
     cache_entries: int = CACHE_ENTRIES
     region_bytes: int = REGION_BYTES
     exact_check: bool = False
+
+    @property
+    def named(self) -> RedoxEnvs:
+        """The same with the conditions' own figures: what a policy is asked about, however it was trained."""
+        return replace(self, sampling="named")
 
     def __call__(self, count: int) -> Sequence[RedoxEnv]:
         """Make `count` environments on one pair of linear programs."""
@@ -217,14 +252,17 @@ class RedoxEnvs:
             region_bytes=self.region_bytes,
             exact_check=self.exact_check,
         )
-        return [RedoxEnv(evaluator, placements=self.placements, sampling=self.sampling) for _ in range(count)]
+        return [
+            RedoxEnv(evaluator, placements=self.placements, sampling=self.sampling, untold=self.untold)
+            for _ in range(count)
+        ]
 
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What a policy trained here depends on: layout of observations and actions, and checksums."""
         return {
             **self.space.fingerprint,
-            "observation": list(layout(self.space)),
+            "observation": list(layout(self.space, self.placements, untold=self.untold)),
             "actions": self.space.actions,
             "max_placements": self.placements,
             "sampling": self.sampling,

@@ -8,17 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from redox_balancer.cell.media import OPEN, Change, Condition, Side
-from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
 from redox_balancer.design.fitting import Candidates, LeftOut, Placement, fit
+from redox_balancer.design.uncertainty import figure_sets
 from redox_balancer.errors import RedoxError
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
@@ -34,7 +35,7 @@ area of the inner mitochondrial membrane, which is crowded already, and not for 
 State = tuple[float, ...]
 """The limit of each parameter of `DesignSpace.parameters`, mmol/gDW/h; `OPEN` where nothing is lowered."""
 
-Reward = Literal["capacity", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "sink-flux"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class ValueSettings:
     Attributes
     ----------
     reward
-        `capacity`: the value of `value.py`. `sink-flux`: the sum of the fluxes of the inserted reactions where
-        growth plus 1e-3 times that sum is largest; a flux of one vertex among many, kept for comparison.
+        `capacity`: the value of `value.py`. `guaranteed`: the same with the least that inserted reactions take at
+        largest growth in place of the most that they can take. `sink-flux`: the sum of the fluxes of the inserted
+        reactions where growth plus 1e-3 times that sum is largest; a flux of one vertex among many, for comparison.
     growth_fraction
         Share of the condition's own growth that must be kept while capacity is counted.
     healthy_floor
@@ -97,6 +99,9 @@ class DesignSpace:
         Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
     settings
         Weights of the value.
+    figure_sets
+        Factors of the caps of each placement in each set of uncertain figures, shape (sets, placements): with any, a
+        construct's value is its mean over them.
     left_out
         Entries of the library that cannot be placed, and why.
     """
@@ -111,6 +116,7 @@ class DesignSpace:
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
+    figure_sets: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
@@ -127,6 +133,7 @@ class DesignSpace:
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
         mixtures: Sequence[Condition] = (),
+        uncertain: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
         """Design space of a cell on its medium.
@@ -145,6 +152,8 @@ class DesignSpace:
             As in `fit`.
         mixtures
             Several of the conditions at once.
+        uncertain
+            Number of sets of uncertain figures.
 
         Raises
         ------
@@ -176,10 +185,22 @@ class DesignSpace:
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
+            figure_sets=figure_sets(fitted.placements, uncertain, saturation),
             parameters=tuple(parameters.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
         )
+
+    @property
+    def plain(self) -> DesignSpace:
+        """The same with the library's own figures and valued by capacity: what one mixed-integer program answers."""
+        settings = replace(self.settings, reward="capacity")
+        return replace(self, settings=settings, figure_sets=self.figure_sets[:0])
+
+    def largest_cap(self, position: int) -> float:
+        """The most that any level of a placement buys, whatever the figures are, mmol/gDW/h."""
+        factors = self.figure_sets[:, position] if len(self.figure_sets) else ()
+        return max(self.placements[position].caps) * float(max((1.0, *factors)))
 
     @property
     def actions(self) -> int:
@@ -282,6 +303,7 @@ class DesignSpace:
             "model_sha256": digest.hexdigest(),
             "placements": [placement.id for placement in self.placements],
             "caps": [list(placement.caps) for placement in self.placements],
+            "figure_sets": [len(self.figure_sets), hashlib.sha256(self.figure_sets.tobytes()).hexdigest()],
             "levels": list(self.levels),
             "budget": self.budget,
             "membrane_budget": self.membrane_budget,

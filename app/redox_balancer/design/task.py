@@ -48,7 +48,12 @@ class Task(BaseModel):
     saturation
         Share of kcat at which an enzyme without a known KM runs in the cell.
     reward
-        `capacity` or `sink-flux`, see `ValueSettings`.
+        `capacity`, `guaranteed` or `sink-flux`, see `ValueSettings`.
+    uncertain
+        Number of sampled sets of the library's uncertain figures that a value is averaged over; 0 takes the figures
+        as they stand.
+    untold
+        Whether an agent is not told the condition: it sees growth and capacity after each placement only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +72,8 @@ class Task(BaseModel):
     saturation: Annotated[float, Field(gt=0, le=1)] = 0.05
     reward: Reward = "capacity"
     h2o2_price: NonNegative = 1.0
+    uncertain: Annotated[int, Field(ge=0, le=1000)] = 0
+    untold: bool = False
 
     def network(self) -> Network:
         """The cell on its medium."""
@@ -95,6 +102,7 @@ class Task(BaseModel):
             membrane_budget=self.membrane_budget,
             candidates=self.candidates,
             saturation=self.saturation,
+            uncertain=self.uncertain,
             settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
         )
         if self.enzymes is not None:
@@ -118,7 +126,13 @@ class Task(BaseModel):
         space = self.space()
         # An actor would find out too, but only after a run's folder is there.
         Evaluator(space).close()
-        return RedoxEnvs(space, placements=self.placements, sampling=self.sampling, exact_check=exact_check)
+        return RedoxEnvs(
+            space,
+            placements=self.placements,
+            sampling=self.sampling,
+            untold=self.untold,
+            exact_check=exact_check,
+        )
 
     def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
         known = load_conditions(self.conditions_file)

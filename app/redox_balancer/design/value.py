@@ -12,12 +12,15 @@ One O2 takes four electrons, which is two NAD(P)H: capacity is measured in healt
 costs growth in proportion (Scott et al. 2010, Science 330:1099): wherever growth is valued it is
 mu = mu* (1 - phi / phi_max), in the floor as well. rescue = (mu - mu_wt(condition)) / mu_wt(healthy) where
 the condition lowers growth, else 0. The empty construct is worth 0.
+
+Two other tasks change this. With the reward `guaranteed` the capacity is the least that inserted reactions take at
+largest growth: what is coupled to growth. With uncertain figures the value is the mean over sampled sets of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
 from redox_balancer.cell.lp import Solution, Status
@@ -25,7 +28,7 @@ from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.regions import AGREEMENT, REGION_BYTES, Parameter, ParametricLP
 from redox_balancer.design.bounds import Bounds, StatePoint
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
+from redox_balancer.design.space import H2O2_LEDGER, H2O2_LEFT, DesignSpace, State
 from redox_balancer.errors import RedoxError
 
 Key = TypeVar("Key")
@@ -37,6 +40,8 @@ STATES = 1_000
 """States remembered; a sampled one never comes again once its episode has ended."""
 NO_GROWTH = 1e-9
 """Growth below this, 1/h, is the solver's round-off."""
+AT_OPTIMUM = 1.0 - 1e-6
+"""Share of an optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class Outcome:
     growth
         Largest growth, the cost of expression taken off, 1/h.
     capacity
-        NAD(P)H taken at the growth floor less the price of H2O2, mmol/gDW/h.
+        NAD(P)H taken less the price of H2O2, mmol/gDW/h: the most at the growth floor, or with the reward
+        `guaranteed` the least at largest growth, which is negative where the construct may run the other way.
     rescue
         Share of healthy growth won back.
     """
@@ -120,18 +126,25 @@ class Evaluator:
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._growth_lp = ParametricLP(network, {growth: 1.0}, parameters, region_bytes=region_bytes)
         most = _optimum(self._growth_lp.maximise(self._bounds.widest()[:-1]), "growth")
-        if settings.reward == "capacity":
-            taken = {space.network.reactions[column]: weight for column, weight in space.electrons().items()}
-            weights = {network.column(reaction): weight for reaction, weight in taken.items()}
-            if H2O2_LEFT in network.reaction_index:
-                weights[network.column(H2O2_LEFT)] = -settings.h2o2_price
-            floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
-            self._flux_lp = ParametricLP(network, weights, [*parameters, floor], region_bytes=region_bytes)
-        else:
+        if settings.reward == "sink-flux":
             # A flux is no optimum: it is read from the vertex that a solve ends at.
             sinks = {network.column(p.reaction): 1e-3 for p in space.placements if p.foreign}
-            self._flux_lp = ParametricLP(network, {growth: 1.0, **sinks}, parameters, region_bytes=0)
-        self._outcomes: dict[tuple[tuple[int, ...], State], Outcome] = {}
+            self._flux_lps = [ParametricLP(network, {growth: 1.0, **sinks}, parameters, region_bytes=0)]
+        else:
+            floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
+            objectives = _capacity(space) if settings.reward == "capacity" else _guaranteed(space)
+            self._flux_lps = [
+                ParametricLP(
+                    network,
+                    {network.column(reaction): weight for reaction, weight in weights.items()},
+                    [*parameters, floor],
+                    region_bytes=region_bytes,
+                )
+                for weights in objectives
+            ]
+        self._lps = (self._growth_lp, *self._flux_lps)
+        self._outcomes: dict[tuple[tuple[int, ...], State, int | None], Outcome] = {}
+        self._means: dict[tuple[tuple[int, ...], State], Outcome] = {}
         self._starts: dict[State, _Start] = {}
         self._cache_entries = cache_entries
         self.healthy_growth = self._growth(self._bounds.under(space.healthy).point)
@@ -150,16 +163,17 @@ class Evaluator:
 
     def close(self) -> None:
         """Free the linear programs."""
-        self._growth_lp.close()
-        self._flux_lp.close()
+        for lp in self._lps:
+            lp.close()
         if self._plain is not None:
             self._plain.close()
 
     def reset(self) -> None:
         """Forget bases, regions and caches, so that what follows depends on what is asked alone."""
-        self._growth_lp.reset()
-        self._flux_lp.reset()
+        for lp in self._lps:
+            lp.reset()
         self._outcomes.clear()
+        self._means.clear()
         self._starts.clear()
         if self._plain is not None:
             self._plain.reset()
@@ -167,22 +181,22 @@ class Evaluator:
     @property
     def solves(self) -> int:
         """Linear programs solved so far."""
-        return self._growth_lp.solves + self._flux_lp.solves
+        return sum(lp.solves for lp in self._lps)
 
     @property
     def lookups(self) -> int:
         """Optima asked for so far."""
-        return self._growth_lp.lookups + self._flux_lp.lookups
+        return sum(lp.lookups for lp in self._lps)
 
     @property
     def hits(self) -> int:
         """Optima that a critical region gave."""
-        return self._growth_lp.hits + self._flux_lp.hits
+        return sum(lp.hits for lp in self._lps)
 
     @property
     def disagreements(self) -> int:
         """Look-ups that a solve has contradicted; anything but 0 is a fault."""
-        return self._growth_lp.disagreements + self._flux_lp.disagreements
+        return sum(lp.disagreements for lp in self._lps)
 
     def reference(self, state: State) -> Reference:
         """The cell without a construct under a state."""
@@ -205,25 +219,38 @@ class Evaluator:
         return start
 
     def evaluate(self, construct: Construct, state: State) -> Outcome:
-        """Outcome of a construct under a state."""
+        """What a construct is worth under a state: its outcome, or the mean of those of all sets of figures."""
+        sets = len(self.space.figure_sets)
+        if not sets:
+            return self.outcome(construct, state)
         key = (construct.levels, state)
+        known = self._means.get(key)
+        if known is None:
+            outcomes = [self.outcome(construct, state, figures) for figures in range(sets)]
+            known = Outcome(*(sum(figures) / sets for figures in zip(*map(astuple, outcomes), strict=True)))
+            remember(self._means, key, known, self._cache_entries)
+        return known
+
+    def outcome(self, construct: Construct, state: State, figures: int | None = None) -> Outcome:
+        """Outcome of a construct under a state with one set of figures; None takes the library's own."""
+        key = (construct.levels, state, figures)
         known = self._outcomes.get(key)
         if known is not None:
             return known
-        outcome = self._evaluate(construct, state)
+        outcome = self._outcome(construct, state, figures)
         if self._plain is not None:
-            self._compare(construct, state, outcome, self._plain.evaluate(construct, state))
+            self._compare(construct, state, outcome, self._plain.outcome(construct, state, figures))
         remember(self._outcomes, key, outcome, self._cache_entries)
         return outcome
 
-    def _evaluate(self, construct: Construct, state: State) -> Outcome:
+    def _outcome(self, construct: Construct, state: State, figures: int | None) -> Outcome:
         space, settings = self.space, self.space.settings
         reference, bounds = self._start(state)
         placed = tuple(construct)
         keep = 1.0 - sum(space.levels[level] for _, level in placed) / settings.phi_max
         growth, point = reference.growth, bounds.point
         if placed:
-            point = self._bounds.with_placed(bounds, placed)
+            point = self._bounds.with_placed(bounds, placed, figures)
             growth = keep * self._growth(point)
         if settings.reward == "sink-flux":
             flux = self._sink_flux(point)
@@ -231,9 +258,13 @@ class Evaluator:
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if growth >= reference.floor * (1 - 1e-9) and keep > 0 and any(self._foreign[place] for place, _ in placed):
-            # A floor at the very optimum is infeasible by round-off: leave the solver's own tolerance.
-            point[-1] = reference.floor / keep * (1 - 1e-9)
-            capacity = self._capacity(point)
+            if settings.reward == "guaranteed":
+                point[-1] = growth / keep * AT_OPTIMUM
+                capacity = self._least(point)
+            else:
+                # A floor at the very optimum is infeasible by round-off: leave the solver's own tolerance.
+                point[-1] = reference.floor / keep * (1 - 1e-9)
+                capacity = self._capacity(point)
         rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
@@ -251,18 +282,22 @@ class Evaluator:
 
     def _capacity(self, point: FloatArray) -> float:
         """Program (b), growth of at least the last of `point`, 1/h, before the cost of expression."""
-        solution = self._flux_lp.maximise(point)
+        solution = self._flux_lps[0].maximise(point)
         if solution.status is Status.INFEASIBLE:
             return 0.0
         return max(0.0, _optimum(solution, "capacity"))
 
+    def _least(self, point: FloatArray) -> float:
+        """The least of the same quantity with growth of at least the last of `point`."""
+        return min(-_optimum(lp.maximise(point), "guaranteed minimum") for lp in self._flux_lps)
+
     def _sink_flux(self, point: FloatArray) -> float:
-        solution = self._flux_lp.maximise(point[:-1])
+        solution = self._flux_lps[0].maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
         _optimum(solution, "sink flux")
         columns = (self._bounds.network.column(p.reaction) for p in self.space.placements if p.foreign)
-        return sum(abs(self._flux_lp.flux(column)) for column in columns)
+        return sum(abs(self._flux_lps[0].flux(column)) for column in columns)
 
     def _compare(self, construct: Construct, state: State, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):
@@ -274,6 +309,30 @@ class Evaluator:
                     f"and {theirs:.12g} by the plain linear program",
                     hint="train without --exact-check to go on, and please report this with the model",
                 )
+
+
+def _capacity(space: DesignSpace) -> list[dict[str, float]]:
+    """What program (b) maximises: NAD(P)H taken by each inserted reaction, less the price of H2O2 left."""
+    weights = {space.network.reactions[column]: weight for column, weight in space.electrons().items()}
+    if H2O2_LEFT in space.network.reaction_index:
+        weights[H2O2_LEFT] = -space.settings.h2o2_price
+    return [weights]
+
+
+def _guaranteed(space: DesignSpace) -> list[dict[str, float]]:
+    """What is maximised for the guaranteed minimum: the negative of two linear functions whose smaller one it is.
+
+    The price of H2O2 is taken off where some is left: capacity = min(taken, taken - price x formed). The ledger
+    cannot serve here: it would let H2O2 be left that nobody formed.
+    """
+    taken = {space.network.reactions[column]: -weight for column, weight in space.electrons().items()}
+    priced = dict(taken)
+    for placement in space.placements:
+        if placement.foreign:
+            formed = space.network.stoichiometry_of(placement.reaction).get(H2O2_LEDGER, 0.0)
+            if formed:
+                priced[placement.reaction] = priced.get(placement.reaction, 0.0) + space.settings.h2o2_price * formed
+    return [taken] if priced == taken else [taken, priced]
 
 
 def _optimum(solution: Solution, what: str) -> float:

@@ -10,12 +10,9 @@ import numpy as np
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.report.methods import ORACLE, Method
+from redox_balancer.report.methods import NOTHING_HELPS, ORACLE, Method
 from redox_balancer.report.statistics import Interval, interval
 from redox_balancer.search.problem import Found
-
-NOTHING_HELPS = 1e-6
-"""A condition whose optimum is below this has no share of it to speak of."""
 
 PROVEN = 1e-6
 """An optimum whose bound is this close is proven."""
@@ -50,7 +47,7 @@ class Benchmark:
     conditions
         What was asked about.
     optima
-        The oracle's answer to each.
+        The answer to each of the oracle, or of what stands in for it.
     answers
         Those of each method.
     """
@@ -64,6 +61,14 @@ class Benchmark:
         """Value of the best construct known for each condition, shape (conditions,): the optimum where proven."""
         best: FloatArray = np.max([answers.of("value").max(axis=0) for answers in self.answers], axis=0)
         return best
+
+    def of_places(self, places: Sequence[int]) -> Benchmark:
+        """The benchmark of some of the conditions, by their place."""
+        return Benchmark(
+            [self.conditions[place] for place in places],
+            [self.optima[place] for place in places],
+            [Answers(a.method, [[row[place] for place in places] for row in a.found]) for a in self.answers],
+        )
 
     @property
     def unproven(self) -> list[str]:
@@ -133,21 +138,27 @@ def compare(
     optima: Mapping[Condition, Found],
     methods: Sequence[Method],
     *,
+    reference: str = ORACLE,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Benchmark:
     """Ask every method about every condition, with every seed that gives it an answer of its own.
+
+    Conditions for which nobody finds a construct that is worth anything do not count.
 
     Parameters
     ----------
     optima
         What to ask about, and the oracle's answer, which takes part as a method.
+    reference
+        What the oracle is called.
     methods
         Who is asked.
     progress
         Called with the name of each method when its turn comes.
     """
-    answers = [Answers(Method(ORACLE, lambda condition, _: optima[condition]), [list(optima.values())])]
+    answers = [Answers(Method(reference, lambda condition, _: optima[condition]), [list(optima.values())])]
     for method in methods:
         progress(method.name)
         answers.append(Answers(method, [[method.answer(c, seed) for c in optima] for seed in range(method.seeds)]))
-    return Benchmark(list(optima), list(optima.values()), answers)
+    asked = Benchmark(list(optima), list(optima.values()), answers)
+    return asked.of_places(np.flatnonzero(asked.best_known > NOTHING_HELPS).tolist())

@@ -9,16 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from redox_balancer.cell.media import Condition
-from redox_balancer.design.space import DesignSpace
-from redox_balancer.errors import RedoxError
-from redox_balancer.report.benchmark import NOTHING_HELPS, Benchmark, compare
-from redox_balancer.report.evaluation import BATCH
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.held_out import held_out
-from redox_balancer.report.methods import Limits, Method, best_fixed, exact, policies, searches
+from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.value import Evaluator
+from redox_balancer.errors import RedoxError
+from redox_balancer.report.benchmark import Benchmark, compare
+from redox_balancer.report.evaluation import BATCH
+from redox_balancer.report.methods import (
+    NOTHING_HELPS,
+    Limits,
+    Method,
+    best_fixed,
+    by_belief,
+    exact,
+    of_all_sets,
+    of_the_plain_task,
+    policies,
+    searches,
+)
 from redox_balancer.report.run import Run
 from redox_balancer.search.problem import Found
 
 TRAINING, HELD_OUT = "training", "held-out"
+
+BELIEVED = 64
+"""States that a search considers where the condition is not told."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,9 @@ class Rules:
         Seeds of everything that is drawn.
     limits
         What a search may spend on an answer.
+    equal_time
+        Whether each search has as many seconds for all its answers together as a training took; it replaces what
+        `limits` says of evaluations and seconds.
     time_limit_s
         Longest time of the oracle for an answer, in seconds.
     """
@@ -46,6 +65,7 @@ class Rules:
     samples: int = 64
     seeds: int = 5
     limits: Limits = field(default_factory=Limits)
+    equal_time: bool = False
     time_limit_s: float = 600.0
 
 
@@ -99,36 +119,63 @@ def hold_contest(
     environments = runs[0].environments()
     sets = {TRAINING: environments.space.conditions}
     if HELD_OUT in rules.sets:
-        sets[HELD_OUT] = tuple(
-            held_out(sets[TRAINING], rules.held_out, mixed=environments.space.mixtures)
-        )
+        sets[HELD_OUT] = tuple(held_out(sets[TRAINING], rules.held_out, mixed=environments.space.mixtures))
     asked_about = tuple(condition for conditions in sets.values() for condition in conditions)
     space = replace(environments.space, conditions=asked_about)
-    envs = replace(environments, space=space)(BATCH)
+    envs = replace(environments, space=space).named(BATCH)
     evaluator, placements = envs[0].evaluator, environments.placements
+    training_s = statistics.fmean(run.training_s for run in runs)
+    limits = rules.limits
+    if rules.equal_time:
+        limits = Limits(None, training_s / sum(len(sets[name]) for name in rules.sets))
 
-    oracle = exact(evaluator, placements, time_limit_s=rules.time_limit_s)
-    optima = {name: _optima(oracle, conditions, progress) for name, conditions in sets.items()}
+    provable = space.settings.reward == "capacity" and not len(space.figure_sets)
+    plain = None if provable else Evaluator(space.plain)
+    if plain is None:
+        reference = exact(evaluator, placements, time_limit_s=rules.time_limit_s)
+    else:
+        reference = of_the_plain_task(evaluator, plain, placements, time_limit_s=rules.time_limit_s)
+    optima = {name: _optima(reference, conditions, progress) for name, conditions in sets.items()}
     hopeless = [condition.id for condition in asked_about if not any(condition in found for found in optima.values())]
     progress("choosing the best fixed construct")
-    fixed, choice = best_fixed(evaluator, placements, optima[TRAINING], rules.time_limit_s)
+    fixed, choice = best_fixed(
+        evaluator, placements, optima[TRAINING], limits, plain=plain, time_limit_s=rules.time_limit_s
+    )
     methods = [
         *policies(
             envs,
             [run.policy() for run in runs],
             samples=rules.samples,
             seeds=rules.seeds,
-            training_s=statistics.fmean(run.training_s for run in runs),
+            training_s=training_s,
         ),
-        *searches(evaluator, placements, limits=rules.limits, seeds=rules.seeds),
         fixed,
     ]
+    if environments.untold:
+        methods.append(by_belief(evaluator, placements, _possible_states(environments)))
+    else:
+        methods += searches(evaluator, placements, limits=limits, seeds=rules.seeds)
+        if len(space.figure_sets) and limits.seconds is not None:
+            methods.append(of_all_sets(evaluator, placements, time_limit_s=limits.seconds))
     benchmarks = {}
     for name in rules.sets:
         progress(f"asking about {name} conditions")
-        benchmarks[name] = compare(optima[name], methods, progress=progress)
+        benchmarks[name] = compare(optima[name], methods, reference=reference.name, progress=progress)
     evaluator.close()
+    if plain is not None:
+        plain.close()
     return Contest(space, placements, benchmarks, choice, hopeless)
+
+
+def _possible_states(environments: RedoxEnvs) -> list[State]:
+    """States drawn as those of the training are: what is believed before anything is measured."""
+    (env,) = environments(1)
+    states = []
+    for seed in range(BELIEVED):
+        env.reset(seed=seed)
+        states.append(env.state)
+    env.evaluator.close()
+    return states
 
 
 def _alike(folders: Sequence[Path]) -> list[Run]:
@@ -143,13 +190,13 @@ def _alike(folders: Sequence[Path]) -> list[Run]:
 
 
 def _optima(
-    oracle: Method, conditions: Sequence[Condition], progress: Callable[[str], None]
+    reference: Method, conditions: Sequence[Condition], progress: Callable[[str], None]
 ) -> dict[Condition, Found]:
     optima = {}
     for condition in conditions:
-        progress(f"oracle: {condition.id}")
-        found = oracle.answer(condition, 0)
-        if found.value > NOTHING_HELPS:
+        progress(f"{reference.name}: {condition.id}")
+        found = reference.answer(condition, 0)
+        if found.bound is None or found.value > NOTHING_HELPS:
             optima[condition] = found
     if not optima:
         raise RedoxError(

@@ -65,7 +65,7 @@ def score(
     progress
         Called with the id of each condition when it is done.
     """
-    envs = environments(min(BATCH, episodes))
+    envs = environments.named(min(BATCH, episodes))
     evaluator = envs[0].evaluator
     generator = np.random.default_rng(seed)
     scores = []
@@ -129,7 +129,7 @@ def play(
             for env, action in zip(running, actions, strict=True):
                 observation, _, terminated, _, info = env.step(int(action))
                 if terminated:
-                    finished.append(Valued(env.construct, env.outcome))
+                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.state)))
                 else:
                     still.append(env)
                     seen_next.append((observation, info))

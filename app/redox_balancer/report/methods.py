@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
+from redox_balancer.design.space import State
 from redox_balancer.design.value import Evaluator
 from redox_balancer.learning.policy import Policy
 from redox_balancer.report.evaluation import play
+from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
 from redox_balancer.search.heuristics import greedy, random_search
+from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Found, Problem, Search
 
+NOTHING_HELPS = 1e-6
+"""A condition whose optimum is below this has no share of it to speak of."""
+
+FIXED_EVALUATIONS = 1_000
+"""Constructs valued to choose a fixed one, where only time is limited otherwise."""
+
 ORACLE = "oracle"
+KNOWN_TASK = "milp of the plain task"
+ALL_SETS = "milp of all sets"
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def searches(evaluator: Evaluator, placements: int, *, limits: Limits, seeds: in
 
 
 def exact(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The oracle."""
+    """The oracle, of a task that one mixed-integer program answers."""
 
     def answer(condition: Condition, _seed: int) -> Found:
         return oracle(Search(Problem.under(evaluator, condition, placements)), time_limit_s=time_limit_s)
@@ -84,22 +95,82 @@ def exact(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Meth
     return Method(ORACLE, answer)
 
 
+def of_the_plain_task(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """The optimum of `DesignSpace.plain`, valued by the task at hand: what is nearly free to have."""
+
+    def answer(condition: Condition, _seed: int) -> Found:
+        chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
+        valued = Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+        return replace(
+            valued,
+            solves=chosen.solves + valued.solves,
+            iterations=chosen.iterations,
+            seconds=chosen.seconds + valued.seconds,
+        )
+
+    return Method(KNOWN_TASK, answer)
+
+
+def of_all_sets(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """One program with every set of uncertain figures in it, and the best construct it has seen in its time."""
+
+    def answer(condition: Condition, _seed: int) -> Found:
+        search = Search(Problem.under(evaluator, condition, placements))
+        try:
+            return oracle(search, time_limit_s=time_limit_s)
+        except NoSolutionError:
+            return search.found()
+
+    return Method(ALL_SETS, answer)
+
+
+def by_belief(evaluator: Evaluator, placements: int, states: Sequence[State]) -> Method:
+    """Placements chosen one by one for what the condition may be, by what was measured: it is not told."""
+    belief = Belief(evaluator, states, placements)
+
+    def answer(condition: Condition, _seed: int) -> Found:
+        search = Search(Problem.under(evaluator, condition, placements))
+        return belief.search(search, evaluator.space.state(condition))
+
+    return Method("greedy on belief", answer)
+
+
 def best_fixed(
-    evaluator: Evaluator, placements: int, optima: Mapping[Condition, Found], limit_s: float
+    evaluator: Evaluator,
+    placements: int,
+    optima: Mapping[Condition, Found],
+    limits: Limits,
+    *,
+    plain: Evaluator | None,
+    time_limit_s: float,
 ) -> tuple[Method, Found]:
     """The one construct that reaches most on training conditions, whatever the condition asked about; and its choice.
 
     Parameters
     ----------
     optima
-        The oracle's answer to each training condition: the construct with the largest mean share of these is
-        chosen, by the oracle too.
-    limit_s
-        Longest time to choose it, in seconds; the best seen until then is taken.
+        The best known answer to each training condition: the construct with the largest mean share of these is
+        chosen.
+    limits
+        What evolution may spend on the choice where there is no oracle.
+    plain
+        Evaluator of the plain task where the task at hand has no oracle, else None: then the better one of the
+        plain task's choice and of what evolution finds is taken.
+    time_limit_s
+        Longest time of the oracle, in seconds; the best seen until then is taken.
     """
-    states = tuple(evaluator.space.state(condition) for condition in optima)
-    weights = tuple(1.0 / (len(optima) * found.value) for found in optima.values())
-    chosen = oracle(Search(Problem(evaluator, states, weights, placements)), time_limit_s=limit_s)
+    answered = {condition: found for condition, found in optima.items() if found.value > NOTHING_HELPS}
+    states = tuple(evaluator.space.state(condition) for condition in answered)
+    weights = tuple(1.0 / (len(answered) * found.value) for found in answered.values())
+    chosen = oracle(Search(Problem(plain or evaluator, states, weights, placements)), time_limit_s=time_limit_s)
+    if plain is not None:
+        problem = Problem(evaluator, states, weights, placements)
+        first = Search(problem).proposed([chosen.construct])
+        search = Search(problem, evaluations=limits.evaluations or FIXED_EVALUATIONS, seconds=limits.seconds)
+        evolutionary(search, np.random.default_rng(0))
+        evolved = search.found()
+        better = max(first, evolved, key=lambda found: found.value)
+        chosen = replace(better, seconds=chosen.seconds + first.seconds + evolved.seconds)
 
     def answer(condition: Condition, _seed: int) -> Found:
         return Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
@@ -112,6 +183,8 @@ def policies(
     envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
 ) -> list[Method]:
     """A policy's most probable construct, and the best of that and `samples` drawn ones.
+
+    To take the best one has to know the condition: where it is not told, there is the first alone.
 
     Parameters
     ----------
@@ -134,8 +207,11 @@ def policies(
         return search.proposed(entry.construct for entry in episodes)
 
     distinct = len(trained) if len(trained) > 1 else seeds
+    alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)
+    if envs[0].untold:
+        return [alone]
     return [
-        Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s),
+        alone,
         Method(
             f"policy, best of {samples}",
             lambda condition, seed: played(condition, seed, samples),

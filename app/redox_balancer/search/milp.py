@@ -22,8 +22,8 @@ TOLERANCE = 1e-9
 """By how much a bound or a row may be missed, and how far the best point may be from the bound."""
 
 INTEGRALITY = 1e-7
-"""By how much an integer may be missed. Held to 1e-9, HiGHS 1.15 takes round-off for a fraction and cuts the best point
-off; with its own 1e-6 an enzyme that is not there leaks more flux than `TOLERANCE` lets pass."""
+"""By how much an integer may be missed. Held to 1e-9, HiGHS 1.15 takes round-off for a fraction and cuts the best
+point off; with its own 1e-6 an enzyme that is not there leaks more flux than `TOLERANCE` lets pass."""
 
 Term = tuple[int, float]
 """A column and its coefficient in a row."""
@@ -49,6 +49,10 @@ class Optimum:
     bound: float
     proven: bool
     iterations: int
+
+
+class NoSolutionError(RedoxError):
+    """There is no point, or the time was over before one was found."""
 
 
 class MixedIntegerProgram:
@@ -111,7 +115,7 @@ class MixedIntegerProgram:
 
         Raises
         ------
-        RedoxError
+        NoSolutionError
             There is no point, or the time was over before one was found.
         """
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
@@ -129,7 +133,7 @@ class MixedIntegerProgram:
         solver.run()
         status, info, solution = solver.getModelStatus(), solver.getInfo(), solver.getSolution()
         if not solution.value_valid:
-            raise RedoxError(
+            raise NoSolutionError(
                 f"the mixed-integer program ended without a solution: {solver.modelStatusToString(status)}",
                 hint="give it more time, or use a smaller model",
             )

@@ -18,11 +18,13 @@ the binaries:
 
 Built enzymes only widen bounds, so what the cell can do without a construct it can do with any: that settles y and z
 beforehand in nearly every condition. Several states, weighted, share the binaries too: that finds the best fixed
-construct. Tests hold the oracle against exhaustive search.
+construct. So do several sets of uncertain figures, which multiply the program by their number. Tests hold the oracle
+against exhaustive search.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +40,9 @@ from redox_balancer.search.milp import MixedIntegerProgram, Term
 from redox_balancer.search.problem import Found, Problem, Search
 
 TIME_LIMIT_S = 600.0
+Caps = Sequence[Sequence[float]]
+"""Flux that each level of each placement buys, mmol/gDW/h."""
+
 SURE = 1e-6
 """Relative distance from a threshold beyond which round-off decides nothing."""
 
@@ -48,7 +53,7 @@ def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> Found:
     Raises
     ------
     RedoxError
-        The space pays for something that is no optimal value, or no construct was found in time.
+        The space pays for something that is no largest value, or no construct was found in time.
     """
     formulation = _Formulation(search.problem)
     optimum = formulation.program.maximise(time_limit_s=time_limit_s)
@@ -71,11 +76,22 @@ def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A state with nothing built: bounds by column, and the limit of each native reaction that can be amplified."""
+    """A state with nothing built.
+
+    Attributes
+    ----------
+    lower, upper
+        Bounds by column.
+    native_limits
+        Limit of each native reaction that can be amplified, by column.
+    caps
+        Flux that each level of each placement buys.
+    """
 
     lower: FloatArray
     upper: FloatArray
     native_limits: dict[int, float]
+    caps: Caps
 
 
 class _Formulation:
@@ -85,7 +101,7 @@ class _Formulation:
         space = problem.evaluator.space
         if space.settings.reward != "capacity":
             raise RedoxError(
-                f"the reward {space.settings.reward!r} is no optimal value, so it has no proven optimum",
+                f"the reward {space.settings.reward!r} is no largest value of one program: it has no proven optimum",
                 hint="use --reward capacity, or a search that values constructs one by one",
             )
         self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
@@ -93,8 +109,11 @@ class _Formulation:
         self._columns = [space.network.column(placement.reaction) for placement in space.placements]
         self._add_construct()
         self._add_expression()
-        for state, weight in zip(problem.states, problem.weights, strict=True):
-            self._add_state(state, weight)
+        sets = space.figure_sets if len(space.figure_sets) else np.ones((1, len(space.placements)))
+        for factors in sets.tolist():
+            caps = [[cap * f for cap in p.caps] for p, f in zip(space.placements, factors, strict=True)]
+            for state, weight in zip(problem.states, problem.weights, strict=True):
+                self._add_state(state, weight / len(sets), caps)
 
     def construct(self, point: FloatArray) -> Construct:
         """The construct that the binaries of a point describe."""
@@ -149,11 +168,11 @@ class _Formulation:
             upper=0.0,
         )
 
-    def _add_state(self, state: State, weight: float) -> None:
-        """Both programs under one state, and what they add to the objective."""
+    def _add_state(self, state: State, weight: float, caps: Caps) -> None:
+        """Both programs under one state with one set of caps, and what they add to the objective."""
         settings, reference = self.space.settings, self.problem.evaluator.reference(state)
         least_keep = min(self._keeps)
-        cell = self._cell(state)
+        cell = self._cell(state, caps)
         penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + SURE)
         if reference.lowered or penalty:
             self._add_growth(cell, reference, weight, penalty=penalty)
@@ -204,9 +223,9 @@ class _Formulation:
         )
         if not certain:
             self._release(cell, fluxes, counts)
-            for placement, column in zip(space.placements, self._columns, strict=True):
+            for placement, column, caps in zip(space.placements, self._columns, cell.caps, strict=True):
                 if placement.foreign:
-                    lower, upper = placement.bounds(max(placement.caps))
+                    lower, upper = placement.bounds(max(caps))
                     program.add_row([(fluxes[column], 1.0), (counts, -upper)], upper=0.0)
                     program.add_row([(fluxes[column], 1.0), (counts, -lower)], lower=0.0)
         scale = weight / (2.0 * space.oxygen_uptake)
@@ -223,7 +242,7 @@ class _Formulation:
         # What is beyond its budget at every level stays closed.
         bought: dict[int, list[Term]] = {column: [] for column in self._columns}
         for (position, level), binary in self._placed.items():
-            bought[self._columns[position]].append((binary, self.space.placements[position].caps[level]))
+            bought[self._columns[position]].append((binary, cell.caps[position][level]))
         for column, terms in bought.items():
             limit = cell.native_limits.get(column, 0.0)
             if upper[column] > limit:
@@ -241,7 +260,7 @@ class _Formulation:
             terms = [(fluxes[column], 1.0), (unless, -forced)]
             self.program.add_row(terms, lower=0.0 if forced > 0 else -np.inf, upper=np.inf if forced > 0 else 0.0)
 
-    def _cell(self, state: State) -> _Cell:
+    def _cell(self, state: State, caps: Caps) -> _Cell:
         space, network = self.space, self.space.network
         lower, upper = network.lower.copy(), network.upper.copy()
         limits = {
@@ -258,15 +277,15 @@ class _Formulation:
                 lower[column], upper[column] = limited(lower[column], upper[column], parameter.side, limit)
                 if column in limits and parameter.side is Side.FLUX:
                     limits[column] = min(limits[column], limit)
-        return _Cell(lower, upper, limits)
+        return _Cell(lower, upper, limits, caps)
 
     def _widest(self, cell: _Cell) -> tuple[FloatArray, FloatArray]:
         """Bounds of the cell with everything built at its highest level."""
         network = self.space.network
         lower, upper = cell.lower.copy(), cell.upper.copy()
-        for placement, column in zip(self.space.placements, self._columns, strict=True):
+        for placement, column, caps in zip(self.space.placements, self._columns, cell.caps, strict=True):
             if placement.foreign:
-                lower[column], upper[column] = placement.bounds(max(placement.caps))
+                lower[column], upper[column] = placement.bounds(max(caps))
             else:
                 lower[column], upper[column] = network.lower[column], network.upper[column]
         return lower, upper

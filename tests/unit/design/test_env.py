@@ -60,7 +60,7 @@ def test_soluble_and_membrane_proteins_draw_on_budgets_of_their_own(space: Desig
         return names.index(name) * len(levels) + levels.index(level)
 
     observed, info = env.reset(seed=0)
-    left = {name: layout(space).index(name) for name in ("budget left", "membrane budget left")}
+    left = {name: layout(space, 2).index(name) for name in ("budget left", "membrane budget left")}
     assert info["action_mask"][action("LBNOX_c", 1e-3)]
     assert not info["action_mask"][action("AOX_m", 1e-3)]
     observed, _, _, _, info = env.step(action("LBNOX_c", 1e-3))
@@ -93,7 +93,7 @@ def test_an_unaffordable_action_changes_nothing_and_uses_up_a_placement(env: Red
 
 
 def test_the_observation_tells_conditions_by_their_limits(env: RedoxEnv, space: DesignSpace) -> None:
-    names = layout(space)
+    names = layout(space, 2)
     healthy, _ = env.reset(options={"condition": "healthy"})
     hypoxic, _ = env.reset(options={"condition": "hypoxia"})
     changed = {names[i] for i in np.flatnonzero(healthy != hypoxic)}

@@ -57,8 +57,8 @@ def test_caches_are_bounded(space: DesignSpace) -> None:
             evaluator.evaluate(construct, state)
             assert len(evaluator._outcomes) <= 50
             assert evaluator._growth_lp.region_bytes <= size
-            assert evaluator._flux_lp.region_bytes <= size
-        assert evaluator._flux_lp.region_bytes > size / 2
+            assert evaluator._flux_lps[0].region_bytes <= size
+        assert evaluator._flux_lps[0].region_bytes > size / 2
 
 
 def test_an_episode_gives_the_same_values_with_and_without_regions(space: DesignSpace) -> None:

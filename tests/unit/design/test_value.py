@@ -196,7 +196,7 @@ def test_sink_flux_reward_is_the_sum_of_inserted_fluxes(space: DesignSpace) -> N
     with Evaluator(Task(reward="sink-flux").space()) as evaluator:
         outcome = evaluator.evaluate(build(space, LBNOX_c=1e-3), space.healthy)
         column = evaluator._bounds.network.column("SINK_LBNOX_c")
-        assert outcome.value == pytest.approx(evaluator._flux_lp.flux(column))
+        assert outcome.value == pytest.approx(evaluator._flux_lps[0].flux(column))
         assert 0.0 < outcome.value <= space.placements[0].caps[4] + 1e-9
 
 

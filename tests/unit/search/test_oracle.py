@@ -142,5 +142,5 @@ def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
 def test_a_reward_that_is_no_optimal_value_is_refused() -> None:
     with Evaluator(Task(reward="sink-flux").space()) as evaluator:
         state = evaluator.space.healthy
-        with pytest.raises(RedoxError, match="no optimal value"):
+        with pytest.raises(RedoxError, match="no largest value"):
             oracle(Search(Problem(evaluator, (state,), (1.0,), 1)))
