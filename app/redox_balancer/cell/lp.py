@@ -88,8 +88,8 @@ class Tableau(NamedTuple):
 
 
 TOLERANCE = 1e-9
-"""By how much a bound or a reduced cost may be missed at an optimum, relatively. With GLPK's own 1e-7 an optimum from a
-warm basis was seen to be off by 2e-7; but held to 1e-9 all the way it finds no solution where there is one."""
+"""By how much a bound or a reduced cost may be missed at an optimum, relatively. With GLPK's own 1e-7 an optimum from
+a warm basis was seen to be off by 2e-7; but held to 1e-9 all the way it finds no solution where there is one."""
 
 
 class Shortage(NamedTuple):
@@ -301,7 +301,6 @@ class FluxLP:
             return None
         optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
         return Solution(status, float(optimum))
-
 
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and, where that leaves an optimum inexact, on with tighter ones."""

@@ -34,16 +34,16 @@ def held_out(
     RedoxError
         No combination fits, one of a list of the user's own does not, or one was trained on.
     """
-    known = {condition.id: condition for condition in trained}
-    names = list(read_records(path or packaged("held_out.toml"), "combination", Combination))
     if path is None:
-        names = [name for name in names if all(part in known for part in name.split(JOIN))]
-        if not names:
+        chosen = _of_the_package(trained)
+        if not chosen:
             raise RedoxError(
                 "none of the held-out combinations is made of the conditions of this training",
                 hint="give some with --held-out FILE, or compare on the training conditions alone (--on training)",
             )
-    chosen = [pick_condition(known, name) for name in names]
+    else:
+        known = {condition.id: condition for condition in trained}
+        chosen = [pick_condition(known, name) for name in read_records(path, "combination", Combination)]
     changed = {frozenset((change.key, change.value) for change in condition.changes) for condition in trained}
     for condition in chosen:
         same = frozenset((change.key, change.value) for change in condition.changes) in changed
@@ -55,21 +55,14 @@ def held_out(
     return chosen
 
 
-def mixtures(trained: Sequence[Condition], apart: Sequence[Condition]) -> list[Condition]:
+def mixtures(trained: Sequence[Condition]) -> list[Condition]:
     """Two or three conditions at once that a policy may be trained on.
 
-    A mixture that lowers every bound of a held-out combination, whatever else it lowers, would show that combination:
-    there is none of these among them.
-
-    Parameters
-    ----------
-    trained
-        The conditions to mix.
-    apart
-        The held-out combinations.
+    A mixture that lowers every bound of a held-out combination of the package, whatever else it lowers, would show
+    that combination: there is none of these among them.
     """
     lowering = [condition for condition in trained if condition.changes]
-    kept_apart = [_keys(condition) for condition in apart]
+    kept_apart = [_keys(condition) for condition in _of_the_package(trained)]
     found = []
     for size in (2, 3):
         for parts in itertools.combinations(lowering, size):
@@ -79,6 +72,13 @@ def mixtures(trained: Sequence[Condition], apart: Sequence[Condition]) -> list[C
             if not any(keys <= _keys(mixture) for keys in kept_apart):
                 found.append(mixture)
     return found
+
+
+def _of_the_package(trained: Sequence[Condition]) -> list[Condition]:
+    """Those of the package's combinations that are made of these conditions."""
+    known = {condition.id: condition for condition in trained}
+    names = read_records(packaged("held_out.toml"), "combination", Combination)
+    return [pick_condition(known, name) for name in names if all(part in known for part in name.split(JOIN))]
 
 
 def _keys(condition: Condition) -> frozenset[tuple[str, str]]:

@@ -15,7 +15,7 @@ from redox_balancer.cell.records import NonNegative, Positive
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.fitting import Candidates
-from redox_balancer.design.held_out import held_out, mixtures
+from redox_balancer.design.held_out import mixtures
 from redox_balancer.design.space import BUDGET, MEMBRANE_BUDGET, DesignSpace, Reward, ValueSettings
 from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
@@ -96,7 +96,7 @@ class Task(BaseModel):
             network,
             load_library(self.enzymes),
             conditions,
-            mixtures=mixtures(conditions, held_out(conditions)) if self.sampling == "mixed" else (),
+            mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
             capacities=load_native_capacities(network),
             budget=self.budget,
             membrane_budget=self.membrane_budget,

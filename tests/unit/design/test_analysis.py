@@ -16,6 +16,8 @@ from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator
+from redox_balancer.search.heuristics import random_construct
+from redox_balancer.search.problem import Problem
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,27 @@ def test_cobrapy_finds_the_growth_and_capacity_that_constructs_are_valued_with(
                 assert largest_capacity(cell, growth) == pytest.approx(outcome.capacity, abs=1e-6)
             living += outcome.capacity > 0
     assert living > len(space.conditions)
+
+
+def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_paid_for() -> None:
+    paid = Task(reward="guaranteed").space()
+    generator = np.random.default_rng(1)
+    model = open_model(Task())
+    coupled = 0
+    with Evaluator(paid, exact_check=True) as evaluator:
+        for condition in paid.conditions:
+            problem, state = Problem.under(evaluator, condition, 3), paid.state(condition)
+            floor = evaluator.reference(state).floor
+            for _ in range(5):
+                construct = random_construct(problem, generator)
+                outcome = evaluator.evaluate(construct, state)
+                with model:
+                    cell = designed_cell(model, paid.plain, construct, condition, floor=floor)
+                    growth = largest_growth(cell)
+                    expected = guaranteed(cell, growth) if growth >= floor * (1 - 1e-9) else 0.0
+                assert outcome.capacity == pytest.approx(expected, abs=1e-6)
+                coupled += abs(expected) > 1e-3
+    assert coupled > 5
 
 
 def test_a_blocked_chain_forces_the_oxidase_to_run(unlimited: DesignSpace) -> None:

@@ -6,6 +6,7 @@ from gymnasium.utils.env_checker import check_env
 
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs, layout
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 
 
@@ -114,6 +115,54 @@ def test_sampled_conditions_stay_within_their_ranges(space: DesignSpace) -> None
                 assert limit == 1000.0
         drawn.add(env.state)
     assert len(drawn) == 100
+
+
+def test_mixed_sampling_shows_single_conditions_and_mixtures() -> None:
+    space = Task(sampling="mixed").space()
+    (env,) = RedoxEnvs(space, sampling="mixed")(1)
+    seen = [env.reset(seed=seed)[1]["condition"] for seed in range(200)]
+    mixed = {mixture.id for mixture in space.mixtures}
+    assert 60 < sum(name in mixed for name in seen) < 140
+    assert set(seen) - mixed <= {condition.id for condition in space.conditions}
+    assert len({env.state for _ in range(20) if env.reset()}) == 20
+
+
+def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
+    (env,) = RedoxEnvs(space, placements=3, untold=True)(1)
+    names = layout(space, 3, untold=True)
+    assert env.observation_space.shape == (len(names),)
+    assert not any(name.startswith("limit:") or "without" in name for name in names)
+    first = [env.reset(options={"condition": condition.id})[0] for condition in space.conditions]
+    assert all((observed == first[0]).all() for observed in first)
+    answers = {}
+    for condition in ("healthy", "hypoxia"):
+        env.reset(options={"condition": condition})
+        observed = env.step(0)[0]
+        growth = observed[names.index("growth after 1")]
+        assert growth == pytest.approx(env.outcome.growth / env.evaluator.healthy_growth, rel=1e-6)
+        assert observed[names.index("growth after 2")] == 0.0
+        later = env.step(1)[0]
+        assert later[names.index("growth after 1")] == growth
+        assert later[names.index("growth after 2")] > 0.0
+        answers[condition] = growth
+    assert answers["hypoxia"] < 0.9 * answers["healthy"]
+
+
+def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
+    space = Task(uncertain=4).space()
+    (env,) = RedoxEnvs(space)(1)
+    position = [placement.id for placement in space.placements].index("LBNOX_c")
+    action = position * len(space.levels) + space.levels.index(1e-3)
+    paid, shown = set(), set()
+    for seed in range(40):
+        env.reset(seed=seed, options={"condition": "healthy"})
+        observed, reward, *_ = env.step(action)
+        paid.add(round(reward, 9))
+        shown.add(observed.tobytes())
+    by_set = [env.evaluator.outcome(env.construct, env.state, figures).value for figures in range(4)]
+    assert paid == {round(value, 9) for value in by_set}
+    assert len(shown) == 1
+    assert env.evaluator.evaluate(env.construct, env.state).value == pytest.approx(np.mean(by_set))
 
 
 def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:

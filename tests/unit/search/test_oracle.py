@@ -13,6 +13,7 @@ from redox_balancer.design.space import DesignSpace, State, ValueSettings
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
+from redox_balancer.search.evolutionary import evolutionary
 from redox_balancer.search.exhaustive import Yardstick, constructs
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Found, Problem, Search
@@ -137,6 +138,19 @@ def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
         assert evaluator.reference(state).growth == 0.0
         expected = best_of(evaluator, [state], constructs(ill, 1))
         assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT)
+
+
+def test_the_best_construct_over_sets_of_uncertain_figures_is_found() -> None:
+    uncertain = Task(uncertain=3).space()
+    chosen = [condition for condition in uncertain.conditions if condition.id in ("hypoxia", "mdh1_deficiency")]
+    with Evaluator(uncertain) as evaluator:
+        for condition in chosen:
+            state = uncertain.state(condition)
+            expected = best_of(evaluator, [state], constructs(uncertain, 1))
+            assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT)
+            evolved = Search(Problem.under(evaluator, condition, 2), evaluations=400)
+            evolutionary(evolved, np.random.default_rng(0))
+            assert ask(evaluator, [state], 2).value >= evolved.found().value - AGREEMENT
 
 
 def test_a_reward_that_is_no_optimal_value_is_refused() -> None:

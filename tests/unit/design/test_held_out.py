@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from redox_balancer.cell.media import load_conditions, pick_condition
-from redox_balancer.design.held_out import held_out
+from redox_balancer.design.held_out import held_out, mixtures
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
@@ -54,3 +54,25 @@ def test_a_list_of_ones_own_is_checked(tmp_path: Path, name: str, said: str) -> 
     path.write_text(f'[[combination]]\nid = "{name}"\n')
     with pytest.raises(RedoxError, match=said):
         held_out(TRAINED, path)
+
+
+def test_mixtures_show_no_held_out_combination() -> None:
+    mixed = mixtures(TRAINED)
+    kept_apart = [{change.key for change in combination.changes} for combination in held_out(TRAINED)]
+    assert {len(mixture.id.split("+")) for mixture in mixed} == {2, 3}
+    assert len({frozenset(change.key for change in mixture.changes) for mixture in mixed}) == len(mixed) > 20
+    for mixture in mixed:
+        lowered = {change.key for change in mixture.changes}
+        assert not any(keys <= lowered for keys in kept_apart), mixture.id
+        assert not any(lowered == {change.key for change in condition.changes} for condition in TRAINED), mixture.id
+    assert [m.id for m in mixtures([KNOWN["healthy"], KNOWN["hypoxia"], KNOWN["gpd2_deficiency"]])] == [
+        "hypoxia+gpd2_deficiency"
+    ]
+
+
+def test_a_list_of_ones_own_may_not_name_a_mixture_of_the_training(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[combination]]\nid = "hypoxia+gpd2_deficiency"\n')
+    assert len(held_out(TRAINED, path)) == 1
+    with pytest.raises(RedoxError, match="the training has shown it"):
+        held_out(TRAINED, path, mixed=mixtures(TRAINED))
