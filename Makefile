@@ -17,6 +17,12 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+TASK ?= known
+EVALUATED = experiments/evaluation/$(TASK)
+TRAINED_FOR_known = --sampling mixed
+TRAINED_FOR_robust = --sampling mixed --uncertain 64
+TRAINED_FOR_guaranteed = --sampling mixed --reward guaranteed
+TRAINED_FOR_untold = --sampling mixed --untold
 INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
@@ -59,6 +65,15 @@ train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) a
 .PHONY: report
 report: setup ## write the report of a run (RUN=)
 	$(BIN)/redox report $(DIR)
+
+.PHONY: evaluation
+evaluation: setup ## train five policies for a task and compare them with every search (TASK=known, robust, guaranteed or untold; TIMESTEPS=)
+	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: no task '$(TASK)': known, robust, guaranteed or untold" >&2; exit 2; }
+	for seed in 1 2 3 4 5; do \
+		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed$$seed --seed $$seed --resume auto --num-actors $(ACTORS) \
+			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK)) || exit; \
+	done
+	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK) $(if $(filter-out known,$(TASK)),--equal-time)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser
