@@ -146,6 +146,11 @@ def test_tasks_beyond_one_known_condition_at_equal_time(
     budget = by_method["policy"]["training_s"] / 3
     assert all(by_method[name]["seconds"] >= 0.9 * budget for name in {"random", "evolutionary"} & methods)
     assert max(row["share"] for row in by_method.values()) <= 1.0 + 1e-9
+    designed = redox("design", run, "--condition", "hypoxia", "--samples", 5, "--quick", "--json")
+    assert designed.returncode == 0, designed.stderr
+    proposal = json.loads(designed.stdout)
+    assert proposal["paid"] != proposal["value"]
+    assert "by the run's own task" in designed.stderr
 
 
 def test_each_search_says_what_it_found_and_what_it_cost() -> None:

@@ -121,7 +121,7 @@ def _by_policy(opened: "Run", condition: str, samples: int, seed: int, console: 
     with notes().status("sampling constructs") as status:
         for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
             status.update(f"sampling constructs: {number} of {samples}")
-            if drawn.outcome.value > best.outcome.value + 1e-9:
+            if drawn.paid > best.paid + 1e-9:
                 best = drawn
                 console.print(f"{_answer(best)}  (sample {number} of {samples})", markup=False)
     return best
@@ -131,7 +131,8 @@ def _answer(proposal: "Proposal") -> str:
     from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
 
     placed = construct_text(proposal.space.describe(proposal.construct))
-    return f"{proposal.condition.id}: {placed}  value {proposal.outcome.value:.4f}"
+    paid = "" if proposal.paid == proposal.outcome.value else f", {proposal.paid:.4f} by the run's own task"
+    return f"{proposal.condition.id}: {placed}  value {proposal.outcome.value:.4f}{paid}"
 
 
 def _print(made: "Design") -> None:

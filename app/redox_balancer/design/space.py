@@ -197,6 +197,11 @@ class DesignSpace:
         settings = replace(self.settings, reward="capacity")
         return replace(self, settings=settings, figure_sets=self.figure_sets[:0])
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is the task that one mixed-integer program answers."""
+        return self.settings.reward == "capacity" and not len(self.figure_sets)
+
     def largest_cap(self, position: int) -> float:
         """The most that any level of a placement buys, whatever the figures are, mmol/gDW/h."""
         factors = self.figure_sets[:, position] if len(self.figure_sets) else ()

@@ -129,8 +129,7 @@ def hold_contest(
     if rules.equal_time:
         limits = Limits(None, training_s / sum(len(sets[name]) for name in rules.sets))
 
-    provable = space.settings.reward == "capacity" and not len(space.figure_sets)
-    plain = None if provable else Evaluator(space.plain)
+    plain = None if space.is_plain else Evaluator(space.plain)
     if plain is None:
         reference = exact(evaluator, placements, time_limit_s=rules.time_limit_s)
     else:

@@ -13,10 +13,10 @@ from redox_balancer.design.analysis import Analysis, FluxRange, Progress, analys
 from redox_balancer.design.designed import DesignedCell, designed_cell, open_model
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Outcome, Valued
+from redox_balancer.design.value import Evaluator, Outcome, Valued
 from redox_balancer.errors import RedoxError
 from redox_balancer.report.evaluation import ConditionScore
-from redox_balancer.report.proposal import Proposal, evaluator_of, named
+from redox_balancer.report.proposal import Proposal, named
 
 AGREEMENT = 1e-6
 """Largest difference between the linear programs and COBRApy, relative where a figure is above 1."""
@@ -72,7 +72,7 @@ def best_designs(
     """Work out the best construct that a policy showed under each condition."""
     model = open_model(task)
     designs = []
-    with evaluator_of(space) as evaluator:
+    with Evaluator(space.plain) as evaluator:
         for score in scores:
             progress(f"designs: {score.condition}")
             proposal = Proposal.valued(evaluator, best_of(score).construct, named(space, score.condition))

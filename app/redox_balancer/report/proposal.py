@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.value import Evaluator, Outcome, Reference
+from redox_balancer.design.value import Evaluator, Outcome, Reference, Valued
 from redox_balancer.learning.policy import Policy
 from redox_balancer.report.evaluation import BATCH, play
 
@@ -26,6 +26,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h taken by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "the least of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
+    "paid": "healthy respirations, by the task of the run: mean over uncertain figures, or guaranteed",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
@@ -40,7 +41,9 @@ class Proposal:
     space, construct, condition
         What was built, into what, under which limits.
     outcome, reference, healthy_growth
-        From the linear programs of `value.py`.
+        From the linear programs of `value.py`, by the plain task.
+    paid
+        What a policy's own training would have paid for it: `outcome.value`, or that of another task.
     """
 
     space: DesignSpace
@@ -49,14 +52,18 @@ class Proposal:
     outcome: Outcome
     reference: Reference
     healthy_growth: float
+    paid: float
 
     @classmethod
-    def valued(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> Proposal:
-        """Value a construct."""
+    def valued(
+        cls, evaluator: Evaluator, construct: Construct, condition: Condition, *, paid: float | None = None
+    ) -> Proposal:
+        """Value a construct; `evaluator` is one of the plain task."""
         space = evaluator.space
         state = space.state(condition)
         outcome, reference = evaluator.evaluate(construct, state), evaluator.reference(state)
-        return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth)
+        paid = outcome.value if paid is None else paid
+        return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, paid)
 
     @property
     def placed(self) -> list[dict[str, Any]]:
@@ -108,6 +115,7 @@ class Proposal:
             "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * self.protein,
             "growth_cost": self.growth_cost,
             "value": self.outcome.value,
+            "paid": self.paid,
             "growth": self.outcome.growth,
             "growth_without": self.reference.growth,
             "growth_floor": self.reference.floor,
@@ -123,11 +131,6 @@ class Proposal:
 def named(space: DesignSpace, condition: str) -> Condition:
     """Condition of a design space by its id; an unknown one is a RedoxError that lists the known ones."""
     return pick({entry.id: entry for entry in space.conditions}, condition, "condition")
-
-
-def evaluator_of(space: DesignSpace) -> Evaluator:
-    """Evaluator of designs: they are valued by their capacity, whatever a run was paid for."""
-    return Evaluator(replace(space, settings=replace(space.settings, reward="capacity")))
 
 
 class Proposer:
@@ -146,26 +149,29 @@ class Proposer:
     def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:
         self.condition = named(environments.space, condition)
         self._policy = policy
-        self._envs = environments(BATCH)
-        paid = environments.space.settings.reward == "capacity"
-        self._evaluator = self._envs[0].evaluator if paid else evaluator_of(environments.space)
+        self._envs = environments.named(BATCH)
+        space = environments.space
+        self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
     def greedy(self) -> Proposal:
         """The construct of the most probable actions."""
         (played,) = play(self._envs, self.condition.id, self._policy, 1, None)
-        return Proposal.valued(self._evaluator, played.construct, self.condition)
+        return self._valued(played)
 
     def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
         """Constructs drawn from the policy, a few at a time."""
         generator = np.random.default_rng(seed)
         for start in range(0, samples, BATCH):
             drawn = play(self._envs, self.condition.id, self._policy, min(BATCH, samples - start), generator)
-            yield from (Proposal.valued(self._evaluator, one.construct, self.condition) for one in drawn)
+            yield from map(self._valued, drawn)
+
+    def _valued(self, played: Valued) -> Proposal:
+        return Proposal.valued(self._evaluator, played.construct, self.condition, paid=played.outcome.value)
 
 
 def by_text(space: DesignSpace, text: str, condition: str) -> Proposal:
     """Value a construct that somebody wrote down, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`."""
     chosen = named(space, condition)
     own, construct = by_hand(space, parse_construct(text))
-    with evaluator_of(own) as evaluator:
+    with Evaluator(own.plain) as evaluator:
         return Proposal.valued(evaluator, construct, chosen)
