@@ -129,14 +129,14 @@ def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         times.plot([row["seconds"] for row in ordered], positions, "o", color=colour)
     shares.set_yticks(np.arange(len(names)), names)
     shares.invert_yaxis()
-    shares.set_xlabel("share of the optimum\n(interquartile mean, 95 % interval)")
+    shares.set_xlabel("share of the best known\n(interquartile mean, 95 % interval)")
     times.set_xscale("log")
     times.set_xlabel("seconds per answer")
     for axes in (shares, times):
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside upper left", ncols=len(rows_by_set))
-    return Drawing("methods", figure, "share of the optimum and seconds per answer by method")
+    return Drawing("methods", figure, "share of the best known and seconds per answer by method")
 
 
 def _blank(width: float, height: float) -> tuple[Figure, Axes]:
