@@ -17,6 +17,7 @@ ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_OPTIONS ?=
+DRILL ?=
 TASK ?= known
 EVALUATED = experiments/evaluation/$(TASK)
 TRAINED_FOR_known = --sampling mixed

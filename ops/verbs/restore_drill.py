@@ -132,7 +132,9 @@ def _options(settings: Mapping[str, Any]) -> Iterator[str]:
         if value is None:
             continue
         option = f"--{name.replace('_', '-')}"
-        if name == "conditions":  # one option for all of them
+        if isinstance(value, bool):
+            yield option if value else option.replace("--", "--no-", 1)
+        elif name == "conditions":  # one option for all of them
             yield from (option, ",".join(value))
         elif isinstance(value, list):
             for each in value:
