@@ -138,13 +138,13 @@ def _throughput_rows(found: ThroughputFigures) -> list[Row]:
             ("t_act of it, forward pass and sampling", f"{1e6 * terms.act_s:.1f} µs"),
             ("t_overhead of it, packing, Ray's put, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
             (f"learner alone, {threads}, per transition", f"{1e6 * terms.learner_s:.1f} µs"),
-            ("loop that receives, per rollout", f"{1e6 * terms.loop_s:,.0f} µs"),
-            ("raylet, per rollout", f"{1e6 * terms.raylet_s:,.0f} µs"),
+            ("loop that receives, per rollout, core time", f"{1e6 * terms.loop_s:,.0f} µs"),
+            ("raylet, per rollout, core time", f"{1e6 * terms.raylet_s:,.0f} µs"),
             (f"a rollout of {terms.transitions} steps", f"{terms.rollout_bytes:,} bytes"),
             ("a version of the weights", f"{terms.weights_bytes:,} bytes"),
             (f"Ray alone, {replayed}, steps/s", f"{found.ray_steps_per_s:,.0f}"),
             (f"learner and Ray, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
-            ("the same by the model below", f"{found.model_replay_steps_per_s:,.0f}"),
+            ("the same by the model below, a core for each", f"{found.model_replay_steps_per_s:,.0f}"),
         )
     ]
 

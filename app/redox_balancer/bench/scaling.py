@@ -35,7 +35,7 @@ class Terms:
     learner_s
         Seconds of the learner per transition.
     loop_s, raylet_s
-        Seconds per rollout of the loop that receives, and of a core in the raylet of its machine.
+        Seconds of a core per rollout, in the loop that receives (bookkeeping included) and in its machine's raylet.
     rollout_bytes, weights_bytes
         What a rollout and a version of the weights take when they travel.
     transitions

@@ -34,8 +34,6 @@ REPLAY_ACTORS = 2
 ACTORS = (30, 60, 120)
 """Numbers of actors on one machine that a prediction is made for; the last one also on each machine of a cluster."""
 CLUSTERS = (2, 4)
-SETTLE_S = 0.02  # in which the few rollouts that two replaying actors owe are ready
-TURNS = 100
 
 
 class ActorTerms(NamedTuple):
@@ -51,12 +49,21 @@ class ActorTerms(NamedTuple):
 class RayTerms(NamedTuple):
     """What Ray does with replayed rollouts that nobody learns from.
 
-    `loop_s` are seconds of the loop per rollout, where some are always ready, `raylet_s` those of a core in the
-    raylet, `steps_per_s` all that the machine took with the actors at work.
+    `raylet_s` are seconds of a core in the raylet per rollout, `steps_per_s` all that the machine took.
+    """
+
+    raylet_s: float
+    steps_per_s: float
+
+
+class ReplayTerms(NamedTuple):
+    """What a training does with replayed rollouts.
+
+    `loop_s` are seconds of a core in the loop that receives, per rollout; `steps_per_s` is what learner and Ray took
+    together.
     """
 
     loop_s: float
-    raylet_s: float
     steps_per_s: float
 
 
@@ -87,7 +94,7 @@ class ThroughputFigures:
 
     @property
     def model_replay_steps_per_s(self) -> float:
-        """What the model says of `replay_steps_per_s`."""
+        """What the model says of `replay_steps_per_s` on a machine with a core for each process and thread."""
         terms = self.terms
         return 1.0 / (terms.learner_s + terms.loop_s / terms.transitions)
 
@@ -142,7 +149,7 @@ def measure(
         terms=Terms(
             **one._asdict(),
             learner_s=1.0 / alone.learner_transitions_per_s,
-            loop_s=ray.loop_s,
+            loop_s=together.loop_s,
             raylet_s=ray.raylet_s,
             transitions=config.rollout_length * config.envs_per_actor,
             rollouts_per_batch=config.rollouts_per_batch,
@@ -152,7 +159,7 @@ def measure(
         learner_threads=config.learner_threads,
         replay_actors=REPLAY_ACTORS,
         ray_steps_per_s=ray.steps_per_s,
-        replay_steps_per_s=together,
+        replay_steps_per_s=together.steps_per_s,
     )
 
 
@@ -184,46 +191,49 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
 def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
     """Receive what replaying actors send and throw it away, for so long."""
     with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS) as source:
-        # Twice what all of them record, so that each replays by then.
-        while source.received < 2 * REPLAY_ACTORS * RECORDED or source.ready < REPLAY_ACTORS:
-            rollouts = source.turn(0.1)
-        transitions = rollouts[0].transitions
+        replaying: dict[int, int] = {}
+        while len(replaying) < REPLAY_ACTORS:
+            replaying |= {each.actor: each.transitions for each in source.turn(0.1) if each.sequence >= RECORDED}
+        transitions = replaying[0]
         before, raylet_before, started = source.received, _raylet_s(), time.perf_counter()
         while (past := time.perf_counter() - started) < seconds:
             source.turn(0.01)
         received, raylet_s = source.received - before, _raylet_s() - raylet_before
-        # The loop's own time: the actors have sent all that they owe before each turn begins.
-        before, loop_s = source.received, 0.0
-        for _ in range(TURNS):
-            time.sleep(SETTLE_S)
-            started = time.perf_counter()
-            source.turn(0.0)
-            loop_s += time.perf_counter() - started
-        loop_s /= source.received - before
-    return RayTerms(loop_s=loop_s, raylet_s=raylet_s / received, steps_per_s=received * transitions / past)
+    return RayTerms(raylet_s=raylet_s / received, steps_per_s=received * transitions / past)
 
 
-def replay(environments: EnvFactory, steps: int) -> float:
-    """Train on replayed rollouts for so many steps; steps learnt from per second in the second half."""
+def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
+    """Train on replayed rollouts for so many steps; the second half counts."""
     from redox_balancer.learning.trainer import train  # noqa: PLC0415 - loads torch
 
-    config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS, log_interval_s=0.2)
+    config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
     clock = _Clock()
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         train(config, environments, Path(folder), resume=None, progress=clock, collector=ReplayCollector)
-    first = next(row for row in clock.at if row[0] >= steps // 2)
-    last = clock.at[-1]
-    return (last[0] - first[0]) / (last[1] - first[1])
+    first, last = next(tick for tick in clock.ticks if tick.steps >= steps // 2), clock.ticks[-1]
+    taken = last.steps - first.steps
+    rollouts = taken / (config.rollout_length * config.envs_per_actor)  # so few actors lose none to their age
+    return ReplayTerms(
+        loop_s=(last.loop_s - first.loop_s) / rollouts, steps_per_s=taken / (last.seconds - first.seconds)
+    )
+
+
+class _Tick(NamedTuple):
+    """Steps of a training at a time, and the seconds of a core that its loop had used by then."""
+
+    steps: int
+    seconds: float
+    loop_s: float
 
 
 class _Clock:
-    """Notes when a training had how many steps; a benchmark shows no progress of its own parts."""
+    """Listens to a training, from the thread of its loop, and shows nothing."""
 
     def __init__(self) -> None:
-        self.at: list[tuple[int, float]] = []
+        self.ticks: list[_Tick] = []
 
     def advance(self, steps: int) -> None:
-        self.at.append((steps, time.perf_counter()))
+        self.ticks.append(_Tick(steps, time.perf_counter(), time.thread_time()))
 
     def start(self, steps: int, total: int) -> None: ...
     def row(self, row: Mapping[str, float]) -> None: ...
@@ -240,13 +250,8 @@ class _Source:
         self.parameters: Float32 = pool.shape().initial(np.random.default_rng(SEED))
         self.received = 0
 
-    @property
-    def ready(self) -> int:
-        """Actors that have their environments."""
-        return self._pool.ready
-
     def turn(self, timeout_s: float) -> list[Rollout]:
-        """Publish weights, ask for rollouts and take what is ready."""
+        """Publish weights, ask for rollouts and take what is ready, after so many seconds at most."""
         self._pool.publish(self.parameters, self.received // self._batch)
         self._pool.request()
         rollouts = self._pool.receive(timeout_s)

@@ -31,7 +31,7 @@ What 30 to 480 actors would give, and what would hold them back: redox bench thr
 PLACEMENTS = 3
 SHORT = {
     "steps": 100_000, "slice_s": 5.0, "memory_steps": 100_000, "learner_s": 5.0, "train_steps": 150_000,
-    "actor_s": 16.0, "ray_s": 4.0, "replay_steps": 200_000,
+    "actor_s": 12.0, "ray_s": 4.0, "replay_steps": 200_000,
 }  # fmt: skip
 FULL = {
     "steps": 100_000, "slice_s": 20.0, "memory_steps": 1_000_000, "learner_s": 20.0, "train_steps": 1_000_000,
