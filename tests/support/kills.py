@@ -107,7 +107,7 @@ def kill_trainings(run: Path, kills: int, *, actors: int, interval: int, seed: i
         with subprocess.Popen([REDOX, *arguments], stderr=subprocess.PIPE, text=True, process_group=0) as process:
             if process.stderr is None:
                 raise AssertionError
-            first = process.stderr.readline()
+            first = next((line for line in process.stderr if "placements are offered" not in line), "")
             if kill > 0:
                 resumed = re.match(r"resuming .* at step ([\d,]+) of", first)
                 from_nothing += resumed is None

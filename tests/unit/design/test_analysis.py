@@ -22,7 +22,7 @@ from redox_balancer.design.value import Evaluator
 def unlimited() -> DesignSpace:
     """The cell of the facts: no native capacities, and enzymes so fast that their caps never bind."""
     return DesignSpace.build(
-        load_network(), load_library(), [load_conditions()["complex_iii_closed"]], saturation=1.0
+        load_network(), load_library(), [load_conditions()["complex_iii_closed"]], saturation=1.0, candidates="all"
     )
 
 
