@@ -107,14 +107,14 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
     )
 
 
-def learner(environments: RedoxEnvs, seconds: float) -> LearnerFigures:
+def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THREADS) -> LearnerFigures:
     """Learn for so long from a few recorded rollouts, again and again."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
     from redox_balancer.learning.learner import Learner, LearnerState  # noqa: PLC0415
 
-    torch.set_num_threads(LEARNER_THREADS)
-    config = TrainConfig(timesteps=1_000_000_000, learner_threads=LEARNER_THREADS)
+    torch.set_num_threads(threads)
+    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads)
     collector = RolloutCollector(
         environments,
         count=config.envs_per_actor,
@@ -135,7 +135,7 @@ def learner(environments: RedoxEnvs, seconds: float) -> LearnerFigures:
     speed = (trained.steps - before) / (time.perf_counter() - started)
     return LearnerFigures(
         model=environments.space.network.id,
-        threads=LEARNER_THREADS,
+        threads=threads,
         batch_size=sum(rollout.transitions for rollout in batches[0]),
         learner_transitions_per_s=speed,
     )

@@ -7,12 +7,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from redox_balancer.bench.learning import LearnerFigures, MemoryFigures, TrainFigures
+from redox_balancer.bench.scaling import Host
 from redox_balancer.bench.stepping import StepFigures
+from redox_balancer.bench.throughput import ThroughputFigures
 
-ACTORS = (30, 60, 120)
-"""Numbers of actors that a prediction is made for."""
+Row = tuple[str, ...]
 
-Row = tuple[str, str, str]
+SCALING = ("actors", "hosts", "model", "transitions of a batch", "of it not too old", "steps/s", "limit")
+FULL = ("limit", "hosts", "model", "steps/s", "full at")
+LIMITS = {
+    "actors": "actors",
+    "ray": "Ray",
+    "network": "network of the learner's host",
+    "learner": "learner, the loop beside it",
+}
 
 
 @dataclass
@@ -25,7 +33,7 @@ class Figures:
         Hardware and versions.
     core_seconds
         Time of `redox build-core` on the given model; None where none was given.
-    step, memory, learner, train
+    step, memory, learner, train, throughput
         One entry for each model.
     """
 
@@ -35,6 +43,7 @@ class Figures:
     memory: list[MemoryFigures] = field(default_factory=list)
     learner: list[LearnerFigures] = field(default_factory=list)
     train: list[TrainFigures] = field(default_factory=list)
+    throughput: list[ThroughputFigures] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
@@ -46,25 +55,37 @@ class Figures:
                 for part in ("step", "memory", "learner", "train")
                 if (found := getattr(self, part))
             },
-            **({"predictions": predictions} if (predictions := self.predictions()) else {}),
+            **({"throughput": [figures.as_dict() for figures in self.throughput]} if self.throughput else {}),
         }
 
-    def predictions(self) -> list[dict[str, Any]]:
-        """Steps per second of many actors, each with a core of its own, and what limits them.
-
-        An actor gives what it gave alone, t_env + t_act + t_overhead together, until the learner is full.
-        """
-        learners = {figures.model: figures.learner_transitions_per_s for figures in self.learner}
+    def scaling_rows(self) -> list[Row]:
+        """Rows under `SCALING`: what numbers of actors would give."""
         return [
-            {
-                "model": figures.model,
-                "actors": actors,
-                "steps_per_s": min(actors * figures.steps_per_s, learners[figures.model]),
-                "limit": "actors" if actors * figures.steps_per_s < learners[figures.model] else "learner",
-            }
-            for figures in self.memory
-            if figures.model in learners
-            for actors in ACTORS
+            (
+                f"{found.actors}",
+                f"{found.hosts}",
+                figures.model,
+                f"{found.batch_size:,}",
+                f"{100 * found.fresh_share:.0f} %",
+                f"{found.steps_per_s:,.0f}",
+                LIMITS[found.limit],
+            )
+            for figures in self.throughput
+            for found in figures.predictions()
+        ]
+
+    def full_rows(self) -> list[Row]:
+        """Rows under `FULL`: how many actors each limit takes."""
+        return [
+            (
+                LIMITS[found.limit],
+                f"{found.hosts}",
+                figures.model,
+                f"{found.steps_per_s:,.0f}",
+                "more than there is room for" if found.actors is None else f"{found.actors:,} actors",
+            )
+            for figures in self.throughput
+            for found in figures.full()
         ]
 
     def rows(self) -> list[Row]:
@@ -100,9 +121,32 @@ class Figures:
                 (what, train.model, f"{train.steps_per_s:,.0f}"),
                 ("its second half, steps/s", train.model, f"{train.later_steps_per_s:,.0f}"),
             ]
+        for found in self.throughput:
+            rows += _throughput_rows(found)
         if self.core_seconds is not None:
             rows.append(("extracting the core", "as given", f"{self.core_seconds:.1f} s"))
         return rows
+
+
+def _throughput_rows(found: ThroughputFigures) -> list[Row]:
+    terms, threads = found.terms, f"{found.learner_threads} thread{'s' if found.learner_threads > 1 else ''}"
+    replayed = f"{found.replay_actors} actors that replay"
+    return [
+        (what, found.model, figure)
+        for what, figure in (
+            ("t_env of a step in one actor, environment", f"{1e6 * terms.env_s:.1f} µs"),
+            ("t_act of it, forward pass and sampling", f"{1e6 * terms.act_s:.1f} µs"),
+            ("t_overhead of it, packing, Ray's put, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
+            (f"learner alone, {threads}, per transition", f"{1e6 * terms.learner_s:.1f} µs"),
+            ("loop that receives, per rollout, core time", f"{1e6 * terms.loop_s:,.0f} µs"),
+            ("raylet, per rollout, core time", f"{1e6 * terms.raylet_s:,.0f} µs"),
+            (f"a rollout of {terms.transitions} steps", f"{terms.rollout_bytes:,} bytes"),
+            ("a version of the weights", f"{terms.weights_bytes:,} bytes"),
+            (f"Ray alone, {replayed}, steps/s", f"{found.ray_steps_per_s:,.0f}"),
+            (f"learner and Ray, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
+            ("the same by the model below, a core for each", f"{found.model_replay_steps_per_s:,.0f}"),
+        )
+    ]
 
 
 HOW = """\
@@ -113,12 +157,25 @@ system's way is COBRApy's `optimize()` and a sum over `solution.fluxes`, one pro
 (`app/redox_balancer/bench/reference.py`), timed before and after ours in the same process.
 """
 
-PREDICTION = """\
+_HOST = Host()
+PREDICTION = f"""\
 ## What more actors would give
 
-steps/s = min(N / (t_env + t_act + t_overhead), learner), with the time of one actor under Ray and the learner's
-speed as measured above and a core for each actor. A prediction, not a measurement: it leaves out what N actors take
-from each other's caches and memory bandwidth, and what Ray needs for their messages.
+A prediction from the terms above, not a measurement. steps/s is the least of what the actors deliver,
+N / (t_env + t_act + t_overhead), and of what Ray, the network and the learner take up
+(`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are taken as if one always waited
+for the other. What is more versions old than `--max-lag` allows is dropped; where that happens, a second row has a
+`--batch-size` large enough for all of it to be used.
+
+Assumed, not measured:
+
+- hosts of {_HOST.vcpus} vCPU (r7i.48xlarge), {_HOST.threads_per_core} hyperthreads a core;
+- each core is as fast as the one measured here; actors take nothing from each other's caches and memory bandwidth;
+- the two hyperthreads of a core do {_HOST.pair_yield} times what one does alone;
+- {_HOST.reserved_cores} cores of the learner's host are the learner's and Ray's;
+- neither more threads nor larger batches make the learner faster;
+- {_HOST.network_gbit_s:g} Gbit/s of network each way, and every version of the weights goes to every host;
+- Ray needs no more for a rollout from another host than for one from here.
 """
 
 
@@ -137,12 +194,9 @@ def page(figures: Figures, command: str) -> str:
         _table(("what", "model", "measured"), figures.rows()),
         HOW.strip(),
     ]
-    predictions = [
-        (str(found["actors"]), found["model"], f"{found['steps_per_s']:,.0f}", found["limit"])
-        for found in figures.predictions()
-    ]
-    if predictions:
-        parts += [PREDICTION.strip(), _table(("actors", "model", "steps/s", "limit"), predictions)]
+    if figures.throughput:
+        parts += [PREDICTION.strip(), _table(SCALING, figures.scaling_rows())]
+        parts += ["Each limit by itself, in batches large enough:", _table(FULL, figures.full_rows())]
     return "\n\n".join(parts) + "\n"
 
 

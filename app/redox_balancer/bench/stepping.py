@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 
+from redox_balancer.bench.collectors import TimedCollector
 from redox_balancer.bench.reference import Bounds as ReactionBounds
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.value import Evaluator
-from redox_balancer.learning.rollout import Environment, RolloutCollector
 
 SEED = 0
 HIDDEN = (128, 128)
@@ -154,52 +153,15 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
     return taken / spent
 
 
-class _Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that adds up the time spent in it."""
-
-    seconds = 0.0
-
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-        started = time.perf_counter()
-        try:
-            return self.env.reset(**options)
-        finally:
-            self.seconds += time.perf_counter() - started
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        started = time.perf_counter()
-        try:
-            return self.env.step(action)
-        finally:
-            self.seconds += time.perf_counter() - started
-
-
-@dataclass(frozen=True)
-class _WatchedEnvs:
-    """Makes environments whose time is added up, and hands them to the benchmark as well."""
-
-    inner: RedoxEnvs
-    made: list[_Watched]
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        return self.inner.fingerprint
-
-    def __call__(self, count: int) -> list[Environment]:
-        self.made[:] = [_Watched(environment) for environment in self.inner(count)]
-        return list(self.made)
-
-
 def outside_share(environments: RedoxEnvs, steps: int) -> float:
     """Share of its time that a collector with a fresh policy spends outside the environments."""
-    factory = _WatchedEnvs(environments, [])
-    collector = RolloutCollector(factory, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
+    collector = TimedCollector(environments, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
-    for environment in factory.made:
-        environment.seconds = 0.0
-    taken, started = 0, time.perf_counter()
+    taken, inside, total = 0, 0.0, 0.0
     while taken < steps:
-        taken += collector.collect().transitions
-    total = time.perf_counter() - started
+        rollout = collector.collect()
+        taken += rollout.transitions
+        inside += rollout.env_s
+        total += rollout.collect_s
     collector.close()
-    return 1.0 - sum(environment.seconds for environment in factory.made) / total
+    return 1.0 - inside / total

@@ -23,11 +23,20 @@ from redox_balancer.files import write_atomically
 if TYPE_CHECKING:
     from redox_balancer.bench.report import Figures
 
-EXAMPLE = "Example: redox bench step memory --model core.json --json"
+EXAMPLE = """\
+Example: redox bench step memory --model core.json --json
+
+What 30 to 480 actors would give, and what would hold them back: redox bench throughput"""
 
 PLACEMENTS = 3
-SHORT = {"steps": 100_000, "slice_s": 5.0, "memory_steps": 100_000, "learner_s": 5.0, "train_steps": 150_000}
-FULL = {"steps": 100_000, "slice_s": 20.0, "memory_steps": 1_000_000, "learner_s": 20.0, "train_steps": 1_000_000}
+SHORT = {
+    "steps": 100_000, "slice_s": 5.0, "memory_steps": 100_000, "learner_s": 5.0, "train_steps": 150_000,
+    "actor_s": 12.0, "ray_s": 4.0, "replay_steps": 200_000,
+}  # fmt: skip
+FULL = {
+    "steps": 100_000, "slice_s": 20.0, "memory_steps": 1_000_000, "learner_s": 20.0, "train_steps": 1_000_000,
+    "actor_s": 60.0, "ray_s": 20.0, "replay_steps": 2_000_000,
+}  # fmt: skip
 
 
 class Part(StrEnum):
@@ -38,6 +47,7 @@ class Part(StrEnum):
     MEMORY = "memory"
     LEARNER = "learner"
     TRAIN = "train"
+    THROUGHPUT = "throughput"
 
 
 def bench(
@@ -60,6 +70,9 @@ def bench(
 
     Steps are compared with the first system's way in one process: COBRApy's `optimize()` and a sum
     over `solution.fluxes`. Alone it takes under 8 minutes.
+
+    throughput measures what each part of a training takes, and learner and Ray with actors that only replay recorded
+    rollouts; a model then tells what many actors would give on hosts of 192 vCPU, and what limits them.
     """
     if input_file is not None and model is not None:
         raise RedoxError(
@@ -82,6 +95,12 @@ def bench(
         typer.echo(json.dumps(figures.as_dict()))
         return
     out().print(table({"what": "left", "model": "left", "measured": "right"}, figures.rows()))
+    if figures.throughput:
+        from redox_balancer.bench.report import FULL as FULL_HEADINGS  # noqa: PLC0415
+        from redox_balancer.bench.report import SCALING as SCALING_HEADINGS  # noqa: PLC0415
+
+        for headings, rows in ((SCALING_HEADINGS, figures.scaling_rows()), (FULL_HEADINGS, figures.full_rows())):
+            out().print(table(dict.fromkeys(headings, "left"), rows))
     out().print(
         ", ".join(f"{name} {what}" for name, what in figures.about.items() if name != "packages"), markup=False
     )
@@ -104,7 +123,7 @@ def _extract(source: Path, target: Path) -> float:
 
 def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> Figures:
     """Measure these parts on each model; None is the embedded core, once."""
-    from redox_balancer.bench import learning, stepping  # noqa: PLC0415 - loads COBRApy
+    from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
     from redox_balancer.bench.report import Figures  # noqa: PLC0415
     from redox_balancer.design.task import task_from  # noqa: PLC0415
@@ -129,6 +148,16 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
                 figures.memory.append(in_own_process(learning.memory, environments, int(sizes["memory_steps"])))
             elif part is Part.LEARNER:
                 figures.learner.append(in_own_process(learning.learner, environments, sizes["learner_s"]))
+            elif part is Part.THROUGHPUT:
+                scaled = throughput.measure(
+                    environments,
+                    actor_s=sizes["actor_s"],
+                    learner_s=sizes["learner_s"],
+                    ray_s=sizes["ray_s"],
+                    steps=int(sizes["replay_steps"]),
+                    say=lambda what: notes().print(f"  {what}", markup=False),
+                )
+                figures.throughput.append(scaled)
             else:
                 figures.train.append(learning.train(model, name, int(sizes["train_steps"]), options))
     return figures

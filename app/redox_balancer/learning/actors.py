@@ -58,9 +58,15 @@ class CollectorActor:
 
     _collector: RolloutCollector
 
-    def prepare(self, factory: EnvFactory, settings: Mapping[str, Any], health_interval_s: float) -> Prepared:
+    def prepare(
+        self,
+        factory: EnvFactory,
+        settings: Mapping[str, Any],
+        health_interval_s: float,
+        collector: type[RolloutCollector] = RolloutCollector,
+    ) -> Prepared:
         """Make the environments; from then on tell the health every so many seconds."""
-        self._collector = RolloutCollector(factory, **settings)
+        self._collector = collector(factory, **settings)
         self._node = str(ray.get_runtime_context().get_node_id())
         self._health_interval_s = health_interval_s
         return Prepared(self._collector.shape, os.getpid(), self._health())
@@ -124,6 +130,8 @@ class ActorPool:
         Takes a line for each thing worth one.
     actors
         How many to start with, the first of `incarnations`; all of them if None.
+    collector
+        What collects in each of them.
 
     Attributes
     ----------
@@ -140,7 +148,10 @@ class ActorPool:
         incarnations: MutableMapping[int, int],
         report: Callable[[str], None] = lambda _: None,
         actors: int | None = None,
+        *,
+        collector: type[RolloutCollector] = RolloutCollector,
     ) -> None:
+        self._collector = collector
         self._config, self._incarnations, self._report = config, incarnations, report
         self.ledger = Ledger()
         self.restarts = self.recycled = 0
@@ -313,7 +324,9 @@ class ActorPool:
             "actor": actor,
             "incarnation": member.incarnation,
         }
-        member.prepared = member.handle.prepare.remote(self._factory, settings, self._config.log_interval_s)
+        member.prepared = member.handle.prepare.remote(
+            self._factory, settings, self._config.log_interval_s, self._collector
+        )
 
     def _give_up(self, actor: int) -> None:
         """Replace an actor that has given nothing for too long, unless it still waits for a core to run on."""

@@ -51,6 +51,7 @@ def train(
     resume: Literal["auto"] | Path | None,
     progress: ProgressSink,
     about: Mapping[str, Any] | None = None,
+    collector: type[RolloutCollector] = RolloutCollector,
 ) -> TrainResult:
     """Train a policy until it has `config.timesteps` environment steps, or until SIGINT or SIGTERM.
 
@@ -69,6 +70,8 @@ def train(
         Where to report.
     about
         What the environments were made from, ready for JSON; kept in `config.json` under "task".
+    collector
+        What collects the rollouts; the benchmarks replay recorded ones.
 
     Raises
     ------
@@ -80,7 +83,16 @@ def train(
         Where the watchdog ends the run; what it distrusts is not saved.
     """
     with sole_trainer(run_dir), mirrored(config, run_dir, resume=resume, progress=progress) as mirror:
-        return _train(config, factory, run_dir, resume=resume, progress=progress, about=about or {}, mirror=mirror)
+        return _train(
+            config,
+            factory,
+            run_dir,
+            resume=resume,
+            progress=progress,
+            about=about or {},
+            collector=collector,
+            mirror=mirror,
+        )
 
 
 def _train(
@@ -91,6 +103,7 @@ def _train(
     resume: Literal["auto"] | Path | None,
     progress: ProgressSink,
     about: Mapping[str, Any],
+    collector: type[RolloutCollector],
     mirror: Mirror | None,
 ) -> TrainResult:
     """`train` without the locks of the folder and of the remote run."""
@@ -124,7 +137,8 @@ def _train(
             f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some disk"
         ) from error
     try:
-        return _train_serial(run, factory) if config.num_actors == 0 else _train_with_actors(run, factory)
+        serial = config.num_actors == 0
+        return _train_serial(run, factory, collector) if serial else _train_with_actors(run, factory, collector)
     finally:
         run.close()
 
@@ -201,13 +215,13 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
+def _train_serial(run: Run, factory: EnvFactory, collects: type[RolloutCollector]) -> TrainResult:
     """Collect and learn in turns; with intervals in steps the same settings give the same bits.
 
     At each save the collector drops its unfinished episodes and environments, as a process that resumes has to.
     """
     config = run.config
-    collector = RolloutCollector(
+    collector = collects(
         factory,
         count=config.envs_per_actor,
         length=config.rollout_length,
@@ -235,7 +249,7 @@ def _train_serial(run: Run, factory: EnvFactory) -> TrainResult:
         collector.close()
 
 
-def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
+def _train_with_actors(run: Run, factory: EnvFactory, collector: type[RolloutCollector]) -> TrainResult:
     """Collect with Ray actors while a thread learns; an error of an actor leaves the last state saved."""
     # A serial run needs no Ray.
     from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415
@@ -244,7 +258,7 @@ def _train_with_actors(run: Run, factory: EnvFactory) -> TrainResult:
     config = run.config
     failure: RedoxError | None = None
     with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
-        pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0)
+        pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0, collector=collector)
         run.gauges, run.actors, run.daemons = pool.figures, pool.vitals, ray_daemons
         ramp = Ramp(config.num_actors, pool.budget_bytes)
         _grow(pool, ramp, run)

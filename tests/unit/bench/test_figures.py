@@ -12,12 +12,31 @@ from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.bench.report import Figures, page
+from redox_balancer.bench.scaling import Terms
+from redox_balancer.bench.throughput import ThroughputFigures
 from redox_balancer.design.task import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from redox_balancer.design.env import RedoxEnvs
+
+
+# Made up: a step takes 0.2 ms, the learner is full at 50,000 steps/s and Ray at 256,000.
+TERMS = Terms(
+    env_s=150e-6,
+    act_s=30e-6,
+    overhead_s=20e-6,
+    learner_s=18e-6,
+    loop_s=512e-6,
+    raylet_s=1e-3,
+    rollout_bytes=128_000,
+    weights_bytes=200_000,
+    transitions=256,
+    rollouts_per_batch=2,
+    outstanding=2,
+    max_lag=50,
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +49,14 @@ def figures(environments: RedoxEnvs) -> Figures:
     found = Figures(about())
     found.step.append(in_own_process(stepping.measure, environments, 2_000, 0.5))
     found.learner.append(in_own_process(learning.learner, environments, 0.2))
-    found.memory.append(
-        learning.MemoryFigures(
+    found.throughput.append(
+        ThroughputFigures(
             model="human_redox_core",
-            steps=10,
-            actor_uss_mb=1.0,
-            uss_slope_mb_per_10k_steps=0.0,
-            steps_per_s=found.learner[0].learner_transitions_per_s / 50,
+            terms=TERMS,
+            learner_threads=1,
+            replay_actors=2,
+            ray_steps_per_s=90_000.0,
+            replay_steps_per_s=45_000.0,
         )
     )
     return found
@@ -78,11 +98,21 @@ def test_the_page_and_the_json_hold_every_figure(figures: Figures) -> None:
     assert answer["about"]["packages"]["swiglpk"]
 
 
-def test_predictions_end_where_the_learner_is_full(figures: Figures) -> None:
-    full = figures.learner[0].learner_transitions_per_s
-    found = {p["actors"]: (p["steps_per_s"], p["limit"]) for p in figures.predictions()}
-    assert found[30] == (pytest.approx(full * 30 / 50), "actors")
-    assert found[60] == (pytest.approx(full), "learner")
+def test_throughput_tells_its_terms_what_it_assumes_and_where_the_limits_are(figures: Figures) -> None:
+    (found,) = json.loads(json.dumps(figures.as_dict()))["throughput"]
+    assert found["terms"]["env_s"] == TERMS.env_s
+    assert found["step_s"] == pytest.approx(200e-6)
+    assert found["assumed"]["vcpus"] == 192
+    assert found["model_replay_steps_per_s"] == pytest.approx(50_000)
+    assert {(row["actors"], row["hosts"]) for row in found["predictions"]} == {
+        (30, 1), (60, 1), (120, 1), (240, 2), (480, 4)
+    }  # fmt: skip
+    assert [row["limit"] for row in found["changes"] if row["hosts"] == 1] == ["actors", "learner"]
+    assert {row["limit"] for row in found["full"] if row["hosts"] == 4} == {"ray", "network", "learner"}
+    written = page(figures, "redox bench throughput")
+    for row in (*figures.scaling_rows(), *figures.full_rows()):
+        assert f"| {' | '.join(row)} |" in written
+    assert "Assumed, not measured" in written
 
 
 def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:

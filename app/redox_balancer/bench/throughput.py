@@ -1,0 +1,275 @@
+"""The terms of the model of throughput, each measured alone, and learner and Ray together on replayed rollouts.
+
+Replaying actors are real ones in Ray processes; they go through training's own pool, loop and learner.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import psutil
+
+from redox_balancer.bench import learning, scaling
+from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedCollector, TimedRollout
+from redox_balancer.bench.machine import in_own_process
+from redox_balancer.bench.scaling import Change, Full, Host, Prediction, Terms
+from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.policy import Float32
+from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
+
+if TYPE_CHECKING:
+    from redox_balancer.learning.actors import ActorPool
+
+SEED = 0
+REPLAY_ACTORS = 2
+ACTORS = (30, 60, 120)
+"""Numbers of actors on one machine that a prediction is made for; the last one also on each machine of a cluster."""
+CLUSTERS = (2, 4)
+
+
+class ActorTerms(NamedTuple):
+    """Seconds of one actor per environment step, and what its rollouts and their weights take, bytes."""
+
+    env_s: float
+    act_s: float
+    overhead_s: float
+    rollout_bytes: int
+    weights_bytes: int
+
+
+class RayTerms(NamedTuple):
+    """What Ray does with replayed rollouts that nobody learns from.
+
+    `raylet_s` are seconds of a core in the raylet per rollout, `steps_per_s` all that the machine took.
+    """
+
+    raylet_s: float
+    steps_per_s: float
+
+
+class ReplayTerms(NamedTuple):
+    """What a training does with replayed rollouts.
+
+    `loop_s` are seconds of a core in the loop that receives, per rollout; `steps_per_s` is what learner and Ray took
+    together.
+    """
+
+    loop_s: float
+    steps_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThroughputFigures:
+    """The measured terms on one model, and what follows for a host and a cluster.
+
+    Attributes
+    ----------
+    model
+        The cell.
+    terms
+        What each part takes.
+    learner_threads, replay_actors
+        What the learner was measured with, alone and on replayed rollouts, and how many actors replayed.
+    ray_steps_per_s
+        What Ray took from actors that replay, with the learner away.
+    replay_steps_per_s
+        What learner and Ray took together, in a whole training on replayed rollouts.
+    """
+
+    model: str
+    terms: Terms
+    learner_threads: int
+    replay_actors: int
+    ray_steps_per_s: float
+    replay_steps_per_s: float
+
+    @property
+    def model_replay_steps_per_s(self) -> float:
+        """What the model says of `replay_steps_per_s` on a machine with a core for each process and thread."""
+        terms = self.terms
+        return 1.0 / (terms.learner_s + terms.loop_s / terms.transitions)
+
+    def predictions(self) -> list[Prediction]:
+        """Return what each number of actors gives in training's own batches, and where those are large enough."""
+        places = [(actors, 1) for actors in ACTORS] + [(ACTORS[-1] * hosts, hosts) for hosts in CLUSTERS]
+        found = []
+        for actors, hosts in places:
+            found.append(scaling.predict(self.terms, Host(), actors, hosts))
+            if found[-1].fresh_share < 1.0:
+                found.append(scaling.predict(scaling.fresh(self.terms, actors), Host(), actors, hosts))
+        return found
+
+    def full(self) -> list[Full]:
+        """Return how many actors fill each limit, on one machine and on clusters."""
+        return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, Host(), hosts)]
+
+    def changes(self) -> list[Change]:
+        """Return at how many actors the limit changes, on one machine and on clusters."""
+        return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, Host(), hosts)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            **asdict(self),
+            "step_s": self.terms.step_s,
+            "model_replay_steps_per_s": self.model_replay_steps_per_s,
+            "assumed": asdict(Host()),
+            "predictions": [found._asdict() for found in self.predictions()],
+            "changes": [found._asdict() for found in self.changes()],
+            "full": [found._asdict() for found in self.full()],
+        }
+
+
+def measure(
+    environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, say: Callable[[str], None]
+) -> ThroughputFigures:
+    """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
+    from redox_balancer.learning.actors import OUTSTANDING_PER_ACTOR  # noqa: PLC0415 - loads Ray
+
+    config = TrainConfig()
+    say("one actor: environment, policy, the rest")
+    one = in_own_process(actor, environments, actor_s)
+    say("learner alone")
+    alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
+    say(f"Ray alone, {REPLAY_ACTORS} actors replay")
+    ray = in_own_process(ray_alone, environments, ray_s)
+    say(f"learner and Ray, {REPLAY_ACTORS} actors replay")
+    together = in_own_process(replay, environments, steps)
+    return ThroughputFigures(
+        model=environments.space.network.id,
+        terms=Terms(
+            **one._asdict(),
+            learner_s=1.0 / alone.learner_transitions_per_s,
+            loop_s=together.loop_s,
+            raylet_s=ray.raylet_s,
+            transitions=config.rollout_length * config.envs_per_actor,
+            rollouts_per_batch=config.rollouts_per_batch,
+            outstanding=OUTSTANDING_PER_ACTOR,
+            max_lag=config.max_lag,
+        ),
+        learner_threads=config.learner_threads,
+        replay_actors=REPLAY_ACTORS,
+        ray_steps_per_s=ray.steps_per_s,
+        replay_steps_per_s=together.steps_per_s,
+    )
+
+
+def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
+    """Let one actor play for so long with a fresh policy; the second half counts."""
+    found: list[TimedRollout] = []
+    with _pool(environments, TimedCollector, actors=1) as source:
+        started = time.perf_counter()
+        while (past := time.perf_counter() - started) < seconds or len(found) < 2:
+            rollouts = source.turn(0.01)
+            if past > seconds / 2:
+                found += [rollout for rollout in rollouts if isinstance(rollout, TimedRollout)]
+        weights_bytes = source.parameters.nbytes
+    # From the end of one rollout to that of the next is all that a rollout takes.
+    steps = sum(rollout.transitions for rollout in found[1:])
+    env_s = sum(rollout.env_s for rollout in found[1:]) / steps
+    act_s = sum(rollout.act_s for rollout in found[1:]) / steps
+    return ActorTerms(
+        env_s=env_s,
+        act_s=act_s,
+        overhead_s=(found[-1].ended_at - found[0].ended_at) / steps - env_s - act_s,
+        rollout_bytes=len(
+            pickle.dumps(Rollout(**{each.name: getattr(found[0], each.name) for each in fields(Rollout)}))
+        ),
+        weights_bytes=weights_bytes,
+    )
+
+
+def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
+    """Receive what replaying actors send and throw it away, for so long."""
+    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS) as source:
+        replaying: dict[int, int] = {}
+        while len(replaying) < REPLAY_ACTORS:
+            replaying |= {each.actor: each.transitions for each in source.turn(0.1) if each.sequence >= RECORDED}
+        transitions = replaying[0]
+        before, raylet_before, started = source.received, _raylet_s(), time.perf_counter()
+        while (past := time.perf_counter() - started) < seconds:
+            source.turn(0.01)
+        received, raylet_s = source.received - before, _raylet_s() - raylet_before
+    return RayTerms(raylet_s=raylet_s / received, steps_per_s=received * transitions / past)
+
+
+def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
+    """Train on replayed rollouts for so many steps; the second half counts."""
+    from redox_balancer.learning.trainer import train  # noqa: PLC0415 - loads torch
+
+    config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
+    clock = _Clock()
+    with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
+        train(config, environments, Path(folder), resume=None, progress=clock, collector=ReplayCollector)
+    first, last = next(tick for tick in clock.ticks if tick.steps >= steps // 2), clock.ticks[-1]
+    taken = last.steps - first.steps
+    rollouts = taken / (config.rollout_length * config.envs_per_actor)  # so few actors lose none to their age
+    return ReplayTerms(
+        loop_s=(last.loop_s - first.loop_s) / rollouts, steps_per_s=taken / (last.seconds - first.seconds)
+    )
+
+
+class _Tick(NamedTuple):
+    """Steps of a training at a time, and the seconds of a core that its loop had used by then."""
+
+    steps: int
+    seconds: float
+    loop_s: float
+
+
+class _Clock:
+    """Listens to a training, from the thread of its loop, and shows nothing."""
+
+    def __init__(self) -> None:
+        self.ticks: list[_Tick] = []
+
+    def advance(self, steps: int) -> None:
+        self.ticks.append(_Tick(steps, time.perf_counter(), time.thread_time()))
+
+    def start(self, steps: int, total: int) -> None: ...
+    def row(self, row: Mapping[str, float]) -> None: ...
+    def message(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Source:
+    """Training's pool of actors in training's order of calls, with new weights for each batch and no learner."""
+
+    def __init__(self, pool: ActorPool, config: TrainConfig) -> None:
+        self._pool, self._batch = pool, config.rollouts_per_batch
+        self.parameters: Float32 = pool.shape().initial(np.random.default_rng(SEED))
+        self.received = 0
+
+    def turn(self, timeout_s: float) -> list[Rollout]:
+        """Publish weights, ask for rollouts and take what is ready, after so many seconds at most."""
+        self._pool.publish(self.parameters, self.received // self._batch)
+        self._pool.request()
+        rollouts = self._pool.receive(timeout_s)
+        self.received += len(rollouts)
+        return rollouts
+
+
+@contextmanager
+def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors: int) -> Iterator[_Source]:
+    from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+
+    config = TrainConfig(num_actors=actors)
+    with ray_cluster(config):
+        yield _Source(ActorPool(config, environments, dict.fromkeys(range(actors), 0), collector=collector), config)
+
+
+def _raylet_s() -> float:
+    """Seconds of a core that the raylet started here has used."""
+    times = [child.cpu_times() for child in psutil.Process().children() if child.name() == "raylet"]
+    return float(sum(used.user + used.system for used in times))

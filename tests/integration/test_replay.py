@@ -1,0 +1,68 @@
+"""Actors that replay recorded rollouts, and one that tells where its time goes: real ones, in Ray processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from redox_balancer.bench import throughput
+from redox_balancer.bench.collectors import RECORDED, ReplayCollector
+from redox_balancer.learning import trainer
+from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.learner import LearnerThread
+from sinks import Recorder
+from toy_envs import Shelves
+
+if TYPE_CHECKING:
+    from redox_balancer.learning.rollout import Rollout
+
+TOYS = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(autouse=True)
+def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TOYS))
+
+
+def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: dict[int, list[Rollout]] = {0: [], 1: []}
+
+    class Watched(LearnerThread):
+        def put(self, rollout: Rollout) -> None:
+            learnt[rollout.actor].append(rollout)
+            super().put(rollout)
+
+    monkeypatch.setattr(trainer, "LearnerThread", Watched)
+    config = TrainConfig(timesteps=4 * RECORDED * 2 * 256, num_actors=2, object_store_bytes=100_000_000)
+    result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=Recorder(), collector=ReplayCollector)
+
+    assert result.finished
+    assert result.steps >= config.timesteps
+    assert result.updates == result.steps / 512
+    replayed = 0
+    for rollouts in learnt.values():
+        assert [rollout.sequence for rollout in rollouts] == list(range(len(rollouts)))
+        versions = [rollout.version for rollout in rollouts]
+        assert versions == sorted(versions)
+        for first, again in zip(rollouts, rollouts[RECORDED:], strict=False):
+            assert np.array_equal(first.observations, again.observations)
+            assert np.array_equal(first.log_probs, again.log_probs)
+            replayed += again.version > first.version
+        assert not all(np.array_equal(rollouts[0].actions, other.actions) for other in rollouts[1:RECORDED])
+    assert replayed > 0
+
+
+def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones() -> None:
+    actor = throughput.actor(Shelves(), 0.5)
+    assert min(actor.env_s, actor.act_s, actor.overhead_s) > 0
+    # The observations alone, 17 x 16 x 5 floats.
+    assert 17 * 16 * 5 * 4 < actor.rollout_bytes < 100_000
+    assert actor.weights_bytes > 128 * 128 * 4
+    ray = throughput.ray_alone(Shelves(), 0.5)
+    assert min(ray.raylet_s, ray.steps_per_s) > 0
+    together = throughput.replay(Shelves(), 20_000)
+    # A core second is never more than a second: the loop is one thread.
+    assert 0 < together.loop_s < 1.05 * 256 / together.steps_per_s

@@ -1,0 +1,86 @@
+"""The model of throughput: which part is full first, and with how many actors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from redox_balancer.bench.scaling import Host, Terms, changes, fresh, full, predict
+
+# A step takes 1 ms. No part of these terms is full before 300 actors, and no rollout is too old.
+TERMS = Terms(
+    env_s=0.7e-3,
+    act_s=0.2e-3,
+    overhead_s=0.1e-3,
+    learner_s=1e-6,
+    loop_s=1e-5,
+    raylet_s=1e-5,
+    rollout_bytes=100_000,
+    weights_bytes=100_000,
+    transitions=100,
+    rollouts_per_batch=10,
+    outstanding=2,
+    max_lag=100,
+)
+HOST = Host(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
+
+
+def test_actors_that_wait_for_nothing_give_n_over_the_time_of_a_step() -> None:
+    found = predict(TERMS, HOST, 5)
+    assert (found.steps_per_s, found.limit, found.fresh_share) == (pytest.approx(5_000), "actors", 1.0)
+    for term in ("env_s", "act_s", "overhead_s"):
+        slower = replace(TERMS, **{term: getattr(TERMS, term) + 1e-3})
+        assert predict(slower, HOST, 5).steps_per_s == pytest.approx(2_500)
+
+
+def test_actors_that_share_a_core_give_less_and_those_without_a_hyperthread_nothing() -> None:
+    # 10 cores, 2 of them for the learner and Ray.
+    expected = {8: 8.0, 9: 8.5, 16: 12.0, 20: 12.0}
+    assert {actors: HOST.working(actors, learner=True) for actors in expected} == expected
+    assert HOST.working(10, learner=False) == 10.0
+    assert HOST.working(20, learner=False) == 15.0
+    assert replace(HOST, threads_per_core=1).working(30, learner=True) == 18.0
+
+
+def test_each_part_becomes_the_limit_where_it_is_full() -> None:
+    slow_ray = replace(TERMS, loop_s=2e-3, raylet_s=25e-3)
+    assert predict(slow_ray, HOST, 3).limit == "actors"
+    assert predict(slow_ray, HOST, 5)[2:4] == (pytest.approx(4_000), "ray")
+    # The learner's 0.2 ms and the loop's 5 ms / 100.
+    slow_learner = replace(TERMS, learner_s=0.2e-3, loop_s=5e-3)
+    assert predict(slow_learner, HOST, 3).limit == "actors"
+    assert predict(slow_learner, HOST, 8)[2:4] == (pytest.approx(4_000), "learner")
+    assert [tuple(change) for change in changes(slow_learner, HOST)] == [("actors", 1, 1), ("learner", 1, 4 + 1)]
+
+
+def test_the_network_limits_only_what_comes_from_other_machines() -> None:
+    # 1e9 bytes/s; a step of 1 MB, half of the actors far away.
+    heavy = replace(TERMS, rollout_bytes=100_000_000)
+    assert "network" not in predict(heavy, HOST, 8).limits
+    assert predict(heavy, HOST, 8, hosts=2).limits["network"] == pytest.approx(2_000)
+    assert predict(heavy, HOST, 8, hosts=2).limit == "network"
+    # Weights of 1 GB for each 1,000 steps, to three machines.
+    weighty = replace(TERMS, weights_bytes=1_000_000_000)
+    assert predict(weighty, HOST, 8, hosts=4).limits["network"] == pytest.approx(1_000 / 3)
+
+
+def test_what_is_too_old_is_not_learnt_from_until_batches_are_large_enough() -> None:
+    # 16 actors owe 32 rollouts; 4 updates of 2 rollouts each may pass before one is too old.
+    strict = replace(TERMS, max_lag=3, rollouts_per_batch=2)
+    found = predict(strict, HOST, 16)
+    assert found.fresh_share == pytest.approx(8 / 32)
+    assert found.steps_per_s == pytest.approx(12_000 / 4)
+    assert (found.batch_size, found.fresh_batch_size) == (200, 800)
+    better = predict(fresh(strict, 16), HOST, 16)
+    assert (better.batch_size, better.fresh_share, better.steps_per_s) == (800, 1.0, pytest.approx(12_000))
+    # Whatever is received costs the loop, used or not.
+    looping = replace(strict, learner_s=0.0, loop_s=20e-3)
+    assert predict(looping, HOST, 16).limits["learner"] == pytest.approx(5_000 / 4)
+
+
+def test_a_limit_tells_how_many_actors_fill_it_or_that_there_is_no_room_for_them() -> None:
+    found = {each.limit: each for each in full(replace(TERMS, learner_s=0.2e-3, loop_s=5e-3), HOST)}
+    assert (found["learner"].actors, found["learner"].steps_per_s) == (4, pytest.approx(4_000))
+    assert found["ray"].actors is None
+    assert found["ray"].steps_per_s == pytest.approx(20_000)
