@@ -16,6 +16,7 @@ TIMESTEPS ?= 2000000
 ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
+TEST_WORKERS ?= 2
 TEST_OPTIONS ?=
 DRILL ?=
 TASK ?= known
@@ -81,8 +82,8 @@ tensorboard: setup ## show the learning curves of all runs in a browser
 	$(BIN)/tensorboard --logdir experiments
 
 .PHONY: test
-test: setup ## run all tests (TEST_OPTIONS= for pytest)
-	$(BIN)/pytest $(TEST_OPTIONS)
+test: setup ## run all tests (TEST_WORKERS= at once, TEST_OPTIONS= for pytest)
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(TEST_OPTIONS)
 
 .PHONY: drills
 drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)

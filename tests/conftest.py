@@ -22,6 +22,17 @@ RECON3D_VARIABLE = "REDOX_RECON3D"
 DRILLS = os.environ.get("REDOX_DRILLS") == "1"
 collect_ignore_glob = [] if DRILLS else ["drills/*"]
 
+# Images, machines and engines: what takes ports, memory and kernels, one after the other.
+MACHINES = {"image", "infra", "ops"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are read
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where there are several workers (`make test`), one has all machines, and a file's tests share its fixtures."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group("machines" if path.parts[0] in MACHINES else str(path)))
+
 
 @pytest.fixture(scope="session")
 def core() -> Network:
