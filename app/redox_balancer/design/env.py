@@ -33,6 +33,15 @@ LEFT = ("placements left", "budget left", "membrane budget left")
 MEASURED = ("growth without construct", "growth", "capacity")
 """What an observation ends with where the condition is told."""
 
+WAVES = (1, 2, 4, 8)
+"""Half periods within a unit of the waves that an untold condition's figures are shown by.
+
+Two conditions may differ in the second digit of an answer and in all that follows from it. A network learns such
+functions late; sines and cosines of the figure bring them within reach (Tancik et al. 2020, Fourier features let
+networks learn high frequency functions in low dimensional domains, NeurIPS 33). Without them policies ended with
+one construct for all conditions.
+"""
+
 
 class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     """Place enzymes in a cell.
@@ -45,7 +54,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest, the
     limit of each parameter of the condition relative to the top of its range (1 where nothing is lowered), placements
     left, both budgets left, growth without and with the construct relative to healthy growth, and capacity in healthy
-    respirations. An untold condition shows in growth and capacity after each placement only, 0 for those to come.
+    respirations. An untold condition shows in growth and capacity after each placement only, as figures and as
+    `WAVES` of them, 0 for placements to come.
 
     With uncertain figures each episode is paid by one set of them, drawn anew, so that the expected return is the
     mean value; what is observed is what the library's own figures give, which tells nothing of the set.
@@ -133,7 +143,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 self._place(*divmod(position, len(self._levels)))
                 reward = self._value - before
             if self.untold:
-                self._seen[self._answers + 2 * (self.max_placements - self._left - 1) :][:2] = self._measured()
+                shown = _as_waves(self._measured())
+                self._seen[self._answers + (self.max_placements - self._left - 1) * shown.size :][: shown.size] = (
+                    shown
+                )
         terminated = stopped or self._left == 0
         info = self._info()
         if terminated:
@@ -211,10 +224,17 @@ def layout(space: DesignSpace, placements: int, *, untold: bool = False) -> tupl
     """Name of each number of an observation; fixed by the library, the conditions, K and whether they are told."""
     levels = (f"level:{placement.id}" for placement in space.placements)
     if untold:
-        answers = (f"{what} after {number}" for number in range(1, placements + 1) for what in MEASURED[1:])
-        return (*levels, *LEFT, *answers)
+        waves = (f" as {wave} {half}" for half in ("sin", "cos") for wave in WAVES)
+        shown = [f"{what}{form}" for form in ("", *waves) for what in MEASURED[1:]]
+        return (*levels, *LEFT, *(f"{what} after {number}" for number in range(1, placements + 1) for what in shown))
     limits = (f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters)
     return (*levels, *limits, *LEFT, *MEASURED)
+
+
+def _as_waves(figures: Sequence[float]) -> NDArray[np.float64]:
+    """The figures, then their sines and cosines wave by wave."""
+    angles = np.pi * np.outer(WAVES, figures).ravel()
+    return np.concatenate((figures, np.sin(angles), np.cos(angles)))
 
 
 @dataclass(frozen=True)

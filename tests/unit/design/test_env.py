@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from redox_balancer.design.env import RedoxEnv, RedoxEnvs, layout
+from redox_balancer.design.env import WAVES, RedoxEnv, RedoxEnvs, layout
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
@@ -143,6 +143,14 @@ def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) ->
         assert observed[names.index("growth after 2")] == 0.0
         later = env.step(1)[0]
         assert later[names.index("growth after 1")] == growth
+        for wave in WAVES:
+            assert later[names.index(f"growth as {wave} sin after 1")] == pytest.approx(
+                np.sin(np.pi * wave * growth), abs=1e-6
+            )
+            capacity = later[names.index("capacity after 2")]
+            assert later[names.index(f"capacity as {wave} cos after 2")] == pytest.approx(
+                np.cos(np.pi * wave * capacity), abs=1e-6
+            )
         assert later[names.index("growth after 2")] > 0.0
         answers[condition] = growth
     assert answers["hypoxia"] < 0.9 * answers["healthy"]
