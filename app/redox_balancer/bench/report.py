@@ -13,7 +13,7 @@ from redox_balancer.bench.throughput import ThroughputFigures
 
 Row = tuple[str, ...]
 
-SCALING = ("actors", "hosts", "model", "transitions of a batch", "of it not too old", "steps/s", "limit")
+SCALING = ("actors", "hosts", "model", "transitions of a batch", "steps/s", "limit")
 FULL = ("limit", "hosts", "model", "steps/s", "full at")
 LIMITS = {
     "actors": "actors",
@@ -66,7 +66,6 @@ class Figures:
                 f"{found.hosts}",
                 figures.model,
                 f"{found.batch_size:,}",
-                f"{100 * found.fresh_share:.0f} %",
                 f"{found.steps_per_s:,.0f}",
                 LIMITS[found.limit],
             )
@@ -164,8 +163,8 @@ PREDICTION = f"""\
 A prediction from the terms above, not a measurement. steps/s is the least of what the actors deliver,
 N / (t_env + t_act + t_overhead), and of what Ray, the network and the learner take up
 (`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are taken as if one always waited
-for the other. What is more versions old than `--max-lag` allows is dropped; where that happens, a second row has a
-`--batch-size` large enough for all of it to be used.
+for the other. An update takes `--batch-size` transitions, or more where rollouts of so many actors would grow older than
+`--max-lag`.
 
 Assumed, not measured:
 
@@ -196,7 +195,7 @@ def page(figures: Figures, command: str) -> str:
     ]
     if figures.throughput:
         parts += [PREDICTION.strip(), _table(SCALING, figures.scaling_rows())]
-        parts += ["Each limit by itself, in batches large enough:", _table(FULL, figures.full_rows())]
+        parts += ["Each limit by itself:", _table(FULL, figures.full_rows())]
     return "\n\n".join(parts) + "\n"
 
 

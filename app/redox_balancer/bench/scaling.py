@@ -7,17 +7,16 @@ N actors deliver N / (t_env + t_act + t_overhead) steps per second. What takes t
 - the learner, by the transition. Its thread and the loop share one interpreter, so the two are taken as if one always
   waited for the other: 1 / (t_learner + t_loop / transitions of a rollout).
 
-Rollouts older than `max_lag` versions are dropped. Every actor owes k rollouts, and their weights are chosen when
-they are asked for. While kN rollouts come in, at most `max_lag` + 1 updates of R rollouts each can be made of those
-that are fresh enough, so the share that is used is at most min(1, (max_lag + 1) R / (k N)).
+An update takes as many rollouts as it must to learn from all of them (`fresh_rollouts`), and so do these figures.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from redox_balancer.learning.config import fresh_rollouts
 
 BITS = 8
 GIGA = 1e9
@@ -41,11 +40,9 @@ class Terms:
     transitions
         Environment steps in a rollout.
     rollouts_per_batch
-        Rollouts of an update, R.
-    outstanding
-        Rollouts that an actor owes at any time, k.
+        Rollouts of an update with few actors.
     max_lag
-        Versions after which a rollout is too old.
+        Versions after which a rollout is too old to learn from.
     """
 
     env_s: float
@@ -58,7 +55,6 @@ class Terms:
     weights_bytes: int
     transitions: int
     rollouts_per_batch: int
-    outstanding: int
     max_lag: int
 
     @property
@@ -108,17 +104,13 @@ class Prediction(NamedTuple):
     actors, hosts
         All actors, and the machines that they are spread over.
     steps_per_s
-        Environment steps that are learnt from, per second.
+        Environment steps per second.
     limit
         What holds them back: "actors", "ray", "network" or "learner".
     limits
-        What each of those would let through, were it the only one, steps learnt from per second.
+        What each of those would let through, were it the only one, steps per second.
     batch_size
         Transitions of a batch.
-    fresh_share
-        Share of the rollouts that is not too old.
-    fresh_batch_size
-        Transitions of a batch from which on none is too old.
     """
 
     actors: int
@@ -127,8 +119,6 @@ class Prediction(NamedTuple):
     limit: str
     limits: Mapping[str, float]
     batch_size: int
-    fresh_share: float
-    fresh_batch_size: int
 
 
 class Full(NamedTuple):
@@ -152,17 +142,15 @@ def predict(terms: Terms, host: Host, actors: int, hosts: int = 1) -> Prediction
     """Predict the speed of a training whose actors are spread evenly over the machines of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
     working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
-    owed = terms.outstanding * actors
-    fresh = min(1.0, (terms.max_lag + 1) * terms.rollouts_per_batch / owed)
-    batch = terms.transitions * terms.rollouts_per_batch
+    batch = terms.transitions * max(terms.rollouts_per_batch, fresh_rollouts(actors, terms.max_lag))
     limits = {
-        "actors": working / terms.step_s * fresh,
-        "ray": terms.transitions / max(terms.loop_s, terms.raylet_s) * fresh,
-        "learner": 1.0 / (terms.learner_s + terms.loop_s / (terms.transitions * fresh)),
+        "actors": working / terms.step_s,
+        "ray": terms.transitions / max(terms.loop_s, terms.raylet_s),
+        "learner": 1.0 / (terms.learner_s + terms.loop_s / terms.transitions),
     }
     if away := actors - on_each[0]:
         bytes_per_s = host.network_gbit_s * GIGA / BITS
-        incoming = bytes_per_s * terms.transitions / terms.rollout_bytes * actors / away * fresh
+        incoming = bytes_per_s * terms.transitions / terms.rollout_bytes * actors / away
         # At worst every version goes to every machine.
         outgoing = bytes_per_s * batch / terms.weights_bytes / (hosts - 1)
         limits["network"] = min(incoming, outgoing)
@@ -174,15 +162,7 @@ def predict(terms: Terms, host: Host, actors: int, hosts: int = 1) -> Prediction
         limit=limit,
         limits=limits,
         batch_size=batch,
-        fresh_share=fresh,
-        fresh_batch_size=terms.transitions * math.ceil(owed / (terms.max_lag + 1)),
     )
-
-
-def fresh(terms: Terms, actors: int) -> Terms:
-    """Return the same parts with a batch so large that no rollout of so many actors is too old."""
-    rollouts = predict(terms, Host(), actors).fresh_batch_size // terms.transitions
-    return replace(terms, rollouts_per_batch=max(rollouts, terms.rollouts_per_batch))
 
 
 def changes(terms: Terms, host: Host, hosts: int = 1) -> list[Change]:
@@ -207,8 +187,8 @@ def full(terms: Terms, host: Host, hosts: int = 1) -> list[Full]:
 
 
 def _every(terms: Terms, host: Host, hosts: int) -> list[Prediction]:
-    """Predictions for each number of actors that the machines have hyperthreads for, batches large enough."""
-    return [predict(fresh(terms, actors), host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
+    """Predictions for each number of actors that the machines have hyperthreads for."""
+    return [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
 
 
 def _fills(found: Prediction, limit: str) -> bool:

@@ -99,14 +99,9 @@ class ThroughputFigures:
         return 1.0 / (terms.learner_s + terms.loop_s / terms.transitions)
 
     def predictions(self) -> list[Prediction]:
-        """Return what each number of actors gives in training's own batches, and where those are large enough."""
+        """Return what each number of actors gives."""
         places = [(actors, 1) for actors in ACTORS] + [(ACTORS[-1] * hosts, hosts) for hosts in CLUSTERS]
-        found = []
-        for actors, hosts in places:
-            found.append(scaling.predict(self.terms, Host(), actors, hosts))
-            if found[-1].fresh_share < 1.0:
-                found.append(scaling.predict(scaling.fresh(self.terms, actors), Host(), actors, hosts))
-        return found
+        return [scaling.predict(self.terms, Host(), actors, hosts) for actors, hosts in places]
 
     def full(self) -> list[Full]:
         """Return how many actors fill each limit, on one machine and on clusters."""
@@ -133,8 +128,6 @@ def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, say: Callable[[str], None]
 ) -> ThroughputFigures:
     """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
-    from redox_balancer.learning.actors import OUTSTANDING_PER_ACTOR  # noqa: PLC0415 - loads Ray
-
     config = TrainConfig()
     say("one actor: environment, policy, the rest")
     one = in_own_process(actor, environments, actor_s)
@@ -153,7 +146,6 @@ def measure(
             raylet_s=ray.raylet_s,
             transitions=config.rollout_length * config.envs_per_actor,
             rollouts_per_batch=config.rollouts_per_batch,
-            outstanding=OUTSTANDING_PER_ACTOR,
             max_lag=config.max_lag,
         ),
         learner_threads=config.learner_threads,

@@ -19,15 +19,13 @@ from ray.exceptions import RayError, RayTaskError
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.learning.cluster import MEBIBYTE, actor_memory_bytes, free_cores
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.learning.config import ROLLOUTS_OWED, TrainConfig
 from redox_balancer.learning.ledger import Ledger
 from redox_balancer.learning.machine import memory
 from redox_balancer.learning.policy import Float32, PolicyShape
 from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.learning.vitals import Vitals, vitals_of
 
-# Two tasks at each actor: it starts the second while the first one's result travels.
-OUTSTANDING_PER_ACTOR = 2
 MAX_DEATHS = 5  # of one actor with no rollout in between; the next start would fail too
 MAX_BACKOFF_S = 60.0
 
@@ -241,7 +239,7 @@ class ActorPool:
                 continue
             if not member.owes:
                 member.since = time.monotonic()
-            while len(member.pending) < OUTSTANDING_PER_ACTOR:
+            while len(member.pending) < ROLLOUTS_OWED:
                 member.pending.append(member.handle.collect.remote(self._weights, self._version))
 
     def receive(self, timeout_s: float) -> list[Rollout]:

@@ -8,6 +8,8 @@ from typing import Any
 from redox_balancer.errors import RedoxError
 
 MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
+ROLLOUTS_OWED = 2
+"""Rollouts that an actor is asked for at any time: it starts the second while the first one's result travels."""
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -19,14 +21,17 @@ class TrainConfig:
     """Settings of one run; a value out of range is a RedoxError that names it.
 
     A batch is made of whole rollouts of `rollout_length` x `envs_per_actor` transitions, so an update takes
-    `batch_size` transitions rounded up to whole rollouts.
+    `batch_size` transitions rounded up to whole rollouts, and with many actors so many that none of theirs grows
+    older than `max_lag`.
     """
 
     timesteps: int = _setting(2_000_000, "Environment steps to train for, over all processes of the run.")
     num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).")
     envs_per_actor: int = _setting(16, "Environments of one actor; they share one linear program.")
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).")
-    batch_size: int = _setting(512, "Transitions of one update, rounded up to whole rollouts.")
+    batch_size: int = _setting(
+        512, "Transitions of one update; more where --max-lag would drop rollouts of many actors."
+    )
     seed: int = _setting(0, "Seed of everything random.")
 
     hidden_sizes: tuple[int, ...] = _setting((128, 128), "Units of each hidden layer of the policy.")
@@ -117,11 +122,21 @@ class TrainConfig:
     @property
     def rollouts_per_batch(self) -> int:
         """Rollouts that make one update."""
-        return -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
+        wanted = -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
+        return max(wanted, fresh_rollouts(self.num_actors, self.max_lag))
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting, ready for JSON."""
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
+
+
+def fresh_rollouts(num_actors: int, max_lag: int) -> int:
+    """Rollouts an update must take at least, so that none waits for more than `max_lag` updates.
+
+    An actor gets its weights when it is asked for a rollout. Until that rollout is learnt from, all `ROLLOUTS_OWED`
+    rollouts of all actors may have come before it, and `max_lag` + 1 updates must take them.
+    """
+    return -(-ROLLOUTS_OWED * num_actors // (max_lag + 1))
 
 
 def help_of(name: str) -> str:

@@ -34,7 +34,6 @@ TERMS = Terms(
     weights_bytes=200_000,
     transitions=256,
     rollouts_per_batch=2,
-    outstanding=2,
     max_lag=50,
 )
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from redox_balancer.bench.scaling import Host, Terms, changes, fresh, full, predict
+from redox_balancer.bench.scaling import Host, Terms, changes, full, predict
 
-# A step takes 1 ms. No part of these terms is full before 300 actors, and no rollout is too old.
+# A step takes 1 ms. No part of these terms is full before 300 actors.
 TERMS = Terms(
     env_s=0.7e-3,
     act_s=0.2e-3,
@@ -20,7 +20,6 @@ TERMS = Terms(
     weights_bytes=100_000,
     transitions=100,
     rollouts_per_batch=10,
-    outstanding=2,
     max_lag=100,
 )
 HOST = Host(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
@@ -28,7 +27,7 @@ HOST = Host(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, netw
 
 def test_actors_that_wait_for_nothing_give_n_over_the_time_of_a_step() -> None:
     found = predict(TERMS, HOST, 5)
-    assert (found.steps_per_s, found.limit, found.fresh_share) == (pytest.approx(5_000), "actors", 1.0)
+    assert (found.steps_per_s, found.limit) == (pytest.approx(5_000), "actors")
     for term in ("env_s", "act_s", "overhead_s"):
         slower = replace(TERMS, **{term: getattr(TERMS, term) + 1e-3})
         assert predict(slower, HOST, 5).steps_per_s == pytest.approx(2_500)
@@ -65,18 +64,10 @@ def test_the_network_limits_only_what_comes_from_other_machines() -> None:
     assert predict(weighty, HOST, 8, hosts=4).limits["network"] == pytest.approx(1_000 / 3)
 
 
-def test_what_is_too_old_is_not_learnt_from_until_batches_are_large_enough() -> None:
-    # 16 actors owe 32 rollouts; 4 updates of 2 rollouts each may pass before one is too old.
+def test_batches_grow_with_the_actors_so_that_no_rollout_is_too_old() -> None:
+    # 16 actors owe 32 rollouts; 4 updates must take them.
     strict = replace(TERMS, max_lag=3, rollouts_per_batch=2)
-    found = predict(strict, HOST, 16)
-    assert found.fresh_share == pytest.approx(8 / 32)
-    assert found.steps_per_s == pytest.approx(12_000 / 4)
-    assert (found.batch_size, found.fresh_batch_size) == (200, 800)
-    better = predict(fresh(strict, 16), HOST, 16)
-    assert (better.batch_size, better.fresh_share, better.steps_per_s) == (800, 1.0, pytest.approx(12_000))
-    # Whatever is received costs the loop, used or not.
-    looping = replace(strict, learner_s=0.0, loop_s=20e-3)
-    assert predict(looping, HOST, 16).limits["learner"] == pytest.approx(5_000 / 4)
+    assert [predict(strict, HOST, actors).batch_size for actors in (2, 4, 5, 16)] == [200, 200, 300, 800]
 
 
 def test_a_limit_tells_how_many_actors_fill_it_or_that_there_is_no_room_for_them() -> None:

@@ -152,7 +152,7 @@ def test_it_learns_a_small_problem_and_not_from_rewards_that_are_shifted_by_a_st
 
 def test_the_thread_learns_from_each_rollout_once_and_drops_and_counts_the_old_ones() -> None:
     shape, (rollout, *_) = collected(1)
-    config = replace(CONFIG, batch_size=32, timesteps=5 * 32, max_lag=1)
+    config = replace(CONFIG, num_actors=0, batch_size=32, timesteps=5 * 32, max_lag=1)
     learner = Learner(config, shape, LearnerState.fresh(shape, 0))
     with LearnerThread(learner) as thread:
         for version in (0, 0, 0, 2, 2, 3, 4):
