@@ -163,8 +163,8 @@ PREDICTION = f"""\
 A prediction from the terms above, not a measurement. steps/s is the least of what the actors deliver,
 N / (t_env + t_act + t_overhead), and of what Ray, the network and the learner take up
 (`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are taken as if one always waited
-for the other. An update takes `--batch-size` transitions, or more where rollouts of so many actors would grow older than
-`--max-lag`.
+for the other. An update takes `--batch-size` transitions, or more where rollouts of so many actors would grow older
+than `--max-lag`.
 
 Assumed, not measured:
 

@@ -45,8 +45,8 @@ class Oversight:
         lag_max = max(update.lags, default=0)
         self._observe(UpdateSample(update.metrics, lag_max, update.state.steps, update.state.dropped))
 
-    def health(self, processes: Mapping[str, Vitals], *, checkpoint_age_s: float, available_bytes: int) -> float:
-        """Look at the processes of the run, all of them, and at what is left of the machine.
+    def health(self, processes: Mapping[str, Vitals], run: HealthSample) -> float:
+        """Look at the processes of the run, all of them, and at the run as a whole.
 
         Returns
         -------
@@ -58,7 +58,7 @@ class Oversight:
         self._processes = set(processes)
         for process, vitals in processes.items():
             self._observe(VitalsSample(process, vitals))
-        self._observe(HealthSample(checkpoint_age_s, available_bytes))
+        self._observe(run)
         return sum(self._watchdog.memory_slope.values())
 
     def _observe(self, sample: Sample) -> None:

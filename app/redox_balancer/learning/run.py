@@ -28,7 +28,7 @@ from redox_balancer.learning.progress import ProgressSink
 from redox_balancer.learning.remote.mirror import Mirror
 from redox_balancer.learning.rollout import Rollout
 from redox_balancer.learning.vitals import Vitals, vitals_of
-from redox_balancer.learning.watchdog import Limits, Watchdog
+from redox_balancer.learning.watchdog import HealthSample, Limits, Watchdog
 
 # The fields of `LearnerState`: those in a checkpoint's arrays and those in its state.
 VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
@@ -216,6 +216,12 @@ class Run:
         return (self.state.steps - self._first_step) / (time.monotonic() - self._started)
 
     @property
+    def _left_s(self) -> float:
+        """Seconds that the remaining steps take at this speed."""
+        speed = self._steps_per_s
+        return (self.config.timesteps - self.state.steps) / speed if speed else math.inf
+
+    @property
     def _training_time_s(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
@@ -245,8 +251,7 @@ class Run:
         own, actors = vitals_of(), self.actors()
         growth = self._oversight.health(
             {"trainer": own, **actors, **self.daemons()},
-            checkpoint_age_s=self._looked_at - self._checkpoint_at,
-            available_bytes=memory().available_bytes,
+            HealthSample(self._looked_at - self._checkpoint_at, memory().available_bytes, self._left_s),
         )
         self._pulse.note(
             actors_alive=len(actors) if self.config.num_actors else None,

@@ -68,10 +68,13 @@ class HealthSample:
         Seconds since the last whole checkpoint was written (or since the start).
     available_bytes
         Memory that is still free on this machine.
+    left_s
+        Seconds until the run has all its steps.
     """
 
     checkpoint_age_s: float
     available_bytes: int
+    left_s: float = math.inf
 
 
 Sample = EpisodeSample | UpdateSample | VitalsSample | HealthSample
@@ -105,7 +108,8 @@ class Limits:
     checkpoint_age_s
         Age of the newest checkpoint.
     memory_horizon_s
-        Projections further away are not reported.
+        Projections further away, or after the end of the run, are not reported: caches that fill in the first
+        minutes look like a leak.
     slope_samples, slope_min_s
         Samples of memory kept for a fit, and the time they must span.
     growth
@@ -273,7 +277,7 @@ class Watchdog:
         if total <= 0:
             return []
         left_s = sample.available_bytes / total
-        if left_s > self._limits.memory_horizon_s:
+        if left_s > min(self._limits.memory_horizon_s, sample.left_s):
             return []
         worst = max(slopes, key=lambda process: slopes[process])
         return [

@@ -8,7 +8,7 @@ from redox_balancer.learning.learner import LearnerState, Update
 from redox_balancer.learning.oversight import Oversight
 from redox_balancer.learning.rollout import policy_shape
 from redox_balancer.learning.vitals import Vitals
-from redox_balancer.learning.watchdog import Limits, NonsenseError, Watchdog
+from redox_balancer.learning.watchdog import HealthSample, Limits, NonsenseError, Watchdog
 from toy_envs import Shelf
 
 MEGABYTE = 2**20
@@ -31,7 +31,7 @@ def test_growing_processes_are_told_with_the_time_left_and_those_that_ended_are_
         processes = {
             name: Vitals(uss_bytes=(100 + 6 * minute) * MEGABYTE, descriptors=9, threads=5) for name in names
         }
-        return oversight.health(processes, checkpoint_age_s=0.0, available_bytes=720 * MEGABYTE)
+        return oversight.health(processes, HealthSample(0.0, 720 * MEGABYTE))
 
     assert [look(minute, "ab") for minute in range(2)] == [0.0, 0.0]  # two samples are no trend
     assert look(2, "ab") == pytest.approx(2 * 0.1 * MEGABYTE)

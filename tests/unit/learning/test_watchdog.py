@@ -128,6 +128,10 @@ def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> 
     assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
     assert 2.8 < left_h < 3.6
     assert not watchdog.observe(HealthSample(0.0, 100 * GIGABYTE))
+    clock.now += LIMITS.repeat_s
+    assert not watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1)))
+    assert watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1)))
+    clock.now += LIMITS.repeat_s
     watchdog.forget("actor 0")
     watchdog.forget("actor 1")
     assert not watchdog.observe(HealthSample(0.0, 372_000_000))
