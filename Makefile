@@ -83,7 +83,7 @@ tensorboard: setup ## show the learning curves of all runs in a browser
 
 .PHONY: test
 test: setup ## run all tests (TEST_WORKERS= at once, TEST_OPTIONS= for pytest)
-	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(TEST_OPTIONS)
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) $(TEST_OPTIONS)
 
 .PHONY: drills
 drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from redox_balancer.cell.models import load_model, load_network
 
@@ -26,12 +28,17 @@ collect_ignore_glob = [] if DRILLS else ["drills/*"]
 MACHINES = {"image", "infra", "ops"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where there are several workers (`make test`), one has all machines, and a file's tests share its fixtures."""
-    for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group("machines" if path.parts[0] in MACHINES else str(path)))
+class MachinesApart(LoadScopeScheduling):
+    """Deals out files to the workers of `make test`, and all that builds machines to one of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return "machines" if MACHINES & set(path.parts) else str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> MachinesApart:
+    return MachinesApart(config, log)
 
 
 @pytest.fixture(scope="session")
