@@ -14,6 +14,7 @@ from infra.settings import ROOT
 
 LARGEST = 700e6  # bytes of `docker save | gzip`
 REBUILD_S = 15.0
+OWN_LAYERS = 2  # of the Dockerfile, the last ones: what is the project's own
 
 PACKAGES = """
 import json
@@ -97,13 +98,23 @@ def test_a_changed_line_is_in_the_image_within_seconds(engine: Engine, tmp_path:
         copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "build" / "wheelhouse", tmp_path / "build" / "wheelhouse", copy_function=os.link)
     errors = tmp_path / "app" / "redox_balancer" / "errors.py"
-    errors.write_text(errors.read_text().replace("EXIT_NONSENSE = 70", "EXIT_NONSENSE = 71"))
+    text = errors.read_text()
     image = f"{SETTINGS.container.image}:changed"
     try:
-        assert build(image, tmp_path) < REBUILD_S
-        code = "from redox_balancer.errors import EXIT_NONSENSE; print(EXIT_NONSENSE)"
-        changed = Engine(engine.client, image).run("-c", code, options=["--entrypoint=python3"])
-        assert changed.stdout == "71\n"
+        took = []
+        # Twice, for others may use the machine: the quicker one tells what a change takes.
+        for code in (71, 72):
+            errors.write_text(text.replace("EXIT_NONSENSE = 70", f"EXIT_NONSENSE = {code}"))
+            took.append(build(image, tmp_path))
+            shown = "from redox_balancer.errors import EXIT_NONSENSE; print(EXIT_NONSENSE)"
+            changed = Engine(engine.client, image).run("-c", shown, options=["--entrypoint=python3"])
+            assert changed.stdout == f"{code}\n"
+        assert min(took) < REBUILD_S
+        before, after = (engine.client.images.get(name).attrs["RootFS"]["Layers"] for name in (engine.image, image))
+        # The packages are not installed again: what lies below the project's own files is the same.
+        assert len(before) == len(after)
+        same = [one == other for one, other in zip(before, after, strict=True)]
+        assert same.index(False) >= len(same) - OWN_LAYERS
     finally:
         engine.client.images.remove(image, force=True)
 
