@@ -91,7 +91,8 @@ smoke() {
     check_clock
     check_shared_memory 0
     run=$(mktemp -d)
-    timeout --preserve-status --signal TERM "$seconds" \
+    # In the foreground, or it sends the signal to the trainer and to its group: the second one ends it at once.
+    timeout --foreground --preserve-status --signal TERM "$seconds" \
         redox train --timesteps 1000000000 --num-actors 2 --checkpoint-dir "$run" --json
     [[ -e $run/latest/manifest.json ]] || refuse "the training wrote no checkpoint within $seconds s"
 }

@@ -149,18 +149,25 @@ class Host:
     def _run(self, command: str, *, shown: str, reads: bool, timeout_s: float | None) -> str:
         if self._dry_run and not reads:
             raise RuntimeError(f"a dry run wants to run {shown} on {self.name}")
+        began = time.monotonic()
         try:
             result = self._connection.run(command, hide=True, warn=True, in_stream=False, timeout=timeout_s)
         except CommandTimedOut as error:
-            text = f"{self.name}: {shown} gave no answer within {timeout_s:g} s"
-            raise RedoxError(text, hint=f"is the network up? {AGAIN}") from error
+            raise self._silent(shown, timeout_s) from error
         except (paramiko.SSHException, ThreadException, EOFError, OSError) as error:
             raise self._broken(shown) from error
-        if result.exited < 0:  # no exit code came: sshd or the way to it is gone
-            raise self._broken(shown)
+        if result.exited < 0:
+            # No exit code came: sshd or the way to it is gone. Or the time was up: Invoke closes the channel then and
+            # may look before its timer's thread has ended, which is all it knows of a time-out.
+            timed_out = timeout_s is not None and time.monotonic() - began >= timeout_s
+            raise self._silent(shown, timeout_s) if timed_out else self._broken(shown)
         if result.failed:
             raise RemoteError(self.name, shown, result.exited, result.stderr or result.stdout)
         return str(result.stdout)
+
+    def _silent(self, shown: str, timeout_s: float | None) -> RedoxError:
+        text = f"{self.name}: {shown} gave no answer within {timeout_s:g} s"
+        return RedoxError(text, hint=f"is the network up? {AGAIN}")
 
     def _broken(self, shown: str) -> RedoxError:
         return RedoxError(f"the connection to {self.name} broke off while it ran {shown}", hint=AGAIN)
