@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from free_flux import free_flux
 from redox_balancer.cli import app
-from redox_balancer.design.fitting import Reason
+from redox_balancer.design.placement import Reason
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator
 from second_solver import SecondSolver, random_construct

@@ -64,7 +64,7 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
             "redox_balancer.cli",
             ["torch", "ray", "cobra", "scipy", "matplotlib", "gymnasium", "swiglpk", "highspy", "boto3"],
         ),
-        ("redox_balancer.design.env", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
+        ("redox_balancer.design.env", ["torch", "ray", "cobra", "scipy", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
         ("redox_balancer.learning.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
         ("redox_balancer.learning.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),

@@ -18,7 +18,7 @@ from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.media import OPEN, Condition, Side, limited
 from redox_balancer.cell.models import load_model
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.fitting import Placement
+from redox_balancer.design.placement import Placement
 from redox_balancer.design.space import H2O2_LEDGER, H2O2_LEFT, H2O2_SPARE, DesignSpace, State
 from redox_balancer.design.task import Task
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from redox_balancer.cell.media import OPEN, Change, Condition, Side
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
-from redox_balancer.design.fitting import Candidates, LeftOut, Placement, fit
+from redox_balancer.design.placement import LeftOut, Placement
 from redox_balancer.design.uncertainty import figure_sets
 from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.design.fitting import Candidates
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Shares of the proteome that an enzyme can be given."""
@@ -160,6 +163,8 @@ class DesignSpace:
         RedoxError
             Nothing of the library fits the model, or a condition speaks of a reaction the model lacks.
         """
+        from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
+
         for condition in conditions:
             missing = condition.missing_from(network)
             if missing:

@@ -9,7 +9,7 @@ import numpy as np
 
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.enzymes import Confidence, Figure
-from redox_balancer.design.fitting import Placement
+from redox_balancer.design.placement import Placement
 
 SEED = 0
 SPREADS = {Confidence.MEASURED: 1.2, Confidence.PROXY: 2.0, Confidence.ASSUMED: 3.0}

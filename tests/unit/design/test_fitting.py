@@ -14,7 +14,8 @@ from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, Site, load_library
-from redox_balancer.design.fitting import Fit, Reason, fit
+from redox_balancer.design.fitting import Fit, fit
+from redox_balancer.design.placement import Reason
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator

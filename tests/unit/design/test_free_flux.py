@@ -12,7 +12,7 @@ from free_flux import free_flux
 from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import to_network
 from redox_balancer.design.enzymes import load_library
-from redox_balancer.design.fitting import Reason
+from redox_balancer.design.placement import Reason
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.design.value import Evaluator
