@@ -14,7 +14,7 @@ from redox_balancer.learning import trainer
 from redox_balancer.learning.config import TrainConfig
 from redox_balancer.learning.learner import LearnerThread
 from sinks import Recorder
-from toy_envs import Shelves
+from toy_envs import Shelves, WideShelves
 
 if TYPE_CHECKING:
     from redox_balancer.learning.rollout import Rollout
@@ -53,6 +53,18 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkey
             replayed += again.version > first.version
         assert not all(np.array_equal(rollouts[0].actions, other.actions) for other in rollouts[1:RECORDED])
     assert replayed > 0
+
+
+def test_what_was_learnt_from_leaves_the_object_store(tmp_path: Path) -> None:
+    # 4.5 MB a rollout, 20 of which fill the store. What finds no room there is a file on disk that the raylet keeps
+    # open, ten times as slow: the watchdog warns of so many descriptors.
+    config = TrainConfig(
+        timesteps=256 * 200, num_actors=2, hidden_sizes=(4,), object_store_bytes=90_000_000, heartbeat_interval_s=0.1
+    )
+    progress = Recorder()
+    result = trainer.train(config, WideShelves(), tmp_path, resume=None, progress=progress, collector=ReplayCollector)
+    assert result.finished
+    assert progress.warnings == []
 
 
 def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones() -> None:

@@ -71,6 +71,28 @@ class Shelves:
         return [Shelf() for _ in range(count)]
 
 
+WIDTH = 4096
+
+
+class WideShelf(Shelf):
+    """A shelf seen by many numbers, most of them 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (WIDTH,), np.float32)
+
+    def _view(self) -> tuple[Any, dict[str, Any]]:
+        observation, info = super()._view()
+        return np.pad(observation, (0, WIDTH - len(observation))), info
+
+
+class WideShelves(Shelves):
+    """Factory of `WideShelf`: a step takes 16 kB."""
+
+    def __call__(self, count: int) -> Sequence[Shelf]:
+        return [WideShelf() for _ in range(count)]
+
+
 class Counter(gymnasium.Env[Any, Any]):
     """Shows how often it was stepped, and rewards each step with that number; ends by a plan.
 

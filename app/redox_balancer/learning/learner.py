@@ -49,7 +49,10 @@ class LearnerState(NamedTuple):
 
 
 class Update(NamedTuple):
-    """Result of one update: the state after it, figures to log, and the episodes that ended in its data."""
+    """Result of one update: the state after it, figures to log, and the episodes that ended in its data.
+
+    It may be kept: nothing in it holds on to the rollouts.
+    """
 
     state: LearnerState
     metrics: Mapping[str, float]
@@ -236,7 +239,7 @@ class Learner:
         numbers = torch.stack([figure.detach() for figure in figures.values()]).tolist()
         metrics = dict(zip(figures, numbers, strict=True))
         metrics |= {"learning_rate": rate, "entropy_cost": entropy_cost}
-        return Update(self.state(), metrics, lags, [rollout.episodes for rollout in rollouts])
+        return Update(self.state(), metrics, lags, [rollout.episodes.copy() for rollout in rollouts])
 
 
 def _explained_variance(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

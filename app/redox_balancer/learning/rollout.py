@@ -46,6 +46,14 @@ class Episodes(NamedTuple):
     lengths: NDArray[np.int64]
     metrics: Sequence[Mapping[str, float]]
 
+    def copy(self) -> Episodes:
+        """Return the same in memory of its own.
+
+        The arrays of a rollout from an actor lie in Ray's object store, which keeps all of the rollout as long as one
+        of them lives.
+        """
+        return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
+
 
 @dataclass(frozen=True, eq=False)
 class Rollout:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -110,6 +112,20 @@ def test_a_state_is_a_copy_that_later_updates_leave_alone() -> None:
     learner.update(rollouts)
     np.testing.assert_array_equal(state.parameters, before)
     assert (learner.state().parameters != before).any()
+
+
+def test_an_update_holds_on_to_nothing_of_its_rollouts() -> None:
+    shape, (rollout,) = collected(1)
+    # As Ray gives them: arrays that keep a piece of its store alive.
+    stored = {name: np.asarray(array)[:] for name, array in vars(rollout).items() if isinstance(array, np.ndarray)}
+    episodes = rollout.episodes._replace(returns=rollout.episodes.returns[:], lengths=rollout.episodes.lengths[:])
+    rollout = replace(rollout, **stored, episodes=episodes)
+    pieces = [weakref.ref(array.base) for array in (*stored.values(), episodes.returns, episodes.lengths)]
+    update = Learner(CONFIG, shape, LearnerState.fresh(shape, 0)).update([rollout])
+    del rollout, stored, episodes
+    gc.collect()
+    assert update.episodes[0].returns.size > 0
+    assert all(piece() is None for piece in pieces)
 
 
 def test_the_norm_of_a_step_is_clipped_and_the_schedules_follow_the_environment_steps() -> None:
