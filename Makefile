@@ -193,7 +193,7 @@ demo: setup $(CDK) ## the whole story on this machine, without an account: deplo
 	$(OPS) demo $(OPS_OPTIONS)
 
 .PHONY: bench
-bench: setup ## measure speed and memory into docs/benchmarks.md, half an hour (INPUT= adds the core of a large model)
+bench: setup ## measure speed and memory into docs/benchmarks.md, 20 minutes (INPUT= adds the core of a large model)
 	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
 
 .PHONY: lint

@@ -60,7 +60,7 @@ def bench(
         Path | None,
         typer.Option("--input", metavar="FILE", help="A model whose core is extracted and measured (Recon3D)."),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Measure for longer: about half an hour.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Measure for longer: about 20 minutes.")] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the figures as a page in Markdown.")
     ] = None,
