@@ -18,7 +18,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 
 from redox_balancer.files import write_whole
-from redox_balancer.learning.learner import Update
+from redox_balancer.learning.learner import LearnerState, Update
+from redox_balancer.learning.rollout import Episodes
 
 # Columns whose figures depend on the clock; all others repeat in a serial run that is repeated.
 TIME_COLUMNS = ("seconds", "steps_per_s")
@@ -32,19 +33,31 @@ ENVIRONMENT = "env/"  # begins the columns of what the environment reports at th
 
 
 class Window:
-    """Sums up the updates of one logging interval."""
+    """Sums up the updates of one logging interval.
+
+    Of the learner's states it keeps the newest alone: each is three vectors of the policy's size.
+    """
 
     def __init__(self) -> None:
-        self._updates: list[Update] = []
+        self._state: LearnerState | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._metrics: list[Mapping[str, float]] = []
+        self._lags: list[int] = []
+        self._episodes: list[Episodes] = []
 
     def add(self, update: Update) -> None:
         """Take in an update."""
-        self._updates.append(update)
+        self._state = update.state
+        self._metrics.append(update.metrics)
+        self._lags += update.lags
+        self._episodes += update.episodes
 
     @property
     def empty(self) -> bool:
         """Whether nothing was taken in since the last row."""
-        return not self._updates
+        return not self._metrics
 
     def row(self, *, seconds: float, steps_per_s: float, failed_saves: int = 0) -> dict[str, float]:
         """Return the figures of the interval and begin a new one; NaN for what did not happen in it.
@@ -61,27 +74,27 @@ class Window:
         failed_saves
             Checkpoints that this process could not write so far.
         """
-        updates, self._updates = self._updates, []
-        last = updates[-1]
-        lags = [lag for update in updates for lag in update.lags]
-        episodes = [batch for update in updates for batch in update.episodes]
+        state, metrics, lags, episodes = self._state, self._metrics, self._lags, self._episodes
+        if state is None or not metrics:
+            raise RuntimeError("a row of an interval without updates")
+        self._begin()
         returns = np.concatenate([batch.returns for batch in episodes])
         row = {
-            "steps": last.state.steps,
-            "updates": last.state.updates,
+            "steps": state.steps,
+            "updates": state.updates,
             "seconds": seconds,
             "steps_per_s": steps_per_s,
             "episodes": len(returns),
             "return_mean": _mean(returns),
             "length_mean": _mean(np.concatenate([batch.lengths for batch in episodes])),
-            **{name: _mean([update.metrics[name] for update in updates]) for name in last.metrics},
-            "rho_max": max(update.metrics["rho_max"] for update in updates),
-            "learning_rate": last.metrics["learning_rate"],
-            "entropy_cost": last.metrics["entropy_cost"],
+            **{name: _mean([figures[name] for figures in metrics]) for name in metrics[-1]},
+            "rho_max": max(figures["rho_max"] for figures in metrics),
+            "learning_rate": metrics[-1]["learning_rate"],
+            "entropy_cost": metrics[-1]["entropy_cost"],
             "lag_min": min(lags),
             "lag_mean": _mean(lags),
             "lag_max": max(lags),
-            "dropped": last.state.dropped,
+            "dropped": state.dropped,
             "failed_saves": failed_saves,
         }
         reported: dict[str, list[float]] = {}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import math
+import weakref
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,18 @@ def test_a_row_sums_up_its_interval() -> None:
     assert row["learning_rate"] == 1 / 20
     assert set(COLUMNS) <= set(row)
     assert math.isnan(row_of(update(10, []))["return_mean"])
+
+
+def test_a_window_keeps_the_newest_state_alone() -> None:
+    window, kept = Window(), []
+    for steps in (10, 20, 30):
+        vectors = [np.zeros(1, dtype=np.float32) for _ in range(3)]
+        state = LearnerState(*vectors, updates=1, steps=steps, dropped=0)
+        kept.append(weakref.ref(vectors[0]))
+        window.add(update(steps, [1.0])._replace(state=state))
+        del vectors, state
+    gc.collect()
+    assert [vector() is None for vector in kept] == [True, True, False]
 
 
 def test_columns_stay_in_place_when_the_environment_reports_something_new(tmp_path: Path) -> None:
