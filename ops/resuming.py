@@ -66,7 +66,11 @@ def _set_run(session: Session, seen: Seen, run: str) -> None:
 
 
 def _step(seen: Seen) -> int | None:
-    """Return the step of a trainer that is at work, None where none is; by the host's clock alone."""
+    """Return the step of a trainer that is at work, None where none is; by the host's clock alone.
+
+    A heartbeat from before the host's start is that of the trainer which the old host had: a quick restore finds it
+    still fresh on the volume.
+    """
     beat, age_s = seen.beat, seen.age_s(seen.beat.written_at if seen.beat else None)
-    fresh = age_s is not None and age_s < FRESH_S
+    fresh = age_s is not None and age_s < min(FRESH_S, seen.uptime_s)
     return beat.step if beat is not None and fresh and beat.status in AT_WORK else None

@@ -93,14 +93,17 @@ def test_a_volume_that_cannot_be_brought_back_ends_it_before_the_host(changes: d
 def seen_there(**changes: Any) -> Seen:
     beat = Heartbeat(pid=1, host="host", status="training", written_at=995.0, step=932_960)
     known: dict[str, Any] = dict.fromkeys(field.name for field in fields(Seen))
-    return Seen(**{**known, "now": 1_000.0, "run": "mine", "beats": {"mine": replace(beat, **changes)}})
+    known |= {"now": 1_000.0, "uptime_s": 300.0, "run": "mine", "beats": {"mine": replace(beat, **changes)}}
+    return Seen(**known)
 
 
 def test_a_training_has_resumed_when_its_heartbeat_says_so_by_the_hosts_clock() -> None:
     assert resuming._step(seen_there()) == 932_960
     assert resuming._step(seen_there(status="finished")) == 932_960
     assert resuming._step(seen_there(status="starting")) is None
-    assert resuming._step(seen_there(written_at=980.0)) is None  # of the trainer that the old host had
+    assert resuming._step(seen_there(written_at=980.0)) is None
+    # Of the trainer that the old host had: the new one has been up for less long than that.
+    assert resuming._step(replace(seen_there(), uptime_s=4.0)) is None
     assert resuming._step(replace(seen_there(), beats={})) is None
 
 
