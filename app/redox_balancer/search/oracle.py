@@ -30,8 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import OPEN, Side, limited
 from redox_balancer.cell.network import FloatArray
+from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
 from redox_balancer.design.value import NO_GROWTH, Reference
@@ -105,6 +105,7 @@ class _Formulation:
                 hint="use --reward capacity, or a search that values constructs one by one",
             )
         self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
+        self._bounds = Bounds(space, compressed=False)
         self._growth = space.network.column(space.network.objective)
         self._columns = [space.network.column(placement.reaction) for placement in space.placements]
         self._add_construct()
@@ -261,23 +262,12 @@ class _Formulation:
             self.program.add_row(terms, lower=0.0 if forced > 0 else -np.inf, upper=np.inf if forced > 0 else 0.0)
 
     def _cell(self, state: State, caps: Caps) -> _Cell:
-        space, network = self.space, self.space.network
+        network = self._bounds.network
+        point, native_limits = self._bounds.under(state)
         lower, upper = network.lower.copy(), network.upper.copy()
-        limits = {
-            column: space.capacities.get(placement.reaction, OPEN)
-            for placement, column in zip(space.placements, self._columns, strict=True)
-            if not placement.foreign
-        }
-        for reaction, limit in space.capacities.items():
-            column = network.column(reaction)
-            lower[column], upper[column] = limited(lower[column], upper[column], Side.FLUX, limit)
-        for parameter, limit in zip(space.parameters, state, strict=True):
-            if limit < OPEN:
-                column = network.column(parameter.reaction)
-                lower[column], upper[column] = limited(lower[column], upper[column], parameter.side, limit)
-                if column in limits and parameter.side is Side.FLUX:
-                    limits[column] = min(limits[column], limit)
-        return _Cell(lower, upper, limits, caps)
+        for parameter, bound in zip(self._bounds.parameters, point[:-1].tolist(), strict=True):
+            (upper if parameter.upper else lower)[parameter.column] = bound
+        return _Cell(lower, upper, native_limits, caps)
 
     def _widest(self, cell: _Cell) -> tuple[FloatArray, FloatArray]:
         """Bounds of the cell with everything built at its highest level."""
