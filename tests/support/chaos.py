@@ -78,7 +78,7 @@ def break_training(
 
     `rest_s` seconds after the last one is mended the training gets SIGTERM.
     """
-    damage, came = Damage(), threading.Condition()
+    damage, came, over = Damage(), threading.Condition(), threading.Event()
     transitions = 0
 
     class Watched(LearnerThread):
@@ -98,7 +98,8 @@ def break_training(
             whole = came.wait_for(lambda: len(damage.sequences) == config.num_actors, PATIENCE_S)
             began, before = time.monotonic(), transitions
         for number, fault in enumerate(faults if whole else (), start=1):
-            time.sleep(max(0.0, began + number * every_s - time.monotonic()))
+            if over.wait(max(0.0, began + number * every_s - time.monotonic())):
+                return
             victim = dice.choice(sorted(actor_processes(), key=lambda process: process.pid))
             with came:
                 seen = len(damage.sequences)
@@ -107,12 +108,17 @@ def break_training(
                 if not came.wait_for(lambda seen=seen: len(damage.sequences) > seen, PATIENCE_S):
                     break
                 damage.recoveries_s.append(time.monotonic() - sent)
-        time.sleep(rest_s)
+        # A training that failed has ended by itself: nobody but it may get the signal.
+        if over.wait(rest_s):
+            return
         damage.steps_per_s = (transitions - before) / (time.monotonic() - began)
         os.kill(os.getpid(), signal.SIGTERM)
 
     wrecker = threading.Thread(target=wreck, daemon=True)
     wrecker.start()
-    damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
+    try:
+        damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
+    finally:
+        over.set()
     wrecker.join()
     return damage

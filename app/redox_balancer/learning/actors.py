@@ -28,6 +28,9 @@ from redox_balancer.learning.vitals import Vitals, vitals_of
 
 MAX_DEATHS = 5  # of one actor with no rollout in between; the next start would fail too
 MAX_BACKOFF_S = 60.0
+# An actor that starts loads Python and a model, perhaps beside a hundred others that do the same; one that was ended
+# for being slow at it would only begin anew.
+START_TIMEOUT_S = 300.0
 
 
 class Health(NamedTuple):
@@ -113,8 +116,9 @@ class _Member:
 class ActorPool:
     """The actors of a run and their unfinished rollouts.
 
-    An actor that dies, gives nothing for `config.actor_timeout_s` or outgrows its memory is replaced by its next
-    incarnation, which draws other random numbers. What a dead or hanging one owed is discarded.
+    An actor that dies, gives nothing for `config.actor_timeout_s` (while it starts: `START_TIMEOUT_S`, if that is
+    more) or outgrows its memory is replaced by its next incarnation, which draws other random numbers. What a dead or
+    hanging one owed is discarded.
 
     Parameters
     ----------
@@ -255,7 +259,7 @@ class ActorPool:
                     self._start(actor)
             elif member.retiring and not member.pending:
                 self._recycle(actor)
-            elif member.owes and now - member.since > self._config.actor_timeout_s:
+            elif member.owes and now - member.since > self._patience_s(member):
                 self._give_up(actor)
         return rollouts
 
@@ -326,6 +330,10 @@ class ActorPool:
             self._factory, settings, self._config.log_interval_s, self._collector
         )
 
+    def _patience_s(self, member: _Member) -> float:
+        timeout_s = self._config.actor_timeout_s
+        return timeout_s if member.prepared is None else max(timeout_s, START_TIMEOUT_S)
+
     def _give_up(self, actor: int) -> None:
         """Replace an actor that has given nothing for too long, unless it still waits for a core to run on."""
         member = self._members[actor]
@@ -333,7 +341,7 @@ class ActorPool:
             member.since = time.monotonic()
             self._report(f"actor {actor} waits for a free core in the cluster")
             return
-        self._replace(actor, f"gave nothing for {self._config.actor_timeout_s:g} s")
+        self._replace(actor, f"gave nothing for {self._patience_s(member):g} s")
 
     def _replace(self, actor: int, why: str) -> None:
         member = self._members[actor]
