@@ -213,7 +213,11 @@ def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-@pytest.mark.parametrize("body", [b"<html>please log in</html>", gzip.compress(b"{}"), gzip.compress(b"x")[:-4]])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>please log in</html>", gzip.compress(b"{}"), gzip.compress(b"x")[:-4]],
+    ids=["a page", "no model", "cut short"],  # gzip writes the time, and every worker has to give a test one name
+)
 def test_what_is_no_model_leaves_nothing_behind(server: Server, tmp_path: Path, body: bytes) -> None:
     server.body = body
     with pytest.raises(RedoxError):
