@@ -202,7 +202,7 @@ lint: setup ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/demo/there/*.sh ops/demo/there/journalctl
+	$(BIN)/shellcheck docker/*.sh docker/redox .ci/run .ci/engine ops/simulator/guest/*.sh ops/simulator/guest/journalctl
 
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker

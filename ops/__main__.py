@@ -1,4 +1,4 @@
-"""`python -m ops`: collects the verbs, one module of `ops.verbs` each, and gives each `--dry-run` and `--json`."""
+"""`python -m ops`: collects the verbs, one module of `ops.commands` each, and gives each `--dry-run` and `--json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.settings import FILE, SettingsError, load
-from ops import verbs
+from ops import commands as verbs
 from ops.session import Answer, Session
 from redox_balancer.cli.options import AsJson, with_options
 from redox_balancer.cli.outcome import end
@@ -41,7 +41,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for name in verb_names():
-        module = importlib.import_module(f"ops.verbs.{name.replace('-', '_')}")
+        module = importlib.import_module(f"ops.commands.{name.replace('-', '_')}")
         app.command(name, epilog=module.EXAMPLE)(_command(getattr(module, name.replace("-", "_"))))
     return app
 

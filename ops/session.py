@@ -13,7 +13,7 @@ from redox_balancer.errors import RedoxError
 if TYPE_CHECKING:
     from infra.deployed import Deployed
     from infra.settings import Settings
-    from ops.host import Connected, Host
+    from ops.remote.host import Connected, Host
 
 # What operations of AWS that change nothing begin with; a dry run makes no other.
 READING = ("Describe", "Get", "List", "Head", "Lookup")
@@ -120,8 +120,8 @@ class Session:
     def on_host(self) -> Host:
         """Return the host, connected to once; every way in which that fails is an error of one line."""
         if self._host is None:
-            from ops import instance  # noqa: PLC0415
-            from ops.host import Connected  # noqa: PLC0415 - loads Fabric
+            from ops.remote import instance  # noqa: PLC0415
+            from ops.remote.host import Connected  # noqa: PLC0415 - loads Fabric
 
             instance.require_online(self)
             self._connected = self.closing.enter_context(Connected(self))

@@ -1,4 +1,6 @@
-"""The one exception a user is meant to see: what happened, and how to mend it."""
+"""The one exception a user is meant to see: what happened, and how to fix it."""
+
+from collections.abc import Sequence
 
 # Exit codes of the command line; a supervisor restarts a training that ends with any other.
 EXIT_OK = 0
@@ -8,20 +10,26 @@ EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
 
 
 class RedoxError(Exception):
-    """Something a user can understand and mend.
+    """Something a user can understand and fix.
 
     Parameters
     ----------
     message
         What happened, in one line.
     hint
-        What to do about it; empty where there is nothing sensible to say.
+        What to do about it, in terms of the library; empty where there is nothing sensible to say.
+    settings
+        Names of the settings (fields of `Task` or `TrainConfig`, arguments of a function) that the hint is about; the
+        command line adds the options of the same names.
     exit_code
         Exit code of the command line; 2 unless a supervisor must tell cases apart.
     """
 
-    def __init__(self, message: str, *, hint: str = "", exit_code: int = EXIT_USER_ERROR) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", settings: Sequence[str] = (), exit_code: int = EXIT_USER_ERROR
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.settings = tuple(settings)
         self.exit_code = exit_code

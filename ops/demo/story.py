@@ -21,11 +21,11 @@ from infra.deployed import CDK
 from infra.names import LOG, STORAGE, TRAINING
 from infra.settings import ROOT, VARIABLE
 from ops.demo import settings as own
-from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
-from ops.demo.host import Host, require
-from ops.demo.hypervisor import Hypervisor, hypervisor
+from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
+from ops.simulator.host import Host, require
+from ops.simulator.hypervisor import Hypervisor, hypervisor
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.heartbeat import Heartbeat, read_heartbeat
+from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 
 PATIENCE_S = 180.0
 LOOK_S = 0.1

@@ -11,7 +11,7 @@ import pytest
 
 from chaos import break_training
 from redox_balancer.design.task import Task
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.config import TrainConfig
 from sinks import Recorder
 
 # REDOX_DRILL_ACTORS and REDOX_DRILL_MINUTES make it shorter.

@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from commands import assert_refused, redox
-from redox_balancer.learning import preflight
-from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import ray_cluster
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.cluster import ray_cluster
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs import preflight
 from toy_envs import Shelves
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ import pytest
 from scipy.stats import linregress, t
 
 from redox_balancer.design.task import Task
-from redox_balancer.learning import trainer
-from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.runs import trainer
 from sinks import Recorder
 
 if TYPE_CHECKING:
-    from redox_balancer.learning.rollout import Rollout
-    from redox_balancer.learning.vitals import Vitals
+    from redox_balancer.impala.rollout import Rollout
+    from redox_balancer.resources import ProcessStats
 
 STEPS = int(os.environ.get("REDOX_DRILL_STEPS", "1000000"))
 # With continuously sampled conditions nearly each step brings a new outcome: a cache of 5,000 is full long before.
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
     """What an actor took after so many steps of its own."""
 
     steps: int
-    vitals: Vitals
+    stats: ProcessStats
 
 
 def growth(samples: list[Sample]) -> tuple[float, float]:
@@ -41,7 +41,7 @@ def growth(samples: list[Sample]) -> tuple[float, float]:
 
     Samples that follow each other are alike, so the fit takes the means of blocks.
     """
-    blocks = np.array_split(np.asarray([(s.steps, s.vitals.uss_bytes) for s in samples]), BLOCKS)
+    blocks = np.array_split(np.asarray([(s.steps, s.stats.uss_bytes) for s in samples]), BLOCKS)
     steps, sizes = np.asarray([block.mean(axis=0) for block in blocks]).T
     fit = linregress(steps / 1e4, sizes / 1e6)
     return float(fit.slope), float(fit.slope + t.ppf(0.975, len(blocks) - 2) * fit.stderr)
@@ -59,13 +59,13 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
 
     class Watching(ActorPool):
         def figures(self) -> dict[str, float]:
-            for name, vitals in self.vitals().items():
+            for name, stats in self.process_stats().items():
                 steps = own_steps[int(name.removeprefix("actor ").split(".")[0])]
-                samples[name].append(Sample(steps, vitals))
+                samples[name].append(Sample(steps, stats))
             return super().figures()
 
     monkeypatch.setattr(trainer, "LearnerThread", Watched)
-    monkeypatch.setattr("redox_balancer.learning.actors.ActorPool", Watching)
+    monkeypatch.setattr("redox_balancer.impala.actors.ActorPool", Watching)
     config = TrainConfig(timesteps=STEPS, num_actors=2, log_interval_s=0.5)
     environments = Task(sampling="range").environments()
     result = trainer.train(config, environments, tmp_path, resume=None, progress=Recorder())
@@ -78,11 +78,11 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
         quarter = len(warm) // 4
         # Ray's pools come and go by one or two; what grows moves the median.
         first, last = (
-            np.median([(s.vitals.descriptors, s.vitals.threads) for s in part], axis=0)
+            np.median([(s.stats.descriptors, s.stats.threads) for s in part], axis=0)
             for part in (warm[:quarter], warm[-quarter:])
         )
         print(  # noqa: T201
-            f"{name}: {warm[-1].vitals.uss_bytes / 1e6:.1f} MB after {warm[-1].steps:,} own steps; "
+            f"{name}: {warm[-1].stats.uss_bytes / 1e6:.1f} MB after {warm[-1].steps:,} own steps; "
             f"from {WARM_STEPS:,} on {slope:+.4f} MB per 10,000 steps, upper 95 % bound {upper:+.4f} "
             f"({len(warm)} samples); "
             f"descriptors and threads {first} in the first quarter, {last} in the last (medians)"

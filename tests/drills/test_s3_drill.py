@@ -15,10 +15,10 @@ import pytest
 
 from fault_proxy import Fault, Kind
 from redox_balancer.design.task import Task
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.heartbeat import read_heartbeat
-from redox_balancer.learning.remote.run import RemoteRun
-from redox_balancer.learning.trainer import train
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.remote.run import RemoteRun
+from redox_balancer.runs.trainer import train
 from sinks import Recorder
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from containers import SETTINGS, Engine, until
-from ops import image
+from ops.remote import image
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 

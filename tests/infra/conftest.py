@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.demo.aws import StandIn, stand_in
+from ops.simulator.aws import StandIn, stand_in
 
 NODE = all(map(shutil.which, ("node", "npm")))
 collect_ignore = [] if NODE else ["test_template.py", "test_deployment.py", "test_diagram.py"]

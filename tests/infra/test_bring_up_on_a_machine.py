@@ -21,8 +21,8 @@ from commands import REDOX
 from infra.bring_up import LIMITS, Machine, user_data
 from infra.settings import load
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
-from ops.demo.aws import StandIn
-from redox_balancer.learning import checkpoint
+from ops.simulator.aws import StandIn
+from redox_balancer.runs import checkpoint
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

@@ -10,7 +10,7 @@ import pytest
 
 from infra.machine.decisions import ENDED, FRESH_S, GRACE_S, Action, Beat, Decision, Rules, Seen, decide
 from infra.machine.watch import Ledger, read_beats
-from redox_balancer.learning.heartbeat import Heartbeat, Pulse
+from redox_balancer.runs.heartbeat import Heartbeat, Pulse
 
 HOUR = 3_600.0
 RULES = Rules(idle_s=HOUR, budget_usd=2_000.0)

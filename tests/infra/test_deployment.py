@@ -17,7 +17,7 @@ from infra import apply, deploy
 from infra.bring_up import script
 from infra.deployed import find
 from infra.settings import FILE, ROOT, load, parse
-from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
+from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 from redox_balancer.errors import RedoxError
 
 SETTINGS = load()

@@ -12,7 +12,7 @@ import pytest
 from infra import settings
 from infra.instances import instance
 from infra.settings import FILE, ROOT, SettingsError, load, parse
-from redox_balancer.learning.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 
 TEXT = FILE.read_text()
 

@@ -22,8 +22,8 @@ from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cli.core import PHASES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.value import Evaluator
 
 if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel

@@ -10,9 +10,9 @@ import numpy as np
 
 from commands import assert_refused, redox
 from fault_proxy import Fault, flipped
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.remote.bucket import Bucket, Place
-from redox_balancer.learning.remote.lock import RunLock
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.remote.bucket import Bucket, Place
+from redox_balancer.runs.remote.lock import RunLock
 
 if TYPE_CHECKING:
     from pathlib import Path

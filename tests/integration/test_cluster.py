@@ -15,18 +15,18 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning import trainer
-from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redox_balancer.learning.rollout import Rollout
+    from redox_balancer.impala.rollout import Rollout
 
 NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 100_000_000}
 ACTORS = 4

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from commands import assert_refused, redox
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Evaluator
 from redox_balancer.search.exhaustive import constructs
 
 CONDITIONS = ("--conditions", "hypoxia,pdh_deficiency,complex_iii_closed")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import REDOX, redox
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.heartbeat import read_heartbeat
-from redox_balancer.learning.metrics import TIME_COLUMNS
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.metrics import TIME_COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,17 +18,17 @@ import pytest
 from chaos import break_training
 from faulty_envs import FaultyShelves
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import MEBIBYTE, ray_cluster
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.cluster import MEBIBYTE, ray_cluster
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs import checkpoint
 from sinks import Recorder
 from toy_envs import Shelves
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redox_balancer.learning.rollout import EnvFactory
+    from redox_balancer.impala.rollout import EnvFactory
 
 SUPPORT = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=100_000_000, num_actors=3, log_interval_s=1.0)
@@ -92,11 +92,11 @@ def test_a_pool_grows_recycles_and_gives_up_on_an_actor_that_keeps_dying() -> No
         assert {r.actor for r in collect_until(pool, lambda found: len(found) >= 4)} == {0}
         pool.grow(2)
         collect_until(pool, lambda found: {r.actor for r in found} == {0, 1})
-        assert len(pool.vitals()) == pool.ready == pool.size == 2
+        assert len(pool.process_stats()) == pool.ready == pool.size == 2
         assert sorted(pool.pids) == [0, 1]
-        taken = max(vitals.uss_bytes for vitals in pool.vitals().values())
+        taken = max(stats.uss_bytes for stats in pool.process_stats().values())
         assert 20 * MEBIBYTE < taken < 1000 * MEBIBYTE
-        assert all(vitals.descriptors > 3 and vitals.threads > 3 for vitals in pool.vitals().values())
+        assert all(stats.descriptors > 3 and stats.threads > 3 for stats in pool.process_stats().values())
         assert 0 < pool.memory()[0] < pool.memory()[1] == psutil.virtual_memory().total
         del pool
 
@@ -135,7 +135,7 @@ from dataclasses import replace
 from pathlib import Path
 import psutil
 from test_faults import CONFIG, FaultyShelves, Recorder, Shelves
-from redox_balancer.learning.trainer import train
+from redox_balancer.runs.trainer import train
 
 def twice():
     print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True)

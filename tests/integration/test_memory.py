@@ -8,8 +8,8 @@ import sys
 
 PROGRAM = """
 from redox_balancer.design.task import Task
-from redox_balancer.learning.rollout import RolloutCollector
-from redox_balancer.learning.vitals import vitals_of
+from redox_balancer.impala.rollout import RolloutCollector
+from redox_balancer.resources import process_stats
 from dataclasses import replace
 import numpy as np
 
@@ -20,7 +20,7 @@ collector.set_weights(collector.shape.initial(np.random.default_rng(0)), 0)
 def play(steps):
     for _ in range(steps // (8 * 16)):
         collector.collect()
-    return vitals_of()
+    return process_stats()
 
 seen = [play(32_000)] + [play(12_000) for _ in range(3)]
 grown = min(after.uss_bytes - before.uss_bytes for before, after in zip(seen, seen[1:]))

@@ -12,11 +12,11 @@ import pytest
 from fault_proxy import Fault, Kind, flipped
 from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
 from redox_balancer.files import TEMPORARY
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.checkpoint import DamagedCheckpointError
-from redox_balancer.learning.remote import transfer
-from redox_balancer.learning.remote.bucket import Bucket, ChangedError, StoreError, UnreachableError
-from redox_balancer.learning.remote.run import OtherHistoryError, RemoteRun
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.remote import transfer
+from redox_balancer.runs.remote.bucket import Bucket, ChangedError, StoreError, UnreachableError
+from redox_balancer.runs.remote.run import OtherHistoryError, RemoteRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,10 +240,10 @@ def test_a_sweep_finds_what_pushes_missed_and_brings_the_papers(s3: S3, remote: 
     remote.sweep(tmp_path, told.append)
     assert s3.proxy.count("PUT", "") == before + 1
     assert s3.read("experiments/run/metrics.csv").endswith(b"2000\n")
-    remote.pull_papers(tmp_path)
+    remote.pull_metadata(tmp_path)
     new = tmp_path / "new"
     new.mkdir()
-    remote.pull_papers(new)
+    remote.pull_metadata(new)
     assert (new / "metrics.csv").read_text() == "steps\n1000\n2000\n"
 
 

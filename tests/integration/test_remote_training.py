@@ -13,15 +13,15 @@ import pytest
 from commands import REDOX, assert_refused, redox
 from fault_proxy import Fault, Kind, flipped
 from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.checkpoint import DamagedCheckpointError
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.heartbeat import read_heartbeat
-from redox_balancer.learning.remote import mirror
-from redox_balancer.learning.remote.bucket import UnreachableError
-from redox_balancer.learning.remote.run import RemoteRun
-from redox_balancer.learning.run import TrainResult
-from redox_balancer.learning.trainer import train
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.remote import uploader
+from redox_balancer.runs.remote.bucket import UnreachableError
+from redox_balancer.runs.remote.run import RemoteRun
+from redox_balancer.runs.run import TrainResult
+from redox_balancer.runs.trainer import train
 from sinks import Recorder
 from toy_envs import Shelves
 from waiting import wait_until
@@ -36,7 +36,7 @@ STEPS = [896, 1280, 1664]  # of the last three checkpoints
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(uploader, "FIRST_PAUSE_S", 0.05)
 
 
 @pytest.fixture

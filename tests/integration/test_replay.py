@@ -10,14 +10,14 @@ import pytest
 
 from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
-from redox_balancer.learning import trainer
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves, WideShelves
 
 if TYPE_CHECKING:
-    from redox_balancer.learning.rollout import Rollout
+    from redox_balancer.impala.rollout import Rollout
 
 TOYS = Path(__file__).parents[1] / "support"
 

@@ -13,9 +13,9 @@ import pytest
 
 from fault_proxy import Fault
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.remote import lock as lock_module
-from redox_balancer.learning.remote.bucket import Bucket, Place, StoreError, UnreachableError
-from redox_balancer.learning.remote.lock import InUseError, RunLock, read_lock, refuse_other_writer
+from redox_balancer.runs.remote import lock as lock_module
+from redox_balancer.runs.remote.bucket import Bucket, Place, StoreError, UnreachableError
+from redox_balancer.runs.remote.lock import InUseError, RunLock, read_lock, refuse_other_writer
 from waiting import wait_until
 
 if TYPE_CHECKING:

@@ -17,15 +17,15 @@ import pytest
 import ray
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.actors import ActorPool
-from redox_balancer.learning.cluster import DAEMONS, ray_cluster, ray_daemons
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.heartbeat import read_heartbeat
-from redox_balancer.learning.progress import open_progress
-from redox_balancer.learning.schedules import geometric, linear
-from redox_balancer.learning.trainer import train
-from redox_balancer.learning.watchdog import NonsenseError
+from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.schedules import geometric, linear
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.progress import open_progress
+from redox_balancer.runs.trainer import train
+from redox_balancer.runs.watchdog import NonsenseError
 from sinks import Recorder
 from toy_envs import BEST_RETURN, Broken, Fading, Shelves
 
@@ -63,7 +63,7 @@ def test_the_cluster_has_its_settings_and_errors_of_actors_arrive_as_such() -> N
 
         daemons = ray_daemons()
         assert sorted(daemons) == sorted(DAEMONS)
-        assert all(vitals.descriptors > 20 and vitals.threads > 10 for vitals in daemons.values())
+        assert all(stats.descriptors > 20 and stats.threads > 10 for stats in daemons.values())
 
         pool = ActorPool(config, Shelves(), {0: 0, 1: 5})
         shape = pool.shape()

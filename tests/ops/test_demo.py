@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from infra.settings import ROOT
-from ops.demo.host import require
+from ops.simulator.host import require
 from redox_balancer.errors import RedoxError
 from waiting import wait_until
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from fake_host import INSTANCE, FakeAws, Opened
-from ops import ssh
-from ops.host import RemoteError, paths_of_programs
-from ops.verbs.dash import dash
+from ops.commands.dash import dash
+from ops.remote import ssh
+from ops.remote.host import RemoteError, paths_of_programs
 from redox_balancer.errors import RedoxError
 from ssh_host import USER, SshHost
 from waiting import wait_until

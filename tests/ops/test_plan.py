@@ -12,13 +12,15 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from infra.settings import FILE, load, parse
-from ops import backups, resuming, spending
-from ops.backups import Image, Taken
-from ops.recovery import Action, Situation, plan, refuse_volume
+from ops import cost as spending
+from ops.remote.training import Seen
+from ops.restore import backups
+from ops.restore import verify as resuming
+from ops.restore.backups import Image, Taken
+from ops.restore.plan import Action, Situation, plan, refuse_volume
 from ops.session import Session
-from ops.training import Seen
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.heartbeat import Heartbeat
+from redox_balancer.runs.heartbeat import Heartbeat
 
 SAVE, STOP, DETACH, DESTROY, DEPLOY, ATTACH, RESUME = Action
 IMAGE = Image("ami-0123456789abcdef0", "available", 0.0)

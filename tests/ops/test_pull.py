@@ -16,15 +16,15 @@ import pytest
 from fault_proxy import Fault, Kind, flipped
 from infra.deployed import Deployed
 from infra.settings import load
+from ops.commands.checkpoints import checkpoints
+from ops.commands.pull_checkpoints import pull_checkpoints
+from ops.commands.restore_drill import restore_drill
 from ops.session import Session
-from ops.verbs.checkpoints import checkpoints
-from ops.verbs.pull_checkpoints import pull_checkpoints
-from ops.verbs.restore_drill import restore_drill
 from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.checkpoint import DamagedCheckpointError
-from redox_balancer.learning.remote.bucket import UnreachableError
-from redox_balancer.learning.remote.run import RemoteRun
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.remote.bucket import UnreachableError
+from redox_balancer.runs.remote.run import RemoteRun
 from s3_stand_in import S3
 
 RUN = "run"
@@ -37,7 +37,7 @@ Pull = Callable[..., dict[str, Any]]
 def session(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session whose deployment has the bucket of the stand-in; patience is short, so that stalls are."""
     monkeypatch.setitem(RemoteRun.__init__.__kwdefaults__, "timeout_s", 1.0)  # type: ignore[index]
-    monkeypatch.setattr("redox_balancer.learning.remote.transfer.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("redox_balancer.runs.remote.transfer.FIRST_PAUSE_S", 0.01)
     opened = Session(load())
     opened.deployed = Deployed(bucket=s3.bucket, volume_id="vol-1", repository="images", instance_id=None)
     return opened

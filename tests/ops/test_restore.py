@@ -15,7 +15,7 @@ import pytest
 from deployment import Cloud
 from infra.names import BACKUP_TAG
 from infra.settings import load
-from ops.recovery import Action
+from ops.restore.plan import Action
 from ops.session import Session
 
 Ops = Callable[..., subprocess.CompletedProcess[str]]

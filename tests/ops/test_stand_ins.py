@@ -15,9 +15,9 @@ import pytest
 
 from infra.names import DATA_DEVICE
 from infra.settings import ROOT
-from ops.demo import host as hosts
-from ops.demo.aws import StandIn, stand_in
-from ops.demo.hypervisor import Hypervisor, hypervisor, script_of
+from ops.simulator import host as hosts
+from ops.simulator.aws import StandIn, stand_in
+from ops.simulator.hypervisor import Hypervisor, hypervisor, script_of
 from redox_balancer.errors import RedoxError
 from waiting import wait_until
 

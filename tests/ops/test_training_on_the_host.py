@@ -18,20 +18,22 @@ import pytest
 from fake_host import INSTANCE, FakeAws, Opened
 from infra.bring_up import files
 from infra.settings import load
-from ops import condition, following, training
+from ops import health as condition
+from ops.commands.health import health
+from ops.commands.logs import logs
+from ops.commands.shell import shell
+from ops.commands.status import status
+from ops.commands.stop import stop
+from ops.commands.train_remote import train_remote
+from ops.remote import attach as following
+from ops.remote import training
 from ops.session import Session
-from ops.verbs.health import health
-from ops.verbs.logs import logs
-from ops.verbs.shell import shell
-from ops.verbs.status import status
-from ops.verbs.stop import stop
-from ops.verbs.train_remote import train_remote
 from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning import progress
-from redox_balancer.learning.progress import PlainProgress
-from redox_balancer.learning.remote.lock import RunLock
-from redox_balancer.learning.remote.run import RemoteRun
+from redox_balancer.runs import progress
+from redox_balancer.runs.progress import PlainProgress
+from redox_balancer.runs.remote.lock import RunLock
+from redox_balancer.runs.remote.run import RemoteRun
 from s3_stand_in import S3
 from ssh_host import SshHost
 from waiting import wait_until
@@ -253,7 +255,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_start_is_one_line_and_a_sec
 
     cutter = threading.Thread(target=cut_in_the_middle)
     cutter.start()
-    with pytest.raises(RedoxError, match=r"broke off while it ran ops/there/start\.py") as broken:
+    with pytest.raises(RedoxError, match=r"broke off while it ran ops/remote_scripts/start\.py") as broken:
         train(detach=True)
     assert "again" in broken.value.hint
     cutter.join()
@@ -396,7 +398,7 @@ def test_logs_and_shell_show_what_is_there(
 def test_a_profile_sets_the_kernel_switch_only_while_it_runs(host: SshHost, opened: Opened, end: str) -> None:
     """A file in place of the kernel's own switch, which all hosts of this machine share."""
     host.run("mkdir -p /run/switches && echo 1 >/run/switches/redox")
-    program = Path(__file__).parents[2] / "ops/there/profile.py"
+    program = Path(__file__).parents[2] / "ops/remote_scripts/profile.py"
     source = program.read_text().replace('"/proc/sys"', '"/run/switches"')
     asked = {
         "switches": {"redox": "0"},
@@ -445,6 +447,6 @@ def test_what_is_followed_comes_until_ctrl_c(
         if len(looks) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("ops.verbs.status.time", SimpleNamespace(sleep=rest))
+    monkeypatch.setattr("ops.commands.status.time", SimpleNamespace(sleep=rest))
     assert status(opened(), run="mine", watch=True, every=7.0) is None
     assert looks == [7.0, 7.0]

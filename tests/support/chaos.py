@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from redox_balancer.learning import trainer
-from redox_balancer.learning.learner import LearnerThread
+from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.runs import trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from redox_balancer.learning.config import TrainConfig
-    from redox_balancer.learning.rollout import EnvFactory, Rollout
-    from redox_balancer.learning.run import TrainResult
+    from redox_balancer.impala.config import TrainConfig
+    from redox_balancer.impala.rollout import EnvFactory, Rollout
+    from redox_balancer.runs.run import TrainResult
 
 PATIENCE_S = 120.0
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from infra.container import Flags
 from infra.settings import load
-from redox_balancer.learning.heartbeat import Heartbeat, read_heartbeat
+from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from infra.settings import FILE, ROOT
-from ops.demo.aws import ACCOUNT, REGION, StandIn, stand_in
+from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 
 
 @dataclass

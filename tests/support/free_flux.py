@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from redox_balancer.cell.loops import sealed
+from redox_balancer.cell.cycles import sealed
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.design.space import H2O2_LEFT, H2O2_SPARE

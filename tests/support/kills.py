@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from commands import REDOX
-from redox_balancer.learning import checkpoint
-from redox_balancer.learning.heartbeat import read_heartbeat
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import read_heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

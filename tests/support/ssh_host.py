@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.settings import load
-from ops.demo import gateway, host
-from ops.demo.host import Host, Login
+from ops.simulator import gateway, host
+from ops.simulator.host import Host, Login
 from redox_balancer.errors import RedoxError
 
 USER = load().host.ssh_user

@@ -11,13 +11,32 @@ APP = Path(__file__).parents[2] / "app" / "redox_balancer"
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
+    "resources": set(),
+    "drawing": set(),
     "cell": {"errors", "files"},
     "design": {"errors", "files", "cell"},
-    "learning": {"errors", "files"},
     "search": {"errors", "files", "cell", "design"},
-    "report": {"errors", "files", "cell", "design", "learning", "search"},
-    "bench": {"errors", "cell", "design", "learning"},
-    "cli": {"errors", "files", "bench", "cell", "design", "learning", "search", "report"},
+    "impala": {"errors", "resources"},
+    "runs": {"errors", "files", "resources", "impala"},
+    "designer": {"errors", "files", "drawing", "cell", "design", "impala", "runs"},
+    "evaluation": {"errors", "cell", "design", "impala", "search", "designer"},
+    "report": {"errors", "files", "drawing", "design", "search", "designer", "evaluation"},
+    "bench": {"errors", "cell", "design", "impala", "runs"},
+    "cli": {
+        *(
+            "errors",
+            "files",
+            "bench",
+            "cell",
+            "design",
+            "impala",
+            "runs",
+            "search",
+            "designer",
+            "evaluation",
+            "report",
+        ),
+    },
 }
 
 
@@ -66,8 +85,8 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
         ),
         ("redox_balancer.design.env", ["torch", "ray", "cobra", "scipy", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
-        ("redox_balancer.learning.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
-        ("redox_balancer.learning.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),
+        ("redox_balancer.runs.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
+        ("redox_balancer.runs.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),
     ],
 )
 def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:

@@ -14,8 +14,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.learning.policy import Float32, MaskedCategorical, Policy
-from redox_balancer.learning.rollout import EnvFactory, Environment, Rollout, RolloutCollector
+from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy
+from redox_balancer.impala.rollout import EnvFactory, Environment, Rollout, RolloutCollector
 
 RECORDED = 8
 """Rollouts that a `ReplayCollector` gives again and again."""

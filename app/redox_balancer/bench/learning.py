@@ -16,8 +16,8 @@ import numpy as np
 
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.rollout import RolloutCollector
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import RolloutCollector
 
 SEED = 0
 LEARNER_THREADS = 2
@@ -82,8 +82,8 @@ class TrainFigures:
 
 def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
     """Let one actor play so many steps with a fresh policy and watch its memory."""
-    from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415 - loads Ray
-    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
     config = TrainConfig(num_actors=1, log_interval_s=0.2)
     samples: list[tuple[int, int]] = []
@@ -94,7 +94,7 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
         while taken < steps:
             pool.request()
             taken += sum(rollout.transitions for rollout in pool.receive(0.1))
-            samples.extend((taken, vitals.uss_bytes) for vitals in pool.vitals().values())
+            samples.extend((taken, stats.uss_bytes) for stats in pool.process_stats().values())
         seconds = time.perf_counter() - started
     later = np.asarray([sample for sample in samples if sample[0] > steps // 2], dtype=np.float64)
     slope = np.polyfit(later[:, 0] / 1e4, later[:, 1] / 1e6, 1)[0]
@@ -111,7 +111,7 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
     """Learn for so long from a few recorded rollouts, again and again."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
-    from redox_balancer.learning.learner import Learner, LearnerState  # noqa: PLC0415
+    from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from redox_balancer.learning.config import fresh_rollouts
+from redox_balancer.impala.config import fresh_rollouts
 
 BITS = 8
 GIGA = 1e9

@@ -16,9 +16,9 @@ import numpy as np
 from redox_balancer.bench.collectors import TimedCollector
 from redox_balancer.bench.reference import Bounds as ReactionBounds
 from redox_balancer.bench.reference import FirstSystem
-from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
-from redox_balancer.design.value import Evaluator
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.formulation import Bounds
 
 SEED = 0
 HIDDEN = (128, 128)

@@ -22,12 +22,12 @@ from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedColl
 from redox_balancer.bench.machine import in_own_process
 from redox_balancer.bench.scaling import Change, Full, Host, Prediction, Terms
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.learning.config import TrainConfig
-from redox_balancer.learning.policy import Float32
-from redox_balancer.learning.rollout import EnvFactory, Rollout, RolloutCollector
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.policy import Float32
+from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 
 if TYPE_CHECKING:
-    from redox_balancer.learning.actors import ActorPool
+    from redox_balancer.impala.actors import ActorPool
 
 SEED = 0
 REPLAY_ACTORS = 2
@@ -196,7 +196,7 @@ def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
 
 def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
     """Train on replayed rollouts for so many steps; the second half counts."""
-    from redox_balancer.learning.trainer import train  # noqa: PLC0415 - loads torch
+    from redox_balancer.runs.trainer import train  # noqa: PLC0415 - loads torch
 
     config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
     clock = _Clock()
@@ -253,8 +253,8 @@ class _Source:
 
 @contextmanager
 def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors: int) -> Iterator[_Source]:
-    from redox_balancer.learning.actors import ActorPool  # noqa: PLC0415 - loads Ray
-    from redox_balancer.learning.cluster import ray_cluster  # noqa: PLC0415
+    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
     config = TrainConfig(num_actors=actors)
     with ray_cluster(config):

@@ -102,7 +102,7 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress | No
         if not response.is_success:
             raise RedoxError(
                 f"{url}: the server answers {response.status_code} {response.reason_phrase}",
-                hint="the model may have moved: take a file with --from FILE, or another server with --mirror URL",
+                hint="the model may have moved: take a file with --from FILE, or another server with --uploader URL",
             )
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and _start_in(response) != begun:

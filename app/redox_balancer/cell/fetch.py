@@ -98,7 +98,7 @@ def fetch_model(
     name: str,
     *,
     file: Path | None = None,
-    mirror: str | None = None,
+    uploader: str | None = None,
     folder: Path | None = None,
     repin: bool = False,
     progress: Progress | None = None,
@@ -112,7 +112,7 @@ def fetch_model(
         In the catalogue.
     file
         A file to take in place of a download.
-    mirror
+    uploader
         Address of a folder that holds the file under its own name, in place of the catalogue's server.
     folder
         In place of the cache.
@@ -141,7 +141,7 @@ def fetch_model(
         with written_atomically(path) as target:
             shutil.copyfile(file, target)
     else:
-        pin, path = _download(entry, folder, mirror=mirror, pinned=trusted, progress=progress, wait_s=wait_s)
+        pin, path = _download(entry, folder, uploader=uploader, pinned=trusted, progress=progress, wait_s=wait_s)
     if pin != pinned:
         _write_pins(folder, pins | {name: pin})
     return Fetched(name, path, pin.sha256, pin.content, new=True)
@@ -173,12 +173,12 @@ def _download(
     entry: PublicModel,
     folder: Path,
     *,
-    mirror: str | None,
+    uploader: str | None,
     pinned: Pin | None,
     progress: Progress | None,
     wait_s: float,
 ) -> tuple[Pin, Path]:
-    url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
+    url = entry.url if uploader is None else f"{uploader.rstrip('/')}/{entry.url.rpartition('/')[2]}"
     suffix = _suffix_of(Path(entry.url))
     # The suffix stays last, because it tells the format to the check.
     part = folder / f"{entry.id}.part{suffix}"

@@ -92,7 +92,7 @@ TOLERANCE = 1e-9
 a warm basis was seen to be off by 2e-7; but held to 1e-9 all the way it finds no solution where there is one."""
 
 
-class Shortage(NamedTuple):
+class FarkasCertificate(NamedTuple):
     """Why there is no solution: one basic variable that stays out of its bounds whatever the other columns do.
 
     Attributes
@@ -250,7 +250,7 @@ class FluxLP:
         fluxes = np.asarray([self.flux(column) if column >= 0 else 0.0 for column in basic.tolist()])
         return Tableau(costs, at_upper, basic, fluxes, response[variable])
 
-    def shortage(self) -> Shortage | None:
+    def farkas_certificate(self) -> FarkasCertificate | None:
         """Read why the last solve found no solution, where the dual simplex has found it out."""
         problem, rows = self._problem, len(self._network.metabolites)
         variable = glp.glp_get_unbnd_ray(problem)
@@ -268,7 +268,7 @@ class FluxLP:
         size = glp.glp_eval_tab_row(problem, variable, self._index, self._values)
         variables, weights = self._index_view[1 : size + 1] - rows - 1, self._values_view[1 : size + 1]
         # Mass balances that are not basic are 0.
-        return Shortage(max(column, -1), bool(below), variables[variables >= 0], weights[variables >= 0])
+        return FarkasCertificate(max(column, -1), bool(below), variables[variables >= 0], weights[variables >= 0])
 
     def reset_basis(self) -> None:
         """Forget the last basis, so that the next solve depends on bounds and objective alone.

@@ -357,18 +357,20 @@ class ParametricLP:
 
     def _learn_proof(self) -> None:
         """Keep why the last solve found no solution as a row that is above 0 wherever there is none."""
-        shortage = self._lp.shortage()
-        if shortage is None:
+        farkas_certificate = self._lp.farkas_certificate()
+        if farkas_certificate is None:
             return
         row = np.zeros(len(self._point))
-        sign = 1.0 if shortage.below else -1.0
-        weights = sign * shortage.weights
+        sign = 1.0 if farkas_certificate.below else -1.0
+        weights = sign * farkas_certificate.weights
         # What the others can give at most, less than what is needed at least.
         helps_most_at_upper = weights > 0
         for upper, chosen in ((True, helps_most_at_upper), (False, ~helps_most_at_upper)):
-            self._add_bounds(row, shortage.columns[chosen], -weights[chosen], upper=upper)
-        if shortage.column >= 0:
-            self._add_bounds(row, np.asarray([shortage.column]), np.asarray([sign]), upper=not shortage.below)
+            self._add_bounds(row, farkas_certificate.columns[chosen], -weights[chosen], upper=upper)
+        if farkas_certificate.column >= 0:
+            self._add_bounds(
+                row, np.asarray([farkas_certificate.column]), np.asarray([sign]), upper=not farkas_certificate.below
+            )
         if row.dot(self._point) > IMPOSSIBLE:
             self._proofs = np.vstack([self._proofs[-(PROOFS - 1) :], row])
 

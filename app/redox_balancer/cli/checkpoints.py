@@ -17,7 +17,7 @@ from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
-    from redox_balancer.learning.remote.run import Pulled
+    from redox_balancer.runs.remote.run import Pulled
 
 app = typer.Typer(help="See, fetch and push the checkpoints of a run in an S3 bucket.", no_args_is_help=True)
 
@@ -101,8 +101,8 @@ def damage_of(rows: Sequence[Row]) -> RedoxError | None:
 
 
 def _remote_rows(url: str, *, verify: bool) -> Iterator[Row]:
-    from redox_balancer.learning.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
-    from redox_balancer.learning.remote.run import RemoteRun  # noqa: PLC0415
+    from redox_balancer.runs.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(url)
     for there in remote.checkpoints().values():
@@ -119,7 +119,7 @@ def _remote_rows(url: str, *, verify: bool) -> Iterator[Row]:
 
 
 def _local_rows(folder: str, *, verify: bool) -> Iterator[Row]:
-    from redox_balancer.learning import checkpoint  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
     if not Path(folder).is_dir():
         raise RedoxError(f"there is no folder {folder}", hint="name a run's folder, or s3://BUCKET/experiments/RUN")
@@ -168,8 +168,8 @@ def fetch(url: str, to: Path, step: int | None, *, again: str) -> Pulled:
     again
         The command that takes the step after it: offers the next older one where `step` is damaged.
     """
-    from redox_balancer.learning.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
-    from redox_balancer.learning.remote.run import Pulled, RemoteRun  # noqa: PLC0415
+    from redox_balancer.runs.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.run import Pulled, RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(url)
     with transfer_progress(f"fetching {url}", "verifying") as progress:
@@ -186,7 +186,7 @@ def fetch(url: str, to: Path, step: int | None, *, again: str) -> Pulled:
                 raise
     if pulled is None:
         raise RedoxError(f"there is no checkpoint in {url}", hint="check the address: s3://BUCKET/experiments/RUN")
-    remote.pull_papers(to)
+    remote.pull_metadata(to)
     for reason in pulled.damaged.values():
         notes().print(f"warning: {reason}; took an older one", markup=False)
     return pulled
@@ -209,8 +209,8 @@ def push(
     What is there is left alone, so it can be run at any time and again, for example every hour. Refused while a
     training on another folder writes the run.
     """
-    from redox_balancer.learning import checkpoint  # noqa: PLC0415 - loads NumPy
-    from redox_balancer.learning.remote.run import RemoteRun  # noqa: PLC0415
+    from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     if not checkpoint.steps(folder):
         raise RedoxError(f"there is no checkpoint in {folder}", hint="name a run's folder, like experiments/first")

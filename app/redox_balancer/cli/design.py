@@ -14,11 +14,11 @@ from redox_balancer.errors import RedoxError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from redox_balancer.design.analysis import Range
     from redox_balancer.design.task import Task
-    from redox_balancer.report.design import Design
-    from redox_balancer.report.proposal import Proposal
-    from redox_balancer.report.run import Run
+    from redox_balancer.designer.analysis import Range
+    from redox_balancer.designer.design import Design
+    from redox_balancer.designer.proposal import Proposal
+    from redox_balancer.designer.trained_run import TrainedRun
 
 EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed --output designs/first"
 LINKED_SHOWN = 12
@@ -51,11 +51,11 @@ def design(
     valued with; with --output, so must the exported models once they are read again.
     """
     from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
-    from redox_balancer.report.run import Run  # noqa: PLC0415
+    from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="leave out --quick or --output")
-    opened = None if run is None else Run.open(run)
+    opened = None if run is None else TrainedRun.open(run)
     if opened is not None:
         _refuse_cell_options(task)
         task = opened.task
@@ -75,9 +75,9 @@ def design(
             typer.echo(json.dumps(told | proposal.data()))
         return
     with notes().status("loading COBRApy") as status:
-        from redox_balancer.design.designed import open_model  # noqa: PLC0415 - loads COBRApy
-        from redox_balancer.report.design import work_out  # noqa: PLC0415
-        from redox_balancer.report.export import export  # noqa: PLC0415
+        from redox_balancer.designer.design import work_out  # noqa: PLC0415
+        from redox_balancer.designer.export import export  # noqa: PLC0415
+        from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
         made, cell = work_out(open_model(task), proposal, progress=status.update)
@@ -102,17 +102,17 @@ def _refuse_cell_options(task: "Task") -> None:
         )
 
 
-def _by_hand(opened: "Run | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
-    from redox_balancer.report.proposal import by_text  # noqa: PLC0415
+def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
+    from redox_balancer.designer.proposal import by_text  # noqa: PLC0415
 
     proposal = by_text(task.space() if opened is None else opened.environments().space, text, condition)
     console.print(_answer(proposal), markup=False)
     return proposal
 
 
-def _by_policy(opened: "Run", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
+def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
     from redox_balancer.cli.tables import notes  # noqa: PLC0415
-    from redox_balancer.report.proposal import Proposer  # noqa: PLC0415
+    from redox_balancer.designer.proposal import Proposer  # noqa: PLC0415
 
     proposer = Proposer(opened.environments(), opened.policy(), condition)
     asked = time.perf_counter()

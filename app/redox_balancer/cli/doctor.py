@@ -7,7 +7,7 @@ import typer
 
 from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.config import TrainConfig
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -33,7 +33,7 @@ def doctor(
     from rich.text import Text  # noqa: PLC0415
 
     from redox_balancer.cli.tables import notes, out, table  # noqa: PLC0415
-    from redox_balancer.learning.preflight import Check, Level, all_checks  # noqa: PLC0415
+    from redox_balancer.runs.preflight import Check, Level, all_checks  # noqa: PLC0415
 
     environments = task.environments()
     folder = checkpoint_dir or RUNS / environments.space.network.id

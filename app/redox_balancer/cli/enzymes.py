@@ -64,11 +64,11 @@ def enzymes(
         for placement in space.placements
     ]
     if as_json:
-        left_out = [
+        excluded = [
             {"placement": entry.id, "reason": entry.reason.value, "detail": entry.detail, "cycle": list(entry.cycle)}
-            for entry in space.left_out
+            for entry in space.excluded
         ]
-        typer.echo(json.dumps({"model": space.network.id, "placements": rows, "left_out": left_out}))
+        typer.echo(json.dumps({"model": space.network.id, "placements": rows, "excluded": excluded}))
         return
     columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "budget": "left"}
     numbers = {"reaction": "left", "kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}
@@ -90,13 +90,13 @@ def enzymes(
     )
     out().print(
         f"\n{len(rows)} placements fit {space.network.id}; caps in mmol/gDW/h for 0.1 % of the proteome. "
-        f"Left out of the library's {len(rows) + len(space.left_out)}:\n",
+        f"Left out of the library's {len(rows) + len(space.excluded)}:\n",
         markup=False,
     )
     out().print(
         table(
             {"placement": "left", "because": "left", "in detail": "left"},
-            [(entry.id, entry.reason.value, entry.detail) for entry in space.left_out],
+            [(entry.id, entry.reason.value, entry.detail) for entry in space.excluded],
         )
     )
 

@@ -12,7 +12,7 @@ import typer
 from redox_balancer.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from redox_balancer.report.benchmark import Benchmark
+    from redox_balancer.evaluation.benchmark import Benchmark
 
 EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on held-out --samples 64"
 
@@ -63,23 +63,23 @@ def evaluate(
     on. The share is that of the best construct known, as interquartile mean over seeds and conditions.
     """
     from redox_balancer.cli.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
+    from redox_balancer.evaluation.comparison import HELD_OUT, TRAINING, Protocol, compare_methods  # noqa: PLC0415
+    from redox_balancer.evaluation.methods import SearchBudget  # noqa: PLC0415
     from redox_balancer.files import write_atomically  # noqa: PLC0415
-    from redox_balancer.report.contest import HELD_OUT, TRAINING, Rules, hold_contest  # noqa: PLC0415
     from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
-    from redox_balancer.report.methods import Limits  # noqa: PLC0415
 
     console = notes()
-    rules = Rules(
+    rules = Protocol(
         sets=(TRAINING, HELD_OUT) if on is AskAbout.BOTH else (on.value,),
         held_out=held_out,
         samples=samples,
         seeds=seeds,
-        limits=Limits(evaluations, seconds),
+        limits=SearchBudget(evaluations, seconds),
         equal_time=equal_time,
         time_limit_s=time_limit_s,
     )
     with console.status("reading the runs") as status:
-        contest = hold_contest(runs, rules, progress=status.update)
+        contest = compare_methods(runs, rules, progress=status.update)
     if contest.hopeless:
         console.print(f"left out, no construct is worth anything: {', '.join(contest.hopeless)}", markup=False)
     spent = {

@@ -35,7 +35,7 @@ def fetch(
     to: Annotated[
         Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
     ] = None,
-    mirror: Annotated[
+    uploader: Annotated[
         str | None,
         typer.Option(envvar="REDOX_MIRROR", help="Address of a folder with the file, in place of its own server."),
     ] = None,
@@ -51,7 +51,7 @@ def fetch(
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
     with transfer_progress(f"fetching {name}", f"checking {name}") as progress:
-        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+        fetched = fetch_model(name, file=file, uploader=uploader, folder=to, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,
@@ -93,8 +93,8 @@ def info(
     about half a minute. Exit code 2 where nothing grows.
     """
     from redox_balancer.cell.balance import imbalanced_reactions  # noqa: PLC0415 - takes half a second
+    from redox_balancer.cell.cycles import reactions_in_cycles  # noqa: PLC0415
     from redox_balancer.cell.embedded import core_json  # noqa: PLC0415
-    from redox_balancer.cell.loops import looping_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_model, to_network  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ def info(
         tell("growth")
         growth, status = _growth(fed)
         tell("free loops")
-        loops = looping_reactions(network)
+        loops = reactions_in_cycles(network)
     imbalanced = imbalanced_reactions(network)
     answer: dict[str, Any] = {
         "model": network.id,
@@ -122,7 +122,7 @@ def info(
         "repairs": list(loaded.repairs),
     }
     if as_json:
-        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(loops)}
+        answer |= {"imbalanced_reactions": imbalanced, "reactions_in_cycles": list(loops)}
         typer.echo(json.dumps(answer))
     else:
         _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})

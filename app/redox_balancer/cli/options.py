@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from redox_balancer.learning.config import TrainConfig, help_of
+from redox_balancer.impala.config import TrainConfig, help_of
 
 PANEL = "Cell and constructs"
 RUNS = Path("experiments")
@@ -81,7 +81,7 @@ TASK_OPTIONS = (
         max=1000,
     ),
     _task_option(
-        "untold",
+        "hidden_condition",
         bool,
         default=False,
         text="Do not tell the condition: it shows in growth and capacity after each placement only.",

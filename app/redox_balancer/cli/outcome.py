@@ -40,7 +40,8 @@ def end(app: Callable[..., Any], program: str, told: Callable[[Exception], Redox
         known = error if isinstance(error, RedoxError) else told(error) if told else None
         if debug or known is None:
             raise
-        _say(known.message, known.hint)
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in known.settings)
+        _say(known.message, f"{known.hint} ({options})" if options else known.hint)
         sys.exit(known.exit_code)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from redox_balancer.cli.options import AsJson, takes_config, takes_task
 from redox_balancer.errors import RedoxError
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.config import TrainConfig
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -38,7 +38,7 @@ def profile(
     """Draw a flame graph of a live actor, with the environments and settings a training would have."""
     from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.files import written_atomically  # noqa: PLC0415
-    from redox_balancer.learning.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
+    from redox_balancer.runs.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
 
     if leaks and kind != "memory":
         raise RedoxError("--leaks is about memory", hint="--kind memory --leaks")

@@ -37,13 +37,13 @@ def report(
 ) -> None:
     """Write the report of a run: learning curve, policy, random and best constructs, and what the designs do."""
     from redox_balancer.cli.tables import construct_text, notes, number, out, table  # noqa: PLC0415
-    from redox_balancer.report.evaluation import score  # noqa: PLC0415 - loads the solver
+    from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
+    from redox_balancer.evaluation.score import score  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import Report, write_report  # noqa: PLC0415
-    from redox_balancer.report.run import Run  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
 
     console = notes()
-    opened = Run.open(run)
+    opened = TrainedRun.open(run)
     policy = opened.policy()
     environments = opened.environments()
     space = environments.space
@@ -74,7 +74,7 @@ def report(
     worked_out = []
     if designs:
         with console.status("loading COBRApy") as status:
-            from redox_balancer.report.design import best_designs  # noqa: PLC0415 - loads COBRApy
+            from redox_balancer.evaluation.score import best_designs  # noqa: PLC0415 - loads COBRApy
 
             worked_out = best_designs(opened.task, space, scores, progress=status.update)
     made = Report(space, scores, found, episodes, worked_out)
@@ -120,7 +120,7 @@ def _search_seconds(space: DesignSpace, placements: int) -> float:
     """Estimate how long an exhaustive search takes on one core, from a few dozen neighbouring constructs."""
     from itertools import islice  # noqa: PLC0415
 
-    from redox_balancer.design.value import Evaluator  # noqa: PLC0415
+    from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.exhaustive import constructs, largest_count  # noqa: PLC0415
 
     with Evaluator(space, cache_entries=0) as evaluator:

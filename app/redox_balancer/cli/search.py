@@ -11,10 +11,10 @@ from redox_balancer.cli.options import AsJson, takes_task
 
 if TYPE_CHECKING:
     from redox_balancer.design.construct import Construct
+    from redox_balancer.design.evaluator import Outcome
     from redox_balancer.design.space import DesignSpace
     from redox_balancer.design.task import Task
-    from redox_balancer.design.value import Outcome
-    from redox_balancer.search.problem import Found, Search
+    from redox_balancer.search.problem import Search, SearchResult
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ def random_(
 
     from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
 
-    def answer(search: "Search") -> "Found":
+    def answer(search: "Search") -> "SearchResult":
         random_search(search, np.random.default_rng(seed))
         return search.found()
 
@@ -56,7 +56,7 @@ def greedy(*, task: "Task", as_json: AsJson = False) -> None:
     """Add the placement that raises the value most, again and again."""
     from redox_balancer.search import heuristics  # noqa: PLC0415
 
-    def answer(search: "Search") -> "Found":
+    def answer(search: "Search") -> "SearchResult":
         heuristics.greedy(search)
         return search.found()
 
@@ -78,7 +78,7 @@ def evolutionary(
 
     from redox_balancer.search import evolutionary as search_by  # noqa: PLC0415
 
-    def answer(search: "Search") -> "Found":
+    def answer(search: "Search") -> "SearchResult":
         search_by.evolutionary(search, np.random.default_rng(seed))
         return search.found()
 
@@ -156,7 +156,7 @@ COST_COLUMNS = {"constructs": "right", "LPs": "right", "iterations": "right", "s
 
 def _run(
     task: "Task",
-    answer: "Callable[[Search], Found]",
+    answer: "Callable[[Search], SearchResult]",
     *,
     as_json: bool,
     evaluations: int | None = None,
@@ -164,7 +164,7 @@ def _run(
 ) -> None:
     """Search under each condition of a task and show what was found and what it cost."""
     from redox_balancer.cli.tables import notes, number, out, table  # noqa: PLC0415
-    from redox_balancer.design.value import Evaluator  # noqa: PLC0415
+    from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
 
     space = task.space()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
-from redox_balancer.learning.config import TrainConfig
+from redox_balancer.impala.config import TrainConfig
 
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 
@@ -49,8 +49,8 @@ def train(
     """
     if supervise:
         raise typer.Exit(_supervise(checkpoint_dir or RUNS / task.network().id, max_restarts))
-    from redox_balancer.learning.progress import open_progress  # noqa: PLC0415
-    from redox_balancer.learning.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
+    from redox_balancer.runs.progress import open_progress  # noqa: PLC0415
+    from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     environments = task.environments(exact_check=exact_check)
     _tell_left_out(environments.space)
@@ -78,12 +78,12 @@ def train(
 
 def _tell_left_out(space: "DesignSpace") -> None:
     """Say on stderr how much of the library this model takes, and what of the rest is at fault."""
-    for entry in space.left_out:
+    for entry in space.excluded:
         if entry.at_fault:
             typer.echo(f"{entry.id} is left out: {entry.detail}", err=True)
     offered = len(space.placements)
     typer.echo(
-        f"{offered} of the library's {offered + len(space.left_out)} placements are offered; redox enzymes says why "
+        f"{offered} of the library's {offered + len(space.excluded)} placements are offered; redox enzymes says why "
         "the others are not",
         err=True,
     )
@@ -91,8 +91,8 @@ def _tell_left_out(space: "DesignSpace") -> None:
 
 def _supervise(folder: Path, max_restarts: int) -> int:
     """Run this very command without `--supervise` as a child, and return its exit code."""
-    from redox_balancer.learning import checkpoint  # noqa: PLC0415
-    from redox_balancer.learning.supervisor import supervise  # noqa: PLC0415
+    from redox_balancer.runs import checkpoint  # noqa: PLC0415
+    from redox_balancer.runs.supervisor import supervise  # noqa: PLC0415
 
     def command(restart: bool) -> list[str]:  # noqa: FBT001 - the supervisor calls it
         # Before its first checkpoint a run begins as it was told to: anew, or from another run's checkpoint.

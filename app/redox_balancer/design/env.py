@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.regions import REGION_BYTES
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.space import DesignSpace, State
-from redox_balancer.design.value import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
@@ -34,7 +34,7 @@ MEASURED = ("growth without construct", "growth", "capacity")
 """What an observation ends with where the condition is told."""
 
 WAVES = (1, 2, 4, 8)
-"""Half periods within a unit of the waves that an untold condition's figures are shown by.
+"""Half periods within a unit of the waves that an hidden_condition condition's figures are shown by.
 
 Two conditions may differ in the second digit of an answer and in all that follows from it. A network learns such
 functions late; sines and cosines of the figure bring them within reach (Tancik et al. 2020, Fourier features let
@@ -54,7 +54,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest, the
     limit of each parameter of the condition relative to the top of its range (1 where nothing is lowered), placements
     left, both budgets left, growth without and with the construct relative to healthy growth, and capacity in healthy
-    respirations. An untold condition shows in growth and capacity after each placement only, as figures and as
+    respirations. A hidden condition shows in growth and capacity after each placement only, as figures and as
     `WAVES` of them, 0 for placements to come.
 
     With uncertain figures each episode is paid by one set of them, drawn anew, so that the expected return is the
@@ -69,7 +69,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     sampling
         `named` takes the conditions' own figures, `range` draws each limit uniformly from its range, and `mixed`
         does so for several conditions at once, too.
-    untold
+    hidden_condition
         Whether the condition is not told.
 
     Notes
@@ -88,14 +88,19 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     _mask: Mask
 
     def __init__(
-        self, evaluator: Evaluator, *, placements: int = 2, sampling: Sampling = "named", untold: bool = False
+        self,
+        evaluator: Evaluator,
+        *,
+        placements: int = 2,
+        sampling: Sampling = "named",
+        hidden_condition: bool = False,
     ) -> None:
         space = evaluator.space
         self.evaluator = evaluator
         self.max_placements = placements
-        self.sampling, self.untold = sampling, untold
+        self.sampling, self.hidden_condition = sampling, hidden_condition
         self.action_space = gymnasium.spaces.Discrete(space.actions)
-        names = layout(space, placements, untold=untold)
+        names = layout(space, placements, hidden_condition=hidden_condition)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
         self._levels = np.asarray(space.levels)
         # Of each placement: which of the two budgets it draws on.
@@ -142,8 +147,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 before = self._value
                 self._place(*divmod(position, len(self._levels)))
                 reward = self._value - before
-            if self.untold:
-                shown = _as_waves(self._measured())
+            if self.hidden_condition:
+                shown = fourier_features(self._measured())
                 self._seen[self._answers + (self.max_placements - self._left - 1) * shown.size :][: shown.size] = (
                     shown
                 )
@@ -164,14 +169,14 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         space = self.evaluator.space
         self.condition, self.state = condition, state
         self.construct = Construct.empty(len(space.placements))
-        sets = len(space.figure_sets)
+        sets = len(space.parameter_samples)
         self._figures = int(self.np_random.integers(sets)) if sets else None
         self._value_construct()
         self._left = self.max_placements
         self._placed[:] = 0
         self._spent = np.zeros(2)
         self._seen[:] = 0.0
-        if not self.untold:
+        if not self.hidden_condition:
             limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
             self._seen[len(space.placements) :][: limits.size] = limits
             self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
@@ -212,7 +217,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         seen, left = self._seen, self._left_at
         seen[left] = self._left / self.max_placements
         seen[left + 1 : left + 3] = 1.0 - self._spent / self._budgets
-        if not self.untold:
+        if not self.hidden_condition:
             seen[-2:] = self._measured()
         return seen.copy()
 
@@ -220,10 +225,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         return {"action_mask": self._mask, "condition": self.condition.id}
 
 
-def layout(space: DesignSpace, placements: int, *, untold: bool = False) -> tuple[str, ...]:
+def layout(space: DesignSpace, placements: int, *, hidden_condition: bool = False) -> tuple[str, ...]:
     """Name of each number of an observation; fixed by the library, the conditions, K and whether they are told."""
     levels = (f"level:{placement.id}" for placement in space.placements)
-    if untold:
+    if hidden_condition:
         waves = (f" as {wave} {half}" for half in ("sin", "cos") for wave in WAVES)
         shown = [f"{what}{form}" for form in ("", *waves) for what in MEASURED[1:]]
         return (*levels, *LEFT, *(f"{what} after {number}" for number in range(1, placements + 1) for what in shown))
@@ -231,7 +236,7 @@ def layout(space: DesignSpace, placements: int, *, untold: bool = False) -> tupl
     return (*levels, *limits, *LEFT, *MEASURED)
 
 
-def _as_waves(figures: Sequence[float]) -> NDArray[np.float64]:
+def fourier_features(figures: Sequence[float]) -> NDArray[np.float64]:
     """The figures, then their sines and cosines wave by wave."""
     angles = np.pi * np.outer(WAVES, figures).ravel()
     return np.concatenate((figures, np.sin(angles), np.cos(angles)))
@@ -245,7 +250,7 @@ class RedoxEnvs:
     ----------
     space
         What can be built, into what.
-    placements, sampling, untold
+    placements, sampling, hidden_condition
         As in `RedoxEnv`.
     cache_entries, region_bytes, exact_check
         As in `Evaluator`, in each process.
@@ -254,7 +259,7 @@ class RedoxEnvs:
     space: DesignSpace
     placements: int = 2
     sampling: Sampling = "named"
-    untold: bool = False
+    hidden_condition: bool = False
     cache_entries: int = CACHE_ENTRIES
     region_bytes: int = REGION_BYTES
     exact_check: bool = False
@@ -273,7 +278,9 @@ class RedoxEnvs:
             exact_check=self.exact_check,
         )
         return [
-            RedoxEnv(evaluator, placements=self.placements, sampling=self.sampling, untold=self.untold)
+            RedoxEnv(
+                evaluator, placements=self.placements, sampling=self.sampling, hidden_condition=self.hidden_condition
+            )
             for _ in range(count)
         ]
 
@@ -282,7 +289,7 @@ class RedoxEnvs:
         """What a policy trained here depends on: layout of observations and actions, and checksums."""
         return {
             **self.space.fingerprint,
-            "observation": list(layout(self.space, self.placements, untold=self.untold)),
+            "observation": list(layout(self.space, self.placements, hidden_condition=self.hidden_condition)),
             "actions": self.space.actions,
             "max_placements": self.placements,
             "sampling": self.sampling,

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from redox_balancer.cell.balance import imbalance
-from redox_balancer.cell.loops import cycle_through, runnable, sealed
+from redox_balancer.cell.cycles import cycle_through, runnable, sealed
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import Enzyme, Site
-from redox_balancer.design.placement import LeftOut, Placement, Reason
+from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.errors import RedoxError
 
 Candidates = Literal["distinct", "all"]
@@ -34,7 +34,7 @@ class Fit:
     """What of a library can be placed in a model, and what cannot."""
 
     placements: tuple[Placement, ...]
-    left_out: tuple[LeftOut, ...]
+    excluded: tuple[ExcludedEntry, ...]
 
 
 def fit(
@@ -68,33 +68,33 @@ def fit(
     RedoxError
         Nothing of the library can be placed.
     """
-    left_out: list[LeftOut] = []
-    twins = _Twins(network)
+    excluded: list[ExcludedEntry] = []
+    twins = _Duplicates(network)
     found = [
         checked
         for enzyme in library.values()
         for site in enzyme.sites
-        if (checked := _placement(enzyme, site, twins, left_out, levels=levels, saturation=saturation)) is not None
+        if (checked := _placement(enzyme, site, twins, excluded, levels=levels, saturation=saturation)) is not None
     ]
-    found = _limited(found, limited, network, left_out)
+    found = _limited(found, limited, network, excluded)
     if candidates == "distinct":
-        found = _distinct(found, left_out)
-    found = _without_loops(found, network, left_out)
-    found = _runnable(found, network, left_out)
+        found = _distinct(found, excluded)
+    found = _without_loops(found, network, excluded)
+    found = _runnable(found, network, excluded)
     if not found:
-        first = left_out[0]
+        first = excluded[0]
         raise RedoxError(
             f"nothing of the enzyme library can be placed in model {network.id}: {first.id}: {first.detail}",
             hint="models in other identifiers than BiGG's need BiGG names among their annotations",
         )
-    return Fit(tuple(found), tuple(left_out))
+    return Fit(tuple(found), tuple(excluded))
 
 
 def _placement(
     enzyme: Enzyme,
     site: Site,
-    twins: _Twins,
-    left_out: list[LeftOut],
+    twins: _Duplicates,
+    excluded: list[ExcludedEntry],
     *,
     levels: Sequence[float],
     saturation: float,
@@ -104,14 +104,14 @@ def _placement(
     missing = [metabolite for metabolite, found in own.items() if found is None]
     native = network.find_reaction(site.native) if site.native is not None else None
     if missing and native is None:
-        left_out.append(LeftOut(name, Reason.MISSING, f"the model has no {', '.join(missing)}"))
+        excluded.append(ExcludedEntry(name, Reason.MISSING, f"the model has no {', '.join(missing)}"))
         return None
     stoichiometry = {own[metabolite] or metabolite: amount for metabolite, amount in site.stoichiometry.items()}
     factor = 1.0
     if native is None:
         surplus = _surplus(stoichiometry, network)
         if surplus:
-            left_out.append(LeftOut(name, Reason.UNBALANCED, surplus))
+            excluded.append(ExcludedEntry(name, Reason.UNBALANCED, surplus))
             return None
         native, factor = twins.of(stoichiometry, reversible=site.reversible)
     share = enzyme.saturation(site, saturation)
@@ -135,7 +135,7 @@ def _surplus(stoichiometry: Mapping[str, float], network: Network) -> str:
     return f"not balanced in the model's formulas: {listed}" if surplus else ""
 
 
-class _Twins:
+class _Duplicates:
     """Finds the native reaction with the same metabolites in the same proportions, whatever its direction."""
 
     def __init__(self, network: Network) -> None:
@@ -171,7 +171,7 @@ def _proportions(stoichiometry: Mapping[str, float]) -> tuple[frozenset[tuple[st
 
 
 def _limited(
-    found: Iterable[Placement], limited: Collection[str], network: Network, left_out: list[LeftOut]
+    found: Iterable[Placement], limited: Collection[str], network: Network, excluded: list[ExcludedEntry]
 ) -> list[Placement]:
     """Drop native placements whose reaction nothing limits, so that more enzyme changes nothing."""
     kept = []
@@ -181,11 +181,11 @@ def _limited(
             continue
         lower, upper = network.bounds_of(placement.reaction)
         why = "is closed" if lower == upper == 0 else "is not limited by its enzyme"
-        left_out.append(LeftOut(placement.id, Reason.IDLE, f"native reaction {placement.reaction} {why}"))
+        excluded.append(ExcludedEntry(placement.id, Reason.IDLE, f"native reaction {placement.reaction} {why}"))
     return kept
 
 
-def _without_loops(found: Iterable[Placement], network: Network, left_out: list[LeftOut]) -> list[Placement]:
+def _without_loops(found: Iterable[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
     """Drop foreign placements that close a loop: first those that do alone, then the last one of every joint loop."""
     kept = list(found)
     closed = sealed(network.with_columns([p.column for p in kept if p.foreign]))
@@ -193,9 +193,9 @@ def _without_loops(found: Iterable[Placement], network: Network, left_out: list[
     def opened(placements: Iterable[Placement]) -> Network:
         return closed.with_bounds({p.reaction: p.bounds(OPEN) for p in placements if p.foreign})
 
-    def leave_out(placement: Placement, cycle: tuple[str, ...]) -> None:
+    def exclude(placement: Placement, cycle: tuple[str, ...]) -> None:
         others = ", ".join(reaction for reaction in cycle if reaction != placement.reaction)
-        left_out.append(LeftOut(placement.id, Reason.LOOP, f"closes a loop with {others}", cycle))
+        excluded.append(ExcludedEntry(placement.id, Reason.LOOP, f"closes a loop with {others}", cycle))
         kept.remove(placement)
 
     def running() -> tuple[str, ...]:
@@ -205,13 +205,13 @@ def _without_loops(found: Iterable[Placement], network: Network, left_out: list[
     suspects = running()
     for placement in [p for p in kept if p.reaction in suspects]:
         if cycle := cycle_through(opened([placement]), placement.reaction):
-            leave_out(placement, cycle)
+            exclude(placement, cycle)
     while cycle := next(filter(None, (cycle_through(opened(kept), reaction) for reaction in running())), ()):
-        leave_out([p for p in kept if p.foreign and p.reaction in cycle][-1], cycle)
+        exclude([p for p in kept if p.foreign and p.reaction in cycle][-1], cycle)
     return kept
 
 
-def _runnable(found: Sequence[Placement], network: Network, left_out: list[LeftOut]) -> list[Placement]:
+def _runnable(found: Sequence[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
     """Drop foreign placements that cannot carry flux in the cell, whatever else is placed."""
     foreign = [p for p in found if p.foreign]
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
@@ -219,15 +219,15 @@ def _runnable(found: Sequence[Placement], network: Network, left_out: list[LeftO
     )
     running = set(runnable(opened, [p.reaction for p in foreign], LOOP_TOLERANCE))
     kept = [p for p in found if not p.foreign or p.reaction in running]
-    left_out += [
-        LeftOut(p.id, Reason.IDLE, "cannot carry flux: the model does not make or use what it needs")
+    excluded += [
+        ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not make or use what it needs")
         for p in found
         if p not in kept
     ]
     return kept
 
 
-def _distinct(found: Sequence[Placement], left_out: list[LeftOut]) -> list[Placement]:
+def _distinct(found: Sequence[Placement], excluded: list[ExcludedEntry]) -> list[Placement]:
     """Keep, of placements that do the same, the one that buys the most flux with a share of the proteome."""
     best: dict[object, Placement] = {}
 
@@ -241,8 +241,8 @@ def _distinct(found: Sequence[Placement], left_out: list[LeftOut]) -> list[Place
         if other is None or placement.caps > other.caps:
             best[what(placement)] = placement
     kept = [p for p in found if best[what(p)] is p]
-    left_out += [
-        LeftOut(p.id, Reason.OUTDONE, f"{best[what(p)].id} does the same with less protein")
+    excluded += [
+        ExcludedEntry(p.id, Reason.OUTDONE, f"{best[what(p)].id} does the same with less protein")
         for p in found
         if best[what(p)] is not p
     ]

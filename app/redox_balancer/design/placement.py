@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class ExcludedEntry:
     """An entry of the library that is not offered.
 
     Attributes

@@ -18,8 +18,8 @@ from redox_balancer.cell.media import OPEN, Change, Condition, Side
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
-from redox_balancer.design.placement import LeftOut, Placement
-from redox_balancer.design.uncertainty import figure_sets
+from redox_balancer.design.parameter_samples import parameter_samples
+from redox_balancer.design.placement import ExcludedEntry, Placement
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ValueSettings:
     phi_max: float = 0.48
 
 
-H2O2_LEDGER = "h2o2_ledger"
+H2O2_BALANCE = "h2o2_ledger"
 H2O2_LEFT = "H2O2_LEFT"
 H2O2_SPARE = "H2O2_SPARE"
 
@@ -102,10 +102,10 @@ class DesignSpace:
         Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
     settings
         Weights of the value.
-    figure_sets
+    parameter_samples
         Factors of the caps of each placement in each set of uncertain figures, shape (sets, placements): with any, a
         construct's value is its mean over them.
-    left_out
+    excluded
         Entries of the library that cannot be placed, and why.
     """
 
@@ -119,8 +119,8 @@ class DesignSpace:
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
-    figure_sets: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
-    left_out: tuple[LeftOut, ...] = ()
+    parameter_samples: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
+    excluded: tuple[ExcludedEntry, ...] = ()
 
     @classmethod
     def build(
@@ -184,13 +184,13 @@ class DesignSpace:
         return cls(
             network=_with_insertions(network, fitted.placements),
             placements=fitted.placements,
-            left_out=fitted.left_out,
+            excluded=fitted.excluded,
             levels=tuple(levels),
             budget=budget,
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
-            figure_sets=figure_sets(fitted.placements, uncertain, saturation),
+            parameter_samples=parameter_samples(fitted.placements, uncertain, saturation),
             parameters=tuple(parameters.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
@@ -200,16 +200,16 @@ class DesignSpace:
     def plain(self) -> DesignSpace:
         """The same with the library's own figures and valued by capacity: what one mixed-integer program answers."""
         settings = replace(self.settings, reward="capacity")
-        return replace(self, settings=settings, figure_sets=self.figure_sets[:0])
+        return replace(self, settings=settings, parameter_samples=self.parameter_samples[:0])
 
     @property
     def is_plain(self) -> bool:
         """Whether this is the task that one mixed-integer program answers."""
-        return self.settings.reward == "capacity" and not len(self.figure_sets)
+        return self.settings.reward == "capacity" and not len(self.parameter_samples)
 
     def largest_cap(self, position: int) -> float:
         """The most that any level of a placement buys, whatever the figures are, mmol/gDW/h."""
-        factors = self.figure_sets[:, position] if len(self.figure_sets) else ()
+        factors = self.parameter_samples[:, position] if len(self.parameter_samples) else ()
         return max(self.placements[position].caps) * float(max((1.0, *factors)))
 
     @property
@@ -283,7 +283,7 @@ class DesignSpace:
             return 1.0
         return max(-self.network.bounds_of(exchange)[0], 1e-3)
 
-    def electrons(self) -> dict[int, float]:
+    def nadph_weights(self) -> dict[int, float]:
         """NAD(P)H that each foreign column takes from the pools per unit of flux, all compartments together.
 
         Two electrons each. Producers count against it, and moving electrons from NADH to NADPH counts nothing.
@@ -313,7 +313,10 @@ class DesignSpace:
             "model_sha256": digest.hexdigest(),
             "placements": [placement.id for placement in self.placements],
             "caps": [list(placement.caps) for placement in self.placements],
-            "figure_sets": [len(self.figure_sets), hashlib.sha256(self.figure_sets.tobytes()).hexdigest()],
+            "parameter_samples": [
+                len(self.parameter_samples),
+                hashlib.sha256(self.parameter_samples.tobytes()).hexdigest(),
+            ],
             "levels": list(self.levels),
             "budget": self.budget,
             "membrane_budget": self.membrane_budget,
@@ -338,13 +341,13 @@ def _with_insertions(network: Network, offered: Sequence[Placement]) -> Network:
         stoichiometry = dict(placement.stoichiometry)
         formed = sum(c for metabolite, c in stoichiometry.items() if network.species(metabolite) == "h2o2")
         if formed:
-            stoichiometry[H2O2_LEDGER] = formed
+            stoichiometry[H2O2_BALANCE] = formed
             ledger = True
         columns.append(Column(placement.reaction, stoichiometry))
     if not ledger:
         return network.with_columns(columns)
     columns += [
-        Column(H2O2_LEFT, {H2O2_LEDGER: -1.0}, 0.0, OPEN),
-        Column(H2O2_SPARE, {H2O2_LEDGER: 1.0}, 0.0, OPEN),
+        Column(H2O2_LEFT, {H2O2_BALANCE: -1.0}, 0.0, OPEN),
+        Column(H2O2_SPARE, {H2O2_BALANCE: 1.0}, 0.0, OPEN),
     ]
-    return network.with_columns(columns, new_metabolites=[H2O2_LEDGER])
+    return network.with_columns(columns, new_metabolites=[H2O2_BALANCE])

@@ -14,10 +14,10 @@ from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Positive
 from redox_balancer.design.env import RedoxEnvs, Sampling
 from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.fitting import Candidates
 from redox_balancer.design.held_out import mixtures
 from redox_balancer.design.space import BUDGET, MEMBRANE_BUDGET, DesignSpace, Reward, ValueSettings
-from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 
 
@@ -52,7 +52,7 @@ class Task(BaseModel):
     uncertain
         Number of sampled sets of the library's uncertain figures that a value is averaged over; 0 takes the figures
         as they stand.
-    untold
+    hidden_condition
         Whether an agent is not told the condition: it sees growth and capacity after each placement only.
     """
 
@@ -73,7 +73,7 @@ class Task(BaseModel):
     reward: Reward = "capacity"
     h2o2_price: NonNegative = 1.0
     uncertain: Annotated[int, Field(ge=0, le=1000)] = 0
-    untold: bool = False
+    hidden_condition: bool = False
 
     def network(self) -> Network:
         """The cell on its medium."""
@@ -107,7 +107,7 @@ class Task(BaseModel):
         )
         if self.enzymes is not None:
             # The package's library serves any model; a library of one's own is meant as it stands.
-            for entry in space.left_out:
+            for entry in space.excluded:
                 if entry.at_fault:
                     raise RedoxError(
                         f"enzyme placement {entry.id} in model {network.id}: {entry.detail}",
@@ -130,7 +130,7 @@ class Task(BaseModel):
             space,
             placements=self.placements,
             sampling=self.sampling,
-            untold=self.untold,
+            hidden_condition=self.hidden_condition,
             exact_check=exact_check,
         )
 

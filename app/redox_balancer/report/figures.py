@@ -1,60 +1,19 @@
-"""Figures of a report: SVG text that stands inside an HTML page, or pixels."""
+"""Figures of a report."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from redox_balancer.report.design import Design
-
-POLICY, BEST, RANDOM = "#1b6ca8", "#2f2f2f", "#c44e52"
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A figure and the sentence that stands for it where it cannot be seen.
-
-    Attributes
-    ----------
-    name
-        Tells its elements from those of other figures of a page.
-    figure, text
-        The figure and the sentence.
-    """
-
-    name: str
-    figure: Figure
-    text: str
-
-    def svg(self) -> str:
-        """The figure as an `<svg>` element; the same figure gives the same bytes. Words stay words."""
-        buffer = io.StringIO()
-        with mpl.rc_context({"svg.hashsalt": f"redox_balancer {self.name}", "svg.fonttype": "none"}):
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        # Groups are named alike in every figure, and a page has many; nothing refers to them.
-        text = re.sub(r'<g id="[^"]*"', "<g", buffer.getvalue())
-        return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(self.text)}"', 1)
-
-    def png(self) -> bytes:
-        """The figure as pixels, fit for a slide."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
-        return buffer.getvalue()
+from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 
 
 def learning_curve(rows: Sequence[Mapping[str, float]], best: float | None, random: float | None) -> Drawing:
     """Mean return against environment steps, with the means of the best and of random constructs as lines."""
-    figure, axes = _blank(7.2, 3.4)
+    figure, axes = blank(7.2, 3.4)
     steps = [row["steps"] for row in rows]
     axes.plot(steps, [row["return_mean"] for row in rows], color=POLICY, label="policy (while exploring)")
     if best is not None:
@@ -70,7 +29,7 @@ def learning_curve(rows: Sequence[Mapping[str, float]], best: float | None, rand
 
 def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> Drawing:
     """Values by condition, one group of bars for each."""
-    figure, axes = _blank(7.2, 0.45 * len(names) + 1.2)
+    figure, axes = blank(7.2, 0.45 * len(names) + 1.2)
     positions = np.arange(len(names))
     height = 0.8 / len(bars)
     colours = dict(zip(bars, (BEST, POLICY, RANDOM), strict=False))
@@ -83,30 +42,6 @@ def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> D
     axes.set_xlabel("value of the construct (healthy respirations)")
     axes.legend(frameon=False)
     return Drawing("conditions", figure, "value of constructs by condition")
-
-
-def envelope(design: Design) -> Drawing:
-    """Smallest and largest capacity against growth, with growth without the construct and the growth floor."""
-    found, proposal = design.analysis.envelope, design.proposal
-    if found is None:
-        raise ValueError(f"{proposal.condition.id}: this design has no envelope")
-    figure, axes = _blank(6.0, 3.0)
-    axes.fill_between(found.growth, found.smallest, found.largest, color=POLICY, alpha=0.18, linewidth=0)
-    axes.plot(found.growth, found.largest, color=POLICY, label="largest")
-    axes.plot(found.growth, found.smallest, color=POLICY, linestyle=":", label="smallest")
-    axes.plot([found.growth[-1]], [design.analysis.guaranteed], "o", color=BEST, label="guaranteed", clip_on=False)
-    axes.axvline(proposal.reference.floor, color=RANDOM, linestyle="--", label="growth floor")
-    axes.axvline(proposal.reference.growth, color=BEST, linestyle="-", linewidth=0.8, label="growth without")
-    axes.set_xlabel("growth (1/h)")
-    axes.set_ylabel("NAD(P)H taken\n(mmol/gDW/h)")
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
-    return Drawing(
-        f"envelope {proposal.condition.id}",
-        figure,
-        f"{proposal.condition.id}: at growth {design.analysis.growth:.4g} 1/h the construct takes at least "
-        f"{design.analysis.guaranteed:.4g} and with growth at its floor at most "
-        f"{design.analysis.capacity:.4g} mmol NAD(P)H/gDW/h",
-    )
 
 
 def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
@@ -137,11 +72,3 @@ def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside upper left", ncols=len(rows_by_set))
     return Drawing("methods", figure, "share of the best known and seconds per answer by method")
-
-
-def _blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure, in inches. It belongs to no window manager, so nothing has to close it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -15,12 +15,13 @@ import jinja2
 
 from redox_balancer import __version__
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.designer.design import Design
+from redox_balancer.designer.figures import envelope
+from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.evaluation.score import ConditionScore, best_of
 from redox_balancer.files import write_atomically
 from redox_balancer.report import figures
-from redox_balancer.report.design import Design, best_of
-from redox_balancer.report.evaluation import ConditionScore
-from redox_balancer.report.run import Run
-from redox_balancer.search.exhaustive import Yardstick
+from redox_balancer.search.exhaustive import ExhaustiveReference
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Report:
         What could be built.
     scores
         Policy and random constructs under each condition.
-    yardsticks
+    references
         The best of all constructs by condition; empty where the search was left out.
     episodes
         Episodes behind each mean.
@@ -43,7 +44,7 @@ class Report:
 
     space: DesignSpace
     scores: list[ConditionScore]
-    yardsticks: Mapping[str, Yardstick]
+    references: Mapping[str, ExhaustiveReference]
     episodes: int
     designs: Sequence[Design] = ()
 
@@ -51,7 +52,7 @@ class Report:
         """One row for each condition; `share` is the policy's mean over the best, None where there is no best."""
         rows = []
         for score in self.scores:
-            yardstick = self.yardsticks.get(score.condition)
+            yardstick = self.references.get(score.condition)
             best = yardstick.best[0] if yardstick else None
             found = best_of(score)
             rows.append(
@@ -89,12 +90,12 @@ class Report:
         }
 
 
-def write_report(report: Report, run: Run, output: Path) -> None:
+def write_report(report: Report, run: TrainedRun, output: Path) -> None:
     """Write the HTML page; it appears whole or not at all."""
     summary = report.summary()
     rows = summary["conditions"]
     bars = {
-        **({"best of all constructs": [row["best"] for row in rows]} if report.yardsticks else {}),
+        **({"best of all constructs": [row["best"] for row in rows]} if report.references else {}),
         "policy": [row["policy_mean"] for row in rows],
         "random constructs": [row["random_mean"] for row in rows],
     }
@@ -124,7 +125,7 @@ def _shown(design: Design) -> dict[str, Any]:
     return {
         "data": design.data(),
         "ranges": design.placed_ranges,
-        "envelope": figures.envelope(design).svg() if design.analysis.envelope else None,
+        "envelope": envelope(design).svg() if design.analysis.envelope else None,
         "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
     }
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import State
-from redox_balancer.design.value import Evaluator
-from redox_balancer.search.problem import Found, Problem, Search
+from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SHARPNESS = 0.02
 """Difference of growth or capacity, relative to the healthy cell's, at which a state loses 40 % of its weight."""
@@ -27,7 +27,7 @@ class Belief:
     states: Sequence[State]
     placements: int
 
-    def search(self, search: Search, hidden: State) -> Found:
+    def search(self, search: Search, hidden: State) -> SearchResult:
         """Add the placement that raises the expected value most, until none does; measure after each.
 
         Parameters

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from math import comb
 
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace, State
-from redox_balancer.design.value import Evaluator, Valued
 from redox_balancer.errors import RedoxError
 
 LARGEST = 5_000_000
@@ -22,7 +22,7 @@ LARGEST = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class ExhaustiveReference:
     """What an exhaustive search found under one condition.
 
     Attributes
@@ -67,7 +67,7 @@ def largest_count(space: DesignSpace, placements: int) -> int:
     return sum(comb(len(space.placements), k) * len(space.levels) ** k for k in range(1, placements + 1))
 
 
-def search_state(evaluator: Evaluator, name: str, state: State, placements: int, keep: int) -> Yardstick:
+def search_state(evaluator: Evaluator, name: str, state: State, placements: int, keep: int) -> ExhaustiveReference:
     """Value every construct under one state and keep the best."""
     before, started = evaluator.solves, time.perf_counter()
     values: list[float] = []
@@ -79,7 +79,7 @@ def search_state(evaluator: Evaluator, name: str, state: State, placements: int,
             yield Valued(construct, outcome)
 
     best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
-    return Yardstick(
+    return ExhaustiveReference(
         condition=name,
         constructs=len(values),
         best=tuple(best),
@@ -95,8 +95,8 @@ def exhaustive(
     *,
     keep: int = 10,
     processes: int = 1,
-    progress: Callable[[Yardstick], None] = lambda _: None,
-) -> dict[str, Yardstick]:
+    progress: Callable[[ExhaustiveReference], None] = lambda _: None,
+) -> dict[str, ExhaustiveReference]:
     """Search under each named condition.
 
     Parameters
@@ -123,7 +123,7 @@ def exhaustive(
             f"{count:,} constructs are too many to value one by one",
             hint="choose a smaller K (--placements) or a smaller library",
         )
-    found: dict[str, Yardstick] = {}
+    found: dict[str, ExhaustiveReference] = {}
     jobs = [(condition.id, space.state(condition)) for condition in space.conditions]
     # Workers start afresh: forking a process that runs Ray's or torch's threads can hang it.
     context = multiprocessing.get_context("spawn")
@@ -144,5 +144,5 @@ def _start(space: DesignSpace) -> None:
     _evaluators.append(Evaluator(space, cache_entries=0))
 
 
-def _work(name: str, state: State, placements: int, keep: int) -> Yardstick:
+def _work(name: str, state: State, placements: int, keep: int) -> ExhaustiveReference:
     return search_state(_evaluators[0], name, state, placements, keep)

@@ -31,13 +31,13 @@ import numpy as np
 
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import NO_GROWTH, Reference
+from redox_balancer.design.formulation import Bounds
 from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
-from redox_balancer.design.value import NO_GROWTH, Reference
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.milp import MixedIntegerProgram, Term
-from redox_balancer.search.problem import Found, Problem, Search
+from redox_balancer.search.problem import Problem, Search, SearchResult
 
 TIME_LIMIT_S = 600.0
 Caps = Sequence[Sequence[float]]
@@ -47,8 +47,8 @@ SURE = 1e-6
 """Relative distance from a threshold beyond which round-off decides nothing."""
 
 
-def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> Found:
-    """Find the best construct there is; `Found.bound` exceeds its value where the time was too short for the proof.
+def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:
+    """Find the best construct there is; its `bound` exceeds its value where the time was too short for the proof.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class _Formulation:
         self._columns = [space.network.column(placement.reaction) for placement in space.placements]
         self._add_construct()
         self._add_expression()
-        sets = space.figure_sets if len(space.figure_sets) else np.ones((1, len(space.placements)))
+        sets = space.parameter_samples if len(space.parameter_samples) else np.ones((1, len(space.placements)))
         for factors in sets.tolist():
             caps = [[cap * f for cap in p.caps] for p, f in zip(space.placements, factors, strict=True)]
             for state, weight in zip(problem.states, problem.weights, strict=True):
@@ -230,7 +230,7 @@ class _Formulation:
                     program.add_row([(fluxes[column], 1.0), (counts, -upper)], upper=0.0)
                     program.add_row([(fluxes[column], 1.0), (counts, -lower)], lower=0.0)
         scale = weight / (2.0 * space.oxygen_uptake)
-        for column, electrons in space.electrons().items():
+        for column, electrons in space.nadph_weights().items():
             program.pay(fluxes[column], scale * electrons)
         if H2O2_LEFT in network.reaction_index:
             program.pay(fluxes[network.column(H2O2_LEFT)], -scale * space.settings.h2o2_price)

@@ -10,8 +10,8 @@ from typing import Self
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import State
-from redox_balancer.design.value import Evaluator
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found and what the answer cost.
 
     Attributes
@@ -133,16 +133,16 @@ class Search:
             self._best, self._best_value = construct, value
         return value
 
-    def proposed(self, constructs: Iterable[Construct]) -> Found:
+    def proposed(self, constructs: Iterable[Construct]) -> SearchResult:
         """The best of constructs that somebody proposes, even where nothing at all would be better."""
         self._best_value = -math.inf
         for construct in constructs:
             self.value(construct)
         return self.found()
 
-    def found(self, *, iterations: int = 0, bound: float | None = None) -> Found:
+    def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the account up to now."""
-        return Found(
+        return SearchResult(
             construct=self._best,
             value=self._best_value,
             evaluations=self._evaluations,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from redox_balancer.cell.loops import looping_reactions
+from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
 
@@ -29,17 +29,17 @@ def one_lp_pair_for_each_reaction(network: Network) -> set[str]:
 
 
 def test_the_core_has_no_free_loop(core: Network) -> None:
-    assert looping_reactions(core) == ()
+    assert reactions_in_cycles(core) == ()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_few_weighted_sums_find_what_one_lp_pair_for_each_reaction_finds(looping: Network, seed: int) -> None:
-    found = looping_reactions(looping, seed=seed)
+    found = reactions_in_cycles(looping, seed=seed)
     assert set(found) == one_lp_pair_for_each_reaction(looping)
     assert {"LDH_L", "LDH_twin", "GLUDxm", "GLUDym", "GLCt1r", "GLC_out"} <= set(found)
 
 
 def test_a_closed_reaction_breaks_its_loop(looping: Network) -> None:
-    found = looping_reactions(looping, closed=["LDH_twin"])
+    found = reactions_in_cycles(looping, closed=["LDH_twin"])
     assert "LDH_L" not in found
     assert "GLUDxm" in found

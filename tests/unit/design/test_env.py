@@ -128,8 +128,8 @@ def test_mixed_sampling_shows_single_conditions_and_mixtures() -> None:
 
 
 def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
-    (env,) = RedoxEnvs(space, placements=3, untold=True)(1)
-    names = layout(space, 3, untold=True)
+    (env,) = RedoxEnvs(space, placements=3, hidden_condition=True)(1)
+    names = layout(space, 3, hidden_condition=True)
     assert env.observation_space.shape == (len(names),)
     assert not any(name.startswith("limit:") or "without" in name for name in names)
     first = [env.reset(options={"condition": condition.id})[0] for condition in space.conditions]

@@ -9,7 +9,7 @@ import pytest
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnv
-from redox_balancer.design.value import Evaluator
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:

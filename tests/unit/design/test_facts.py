@@ -9,8 +9,8 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
-from redox_balancer.design.bounds import Bounds
 from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.formulation import Bounds
 from redox_balancer.design.space import DesignSpace
 
 CAP = 1000.0

@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 
 from metabolic_atlas import metabolic_atlas
-from redox_balancer.cell.loops import sealed
+from redox_balancer.cell.cycles import sealed
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, Site, load_library
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.fitting import Fit, fit
 from redox_balancer.design.placement import Reason
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 
 LDH = "pyr_c + nadh_c + h_c <=> lac__L_c + nad_c"
@@ -37,29 +37,29 @@ def fitted(network: Network, limited: tuple[str, ...] = ("LDH_L",), **reactions:
     return fit(library(**reactions), network, [1e-3], 1.0, limited=limited)
 
 
-def left_out(found: Fit) -> dict[str, Reason]:
-    return {entry.id: entry.reason for entry in found.left_out}
+def excluded(found: Fit) -> dict[str, Reason]:
+    return {entry.id: entry.reason for entry in found.excluded}
 
 
 def test_what_the_model_lacks_is_named(core: Network) -> None:
     found = fitted(core, A="nadh_c + ubiquinone_c --> nad_c + ubiquinol_c", B=LDH)
-    assert left_out(found) == {"A_c": Reason.MISSING}
-    assert found.left_out[0].detail == "the model has no ubiquinone_c, ubiquinol_c"
+    assert excluded(found) == {"A_c": Reason.MISSING}
+    assert found.excluded[0].detail == "the model has no ubiquinone_c, ubiquinol_c"
 
 
 def test_imbalance_is_counted_in_the_models_own_formulas(core: Network) -> None:
     oxidase = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c"
     found = fitted(core, A="nadh_c + h_c + o2_c --> nad_c + h2o_c", B=oxidase)
-    assert left_out(found) == {"A_c": Reason.UNBALANCED}
-    assert found.left_out[0].detail.endswith("O -1")
-    (charged,) = fitted(core, A="nadh_c + 0.5 o2_c --> nad_c + h2o_c", B=oxidase).left_out
+    assert excluded(found) == {"A_c": Reason.UNBALANCED}
+    assert found.excluded[0].detail.endswith("O -1")
+    (charged,) = fitted(core, A="nadh_c + 0.5 o2_c --> nad_c + h2o_c", B=oxidase).excluded
     assert charged.detail.endswith("H +1, charge +1")
     odd = replace(core, formulas={**core.formulas, "nadh_c": "C21H28N7O14P2"})
-    assert left_out(fitted(odd, B=oxidase, C=LDH.replace("nadh_c", "nadph_c").replace("nad_c", "nadp_c")))["B_c"] is (
+    assert excluded(fitted(odd, B=oxidase, C=LDH.replace("nadh_c", "nadph_c").replace("nad_c", "nadp_c")))["B_c"] is (
         Reason.UNBALANCED
     )
     unknown = replace(core, formulas={m: f for m, f in core.formulas.items() if m != "nadh_c"})
-    assert left_out(fitted(unknown, B=oxidase)) == {}
+    assert excluded(fitted(unknown, B=oxidase)) == {}
 
 
 @pytest.mark.parametrize(
@@ -80,22 +80,22 @@ def test_a_twin_of_a_native_reaction_raises_its_limit(core: Network, reaction: s
 
 def test_more_of_an_enzyme_that_limits_nothing_is_idle(core: Network) -> None:
     found = fitted(core, (), A=LDH, B="nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c")
-    assert left_out(found) == {"A_c": Reason.IDLE}
-    assert "LDH_L is not limited" in found.left_out[0].detail
+    assert excluded(found) == {"A_c": Reason.IDLE}
+    assert "LDH_L is not limited" in found.excluded[0].detail
 
 
 def test_foreign_chemistry_that_cannot_run_is_idle(core: Network) -> None:
     found = fitted(core, A="nad_c + atp_c --> nadp_c + adp_c + h_c", B=LDH)
-    assert left_out(found) == {"A_c": Reason.IDLE}
+    assert excluded(found) == {"A_c": Reason.IDLE}
 
 
 def test_a_loop_is_refused_with_its_reactions(core: Network) -> None:
     """A transhydrogenase cycles with the two malic enzymes of the matrix once one of them runs both ways."""
     opened = core.with_bounds({"ME1m": (-1000.0, 1000.0)})
     transhydrogenase = "nadph_m + nad_m <=> nadp_m + nadh_m"
-    assert left_out(fitted(core, A=transhydrogenase)) == {}
+    assert excluded(fitted(core, A=transhydrogenase)) == {}
     found = fitted(opened, A=transhydrogenase, B=LDH)
-    (entry,) = found.left_out
+    (entry,) = found.excluded
     assert entry.reason is Reason.LOOP
     assert entry.cycle == ("ME1m", "ME2m", "SINK_A_c")
     assert entry.detail == "closes a loop with ME1m, ME2m"
@@ -104,9 +104,9 @@ def test_a_loop_is_refused_with_its_reactions(core: Network) -> None:
 def test_a_loop_through_two_insertions_is_broken_at_the_later(core: Network) -> None:
     there, back = "nadph_c + nad_c --> nadp_c + nadh_c", "nadh_c + nadp_c --> nad_c + nadph_c"
     for only in (there, back):
-        assert left_out(fitted(core, A=only)) == {}
+        assert excluded(fitted(core, A=only)) == {}
     found = fitted(core, A=there, B=LDH, C=back)
-    (entry,) = found.left_out
+    (entry,) = found.excluded
     assert (entry.id, entry.reason, entry.cycle) == ("C_c", Reason.LOOP, ("SINK_A_c", "SINK_C_c"))
     assert [placement.id for placement in found.placements] == ["A_c", "B_c"]
 
@@ -116,13 +116,13 @@ def test_a_loop_leaves_native_enzymes_alone(core: Network) -> None:
     opened = core.with_bounds({"ME1m": (-1000.0, 1000.0)})
     merged = {"Z": library(Z="mal__L_m + nad_m --> co2_m + nadh_m + pyr_m")["Z"]}
     found = fit(library(A="nadph_m + nad_m <=> nadp_m + nadh_m") | merged, opened, [1e-3], 1.0, limited=("ME1m",))
-    assert left_out(found) == {"A_c": Reason.LOOP}
+    assert excluded(found) == {"A_c": Reason.LOOP}
     assert [placement.id for placement in found.placements] == ["Z_c"]
 
 
 def test_a_one_way_native_reaction_backwards_is_a_loop_and_no_twin(core: Network) -> None:
     found = fitted(core, A="nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m", B=LDH)
-    (entry,) = found.left_out
+    (entry,) = found.excluded
     assert (entry.reason, entry.cycle) == (Reason.LOOP, ("NADH2_u10mi", "SINK_A_c"))
     (same,) = fitted(core, ("NADH2_u10mi",), A="nadh_m + q10_m + 5 h_m --> nad_m + q10h2_m + 4 h_i").placements
     assert same.reaction == "NADH2_u10mi"
@@ -138,7 +138,7 @@ def test_a_second_copy_of_a_reversible_reaction_would_carry_any_flux(core: Netwo
 def test_of_placements_that_do_the_same_the_best_is_offered() -> None:
     every = Task(candidates="all").space()
     distinct = Task().space()
-    dropped = {entry.id: entry for entry in distinct.left_out if entry.reason is Reason.OUTDONE}
+    dropped = {entry.id: entry for entry in distinct.excluded if entry.reason is Reason.OUTDONE}
     assert {p.id for p in every.placements} - {p.id for p in distinct.placements} == set(dropped)
     assert dropped["EFNOX_c"].detail == "LBNOX_c does the same with less protein"
     by_id = {p.id: p for p in every.placements}
@@ -156,7 +156,7 @@ def test_the_package_library_fits_the_core(space: DesignSpace, core: Network) ->
     assert reactions["PNTAB_m"] == "THD1m"
     assert not any(p.reaction in core.reaction_index for p in space.placements if p.foreign)
     assert all(p.reaction in core.reaction_index for p in space.placements if not p.foreign)
-    assert not {entry.reason for entry in space.left_out} & {Reason.LOOP, Reason.UNBALANCED}
+    assert not {entry.reason for entry in space.excluded} & {Reason.LOOP, Reason.UNBALANCED}
 
 
 def test_a_library_of_which_nothing_fits_is_an_error(core: Network) -> None:
@@ -176,11 +176,11 @@ def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> N
     )
     own = DesignSpace.build(load_network(), load_library(), space.conditions)
     assert [p.id for p in atlas.placements] == [p.id for p in own.placements]
-    assert [e.id for e in atlas.left_out] == [e.id for e in own.left_out]
+    assert [e.id for e in atlas.excluded] == [e.id for e in own.excluded]
     foreign = {p.id: p for p in atlas.placements if p.foreign}
     assert set(foreign["LBNOX_c"].stoichiometry) >= {"MAM02553c", "MAM02552c"}
     assert atlas.oxygen_uptake == own.oxygen_uptake
-    assert atlas.electrons() == own.electrons()
+    assert atlas.nadph_weights() == own.nadph_weights()
     with Evaluator(atlas) as theirs, Evaluator(own) as ours:
         for position in range(0, len(own.placements), 3):
             for mine, other in zip(own.conditions, atlas.conditions, strict=True):
@@ -196,6 +196,6 @@ def test_a_loop_in_metabolic_atlas_ids_names_their_reactions() -> None:
     found = fitted(
         to_network(model), (named["LDH_L"],), A="nadph_m + nad_m <=> nadp_m + nadh_m", B="h_i --> h_m", C=LDH
     )
-    entries = {entry.id: entry for entry in found.left_out}
+    entries = {entry.id: entry for entry in found.excluded}
     assert entries["A_c"].cycle == (named["ME1m"], named["ME2m"], "SINK_A_c")
     assert entries["B_c"].detail == f"native reaction {named['Htmi']} is not limited by its enzyme"

@@ -12,10 +12,10 @@ from free_flux import free_flux
 from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import to_network
 from redox_balancer.design.enzymes import load_library
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.placement import Reason
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Evaluator
 from second_solver import SecondSolver, random_construct
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def test_recon3d_refuses_what_loops_and_runs_nothing_for_nothing(recon3d: Loaded
     """A sample on the whole of Recon3D; the drill has ten thousand constructs on its core."""
     network = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
     space = DesignSpace.build(network, load_library(), list(load_conditions().values()))
-    loops = {entry.id: entry for entry in space.left_out if entry.reason is Reason.LOOP}
+    loops = {entry.id: entry for entry in space.excluded if entry.reason is Reason.LOOP}
     assert {"UDHA_c", "UDHA_m"} <= set(loops)
     for entry in loops.values():
         assert f"SINK_{entry.id}" in entry.cycle
         assert len(entry.cycle) > 1
-    assert not [entry for entry in space.left_out if entry.reason is Reason.UNBALANCED]
+    assert not [entry for entry in space.excluded if entry.reason is Reason.UNBALANCED]
     assert {"LBNOX_x", "NDE1_c", "AOX_m", "MDH1_c"} <= {placement.id for placement in space.placements}
     generator = np.random.default_rng(11)
     found = free_flux(space, (random_construct(space, generator) for _ in range(300)))

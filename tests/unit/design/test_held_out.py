@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from redox_balancer.cell.media import load_conditions, pick_condition
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out, mixtures
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.exhaustive import constructs
 

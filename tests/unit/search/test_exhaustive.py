@@ -3,10 +3,10 @@ import itertools
 import pytest
 
 from redox_balancer.design.enzymes import Role
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
-from redox_balancer.search.exhaustive import Yardstick, constructs, exhaustive
+from redox_balancer.search.exhaustive import ExhaustiveReference, constructs, exhaustive
 
 
 def test_every_affordable_construct_comes_once(space: DesignSpace) -> None:
@@ -28,9 +28,11 @@ def test_every_affordable_construct_comes_once(space: DesignSpace) -> None:
     assert max(level for name, level in both if name == "NDI1_m") == 3e-4
 
 
-def test_the_best_constructs_use_no_foreign_producer(space: DesignSpace, yardsticks: dict[str, Yardstick]) -> None:
-    assert list(yardsticks) == [condition.id for condition in space.conditions]
-    for yardstick in yardsticks.values():
+def test_the_best_constructs_use_no_foreign_producer(
+    space: DesignSpace, references: dict[str, ExhaustiveReference]
+) -> None:
+    assert list(references) == [condition.id for condition in space.conditions]
+    for yardstick in references.values():
         assert len(yardstick.best) == 10
         for ranked in yardstick.best:
             for placement, _ in ranked.construct:
@@ -38,10 +40,10 @@ def test_the_best_constructs_use_no_foreign_producer(space: DesignSpace, yardsti
                 assert placed.enzyme.role is not Role.PRODUCER or not placed.foreign
     with Evaluator(space) as evaluator:
         for condition in space.conditions:
-            best = yardsticks[condition.id].best[0]
+            best = references[condition.id].best[0]
             again = evaluator.evaluate(best.construct, space.state(condition))
             assert again.value == pytest.approx(best.outcome.value, abs=1e-8)
-            assert best.outcome.value > 2 * yardsticks[condition.id].mean
+            assert best.outcome.value > 2 * references[condition.id].mean
 
 
 def test_a_search_that_would_take_hours_is_refused(space: DesignSpace) -> None:

@@ -9,14 +9,14 @@ import pytest
 from redox_balancer.cell.media import Change, Condition, Side
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace, State, ValueSettings
 from redox_balancer.design.task import Task
-from redox_balancer.design.value import Evaluator
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.evolutionary import evolutionary
-from redox_balancer.search.exhaustive import Yardstick, constructs
+from redox_balancer.search.exhaustive import ExhaustiveReference, constructs
 from redox_balancer.search.oracle import oracle
-from redox_balancer.search.problem import Found, Problem, Search
+from redox_balancer.search.problem import Problem, Search, SearchResult
 
 AGREEMENT = 1e-7
 
@@ -28,7 +28,7 @@ def best_of(evaluator: Evaluator, states: Iterable[State], candidates: Iterable[
     return max(0.0, *means)
 
 
-def ask(evaluator: Evaluator, states: Iterable[State], placements: int) -> Found:
+def ask(evaluator: Evaluator, states: Iterable[State], placements: int) -> SearchResult:
     states = tuple(states)
     weights = (1.0 / len(states),) * len(states)
     found = oracle(Search(Problem(evaluator, states, weights, placements)))
@@ -51,11 +51,11 @@ def test_the_best_single_placement_is_found_in_every_condition(space: DesignSpac
 
 
 def test_the_best_pair_is_found_in_every_condition(
-    space: DesignSpace, evaluator: Evaluator, yardsticks: dict[str, Yardstick]
+    space: DesignSpace, evaluator: Evaluator, references: dict[str, ExhaustiveReference]
 ) -> None:
     for condition in space.conditions:
         found = ask(evaluator, [space.state(condition)], 2)
-        assert found.value == pytest.approx(yardsticks[condition.id].best[0].outcome.value, abs=AGREEMENT), (
+        assert found.value == pytest.approx(references[condition.id].best[0].outcome.value, abs=AGREEMENT), (
             condition.id
         )
         assert found.iterations > 0

@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
+from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.value import Evaluator
 from redox_balancer.search.evolutionary import decode, evolutionary
-from redox_balancer.search.exhaustive import Yardstick, constructs
+from redox_balancer.search.exhaustive import ExhaustiveReference, constructs
 from redox_balancer.search.heuristics import greedy, random_construct, random_search
 from redox_balancer.search.problem import Problem, Search
 
@@ -71,14 +71,14 @@ def test_a_search_stops_when_its_time_is_over(evaluator: Evaluator) -> None:
 
 
 def test_evolution_finds_more_than_random_search_with_as_many_evaluations(
-    evaluator: Evaluator, yardsticks: dict[str, Yardstick]
+    evaluator: Evaluator, references: dict[str, ExhaustiveReference]
 ) -> None:
     shares = {evolutionary: [], random_search: []}
     for condition, seed in itertools.product(evaluator.space.conditions, (7, 8, 9)):
         for search_by, reached in shares.items():
             search = Search(Problem.under(evaluator, condition, 2), evaluations=600)
             search_by(search, np.random.default_rng(seed))
-            reached.append(search.found().value / yardsticks[condition.id].best[0].outcome.value)
+            reached.append(search.found().value / references[condition.id].best[0].outcome.value)
     assert max(max(reached) for reached in shares.values()) <= 1.0 + 1e-7
     assert np.mean(shares[evolutionary]) > np.mean(shares[random_search])
     assert np.mean(shares[evolutionary]) > 0.95

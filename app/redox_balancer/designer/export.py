@@ -1,0 +1,199 @@
+"""A design as a folder of files that other programs open, each checked before it gets its name.
+
+COBRApy reads both models again and must find the growth and the capacity of the design; the SBML passes libSBML's
+checks. All is made beside the folder first, so nothing half made is ever seen in it; `design.json` comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cobra
+import pandas as pd
+from cobra.core import Group
+from cobra.io import load_json_model, validate_sbml_model
+
+from redox_balancer import __version__
+from redox_balancer.cell.models import quiet_cobra, save_model
+from redox_balancer.designer import figures
+from redox_balancer.designer.analysis import Progress, largest_capacity, largest_growth
+from redox_balancer.designer.design import Design, agree
+from redox_balancer.designer.model import DesignedCell
+from redox_balancer.errors import RedoxError
+from redox_balancer.files import TEMPORARY
+
+GROUP = "redox_construct"
+"""Id of the group of reactions, in the SBML, that the construct adds or amplifies."""
+
+FILES = {
+    "model.xml": "the designed model, SBML level 3 with fbc",
+    "model.json": "the same for COBRApy and Escher",
+    "fluxes.json": "parsimonious fluxes at largest growth, {reaction: flux}, as Escher loads them",
+    "fluxes_at_capacity.json": "the same at the capacity, growth at the floor",
+    "fluxes_without.json": "the same without the construct",
+    "envelope.svg": "smallest and largest capacity at each growth",
+    "envelope.png": "the same as pixels",
+    "construct.csv": "what is placed: enzyme, EC, UniProt, organism, protein, kcat",
+    "flux_ranges.csv": "fluxes and ranges of inserted and NAD(P)H-linked reactions",
+    "design.json": "everything, with units and sources",
+}
+
+
+def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = lambda _: None) -> list[str]:
+    """Write a design into a folder; what an earlier design left there under the same names is replaced.
+
+    Returns
+    -------
+    list of str
+        Names of the files, `design.json` last.
+
+    Raises
+    ------
+    RedoxError
+        The folder cannot be written, or a file read again does not give the design's figures.
+    """
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as beside:
+            made = Path(beside)
+            _write_all(cell, design, made, progress)
+            written = [name for name in FILES if (made / name).exists()]
+            for name in FILES:
+                if name in written:
+                    shutil.move(made / name, folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise RedoxError(
+            f"cannot write into {folder}: {error.strerror or error}",
+            hint="check the folder, its rights and free space",
+        ) from error
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return written
+
+
+def checked(path: Path, cell: DesignedCell, design: Design) -> dict[str, Any]:
+    """Read an exported model with COBRApy and compare its growth and capacity with the design's.
+
+    Returns
+    -------
+    dict
+        Growth and capacity as found, and for SBML the number of libSBML's warnings.
+
+    Raises
+    ------
+    RedoxError
+        They differ, or the file is not valid.
+    """
+    answer: dict[str, Any] = {}
+    with quiet_cobra():
+        if path.suffix == ".xml":
+            model, findings = validate_sbml_model(str(path))
+            faults = [text for kind, texts in findings.items() if "WARNING" not in kind for text in texts]
+            if model is None or faults:
+                raise RedoxError(
+                    f"the SBML of this design is not valid: {(faults or ['it cannot be read'])[0]}",
+                    hint="the model's identifiers or bounds do not fit SBML: try the model as JSON",
+                )
+            answer["sbml_warnings"] = sum(len(texts) for texts in findings.values())
+        else:
+            model = load_json_model(str(path))
+    again = replace(cell, model=model)
+    growth = largest_growth(again)
+    capacity = largest_capacity(again, growth)
+    agree(f"COBRApy from {path.name}", growth, capacity, design.proposal.outcome)
+    return answer | {"growth": growth, "capacity": capacity}
+
+
+def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progress) -> None:
+    analysis = design.analysis
+    _sign(cell)
+    checks = {}
+    for name in ("model.xml", "model.json"):
+        progress(f"writing {name} and reading it again")
+        save_model(cell.model, folder / name)
+        checks[name] = checked(folder / name, cell, design)
+    for name, fluxes in (
+        ("fluxes.json", analysis.fluxes),
+        ("fluxes_at_capacity.json", analysis.fluxes_at_capacity),
+        ("fluxes_without.json", analysis.fluxes_without),
+    ):
+        if fluxes is not None:
+            (folder / name).write_text(json.dumps(fluxes, indent=0))
+    if analysis.envelope is not None:
+        drawn = figures.envelope(design)
+        (folder / "envelope.svg").write_text(drawn.svg())
+        (folder / "envelope.png").write_bytes(drawn.png())
+    pd.DataFrame(_construct_rows(design)).to_csv(folder / "construct.csv", index=False)
+    pd.DataFrame(_range_rows(design)).to_csv(folder / "flux_ranges.csv", index=False, float_format="%.9g")
+    files = {name: text for name, text in FILES.items() if name == "design.json" or (folder / name).exists()}
+    answer = design.data() | {"capacity_objective": dict(cell.capacity), "checked": checks, "files": files}
+    (folder / "design.json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
+
+
+def _sign(cell: DesignedCell) -> None:
+    """Say in the model itself what it is, for whoever finds the file alone."""
+    condition = cell.condition
+    model: cobra.Model = cell.model
+    model.id = re.sub(r"\W", "_", f"{cell.space.network.id}_{condition.id}")
+    members = [model.reactions.get_by_id(placement.reaction) for placement in cell.placements]
+    if members and GROUP not in model.groups:
+        model.add_groups([Group(GROUP, name="inserted and over-expressed", members=members, kind="collection")])
+    capacity = " ".join(f"{weight:+g} {reaction}" for reaction, weight in cell.capacity.items()) or "none"
+    model.notes |= {
+        "made by": f"redox_balancer {__version__}",
+        "condition": f"{condition.id}: {condition.description}",
+        "growth": f"objective value, 1/h: biomass flux x {cell.keep:.9g}, the share of growth that expression leaves",
+        "capacity": f"largest {capacity} with an objective value of at least {cell.floor:.9g}",
+    }
+
+
+def _construct_rows(design: Design) -> list[dict[str, Any]]:
+    return [
+        {
+            "placement": row["placement"],
+            "enzyme": row["name"],
+            "ec": row["ec"],
+            "uniprot": row["uniprot"] or "",
+            "organism": row["organism"],
+            "compartment": row["compartment"],
+            "reaction": row["reaction"],
+            "proteome_fraction": row["proteome_fraction"],
+            "protein_mg_per_gdw": row["protein_mg_per_gdw"],
+            "flux_cap_mmol_gdw_h": row["flux_cap_mmol_gdw_h"],
+            **{
+                f"{name}{suffix}": figure[part]
+                for name, figure in row["figures"].items()
+                for suffix, part in (("", "value"), ("_source", "source"), ("_confidence", "confidence"))
+            },
+        }
+        for row in design.proposal.placed
+    ]
+
+
+def _range_rows(design: Design) -> list[dict[str, Any]]:
+    return [
+        {
+            "reaction": found.reaction,
+            "kind": found.kind,
+            "flux_without": found.without,
+            "flux": found.flux,
+            "smallest_at_largest_growth": found.at_growth[0],
+            "largest_at_largest_growth": found.at_growth[1],
+            "smallest_at_growth_floor": found.at_floor[0],
+            "largest_at_growth_floor": found.at_floor[1],
+            "in_a_loop": found.loops,
+            "name": found.name,
+            "equation": found.equation,
+        }
+        for found in design.analysis.ranges
+    ]

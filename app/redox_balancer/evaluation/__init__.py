@@ -1,0 +1,1 @@
+"""Design methods behind one interface, and their comparison."""

@@ -1,0 +1,1 @@
+"""IMPALA on Ray: the algorithm, which knows its environments only through Gymnasium."""

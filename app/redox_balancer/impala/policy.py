@@ -1,0 +1,206 @@
+"""The policy: one vector of parameters, one forward pass, one masked distribution, for NumPy and torch alike.
+
+Actors run the forward pass on NumPy arrays, the learner on torch tensors; it is written once against the
+Python array API standard, so this module needs no torch. Shapes: N observations, D numbers in each, A actions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+Array = Any  # a NumPy array or a torch tensor: there is no common type for both
+Float32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Stands for minus infinity in the logit of an illegal action: its probability is exactly 0, and unlike infinity
+# it makes 0 and not NaN when multiplied by that probability in the entropy and in its gradient.
+ILLEGAL_LOGIT = -1e30
+
+
+@dataclass(frozen=True)
+class PolicyShape:
+    """Sizes of a policy, and with them the place of each named array in the flat vector of parameters.
+
+    Attributes
+    ----------
+    observation_size
+        Numbers in one observation, D.
+    actions
+        Number of actions, A.
+    hidden_sizes
+        Units of each hidden layer.
+    """
+
+    observation_size: int
+    actions: int
+    hidden_sizes: tuple[int, ...]
+
+    @cached_property
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each array, in the order in which they lie in the vector."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        width = self.observation_size
+        for layer, units in enumerate(self.hidden_sizes):
+            shapes[f"hidden_{layer}/weight"] = (width, units)
+            shapes[f"hidden_{layer}/bias"] = (units,)
+            width = units
+        shapes["policy/weight"] = (width, self.actions)
+        shapes["policy/bias"] = (self.actions,)
+        shapes["value/weight"] = (width, 1)
+        shapes["value/bias"] = (1,)
+        return shapes
+
+    @cached_property
+    def size(self) -> int:
+        """Length of the flat vector."""
+        return sum(math.prod(shape) for shape in self.layout.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the sizes, ready for JSON."""
+        return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
+
+    @classmethod
+    def from_dict(cls, sizes: Mapping[str, Any]) -> PolicyShape:
+        """Return what `as_dict` described."""
+        return cls(sizes["observation_size"], sizes["actions"], tuple(sizes["hidden_sizes"]))
+
+    def unflatten(self, flat: Array) -> dict[str, Array]:
+        """Views of the flat vector, shape (size,), under their names."""
+        arrays, start = {}, 0
+        for name, shape in self.layout.items():
+            end = start + math.prod(shape)
+            arrays[name] = flat[start:end].reshape(shape)
+            start = end
+        return arrays
+
+    def initial(self, rng: np.random.Generator) -> Float32:
+        """Fresh parameters: orthogonal weights, biases 0, shape (size,).
+
+        Gains are 5/3 before a tanh, 0.01 for the logits so that the first policy is almost uniform, and 1 for
+        the value (Andrychowicz et al. 2021, "What matters for on-policy deep actor-critic methods").
+        """
+        flat = np.zeros(self.size, dtype=np.float32)
+        for name, array in self.unflatten(flat).items():
+            if name.endswith("weight"):
+                gain = {"policy": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
+                array[...] = gain * _orthogonal(array.shape, rng)
+        return flat
+
+
+def _orthogonal(shape: Sequence[int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return a random matrix with orthonormal rows or columns, whichever are fewer."""
+    rows, columns = shape
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    matrix: NDArray[np.float64] = q if rows >= columns else q.T
+    return matrix
+
+
+class PolicyOutput(NamedTuple):
+    """Logits over actions, shape (N, A), and values of the observations, shape (N,)."""
+
+    logits: Array
+    values: Array
+
+
+def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutput:
+    """Run the policy: hidden layers with tanh, then one linear map to logits and one to the value.
+
+    Parameters
+    ----------
+    parameters
+        The named arrays of `PolicyShape.unflatten`.
+    observations
+        Shape (N, D), of the same library and type as the parameters.
+    """
+    xp = array_namespace(observations)
+    hidden, layer = observations, 0
+    while f"hidden_{layer}/weight" in parameters:
+        hidden = xp.tanh(hidden @ parameters[f"hidden_{layer}/weight"] + parameters[f"hidden_{layer}/bias"])
+        layer += 1
+    logits = hidden @ parameters["policy/weight"] + parameters["policy/bias"]
+    values = (hidden @ parameters["value/weight"] + parameters["value/bias"])[:, 0]
+    return PolicyOutput(logits, values)
+
+
+class MaskedCategorical:
+    """A choice among the legal actions of each of N observations.
+
+    Parameters
+    ----------
+    logits
+        Shape (N, A).
+    mask
+        True where an action is legal, shape (N, A); each row must have one.
+    """
+
+    def __init__(self, logits: Array, mask: Array) -> None:
+        xp = array_namespace(logits)
+        legal = xp.where(mask, logits, xp.full_like(logits, ILLEGAL_LOGIT))
+        shifted = legal - xp.max(legal, axis=-1, keepdims=True)
+        self._xp = xp
+        self.log_probs = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+    def log_prob(self, actions: Array) -> Array:
+        """Log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""
+        return self._xp.take_along_axis(self.log_probs, actions[:, None], axis=-1)[:, 0]
+
+    def entropy(self) -> Array:
+        """Entropy over the legal actions in nats, shape (N,)."""
+        return -self._xp.sum(self._xp.exp(self.log_probs) * self.log_probs, axis=-1)
+
+    def greedy(self) -> Array:
+        """Return the most probable action of each row, shape (N,)."""
+        return self._xp.argmax(self.log_probs, axis=-1)
+
+    def sample(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw one legal action each, shape (N,); NumPy only."""
+        cumulative = np.cumsum(np.exp(self.log_probs, dtype=np.float64), axis=-1)
+        total = cumulative[:, -1:]
+        # The product may round up to the total; one float below it there is always a legal action.
+        threshold = np.minimum(rng.random(total.shape) * total, np.nextafter(total, 0.0))
+        actions: NDArray[np.int64] = np.sum(cumulative <= threshold, axis=-1)
+        return actions
+
+
+class Policy:
+    """A trained policy to be asked for actions; needs NumPy only.
+
+    Parameters
+    ----------
+    shape
+        Its sizes.
+    parameters
+        The flat vector, shape (shape.size,).
+    """
+
+    def __init__(self, shape: PolicyShape, parameters: Float32) -> None:
+        self.shape = shape
+        self.parameters = parameters
+        self._named = shape.unflatten(parameters)
+
+    def distribution(self, observations: Float32, mask: Mask) -> MaskedCategorical:
+        """Return the choice among the legal actions of each of N observations, shapes (N, D) and (N, A)."""
+        return MaskedCategorical(forward(self._named, observations).logits, mask)
+
+    def values(self, observations: Float32) -> Float32:
+        """Return the value of each of N observations, shape (N,)."""
+        values: Float32 = forward(self._named, observations).values
+        return values
+
+    def act(self, observations: Float32, mask: Mask, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Return one action for each observation: drawn with `rng`, or the most probable one without it.
+
+        `observations` have shape (N, D) and `mask` (N, A); the actions have shape (N,).
+        """
+        choice = self.distribution(np.asarray(observations, dtype=np.float32), mask)
+        actions: NDArray[np.int64] = choice.greedy() if rng is None else choice.sample(rng)
+        return actions

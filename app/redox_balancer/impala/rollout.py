@@ -1,0 +1,258 @@
+"""Rollouts: what an actor did in T steps of B environments, and the collector that makes them.
+
+Arrays are time-major, [T, B, ...]. D is the size of an observation and A the number of actions. The same collector
+runs inside a Ray actor and, in a serial run, inside the learner's process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy, PolicyShape
+
+Environment = gymnasium.Env[Any, Any]
+
+
+class EnvFactory(Protocol):
+    """Makes environments; it is pickled and sent to the actors.
+
+    The environments of one call may share state (one linear program), so they stay in one process. They have a flat
+    `Box` observation, `Discrete` actions, `info["action_mask"]` after reset and step where not every action is legal,
+    and `info["metrics"]`, numbers to be averaged, on the step that ends an episode. A second call must give
+    environments that know nothing of the first.
+    """
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What a policy depends on (observation layout, actions, checksums), ready for JSON."""
+        ...
+
+    def __call__(self, count: int) -> Sequence[Environment]:
+        """Make `count` environments."""
+        ...
+
+
+class Episodes(NamedTuple):
+    """Episodes that ended in a rollout: return and length of each, shape (E,), and its metrics."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    metrics: Sequence[Mapping[str, float]]
+
+    def copy(self) -> Episodes:
+        """Return the same in memory of its own.
+
+        The arrays of a rollout from an actor lie in Ray's object store, which keeps all of the rollout as long as one
+        of them lives.
+        """
+        return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """T steps of B environments under one version of the policy.
+
+    Attributes
+    ----------
+    observations
+        What the policy saw, [T + 1, B, D]; the last row is the bootstrap observation.
+    masks
+        Legal actions at each step, [T, B, A].
+    actions, log_probs
+        The action taken and its log-probability under the behaviour policy, [T, B].
+    rewards
+        Reward of that action, [T, B].
+    terminated, truncated
+        Whether that action ended the episode, or the episode was cut off, [T, B].
+    final_observations
+        Last observation of each truncated episode, one row for each True in `truncated` in the order of
+        `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
+    episodes
+        The episodes that ended here.
+    version
+        Version of the policy that acted.
+    actor, incarnation, sequence
+        Who made it, the how many-th process of that name, and its running number there.
+    """
+
+    observations: Float32
+    masks: NDArray[np.bool_]
+    actions: NDArray[np.int64]
+    log_probs: Float32
+    rewards: Float32
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    final_observations: Float32
+    episodes: Episodes
+    version: int
+    actor: int
+    incarnation: int
+    sequence: int
+
+    @property
+    def transitions(self) -> int:
+        """Environment steps in this rollout."""
+        return self.actions.size
+
+
+class RolloutCollector:
+    """Plays B environments with a policy; episodes go on from one rollout to the next.
+
+    Parameters
+    ----------
+    factory
+        Makes the environments.
+    count
+        Number of environments, B.
+    length
+        Steps of a rollout, T.
+    hidden_sizes
+        Hidden layers of the policy; its other sizes follow from the environments.
+    seed
+        Seed of the run.
+    actor, incarnation
+        Who collects; with `seed` they fix every random draw.
+    state
+        What `state()` gave in an earlier process, to go on from there.
+    """
+
+    def __init__(
+        self,
+        factory: EnvFactory,
+        *,
+        count: int,
+        length: int,
+        hidden_sizes: Sequence[int],
+        seed: int,
+        actor: int = 0,
+        incarnation: int = 0,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._factory, self._count, self._length = factory, count, length
+        self._actor, self._incarnation, self._sequence = actor, incarnation, 0
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(actor, incarnation)))
+        if state is not None:
+            self._rng.bit_generator.state = state["rng"]
+            self._sequence = state["sequence"]
+        self._environments: Sequence[Environment] = []
+        self._policy: Policy | None = None
+        self._version = -1
+        self.restart()
+        self.shape = policy_shape(self._environments[0], tuple(hidden_sizes))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a later process needs to go on exactly like this one after `restart`, ready for JSON."""
+        return {"rng": self._rng.bit_generator.state, "sequence": self._sequence}
+
+    def restart(self) -> None:
+        """Drop unfinished episodes and begin with new environments and seeds from the random state.
+
+        Where a saved run must go on bit for bit this is called right after `state()`: new environments have no past
+        (bases, caches), in this process and in the one that resumes.
+        """
+        self.close()
+        self._environments = self._factory(self._count)
+        starts = [
+            environment.reset(seed=int(seed))
+            for environment, seed in zip(self._environments, self._rng.integers(2**31, size=self._count), strict=True)
+        ]
+        self._observations = np.stack([observation for observation, _ in starts]).astype(np.float32)
+        self._masks = np.ones((self._count, action_count(self._environments[0])), dtype=np.bool_)
+        for b, (_, info) in enumerate(starts):
+            self._masks[b] = info.get("action_mask", True)
+        self._returns = np.zeros(self._count)
+        self._lengths = np.zeros(self._count, dtype=np.int64)
+
+    def close(self) -> None:
+        """Free the environments."""
+        for environment in self._environments:
+            environment.close()
+
+    def set_weights(self, parameters: Float32, version: int) -> None:
+        """Act with these parameters, shape (shape.size,), from now on."""
+        if version != self._version:
+            self._policy, self._version = Policy(self.shape, parameters), version
+
+    def collect(self) -> Rollout:
+        """Play T steps in each environment; `set_weights` comes first."""
+        if self._policy is None:
+            raise RuntimeError("collect() before set_weights()")
+        T, B = self._length, self._count
+        observations = np.empty((T + 1, B, self.shape.observation_size), dtype=np.float32)
+        masks = np.empty((T, B, self.shape.actions), dtype=np.bool_)
+        actions = np.empty((T, B), dtype=np.int64)
+        log_probs = np.empty((T, B), dtype=np.float32)
+        rewards = np.empty((T, B), dtype=np.float32)
+        terminated = np.zeros((T, B), dtype=np.bool_)
+        truncated = np.zeros((T, B), dtype=np.bool_)
+        final_observations: list[Any] = []
+        ended: list[tuple[float, int, Mapping[str, float]]] = []
+
+        for t in range(T):
+            observations[t], masks[t] = self._observations, self._masks
+            if not masks[t].any(axis=-1).all():
+                raise RedoxError("the environment offers no legal action", hint="its mask must allow stopping")
+            choice: MaskedCategorical = self._policy.distribution(self._observations, self._masks)
+            actions[t] = choice.sample(self._rng)
+            log_probs[t] = choice.log_prob(actions[t])
+            for b, (environment, action) in enumerate(zip(self._environments, actions[t].tolist(), strict=True)):
+                observation, reward, ends, cut, info = environment.step(action)
+                rewards[t, b] = reward
+                self._returns[b] += float(reward)
+                self._lengths[b] += 1
+                if ends or cut:
+                    terminated[t, b], truncated[t, b] = ends, cut
+                    if cut:
+                        final_observations.append(observation)
+                    ended.append((self._returns[b], self._lengths[b], info.get("metrics", {})))
+                    self._returns[b], self._lengths[b] = 0.0, 0
+                    observation, info = environment.reset()
+                self._observations[b] = observation
+                self._masks[b] = info.get("action_mask", True)
+        observations[T] = self._observations
+
+        self._sequence += 1
+        return Rollout(
+            observations=observations,
+            masks=masks,
+            actions=actions,
+            log_probs=log_probs,
+            rewards=rewards,
+            terminated=terminated,
+            truncated=truncated,
+            final_observations=np.asarray(final_observations, dtype=np.float32).reshape(
+                -1, self.shape.observation_size
+            ),
+            episodes=Episodes(
+                np.asarray([end[0] for end in ended], dtype=np.float64),
+                np.asarray([end[1] for end in ended], dtype=np.int64),
+                [end[2] for end in ended],
+            ),
+            version=self._version,
+            actor=self._actor,
+            incarnation=self._incarnation,
+            sequence=self._sequence - 1,
+        )
+
+
+def action_count(environment: Environment) -> int:
+    """Return the number of actions, A; a RedoxError unless the actions are `Discrete` and start at 0."""
+    space = environment.action_space
+    if not isinstance(space, gymnasium.spaces.Discrete) or space.start != 0:
+        raise RedoxError(f"the learner needs discrete actions that start at 0, not {space}")
+    return int(space.n)
+
+
+def policy_shape(environment: Environment, hidden_sizes: tuple[int, ...]) -> PolicyShape:
+    """Return the sizes of a policy for an environment; a RedoxError unless observations are a flat `Box`."""
+    space = environment.observation_space
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+        raise RedoxError(f"the learner needs a flat Box as observation, not {space}")
+    return PolicyShape(space.shape[0], action_count(environment), hidden_sizes)

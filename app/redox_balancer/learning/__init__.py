@@ -1,1 +1,0 @@
-"""IMPALA on Ray: knows its environments only through Gymnasium."""

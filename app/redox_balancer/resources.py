@@ -1,0 +1,162 @@
+"""Resources: what a process uses, and what its machine still allows: limits, free memory, free disk, cores."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
+CGROUP = Path("/sys/fs/cgroup")
+MOST_DESCRIPTORS = 2**20
+"""The soft limit is not raised beyond the kernel's usual maximum: some programs go through all they may have."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this process may take of its machine; `math.inf` where there is no limit.
+
+    Attributes
+    ----------
+    files_soft, files_hard
+        Limits of open descriptors of one process.
+    threads_limit, threads
+        Most threads of this user (or container), and those there are.
+    shared_memory_bytes
+        Free space for the object store; None where the system has no such place.
+    disk_bytes
+        Free space where the run is written.
+    memory_bytes
+        Memory that can still be taken.
+    cores
+        Cores this process may use.
+    environment
+        Environment variables.
+    """
+
+    files_soft: float
+    files_hard: float
+    threads_limit: float
+    threads: int
+    shared_memory_bytes: int | None
+    disk_bytes: int
+    memory_bytes: int
+    cores: int
+    environment: Mapping[str, str]
+
+
+def machine(run_dir: Path) -> Machine:
+    """Look at this machine; `run_dir` need not be there yet."""
+    files = [_limit(value) for value in resource.getrlimit(resource.RLIMIT_NOFILE)]
+    # The kernel does not hold root to the number of its processes.
+    by_user = math.inf if os.geteuid() == 0 else _limit(resource.getrlimit(resource.RLIMIT_NPROC)[1])
+    in_container = _cgroup("pids.max")
+    if in_container < by_user:
+        threads_limit, threads = in_container, int(_cgroup("pids.current"))
+    else:
+        threads_limit, threads = by_user, 0 if math.isinf(by_user) else _threads_of_this_user()
+    existing = next(folder for folder in (run_dir.absolute(), *run_dir.absolute().parents) if folder.is_dir())
+    return Machine(
+        files_soft=files[0],
+        files_hard=files[1],
+        threads_limit=threads_limit,
+        threads=threads,
+        shared_memory_bytes=psutil.disk_usage(str(SHARED_MEMORY)).free if SHARED_MEMORY.is_dir() else None,
+        disk_bytes=psutil.disk_usage(str(existing)).free,
+        memory_bytes=memory().available_bytes,
+        cores=len(os.sched_getaffinity(0)),
+        environment=dict(os.environ),
+    )
+
+
+class Memory(NamedTuple):
+    """Memory that can still be taken, and all there is, in bytes."""
+
+    available_bytes: int
+    total_bytes: int
+
+
+def memory() -> Memory:
+    """Return the memory of this machine or, where that is less, of this container."""
+    whole = psutil.virtual_memory()
+    limit = _cgroup("memory.max")
+    if limit >= whole.total:
+        return Memory(whole.available, whole.total)
+    # The kernel gives up what it only keeps of files before it runs out.
+    left = limit - _cgroup("memory.current", absent=0.0) + _file_cache_bytes()
+    return Memory(int(min(whole.available, left)), int(limit))
+
+
+def _file_cache_bytes() -> int:
+    try:
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+
+
+def _limit(value: int) -> float:
+    return math.inf if value == resource.RLIM_INFINITY else value
+
+
+def _cgroup(name: str, *, absent: float = math.inf) -> float:
+    """Return a figure of this container's control group (version 2), `absent` where there is none."""
+    try:
+        text = (CGROUP / name).read_text().strip()
+    except OSError:
+        return absent
+    return math.inf if text == "max" else float(text)
+
+
+def _threads_of_this_user() -> int:
+    mine = os.getuid()
+    found = (process.info for process in psutil.process_iter(["uids", "num_threads"]))
+    return sum(info["num_threads"] or 0 for info in found if info["uids"] and info["uids"].real == mine)
+
+
+def raise_file_limit() -> None:
+    """Raise this process's soft limit of open descriptors as far as it may go; its children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class ProcessStats(NamedTuple):
+    """Figures of one process at one moment.
+
+    Attributes
+    ----------
+    uss_bytes
+        Memory that would be free if the process ended (unique set size). Unlike the resident size it does not count
+        the object store, which all processes of a node share.
+    descriptors
+        Open file descriptors.
+    threads
+        Threads.
+    """
+
+    uss_bytes: int
+    descriptors: int
+    threads: int
+
+
+def process_stats(pid: int | None = None) -> ProcessStats:
+    """Measure a process, the calling one if `pid` is None.
+
+    Raises
+    ------
+    psutil.NoSuchProcess
+        Where there is none.
+    psutil.AccessDenied
+        Where it belongs to someone else.
+    """
+    process = psutil.Process(pid)
+    with process.oneshot():
+        return ProcessStats(process.memory_full_info().uss, process.num_fds(), process.num_threads())

@@ -1,0 +1,152 @@
+"""Profiles of a live actor: memory by memray from inside its process, time by py-spy from outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.actors import CollectorActor, fetch
+from redox_balancer.impala.cluster import ray_cluster
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.policy import Float32
+from redox_balancer.impala.rollout import EnvFactory
+
+INSTALL = "pip install 'redox_balancer[profile]'"
+
+
+class ProfiledActor(CollectorActor):
+    """An actor that can write down what it allocates while it collects."""
+
+    _tracker: Any = None
+    _folder: tempfile.TemporaryDirectory[str]
+
+    def start_memory_profile(self) -> None:
+        """Write down every allocation of this process from now on."""
+        import memray  # noqa: PLC0415 - only where a profile is wanted
+
+        self._folder = tempfile.TemporaryDirectory()
+        self._tracker = memray.Tracker(Path(self._folder.name) / "capture.bin")
+        self._tracker.__enter__()
+
+    def stop_memory_profile(self) -> bytes:
+        """Stop, and return memray's capture: this actor's disk need not be the caller's."""
+        self._tracker.__exit__(None, None, None)
+        self._tracker = None
+        with self._folder:
+            return (Path(self._folder.name) / "capture.bin").read_bytes()
+
+
+class _Profiled:
+    """One actor in a cluster of its own, with what it collects by."""
+
+    def __init__(self, config: TrainConfig, factory: EnvFactory) -> None:
+        self._actor: Any = ray.remote(num_cpus=1)(ProfiledActor).remote()
+        settings = {
+            "count": config.envs_per_actor,
+            "length": config.rollout_length,
+            "hidden_sizes": config.hidden_sizes,
+            "seed": config.seed,
+        }
+        prepared = self.call("prepare", factory, settings, config.log_interval_s)
+        self.pid: int = prepared.pid
+        self._parameters: Float32 = prepared.shape.initial(np.random.default_rng(config.seed))
+        # The first rollout fills what every later one finds there.
+        self.call("collect", self._parameters, 0)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the actor and wait for its answer."""
+        reference = getattr(self._actor, method).remote(*arguments)
+        ray.wait([reference])
+        return fetch(reference)
+
+    def collect_until(self, over: Any) -> int:
+        """Collect until `over()`; the number of environment steps."""
+        steps = 0
+        while not over():
+            rollout, _ = self.call("collect", self._parameters, 0)
+            steps += rollout.transitions
+        return steps
+
+
+def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path, *, leaks: bool) -> int:
+    """Write memray's flame graph of an actor that collects for so long, as HTML; return its environment steps.
+
+    Parameters
+    ----------
+    config, factory
+        As for a training; one actor is started.
+    seconds
+        How long to look, s.
+    output
+        The page to write.
+    leaks
+        Show what was allocated and not freed again in that time, in place of the moment of most memory.
+
+    Raises
+    ------
+    RedoxError
+        Where memray is not installed or cannot draw.
+    """
+    if importlib.util.find_spec("memray") is None:
+        raise RedoxError("memray is not installed", hint=INSTALL)
+    with ray_cluster(replace(config, num_actors=1)):
+        actor = _Profiled(config, factory)
+        actor.call("start_memory_profile")
+        end = time.monotonic() + seconds
+        steps = actor.collect_until(lambda: time.monotonic() >= end)
+        capture: bytes = actor.call("stop_memory_profile")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "capture.bin"
+        path.write_bytes(capture)
+        draw = [sys.executable, "-m", "memray", "flamegraph", "--force", "--output", str(output), str(path)]
+        _run([*draw, *(["--leaks"] if leaks else [])], "memray")
+    return steps
+
+
+def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path) -> int:
+    """Write py-spy's flame graph of an actor that collects for so long, as SVG; return its environment steps.
+
+    Arguments are as for `profile_memory`; a RedoxError where py-spy may not look into other processes.
+    """
+    beside = Path(sys.executable).with_name("py-spy")
+    spy = str(beside) if beside.is_file() else shutil.which("py-spy")
+    if spy is None:
+        raise RedoxError("py-spy is not installed", hint=INSTALL)
+    with ray_cluster(replace(config, num_actors=1)):
+        actor = _Profiled(config, factory)
+        record = [spy, "record", "--pid", str(actor.pid), "--duration", str(max(1, round(seconds)))]
+        with subprocess.Popen(  # noqa: S603 - fixed arguments
+            [*record, "--format", "flamegraph", "--output", str(output)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            steps = actor.collect_until(lambda: process.poll() is not None)
+            said = process.stderr.read() if process.stderr else ""
+    if process.returncode or not output.stat().st_size:
+        raise RedoxError(
+            f"py-spy does not see the actor: {_last_line(said)}",
+            hint="run it as root, or in a container with --cap-add SYS_PTRACE; --kind memory needs no such right",
+        )
+    return steps
+
+
+def _run(command: list[str], name: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    if done.returncode:
+        raise RedoxError(f"{name} cannot draw its flame graph: {_last_line(done.stderr or done.stdout)}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it says nothing"])[-1]

@@ -1,0 +1,120 @@
+"""Whether an environment rewards anything: a few random and greedy episodes before a run spends hours on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from redox_balancer.impala.rollout import Environment, action_count
+
+STARTS = 4  # as many beginnings of an episode (conditions) are tried before the signal counts as missing
+RANDOM_EPISODES = 4  # from each of them
+CANDIDATES = 8  # actions that a greedy step compares
+GREEDY_STEPS = 3  # a greedy step replays the episode for each candidate; later steps are random
+LONGEST_EPISODE = 64
+
+
+class RewardSignal(NamedTuple):
+    """Returns of the episodes that were played, those from one beginning side by side.
+
+    Attributes
+    ----------
+    starts
+        For each beginning the returns by the actions that earned them.
+    """
+
+    starts: Sequence[dict[tuple[int, ...], float]]
+
+    @property
+    def returns(self) -> tuple[float, ...]:
+        """All returns."""
+        return tuple(value for start in self.starts for value in start.values())
+
+    @property
+    def finite(self) -> bool:
+        """Whether all returns are numbers."""
+        return all(math.isfinite(value) for value in self.returns)
+
+    @property
+    def present(self) -> bool:
+        """Whether different actions from one beginning earned different returns."""
+        return self.finite and any(_varies(start) for start in self.starts)
+
+
+def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> RewardSignal:
+    """Play random and greedy episodes until returns vary with the actions, at most from `STARTS` beginnings.
+
+    The same seed begins the same episode again, so that returns differ by what was done and not by where it began.
+
+    Parameters
+    ----------
+    environments
+        One or more, fresh; they are left in the middle of an episode.
+    seed
+        Seed of the beginnings and of the random actions.
+    """
+    rng = np.random.default_rng(seed)
+    starts: list[dict[tuple[int, ...], float]] = []
+    for number in range(STARTS):
+        environment = environments[number % len(environments)]
+        start_seed = int(rng.integers(2**31))
+        played = dict(_play(environment, start_seed, (), rng) for _ in range(RANDOM_EPISODES))
+        prefix: tuple[int, ...] = ()
+        for _ in range(GREEDY_STEPS):
+            legal, over = _legal_after(environment, start_seed, prefix)
+            if over:
+                break
+            candidates = rng.permutation(legal)[:CANDIDATES].tolist()
+            rewards = {action: _replay(environment, start_seed, (*prefix, action))[0] for action in candidates}
+            prefix = (*prefix, max(rewards, key=lambda action: rewards[action]))
+        actions, value = _play(environment, start_seed, prefix, rng)
+        played[actions] = value
+        starts.append(played)
+        signal = RewardSignal(starts)
+        if signal.present or not signal.finite:
+            break
+    return RewardSignal(starts)
+
+
+def _varies(start: dict[tuple[int, ...], float]) -> bool:
+    """Whether returns differ by more than the last digits of an LP optimum; then one of them is not zero."""
+    low, high = min(start.values()), max(start.values())
+    return not math.isclose(low, high, rel_tol=1e-7, abs_tol=1e-9)
+
+
+def _replay(environment: Environment, seed: int, actions: tuple[int, ...]) -> tuple[float, bool, Any]:
+    """Return the return of these actions from a beginning, whether the episode is over, and the mask after them."""
+    _, info = environment.reset(seed=seed)
+    total, over = 0.0, False
+    for action in actions:
+        _, reward, terminated, truncated, info = environment.step(action)
+        total, over = total + float(reward), terminated or truncated
+        if over:
+            break
+    return total, over, info.get("action_mask", True)
+
+
+def _legal_after(environment: Environment, seed: int, actions: tuple[int, ...]) -> tuple[Any, bool]:
+    _, over, mask = _replay(environment, seed, actions)
+    return _legal(environment, mask), over
+
+
+def _legal(environment: Environment, mask: Any) -> Any:
+    return np.flatnonzero(np.broadcast_to(mask, action_count(environment)))
+
+
+def _play(
+    environment: Environment, seed: int, prefix: tuple[int, ...], rng: np.random.Generator
+) -> tuple[tuple[int, ...], float]:
+    """Return the actions and the return of an episode that begins with `prefix` and goes on at random."""
+    total, over, mask = _replay(environment, seed, prefix)
+    actions = list(prefix)
+    while not over and len(actions) < LONGEST_EPISODE:
+        action = int(rng.choice(_legal(environment, mask)))
+        _, reward, terminated, truncated, info = environment.step(action)
+        actions.append(action)
+        total, over, mask = total + float(reward), terminated or truncated, info.get("action_mask", True)
+    return tuple(actions), total

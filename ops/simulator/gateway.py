@@ -1,0 +1,88 @@
+"""In place of the AWS CLI on the user's side: `aws ssm start-session` for SSH, and nothing else.
+
+Joins stdin and stdout with the sshd of a host on this machine. Only the standard library and the records of hosts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+from ops.simulator.records import HOSTS, records
+
+BUFFER = 65_536
+DOCUMENT = "AWS-StartSSHSession"
+WRAPPER = """\
+#!/bin/sh
+# Stand-in of the AWS CLI: reaches the hosts of this machine.
+{variable}={hosts} PYTHONPATH={root} exec {python} -P -m ops.simulator.gateway "$@"
+"""
+PLUGIN = """\
+#!/bin/sh
+# Stand-in of the plugin that the AWS CLI needs for sessions.
+echo 1.2.0.0
+"""
+
+
+def install(folder: Path, hosts: Path) -> None:
+    """Write `aws` and `session-manager-plugin` into a folder for the PATH."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {"hosts": hosts.absolute(), "root": Path(__file__).parents[2], "python": Path(sys.executable).absolute()}
+    text = WRAPPER.format(variable=HOSTS, **{name: shlex.quote(str(path)) for name, path in known.items()})
+    for name, content in {"aws": text, "session-manager-plugin": PLUGIN}.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o755)
+
+
+def join(line: socket.socket) -> None:
+    """Carry bytes both ways until either side ends."""
+    while True:
+        ready, _, _ = select.select([sys.stdin, line], [], [])
+        if line in ready:
+            data = line.recv(BUFFER)
+            if not data:
+                return
+            _write_all(data)
+        if sys.stdin in ready:
+            data = os.read(0, BUFFER)
+            if not data:
+                return
+            line.sendall(data)
+
+
+def _write_all(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def main(arguments: list[str]) -> int:
+    """Open a session."""
+    parser = argparse.ArgumentParser(
+        prog="aws", description="Stand-in of the AWS CLI: aws ssm start-session for SSH."
+    )
+    parser.add_argument("service", choices=["ssm"])
+    parser.add_argument("operation", choices=["start-session"])
+    parser.add_argument("--target", required=True)
+    parser.add_argument("--document-name", required=True, choices=[DOCUMENT])
+    parser.add_argument("--parameters", default="")
+    parser.add_argument("--region")
+    asked = parser.parse_args(arguments)
+    for host in records():
+        if host.instance_id == asked.target and host.alive:
+            with socket.create_connection(("127.0.0.1", host.port)) as line:
+                join(line)
+            return 0
+    sys.stderr.write(
+        "\nAn error occurred (TargetNotConnected) when calling the StartSession operation: "
+        f"{asked.target} is not connected.\n"
+    )
+    return 254  # as the AWS CLI ends where a service refuses
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,215 @@
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+from scipy.sparse import csc_matrix
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import Role
+from redox_balancer.design.evaluator import CACHE_DROP, Evaluator, remember
+from redox_balancer.design.space import H2O2_LEFT, DesignSpace
+from redox_balancer.design.task import Task
+
+
+def build(space: DesignSpace, **levels: float) -> Construct:
+    """Construct from placement names and proteome fractions."""
+    names = [placement.id for placement in space.placements]
+    construct = Construct.empty(len(names))
+    for name, level in levels.items():
+        construct = construct.place(names.index(name), space.levels.index(level))
+    return construct
+
+
+def highs(network, weights: dict[int, float], floor: float) -> float:  # noqa: ANN001
+    """The same linear program by another solver, HiGHS through SciPy."""
+    shape = (len(network.metabolites), len(network.reactions))
+    matrix = csc_matrix((network.data, network.indices, network.indptr), shape=shape)
+    costs = np.zeros(shape[1])
+    for column, weight in weights.items():
+        costs[column] = -weight
+    lower = network.lower.copy()
+    lower[network.column(network.objective)] = max(lower[network.column(network.objective)], floor)
+    result = linprog(costs, A_eq=matrix, b_eq=np.zeros(shape[0]), bounds=np.column_stack([lower, network.upper]))
+    return -result.fun if result.status == 0 else 0.0
+
+
+def reference_value(space: DesignSpace, construct: Construct, condition: str) -> float:
+    """The definition of the value, written again from scratch with another solver and no warm start."""
+    settings = space.settings
+    network = space.network
+    chosen = next(c for c in space.conditions if c.id == condition)
+
+    def bounded(construct: Construct, limits: dict[tuple[str, str], float]):  # noqa: ANN202
+        bounds = {}
+        for reaction in network.reactions:
+            column = network.column(reaction)
+            lower, upper = float(network.lower[column]), float(network.upper[column])
+            limit = min(space.capacities.get(reaction, 1000.0), limits.get((reaction, "flux"), 1000.0))
+            for position, level in construct:
+                placement = space.placements[position]
+                if placement.reaction == reaction and not placement.foreign:
+                    limit += placement.caps[level]
+                if placement.reaction == reaction and placement.foreign:
+                    lower = -placement.caps[level] if placement.site.reversible else 0.0
+                    upper = placement.caps[level]
+            lower, upper = max(lower, -limit), min(upper, limit)
+            lower = max(lower, -limits.get((reaction, "uptake"), 1000.0))
+            upper = min(upper, limits.get((reaction, "export"), 1000.0))
+            bounds[reaction] = (lower, upper)
+        return network.with_bounds(bounds)
+
+    limits = {(change.reaction, change.side.value): change.value for change in chosen.changes}
+    nothing = Construct.empty(len(space.placements))
+    biomass = {network.column(network.objective): 1.0}
+    healthy = highs(bounded(nothing, {}), biomass, 0.0)
+    alone = highs(bounded(nothing, limits), biomass, 0.0)
+    alone = alone if alone > 1e-9 else 0.0
+    keep = 1.0 - sum(space.levels[level] for _, level in construct) / settings.phi_max
+    cell = bounded(construct, limits)
+    growth = keep * highs(cell, biomass, 0.0)
+    floor = max(0.95 * alone, 0.05 * healthy)
+    taken = {
+        network.column("SINK_" + placement.id): -sum(
+            c for m, c in placement.stoichiometry.items() if m[:-2] in ("nadh", "nadph")
+        )
+        for placement in space.placements
+        if placement.foreign
+    }
+    taken[network.column(H2O2_LEFT)] = -settings.h2o2_price
+    capacity = max(0.0, highs(cell, taken, floor / keep * (1 - 1e-9))) if growth >= floor * (1 - 1e-9) else 0.0
+    rescue = (growth - alone) / healthy if alone < healthy * (1 - 1e-6) else 0.0
+    shortfall = max(0.0, 0.95 - growth / alone) if alone > 0 else 0.0
+    return capacity / 2.0 + rescue - 10.0 * shortfall
+
+
+def test_value_equals_its_definition_solved_by_another_solver(space: DesignSpace, evaluator: Evaluator) -> None:
+    generator = np.random.default_rng(7)
+    compared = 0
+    while compared < 120:
+        construct = Construct.empty(len(space.placements))
+        for placement in generator.choice(len(space.placements), 3, replace=False):
+            construct = construct.place(int(placement), int(generator.integers(len(space.levels) - 1)))
+        condition = space.conditions[compared % len(space.conditions)]
+        found = evaluator.evaluate(construct, space.state(condition)).value
+        assert found == pytest.approx(reference_value(space, construct, condition.id), abs=1e-6)
+        compared += 1
+
+
+def test_the_empty_construct_is_worth_nothing(space: DesignSpace, evaluator: Evaluator) -> None:
+    for condition in space.conditions:
+        outcome = evaluator.evaluate(Construct.empty(len(space.placements)), space.state(condition))
+        assert outcome.value == 0.0
+
+
+def test_value_does_not_depend_on_what_was_solved_before(space: DesignSpace) -> None:
+    generator = np.random.default_rng(3)
+    cases = []
+    for _ in range(60):
+        construct = Construct.empty(len(space.placements))
+        for placement in generator.choice(len(space.placements), 2, replace=False):
+            construct = construct.place(int(placement), int(generator.integers(5)))
+        cases.append((construct, space.state(space.conditions[int(generator.integers(len(space.conditions)))])))
+    with Evaluator(space, cache_entries=0) as evaluator:
+        forward = [evaluator.evaluate(*case).value for case in cases]
+        backward = [evaluator.evaluate(*case).value for case in reversed(cases)][::-1]
+    assert forward == pytest.approx(backward, abs=1e-8)
+
+
+def test_moving_electrons_between_pools_earns_nothing(space: DesignSpace, evaluator: Evaluator) -> None:
+    for name in ("UDHA_c", "UDHA_m"):
+        outcome = evaluator.evaluate(build(space, **{name: 1e-3}), space.healthy)
+        assert outcome.capacity == pytest.approx(0.0, abs=1e-9)
+
+
+def test_two_steps_of_one_electron_path_are_counted_once(space: DesignSpace) -> None:
+    """NDI1 hands its electrons to AOX: the pair takes what NDI1 takes."""
+    electrons = space.nadph_weights()
+    assert electrons[space.network.column("SINK_NDI1_m")] == 1.0
+    assert space.network.column("SINK_AOX_m") not in electrons
+
+
+def test_hydrogen_peroxide_that_is_left_costs_what_it_says(space: DesignSpace, evaluator: Evaluator) -> None:
+    free = Evaluator(Task(h2o2_price=0.0).space())
+    oxidase = build(space, H2O2NOX_c=1e-3)
+    with_peroxidase = build(space, H2O2NOX_c=1e-3, NPR_c=3e-4)
+    assert free.evaluate(oxidase, space.healthy).capacity > 0.1
+    assert evaluator.evaluate(oxidase, space.healthy).capacity == pytest.approx(0.0, abs=1e-9)
+    assert evaluator.evaluate(with_peroxidase, space.healthy).capacity > 0.1
+    free.close()
+
+
+def test_expression_costs_growth_so_that_a_large_budget_meets_the_penalty() -> None:
+    space = Task(budget=0.05).space()
+    space = DesignSpace(
+        network=space.network,
+        placements=space.placements,
+        levels=(*space.levels, 0.02),
+        budget=0.05,
+        membrane_budget=space.membrane_budget,
+        conditions=space.conditions,
+        parameters=space.parameters,
+        capacities=space.capacities,
+    )
+    with Evaluator(space) as evaluator:
+        construct = Construct.empty(len(space.placements)).place(0, 5)
+        soluble = [position for position, membrane in enumerate(space.in_membrane) if not membrane]
+        for placement in soluble[1:9]:
+            construct = construct.place(placement, 5)
+        assert space.protein(construct) > 0.024
+        outcome = evaluator.evaluate(construct, space.healthy)
+        assert outcome.growth < 0.95 * evaluator.healthy_growth
+        shortfall = 0.95 - outcome.growth / evaluator.healthy_growth
+        assert outcome.capacity == 0.0
+        assert outcome.value == pytest.approx(-10.0 * shortfall, abs=1e-9)
+
+
+def test_a_deficient_enzyme_is_rescued_by_expressing_it(space: DesignSpace, evaluator: Evaluator) -> None:
+    deficient = space.state(next(c for c in space.conditions if c.id == "mdh1_deficiency"))
+    before = evaluator.reference(deficient).growth
+    after = evaluator.evaluate(build(space, MDH1_c=3e-4), deficient)
+    assert before < 0.5 * evaluator.healthy_growth
+    assert after.growth > 0.9 * evaluator.healthy_growth
+    assert after.rescue > 0.5
+
+
+def test_each_condition_moves_growth_or_the_best_value_by_more_than_five_percent(
+    space: DesignSpace, evaluator: Evaluator
+) -> None:
+    empty = Construct.empty(len(space.placements))
+
+    def best(state: tuple[float, ...]) -> float:
+        singles = itertools.product(range(len(space.placements)), range(len(space.levels) - 1))
+        return max(evaluator.evaluate(empty.place(*single), state).value for single in singles)
+
+    healthy = best(space.healthy)
+    for condition in space.conditions:
+        if not condition.changes:
+            continue
+        state = space.state(condition)
+        moved_growth = abs(evaluator.reference(state).growth / evaluator.healthy_growth - 1.0)
+        moved_value = abs(best(state) / healthy - 1.0)
+        assert max(moved_growth, moved_value) > 0.05, condition.id
+
+
+def test_sink_flux_reward_is_the_sum_of_inserted_fluxes(space: DesignSpace) -> None:
+    with Evaluator(Task(reward="sink-flux").space()) as evaluator:
+        outcome = evaluator.evaluate(build(space, LBNOX_c=1e-3), space.healthy)
+        column = evaluator._bounds.network.column("SINK_LBNOX_c")
+        assert outcome.value == pytest.approx(evaluator._flux_lps[0].flux(column))
+        assert 0.0 < outcome.value <= space.placements[0].caps[4] + 1e-9
+
+
+def test_caches_stay_bounded_and_lose_the_oldest_first() -> None:
+    cache: dict[int, int] = {}
+    for key in range(2 * CACHE_DROP + 1):
+        remember(cache, key, key, entries=2 * CACHE_DROP)
+    assert len(cache) == CACHE_DROP + 1
+    assert min(cache) == CACHE_DROP
+
+
+def test_the_library_holds_a_producer_as_a_negative_control(space: DesignSpace) -> None:
+    producers = [p for p in space.placements if p.enzyme.role is Role.PRODUCER and p.foreign]
+    assert producers
+    electrons = space.nadph_weights()
+    assert all(electrons[space.network.column(p.reaction)] < 0 for p in producers)

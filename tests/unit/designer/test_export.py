@@ -1,0 +1,59 @@
+"""An exported model that does not give the design's figures is refused, whatever went wrong on the way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from redox_balancer.design.task import Task
+from redox_balancer.designer.design import Design, agree, work_out
+from redox_balancer.designer.export import FILES, checked, export
+from redox_balancer.designer.model import DesignedCell, open_model
+from redox_balancer.designer.proposal import by_text
+from redox_balancer.errors import RedoxError
+
+
+@pytest.fixture(scope="module")
+def design() -> tuple[Design, DesignedCell]:
+    proposal = by_text(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
+    return work_out(open_model(Task()), proposal, linked=False)
+
+
+def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_whole(
+    design: tuple[Design, DesignedCell], tmp_path: Path
+) -> None:
+    made, cell = design
+    assert set(export(cell, made, tmp_path / "out")) == set(FILES)
+    data = json.loads((tmp_path / "out" / "design.json").read_text())
+    assert data["capacity_objective"] == {"SINK_H2O2NOX_c": 1.0, "SINK_NPR_c": 1.0, "H2O2_LEFT": -1.0}
+
+
+@pytest.mark.parametrize("reaction", ["SINK_NPR_c", "MDH"])
+def test_a_changed_model_is_found_out(design: tuple[Design, DesignedCell], reaction: str, tmp_path: Path) -> None:
+    made, cell = design
+    export(cell, made, tmp_path)
+    path = tmp_path / "model.json"
+    document = json.loads(path.read_text())
+    (entry,) = (entry for entry in document["reactions"] if entry["id"] == reaction)
+    entry["lower_bound"], entry["upper_bound"] = entry["lower_bound"] / 2, entry["upper_bound"] / 2
+    path.write_text(json.dumps(document))
+    with pytest.raises(RedoxError, match=r"by COBRApy from model\.json"):
+        checked(path, cell, made)
+
+
+def test_sbml_that_is_not_valid_is_found_out(design: tuple[Design, DesignedCell], tmp_path: Path) -> None:
+    made, cell = design
+    export(cell, made, tmp_path)
+    text = (tmp_path / "model.xml").read_text()
+    (tmp_path / "model.xml").write_text(text.replace('species="M_nadh_c"', 'species="M_nobody_c"', 1))
+    with pytest.raises(RedoxError, match="not valid"):
+        checked(tmp_path / "model.xml", cell, made)
+
+
+def test_figures_that_differ_are_no_agreement(design: tuple[Design, DesignedCell]) -> None:
+    outcome = design[0].proposal.outcome
+    agree("COBRApy", outcome.growth, outcome.capacity, outcome)
+    with pytest.raises(RedoxError, match="growth is"):
+        agree("COBRApy", outcome.growth + 1e-5, outcome.capacity, outcome)
+    with pytest.raises(RedoxError, match="capacity is"):
+        agree("COBRApy", outcome.growth, float("nan"), outcome)

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_whole
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0, dtype=np.float32)}
+STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes: the system refuses the write as it does on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path / "run", 932_960, ARRAYS, STATE)
+    assert path.name == "step_000932960"
+    loaded = checkpoint.load(path)
+    assert loaded.step == 932_960
+    assert loaded.state == STATE
+    assert loaded.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+        assert loaded.arrays[name].dtype == array.dtype
+
+
+def test_latest_is_a_link_to_the_newest(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, ARRAYS, STATE)
+    assert (tmp_path / "latest").readlink().name == "step_000000003"
+    assert checkpoint.load(tmp_path / "latest").step == 3
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray((path / "arrays.safetensors").read_bytes())
+    content[1000] ^= 1
+    (path / "arrays.safetensors").write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    content = (path / "arrays.safetensors").read_bytes()
+    (path / "arrays.safetensors").write_bytes(content[:-1])
+
+
+def change_the_state(path: Path) -> None:
+    content = (path / "state.json").read_text()
+    (path / "state.json").write_text(content.replace("7", "8"))
+
+
+def lose_the_manifest(path: Path) -> None:
+    (path / "manifest.json").unlink()
+
+
+def lose_a_file(path: Path) -> None:
+    (path / "state.json").unlink()
+
+
+def garble_the_manifest(path: Path) -> None:
+    (path / "manifest.json").write_text('{"schema": 1, "st')
+
+
+def list_in_the_manifest(path: Path) -> None:
+    (path / "manifest.json").write_text("[1]")
+
+
+def take_another_steps_place(path: Path) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps(manifest | {"step": 1}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_byte,
+        truncate,
+        change_the_state,
+        lose_the_manifest,
+        lose_a_file,
+        garble_the_manifest,
+        list_in_the_manifest,
+        take_another_steps_place,
+    ],
+)
+def test_damage_is_seen_and_the_checkpoint_before_it_is_used(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    checkpoint.save(tmp_path, 100, ARRAYS, STATE)
+    newest = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
+    damage(newest)
+    with pytest.raises(DamagedCheckpointError, match="damaged"):
+        checkpoint.load(newest)
+    found, damaged = checkpoint.find(tmp_path)
+    assert found.step == 100
+    assert list(damaged) == [newest]
+    damage_older = tmp_path / "step_000000100" / "manifest.json"
+    damage_older.unlink()
+    with pytest.raises(
+        DamagedCheckpointError, match=r"every checkpoint .* is damaged \(step_000000200, step_00000010"
+    ):
+        checkpoint.find(tmp_path)
+
+
+def test_a_format_of_the_future_is_refused_and_not_taken_for_damage(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 100, ARRAYS, STATE)
+    manifest = json.loads((path / "manifest.json").read_text()) | {"schema": checkpoint.SCHEMA + 1}
+    del manifest["sha256"]
+    manifest["sha256"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RedoxError, match="format 3, this version reads up to 2") as caught:
+        checkpoint.load(path)
+    assert not isinstance(caught.value, DamagedCheckpointError)
+
+
+@pytest.mark.parametrize("name", ["nothing", "file", "step_12", "folder"])
+def test_a_path_that_is_no_checkpoint_says_so_with_a_hint(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "step_12").mkdir()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RedoxError, match="not a checkpoint") as caught:
+        checkpoint.find(tmp_path / name)
+    assert "step_" in caught.value.hint
+
+
+@pytest.mark.parametrize("size", [0, 100, 10_000, 200_300])
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(tmp_path: Path, size: int) -> None:
+    checkpoint.save(tmp_path, 1, ARRAYS, STATE)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    big = {"parameters": np.zeros(1_000_000, dtype=np.float32)}
+    with disk_full_after(size), pytest.raises(OSError, match="too large"):
+        checkpoint.save(tmp_path, 2, big, STATE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert checkpoint.find(tmp_path).checkpoint.step == 1
+
+
+def test_a_save_that_was_killed_is_invisible_and_is_cleared_away_at_the_next_start(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, ARRAYS, STATE)
+    child = os.fork()
+    if child == 0:  # die in the middle of the second file
+        written = []
+        whole = checkpoint.write_synced
+
+        def die(path: Path, content: bytes) -> None:
+            written.append(path)
+            whole(path, content if len(written) == 1 else content[:10])
+            if len(written) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        checkpoint.write_synced = die
+        checkpoint.save(tmp_path, 2, ARRAYS, STATE)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 3
+    assert list(checkpoint.steps(tmp_path)) == [1]
+    assert checkpoint.find(tmp_path).damaged == {}
+    checkpoint.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_000000001"]
+
+
+def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_old_one(tmp_path: Path) -> None:
+    for step in (5, 999_999_999, 1_000_000_000, 40):
+        checkpoint.save(tmp_path, step, ARRAYS, STATE)
+    checkpoint.prune(tmp_path, 2)
+    assert list(checkpoint.steps(tmp_path)) == [1_000_000_000, 999_999_999]
+    checkpoint.save(tmp_path, 999_999_999, ARRAYS, {"again": True})
+    assert checkpoint.load(tmp_path / "step_999999999").state == {"again": True}
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    write_whole(path, b"old")
+    with disk_full_after(2), pytest.raises(OSError, match="too large"):
+        write_whole(path, b"newer")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_one_set_aside_is_kept_but_no_longer_read(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 3, ARRAYS, STATE)
+    aside = checkpoint.set_aside(path)
+    assert aside.is_dir()
+    assert checkpoint.steps(tmp_path) == {}
+
+
+# As version 0.1.0 wrote it: no checksum in the manifest, nothing about returns.
+SCHEMA_1_STATE = b'{\n "updates": 7,\n "steps": 3584,\n "collector": null\n}'
+
+
+def write_schema_1(run: Path) -> Path:
+    path = run / "step_000003584"
+    path.mkdir(parents=True)
+    header = b'{"parameters":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    header += b" " * (-len(header) % 8)
+    arrays = len(header).to_bytes(8, "little") + header + np.asarray([1.5, -2.0], dtype="<f4").tobytes()
+    files = {}
+    for name, content in (("arrays.safetensors", arrays), ("state.json", SCHEMA_1_STATE)):
+        (path / name).write_bytes(content)
+        files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (path / "manifest.json").write_text(json.dumps({"schema": 1, "step": 3584, "files": files}, indent=1))
+    return path
+
+
+def test_a_checkpoint_of_an_older_format_reads_as_one_of_today_and_stays_as_it_was(tmp_path: Path) -> None:
+    path = write_schema_1(tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    loaded = checkpoint.load(path)
+    assert loaded.state == {"updates": 7, "steps": 3584, "collector": None, "return_mean": None, "best": None}
+    np.testing.assert_array_equal(loaded.arrays["parameters"], [1.5, -2.0])
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
+def test_every_older_format_has_a_way_to_this_one() -> None:
+    assert sorted(checkpoint.MIGRATIONS) == list(range(1, checkpoint.SCHEMA))
+
+
+def test_no_flipped_byte_of_a_manifest_goes_unseen(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, 100, {"parameters": np.zeros(3)}, STATE)
+    manifest = path / "manifest.json"
+    whole = manifest.read_bytes()
+    for position in range(len(whole)):
+        for bit in (1, 2, 16):
+            flipped = bytearray(whole)
+            flipped[position] ^= bit
+            manifest.write_bytes(flipped)
+            with pytest.raises(DamagedCheckpointError):
+                checkpoint.load(path)
+
+
+@pytest.mark.parametrize("old_is_whole", [True, False])
+def test_a_half_renamed_folder_never_costs_the_step_it_replaces(tmp_path: Path, old_is_whole: bool) -> None:  # noqa: FBT001
+    checkpoint.save(tmp_path, 100, ARRAYS, STATE)
+    path = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
+    # As a kill between the two renames of a save leaves it.
+    path.rename(tmp_path / "replaced_step_000000200")
+    if not old_is_whole:
+        flip_a_byte(tmp_path / "replaced_step_000000200")
+    found, damaged = checkpoint.find(tmp_path)
+    assert found.step == (200 if old_is_whole else 100)
+    assert len(damaged) == (0 if old_is_whole else 1)
+    checkpoint.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*step*")) == ["step_000000100", "step_000000200"]
+    checkpoint.save(tmp_path, 200, ARRAYS, STATE)
+    assert checkpoint.find(tmp_path).checkpoint.step == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "stay"),
+    [
+        ({"newest": 2}, {1030, 1290}),
+        ({"newest": 2, "best": 260}, {260, 1030, 1290}),
+        ({"newest": 2, "best": 7}, {1030, 1290}),
+        ({"newest": 1, "every": 500}, {520, 1030, 1290}),
+        ({"newest": 1, "every": 250}, {260, 520, 780, 1030, 1290}),
+        ({"newest": 9}, {10, 260, 520, 780, 1030, 1290}),
+    ],
+)
+def test_what_stays_is_the_newest_the_first_of_every_so_many_steps_and_the_best(
+    options: dict[str, int], stay: set[int]
+) -> None:
+    saved = [10, 260, 520, 780, 1030, 1290]
+    assert checkpoint.kept(saved, **options) == stay
+    # Whatever went before: one save after the other ends with the same.
+    left: set[int] = set()
+    for step in saved:
+        left = checkpoint.kept({*left, step}, **options)
+    assert left == stay
+
+
+def test_the_best_is_marked_and_kept(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        path = checkpoint.save(tmp_path, step, ARRAYS, STATE)
+        if step == 2:
+            checkpoint.mark_best(path)
+        checkpoint.prune(tmp_path, 2, best=2)
+    assert list(checkpoint.steps(tmp_path)) == [5, 4, 2]
+    assert checkpoint.load(tmp_path / "best").step == 2

@@ -1,0 +1,216 @@
+"""Watchdogs on streams of samples whose health is known."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from redox_balancer.errors import EXIT_NONSENSE, RedoxError
+from redox_balancer.impala.rollout import RolloutCollector
+from redox_balancer.resources import ProcessStats
+from redox_balancer.runs.watchdog import (
+    Alarm,
+    EpisodeSample,
+    EpisodeTracker,
+    HealthSample,
+    ProcessSample,
+    UpdateSample,
+    Watchdog,
+    WatchdogLimits,
+    raise_if_stop,
+)
+from toy_envs import Shelves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LIMITS = WatchdogLimits(episodes=20, constructs=4, repeat_s=0.0)
+GOOD = {"policy_loss": 0.1, "baseline_loss": 0.2, "entropy": 1.0, "rho_mean": 1.0, "grad_norm": 0.5}
+GIGABYTE = 10**9
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def levels(watchdog: Watchdog, samples: Iterable[Any]) -> set[tuple[str, str]]:
+    return {(alarm.name, alarm.level) for sample in samples for alarm in watchdog.observe(sample)}
+
+
+def episodes(constructs: int, count: int, value: float = 0.0) -> list[EpisodeSample]:
+    return [EpisodeSample((number % constructs,), value) for number in range(count)]
+
+
+WORSE_FIRST = [EpisodeSample((9,), 0.1)]
+BETTER_FIRST = [EpisodeSample((9,), 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "raised"),
+    [
+        (episodes(4, 20), {("constant value", "stop")}),
+        (episodes(4, 20, 0.7), {("constant value", "stop")}),
+        (episodes(4, 19), set()),
+        (episodes(3, 200, 0.7), set()),
+        (episodes(1, 500, 0.7), set()),
+        ([EpisodeSample((n,), 0.01 * n) for n in range(200)], set()),
+        ([*episodes(4, 19), EpisodeSample((1,), 0.5), *episodes(4, 19)], set()),
+        # Values that differ in the last digits are one value.
+        ([EpisodeSample((n,), 0.7 + n * 1e-12) for n in range(20)], {("constant value", "stop")}),
+        # All constructs equal and worse than before: the environment broke. All equal and best: a plateau.
+        (BETTER_FIRST + episodes(4, 20), {("constant value", "stop")}),
+        (WORSE_FIRST + episodes(4, 20, 0.7), {("constant value", "warn")}),
+        ([EpisodeSample((1,), math.nan)], {("nan", "stop")}),
+    ],
+)
+def test_different_constructs_of_one_value_stop_the_run_and_a_converged_policy_does_not(
+    stream: list[EpisodeSample], raised: set[tuple[str, str]]
+) -> None:
+    assert levels(Watchdog(LIMITS), stream) == raised
+
+
+def test_a_resumed_run_on_a_plateau_knows_the_values_that_were_seen_before() -> None:
+    stream = episodes(4, 20, 0.7)
+    assert levels(Watchdog(LIMITS, seen=(0.0, 0.5)), stream) == {("constant value", "warn")}
+    assert levels(Watchdog(LIMITS, seen=(0.0, 0.9)), stream) == {("constant value", "stop")}
+
+
+def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> list[UpdateSample]:
+    return [UpdateSample(GOOD | figures, lag, 500 * (n + 1), lost * n) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "raised"),
+    [
+        (updates(200), set()),
+        (updates(1, policy_loss=math.nan), {("nan", "stop")}),
+        (updates(1, grad_norm=math.inf), {("nan", "stop")}),
+        (updates(2, rho_mean=11.0), set()),
+        (updates(3, rho_mean=11.0), {("exploding", "warn")}),
+        (updates(20, grad_norm=1e5), {("exploding", "warn"), ("exploding", "stop")}),
+        (10 * [*updates(2, grad_norm=1e5), *updates(1)], set()),
+        (updates(1, lag=51), {("lag", "warn")}),
+        (updates(200, lag=50), set()),
+        (updates(200, lost=100), {("dropped", "warn")}),
+        (updates(200, lost=50), set()),
+    ],
+)  # fmt: skip
+def test_figures_of_updates(stream: list[UpdateSample], raised: set[tuple[str, str]]) -> None:
+    assert levels(Watchdog(LIMITS), stream) == raised
+
+
+@pytest.mark.parametrize(("age_s", "raised"), [(900.0, set()), (901.0, {("checkpoint age", "warn")})])
+def test_the_age_of_the_newest_checkpoint(age_s: float, raised: set[tuple[str, str]]) -> None:
+    assert levels(Watchdog(LIMITS), [HealthSample(age_s, GIGABYTE)]) == raised
+
+
+def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> None:
+    clock = Clock()
+    watchdog = Watchdog(LIMITS, clock=clock)
+    noise = np.random.default_rng(0)
+    for minute in range(60):
+        clock.now = 60.0 * minute
+        for actor in range(2):
+            # 1 MB a minute each, a spike now and then, and a cache that was given back once.
+            uss = 100e6 + 1e6 * minute + noise.normal(0, 2e5) + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50)
+            assert not watchdog.observe(ProcessSample(f"actor {actor}", ProcessStats(int(uss), 50, 20)))
+    slopes = watchdog.memory_slope
+    assert slopes["actor 0"] == pytest.approx(1e6 / 60, rel=0.1)
+    [alarm] = watchdog.observe(HealthSample(0.0, 372_000_000))
+    assert (alarm.name, alarm.level) == ("memory", "warn")
+    left_h = 372e6 / sum(slopes.values()) / 3600
+    assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
+    assert 2.8 < left_h < 3.6
+    assert not watchdog.observe(HealthSample(0.0, 100 * GIGABYTE))
+    clock.now += LIMITS.repeat_s
+    assert not watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1)))
+    assert watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1)))
+    clock.now += LIMITS.repeat_s
+    watchdog.forget("actor 0")
+    watchdog.forget("actor 1")
+    assert not watchdog.observe(HealthSample(0.0, 372_000_000))
+
+
+def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> None:
+    clock = Clock()
+    watchdog = Watchdog(LIMITS, clock=clock)
+    for step in range(29):
+        clock.now = 10.0 * step
+        watchdog.observe(ProcessSample("learner", ProcessStats(10**8 + 10**6 * step, 50, 20)))
+    assert not watchdog.memory_slope
+    for step in range(300):
+        clock.now += 10.0
+        watchdog.observe(ProcessSample("learner", ProcessStats(2 * 10**8 + step % 2, 50, 20)))
+    assert watchdog.memory_slope["learner"] == pytest.approx(0.0, abs=1.0)
+    assert not watchdog.observe(HealthSample(0.0, GIGABYTE))
+
+
+@pytest.mark.parametrize(
+    ("last", "raised"),
+    [
+        (ProcessStats(1, 114, 84), set()),
+        (ProcessStats(1, 115, 84), {("descriptors of actor 1.0", "warn")}),
+        (ProcessStats(1, 114, 85), {("threads of actor 1.0", "warn")}),
+    ],
+)
+def test_descriptors_and_threads_of_a_process_do_not_grow(last: ProcessStats, raised: set[tuple[str, str]]) -> None:
+    stream = [ProcessSample("actor 1.0", ProcessStats(1, 50, 20)), ProcessSample("actor 1.0", last)]
+    assert levels(Watchdog(LIMITS), stream) == raised
+
+
+def test_a_warning_is_repeated_only_after_a_while_and_each_process_has_its_own() -> None:
+    clock = Clock()
+    watchdog = Watchdog(WatchdogLimits(repeat_s=600.0), clock=clock)
+    old = HealthSample(1000.0, GIGABYTE)
+    assert watchdog.observe(old)
+    clock.now = 599.0
+    assert not watchdog.observe(old)
+    clock.now = 600.0
+    assert watchdog.observe(old)
+
+
+def test_a_stop_is_an_error_with_the_exit_code_that_is_not_restarted() -> None:
+    raise_if_stop([Alarm("lag", "warn", "late")])
+    with pytest.raises(RedoxError, match=r"nan.*entropy not finite") as caught:
+        raise_if_stop(Watchdog(LIMITS).observe(UpdateSample(GOOD | {"entropy": math.nan}, 0, 1, 0)))
+    assert caught.value.exit_code == EXIT_NONSENSE == 70
+
+
+def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() -> None:
+    """The return of a shelf follows from its actions, so a construct of other actions would have another value."""
+    prizes = {(n,): p for n, p in enumerate((0.1, 0.9, 0.3, 0.5))} | {(): 0.0}
+
+    def possible(actions: tuple[int, ...]) -> list[float]:
+        taken = [action for action in actions if action != 4]
+        full = sum(prizes[(n,)] for n in taken)
+        halves = [full - 0.5 * prizes[(n,)] for n in taken] if len(taken) == 2 else []
+        return [full, *halves]
+
+    def collector(incarnation: int = 0) -> RolloutCollector:
+        made = RolloutCollector(Shelves(), count=3, length=5, hidden_sizes=(4,), seed=1, incarnation=incarnation)
+        made.set_weights(made.shape.initial(np.random.default_rng(0)), 0)
+        return made
+
+    source, tracker = collector(), EpisodeTracker()
+    count = 0
+    for number in range(60):
+        rollout = source.collect()
+        if number % 7 == 3:
+            continue
+        found = tracker.samples(rollout)
+        ended = len(rollout.episodes.returns)
+        assert len(found) == ended if number % 7 != 4 else len(found) <= ended
+        count += len(found)
+        for sample in found:
+            assert any(sample.value == pytest.approx(value) for value in possible(sample.construct)), sample
+        if number == 30:
+            source.restart()
+        if number == 45:
+            source = collector(incarnation=1)
+    assert count > 200

@@ -1,0 +1,41 @@
+"""Figures of a process follow what it does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import psutil
+import pytest
+
+from redox_balancer.resources import process_stats
+
+
+def test_memory_descriptors_and_threads_are_those_of_this_process() -> None:
+    before = process_stats()
+    array = np.ones(50_000_000, dtype=np.uint8)
+    descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(7)]
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait)
+    thread.start()
+    try:
+        after = process_stats(os.getpid())
+    finally:
+        release.set()
+        thread.join()
+        for descriptor in descriptors:
+            os.close(descriptor)
+    assert 45_000_000 < after.uss_bytes - before.uss_bytes < 60_000_000
+    assert after.descriptors == before.descriptors + 7
+    assert after.threads == before.threads + 1
+    assert array.sum() == 50_000_000
+
+
+def test_a_process_that_ended_is_reported_as_such() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert process_stats(process.pid).threads >= 1
+    with pytest.raises(psutil.NoSuchProcess):
+        process_stats(process.pid)
