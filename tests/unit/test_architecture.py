@@ -10,6 +10,7 @@ import pytest
 APP = Path(__file__).parents[2] / "app" / "redox_balancer"
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "files": {"errors"},
     "resources": set(),
     "drawing": set(),
@@ -25,6 +26,7 @@ ALLOWED = {
     "cli": {
         *(
             "errors",
+            "extras",
             "files",
             "bench",
             "cell",
