@@ -27,7 +27,7 @@ from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 
 if TYPE_CHECKING:
-    from redox_balancer.impala.actors import ActorPool
+    from redox_balancer.impala.actor_pool import ActorPool
 
 SEED = 0
 REPLAY_ACTORS = 2
@@ -253,7 +253,7 @@ class _Source:
 
 @contextmanager
 def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors: int) -> Iterator[_Source]:
-    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
     config = TrainConfig(num_actors=actors)
