@@ -35,7 +35,7 @@ def fetch(
     to: Annotated[
         Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
     ] = None,
-    uploader: Annotated[
+    mirror: Annotated[
         str | None,
         typer.Option(envvar="REDOX_MIRROR", help="Address of a folder with the file, in place of its own server."),
     ] = None,
@@ -51,7 +51,7 @@ def fetch(
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
     with transfer_progress(f"fetching {name}", f"checking {name}") as progress:
-        fetched = fetch_model(name, file=file, uploader=uploader, folder=to, repin=repin, progress=progress)
+        fetched = fetch_model(name, file=file, uploader=mirror, folder=to, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,
