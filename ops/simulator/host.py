@@ -1,6 +1,6 @@
 """A host on this machine: processes in namespaces of their own behind a real sshd, ended as a whole by one kill.
 
-`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and root.
+`guest/boot.sh` says what it sees of this machine, `guest/init.py` is its first process. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from infra.settings import ROOT
 from ops.simulator.records import CONSOLE, KEYS, Record
 from redox_balancer.errors import RedoxError
 
-PROGRAMS = ROOT / "ops" / "demo" / "there"
+PROGRAMS = Path(__file__).parent / "guest"
 SSHD = "/usr/sbin/sshd"
 START_TIMEOUT_S = 30.0
 DISK = "disk"  # what an image of the host takes along
