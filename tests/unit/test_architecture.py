@@ -10,6 +10,7 @@ import pytest
 APP = Path(__file__).parents[2] / "app" / "redox_balancer"
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "files": {"errors"},
     "resources": set(),
     "drawing": set(),
@@ -26,6 +27,7 @@ ALLOWED = {
     "cli": {
         *(
             "errors",
+            "extras",
             "files",
             "progress",
             "bench",
