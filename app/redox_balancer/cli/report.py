@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.design.space import DesignSpace
@@ -56,7 +57,7 @@ def report(
             policy,
             episodes=episodes,
             seed=seed,
-            progress=lambda name: status.update(f"playing episodes: {name}"),
+            progress=status_progress(status),
         )
     placements = opened.task.placements
     if exhaustive is None:
@@ -78,7 +79,7 @@ def report(
         with console.status("loading COBRApy") as status:
             from redox_balancer.designer.design import make_designs  # noqa: PLC0415 - loads COBRApy
 
-            made = make_designs(opened.task, score.proposals(), progress=status.update)
+            made = make_designs(opened.task, score.proposals(), progress=status_progress(status))
     target = output or run / "report.html"
     write_report(opened, score, made, target)
     summary = score.summary() | {"designs": [design.data() for design in made], "report": str(target)}

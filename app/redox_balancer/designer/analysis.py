@@ -11,7 +11,7 @@ their range says nothing about the cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.evaluator import AT_OPTIMUM, NO_GROWTH
 from redox_balancer.designer.model import DesignedCell
+from redox_balancer.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +142,7 @@ class Analysis:
         return pd.DataFrame(columns).set_index("reaction")
 
 
-def analyse(cell: DesignedCell, *, linked: bool = True, progress: Callable[[str], None] = lambda _: None) -> Analysis:
+def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
     """Analyse a designed cell with COBRApy.
 
     Parameters
@@ -152,7 +153,7 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Callable[[str]
         Whether to compute the flux ranges of all reactions with NAD(P)H as well: two linear programs for each, which
         takes minutes on a genome-scale model.
     progress
-        Called with a description of each step before it starts.
+        Receives the name of each phase as it starts.
     """
     progress("growth and capacity")
     growth = largest_growth(cell)
@@ -230,7 +231,7 @@ def _ranges(
     *,
     reachable: bool,
     linked: bool,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> tuple[FluxRange, ...]:
     model = cell.model
     kinds: dict[str, Kind] = {
@@ -275,12 +276,10 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
     ]
 
 
-def _variability(
-    model: cobra.Model, reactions: Sequence[str], where: str, progress: Callable[[str], None]
-) -> dict[str, Range]:
+def _variability(model: cobra.Model, reactions: Sequence[str], where: str, progress: Progress) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for start in range(0, len(reactions), CHUNK):
-        progress(f"flux ranges {where}: {start} of {len(reactions)}")
+        progress(f"flux ranges {where}", start, len(reactions))
         part = list(reactions[start : start + CHUNK])
         # Worker processes of COBRApy pay off from hundreds of reactions on, and each holds a copy of the model.
         frame = flux_variability_analysis(model, part, fraction_of_optimum=AT_OPTIMUM, processes=1)
@@ -288,7 +287,7 @@ def _variability(
     return found
 
 
-def _envelope(cell: DesignedCell, progress: Callable[[str], None]) -> Envelope | None:
+def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
     """Capacity against growth; None where no inserted reaction consumes NAD(P)H."""
     if not cell.capacity:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from redox_balancer.designer.analysis import Analysis, FluxRange, analyse
 from redox_balancer.designer.model import DesignedCell, designed_cell, open_model
 from redox_balancer.designer.proposal import Proposal
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 
 AGREEMENT = 1e-6
 """Largest difference between the evaluator's linear programs and COBRApy, relative for values above 1."""
@@ -53,7 +54,7 @@ class Design:
 
 
 def make_design(
-    model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Callable[[str], None] = lambda _: None
+    model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Progress = no_progress
 ) -> tuple[Design, DesignedCell]:
     """Put a proposed construct into the model it was proposed for, and analyse the cell.
 
@@ -69,9 +70,7 @@ def make_design(
     return Design(proposal, analyse(cell, linked=linked, progress=progress)), cell
 
 
-def make_designs(
-    task: Task, proposals: Iterable[Proposal], *, progress: Callable[[str], None] = lambda _: None
-) -> list[Design]:
+def make_designs(task: Task, proposals: Iterable[Proposal], *, progress: Progress = no_progress) -> list[Design]:
     """Designs of several proposals of one task, without the flux ranges of other NAD(P)H-linked reactions."""
     model = open_model(task)
     designs = []

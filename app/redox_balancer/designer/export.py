@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from redox_balancer.designer.design import Design, check_agreement
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY
+from redox_balancer.progress import Progress, no_progress
 
 GROUP = "redox_construct"
 """Id of the group, in the SBML, of the reactions that the construct adds or over-expresses."""
@@ -47,9 +47,7 @@ FILES = {
 }
 
 
-def export(
-    cell: DesignedCell, design: Design, folder: Path, *, progress: Callable[[str], None] = lambda _: None
-) -> list[str]:
+def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = no_progress) -> list[str]:
     """Write a design to a folder; files of an earlier design in it are replaced or removed.
 
     Returns
@@ -118,7 +116,7 @@ def verify_model(path: Path, cell: DesignedCell, design: Design) -> dict[str, An
     return answer | {"growth": growth, "capacity": capacity}
 
 
-def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Callable[[str], None]) -> None:
+def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progress) -> None:
     analysis = design.analysis
     _annotate(cell)
     checks = {}

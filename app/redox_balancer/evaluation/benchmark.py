@@ -12,6 +12,7 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Method
 from redox_balancer.evaluation.statistics import Interval, bootstrap_interval
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def run_benchmark(
     methods: Sequence[Method],
     *,
     reference: str = ORACLE,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> Benchmark:
     """Run every method under every condition, with each of its seeds.
 
@@ -167,7 +168,7 @@ def run_benchmark(
     methods
         The other methods.
     progress
-        Called with the name of each method before it runs.
+        Receives the name of each method as it starts.
     """
     answers = [Answers(Method(reference, lambda condition, _: optima[condition]), [list(optima.values())])]
     for method in methods:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ from redox_balancer.evaluation.methods import (
     samples_oracle,
     searches,
 )
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
@@ -114,9 +115,7 @@ class Comparison:
         return pd.concat({name: benchmark.to_frame() for name, benchmark in self.benchmarks.items()}, names=["set"])
 
 
-def compare_methods(
-    folders: Sequence[Path], protocol: Protocol, *, progress: Callable[[str], None] = lambda _: None
-) -> Comparison:
+def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Progress = no_progress) -> Comparison:
     """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
 
     Parameters
@@ -126,7 +125,7 @@ def compare_methods(
     protocol
         Conditions and costs.
     progress
-        Called with a description of each step before it starts.
+        Receives the name of each phase as it starts.
 
     Raises
     ------
@@ -207,9 +206,7 @@ def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
     return runs
 
 
-def _optima(
-    reference: Method, conditions: Sequence[Condition], progress: Callable[[str], None]
-) -> dict[Condition, SearchResult]:
+def _optima(reference: Method, conditions: Sequence[Condition], progress: Progress) -> dict[Condition, SearchResult]:
     optima = {}
     for condition in conditions:
         progress(f"{reference.name}: {condition.id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, play_episodes
 from redox_balancer.designer.proposal import Proposal, named
 from redox_balancer.impala.policy import Policy
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.exhaustive import ExhaustiveReference
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def score_policy(
     *,
     episodes: int,
     seed: int,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> PolicyScore:
     """Play every named condition with a policy and with random actions.
 
@@ -146,7 +147,7 @@ def score_policy(
     seed
         Seed of the sampled actions.
     progress
-        Called with the id of each condition when it is done.
+        Receives the id of each condition when it is done.
     """
     envs = environments.named(min(BATCH, episodes))
     evaluator = envs[0].evaluator
@@ -166,7 +167,7 @@ def score_policy(
                 best=max((greedy, *sampled), key=lambda played: played.outcome.value),
             )
         )
-        progress(condition.id)
+        progress(f"playing episodes: {condition.id}")
     evaluator.close()
     return PolicyScore(environments.space, scores, episodes)
 
