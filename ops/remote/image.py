@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import ROOT
-from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.transfers import transfer_progress
 
 if TYPE_CHECKING:
     from ops.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from redox_balancer.cli.tables import notes
+from redox_balancer.terminal.tables import notes
 
 
 @contextmanager
