@@ -11,6 +11,7 @@ import typer
 from redox_balancer.cli.options import takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,8 +82,8 @@ def design(
         from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
-        made, cell = work_out(open_model(task), proposal, progress=status.update)
-        written = [] if output is None else export(cell, made, output, progress=status.update)
+        made, cell = work_out(open_model(task), proposal, progress=status_progress(status))
+        written = [] if output is None else export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
         typer.echo(json.dumps(told | made.data() | files))

@@ -37,8 +37,8 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Draw a flame graph of a live actor, with the environments and settings a training would have."""
+    from redox_balancer.bench.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
     from redox_balancer.files import written_atomically  # noqa: PLC0415
-    from redox_balancer.runs.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
     from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if leaks and kind != "memory":

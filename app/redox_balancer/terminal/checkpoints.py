@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.progress import transfer_progress
 from redox_balancer.terminal.tables import age_text, notes, table
-from redox_balancer.terminal.transfers import transfer_progress
 
 if TYPE_CHECKING:
     from redox_balancer.runs.remote.listing import ListedCheckpoint
@@ -59,7 +59,7 @@ def pull_checkpoint(url: str, to: Path, step: int | None, *, again: str) -> Pull
     from redox_balancer.runs.remote.run import Pulled, RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(url)
-    with transfer_progress(f"fetching {url}", "verifying") as progress:
+    with transfer_progress(f"fetching {url}") as progress:
         if step is None:
             pulled = remote.pull_newest(to, progress=progress)
         else:
