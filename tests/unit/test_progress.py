@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redox_balancer.terminal.progress import status_progress, transfer_progress
 from rich.console import Console
+
+from redox_balancer.terminal.progress import status_progress, transfer_progress
 
 if TYPE_CHECKING:
     import pytest
