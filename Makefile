@@ -48,14 +48,14 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,image,infra,ops]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,dev,image,infra,ops]'
 	@touch $@
 
 .PHONY: lock
 lock: setup ## resolve all dependencies anew, those of the container into docker/requirements.lock
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --extra profile --extra s3 --constraint requirements.lock --strip-extras --no-header --no-annotate \
+	$(BIN)/pip-compile --quiet --extra train --extra profile --extra s3 --constraint requirements.lock --strip-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file docker/requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock docker/requirements.lock
 

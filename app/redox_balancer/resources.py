@@ -19,7 +19,7 @@ MOST_DESCRIPTORS = 2**20
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineLimits:
     """What this process may take of its machine; `math.inf` where there is no limit.
 
     Attributes
@@ -51,7 +51,7 @@ class Machine:
     environment: Mapping[str, str]
 
 
-def machine(run_dir: Path) -> Machine:
+def machine(run_dir: Path) -> MachineLimits:
     """Look at this machine; `run_dir` need not be there yet."""
     files = [_limit(value) for value in resource.getrlimit(resource.RLIMIT_NOFILE)]
     # The kernel does not hold root to the number of its processes.
@@ -62,7 +62,7 @@ def machine(run_dir: Path) -> Machine:
     else:
         threads_limit, threads = by_user, 0 if math.isinf(by_user) else _threads_of_this_user()
     existing = next(folder for folder in (run_dir.absolute(), *run_dir.absolute().parents) if folder.is_dir())
-    return Machine(
+    return MachineLimits(
         files_soft=files[0],
         files_hard=files[1],
         threads_limit=threads_limit,

@@ -10,7 +10,7 @@ import pytest
 
 from infra.machine.decisions import ENDED, FRESH_S, GRACE_S, Action, Beat, Decision, Rules, Seen, decide
 from infra.machine.watch import Ledger, read_beats
-from redox_balancer.runs.heartbeat import Heartbeat, Pulse
+from redox_balancer.runs.heartbeat import Heartbeat, HeartbeatWriter
 
 HOUR = 3_600.0
 RULES = Rules(idle_s=HOUR, budget_usd=2_000.0)
@@ -124,7 +124,7 @@ def test_a_wall_clock_that_jumps_stops_nothing(jump_s: float) -> None:
 def test_the_trainers_own_heartbeat_is_understood(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    pulse = Pulse(run, 60.0, timesteps=10)
+    pulse = HeartbeatWriter(run, 60.0, timesteps=10)
     (beat,) = read_beats(tmp_path)
     assert abs(beat.written_at - run.joinpath("heartbeat.json").stat().st_mtime) < 2
     assert beat.status == "starting"

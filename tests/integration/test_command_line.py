@@ -1,6 +1,7 @@
 """`redox` as a user runs it: what wrong input says, and the whole path on the embedded core."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def test_a_word_that_does_not_belong_is_named_with_the_help_to_read(
     arguments: tuple[str, ...], said: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert_refused(redox(*arguments, cwd=tmp_path), *said)
+
+
+def without(packages: str, folder: Path) -> dict[str, str]:
+    """Environment in which an import of these packages fails as where they are not installed."""
+    for package in packages.split():
+        (folder / package).mkdir()
+        raised = f"raise ModuleNotFoundError({package!r}, name={package!r})"
+        (folder / package / "__init__.py").write_text(raised)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
+
+
+@pytest.mark.parametrize("command", ["train", "doctor", "profile", "bench learner"])
+def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path) -> None:
+    environment = without("torch ray tensorboard", tmp_path)
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    answer = redox(*command.split(), cwd=runs, environment=environment)
+    assert_refused(answer, "which is not installed", "pip install 'redox_balancer[train]'")
+    assert list(runs.iterdir()) == []
+
+
+def test_a_search_needs_no_extra(tmp_path: Path) -> None:
+    environment = without("torch ray tensorboard boto3 memray", tmp_path)
+    answer = redox("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
 
 
 def test_no_words_at_all_show_the_help(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_checkpoint_is_pushed_manifest_last_listed_verified_and_pulled(
     assert (there.step, there.whole, there.size_bytes) == (1000, True, sent)
     remote.verify(1000)
     seen: list[tuple[int, int]] = []
-    pulled = remote.pull(1000, tmp_path / "there", lambda *step: seen.append(step))
+    pulled = remote.pull(1000, tmp_path / "there", lambda _phase, *amount: seen.append(amount))
     assert content(pulled) == content(path)
     assert max(seen) == (sent - len(content(path)["manifest.json"]),) * 2
     assert [file.name for file in (tmp_path / "there").iterdir()] == ["step_000001000"]
@@ -161,7 +161,7 @@ def test_a_pull_goes_on_from_what_an_earlier_one_fetched(
     s3.proxy.faults = [cut]
     received: list[int] = []
 
-    def progress(done: int, _total: int) -> None:
+    def progress(_phase: str, done: int, _total: int) -> None:
         received.append(done)
         if done == 20_000:
             cut.times = 2

@@ -19,7 +19,6 @@ import scipy.sparse as sp
 from redox_balancer.cell.consistency import (
     SOLVE_LIMIT_S,
     Consistency,
-    Progress,
     consistent_reactions,
     has_slack,
     matrix_network,
@@ -28,6 +27,7 @@ from redox_balancer.cell.consistency import (
 from redox_balancer.cell.lp import FluxLP, Status
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import cobra
@@ -109,7 +109,7 @@ class Core:
     has_slack: bool
 
 
-def extract_core(network: Network, medium: Iterable[str], progress: Progress = lambda _: None) -> Core:
+def extract_core(network: Network, medium: Iterable[str], progress: Progress = no_progress) -> Core:
     """Extract everything that can carry flux.
 
     Parameters
@@ -119,7 +119,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = l
     medium
         The exchanges of that medium.
     progress
-        Is told the phases.
+        Receives the name of each phase as it starts.
 
     Raises
     ------

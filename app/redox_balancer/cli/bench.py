@@ -155,7 +155,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
                     learner_s=sizes["learner_s"],
                     ray_s=sizes["ray_s"],
                     steps=int(sizes["replay_steps"]),
-                    say=lambda what: notes().print(f"  {what}", markup=False),
+                    progress=lambda what, *_: notes().print(f"  {what}", markup=False),
                 )
                 figures.throughput.append(scaled)
             else:

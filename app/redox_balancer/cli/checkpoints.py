@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.progress import transfer_progress
 from redox_balancer.cli.tables import notes, out, table
-from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def fetch(url: str, to: Path, step: int | None, *, again: str) -> Pulled:
     from redox_balancer.runs.remote.run import Pulled, RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(url)
-    with transfer_progress(f"fetching {url}", "verifying") as progress:
+    with transfer_progress(f"fetching {url}") as progress:
         if step is None:
             pulled = remote.pull_newest(to, progress=progress)
         else:

@@ -209,7 +209,7 @@ class _Phases:
         self._end()
         self._bar.stop()
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, _done: int = 0, _total: int | None = None, /) -> None:
         self._end()
         self._name, self._since = name, (time.perf_counter(), time.process_time())
         self._bar.update(self._task, description=name, completed=len(self.table))

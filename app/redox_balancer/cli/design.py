@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.options import AsJson, takes_task_without
+from redox_balancer.cli.progress import status_progress
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def design(
         from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
-        made, cell = work_out(open_model(task), proposal, progress=status.update)
-        written = [] if output is None else export(cell, made, output, progress=status.update)
+        made, cell = work_out(open_model(task), proposal, progress=status_progress(status))
+        written = [] if output is None else export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
         typer.echo(json.dumps(told | made.data() | files))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.evaluation.benchmark import Benchmark
@@ -79,7 +80,7 @@ def evaluate(
         time_limit_s=time_limit_s,
     )
     with console.status("reading the runs") as status:
-        contest = compare_methods(runs, rules, progress=status.update)
+        contest = compare_methods(runs, rules, progress=status_progress(status))
     if contest.hopeless:
         console.print(f"left out, no construct is worth anything: {', '.join(contest.hopeless)}", markup=False)
     spent = {

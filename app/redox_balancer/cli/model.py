@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redox_balancer.cli.transfers import transfer_progress
+from redox_balancer.cli.progress import transfer_progress
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def fetch(
     to: Annotated[
         Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
     ] = None,
-    uploader: Annotated[
+    mirror: Annotated[
         str | None,
         typer.Option(envvar="REDOX_MIRROR", help="Address of a folder with the file, in place of its own server."),
     ] = None,
@@ -50,8 +50,8 @@ def fetch(
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
-    with transfer_progress(f"fetching {name}", f"checking {name}") as progress:
-        fetched = fetch_model(name, file=file, uploader=uploader, folder=to, repin=repin, progress=progress)
+    with transfer_progress(f"fetching {name}") as progress:
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,

@@ -1,4 +1,4 @@
-"""How a command line ends: an error is one line, a hint and an exit code, whoever finds it."""
+"""How a command line ends: an error is one line, a hint and an exit code, wherever it is raised."""
 
 from __future__ import annotations
 
@@ -10,39 +10,50 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
+from redox_balancer.extras import missing_extra
+
+Translate = Callable[[Exception], RedoxError | None]
 
 
-def end(app: Callable[..., Any], program: str, told: Callable[[Exception], RedoxError | None] | None = None) -> None:
-    """Run a typer app and leave with its exit code.
+def end(app: Callable[..., Any], program: str, translate: Translate | None = None) -> None:
+    """Run a typer app and exit with its code.
 
     Parameters
     ----------
     app
         The app.
     program
-        What is typed to run it, `redox`.
-    told
-        Makes a RedoxError of an error of some library; None for one that is a mistake of ours and shows where.
+        The command that runs it, `redox`.
+    translate
+        Turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback.
     """
     debug = "--debug" in sys.argv[1:]
     if debug:
-        # `--debug` is taken anywhere on the line, which typer by itself allows only before the subcommand.
+        # `--debug` may stand anywhere on the line; typer alone accepts it before the subcommand only.
         sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     try:
         sys.exit(app(standalone_mode=False))
     except TyperException as error:
-        # The message is empty where the help that was asked for by no argument at all has just been printed.
+        # The message is empty where a call without arguments has just printed the help.
         if message := error.format_message():
             context = getattr(error, "ctx", None)
-            _say(message, f"{context.command_path if context else program} --help shows what it takes")
+            _say(message, f"see {context.command_path if context else program} --help")
         sys.exit(EXIT_USER_ERROR)
     except Exception as error:
-        known = error if isinstance(error, RedoxError) else told(error) if told else None
+        known = _known(error, translate)
         if debug or known is None:
             raise
         options = ", ".join(f"--{name.replace('_', '-')}" for name in known.settings)
         _say(known.message, f"{known.hint} ({options})" if options else known.hint)
         sys.exit(known.exit_code)
+
+
+def _known(error: Exception, translate: Translate | None) -> RedoxError | None:
+    if isinstance(error, RedoxError):
+        return error
+    if isinstance(error, ImportError) and (missing := missing_extra(error)):
+        return missing
+    return translate(error) if translate else None
 
 
 def _say(message: str, hint: str) -> None:

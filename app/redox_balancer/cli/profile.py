@@ -36,9 +36,9 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Draw a flame graph of a live actor, with the environments and settings a training would have."""
+    from redox_balancer.bench.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
     from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.files import written_atomically  # noqa: PLC0415
-    from redox_balancer.runs.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
 
     if leaks and kind != "memory":
         raise RedoxError("--leaks is about memory", hint="--kind memory --leaks")

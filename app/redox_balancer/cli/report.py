@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.options import AsJson
+from redox_balancer.cli.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.design.space import DesignSpace
@@ -54,7 +55,7 @@ def report(
             policy,
             episodes=episodes,
             seed=seed,
-            progress=lambda name: status.update(f"playing episodes: {name}"),
+            progress=status_progress(status),
         )
     found = {}
     placements = opened.task.placements
@@ -76,7 +77,7 @@ def report(
         with console.status("loading COBRApy") as status:
             from redox_balancer.evaluation.score import best_designs  # noqa: PLC0415 - loads COBRApy
 
-            worked_out = best_designs(opened.task, space, scores, progress=status.update)
+            worked_out = best_designs(opened.task, space, scores, progress=status_progress(status))
     made = Report(space, scores, found, episodes, worked_out)
     target = output or run / "report.html"
     write_report(made, opened, target)

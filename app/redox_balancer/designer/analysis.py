@@ -10,7 +10,7 @@ choice: reactions in a loop of the model are marked, since their range says noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,8 +23,8 @@ from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
 from redox_balancer.designer.model import DesignedCell
+from redox_balancer.progress import Progress, no_progress
 
-Progress = Callable[[str], None]
 Fluxes = dict[str, float]
 Range = tuple[float, float]
 
@@ -105,7 +105,7 @@ class Analysis:
     envelope: Envelope | None
 
 
-def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = lambda _: None) -> Analysis:
+def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
     """Ask COBRApy what a designed cell does.
 
     Parameters
@@ -115,7 +115,7 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = lam
     linked
         Ranges of all reactions with NAD(P)H, too: two programs for each, minutes on a genome-scale model.
     progress
-        Is told what is being done.
+        Receives the name of each phase as it starts.
     """
     progress("growth and capacity")
     growth = largest_growth(cell)
@@ -241,7 +241,7 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
 def _variability(model: cobra.Model, reactions: Sequence[str], where: str, progress: Progress) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for start in range(0, len(reactions), CHUNK):
-        progress(f"flux ranges {where}: {start} of {len(reactions)}")
+        progress(f"flux ranges {where}", start, len(reactions))
         part = list(reactions[start : start + CHUNK])
         # Two processes of COBRApy share one core's work only from hundreds of reactions on, and each holds the model.
         frame = flux_variability_analysis(model, part, fraction_of_optimum=AT_OPTIMUM, processes=1)

@@ -10,10 +10,11 @@ from typing import Any
 import cobra
 
 from redox_balancer.design.evaluator import Outcome
-from redox_balancer.designer.analysis import Analysis, FluxRange, Progress, analyse
+from redox_balancer.designer.analysis import Analysis, FluxRange, analyse
 from redox_balancer.designer.model import DesignedCell, designed_cell
 from redox_balancer.designer.proposal import Proposal
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 
 AGREEMENT = 1e-6
 """Largest difference between the linear programs and COBRApy, relative where a figure is above 1."""
@@ -52,7 +53,7 @@ class Design:
 
 
 def work_out(
-    model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Progress = lambda _: None
+    model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Progress = no_progress
 ) -> tuple[Design, DesignedCell]:
     """Put a proposal into the model it was made for, and ask COBRApy what it does there.
 

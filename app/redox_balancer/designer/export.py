@@ -22,11 +22,12 @@ from cobra.io import load_json_model, validate_sbml_model
 from redox_balancer import __version__
 from redox_balancer.cell.models import quiet_cobra, save_model
 from redox_balancer.designer import figures
-from redox_balancer.designer.analysis import Progress, largest_capacity, largest_growth
+from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, agree
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY
+from redox_balancer.progress import Progress, no_progress
 
 GROUP = "redox_construct"
 """Id of the group of reactions, in the SBML, that the construct adds or amplifies."""
@@ -45,7 +46,7 @@ FILES = {
 }
 
 
-def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = lambda _: None) -> list[str]:
+def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = no_progress) -> list[str]:
     """Write a design into a folder; what an earlier design left there under the same names is replaced.
 
     Returns

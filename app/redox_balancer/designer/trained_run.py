@@ -16,7 +16,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
-from redox_balancer.runs.policy import load_policy
+from redox_balancer.runs.checkpoint import load_policy
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.evaluation.methods import NOTHING_HELPS, ORACLE, Method
 from redox_balancer.evaluation.statistics import Interval, interval
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
 PROVEN = 1e-6
@@ -139,7 +140,7 @@ def compare(
     methods: Sequence[Method],
     *,
     reference: str = ORACLE,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> Benchmark:
     """Ask every method about every condition, with every seed that gives it an answer of its own.
 
@@ -154,7 +155,7 @@ def compare(
     methods
         Who is asked.
     progress
-        Called with the name of each method when its turn comes.
+        Receives the name of each method as it starts.
     """
     answers = [Answers(Method(reference, lambda condition, _: optima[condition]), [list(optima.values())])]
     for method in methods:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from redox_balancer.evaluation.methods import (
     policies,
     searches,
 )
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
 TRAINING, HELD_OUT = "training", "held-out"
@@ -105,9 +106,7 @@ class Comparison:
         }
 
 
-def compare_methods(
-    folders: Sequence[Path], rules: Protocol, *, progress: Callable[[str], None] = lambda _: None
-) -> Comparison:
+def compare_methods(folders: Sequence[Path], rules: Protocol, *, progress: Progress = no_progress) -> Comparison:
     """Compare runs that differ in nothing but their seed with searches, the best fixed construct and the oracle.
 
     Raises
@@ -188,9 +187,7 @@ def _alike(folders: Sequence[Path]) -> list[TrainedRun]:
     return runs
 
 
-def _optima(
-    reference: Method, conditions: Sequence[Condition], progress: Callable[[str], None]
-) -> dict[Condition, SearchResult]:
+def _optima(reference: Method, conditions: Sequence[Condition], progress: Progress) -> dict[Condition, SearchResult]:
     optima = {}
     for condition in conditions:
         progress(f"{reference.name}: {condition.id}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,12 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.designer.analysis import Progress
 from redox_balancer.designer.design import Design, work_out
 from redox_balancer.designer.model import open_model
 from redox_balancer.designer.play import BATCH, play
 from redox_balancer.designer.proposal import Proposal, named
 from redox_balancer.impala.policy import Policy
+from redox_balancer.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def score(
     *,
     episodes: int,
     seed: int,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> list[ConditionScore]:
     """Play every named condition with a policy and with random actions.
 
@@ -66,7 +66,7 @@ def score(
     seed
         Seed of the samples.
     progress
-        Called with the id of each condition when it is done.
+        Receives the id of each condition when it is done.
     """
     envs = environments.named(min(BATCH, episodes))
     evaluator = envs[0].evaluator
@@ -86,7 +86,7 @@ def score(
                 best_seen=max(sampled, key=lambda played: played.outcome.value),
             )
         )
-        progress(condition.id)
+        progress(f"playing episodes: {condition.id}")
     evaluator.close()
     return scores
 
@@ -97,7 +97,7 @@ def mean_value(played: Sequence[Valued]) -> float:
 
 
 def best_designs(
-    task: Task, space: DesignSpace, scores: Sequence[ConditionScore], *, progress: Progress = lambda _: None
+    task: Task, space: DesignSpace, scores: Sequence[ConditionScore], *, progress: Progress = no_progress
 ) -> list[Design]:
     """Work out the best construct that a policy showed under each condition."""
     model = open_model(task)

@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.cluster import MEBIBYTE, actor_memory_bytes, free_cores
 from redox_balancer.impala.config import ROLLOUTS_OWED, TrainConfig
-from redox_balancer.impala.ledger import Ledger
+from redox_balancer.impala.ledger import RolloutLedger
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import ProcessStats, memory, process_stats
@@ -154,7 +154,7 @@ class ActorPool:
     ) -> None:
         self._collector = collector
         self._config, self._incarnations, self._report = config, incarnations, report
-        self.ledger = Ledger()
+        self.ledger = RolloutLedger()
         self.restarts = self.recycled = 0
         self.budget_bytes = actor_memory_bytes(config)
         # Over the nodes in turn: the default fills one node before it takes the next.

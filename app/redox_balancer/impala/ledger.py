@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ledger:
+class RolloutLedger:
     """Keeps the last sequence number of each actor's current incarnation.
 
     A collector numbers its rollouts 0, 1, 2, ... and an actor's results are taken in the order in which they were

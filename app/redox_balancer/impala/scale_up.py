@@ -14,7 +14,7 @@ GROWTH = 1.25  # a new actor is taken to need this much more than the largest on
 MEBIBYTE = 2**20
 
 
-class Decision(NamedTuple):
+class ScaleUpDecision(NamedTuple):
     """How many actors there should be now, and why."""
 
     actors: int
@@ -23,7 +23,7 @@ class Decision(NamedTuple):
 
 def decide(
     *, running: int, target: int, uss_bytes: Sequence[int], budget_bytes: int, available_bytes: int, total_bytes: int
-) -> Decision:
+) -> ScaleUpDecision:
     """Return how many actors there should be.
 
     Parameters
@@ -40,22 +40,22 @@ def decide(
         Memory of the machines that the actors are on: free for use, and all of it.
     """
     if running >= target:
-        return Decision(running, f"all {target} actors run")
+        return ScaleUpDecision(running, f"all {target} actors run")
     if running == 0:
         first = min(target, FIRST_ACTORS)
-        return Decision(first, f"{first} of {target} actors to begin with")
+        return ScaleUpDecision(first, f"{first} of {target} actors to begin with")
     if len(uss_bytes) < running:
-        return Decision(running, f"{running} of {target} actors until all have told what memory they take")
+        return ScaleUpDecision(running, f"{running} of {target} actors until all have told what memory they take")
     largest = max(uss_bytes)
     if largest > budget_bytes:
         over = f"{largest / MEBIBYTE:.0f} MB, over its budget of {budget_bytes / MEBIBYTE:.0f}"
-        return Decision(running, f"{running} of {target} actors: one takes {over}")
+        return ScaleUpDecision(running, f"{running} of {target} actors: one takes {over}")
     room = int((available_bytes - RESERVE * total_bytes) // (GROWTH * largest))
     more = min(STEP, target - running, max(room, 0))
     figures = f"the largest takes {largest / MEBIBYTE:.0f} MB, {available_bytes / MEBIBYTE:.0f} MB are free"
     if more == 0:
-        return Decision(running, f"no room for more than {running} of {target} actors: {figures}")
-    return Decision(running + more, f"{running + more} of {target} actors: {figures}")
+        return ScaleUpDecision(running, f"no room for more than {running} of {target} actors: {figures}")
+    return ScaleUpDecision(running + more, f"{running + more} of {target} actors: {figures}")
 
 
 class ScaleUp:
@@ -82,7 +82,7 @@ class ScaleUp:
 
     def consider(
         self, now_s: float, *, running: int, uss_bytes: Sequence[int], available_bytes: int, total_bytes: int
-    ) -> Decision | None:
+    ) -> ScaleUpDecision | None:
         """Return a decision that is worth a line, None where all stays as it was."""
         self._last_at = now_s
         if 0 < running >= self._target:

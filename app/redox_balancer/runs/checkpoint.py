@@ -28,6 +28,7 @@ from safetensors.numpy import save as save_arrays
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_synced
+from redox_balancer.impala.policy import Policy, PolicyShape
 
 SCHEMA = 2
 ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
@@ -167,14 +168,14 @@ def load(path: Path) -> Checkpoint:
         return Checkpoint(path, manifest.step, load_arrays(contents[ARRAYS]), state)
 
 
-class Contents(NamedTuple):
+class CheckpointContents(NamedTuple):
     """The bytes of a verified checkpoint by file, its manifest last."""
 
     manifest: Manifest
     files: Mapping[str, bytes]
 
 
-def read(path: Path) -> Contents:
+def read(path: Path) -> CheckpointContents:
     """Read and verify the files of one checkpoint folder; errors as those of `load`."""
     step = step_of(path)
     with _damage_named(path):
@@ -183,7 +184,7 @@ def read(path: Path) -> Contents:
         files = {name: (path / name).read_bytes() for name in manifest.files}
         for name, entry in manifest.files.items():
             check_file(name, entry, len(files[name]), hashlib.sha256(files[name]).hexdigest())
-        return Contents(manifest, {**files, MANIFEST: written})
+        return CheckpointContents(manifest, {**files, MANIFEST: written})
 
 
 def read_manifest(content: bytes, step: int, name: str) -> Manifest:
@@ -235,31 +236,40 @@ def _damage_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-class Found(NamedTuple):
+class FoundCheckpoint(NamedTuple):
     """A whole checkpoint, and the damaged ones that are newer, each with what is wrong with it."""
 
     checkpoint: Checkpoint
     damaged: Mapping[Path, str]
 
 
-def find(path: Path) -> Found:
+def find(path: Path) -> FoundCheckpoint:
     """Read a checkpoint folder, or the newest whole checkpoint of a run's folder.
 
     A RedoxError where there is none, a DamagedCheckpointError where there are some and all are damaged.
     """
     candidates = list(steps(path).values())
     if not candidates:
-        return Found(load(path), {})
+        return FoundCheckpoint(load(path), {})
     damaged: dict[Path, str] = {}
     for candidate in candidates:
         try:
-            return Found(load(candidate), damaged)
+            return FoundCheckpoint(load(candidate), damaged)
         except DamagedCheckpointError as error:
             damaged[candidate] = error.message
     raise DamagedCheckpointError(
         f"every checkpoint in {path} is damaged ({', '.join(folder.name for folder in damaged)})",
         hint="restore the folder from a backup, or train into a new one",
     )
+
+
+def load_policy(path: Path) -> Policy:
+    """Read the policy of a checkpoint folder, or of the newest complete checkpoint of a run's folder.
+
+    A RedoxError where there is none.
+    """
+    newest = find(path).checkpoint
+    return Policy(PolicyShape.from_dict(newest.state["policy"]), newest.arrays["parameters"])
 
 
 def damaged(run: Path) -> list[Path]:

@@ -111,7 +111,7 @@ class Heartbeat:
         return self.status in ("stopped", "finished", "failed")
 
 
-class Pulse:
+class HeartbeatWriter:
     """Writes the heartbeat of this process until it is closed.
 
     A file that cannot be written (disk full) never disturbs the training; its age then shows that something is wrong.

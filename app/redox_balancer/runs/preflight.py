@@ -19,7 +19,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, policy_shape
 from redox_balancer.impala.scale_up import FIRST_ACTORS
-from redox_balancer.resources import SHARED_MEMORY, Machine, machine, process_stats, raise_file_limit
+from redox_balancer.resources import SHARED_MEMORY, MachineLimits, machine, process_stats, raise_file_limit
 from redox_balancer.runs.reward_signal import RewardSignal, reward_signal
 
 MEGABYTE = 1e6
@@ -87,7 +87,7 @@ def descriptors_needed(num_actors: int) -> int:
     return max(line.at(num_actors, MARGIN) for line in DESCRIPTORS.values())
 
 
-def machine_checks(config: TrainConfig, found: Machine) -> Iterator[Check]:
+def machine_checks(config: TrainConfig, found: MachineLimits) -> Iterator[Check]:
     """Check what needs no environment."""
     yield _files(config, found)
     yield _threads(config, found)
@@ -102,7 +102,7 @@ def _graded(*, fine: bool, otherwise: Level, name: str, found: str, needed: str,
     return Check(name, Level.OK if fine else otherwise, found, needed, "" if fine else remedy)
 
 
-def _files(config: TrainConfig, found: Machine) -> Check:
+def _files(config: TrainConfig, found: MachineLimits) -> Check:
     needed = descriptors_needed(config.num_actors)
     return _graded(
         fine=found.files_hard >= needed,
@@ -115,7 +115,7 @@ def _files(config: TrainConfig, found: Machine) -> Check:
     )
 
 
-def _threads(config: TrainConfig, found: Machine) -> Check:
+def _threads(config: TrainConfig, found: MachineLimits) -> Check:
     needed = THREADS.at(config.num_actors, MARGIN) if config.num_actors else math.ceil(MARGIN * THREADS.base)
     limit = found.threads + needed
     return _graded(
@@ -128,7 +128,7 @@ def _threads(config: TrainConfig, found: Machine) -> Check:
     )
 
 
-def _shared_memory(config: TrainConfig, found: Machine) -> Check:
+def _shared_memory(config: TrainConfig, found: MachineLimits) -> Check:
     from redox_balancer.impala.cluster import object_store_bytes  # noqa: PLC0415 - loads Ray
 
     needed = object_store_bytes(config)
@@ -143,7 +143,7 @@ def _shared_memory(config: TrainConfig, found: Machine) -> Check:
     )
 
 
-def _cores(config: TrainConfig, found: Machine) -> Check:
+def _cores(config: TrainConfig, found: MachineLimits) -> Check:
     return _graded(
         fine=config.num_actors <= found.cores and config.learner_threads <= found.cores,
         otherwise=Level.WARN,
@@ -154,7 +154,7 @@ def _cores(config: TrainConfig, found: Machine) -> Check:
     )
 
 
-def _variables(found: Machine) -> Check:
+def _variables(found: MachineLimits) -> Check:
     """Ray's own settings: a value from outside wins over ours."""
     from redox_balancer.impala.cluster import RAY_ENVIRONMENT  # noqa: PLC0415 - loads Ray
 
@@ -173,7 +173,9 @@ def _variables(found: Machine) -> Check:
     )
 
 
-def environment_checks(config: TrainConfig, factory: EnvFactory, trial: Trial, found: Machine) -> Iterator[Check]:
+def environment_checks(
+    config: TrainConfig, factory: EnvFactory, trial: Trial, found: MachineLimits
+) -> Iterator[Check]:
     """Check what depends on the environments: disk, memory and the reward signal."""
     yield _disk(config, factory, trial.shape, found)
     if config.num_actors and not config.ray_address:
@@ -202,7 +204,7 @@ class Trial(NamedTuple):
                 environment.close()
 
 
-def _disk(config: TrainConfig, factory: EnvFactory, shape: PolicyShape, found: Machine) -> Check:
+def _disk(config: TrainConfig, factory: EnvFactory, shape: PolicyShape, found: MachineLimits) -> Check:
     # Parameters and the two moments of Adam in float32, and the rest as JSON.
     each = 3 * 4 * shape.size + len(json.dumps(dict(factory.fingerprint))) + CHECKPOINT_REST_BYTES
     milestones = config.timesteps // config.keep_every_steps if config.keep_every_steps else 0
@@ -218,7 +220,7 @@ def _disk(config: TrainConfig, factory: EnvFactory, shape: PolicyShape, found: M
     )
 
 
-def _memory(config: TrainConfig, environment_bytes: int, found: Machine) -> Check:
+def _memory(config: TrainConfig, environment_bytes: int, found: MachineLimits) -> Check:
     from redox_balancer.impala.cluster import object_store_bytes  # noqa: PLC0415 - loads Ray
 
     each = ACTOR_BYTES + environment_bytes

@@ -22,7 +22,7 @@ from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats, memory, process_stats
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
-from redox_balancer.runs.heartbeat import Pulse, Status
+from redox_balancer.runs.heartbeat import HeartbeatWriter, Status
 from redox_balancer.runs.metrics import MetricsLog, Window
 from redox_balancer.runs.monitor import Monitor
 from redox_balancer.runs.progress import ProgressSink
@@ -143,7 +143,7 @@ class TrainingRun:
         self._metrics = MetricsLog(folder, self._first_step)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._end: tuple[Status, str] | None = None
-        self._pulse = Pulse(
+        self._pulse = HeartbeatWriter(
             folder,
             config.heartbeat_interval_s,
             timesteps=config.timesteps,

@@ -11,7 +11,7 @@ import torch
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import MaskedCategorical, Policy, PolicyShape, forward
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.policy import load_policy
+from redox_balancer.runs.checkpoint import load_policy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.ledger import Ledger
+from redox_balancer.impala.ledger import RolloutLedger
 from redox_balancer.impala.scale_up import FIRST_ACTORS, MEBIBYTE, RAMP_INTERVAL_S, ScaleUp, decide
 
 GB = 1024 * MEBIBYTE
@@ -68,7 +68,7 @@ def test_more_than_120_actors_need_a_word() -> None:
 
 
 def test_a_rollout_counts_once_in_its_order_and_never_after_its_actor_was_replaced() -> None:
-    ledger = Ledger()
+    ledger = RolloutLedger()
     ledger.open(0, 0)
     ledger.open(1, 4)
     came = [(0, 0, 0), (0, 0, 0), (0, 0, 1), (1, 4, 0), (1, 3, 1), (0, 0, 3), (2, 0, 0)]

@@ -13,7 +13,7 @@ import pytest
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.resources import Machine, machine, memory
+from redox_balancer.resources import MachineLimits, machine, memory
 from redox_balancer.runs import preflight
 from redox_balancer.runs.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
 from redox_balancer.runs.reward_signal import reward_signal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
-AMPLE = Machine(
+AMPLE = MachineLimits(
     files_soft=1024,
     files_hard=10_000,
     threads_limit=math.inf,
@@ -36,7 +36,7 @@ AMPLE = Machine(
 )
 
 
-def by_name(config: TrainConfig, found: Machine) -> dict[str, Check]:
+def by_name(config: TrainConfig, found: MachineLimits) -> dict[str, Check]:
     return {check.name: check for check in machine_checks(config, found)}
 
 

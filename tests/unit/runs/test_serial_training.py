@@ -17,9 +17,9 @@ from test_checkpoint import disk_full_after
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.runs.metrics import TIME_COLUMNS
-from redox_balancer.runs.policy import load_policy
 from redox_balancer.runs.trainer import train
 from redox_balancer.runs.watchdog import NonsenseError
 from sinks import Recorder

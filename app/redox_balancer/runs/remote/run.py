@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_atomically, write_synced
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import MANIFEST, DamagedCheckpointError, Manifest
 from redox_balancer.runs.remote import transfer
 from redox_balancer.runs.remote.bucket import Bucket, ChangedError, Entry, MissingError, Place, UnreachableError
 from redox_balancer.runs.remote.lock import refuse_other_writer
-from redox_balancer.runs.remote.transfer import Progress
 
 TIMEOUT_S = 20.0
 # Beside the checkpoints: what a report needs. They change as a run goes on, so the newest version counts.
@@ -188,13 +188,13 @@ class RemoteRun:
                 with suppress(MissingError):
                     write_atomically(folder / name, self.bucket.get(f"{self.place.prefix}/{name}").body)
 
-    def verify(self, step: int, progress: Progress | None = None) -> None:
+    def verify(self, step: int, progress: Progress = no_progress) -> None:
         """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names what differs."""
         with self._damage_named(step):
             manifest, _ = self._manifest(step)
             transfer.verify(self.bucket, self._folder(step), manifest, progress)
 
-    def pull(self, step: int, into: Path, progress: Progress | None = None) -> Path:
+    def pull(self, step: int, into: Path, progress: Progress = no_progress) -> Path:
         """Fetch a checkpoint into a run's folder, verify it, and only then give it its name.
 
         What a pull before it left is used. A whole one that is there stays as it is, a damaged one is set aside.
@@ -229,7 +229,7 @@ class RemoteRun:
             ) from error
         return final
 
-    def pull_newest(self, into: Path, *, above: int = -1, progress: Progress | None = None) -> Pulled | None:
+    def pull_newest(self, into: Path, *, above: int = -1, progress: Progress = no_progress) -> Pulled | None:
         """Fetch the newest whole checkpoint above a step; None where there is none, whole or damaged.
 
         A DamagedCheckpointError where all are damaged.

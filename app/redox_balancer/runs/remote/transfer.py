@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from redox_balancer.files import write_synced
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.checkpoint import FileEntry, Manifest, check_file
 from redox_balancer.runs.remote.bucket import Bucket, UnreachableError
 
@@ -24,9 +25,6 @@ SEGMENT_BYTES = 16 * 2**20
 WORKERS = 8
 ATTEMPTS = 4  # at a segment whose connection breaks, and at a file that comes damaged
 FIRST_PAUSE_S = 0.5
-
-Progress = Callable[[int, int], Any]
-"""Called with the bytes that are there and those of all files together."""
 
 
 def retrying(*errors: type[Exception]) -> Retrying:
@@ -60,8 +58,8 @@ class _Segment(NamedTuple):
 class _Counter:
     """Adds up what the threads receive."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._total, self._progress = total, progress
+    def __init__(self, phase: str, total: int, progress: Progress) -> None:
+        self._phase, self._total, self._progress = phase, total, progress
         self._done = 0
         self._lock = threading.Lock()
 
@@ -69,11 +67,10 @@ class _Counter:
         """Count bytes that came in, or that were lost where it is negative."""
         with self._lock:
             self._done += count
-            if self._progress is not None:
-                self._progress(self._done, self._total)
+            self._progress(self._phase, self._done, self._total)
 
 
-def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress: Progress | None = None) -> None:
+def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress: Progress = no_progress) -> None:
     """Fetch the files of a manifest into a folder and flush them to disk.
 
     What does not have its sha256 is fetched again, since bits flip on the way, too.
@@ -87,7 +84,7 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
     into
         A folder of this checkpoint alone; what is left there after a failure is used by the next call.
     progress
-        Told how far it is, by several threads.
+        Receives the bytes that are there and those of all files together, from several threads.
 
     Raises
     ------
@@ -97,7 +94,7 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
         Where S3 keeps breaking off.
     """
     into.mkdir(parents=True, exist_ok=True)
-    counter = _Counter(sum(entry.size for entry in manifest.files.values()), progress)
+    counter = _Counter(f"fetching {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
     segments = {name: list(_segments(name, entry, into)) for name, entry in manifest.files.items()}
     counter.add(sum(each.stop - each.start - each.missing for file in segments.values() for each in file))
 
@@ -122,9 +119,9 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
             segment.path.unlink()
 
 
-def verify(bucket: Bucket, prefix: str, manifest: Manifest, progress: Progress | None = None) -> None:
+def verify(bucket: Bucket, prefix: str, manifest: Manifest, progress: Progress = no_progress) -> None:
     """Read the files of a manifest and keep nothing; errors as those of `fetch`."""
-    counter = _Counter(sum(entry.size for entry in manifest.files.values()), progress)
+    counter = _Counter(f"verifying {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
 
     def read(name: str) -> None:
         entry, digest, size = manifest.files[name], hashlib.sha256(), 0
