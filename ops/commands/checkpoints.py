@@ -8,7 +8,7 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import as_data, as_table, damage_of, read_rows
+from redox_balancer.cli.checkpoints import as_data, as_table, read_rows
 
 EXAMPLE = "Example: python -m ops checkpoints --run production --verify --json"
 
@@ -23,6 +23,8 @@ def checkpoints(
 
     Exit code 2 where `--verify` finds a damaged one.
     """
+    from redox_balancer.runs.remote.listing import damage  # noqa: PLC0415 - loads NumPy
+
     place = session.run_url(session.run_or_default(run))
     rows = read_rows(place, verify=verify)
-    return Answer(as_data(place, rows), as_table(place, rows), error=damage_of(rows))
+    return Answer(as_data(place, rows), as_table(place, rows), error=damage(rows))

@@ -9,7 +9,7 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import fetch, pulled_data, read_rows
+from redox_balancer.cli.checkpoints import pull_verified, pulled_data, read_rows
 from redox_balancer.cli.options import RUNS
 from redox_balancer.errors import RedoxError
 
@@ -31,8 +31,7 @@ def pull_checkpoints(
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
-    again = f"python -m ops pull-checkpoints --run {name} --to {folder} --step"
-    pulled = fetch(url, folder, step, again=again)
+    pulled = pull_verified(url, folder, step)
     return Answer(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 

@@ -18,7 +18,7 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import fetch, read_rows
+from redox_balancer.cli.checkpoints import pull_verified, read_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 
@@ -76,7 +76,7 @@ def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[s
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
     began = time.monotonic()
-    pulled = fetch(url, folder, None, again="")
+    pulled = pull_verified(url, folder, None)
     fetched = time.monotonic()
     # What the trainer does with `--resume auto`.
     found = checkpoint.find(folder)
