@@ -1,4 +1,4 @@
-"""Trainings that push to a bucket behind a fault-injecting proxy: they continue, and nothing damaged is ever accepted."""
+"""Trainings that push to a bucket behind a fault-injecting proxy: they continue and accept nothing damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer per run: locks in a bucket over HTTP. moto supports If-Match and If-None-Match; its proxy serializes writes."""
+"""One writer per run: locks in a bucket over HTTP, on moto with If-Match and If-None-Match."""
 
 from __future__ import annotations
 

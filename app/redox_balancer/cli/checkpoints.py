@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson
-from redox_balancer.cli.progress import status_progress, transfer_progress
-from redox_balancer.cli.tables import notes, out, table
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from redox_balancer.runs.remote.listing import CheckpointRow
-    from redox_balancer.runs.remote.run import PulledCheckpoint
+from redox_balancer.terminal.checkpoints import list_data, list_table, pull_checkpoint, pulled_data, read_list
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.tables import notes, out
 
 app = typer.Typer(help="List, pull and push the checkpoints of a run in an S3 bucket.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Argument(help="s3://BUCKET/experiments/RUN.", metavar="URL")]
-
-# Text for the states of a row; the JSON output has the states themselves.
-STATES = {"whole": "verified", "unfinished": "incomplete"}
 
 
 @app.command("list", epilog="Example: redox checkpoints list s3://my-bucket/experiments/first --verify --json")
@@ -42,40 +33,15 @@ def list_checkpoints(
 
     Exits with code 2 if `--verify` finds a damaged one.
     """
-    from redox_balancer.runs.remote.listing import damage  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.listing import damage_of  # noqa: PLC0415 - loads NumPy
 
-    rows = read_rows(place, verify=verify)
+    listed = read_list(place, verify=verify)
     if as_json:
-        typer.echo(json.dumps(as_data(place, rows)))
+        typer.echo(json.dumps(list_data(place, listed)))
     else:
-        out().print(as_table(place, rows))
-    if (error := damage(rows)) is not None:
-        raise error
-
-
-def read_rows(location: str, *, verify: bool) -> list[CheckpointRow]:
-    """List the checkpoints of a run in a bucket or a folder, with a spinner."""
-    from redox_balancer.runs.remote.listing import list_checkpoints  # noqa: PLC0415 - loads NumPy
-
-    with notes().status(f"reading {location}") as status:
-        return list_checkpoints(location, verify=verify, progress=status_progress(status))
-
-
-def as_data(location: str, rows: Sequence[CheckpointRow]) -> dict[str, Any]:
-    """Return a list for `--json`."""
-    return {"run": location, "checkpoints": [{**asdict(row), "age_s": row.age_s} for row in rows]}
-
-
-def as_table(location: str, rows: Sequence[CheckpointRow]) -> Any:
-    """Return a list as a table."""
-    if not rows:
-        return f"no checkpoint in {location}"
-    headings = {"step": "right", "bytes": "right", "age": "right", "state": "left"}
-    cells = [
-        (f"{row.step:,}", f"{row.bytes:,}", age_text(row.age_s), row.problem or STATES.get(row.state, row.state))
-        for row in rows
-    ]
-    return table(headings, cells)
+        out().print(list_table(place, listed))
+    if (damage := damage_of(listed)) is not None:
+        raise damage
 
 
 @app.command(epilog="Example: redox checkpoints pull s3://my-bucket/experiments/first --to experiments/first --json")
@@ -92,27 +58,11 @@ def pull(
 
     An interrupted download is resumed. A damaged checkpoint never gets its final name.
     """
-    pulled = pull_verified(url, to, step)
+    pulled = pull_checkpoint(url, to, step)
     if as_json:
         typer.echo(json.dumps(pulled_data(pulled)))
     else:
         typer.echo(f"step {pulled.step:,}: {pulled.path}, verified")
-
-
-def pull_verified(url: str, to: Path, step: int | None) -> PulledCheckpoint:
-    """Fetch a checkpoint with a progress bar, and warn of newer ones that are damaged."""
-    from redox_balancer.runs.remote.listing import fetch  # noqa: PLC0415 - loads NumPy
-
-    with transfer_progress(f"fetching {url}") as progress:
-        pulled = fetch(url, to, step, progress)
-    for reason in pulled.damaged.values():
-        notes().print(f"warning: {reason}; using an older one", markup=False)
-    return pulled
-
-
-def pulled_data(pulled: PulledCheckpoint) -> dict[str, Any]:
-    """Return the result of a pull for `--json`."""
-    return {"step": pulled.step, "checkpoint": str(pulled.path), "damaged": dict(pulled.damaged)}
 
 
 @app.command(epilog="Example: redox checkpoints push experiments/first s3://my-bucket/experiments/first --json")
@@ -145,11 +95,3 @@ def push(
             f"{len(synced.failed)} checkpoints not pushed: {'; '.join(synced.failed.values())}",
             hint="a damaged one is not pushed; a different one of the same step needs another address",
         )
-
-
-def age_text(seconds: float) -> str:
-    """Return a duration in its largest unit."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -1,12 +1,12 @@
-"""Checkpoints of a run as rows of a list, from a bucket or a local folder, and the download of one of them."""
+"""List the checkpoints of a run in a bucket or a folder, and fetch one from a bucket."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -14,9 +14,11 @@ from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.remote.run import PulledCheckpoint, RemoteRun
 
+ListedState = Literal["unverified", "whole", "damaged", "unfinished"]
 
-@dataclass
-class CheckpointRow:
+
+@dataclass(frozen=True)
+class ListedCheckpoint:
     """One checkpoint of a list.
 
     Attributes
@@ -26,65 +28,56 @@ class CheckpointRow:
     bytes
         Size of all files.
     written_at
-        Unix time of the last write.
+        Unix time of the last write, s.
     state
-        "unverified"; "whole" or "damaged" after verification; "unfinished" if its push has not been completed.
+        `unfinished` where a push was not completed; `whole` and `damaged` only where it was verified.
     problem
-        What is damaged, empty otherwise.
+        What is damaged.
     """
 
     step: int
     bytes: int
     written_at: float
-    state: Literal["unverified", "whole", "damaged", "unfinished"] = "unverified"
+    state: ListedState = "unverified"
     problem: str = ""
 
     @property
     def age_s(self) -> float:
-        """Time since the last write (s)."""
+        """Seconds since the last write."""
         return max(time.time() - self.written_at, 0.0)
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it with the age, ready for JSON."""
+        return {**asdict(self), "age_s": self.age_s}
 
-def list_checkpoints(location: str, *, verify: bool = False, progress: Progress = no_progress) -> list[CheckpointRow]:
-    """List the checkpoints of a run, newest first.
+
+def list_checkpoints(place: str, *, verify: bool = False) -> Iterator[ListedCheckpoint]:
+    """Checkpoints of a run, newest first.
 
     Parameters
     ----------
-    location
-        `s3://BUCKET/experiments/RUN`, or a run's folder.
+    place
+        `s3://BUCKET/experiments/RUN`, or the folder of a run.
     verify
         Read each checkpoint and compare it with its manifest.
-    progress
-        Receives the number of checkpoints listed so far.
 
     Raises
     ------
     RedoxError
-        Where there is no such folder or bucket.
+        There is no such folder or bucket.
     """
-    phase = f"reading {location}"
-    progress(phase)
-    rows, read = _remote(location) if location.startswith("s3://") else _local(Path(location))
-    for done, row in enumerate(rows):
-        if verify and row.state == "unverified":
-            try:
-                read(row.step)
-                row.state = "whole"
-            except DamagedCheckpointError as error:
-                row.state, row.problem = "damaged", error.message
-        progress(phase, done + 1, len(rows))
-    return rows
+    return (_in_bucket if place.startswith("s3://") else _in_folder)(place, verify=verify)
 
 
-def damage(rows: Sequence[CheckpointRow]) -> RedoxError | None:
-    """Return an error that names the damaged checkpoints of a list and the newest intact one, None without damage."""
-    damaged = [row for row in rows if row.state == "damaged"]
+def damage_of(listed: Sequence[ListedCheckpoint]) -> RedoxError | None:
+    """Error that names the damaged checkpoints and the newest intact one; None where none is damaged."""
+    damaged = [one for one in listed if one.state == "damaged"]
     if not damaged:
         return None
-    intact = next((row.step for row in rows if row.state == "whole"), None)
+    intact = next((one.step for one in listed if one.state == "whole"), None)
     return RedoxError(
-        f"{len(damaged)} of {len(rows)} checkpoints damaged: {damaged[0].problem}",
-        hint=f"step {intact:,} is the newest intact one" if intact is not None else "none is intact",
+        f"{len(damaged)} of {len(listed)} checkpoints damaged: {damaged[0].problem}",
+        hint="none is intact" if intact is None else f"step {intact:,} is the newest intact one",
     )
 
 
@@ -126,27 +119,34 @@ def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no
     return pulled
 
 
-def _remote(url: str) -> tuple[list[CheckpointRow], Callable[[int], object]]:
-    """Return the rows of a run in a bucket, and the function that verifies a step."""
-    remote = RemoteRun(url)
-    rows = [
-        CheckpointRow(
-            found.step, found.size_bytes, found.written_at, "unverified" if found.complete else "unfinished"
-        )
-        for found in remote.checkpoints().values()
-    ]
-    return rows, remote.verify
+def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
+    run = RemoteRun(url)
+    for remote in run.checkpoints().values():
+        state: ListedState = "unverified" if remote.complete else "unfinished"
+        problem = ""
+        if verify and remote.complete:
+            try:
+                run.verify(remote.step)
+                state = "whole"
+            except DamagedCheckpointError as error:
+                state, problem = "damaged", error.message
+        yield ListedCheckpoint(remote.step, remote.size_bytes, remote.written_at, state, problem)
 
 
-def _local(folder: Path) -> tuple[list[CheckpointRow], Callable[[int], object]]:
-    """Return the rows of a run's folder, and the function that verifies a step."""
-    if not folder.is_dir():
+def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
+    if not Path(folder).is_dir():
         raise RedoxError(
             f"folder {folder} does not exist", hint="name a run's folder, or s3://BUCKET/experiments/RUN"
         )
-    paths, rows = checkpoint.steps(folder), []
-    for step, path in paths.items():
+    for step, path in checkpoint.steps(Path(folder)).items():
         files = [file.stat() for file in path.iterdir()]
-        written_at = max((file.st_mtime for file in files), default=0.0)
-        rows.append(CheckpointRow(step, sum(file.st_size for file in files), written_at))
-    return rows, lambda step: checkpoint.load(paths[step])
+        size, written_at = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
+        state: ListedState = "unverified"
+        problem = ""
+        if verify:
+            try:
+                checkpoint.load(path)
+                state = "whole"
+            except DamagedCheckpointError as error:
+                state, problem = "damaged", error.message
+        yield ListedCheckpoint(step, size, written_at, state, problem)
