@@ -69,7 +69,7 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported_modules(path)} & {"infra", "ops"}
 
 
-@pytest.mark.parametrize(("solver", "user"), [("swiglpk", "lp.py"), ("highspy", "milp.py")])
+@pytest.mark.parametrize(("solver", "user"), [("swiglpk", "glpk.py"), ("highspy", "milp.py")])
 def test_one_module_imports_a_solver(solver: str, user: str) -> None:
     assert [path.name for path in sources() if solver in imported_modules(path)] == [user]
 
