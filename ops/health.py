@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from infra.machine.decisions import ENDED, FRESH_S
 from ops import cost as spending
 from ops.remote import instance, training
-from redox_balancer.cli.checkpoints import age_text
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import age_text
 
 if TYPE_CHECKING:
     from infra.settings import Settings

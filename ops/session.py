@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from infra.deployed import Deployed

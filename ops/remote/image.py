@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import ROOT
-from redox_balancer.cli.progress import transfer_progress
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress
+from redox_balancer.terminal.progress import transfer_progress
 
 if TYPE_CHECKING:
     from ops.session import Session

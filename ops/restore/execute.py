@@ -20,8 +20,8 @@ from ops.commands.stop import end_training
 from ops.restore.backups import Image
 from ops.restore.plan import RestoreAction, Situation
 from ops.restore.verify import resume
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from ops.session import Session

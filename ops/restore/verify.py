@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ops.remote import attach as following
 from ops.remote import instance, training
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from infra.settings import Settings

@@ -164,7 +164,8 @@ class RegionCache:
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
-        return (self._certificates.dot(point) > INFEASIBLE_BY).nonzero()[0]
+        proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY
+        return proving.nonzero()[0]
 
     def add(self, cut_row: FloatArray, rows: FloatArray, now: int) -> None:
         """Add a critical region: the optimum is `cut_row` (u, 1) wherever `rows` (u, 1) <= 0."""
