@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.machine.decisions import ENDED, FRESH_S
+from infra.machine.contract import ENDED, FRESH_S
 from ops import cost as spending
 from ops.remote import instance, training
 from redox_balancer.errors import RedoxError
