@@ -6,6 +6,7 @@ stands beside it in the clear: it may be a placeholder of the CDK. `make apply` 
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
@@ -13,6 +14,7 @@ import lzma
 import re
 import tarfile
 import textwrap
+import tokenize
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,7 +88,9 @@ def user_data(settings: Settings, machine: Machine) -> str:
 def script(settings: Settings, machine: Machine) -> str:
     """Return the set-up of a machine as one shell script; running it again changes nothing."""
     packed = textwrap.fill(base64.b85encode(_archive(settings, machine.kind)).decode(), 120, break_on_hyphens=False)
-    return _SCRIPT.replace("MACHINE", machine.environment()).replace("PACKED", packed).replace("LOG", LOG)
+    parts = {"MACHINE": machine.environment(), "PACKED": packed, "LOG": LOG}
+    # In one pass: what is filled in may hold any of these words itself.
+    return re.sub("|".join(parts), lambda part: parts[part[0]], _SCRIPT)
 
 
 def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
@@ -110,7 +114,10 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
         known_there = {name: known[name] for name in MACHINE_SETTINGS}
         found["etc/redox/settings.json"] = json.dumps(known_there, indent=1).encode()
         found[f"{LIBRARY}/infra/__init__.py"] = b""
-        found |= {f"{LIBRARY}/infra/machine/{path.name}": path.read_bytes() for path in sorted(HERE.glob("*.py"))}
+        found |= {
+            f"{LIBRARY}/infra/machine/{path.name}": without_comments(path.read_text()).encode()
+            for path in sorted(HERE.glob("*.py"))
+        }
     return found
 
 
@@ -150,6 +157,28 @@ def training_environment(settings: Settings, kind: Kind) -> str:
     return "".join(f'{name}="{value}"\n' for name, value in lines.items())
 
 
+def mount_unit(path: str) -> str:
+    """Return the systemd unit that mounts a path, as `systemd-escape --path --suffix=mount` does."""
+    return path.strip("/").replace("-", "\\x2d").replace("/", "-") + ".mount"
+
+
+def without_comments(source: str) -> str:
+    """Return a Python module without its docstrings and comment lines, which user data has no room for.
+
+    Whole lines are cut, so that every version of Python gives the same text.
+    """
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    cut = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, documented) and ast.get_docstring(node) is not None
+        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+    }
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    cut |= {token.start[0] for token in tokens if token.type == tokenize.COMMENT and token.line.lstrip()[0] == "#"}
+    return "".join(line for number, line in enumerate(source.splitlines(keepends=True), 1) if number not in cut)
+
+
 def _filled(path: Path, known: dict[str, Any]) -> bytes:
     """Return a file with names like @{limits.nofile} replaced; shells and units keep their dollars."""
     return re.sub(r"@\{([a-z_.]+)\}", lambda name: str(known[name[1]]), path.read_text()).encode()
@@ -169,6 +198,7 @@ def _known(settings: Settings) -> dict[str, Any]:
         "names.log_group": LOG_GROUP,
         "names.metrics": METRICS,
         "names.log": LOG,
+        "names.data_mount": mount_unit(settings.container.data),
     }
 
 

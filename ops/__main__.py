@@ -15,10 +15,10 @@ import typer
 from infra.settings import FILE, SettingsError, load
 from ops import commands as verbs
 from ops.session import Answer, Session
-from redox_balancer.cli.options import AsJson, with_options
-from redox_balancer.cli.outcome import end
-from redox_balancer.cli.tables import out
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.options import AsJson, with_options
+from redox_balancer.terminal.outcome import end
+from redox_balancer.terminal.tables import out
 
 PROGRAM = "python -m ops"
 

@@ -7,16 +7,16 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.machine.decisions import ENDED, FRESH_S
+from infra.machine.contract import ENDED, FRESH_S
 from ops import cost as spending
 from ops.remote import instance, training
-from redox_balancer.cli.checkpoints import age_text
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import age_text
 
 if TYPE_CHECKING:
     from infra.settings import Settings
     from ops.remote.instance import Instance
-    from ops.remote.training import Seen
+    from ops.remote.training import TrainingState
     from ops.session import Session
 
 UPDATE_S = 900.0  # without an update of the policy; as the image's health check
@@ -26,7 +26,7 @@ DISK_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Condition:
+class HealthReport:
     """What is the case.
 
     Attributes
@@ -43,23 +43,23 @@ class Condition:
 
     run: str
     instance: Instance
-    seen: Seen | None
+    seen: TrainingState | None
     unreachable: str = ""
 
 
-def look(session: Session, run: str) -> Condition:
+def look(session: Session, run: str) -> HealthReport:
     """Look at AWS and at the host."""
     there = instance.look(session)
     if there.state != "running":
-        return Condition(run, there, None)
+        return HealthReport(run, there, None)
     try:
-        return Condition(run, there, training.look(session, run))
+        return HealthReport(run, there, training.look(session, run))
     except RedoxError as error:
         session.hang_up()
-        return Condition(run, there, None, error.message)
+        return HealthReport(run, there, None, error.message)
 
 
-def idle_stop_at(seen: Seen, idle_minutes: int) -> float | None:
+def idle_stop_at(seen: TrainingState, idle_minutes: int) -> float | None:
     """Return the Unix time at which an idle host stops itself, None where it trains or is set never to.
 
     As `infra.machine.decisions` reckons, from the last heartbeat of any trainer, the start, or `touch
@@ -76,7 +76,7 @@ def idle_stop_at(seen: Seen, idle_minutes: int) -> float | None:
     return max(busy) + 60.0 * idle_minutes
 
 
-def problems(found: Condition, settings: Settings) -> list[str]:
+def problems(found: HealthReport, settings: Settings) -> list[str]:
     """Return what is wrong, a line each; nothing where all is well."""
     if found.instance.state != "running":
         return [f"{found.instance.instance_id} is {found.instance.state}"]
@@ -85,7 +85,7 @@ def problems(found: Condition, settings: Settings) -> list[str]:
     return [*_of_run(found.seen, settings), *_of_host(found.seen)]
 
 
-def _of_run(seen: Seen, settings: Settings) -> list[str]:
+def _of_run(seen: TrainingState, settings: Settings) -> list[str]:
     beat = seen.beat
     if beat is None:
         return [f"run {seen.run} never trained on this host" if not seen.at_work else f"run {seen.run} is starting"]
@@ -112,13 +112,13 @@ def _of_run(seen: Seen, settings: Settings) -> list[str]:
     return said + _of_push(seen)
 
 
-def _of_push(seen: Seen) -> list[str]:
+def _of_push(seen: TrainingState) -> list[str]:
     beat = seen.beat
     behind = beat is not None and beat.failed_pushes and (beat.pushed_step or -1) < (beat.checkpoint_step or -1)
     return [f"step {beat.checkpoint_step:,} is not in the bucket"] if beat and behind else []
 
 
-def _of_host(seen: Seen) -> list[str]:
+def _of_host(seen: TrainingState) -> list[str]:
     return [
         f"{path} is {1 - disk['free'] / disk['all']:.0%} full"
         for path, disk in seen.disks.items()
@@ -126,7 +126,7 @@ def _of_host(seen: Seen) -> list[str]:
     ]
 
 
-def figures(found: Condition, settings: Settings) -> dict[str, Any]:
+def figures(found: HealthReport, settings: Settings) -> dict[str, Any]:
     """Return everything, ready for JSON; ages and left time in seconds, memory in bytes."""
     seen = found.seen
     data: dict[str, Any] = {

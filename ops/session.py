@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from infra.deployed import Deployed
     from infra.settings import Settings
-    from ops.remote.host import Connected, Host
+    from ops.remote.host import Connected, RemoteHost
 
 # What operations of AWS that change nothing begin with; a dry run makes no other.
 READING = ("Describe", "Get", "List", "Head", "Lookup")
@@ -58,7 +58,7 @@ class Session:
         self.settings, self.dry_run = settings, dry_run
         self.closing = ExitStack()
         self._clients: dict[str, Any] = {}
-        self._host: Host | None = None
+        self._host: RemoteHost | None = None
         self._connected: Connected | None = None
         self._notes = notes()
 
@@ -117,7 +117,7 @@ class Session:
         """Instance id of the host; an error where there is none."""
         return self.deployed.host()
 
-    def on_host(self) -> Host:
+    def on_host(self) -> RemoteHost:
         """Return the host, connected to once; every way in which that fails is an error of one line."""
         if self._host is None:
             from ops.remote import instance  # noqa: PLC0415

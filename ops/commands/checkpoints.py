@@ -8,7 +8,7 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import as_data, as_table, damage_of, read_rows
+from redox_balancer.terminal.checkpoints import list_data, list_table, read_list
 
 EXAMPLE = "Example: python -m ops checkpoints --run production --verify --json"
 
@@ -23,6 +23,8 @@ def checkpoints(
 
     Exit code 2 where `--verify` finds a damaged one.
     """
+    from redox_balancer.runs.remote.listing import damage_of  # noqa: PLC0415 - loads NumPy
+
     place = session.run_url(session.run_or_default(run))
-    rows = read_rows(place, verify=verify)
-    return Answer(as_data(place, rows), as_table(place, rows), error=damage_of(rows))
+    listed = read_list(place, verify=verify)
+    return Answer(list_data(place, listed), list_table(place, listed), error=damage_of(listed))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ops import orphans as left
 from ops.session import Answer, Session
-from redox_balancer.cli.tables import number, table
+from redox_balancer.terminal.tables import number, table
 
 EXAMPLE = "Example: python -m ops orphans --json"
 

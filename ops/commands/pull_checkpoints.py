@@ -9,9 +9,9 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import fetch, pulled_data, read_rows
-from redox_balancer.cli.options import RUNS
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.checkpoints import pull_checkpoint, pulled_data, read_list
+from redox_balancer.terminal.options import RUNS
 
 EXAMPLE = "Example: python -m ops pull-checkpoints --run production --step 932960 --json"
 
@@ -31,14 +31,13 @@ def pull_checkpoints(
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
-    again = f"python -m ops pull-checkpoints --run {name} --to {folder} --step"
-    pulled = fetch(url, folder, step, again=again)
+    pulled = pull_checkpoint(url, folder, step)
     return Answer(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 
 def _plan(session: Session, url: str, folder: Path, step: int | None) -> Answer:
     """Say which checkpoint would be fetched."""
-    whole = [row for row in read_rows(url, verify=False) if row.state != "unfinished"]
+    whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
     found = next((row for row in whole if step in (None, row.step)), None)
     if found is None:
         wanted = "checkpoint" if step is None else f"whole checkpoint of step {step:,}"

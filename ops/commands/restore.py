@@ -16,7 +16,7 @@ from ops.restore import plan as recovery
 from ops.restore.execute import Job, carry_out, last_run, require_deployable, settle
 from ops.restore.plan import ENDING
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import age_text
+from redox_balancer.terminal.tables import age_text
 
 EXAMPLE = "Example: python -m ops restore --run production --instance i-0123456789abcdef0"
 

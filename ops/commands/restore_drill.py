@@ -18,9 +18,9 @@ import typer
 
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.checkpoints import fetch, read_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.terminal.checkpoints import pull_checkpoint, read_list
 
 EXAMPLE = "Example: python -m ops restore-drill --run production --json"
 
@@ -46,7 +46,7 @@ def restore_drill(
     name = session.run_or_default(run)
     url = session.run_url(name)
     if session.dry_run:
-        whole = [row for row in read_rows(url, verify=False) if row.state != "unfinished"]
+        whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
         if not whole:
             raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints shows what there is")
         session.change(
@@ -76,7 +76,7 @@ def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[s
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
     began = time.monotonic()
-    pulled = fetch(url, folder, None, again="")
+    pulled = pull_checkpoint(url, folder, None)
     fetched = time.monotonic()
     # What the trainer does with `--resume auto`.
     found = checkpoint.find(folder)

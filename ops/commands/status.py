@@ -11,7 +11,7 @@ from rich.table import Table
 from ops import health as condition
 from ops.options import RunName
 from ops.session import Answer, Session
-from redox_balancer.cli.tables import out, table
+from redox_balancer.terminal.tables import out, table
 
 EXAMPLE = "Example: python -m ops status --run production --watch"
 

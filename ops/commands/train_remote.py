@@ -13,7 +13,7 @@ from ops import cost as spending
 from ops.options import RunName
 from ops.remote import attach as following
 from ops.remote import image, instance, training
-from ops.remote.training import Seen
+from ops.remote.training import TrainingState
 from ops.restore import backups
 from ops.session import Answer, Session
 from redox_balancer.errors import RedoxError
@@ -110,7 +110,7 @@ def _preflight(session: Session) -> None:
     session.say(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
 
 
-def _reach(session: Session, run: str) -> Seen | None:
+def _reach(session: Session, run: str) -> TrainingState | None:
     """Start the host where it is stopped, and look at it; None in a dry run of a host that does not run."""
     there = instance.look(session)
     if there.state != "running":
@@ -128,7 +128,7 @@ def _reach(session: Session, run: str) -> Seen | None:
     return seen
 
 
-def _require_room(seen: Seen) -> None:
+def _require_room(seen: TrainingState) -> None:
     for path, disk in seen.disks.items():
         if disk["free"] < LEAST_FREE:
             raise RedoxError(

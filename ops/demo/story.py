@@ -22,7 +22,7 @@ from infra.names import LOG, STORAGE, TRAINING
 from infra.settings import ROOT, VARIABLE
 from ops.demo import settings as own
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
-from ops.simulator.host import Host, require
+from ops.simulator.host import SimulatedHost, require
 from ops.simulator.hypervisor import Hypervisor, hypervisor
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
@@ -129,7 +129,7 @@ class Story:
         self.python("ops", "quota")
         self.python("infra.deploy", "--require-approval", "never", "--method", "direct", "--app", assembly)
 
-    def _train(self, host: Host, run: Path) -> None:
+    def _train(self, host: SimulatedHost, run: Path) -> None:
         self.part("2. Train on the host, and look at it")
         self.brought_up(host)
         self.python("ops", "logs", "--of", "host", "--lines", 20)
@@ -142,7 +142,7 @@ class Story:
         self.python("ops", "status", "--run", own.RUN)
         self.python("ops", "snapshot")
 
-    def _kill(self, host: Host, run: Path) -> dict[str, Any]:
+    def _kill(self, host: SimulatedHost, run: Path) -> dict[str, Any]:
         self.part("3. The power fails between two checkpoints: kill -9 of the host's first process")
         known = _beat(run).checkpoint_step or 0
         self.until(run, lambda beat: _in_the_middle(beat, known), "the middle of a save interval")
@@ -185,7 +185,7 @@ class Story:
         step = max(int(path.name.removeprefix("step_")) for path in here.glob("step_*"))
         return {"step": step, "report": str(here / "report.html")}
 
-    def host(self, machines: Hypervisor) -> tuple[Host, str]:
+    def host(self, machines: Hypervisor) -> tuple[SimulatedHost, str]:
         """Return the host that is deployed, once it is up, and the id of its volume."""
         stacks = machines.aws.client("cloudformation")
         outputs = {
@@ -195,7 +195,7 @@ class Story:
         }
         return machines.host(outputs["InstanceId"]), outputs["VolumeId"]
 
-    def brought_up(self, host: Host) -> None:
+    def brought_up(self, host: SimulatedHost) -> None:
         """Wait until the user data of a host has done its work."""
         self.say("... waiting until the host is set up")
         deadline = time.monotonic() + PATIENCE_S

@@ -11,7 +11,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
-    from ops.remote.training import Seen
+    from ops.remote.training import TrainingState
     from ops.session import Session
 
 LOOK_S = 2.0
@@ -63,7 +63,7 @@ def follow(session: Session, run: str, since: float, sleep: Callable[[float], An
         sink.close()
 
 
-def _look(session: Session, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> Seen:
+def _look(session: Session, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> TrainingState:
     for attempt in range(TRIES):
         try:
             return training.look(session, run)
@@ -78,13 +78,13 @@ def _look(session: Session, run: str, warn: Callable[[str], Any], sleep: Callabl
     raise AssertionError
 
 
-def _is_dead(seen: Seen, beat: Heartbeat | None, since: float) -> bool:
+def _is_dead(seen: TrainingState, beat: Heartbeat | None, since: float) -> bool:
     """Whether the unit ended without a word of the trainer, or its container says nothing for too long."""
     late = beat is None and seen.now - since > START_TIMEOUT_S
     return late or (not seen.at_work and seen.now - since > LOOK_S)
 
 
-def _death(session: Session, seen: Seen) -> RedoxError:
+def _death(session: Session, seen: TrainingState) -> RedoxError:
     """Return what is known of the end of a training."""
     last = last_lines(session)
     if seen.at_work:

@@ -111,7 +111,7 @@ class Gateway:
         self._said.close()
 
 
-class Host:
+class RemoteHost:
     """A host that we are connected to.
 
     Parameters
@@ -261,7 +261,7 @@ class Connected(contextlib.ExitStack):
         super().__init__()
         self._session = session
 
-    def open(self) -> Host:
+    def open(self) -> RemoteHost:
         """Connect; every way in which that fails is an error of one line."""
         access = ssh.prepare(self._session)
         gateway = Gateway(access.gateway)
@@ -280,7 +280,7 @@ class Connected(contextlib.ExitStack):
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _unreachable(access, gateway, error) from error
         connection.transport.set_keepalive(15)
-        return Host(connection, access, dry_run=self._session.dry_run)
+        return RemoteHost(connection, access, dry_run=self._session.dry_run)
 
     def __enter__(self) -> Self:
         return self

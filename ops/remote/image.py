@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import ROOT
-from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress
+from redox_balancer.terminal.progress import transfer_progress
 
 if TYPE_CHECKING:
     from ops.session import Session
@@ -96,20 +97,21 @@ def _load(session: Session, name: str) -> str:
                 session.say(f"{name} is already on {session.host}")
             else:
                 session.say(f"loading {name} into the engine of {session.host}")
-                with transfer_progress(f"sending {name}", "loading") as progress:
-                    there.images.load(_packed(image.save(named=True), int(image.attrs["Size"]), progress))
+                with transfer_progress(f"sending {name}") as progress:
+                    there.images.load(_packed(image.save(named=True), int(image.attrs["Size"]), progress, name))
             there.images.get(name).tag(*_current(session, name))
     return name
 
 
-def _packed(content: Iterable[bytes], total: int, progress: Any) -> Iterator[bytes]:
+def _packed(content: Iterable[bytes], total: int, progress: Progress, name: str) -> Iterator[bytes]:
     """Pack what is sent: lines are slow, and an engine unpacks by itself."""
     packer, done = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16), 0
     for chunk in content:
         done += len(chunk)
-        progress(min(done, total), total)
+        progress(f"sending {name}", min(done, total), total)
         if packed := packer.compress(chunk):
             yield packed
+    progress(f"loading {name}")
     yield packer.flush()
 
 

@@ -21,7 +21,7 @@ LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainingState:
     """What `ops/remote_scripts/look.py` saw on the host.
 
     Attributes
@@ -76,7 +76,7 @@ class Seen:
         return None if at is None else max(self.now - at, 0.0)
 
 
-def look(session: Session, run: str) -> Seen:
+def look(session: Session, run: str) -> TrainingState:
     """Look at the host; an empty run is the one that the unit is set to."""
     settings = session.settings
     asked = {"data": settings.container.data, "runs": settings.storage.runs, "run": run}
@@ -86,7 +86,7 @@ def look(session: Session, run: str) -> Seen:
         name: Heartbeat(**{key: value for key, value in beat.items() if key in known})
         for name, beat in told.pop("beats").items()
     }
-    return Seen(beats=beats, **told)
+    return TrainingState(beats=beats, **told)
 
 
 def begin(session: Session, run: str, image: str, options: Sequence[str]) -> None:
@@ -106,7 +106,7 @@ def begin(session: Session, run: str, image: str, options: Sequence[str]) -> Non
         refuse_busy(session, look(session, ""))
 
 
-def refuse_busy(session: Session, seen: Seen) -> None:
+def refuse_busy(session: Session, seen: TrainingState) -> None:
     """Raise an error where the host is training: the message names who it is."""
     if not seen.at_work:
         return
@@ -118,7 +118,9 @@ def refuse_busy(session: Session, seen: Seen) -> None:
     )
 
 
-def refuse_other_writer(session: Session, run: str, seen: Seen, sleep: Callable[[float], Any] = time.sleep) -> None:
+def refuse_other_writer(
+    session: Session, run: str, seen: TrainingState, sleep: Callable[[float], Any] = time.sleep
+) -> None:
     """Raise an error where another trainer holds the run's lock and lives.
 
     A lock outlives a trainer that was killed by up to two minutes. One of a trainer on this very host is known to be
@@ -128,7 +130,7 @@ def refuse_other_writer(session: Session, run: str, seen: Seen, sleep: Callable[
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = read_lock(remote.bucket, remote.place)
+    first = read_lock(remote.bucket, remote.address)
     found, told = first, False
     while found is not None and not found.free and found.holder.writer != seen.writer:
         assert first is not None  # noqa: S101 - it was found before
@@ -143,6 +145,6 @@ def refuse_other_writer(session: Session, run: str, seen: Seen, sleep: Callable[
             )
             told = True
         sleep(LOOK_S)
-        found = read_lock(remote.bucket, remote.place)
+        found = read_lock(remote.bucket, remote.address)
     if told:
         session.say("its lock has ended: taking the run over")

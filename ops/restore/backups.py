@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from infra.names import BACKUP_TAG, DATA_DEVICE
 from infra.settings import AMI
 from infra.staying import tagged
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from ops.session import Session

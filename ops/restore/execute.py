@@ -18,10 +18,10 @@ from infra.names import AMI_ID, DATA_DEVICE, TRAINING
 from infra.settings import ROOT, Settings
 from ops.commands.stop import end_training
 from ops.restore.backups import Image
-from ops.restore.plan import Action, Situation
+from ops.restore.plan import RestoreAction, Situation
 from ops.restore.verify import resume
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from ops.session import Session
@@ -64,7 +64,7 @@ class Job:
         return self.seen.host or ""
 
 
-def carry_out(job: Job, actions: Sequence[Action]) -> None:
+def carry_out(job: Job, actions: Sequence[RestoreAction]) -> None:
     """Take the steps one after another; the first that fails ends it, and a later start goes on from there."""
     with _assembly(job, actions) as app:
         for action in actions:
@@ -112,9 +112,9 @@ def last_run(session: Session) -> str | None:
 
 
 @contextmanager
-def _assembly(job: Job, actions: Sequence[Action]) -> Iterator[Path | None]:
+def _assembly(job: Job, actions: Sequence[RestoreAction]) -> Iterator[Path | None]:
     """Synthesise what is to be deployed before the host ends: settings that do not work must cost no host."""
-    if job.session.dry_run or Action.DEPLOY not in actions:
+    if job.session.dry_run or RestoreAction.DEPLOY not in actions:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="redox-restore-") as folder:
@@ -209,12 +209,12 @@ def _wait(ec2: Any, waiter: str, what: str, seconds: float, **which: Any) -> Non
             ) from error
 
 
-STEPS: Mapping[Action, Callable[[Job, Path | None], None]] = {
-    Action.SAVE: _save,
-    Action.STOP: _stop,
-    Action.DETACH: _detach,
-    Action.DESTROY: _destroy,
-    Action.DEPLOY: _deploy,
-    Action.ATTACH: _attach,
-    Action.RESUME: _resume,
+STEPS: Mapping[RestoreAction, Callable[[Job, Path | None], None]] = {
+    RestoreAction.SAVE: _save,
+    RestoreAction.STOP: _stop,
+    RestoreAction.DETACH: _detach,
+    RestoreAction.DESTROY: _destroy,
+    RestoreAction.DEPLOY: _deploy,
+    RestoreAction.ATTACH: _attach,
+    RestoreAction.RESUME: _resume,
 }

@@ -19,7 +19,7 @@ GONE = ("", "terminated", "shutting-down")  # states of an instance that nothing
 FAILED_CREATION = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
 
 
-class Action(Enum):
+class RestoreAction(Enum):
     """A step of a restore, in the order in which they are taken."""
 
     SAVE = "save"
@@ -31,7 +31,12 @@ class Action(Enum):
     RESUME = "resume"
 
 
-ENDING = {Action.SAVE, Action.STOP, Action.DETACH, Action.DESTROY}  # what a host does not survive
+ENDING = {
+    RestoreAction.SAVE,
+    RestoreAction.STOP,
+    RestoreAction.DETACH,
+    RestoreAction.DESTROY,
+}  # the old host is gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +132,7 @@ def refuse_volume(seen: Situation, settings: Settings) -> None:
         )
 
 
-def plan(seen: Situation, image: Image, *, anew: bool = False, spot: bool = False) -> tuple[Action, ...]:
+def plan(seen: Situation, image: Image, *, anew: bool = False, spot: bool = False) -> tuple[RestoreAction, ...]:
     """Decide what is left to do.
 
     Parameters
@@ -142,16 +147,16 @@ def plan(seen: Situation, image: Image, *, anew: bool = False, spot: bool = Fals
         Whether hosts are of the spot market: they are ended and not stopped.
     """
     if seen.is_restored(image) and not anew:
-        attach = () if seen.attached_to else (Action.ATTACH,)
-        return (*attach, Action.RESUME)
-    due: list[Action] = []
+        attach = () if seen.attached_to else (RestoreAction.ATTACH,)
+        return (*attach, RestoreAction.RESUME)
+    due: list[RestoreAction] = []
     if seen.host_state == "running":
-        due.append(Action.SAVE)
+        due.append(RestoreAction.SAVE)
     if seen.host_state not in (*GONE, "stopped"):
-        due.append(Action.STOP)
-    frees_it = seen.host_state in GONE or (spot and Action.STOP in due)  # an instance that ends lets its volume go
+        due.append(RestoreAction.STOP)
+    frees_it = seen.host_state in GONE or (spot and RestoreAction.STOP in due)  # termination detaches the volume
     if seen.host and seen.attached_to == seen.host and not frees_it:
-        due.append(Action.DETACH)
+        due.append(RestoreAction.DETACH)
     if seen.stack and seen.stack not in FAILED_CREATION:
-        due.append(Action.DESTROY)
-    return (*due, Action.DEPLOY, Action.RESUME)
+        due.append(RestoreAction.DESTROY)
+    return (*due, RestoreAction.DEPLOY, RestoreAction.RESUME)

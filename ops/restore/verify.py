@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ops.remote import attach as following
 from ops.remote import instance, training
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from infra.settings import Settings
-    from ops.remote.training import Seen
+    from ops.remote.training import TrainingState
     from ops.session import Session
 
 ONLINE_TIMEOUT_S, WORK_TIMEOUT_S = 600.0, 900.0  # the trainer may fetch its checkpoint first
@@ -53,7 +53,7 @@ def _wait_until_online(session: Session) -> None:
     instance.require_online(session)
 
 
-def _set_run(session: Session, seen: Seen, run: str) -> None:
+def _set_run(session: Session, seen: TrainingState, run: str) -> None:
     """Have the unit train this run: with the options it was begun with where the image knows them."""
     unit, patience_s = training.UNIT, session.settings.limits.stop_timeout_s + 60.0
     if seen.set_run == run:
@@ -66,7 +66,7 @@ def _set_run(session: Session, seen: Seen, run: str) -> None:
     training.begin(session, run, seen.image, [])
 
 
-def _step(seen: Seen) -> int | None:
+def _step(seen: TrainingState) -> int | None:
     """Return the step of a trainer that is at work, None where none is; by the host's clock alone.
 
     A heartbeat from before the host's start is that of the trainer which the old host had: a quick restore finds it

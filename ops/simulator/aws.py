@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.simulator.records import HOSTS, Record, console_of, records
+from ops.simulator.records import HOSTS, HostRecord, console_of, records
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ROOT = Path(__file__).parents[2]
@@ -241,7 +241,7 @@ def _reach_hosts() -> None:
     _give(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
 
 
-def _information(host: Record) -> dict[str, Any]:
+def _information(host: HostRecord) -> dict[str, Any]:
     return {
         "InstanceId": host.instance_id,
         "PingStatus": "Online" if host.online else "ConnectionLost",

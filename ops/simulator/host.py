@@ -1,6 +1,6 @@
 """A host on this machine: processes in namespaces of their own behind a real sshd, ended as a whole by one kill.
 
-`there/boot.sh` says what it sees of this machine, `there/init.py` is its first process. Needs Linux and root.
+`guest/boot.sh` says what it sees of this machine, `guest/init.py` is its first process. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.settings import ROOT
-from ops.simulator.records import CONSOLE, KEYS, Record
+from ops.simulator.records import CONSOLE, KEYS, HostRecord
 from redox_balancer.errors import RedoxError
 
-PROGRAMS = ROOT / "ops" / "demo" / "there"
+PROGRAMS = Path(__file__).parent / "guest"
 SSHD = "/usr/sbin/sshd"
 START_TIMEOUT_S = 30.0
 DISK = "disk"  # what an image of the host takes along
@@ -83,7 +83,7 @@ class Login:
 
 
 @dataclass
-class Host:
+class SimulatedHost:
     """A host that was started.
 
     Attributes
@@ -94,7 +94,7 @@ class Host:
         Joins its end: exit code 0 when it was shut down.
     """
 
-    record: Record
+    record: HostRecord
     process: subprocess.Popen[bytes]
 
     @property
@@ -132,7 +132,7 @@ class Host:
                 self.kill()
 
 
-def start(folder: Path, volume: Path, device: str, login: Login, environment: Mapping[str, str]) -> Host:
+def start(folder: Path, volume: Path, device: str, login: Login, environment: Mapping[str, str]) -> SimulatedHost:
     """Start a host; returns when its sshd answers.
 
     Parameters
@@ -174,7 +174,7 @@ def start(folder: Path, volume: Path, device: str, login: Login, environment: Ma
             stdout=log,
             stderr=log,
         )
-    return Host(_wait(folder, port, process), process)
+    return SimulatedHost(_wait(folder, port, process), process)
 
 
 def _prepare(folder: Path, volume: Path, login: Login) -> None:
@@ -200,13 +200,13 @@ def _seen(folder: Path) -> list[str]:
     return [str(each.resolve()) for each in dict.fromkeys(wanted)]
 
 
-def _wait(folder: Path, port: int, process: subprocess.Popen[bytes]) -> Record:
+def _wait(folder: Path, port: int, process: subprocess.Popen[bytes]) -> HostRecord:
     """Return the host's record once its sshd answers."""
     deadline = time.monotonic() + START_TIMEOUT_S
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None and time.monotonic() < deadline:
         if pids := children.read_text().split():
-            record = Record(folder, int(pids[0]), port)
+            record = HostRecord(folder, int(pids[0]), port)
             if record.online:
                 record.write()
                 return record

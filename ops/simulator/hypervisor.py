@@ -18,7 +18,7 @@ from typing import Any
 from infra.names import DATA_DEVICE
 from ops.simulator import gateway, host
 from ops.simulator.aws import StandIn
-from ops.simulator.host import DISK, Host, Login
+from ops.simulator.host import DISK, Login, SimulatedHost
 
 LOOK_S = 0.3
 # The stand-in waits for no bring-up, so the handle by which it would report has no address.
@@ -43,7 +43,7 @@ class Hypervisor:
         self.aws, self._login, self._patience_s = aws, login, patience_s
         self._folder = aws.hosts.parent
         self._ec2 = aws.client("ec2")
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, SimulatedHost] = {}
         self._images: set[str] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="hypervisor")
@@ -57,7 +57,7 @@ class Hypervisor:
         """Folder for the user's PATH: what the AWS CLI is there."""
         return self._folder / "bin"
 
-    def host(self, instance_id: str) -> Host:
+    def host(self, instance_id: str) -> SimulatedHost:
         """Return the host of an instance, once it is up."""
         with self._looked:
             up = self._looked.wait_for(lambda: self.problem or instance_id in self._hosts, self._patience_s)
@@ -117,7 +117,7 @@ class Hypervisor:
                 if volume:  # the bring-up would wait for it
                     self._hosts[name] = self._start(name, instance, volume)
 
-    def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> Host:
+    def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> SimulatedHost:
         folder = self.aws.hosts / name
         image = self._folder / "images" / instance["ImageId"]
         if not (folder / DISK).exists() and image.exists():

@@ -20,7 +20,7 @@ RECORD, CONSOLE, KEYS = "host.json", "console", "authorized_keys"
 
 
 @dataclass(frozen=True)
-class Record:
+class HostRecord:
     """A host that was started.
 
     Attributes
@@ -73,10 +73,10 @@ def folder_of_hosts() -> Path:
     return Path(os.environ[HOSTS])
 
 
-def records(hosts: Path | None = None) -> Iterator[Record]:
+def records(hosts: Path | None = None) -> Iterator[HostRecord]:
     """Give what is known of every host that was started."""
     for path in sorted((hosts or folder_of_hosts()).glob(f"*/{RECORD}")):
-        yield Record(path.parent, **json.loads(path.read_text()))
+        yield HostRecord(path.parent, **json.loads(path.read_text()))
 
 
 def console_of(instance_id: str) -> str:

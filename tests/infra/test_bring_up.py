@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import re
 import shlex
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from infra import bring_up
 from infra.bring_up import Machine, files, script, training_environment
 from infra.container import Flags
 from infra.settings import FILE, ROOT, Settings, load, parse
@@ -85,6 +88,26 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     (tmp_path / "script").write_text(script(SETTINGS, Machine(kind="host", region="us-east-1", image="image")))
     answer = subprocess.run([shellcheck, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
+
+
+def test_packed_files_may_hold_the_words_that_the_script_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = "MACHINEPACKEDLOG" * 5  # as it may happen in 12,000 characters of base 85
+    monkeypatch.setattr(bring_up, "_archive", lambda *_: base64.b85decode(packed))
+    text = script(SETTINGS, Machine(kind="host", region="us-east-1", image="PACKED-LOG"))
+    assert packed in text
+    assert "REDOX_IMAGE='PACKED-LOG'\n" in text
+
+
+def test_programs_are_shipped_without_comments_and_otherwise_unchanged() -> None:
+    for path in sorted((ROOT / "infra/machine").glob("*.py")):
+        shipped = files(SETTINGS, "host")[f"usr/local/lib/redox/infra/machine/{path.name}"].decode()
+        trees = [ast.parse(text) for text in (path.read_text(), shipped)]
+        for node in ast.walk(trees[0]):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+                del node.body[0]
+        assert ast.dump(trees[0]) == ast.dump(trees[1]), path
+        assert '"""' not in shipped
+        assert not re.search(r"(?m)^\s*#", shipped), path
 
 
 def test_the_decisions_need_nothing_but_python() -> None:

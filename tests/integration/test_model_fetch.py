@@ -101,7 +101,7 @@ def server(e_coli_core: bytes) -> Iterator[Server]:
 
 
 def fetch(server: Server, folder: Path, **options: Any) -> Fetched:
-    return fetch_model("e_coli_core", uploader=server.address, folder=folder, wait_s=0.0, **options)
+    return fetch_model("e_coli_core", mirror=server.address, folder=folder, wait_s=0.0, **options)
 
 
 def names(folder: Path) -> set[str]:
@@ -109,14 +109,17 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_model_is_downloaded_checked_and_pinned(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int | None]] = []
+    seen: list[tuple[str | int | None, ...]] = []
     fetched = fetch(server, tmp_path, progress=lambda *step: seen.append(step))
     assert fetched.new
     assert fetched.path.read_bytes() == server.body
     assert fetched.sha256 == hashlib.sha256(server.body).hexdigest()
     assert (fetched.content.reactions, fetched.content.metabolites, fetched.content.genes) == (95, 72, 137)
     assert fetched.content.optimum == pytest.approx(0.8739215, rel=1e-6)
-    assert seen[-1] == (len(server.body), len(server.body))
+    assert seen[-2:] == [
+        ("downloading e_coli_core.json.gz", len(server.body), len(server.body)),
+        ("checking e_coli_core",),
+    ]
     assert names(tmp_path) == {FILE, "pins.json"}
     assert json.loads((tmp_path / "pins.json").read_text())["e_coli_core"]["sha256"] == fetched.sha256
 
@@ -208,7 +211,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server: Server, 
 
 def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(RedoxError, match=r"cannot reach 127\.0\.0\.1") as caught:
-        fetch_model("e_coli_core", uploader="http://127.0.0.1:9", folder=tmp_path, wait_s=0.0)
+        fetch_model("e_coli_core", mirror="http://127.0.0.1:9", folder=tmp_path, wait_s=0.0)
     assert "--from FILE" in caught.value.hint
     assert names(tmp_path) == set()
 
@@ -318,7 +321,7 @@ def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(server
 
 def test_the_command_without_a_network_ends_in_two_lines(tmp_path: Path) -> None:
     server_that_is_not_there = "http://127.0.0.1:9"
-    done = redox("model", "fetch", "e_coli_core", "--uploader", server_that_is_not_there, "--to", str(tmp_path))
+    done = redox("model", "fetch", "e_coli_core", "--mirror", server_that_is_not_there, "--to", str(tmp_path))
     assert_refused(done, "127.0.0.1")
 
 

@@ -13,16 +13,16 @@ from botocore.stub import Stubber
 
 from infra.settings import FILE, load, parse
 from ops import cost as spending
-from ops.remote.training import Seen
+from ops.remote.training import TrainingState
 from ops.restore import backups
 from ops.restore import verify as resuming
 from ops.restore.backups import Image, Taken
-from ops.restore.plan import Action, Situation, plan, refuse_volume
+from ops.restore.plan import RestoreAction, Situation, plan, refuse_volume
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 
-SAVE, STOP, DETACH, DESTROY, DEPLOY, ATTACH, RESUME = Action
+SAVE, STOP, DETACH, DESTROY, DEPLOY, ATTACH, RESUME = RestoreAction
 IMAGE = Image("ami-0123456789abcdef0", "available", 0.0)
 HOST, VOLUME = "i-0123456789abcdef0", "vol-0123456789abcdef0"
 HEALTHY = Situation(
@@ -60,7 +60,7 @@ ENDED: dict[str, Any] = {"host": None, "host_state": "", **FREE}
         (replace(HEALTHY, attached_to="i-00000000000000000", replaced=True), [SAVE, STOP, DESTROY, DEPLOY, RESUME]),
     ],
 )
-def test_what_is_left_to_do(seen: Situation, left: list[Action]) -> None:
+def test_what_is_left_to_do(seen: Situation, left: list[RestoreAction]) -> None:
     assert list(plan(seen, IMAGE)) == left
 
 
@@ -92,11 +92,11 @@ def test_a_volume_that_cannot_be_brought_back_ends_it_before_the_host(changes: d
     refuse_volume(replace(HEALTHY, **changes, replaced=True), settings)  # a new one takes its place
 
 
-def seen_there(**changes: Any) -> Seen:
+def seen_there(**changes: Any) -> TrainingState:
     beat = Heartbeat(pid=1, host="host", status="training", written_at=995.0, step=932_960)
-    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(Seen))
+    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(TrainingState))
     known |= {"now": 1_000.0, "uptime_s": 300.0, "run": "mine", "beats": {"mine": replace(beat, **changes)}}
-    return Seen(**known)
+    return TrainingState(**known)
 
 
 def test_a_training_has_resumed_when_its_heartbeat_says_so_by_the_hosts_clock() -> None:

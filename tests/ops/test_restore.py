@@ -15,11 +15,11 @@ import pytest
 from deployment import Cloud
 from infra.names import BACKUP_TAG
 from infra.settings import load
-from ops.restore.plan import Action
+from ops.restore.plan import RestoreAction
 from ops.session import Session
 
 Ops = Callable[..., subprocess.CompletedProcess[str]]
-ALL = [action.value for action in Action]
+ALL = [action.value for action in RestoreAction]
 STORED = "redox-balancer-123456789012-us-east-1"
 
 

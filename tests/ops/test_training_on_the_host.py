@@ -28,12 +28,12 @@ from ops.commands.train_remote import train_remote
 from ops.remote import attach as following
 from ops.remote import training
 from ops.session import Session
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import progress
 from redox_balancer.runs.progress import PlainProgress
 from redox_balancer.runs.remote.lock import RunLock
 from redox_balancer.runs.remote.run import RemoteRun
+from redox_balancer.terminal.tables import notes
 from s3_stand_in import S3
 from ssh_host import SshHost
 from waiting import wait_until
@@ -217,7 +217,7 @@ def test_the_lock_of_a_living_trainer_elsewhere_is_respected_and_named(
 ) -> None:
     assert s3
     remote = RemoteRun(f"{bucket}/mine")
-    with RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0) as lock:
+    with RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0) as lock:
         lock.take(print)
         lock.keep(print)
         with pytest.raises(RedoxError, match=f"run mine is written by process {os.getpid()} on "):
@@ -233,7 +233,7 @@ def test_the_lock_of_a_dead_trainer_is_waited_for_and_taken_over(
     session = opened()
     seen = training.look(session, "mine")
     remote = RemoteRun(f"{bucket}/mine")
-    lock = RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0)
+    lock = RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0)
     lock.take(print)  # and its process is gone: nothing renews it
     training.refuse_other_writer(session, "mine", seen)
     said = capsys.readouterr().err

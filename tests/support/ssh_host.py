@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.settings import load
 from ops.simulator import gateway, host
-from ops.simulator.host import Host, Login
+from ops.simulator.host import Login, SimulatedHost
 from redox_balancer.errors import RedoxError
 
 USER = load().host.ssh_user
@@ -40,7 +40,7 @@ class SshHost:
     """A host that runs, and the folder of its deployment."""
 
     folder: Path
-    host: Host
+    host: SimulatedHost
 
     @property
     def public_key(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -25,6 +25,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
+from redox_balancer.progress import Progress
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
@@ -125,17 +126,17 @@ class ThroughputFigures:
 
 
 def measure(
-    environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, say: Callable[[str], None]
+    environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
 ) -> ThroughputFigures:
     """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
     config = TrainConfig()
-    say("one actor: environment, policy, the rest")
+    progress("one actor: environment, policy, the rest")
     one = in_own_process(actor, environments, actor_s)
-    say("learner alone")
+    progress("learner alone")
     alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
-    say(f"Ray alone, {REPLAY_ACTORS} actors replay")
+    progress(f"Ray alone, {REPLAY_ACTORS} actors replay")
     ray = in_own_process(ray_alone, environments, ray_s)
-    say(f"learner and Ray, {REPLAY_ACTORS} actors replay")
+    progress(f"learner and Ray, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, steps)
     return ThroughputFigures(
         model=environments.space.network.id,

@@ -33,11 +33,10 @@ from scipy.sparse.linalg import splu
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 
 BoolArray = NDArray[np.bool_]
 ColumnArray = NDArray[np.intp]
-Progress = Callable[[str], None]
-"""Is told the name of each phase as it begins."""
 
 SOLVE_LIMIT_S = 1800.0
 """Longest single LP; the joint LP of Recon3D takes about 3 s on one core."""
@@ -78,7 +77,7 @@ class Consistency:
     blocked_reversible: int
 
 
-def consistent_reactions(network: Network, progress: Progress = lambda _: None) -> Consistency:
+def consistent_reactions(network: Network, progress: Progress = no_progress) -> Consistency:
     """Find every reaction that can carry flux in steady state.
 
     Parameters
@@ -86,7 +85,7 @@ def consistent_reactions(network: Network, progress: Progress = lambda _: None) 
     network
         Bounds give directions; their size does not matter.
     progress
-        Is told the phases.
+        Receives the name of each phase as it starts.
 
     Raises
     ------

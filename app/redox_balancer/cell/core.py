@@ -19,15 +19,16 @@ import scipy.sparse as sp
 from redox_balancer.cell.consistency import (
     SOLVE_LIMIT_S,
     Consistency,
-    Progress,
     consistent_reactions,
     has_slack,
     matrix_network,
     stoichiometric_matrix,
 )
-from redox_balancer.cell.lp import FluxLP, Status
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import cobra
@@ -109,7 +110,7 @@ class Core:
     has_slack: bool
 
 
-def extract_core(network: Network, medium: Iterable[str], progress: Progress = lambda _: None) -> Core:
+def extract_core(network: Network, medium: Iterable[str], progress: Progress = no_progress) -> Core:
     """Extract everything that can carry flux.
 
     Parameters
@@ -119,7 +120,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = l
     medium
         The exchanges of that medium.
     progress
-        Is told the phases.
+        Receives the name of each phase as it starts.
 
     Raises
     ------

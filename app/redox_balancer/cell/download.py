@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -12,19 +11,17 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
+from redox_balancer.progress import Progress, no_progress
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes received so far and the size of the whole file, where the server tells it."""
 
 
 class _TryAgainError(Exception):
     """The server is busy or what it sent does not fit what is there already; the next attempt may succeed."""
 
 
-def download(url: str, part: Path, progress: Progress | None = None, *, wait_s: float = 1.0) -> None:
+def download(url: str, part: Path, progress: Progress = no_progress, *, wait_s: float = 1.0) -> None:
     """Download a file, going on from what `part` holds already.
 
     A file begun earlier is completed by a range request (RFC 9110, section 14) that the server answers in full
@@ -39,7 +36,7 @@ def download(url: str, part: Path, progress: Progress | None = None, *, wait_s: 
         Where to, as bytes come in; `part` with `.json` appended keeps the validator. Both stay after a failure, so
         that the next call goes on.
     progress
-        Told how far it is.
+        Receives the bytes downloaded so far and, where the server sends it, the size of the file.
     wait_s
         Wait before the second attempt; it doubles with each further one.
 
@@ -82,9 +79,10 @@ def discard(part: Path) -> None:
     _validator_file(part).unlink(missing_ok=True)
 
 
-def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress | None) -> None:
+def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
     # Without Accept-Encoding: identity a server may compress on the way, and ranges would count other bytes.
     headers = {"Accept-Encoding": "identity"}
+    phase = f"downloading {url.rpartition('/')[2]}"
     begun = part.stat().st_size if part.exists() else 0
     validator = _validator_of(url, part)
     if begun and validator:
@@ -102,7 +100,7 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress | No
         if not response.is_success:
             raise RedoxError(
                 f"{url}: the server answers {response.status_code} {response.reason_phrase}",
-                hint="the model may have moved: take a file with --from FILE, or another server with --uploader URL",
+                hint="the model may have moved: take a file with --from FILE, or another server with --mirror URL",
             )
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and _start_in(response) != begun:
@@ -118,8 +116,7 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress | No
             for chunk in response.iter_raw():
                 file.write(chunk)
                 begun += len(chunk)
-                if progress is not None:
-                    progress(begun, total)
+                progress(phase, begun, total)
 
 
 def _start_in(response: httpx.Response) -> int | None:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from redox_balancer.cell.download import Progress, discard, download
+from redox_balancer.cell.download import discard, download
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.records import Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically, written_atomically
+from redox_balancer.progress import Progress, no_progress
 
 CACHE_VARIABLE = "REDOX_CACHE"
 LEAST_OPTIMUM = 1e-6
@@ -98,10 +99,10 @@ def fetch_model(
     name: str,
     *,
     file: Path | None = None,
-    uploader: str | None = None,
+    mirror: str | None = None,
     folder: Path | None = None,
     repin: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     wait_s: float = 1.0,
 ) -> Fetched:
     """Bring a public model into the cache, checked.
@@ -112,7 +113,7 @@ def fetch_model(
         In the catalogue.
     file
         A file to take in place of a download.
-    uploader
+    mirror
         Address of a folder that holds the file under its own name, in place of the catalogue's server.
     folder
         In place of the cache.
@@ -141,7 +142,7 @@ def fetch_model(
         with written_atomically(path) as target:
             shutil.copyfile(file, target)
     else:
-        pin, path = _download(entry, folder, uploader=uploader, pinned=trusted, progress=progress, wait_s=wait_s)
+        pin, path = _download(entry, folder, mirror=mirror, pinned=trusted, progress=progress, wait_s=wait_s)
     if pin != pinned:
         _write_pins(folder, pins | {name: pin})
     return Fetched(name, path, pin.sha256, pin.content, new=True)
@@ -173,12 +174,12 @@ def _download(
     entry: PublicModel,
     folder: Path,
     *,
-    uploader: str | None,
+    mirror: str | None,
     pinned: Pin | None,
-    progress: Progress | None,
+    progress: Progress,
     wait_s: float,
 ) -> tuple[Pin, Path]:
-    url = entry.url if uploader is None else f"{uploader.rstrip('/')}/{entry.url.rpartition('/')[2]}"
+    url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
     suffix = _suffix_of(Path(entry.url))
     # The suffix stays last, because it tells the format to the check.
     part = folder / f"{entry.id}.part{suffix}"
@@ -189,6 +190,7 @@ def _download(
             f"cannot make the folder {folder}: {error.strerror}", hint=f"name another with --to or {CACHE_VARIABLE}"
         ) from error
     download(url, part, progress, wait_s=wait_s)
+    progress(f"checking {entry.id}")
     try:
         pin = _checked(entry, part, pinned)
         path = folder / pin.file

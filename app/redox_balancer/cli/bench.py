@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson
-from redox_balancer.cli.tables import notes, out, table
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.tables import notes, out, table
 
 if TYPE_CHECKING:
     from redox_balancer.bench.report import Figures
@@ -155,7 +155,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
                     learner_s=sizes["learner_s"],
                     ray_s=sizes["ray_s"],
                     steps=int(sizes["replay_steps"]),
-                    say=lambda what: notes().print(f"  {what}", markup=False),
+                    progress=lambda what, *_: notes().print(f"  {what}", markup=False),
                 )
                 figures.throughput.append(scaled)
             else:

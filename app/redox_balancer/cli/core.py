@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.tables import out, table
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -209,7 +209,7 @@ class _Phases:
         self._end()
         self._bar.stop()
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, _done: int = 0, _total: int | None = None, /) -> None:
         self._end()
         self._name, self._since = name, (time.perf_counter(), time.process_time())
         self._bar.update(self._task, description=name, completed=len(self.table))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task_without
+from redox_balancer.cli.options import takes_task_without
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,8 +52,8 @@ def design(
     guaranteed minimum, flux ranges, envelope. It must find the growth and the capacity that the construct was
     valued with; with --output, so must the exported models once they are read again.
     """
-    from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="leave out --quick or --output")
@@ -75,13 +77,13 @@ def design(
             typer.echo(json.dumps(told | proposal.data()))
         return
     with notes().status("loading COBRApy") as status:
-        from redox_balancer.designer.design import work_out  # noqa: PLC0415
+        from redox_balancer.designer.design import make_design  # noqa: PLC0415
         from redox_balancer.designer.export import export  # noqa: PLC0415
         from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
-        made, cell = work_out(open_model(task), proposal, progress=status.update)
-        written = [] if output is None else export(cell, made, output, progress=status.update)
+        made, cell = make_design(open_model(task), proposal, progress=status_progress(status))
+        written = [] if output is None else export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
         typer.echo(json.dumps(told | made.data() | files))
@@ -103,16 +105,16 @@ def _refuse_cell_options(task: "Task") -> None:
 
 
 def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
-    from redox_balancer.designer.proposal import by_text  # noqa: PLC0415
+    from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
 
-    proposal = by_text(task.space() if opened is None else opened.environments().space, text, condition)
+    proposal = Proposal.from_text(task.space() if opened is None else opened.environments().space, text, condition)
     console.print(_answer(proposal), markup=False)
     return proposal
 
 
 def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
-    from redox_balancer.cli.tables import notes  # noqa: PLC0415
     from redox_balancer.designer.proposal import Proposer  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes  # noqa: PLC0415
 
     proposer = Proposer(opened.environments(), opened.policy(), condition)
     asked = time.perf_counter()
@@ -121,22 +123,23 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
     with notes().status("sampling constructs") as status:
         for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
             status.update(f"sampling constructs: {number} of {samples}")
-            if drawn.paid > best.paid + 1e-9:
+            if drawn.task_value > best.task_value + 1e-9:
                 best = drawn
                 console.print(f"{_answer(best)}  (sample {number} of {samples})", markup=False)
     return best
 
 
 def _answer(proposal: "Proposal") -> str:
-    from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
+    from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
 
     placed = construct_text(proposal.space.describe(proposal.construct))
-    paid = "" if proposal.paid == proposal.outcome.value else f", {proposal.paid:.4f} by the run's own task"
-    return f"{proposal.condition.id}: {placed}  value {proposal.outcome.value:.4f}{paid}"
+    value, own = proposal.outcome.value, proposal.task_value
+    by_task = "" if own == value else f", {own:.4f} by the run's own task"
+    return f"{proposal.condition.id}: {placed}  value {value:.4f}{by_task}"
 
 
 def _print(made: "Design") -> None:
-    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
+    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     proposal, analysis = made.proposal, made.analysis
     outcome, reference, space = proposal.outcome, proposal.reference, proposal.space
@@ -183,7 +186,7 @@ def _print(made: "Design") -> None:
             {"reaction": "left"} | dict.fromkeys(numbers, "right") | {"equation": "left"},
             [
                 (
-                    found.reaction + (" *" if found.loops else ""),
+                    found.reaction + (" *" if found.in_cycle else ""),
                     _flux(found.without),
                     _flux(found.flux),
                     _range(found.at_growth),
@@ -196,7 +199,7 @@ def _print(made: "Design") -> None:
     )
     hidden = len(made.placed_ranges) + len(linked) - len(shown)
     rest = f"; {hidden} more reactions with NAD(P)H change less" if hidden else ""
-    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.loops for f in shown) else ""
+    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.in_cycle for f in shown) else ""
     out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{loops}{rest}", markup=False)
     out().print("growth and capacity confirmed by COBRApy on the whole model", markup=False)
 

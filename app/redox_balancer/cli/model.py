@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redox_balancer.cli.transfers import transfer_progress
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.progress import transfer_progress
 
 if TYPE_CHECKING:
     from redox_balancer.cell.network import Network
@@ -50,8 +50,8 @@ def fetch(
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
-    with transfer_progress(f"fetching {name}", f"checking {name}") as progress:
-        fetched = fetch_model(name, file=file, uploader=mirror, folder=to, repin=repin, progress=progress)
+    with transfer_progress(f"fetching {name}") as progress:
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,

@@ -13,16 +13,14 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redox_balancer.cell.embedded import parse_equation
+from redox_balancer.cell.embedded import CORE_ID
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, read_records
 from redox_balancer.errors import RedoxError
 
 PROTEIN_G_PER_GDW = 0.506
 """Protein content of a cell, g/gDW: Bekiaris & Klamt 2020, BMC Bioinformatics 21:19 (sMOMENT)."""
-
-EMBEDDED_CORE = "human_redox_core"
-"""Id of the model whose native capacities come with the package."""
 
 
 class Role(StrEnum):
@@ -52,8 +50,8 @@ class Confidence(StrEnum):
     """No source gives it: a considered guess."""
 
 
-class Figure(BaseModel):
-    """A positive number, where it comes from and how sure it is."""
+class EnzymeParameter(BaseModel):
+    """A positive value with its source and its confidence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -154,9 +152,9 @@ class Enzyme(Record):
     uniprot: Accession | None = None
     role: Role
     membrane: bool = False
-    kcat_per_s: Figure
-    mass_kda: Figure
-    km_mm: Figure | None = None
+    kcat_per_s: EnzymeParameter
+    mass_kda: EnzymeParameter
+    km_mm: EnzymeParameter | None = None
     sites: tuple[Site, ...] = Field(min_length=1)
 
     def capacity(self, fraction: float, saturation: float) -> float:
@@ -178,12 +176,12 @@ class Enzyme(Record):
         concentration = load_cofactors()[consumed[0]].concentration_mm
         return concentration / (concentration + self.km_mm.value)
 
-    def figures(self) -> Iterator[tuple[str, str, Confidence, str]]:
-        """Every figure that needs a source: its name, its value as text, how sure it is, and the source."""
+    def sourced_values(self) -> Iterator[tuple[str, str, Confidence, str]]:
+        """Every value that has a source: its name, the value as text, its confidence and the source."""
         for name in ("kcat_per_s", "mass_kda", "km_mm"):
-            figure: Figure | None = getattr(self, name)
-            if figure is not None:
-                yield name, f"{figure.value:g}", figure.confidence, figure.source
+            parameter: EnzymeParameter | None = getattr(self, name)
+            if parameter is not None:
+                yield name, f"{parameter.value:g}", parameter.confidence, parameter.source
         if self.uniprot is not None:
             yield "uniprot", self.uniprot.accession, self.uniprot.confidence, self.uniprot.source
 
@@ -222,6 +220,6 @@ def load_cofactors() -> Mapping[str, Cofactor]:
 
 def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
     """Limits of native reactions by reaction: figures are known for the embedded core, none for other models."""
-    if network.id != EMBEDDED_CORE:
+    if network.id != CORE_ID:
         return {}
     return read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)

@@ -103,8 +103,8 @@ class DesignSpace:
     settings
         Weights of the value.
     parameter_samples
-        Factors of the caps of each placement in each set of uncertain figures, shape (sets, placements): with any, a
-        construct's value is its mean over them.
+        Factors of the enzyme capacities of each placement in each parameter sample, shape (samples, placements): if
+        there are any, the value of a construct is its mean over them.
     excluded
         Entries of the library that cannot be placed, and why.
     """
@@ -136,7 +136,7 @@ class DesignSpace:
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
         mixtures: Sequence[Condition] = (),
-        uncertain: int = 0,
+        samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
         """Design space of a cell on its medium.
@@ -155,8 +155,8 @@ class DesignSpace:
             As in `fit`.
         mixtures
             Several of the conditions at once.
-        uncertain
-            Number of sets of uncertain figures.
+        samples
+            Number of samples of the uncertain enzyme parameters.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class DesignSpace:
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
-            parameter_samples=parameter_samples(fitted.placements, uncertain, saturation),
+            parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             parameters=tuple(parameters.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
@@ -282,23 +282,6 @@ class DesignSpace:
         if exchange is None:
             return 1.0
         return max(-self.network.bounds_of(exchange)[0], 1e-3)
-
-    def nadph_weights(self) -> dict[int, float]:
-        """NAD(P)H that each foreign column takes from the pools per unit of flux, all compartments together.
-
-        Two electrons each. Producers count against it, and moving electrons from NADH to NADPH counts nothing.
-        """
-        weights: dict[int, float] = {}
-        for placement in self.placements:
-            if placement.foreign:
-                taken = -sum(
-                    coefficient
-                    for metabolite, coefficient in placement.stoichiometry.items()
-                    if self.network.species(metabolite) in ("nadh", "nadph")
-                )
-                if taken:
-                    weights[self.network.column(placement.reaction)] = taken
-        return weights
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def limit(host_config: dict[str, Any], name: str) -> str:
 
 
 @dataclass
-class Container:
+class SimulatedContainer:
     """A container.
 
     Attributes

@@ -20,50 +20,50 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ops.simulator.guest.containers import HOME_IN, RUNNING, Container
-from ops.simulator.guest.images import ApiError, Images
+from ops.simulator.guest.containers import HOME_IN, RUNNING, SimulatedContainer
+from ops.simulator.guest.images import ApiError, SimulatedImages
 
 SOCKET = Path("/run/docker.sock")
 STDOUT = 1
 
 
 class Engine:
-    """Images and containers."""
+    """SimulatedImages and containers."""
 
     def __init__(self) -> None:
-        self.images, self.containers = Images(), dict[str, Container]()
-        self.commands: dict[str, tuple[Container, list[str]]] = {}
+        self.images, self.containers = SimulatedImages(), dict[str, SimulatedContainer]()
+        self.commands: dict[str, tuple[SimulatedContainer, list[str]]] = {}
         self.codes: dict[str, int] = {}
         RUNNING.mkdir(exist_ok=True)
         for each in ("app", "venv"):
             (HOME_IN / each).mkdir(parents=True, exist_ok=True)
 
-    def container(self, name: str) -> Container:
+    def container(self, name: str) -> SimulatedContainer:
         """Return a container by its name or id."""
         for each in self.containers.values():
             if name in (each.name, each.id) or (len(name) >= 12 and each.id.startswith(name)):
                 return each
         raise ApiError(404, f"No such container: {name}")
 
-    def create(self, name: str, asked: dict[str, Any]) -> Container:
+    def create(self, name: str, asked: dict[str, Any]) -> SimulatedContainer:
         """Make a container that does not run yet."""
         if any(each.name == name for each in self.containers.values()):
             raise ApiError(409, f'Conflict. The container name "/{name}" is already in use')
-        made = Container(name, asked, self.images.find(asked["Image"]))
+        made = SimulatedContainer(name, asked, self.images.find(asked["Image"]))
         self.containers[made.id] = made
         return made
 
-    def start(self, container: Container) -> None:
+    def start(self, container: SimulatedContainer) -> None:
         """Start a container."""
         container.start()
         if container.host_config.get("AutoRemove"):
             threading.Thread(target=self._remove_at_end, args=[container], daemon=True).start()
 
-    def _remove_at_end(self, container: Container) -> None:
+    def _remove_at_end(self, container: SimulatedContainer) -> None:
         container.ended.wait()
         self.containers.pop(container.id, None)
 
-    def remove(self, container: Container, *, force: bool) -> None:
+    def remove(self, container: SimulatedContainer, *, force: bool) -> None:
         """Remove a container."""
         if container.pid and not force:
             raise ApiError(409, f"container {container.name} is running: stop it first, or force it")

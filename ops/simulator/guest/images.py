@@ -1,4 +1,4 @@
-"""Images of the engine: each is the context it was built from, with the settings of its Dockerfile."""
+"""SimulatedImages of the engine: each is the context it was built from, with the settings of its Dockerfile."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-class Images:
+class SimulatedImages:
     """What was built; on the root disk, so that it goes into an image of the host."""
 
     def __init__(self) -> None:

@@ -1,0 +1,29 @@
+"""Progress of a long computation or a transfer, as every layer reports it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Callback that receives the current phase and, where it is measured, how much of it is done.
+
+    A function calls it with the name of each phase as the phase starts, and again while the phase advances. Transfers
+    call it from several threads.
+    """
+
+    def __call__(self, phase: str, done: int = 0, total: int | None = None, /) -> None:
+        """Report progress.
+
+        Parameters
+        ----------
+        phase
+            What is being done, such as "growth of the core".
+        done, total
+            Amount done and the whole amount, in bytes for a transfer and in items otherwise; `total` is None where
+            it is unknown.
+        """
+
+
+def no_progress(_phase: str, _done: int = 0, _total: int | None = None, /) -> None:
+    """Report nothing."""

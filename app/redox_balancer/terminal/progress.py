@@ -1,0 +1,63 @@
+"""Progress on stderr: bars and spinners on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.status import Status
+
+from redox_balancer.progress import Progress
+from redox_balancer.terminal.tables import notes
+
+
+def status_progress(status: Status) -> Progress:
+    """Show the current phase beside a spinner."""
+
+    def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
+        status.update(f"{phase}: {done:,} of {total:,}" if total else phase)
+
+    return show
+
+
+@contextmanager
+def transfer_progress(first: str) -> Iterator[Progress]:
+    """Show the bytes transferred: a bar on a terminal, a line for each tenth of a phase otherwise.
+
+    Parameters
+    ----------
+    first
+        Description shown until the first phase is reported, "fetching recon3d".
+    """
+    from rich.progress import (  # noqa: PLC0415 - only these commands draw a bar
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    console = notes()
+    if not console.is_terminal:
+        shown: tuple[str, int] | None = None
+
+        def line(phase: str, done: int = 0, total: int | None = None, /) -> None:
+            nonlocal shown
+            now = (phase, 10 * done // total if total else 0)
+            # A damaged file is fetched again, so the bytes that are done may decrease.
+            if shown is None or now[0] != shown[0] or now[1] > shown[1]:
+                shown = now
+                amount = f": {done:,}{f' of {total:,}' if total else ''} bytes" if done or total else ""
+                console.print(f"{phase}{amount}", markup=False)
+
+        yield line
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bar(TextColumn("{task.description}"), *columns, console=console) as bar:
+        task = bar.add_task(first, total=None)
+
+        def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
+            bar.update(task, completed=done, total=total, description=phase)
+
+        yield show

@@ -1,0 +1,102 @@
+"""Contract between the host and the tools that operate it: paths, unit names, run states, heartbeats, idle time.
+
+The host's own programs, the infrastructure and the operations read these definitions. Only the standard library: the
+module is shipped to the host and runs under its Python.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+TRAINER, WORKER, WATCH = "redox-trainer", "redox-worker", "redox-watch"  # systemd units; containers of the first two
+UNIT_ACTIVE = frozenset({"active", "activating", "reloading", "deactivating"})  # systemd's ActiveState
+
+ETC = Path("/etc/redox")
+RUN_ENV = "run.env"
+ENVIRONMENT_FILES = ("machine.env", "training.env", RUN_ENV)  # in ETC; later files override earlier ones
+HOST_SETTINGS = ETC / "settings.json"
+KEEP_AWAKE = Path("/run/redox-awake")  # touching it restarts the idle time
+WATCH_STATE = Path("/run/redox-watch.json")  # /run is cleared by a reboot and outlives a restart of the watch
+LEDGER = "host-seconds.json"  # in the data volume: seconds of host time by month
+HEARTBEAT = "heartbeat.json"  # in the folder of a run
+
+ACTIVE = frozenset({"starting", "training", "saving"})  # run states, as the trainer reports them
+ENDED = frozenset({"stopped", "finished", "failed"})
+FRESH_S = 60.0  # twelve heartbeats of the trainer
+UPDATE_S = 900.0  # without a policy update a run counts as stuck; a hung actor is replaced after 300 s
+
+
+def fresh(written_at: float, now: float) -> bool:
+    """Whether a heartbeat is recent; both times are Unix times of the host's clock, in seconds.
+
+    A heartbeat from the future (the clock was set back) is as stale as an old one: a live trainer soon replaces it.
+    """
+    return abs(now - written_at) <= FRESH_S
+
+
+def at_work(status: str, written_at: float, now: float) -> bool:
+    """Whether a heartbeat belongs to a live trainer."""
+    return status not in ENDED and fresh(written_at, now)
+
+
+def idle_since(
+    previous_s: float | None, *, uptime_s: float, training: bool, awake_s: float | None = None
+) -> float | None:
+    """Return the uptime at which the host became idle, in seconds; None while it trains.
+
+    Uptime and not Unix time, so that a clock that jumps stops no host.
+
+    Parameters
+    ----------
+    previous_s
+        The recorded value.
+    uptime_s
+        Uptime now, s.
+    training
+        Whether any trainer is at work.
+    awake_s
+        Seconds since KEEP_AWAKE was touched, None if it was not.
+    """
+    if training:
+        return None
+    since_s = uptime_s if previous_s is None or previous_s > uptime_s else previous_s
+    return since_s if awake_s is None else max(since_s, uptime_s - awake_s)
+
+
+@dataclass
+class WatchState:
+    """State of the host's watch, recorded at each of its rounds.
+
+    Attributes
+    ----------
+    idle_since_s
+        Uptime at which the host became idle, None while it trains.
+    counted_s
+        Uptime up to which the ledger has counted.
+    saved, unsaved
+        Seconds of host time by month: last known content of the ledger, and those it does not hold yet.
+    alarms
+        Problems of the watch itself, one line each.
+    """
+
+    idle_since_s: float | None = None
+    counted_s: float = 0.0
+    saved: dict[str, float] = field(default_factory=dict)
+    unsaved: dict[str, float] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path = WATCH_STATE) -> WatchState | None:
+        """Return the recorded state, None where there is none."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path = WATCH_STATE) -> None:
+        """Replace the recorded state."""
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(self)))
+        temporary.replace(path)
