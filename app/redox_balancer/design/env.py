@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.media import Condition
-from redox_balancer.cell.regions import REGION_BYTES
+from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.settings import Sampling

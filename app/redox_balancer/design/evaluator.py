@@ -23,9 +23,10 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.lp import Solution, Status
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.regions import AGREEMENT, REGION_BYTES, Parameter, ParametricLP
+from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES, ParametricLP
+from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     AT_OPTIMUM,

@@ -15,6 +15,7 @@ from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
+from redox_balancer.runs.fingerprint import differing_entries
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,7 @@ class TrainedRun:
             Model, library or conditions have changed since.
         """
         environments = self.task.environments()
-        now = json.loads(json.dumps(environments.fingerprint))
-        then = self.config["environment"]
-        changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
-        if changed:
+        if changed := differing_entries(environments.fingerprint, self.config["environment"]):
             raise RedoxError(
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="restore the files named in its config.json, or train again",

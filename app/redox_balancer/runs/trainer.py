@@ -28,6 +28,7 @@ from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import ScaleUp
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
+from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.lock import sole_trainer
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
@@ -177,9 +178,7 @@ def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: Pro
 
 def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
     """Refuse a checkpoint that was trained on another environment."""
-    ours, theirs = json.loads(json.dumps(dict(factory.fingerprint))), restored.state["fingerprint"]
-    differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
-    if differing:
+    if differing := differing_entries(factory.fingerprint, restored.state["fingerprint"]):
         raise RedoxError(
             f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
             hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",
