@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_whole
 from redox_balancer.impala.config import TrainConfig
@@ -36,6 +35,7 @@ from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader, uploading
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.watchdog import NonsenseError
+from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
