@@ -16,7 +16,7 @@ from infra.container import Flags
 from infra.settings import ROOT, load
 from redox_balancer.impala.cluster import MIN_OBJECT_STORE_BYTES, RAY_ENVIRONMENT, THREAD_VARIABLES
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.runs.preflight import MARGIN, THREADS, descriptors_needed
+from redox_balancer.runs.checks import MARGIN, THREADS, descriptors_needed
 
 SETTINGS = load()
 CONTAINER = SETTINGS.container

@@ -24,9 +24,9 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.schedules import geometric, linear
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.progress import open_progress
 from redox_balancer.runs.trainer import train
-from redox_balancer.runs.watchdog import NonsenseError
 from sinks import Recorder
 from toy_envs import BEST_RETURN, Broken, Fading, Shelves
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -14,9 +15,8 @@ import ray
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+from redox_balancer.impala.scale_up import ActorMemory
 from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
-
-ACTORS_SHARE = 0.8  # of the memory free at the start; the learner and the system grow too
 
 # Read by the processes of Ray when they start, not by ray.init.
 RAY_ENVIRONMENT = {
@@ -59,15 +59,12 @@ def object_store_bytes(config: TrainConfig) -> int:
     return max(wanted, MIN_OBJECT_STORE_BYTES)
 
 
-def actor_memory_bytes(config: TrainConfig) -> int:
-    """Return the memory budget of one actor: as set, else its share of the memory of the cluster.
-
-    Ray must be running.
-    """
+def actor_memory(config: TrainConfig) -> ActorMemory:
+    """Return the memory limits of the actors: of each one as set, else of all together; Ray must be running."""
     if config.actor_memory_mb:
-        return config.actor_memory_mb * MEBIBYTE
+        return ActorMemory(config.actor_memory_mb * MEBIBYTE, math.inf)
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return int(ACTORS_SHARE * resources["memory"] / max(config.num_actors, 1))
+    return ActorMemory(math.inf, resources["memory"])
 
 
 def free_cores() -> float:
