@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import ray
 
-from redox_balancer.errors import RedoxError
+from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 from redox_balancer.impala.scale_up import ActorMemory
 from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
@@ -114,12 +114,17 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
         ray.init(**options)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:
+        # Ray raises a bare Exception where its own processes take too long to start, on a busy machine for example.
+        slow = type(error) is Exception
+        if not slow and not isinstance(error, (ConnectionError, RuntimeError, ValueError, OSError)):
+            raise
         where = f"at {config.ray_address}" if config.ray_address else "on this machine"
         raise RedoxError(
             f"Ray cannot be started {where}: {str(error).splitlines()[0]}",
-            hint="0 actors train without Ray",
+            hint="try again; 0 actors train without Ray" if slow else "0 actors train without Ray",
             settings=("num_actors",),
+            exit_code=EXIT_UNREACHABLE if slow else EXIT_USER_ERROR,
         ) from error
     try:
         if config.learner_resource:
