@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
@@ -55,7 +53,7 @@ class TrainedRun:
             raise RedoxError(
                 f"{folder} holds no run: there is no config.json", hint="give the folder of a training run"
             ) from None
-        except (OSError, ValueError, KeyError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, RedoxError) as error:
             raise RedoxError(
                 f"{path} is damaged: {error}", hint="resume the run, which writes the file again"
             ) from error
