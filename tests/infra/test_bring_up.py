@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from infra import bring_up
-from infra.bring_up import Machine, files, script, training_environment
+from infra.bring_up import MachineContext, files, script, training_environment
 from infra.container import Flags
 from infra.settings import FILE, ROOT, Settings, load, parse
 from redox_balancer.cli import app
@@ -85,7 +85,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         for name, content in files(WORKERS, kind).items():
             if content.startswith((b"#!/bin/bash", b"#!/bin/sh")):
                 (tmp_path / f"{kind}-{Path(name).name}").write_bytes(content)
-    (tmp_path / "script").write_text(script(SETTINGS, Machine(kind="host", region="us-east-1", image="image")))
+    (tmp_path / "script").write_text(script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="image")))
     answer = subprocess.run([shellcheck, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
 
@@ -93,7 +93,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
 def test_packed_files_may_hold_the_words_that_the_script_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = "MACHINEPACKEDLOG" * 5  # as it may happen in 12,000 characters of base 85
     monkeypatch.setattr(bring_up, "_archive", lambda *_: base64.b85decode(packed))
-    text = script(SETTINGS, Machine(kind="host", region="us-east-1", image="PACKED-LOG"))
+    text = script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="PACKED-LOG"))
     assert packed in text
     assert "REDOX_IMAGE='PACKED-LOG'\n" in text
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 MODEL_MEDIUM = "model"
 HEALTHY = "healthy"

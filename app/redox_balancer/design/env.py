@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.media import Condition
-from redox_balancer.cell.regions import REGION_BYTES
+from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
+from redox_balancer.design.settings import Sampling
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Sampling = Literal["named", "range", "mixed"]
 
 MIXED = 0.5
 """Share of the episodes of `mixed` sampling in which several conditions hold at once."""

@@ -23,7 +23,7 @@ from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
 from redox_balancer.cell.media import Condition
-from redox_balancer.cell.regions import AGREEMENT, REGION_BYTES
+from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     AT_OPTIMUM,

@@ -27,7 +27,7 @@ import numpy as np
 from redox_balancer.cell.compress import compress
 from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.regions import Parameter
+from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.placement import Placement
 from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace, ValueSettings

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from redox_balancer.cell.lp import Solution, Status
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.regions import Parameter, ParametricLP
+from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.formulation import NO_GROWTH, Formulation, Weights, capacity_weights, guaranteed_weights
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError

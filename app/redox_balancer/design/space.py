@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,22 +20,11 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
+from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from redox_balancer.design.fitting import Candidates
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Shares of the proteome that an enzyme can be given."""
-
-BUDGET = 1.5e-3
-"""Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
-
-MEMBRANE_BUDGET = 5e-4
-"""Share of the proteome for membrane proteins, a third of the other (assumed): they compete for insertion and for the
-area of the inner mitochondrial membrane, which is crowded already, and not for room in the cytosol."""
-
-Reward = Literal["capacity", "guaranteed", "sink-flux"]
 
 
 @dataclass(frozen=True)

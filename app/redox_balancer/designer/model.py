@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import cobra
 from cobra.io import load_json_model
@@ -107,8 +108,10 @@ class DesignedCell:
 
 
 def open_model(task: Task) -> cobra.Model:
-    """Model file of a task as COBRApy has it: nothing lumped, nothing taken out."""
-    return load_json_model(str(core_json())) if task.model is None else load_model(task.model).model
+    """Model of a task as COBRApy has it, the caller's own: nothing lumped, nothing removed."""
+    if task.model is None:
+        return load_json_model(str(core_json()))
+    return load_model(task.model).model if isinstance(task.model, Path) else task.model.copy()
 
 
 def designed_cell(

@@ -31,6 +31,7 @@ from redox_balancer.evaluation.methods import (
     searches,
 )
 from redox_balancer.progress import Progress, no_progress
+from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def possible_conditions(environments: RedoxEnvs, count: int = POSSIBLE_CONDITION
 def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
     runs = [TrainedRun.open(folder) for folder in folders]
     for run in runs[1:]:
-        if run.config["environment"] != runs[0].config["environment"]:
+        if differing_entries(run.config["environment"], runs[0].config["environment"]):
             raise RedoxError(
                 f"{run.folder} was not trained on the task of {runs[0].folder}",
                 hint="compare runs that differ in their seed alone",

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_whole
 from redox_balancer.impala.config import TrainConfig
@@ -29,12 +28,14 @@ from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import ScaleUp
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
+from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.lock import sole_trainer
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader, uploading
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.watchdog import NonsenseError
+from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actors import ActorPool
@@ -177,9 +178,7 @@ def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: Pro
 
 def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
     """Refuse a checkpoint that was trained on another environment."""
-    ours, theirs = json.loads(json.dumps(dict(factory.fingerprint))), restored.state["fingerprint"]
-    differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
-    if differing:
+    if differing := differing_entries(factory.fingerprint, restored.state["fingerprint"]):
         raise RedoxError(
             f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
             hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",

@@ -47,7 +47,7 @@ def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: Design
     construct, condition = next(questions(space, 1, seed=1))
     with Evaluator(space, cache_entries=0, exact_check=True) as evaluator:
         evaluator.evaluate(construct, condition)
-        evaluator.programs.growth_lp._cut_rows[:, -1] += 1e-6
+        evaluator.programs.growth_lp._cache._cut_rows[:, -1] += 1e-6
         with pytest.raises(RedoxError, match="by the plain linear program"):
             evaluator.evaluate(construct, condition)
 
