@@ -44,8 +44,8 @@ def test_two_conditions_at_once(
     both = pick_condition(load_conditions(), condition)
     space = proposal.space
     with Evaluator(space, cache_entries=0, region_bytes=0) as evaluator:
-        expected = evaluator.evaluate(proposal.construct, space.state(both))
-        alone = evaluator.evaluate(proposal.construct, space.state(load_conditions()["hypoxia"]))
+        expected = evaluator.evaluate(proposal.construct, both)
+        alone = evaluator.evaluate(proposal.construct, load_conditions()["hypoxia"])
     assert proposal.outcome.value == pytest.approx(expected.value, abs=1e-9)
     assert proposal.outcome.growth == pytest.approx(expected.growth, abs=1e-9)
     assert expected.growth < alone.growth - 1e-4

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from old_runs import unpack_old_runs
+from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import State
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation import comparison, methods
 from redox_balancer.evaluation.comparison import TRAINING, Protocol, compare_methods
@@ -20,26 +20,26 @@ def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack_old_runs(tmp_path_factory.mktemp("runs"))
 
 
-def test_the_belief_about_a_hidden_condition_is_over_states_sampled_as_in_the_training(
+def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_the_training(
     old_runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received: list[Any] = []
 
-    def recorded(evaluator: Evaluator, _placements: int, states: list[State]) -> methods.Method:
-        received.append(states)
+    def recorded(evaluator: Evaluator, _placements: int, conditions: list[Condition]) -> methods.Method:
+        received.append(conditions)
         nothing = Construct.empty(len(evaluator.space.placements))
         return methods.Method("greedy on belief", lambda _condition, _seed: SearchResult(nothing, 0.0, 1, 1, 1.0))
 
     monkeypatch.setattr(comparison, "belief_search", recorded)
     compare_methods([old_runs / "untold"], Protocol(sets=(TRAINING,)))
-    (states,) = received
+    (conditions,) = received
     task = TrainedRun.open(old_runs / "untold").task
     assert task.sampling == "mixed"
     (env,) = task.environments()(1)
     sampled = []
     for seed in range(64):
         env.reset(seed=seed)
-        sampled.append(env.state)
+        sampled.append(env.condition)
     env.evaluator.close()
-    assert states == sampled
-    assert len(set(states)) > 60
+    assert conditions == sampled
+    assert len({condition.changes for condition in conditions}) > 60
