@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import OPEN, Change, Condition, Side
+from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
@@ -25,9 +25,6 @@ from redox_balancer.errors import RedoxError
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Shares of the proteome that an enzyme can be given."""
-
-State = tuple[float, ...]
-"""The limit of each parameter of `DesignSpace.parameters`, mmol/gDW/h; `OPEN` where nothing is lowered."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ class DesignSpace:
         The named conditions, in the order asked for.
     mixtures
         Several of them at once, which a policy may be trained on besides.
-    parameters
-        Each bound that some condition lowers, once; a `State` gives a limit for each.
+    changes
+        Each bound that some condition changes, once.
     capacities
         Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
     settings
@@ -104,7 +101,7 @@ class DesignSpace:
     budget: float
     membrane_budget: float
     conditions: tuple[Condition, ...]
-    parameters: tuple[Change, ...]
+    changes: tuple[Change, ...]
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
@@ -162,13 +159,13 @@ class DesignSpace:
                     hint="choose other conditions with --conditions",
                 )
         conditions = [condition.of(network) for condition in conditions]
-        parameters = {change.key: change for condition in conditions for change in condition.changes}
+        changes = {change.key: change for condition in conditions for change in condition.changes}
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
             if (own := network.find_reaction(reaction)) is not None
         }
-        limited = limits.keys() | {reaction for reaction, side in parameters if side is Side.FLUX}
+        limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
         fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=_with_insertions(network, fitted.placements),
@@ -180,7 +177,7 @@ class DesignSpace:
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
-            parameters=tuple(parameters.values()),
+            changes=tuple(changes.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
         )
@@ -245,21 +242,36 @@ class DesignSpace:
         soluble, membrane = self.spent(construct)
         return soluble <= self.budget * (1 + 1e-9) and membrane <= self.membrane_budget * (1 + 1e-9)
 
-    def state(self, condition: Condition) -> State:
-        """The limits under a named condition."""
-        limits = {change.key: change.value for change in condition.of(self.network).changes}
-        return tuple(limits.get(parameter.key, OPEN) for parameter in self.parameters)
+    def limits(self, condition: Condition) -> FloatArray:
+        """Limit of each of `changes` under a condition, mmol/gDW/h, infinite for those that it leaves alone.
 
-    def sample_state(self, condition: Condition, generator: np.random.Generator) -> State:
-        """Limits drawn uniformly from the condition's ranges."""
-        changes = condition.of(self.network).changes
-        drawn = {change.key: float(generator.uniform(change.low, change.high)) for change in changes}
-        return tuple(drawn.get(parameter.key, OPEN) for parameter in self.parameters)
+        Raises
+        ------
+        RedoxError
+            The condition changes a bound that no condition of this design space changes.
+        """
+        limits = np.full(len(self.changes), np.inf)
+        for change in condition.of(self.network).changes:
+            position = self._change_positions.get(change.key)
+            if position is None:
+                raise RedoxError(
+                    f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "
+                    "which no condition of this design space does",
+                    hint="build the design space with this condition",
+                    settings=("conditions",),
+                )
+            limits[position] = change.value
+        return limits
 
     @cached_property
-    def healthy(self) -> State:
-        """The state in which nothing is lowered."""
-        return (OPEN,) * len(self.parameters)
+    def _change_positions(self) -> dict[tuple[str, Side], int]:
+        return {change.key: position for position, change in enumerate(self.changes)}
+
+    @cached_property
+    def healthy(self) -> Condition:
+        """The condition in which nothing is changed."""
+        unchanged = (condition for condition in self.conditions if not condition.changes)
+        return next(unchanged, Condition(id=HEALTHY, description="the cell on its medium"))
 
     @cached_property
     def oxygen_uptake(self) -> float:
@@ -292,7 +304,7 @@ class DesignSpace:
             "levels": list(self.levels),
             "budget": self.budget,
             "membrane_budget": self.membrane_budget,
-            "parameters": [[p.reaction, p.side.value, p.high] for p in self.parameters],
+            "parameters": [[c.reaction, c.side.value, c.high] for c in self.changes],
             "conditions": [condition.id for condition in self.conditions],
             "mixtures": [condition.id for condition in self.mixtures],
             "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},

@@ -82,7 +82,7 @@ class DesignedCell:
         """Take the construct out, and the cost of its expression."""
         empty = Construct.empty(len(self.space.placements))
         with self.model:
-            _set_bounds(self.model, reaction_bounds(self.space, empty, self.space.state(self.condition)))
+            _set_bounds(self.model, reaction_bounds(self.space, empty, self.condition))
             self.model.objective = self.biomass
             yield
 
@@ -164,7 +164,7 @@ def designed_cell(
             _describe(added, foreign[reaction])
         else:
             added.name = "bookkeeping of H2O2, no reaction of the cell"
-    _set_bounds(model, reaction_bounds(space, construct, space.state(condition)))
+    _set_bounds(model, reaction_bounds(space, construct, condition))
     keep = growth_kept(space.settings, space.protein(construct))
     model.objective = {model.reactions.get_by_id(network.objective): keep}
     capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}

@@ -60,8 +60,7 @@ class Proposal:
     ) -> Self:
         """Evaluate a construct; `evaluator` is one of the plain task."""
         space = evaluator.space
-        state = space.state(condition)
-        outcome, reference = evaluator.evaluate(construct, state), evaluator.reference(state)
+        outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)
         task_value = outcome.value if task_value is None else task_value
         return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
 
