@@ -91,7 +91,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout
 
 
-HOSTILE = """me"; touch pwned-1; echo "$(touch pwned-2)`touch pwned-3` 'x' \\\\ $HOME @{host.ssh_user} \N{MICRO SIGN}"""
+HOSTILE = """me"; touch pwned-1; echo "$(touch pwned-2)`touch pwned-3` 'x' \\\\ $HOME @{host.ssh_user} \xb5"""
 
 # Of what a user of the host is made, as far as the step needs it.
 USER = """
