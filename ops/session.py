@@ -136,7 +136,7 @@ class Session:
 
     def run_or_default(self, run: str | None) -> str:
         """Return the name of a run: the one given, else the settings'."""
-        from infra.settings import RUN  # noqa: PLC0415
+        from infra.tables import RUN  # noqa: PLC0415
 
         chosen = run or self.settings.training.run
         if not RUN.fits(chosen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from infra.staying import kept, lines
+from infra.retained import lines, retained
 from ops import cost as spending
 from ops.options import RunName
 from ops.session import Answer, Session
@@ -20,7 +20,7 @@ def cost(session: Session, *, run: RunName = None) -> Answer:
     """
     name, settings = session.run_or_default(run), session.settings
     month, of_run = spending.this_month(session), spending.of_run(session, name)
-    things = kept(settings, session.deployed, session.client)
+    things = retained(settings, session.deployed, session.client)
     text = [month.text]
     if of_run is None:
         text.append(f"run {name}: no figures of it in the bucket yet")

@@ -31,8 +31,7 @@ def pull_checkpoints(
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
-    again = f"python -m ops pull-checkpoints --run {name} --to {folder} --step"
-    pulled = pull_checkpoint(url, folder, step, again=again)
+    pulled = pull_checkpoint(url, folder, step)
     return Answer(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 

@@ -130,7 +130,7 @@ def refuse_other_writer(
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = read_lock(remote.bucket, remote.place)
+    first = read_lock(remote.bucket, remote.address)
     found, told = first, False
     while found is not None and not found.free and found.holder.writer != seen.writer:
         assert first is not None  # noqa: S101 - it was found before
@@ -145,6 +145,6 @@ def refuse_other_writer(
             )
             told = True
         sleep(LOOK_S)
-        found = read_lock(remote.bucket, remote.place)
+        found = read_lock(remote.bucket, remote.address)
     if told:
         session.say("its lock has ended: taking the run over")

@@ -217,7 +217,7 @@ def test_the_lock_of_a_living_trainer_elsewhere_is_respected_and_named(
 ) -> None:
     assert s3
     remote = RemoteRun(f"{bucket}/mine")
-    with RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0) as lock:
+    with RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0) as lock:
         lock.take(print)
         lock.keep(print)
         with pytest.raises(RedoxError, match=f"run mine is written by process {os.getpid()} on "):
@@ -233,7 +233,7 @@ def test_the_lock_of_a_dead_trainer_is_waited_for_and_taken_over(
     session = opened()
     seen = training.look(session, "mine")
     remote = RemoteRun(f"{bucket}/mine")
-    lock = RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0)
+    lock = RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0)
     lock.take(print)  # and its process is gone: nothing renews it
     training.refuse_other_writer(session, "mine", seen)
     said = capsys.readouterr().err

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from redox_balancer import __version__
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.records import pick
 from redox_balancer.design.by_hand import by_hand, parse_construct
@@ -19,6 +18,7 @@ from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Value
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, play_episodes
 from redox_balancer.impala.policy import Policy
+from redox_balancer.version import __version__
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
@@ -60,8 +60,7 @@ class Proposal:
     ) -> Self:
         """Evaluate a construct; `evaluator` is one of the plain task."""
         space = evaluator.space
-        state = space.state(condition)
-        outcome, reference = evaluator.evaluate(construct, state), evaluator.reference(state)
+        outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)
         task_value = outcome.value if task_value is None else task_value
         return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
 

@@ -160,7 +160,7 @@ def score_policy(
         scores.append(
             ConditionScore(
                 condition=condition.id,
-                growth_without=evaluator.reference(environments.space.state(condition)).growth,
+                growth_without=evaluator.reference(condition).growth,
                 policy_mean=_mean([played.outcome.value for played in sampled]),
                 random_mean=_mean([played.outcome.value for played in random]),
                 greedy=greedy,

@@ -31,7 +31,7 @@ def unlimited() -> DesignSpace:
 def in_cell(space: DesignSpace, construct: Construct, condition: str) -> DesignedCell:
     chosen = {known.id: known for known in space.conditions}[condition]
     with Evaluator(space) as evaluator:
-        floor = evaluator.reference(space.state(chosen)).floor
+        floor = evaluator.reference(chosen).floor
     return designed_cell(open_model(Task()), space, construct, chosen, floor=floor)
 
 
@@ -52,15 +52,14 @@ def test_cobrapy_finds_the_growth_and_capacity_that_constructs_are_valued_with(
     model = open_model(Task())
     living = 0
     for condition in space.conditions:
-        state = space.state(condition)
         for _ in range(8):
             construct = Construct.empty(len(space.placements))
             for _ in range(3):
                 construct = construct.place(
                     int(generator.integers(len(space.placements))), int(generator.integers(len(space.levels)))
                 )
-            outcome = evaluator.evaluate(construct, state)
-            floor = evaluator.reference(state).floor
+            outcome = evaluator.evaluate(construct, condition)
+            floor = evaluator.reference(condition).floor
             with model:
                 cell = designed_cell(model, space, construct, condition, floor=floor)
                 growth = largest_growth(cell)
@@ -77,11 +76,11 @@ def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_paid_for() -> 
     coupled = 0
     with Evaluator(paid, exact_check=True) as evaluator:
         for condition in paid.conditions:
-            problem, state = Problem.under(evaluator, condition, 3), paid.state(condition)
-            floor = evaluator.reference(state).floor
+            problem = Problem.under(evaluator, condition, 3)
+            floor = evaluator.reference(condition).floor
             for _ in range(5):
                 construct = random_construct(problem, generator)
-                outcome = evaluator.evaluate(construct, state)
+                outcome = evaluator.evaluate(construct, condition)
                 with model:
                     cell = designed_cell(model, paid.plain, construct, condition, floor=floor)
                     growth = largest_growth(cell)
