@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from redox_balancer.design.construct import Construct
@@ -12,6 +12,8 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 _PART = re.compile(r"(?P<placement>[^\s=]+)\s*[=\s]\s*(?P<amount>[^\s=%]+)\s*(?P<percent>%?)")
+NOTHING = "nothing"
+"""Text of the construct without placements."""
 WRITE = "write it as the tables do: 'LBNOX_c 0.1 % + AOX_m 0.03 %', or as shares: 'LBNOX_c=0.001,AOX_m=0.0003'"
 
 
@@ -25,9 +27,9 @@ def parse_construct(text: str) -> dict[str, float]:
     RedoxError
         The text says something else, a share is not between 0 and 1, or a placement stands twice.
     """
-    if text.strip() == "nothing":
+    if text.strip() == NOTHING:
         return {}
-    shares: dict[str, float] = {}
+    pairs = []
     for part in re.split(r"[+,;]", text):
         found = _PART.fullmatch(part.strip())
         if found is None:
@@ -36,12 +38,31 @@ def parse_construct(text: str) -> dict[str, float]:
             share = float(found["amount"]) / (100.0 if found["percent"] else 1.0)
         except ValueError:
             share = math.nan
+        pairs.append((found["placement"], share))
+    return read_shares(pairs)
+
+
+def read_shares(pairs: Mapping[str, float] | Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Shares of the proteome by placement, checked.
+
+    Raises
+    ------
+    RedoxError
+        A share is not between 0 and 1, or a placement occurs twice.
+    """
+    shares: dict[str, float] = {}
+    for placement, share in pairs.items() if isinstance(pairs, Mapping) else pairs:
         if not 0 < share < 1:
-            raise RedoxError(f"{part.strip()!r} is no share of the proteome between 0 and 1", hint=WRITE)
-        if found["placement"] in shares:
-            raise RedoxError(f"{found['placement']} stands twice in {text!r}", hint="add the two shares up")
-        shares[found["placement"]] = share
+            raise RedoxError(f"{placement}: {share:g} is no share of the proteome between 0 and 1", hint=WRITE)
+        if placement in shares:
+            raise RedoxError(f"{placement} occurs twice in a construct", hint="add the two shares up")
+        shares[placement] = float(share)
     return shares
+
+
+def construct_text(shares: Mapping[str, float]) -> str:
+    """Text that `parse_construct` reads, `LBNOX_c 0.1 % + AOX_m 0.03 %`."""
+    return " + ".join(f"{placement} {100 * share:g} %" for placement, share in shares.items()) or NOTHING
 
 
 def by_hand(space: DesignSpace, shares: Mapping[str, float]) -> tuple[DesignSpace, Construct]:
@@ -60,21 +81,34 @@ def by_hand(space: DesignSpace, shares: Mapping[str, float]) -> tuple[DesignSpac
     RedoxError
         A placement is not in the library, or all of them together leave no protein to grow with.
     """
+    own, (construct,) = all_by_hand(space, [shares])
+    return own, construct
+
+
+def all_by_hand(
+    space: DesignSpace, constructs: Sequence[Mapping[str, float]]
+) -> tuple[DesignSpace, tuple[Construct, ...]]:
+    """Several constructs, and one design space whose levels are all their shares, as in `by_hand`."""
     positions = {placement.id: position for position, placement in enumerate(space.placements)}
-    for name in shares:
-        if name not in positions:
-            raise RedoxError(f"unknown placement {name!r}", hint=f"known: {', '.join(positions)}")
-    if sum(shares.values()) >= space.settings.phi_max:
-        raise RedoxError(
-            f"{100 * sum(shares.values()):g} % of the proteome leaves none to grow with",
-            hint=f"growth stops at {100 * space.settings.phi_max:g} %; {WRITE}",
-        )
-    levels = tuple(sorted(set(shares.values()))) or space.levels
+    for shares in constructs:
+        for name in shares:
+            if name not in positions:
+                raise RedoxError(f"unknown placement {name!r}", hint=f"known: {', '.join(positions)}")
+        if sum(shares.values()) >= space.settings.phi_max:
+            raise RedoxError(
+                f"{100 * sum(shares.values()):g} % of the proteome leaves none to grow with",
+                hint=f"growth stops at {100 * space.settings.phi_max:g} %; {WRITE}",
+            )
+    levels = tuple(sorted({share for shares in constructs for share in shares.values()})) or space.levels
     scaled = tuple(
         replace(placement, caps=tuple(placement.caps[0] * level / space.levels[0] for level in levels))
         for placement in space.placements
     )
-    construct = Construct.empty(len(scaled))
-    for name, share in shares.items():
-        construct = construct.place(positions[name], levels.index(share))
-    return replace(space, placements=scaled, levels=levels), construct
+    empty = Construct.empty(len(scaled))
+    built = []
+    for shares in constructs:
+        construct = empty
+        for name, share in shares.items():
+            construct = construct.place(positions[name], levels.index(share))
+        built.append(construct)
+    return replace(space, placements=scaled, levels=levels), tuple(built)
