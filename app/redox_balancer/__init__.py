@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
-    from redox_balancer.api.constructs import NamedConstruct
     from redox_balancer.api.designs import ConstructDesign, design, export
     from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
     from redox_balancer.api.runs import load_run, train
     from redox_balancer.api.searches import SearchOutcome, search
     from redox_balancer.api.values import Evaluation, EvaluationTable, evaluate, evaluate_all
+    from redox_balancer.design.named_construct import NamedConstruct
     from redox_balancer.design.task import Task
     from redox_balancer.designer.trained_run import TrainedRun
     from redox_balancer.errors import RedoxError
@@ -53,7 +53,7 @@ _MODULES = {
     "EnzymeLibrary": "api.inputs",
     "Evaluation": "api.values",
     "EvaluationTable": "api.values",
-    "NamedConstruct": "api.constructs",
+    "NamedConstruct": "design.named_construct",
     "RedoxError": "errors",
     "SearchOutcome": "api.searches",
     "Task": "design.task",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redox_balancer.api.constructs import ConstructLike, NamedConstruct
 from redox_balancer.cell.media import HEALTHY
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import Proposal, Proposer
 from redox_balancer.designer.trained_run import TrainedRun

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from redox_balancer.api.constructs import NamedConstruct
 from redox_balancer.api.values import Evaluation, frame_of
 from redox_balancer.cell.media import HEALTHY, Condition
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import named
 from redox_balancer.errors import RedoxError

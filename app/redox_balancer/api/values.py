@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from redox_balancer.api.constructs import ConstructLike, NamedConstruct
 from redox_balancer.cell.media import HEALTHY, Condition
-from redox_balancer.design.by_hand import all_by_hand
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_constructs
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import named
 
@@ -195,7 +194,7 @@ def evaluate_all(
     complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476, growth 0.01230 1/h, capacity 1.0037 mmol/gDW/h
     """
     shares = [NamedConstruct(construct) for construct in constructs]
-    space, built = all_by_hand(task.space(), shares)
+    space, built = build_constructs(task.space(), shares)
     chosen = space.conditions if conditions is None else [named(space, condition) for condition in conditions]
     with Evaluator(space) as evaluator:
         return EvaluationTable(

@@ -10,11 +10,11 @@ import numpy as np
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.records import pick
-from redox_balancer.design.by_hand import by_hand, parse_construct
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, play_episodes
 from redox_balancer.impala.policy import Policy
@@ -74,7 +74,7 @@ class Proposal:
             The text is no construct, or the condition is unknown.
         """
         chosen = named(space, condition)
-        own, construct = by_hand(space, parse_construct(text))
+        own, construct = build_construct(space, NamedConstruct(text))
         with Evaluator(own.plain) as evaluator:
             return cls.valued(evaluator, construct, chosen)
 
