@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 README = Path(__file__).parents[3] / "README.md"
@@ -24,16 +24,17 @@ def test_value_and_search_need_neither_torch_nor_ray_and_take_less_than_five_sec
         (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError({package!r}, name={package!r})")
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     evaluated, trained = example().split("run = ")
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = subprocess.run(
         [sys.executable, "-c", evaluated],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
     )  # fmt: skip
-    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[0].startswith("complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476")
     assert answer.stdout.splitlines()[1].startswith("LBNOX_c 0.1 % + TPNOX_c 0.03 % 0.70")
-    assert seconds < 5.0
+    # Of the processor: a machine that is busy with other tests is slower by the clock.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5.0
     refused = subprocess.run(
         [sys.executable, "-c", f"{evaluated}run = {trained}"],
         capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},
