@@ -35,6 +35,7 @@ from redox_balancer.design.formulation import (
     held_biomass_flux,
     reaches_floor,
 )
+from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.programs import ValuePrograms
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
@@ -271,9 +272,8 @@ class Evaluator:
         for name in ("value", "growth", "capacity", "rescue"):
             ours, theirs = getattr(outcome, name), getattr(plain, name)
             if abs(ours - theirs) > AGREEMENT * max(1.0, abs(theirs)):
-                placed = [f"{p['placement']} {p['proteome_fraction']:g}" for p in self.space.describe(construct)]
                 raise RedoxError(
-                    f"{name} of {' + '.join(placed) or 'nothing'} under {condition.id} is {ours:.12g}, "
+                    f"{name} of {NamedConstruct.of(self.space, construct)} under {condition.id} is {ours:.12g}, "
                     f"and {theirs:.12g} by the plain linear program",
                     hint="please report this with the model; without the exact check the training continues",
                     settings=("exact_check",),

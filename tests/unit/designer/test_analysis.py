@@ -8,10 +8,10 @@ from cobra.util import create_stoichiometric_matrix
 
 from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network
-from redox_balancer.design.by_hand import by_hand, parse_construct
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import Analysis, analyse, guaranteed_capacity, largest_capacity, largest_growth
@@ -36,7 +36,7 @@ def in_cell(space: DesignSpace, construct: Construct, condition: str) -> Designe
 
 
 def placed(space: DesignSpace, text: str, condition: str) -> DesignedCell:
-    return in_cell(*by_hand(space, parse_construct(text)), condition)
+    return in_cell(*build_construct(space, NamedConstruct(text)), condition)
 
 
 @pytest.fixture(scope="module")
