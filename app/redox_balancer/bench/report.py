@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redox_balancer.bench.learning import LearnerResult, MemoryResult, TrainResult
+from redox_balancer.bench.learning import LearnerBenchmark, MemoryBenchmark, TrainBenchmark
 from redox_balancer.bench.scaling import HostModel
-from redox_balancer.bench.stepping import StepResult
-from redox_balancer.bench.throughput import ThroughputResult
+from redox_balancer.bench.stepping import StepBenchmark
+from redox_balancer.bench.throughput import ThroughputBenchmark
 
 Row = tuple[str, ...]
 
@@ -39,11 +39,11 @@ class BenchmarkResults:
 
     about: Mapping[str, Any]
     core_seconds: float | None = None
-    step: list[StepResult] = field(default_factory=list)
-    memory: list[MemoryResult] = field(default_factory=list)
-    learner: list[LearnerResult] = field(default_factory=list)
-    train: list[TrainResult] = field(default_factory=list)
-    throughput: list[ThroughputResult] = field(default_factory=list)
+    step: list[StepBenchmark] = field(default_factory=list)
+    memory: list[MemoryBenchmark] = field(default_factory=list)
+    learner: list[LearnerBenchmark] = field(default_factory=list)
+    train: list[TrainBenchmark] = field(default_factory=list)
+    throughput: list[ThroughputBenchmark] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
@@ -127,7 +127,7 @@ class BenchmarkResults:
         return rows
 
 
-def _throughput_rows(found: ThroughputResult) -> list[Row]:
+def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
     terms, threads = found.terms, f"{found.learner_threads} thread{'s' if found.learner_threads > 1 else ''}"
     replayed = f"{found.replay_actors} actors that replay"
     return [

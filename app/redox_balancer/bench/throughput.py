@@ -69,7 +69,7 @@ class ReplayTerms(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThroughputResult:
+class ThroughputBenchmark:
     """The measured terms on one model, and what follows for a host and a cluster.
 
     Attributes
@@ -127,7 +127,7 @@ class ThroughputResult:
 
 def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
-) -> ThroughputResult:
+) -> ThroughputBenchmark:
     """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
     config = TrainConfig()
     progress("one actor: environment, policy, the rest")
@@ -138,7 +138,7 @@ def measure(
     ray = in_own_process(ray_alone, environments, ray_s)
     progress(f"learner and Ray, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, steps)
-    return ThroughputResult(
+    return ThroughputBenchmark(
         model=environments.space.network.id,
         terms=Terms(
             **one._asdict(),

@@ -13,7 +13,7 @@ from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.bench.report import BenchmarkResults, page
 from redox_balancer.bench.scaling import Terms
-from redox_balancer.bench.throughput import ThroughputResult
+from redox_balancer.bench.throughput import ThroughputBenchmark
 from redox_balancer.design.task import Task
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def figures(environments: RedoxEnvs) -> BenchmarkResults:
     found.step.append(in_own_process(stepping.measure, environments, 2_000, 0.5))
     found.learner.append(in_own_process(learning.learner, environments, 0.2))
     found.throughput.append(
-        ThroughputResult(
+        ThroughputBenchmark(
             model="human_redox_core",
             terms=TERMS,
             learner_threads=1,
