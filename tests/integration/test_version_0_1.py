@@ -1,26 +1,21 @@
 """Runs that version 0.1 trained, designed with, reported on and compared: every value is the one it gave."""
 
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import redox
+from old_runs import EXPECTED, unpack_old_runs
 
-DATA = Path(__file__).parents[1] / "data" / "version_0_1"
-EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
 CONDITION = ("--condition", "complex_iii_closed")
 
 
 @pytest.fixture(scope="module")
 def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the runs `known`, `untold`, `robust` and `guaranteed`."""
-    folder = tmp_path_factory.mktemp("version_0_1")
-    with tarfile.open(DATA / "runs.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+    return unpack_old_runs(tmp_path_factory.mktemp("version_0_1"))
 
 
 def answer_of(*arguments: object) -> dict[str, Any]:

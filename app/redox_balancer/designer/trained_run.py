@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ class TrainedRun:
             ) from error
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, under the named conditions' own values.
+        """The environments the run was trained in, with the sampling of states that it was trained on.
+
+        `RedoxEnvs.named` of them is what the policy is evaluated in.
 
         Raises
         ------
@@ -86,8 +88,7 @@ class TrainedRun:
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="restore the files named in its config.json, or train again",
             )
-        # Whatever ranges a policy was trained on, what it is compared with was found for these values.
-        return replace(environments, sampling="named")
+        return environments
 
     def policy(self) -> Policy:
         """The policy of the newest complete checkpoint."""
