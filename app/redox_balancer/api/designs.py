@@ -61,7 +61,7 @@ class ConstructDesign:
 
     @property
     def value(self) -> float:
-        """Value of the construct, in healthy respirations."""
+        """Value of the construct by capacity and the parameters of the library, in healthy respirations."""
         return self.design.proposal.outcome.value
 
     @property

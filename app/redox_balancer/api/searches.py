@@ -12,7 +12,7 @@ from redox_balancer.cell.media import HEALTHY, Condition
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task
-from redox_balancer.designer.proposal import named
+from redox_balancer.designer.proposal import find_condition
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
@@ -132,7 +132,7 @@ def search(
     if method not in get_args(SearchMethod):
         raise RedoxError(f"unknown method {method!r}", hint=f"known: {', '.join(get_args(SearchMethod))}")
     space = task.space()
-    chosen = named(space, condition)
+    chosen = find_condition(space, condition)
     with Evaluator(space, cache_entries=0) if method == "exhaustive" else Evaluator(space) as evaluator:
         if method == "exhaustive":
             return _exhaustive(task, evaluator, chosen, top)

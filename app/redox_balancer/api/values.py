@@ -11,7 +11,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_constructs
 from redox_balancer.design.task import Task
-from redox_balancer.designer.proposal import named
+from redox_balancer.designer.proposal import find_condition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,9 @@ def evaluate_all(
     """
     shares = [NamedConstruct(construct) for construct in constructs]
     space, built = build_constructs(task.space(), shares)
-    chosen = space.conditions if conditions is None else [named(space, condition) for condition in conditions]
+    chosen = (
+        space.conditions if conditions is None else [find_condition(space, condition) for condition in conditions]
+    )
     with Evaluator(space) as evaluator:
         return EvaluationTable(
             tuple(Evaluation.of(evaluator, construct, condition) for construct in built for condition in chosen)

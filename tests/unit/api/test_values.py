@@ -61,6 +61,14 @@ def test_conditions_and_constructs_make_a_table() -> None:
     assert alone.value == pytest.approx(table[3].value, rel=1e-9)
 
 
+def test_two_conditions_at_once() -> None:
+    both = rb.evaluate(rb.Task(), TEXT, "hypoxia+mdh1_deficiency")
+    joint = rb.evaluate(rb.Task(conditions=["hypoxia+mdh1_deficiency", "healthy"]), TEXT, "hypoxia+mdh1_deficiency")
+    assert both.condition == "hypoxia+mdh1_deficiency"
+    assert both.value == pytest.approx(joint.value, rel=1e-9)
+    assert both.growth_without <= rb.evaluate(rb.Task(), TEXT, "hypoxia").growth_without
+
+
 def test_a_value_follows_the_task() -> None:
     plain, guaranteed = (
         rb.evaluate(rb.Task(reward=reward), "LBNOX_c 0.1 %", CONDITION).value for reward in ("capacity", "guaranteed")
