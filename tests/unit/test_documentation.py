@@ -34,9 +34,11 @@ def commands() -> dict[str, object]:
 
 
 def options(command: object) -> set[str]:
+    """Options of a command, without the deprecated names that its help hides."""
     return {
         name
         for parameter in getattr(command, "params", ())
+        if not getattr(parameter, "hidden", False)
         for name in [*parameter.opts, *parameter.secondary_opts]
         if name.startswith("--")
     } | {"--help", "--debug"}
