@@ -190,6 +190,24 @@ def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> N
                 assert theirs.evaluate(construct, other).value == pytest.approx(expected, abs=1e-7)
 
 
+def test_a_km_is_used_in_a_library_in_the_models_own_ids() -> None:
+    """The cytosol's free NADH is found by its BiGG name, whatever the library calls it."""
+    network = to_network(metabolic_atlas(annotated=True)[0])
+    nadh, proton, oxygen, nad, water = map(network.find_metabolite, ("nadh_c", "h_c", "o2_c", "nad_c", "h2o_c"))
+    assert nadh == "MAM02553c"
+    lbnox = load_library()["LBNOX"]
+    assert lbnox.km_mm is not None
+    caps = []
+    for reaction in (
+        f"{nadh} + {proton} + 0.5 {oxygen} --> {nad} + {water}",
+        "nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c",
+    ):
+        site = Site(compartment="c", reaction=reaction)
+        (placement,) = fit({"LBNOX": lbnox.model_copy(update={"sites": (site,)})}, network, [1e-3], 0.5).placements
+        caps.append(placement.caps)
+    assert caps[0] == caps[1]
+
+
 def test_a_loop_in_metabolic_atlas_ids_names_their_reactions() -> None:
     model, _, reactions = metabolic_atlas(annotated=True)
     named = {name: own for own, name in reactions.items()}
