@@ -228,10 +228,12 @@ def load_cofactors() -> Mapping[str, Cofactor]:
 def free_concentration(network: Network, stoichiometry: Mapping[str, float]) -> float | None:
     """Free concentration of the NAD(P)H that a reaction consumes, mM; None where unknown.
 
-    `stoichiometry` is in the model's own ids; cofactors are recognised by their BiGG names.
+    `stoichiometry` is in the model's own ids where it has the metabolite; cofactors are recognised by BiGG names.
     """
-    known = {network.find_metabolite(name): cofactor for name, cofactor in load_cofactors().items()}
-    consumed = (known[metabolite] for metabolite, amount in stoichiometry.items() if amount < 0 and metabolite in known)
+    known = {network.find_metabolite(name) or name: cofactor for name, cofactor in load_cofactors().items()}
+    consumed = (
+        known[metabolite] for metabolite, amount in stoichiometry.items() if amount < 0 and metabolite in known
+    )
     cofactor = next(consumed, None)
     return None if cofactor is None else cofactor.concentration_mm
 

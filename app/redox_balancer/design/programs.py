@@ -109,7 +109,9 @@ def _optimum(solution: Solution, name: str) -> float:
     if not solution.optimal:
         raise RedoxError(
             f"the linear program for the largest {name} ended without an optimum: {solution.status.value}",
-            hint="check the bounds of the model: a flux may be unbounded, or a coefficient badly scaled",
+            hint="use a smaller model, such as the consistent core of this one"
+            if solution.status is Status.TIME_LIMIT
+            else "check the bounds of the model: a flux may be unbounded, or a coefficient badly scaled",
             settings=("model",),
         )
     return solution.objective
