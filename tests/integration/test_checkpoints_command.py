@@ -49,7 +49,7 @@ def test_push_list_and_pull(s3: S3, tmp_path: Path) -> None:
     assert all(0 <= row["age_s"] < 600 for row in here + listed)
     verified = redox("checkpoints", "list", s3.url, "--verify")
     assert_refused(
-        verified, "step_000003000/ is damaged: arrays.safetensors", "2,000 is the newest whole", finding=True
+        verified, "step_000003000/ is damaged: arrays.safetensors", "2,000 is the newest complete one", finding=True
     )
 
     to = tmp_path / "pulled"

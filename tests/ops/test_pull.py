@@ -98,7 +98,7 @@ def test_a_damaged_object_is_named_and_an_older_checkpoint_taken(
     states = [(each["step"], each["state"]) for each in listed.data["checkpoints"]]
     assert states == [(NEWEST, "damaged"), (OLDER, "whole"), (1000, "whole")]
     assert listed.error is not None
-    assert listed.error.hint == "step 2,000 is the newest whole one"
+    assert listed.error.hint == "step 2,000 is the newest complete one"
     assert s3.proxy.methods() == {"GET"}
 
 

@@ -28,12 +28,12 @@ from ops.commands.train_remote import train_remote
 from ops.remote import attach as following
 from ops.remote import training
 from ops.session import Session
-from redox_balancer.cli.tables import notes
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import progress
 from redox_balancer.runs.progress import PlainProgress
 from redox_balancer.runs.remote.lock import RunLock
 from redox_balancer.runs.remote.run import RemoteRun
+from redox_balancer.terminal.tables import notes
 from s3_stand_in import S3
 from ssh_host import SshHost
 from waiting import wait_until

@@ -1,82 +1,264 @@
-"""Who may import whom, what a light import may load, and one truth for each thing."""
+"""The architecture of docs/architecture.md: who imports whom, how large modules may be, one meaning for each name.
+
+The diagrams of that page are read here. `architecture_exceptions.toml` lists what is not true yet; an entry that is
+no longer needed fails the test as well.
+"""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from collections import defaultdict
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+import typer
 
-APP = Path(__file__).parents[2] / "app" / "redox_balancer"
-ALLOWED = {
-    "errors": set(),
-    "extras": {"errors"},
-    "files": {"errors"},
-    "resources": set(),
-    "drawing": set(),
-    "progress": set(),
-    "cell": {"errors", "files", "progress"},
-    "design": {"errors", "files", "cell"},
-    "search": {"errors", "files", "cell", "design"},
-    "impala": {"errors", "resources"},
-    "runs": {"errors", "files", "resources", "impala", "progress"},
-    "designer": {"errors", "files", "drawing", "cell", "design", "impala", "runs", "progress"},
-    "evaluation": {"errors", "cell", "design", "impala", "search", "designer", "progress"},
-    "report": {"errors", "files", "drawing", "design", "search", "designer", "evaluation"},
-    "bench": {"errors", "cell", "design", "impala", "runs", "progress"},
-    "cli": {
-        *(
-            "errors",
-            "extras",
-            "files",
-            "progress",
-            "bench",
-            "cell",
-            "design",
-            "impala",
-            "runs",
-            "search",
-            "designer",
-            "evaluation",
-            "report",
-        ),
-    },
-}
+from redox_balancer.cli import app
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {"redox_balancer": ROOT / "app" / "redox_balancer", "infra": ROOT / "infra", "ops": ROOT / "ops"}
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+MODULE_LINES, CLASS_LINES = 350, 250
+
+EXCEPTIONS = tomllib.loads((Path(__file__).parent / "architecture_exceptions.toml").read_text())
+FORBIDDEN_IMPORTS = set(EXCEPTIONS["forbidden_imports"])
 
 
-def imported_modules(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of app, infra and ops by its dotted name."""
+    found = {}
+    for base, folder in SOURCES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = (base, *path.relative_to(folder).with_suffix("").parts)
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
-def sources() -> list[Path]:
-    return sorted(
-        path for path in APP.rglob("*.py") if path.parent != APP or path.stem not in ("__init__", "__main__")
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported_names(path: Path) -> set[str]:
+    """Every name that a file imports, wherever the import stands: `import a.b` and `from a import b` give `a.b`."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write absolute imports"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@cache
+def imports() -> dict[str, set[str]]:
+    """Which of our modules each of our modules imports."""
+    graph = {}
+    for name, path in modules().items():
+        names = {each if each in modules() else each.rpartition(".")[0] for each in imported_names(path)}
+        graph[name] = (names & set(modules())) - {name}
+    return graph
+
+
+@cache
+def diagram() -> tuple[dict[str, tuple[str, ...]], set[tuple[str, str]]]:
+    """The nodes of all diagrams with the packages that each stands for, and the arrows between nodes."""
+    nodes: dict[str, tuple[str, ...]] = {}
+    arrows: set[tuple[str, str]] = set()
+    for block in re.findall(r"```mermaid\n(.*?)```", PAGE, flags=re.DOTALL):
+        names = {}
+        for name, label in re.findall(r'^ *(\w+)\["([^"]*)"\]', block, flags=re.MULTILINE):
+            names[name] = label
+            nodes[label] = tuple(
+                each if each.split(".")[0] in SOURCES else f"redox_balancer.{each}" for each in label.split(", ")
+            )
+        lines = re.findall(r'^ *(\w+)(?:\["[^"]*"\])? --> ([\w& ]+)$', block, flags=re.MULTILINE)
+        assert len(lines) == block.count("-->"), "an arrow that is not understood"
+        for start, ends in lines:
+            arrows |= {(names[start], names[end]) for end in ends.split(" & ")}
+    return nodes, arrows
+
+
+def node_of(module: str) -> str | None:
+    """The node of the diagram that a module belongs to; one that stands for a whole tree needs its own name there."""
+    packages = {package: label for label, packages in diagram()[0].items() for package in packages}
+    while module not in packages:
+        module = module.rpartition(".")[0]
+        if not module or module in ("redox_balancer", "ops"):
+            return None
+    return packages[module]
+
+
+@cache
+def reachable(node: str) -> frozenset[str]:
+    """The nodes that the arrows lead to from a node."""
+    direct = {end for start, end in diagram()[1] if start == node}
+    return frozenset(direct.union(*map(reachable, direct)))
+
+
+def test_every_package_is_in_the_diagram_and_no_other() -> None:
+    used = {name for name in modules() if imports()[name]} | set().union(*imports().values())
+    assert sorted(name for name in used if node_of(name) is None) == []
+    packages = {package for packages in diagram()[0].values() for package in packages}
+    assert packages <= set(modules())
+
+
+def test_the_diagram_has_no_circle_and_no_arrow_that_others_imply() -> None:
+    nodes, arrows = diagram()
+    assert len(arrows) > 15
+    order = TopologicalSorter({node: {end for start, end in arrows if start == node} for node in nodes})
+    order.prepare()
+    for start, end in arrows:
+        others = {other for first, other in arrows if first == start and other != end}
+        assert not any(end in reachable(other) for other in others), f"{start} --> {end} follows from other arrows"
+
+
+def test_imports_follow_the_arrows() -> None:
+    found = set()
+    for name, imported in imports().items():
+        for other in imported:
+            start, end = node_of(name), node_of(other)
+            if start != end and (start is None or end not in reachable(start)):
+                found.add(f"{name} -> {other}")
+    assert found == FORBIDDEN_IMPORTS
+
+
+def test_every_arrow_stands_for_an_import() -> None:
+    used = {
+        (node_of(name), node_of(other))
+        for name, imported in imports().items()
+        for other in imported
+        if f"{name} -> {other}" not in FORBIDDEN_IMPORTS
+    }
+    assert diagram()[1] <= used
+
+
+def test_modules_import_in_no_circle() -> None:
+    graph = {
+        name: {other for other in imported if f"{name} -> {other}" not in FORBIDDEN_IMPORTS}
+        for name, imported in imports().items()
+    }
+    TopologicalSorter(graph).prepare()  # a CycleError names one
+
+
+def test_the_readme_shows_the_diagram_of_the_app() -> None:
+    block = re.search(r"```mermaid\n.*?```", PAGE, flags=re.DOTALL)
+    assert block is not None
+    assert block[0] in (ROOT / "README.md").read_text()
+
+
+def test_infra_uses_nothing_of_the_app_but_errors_and_files() -> None:
+    used = {other for name, found in imports().items() if name.split(".")[0] == "infra" for other in found}
+    assert {name for name in used if name.startswith("redox_balancer")} <= {
+        "redox_balancer.errors",
+        "redox_balancer.files",
+    }
+    assert not {name for name in used if name.split(".")[0] == "ops"}
+
+
+@pytest.mark.parametrize(
+    ("package", "beyond"),
+    [("infra.machine", {"boto3", "botocore"}), ("ops.remote_scripts", set())],  # the host's distribution has boto3
+)
+def test_code_that_runs_on_the_host_needs_only_the_standard_library(package: str, beyond: set[str]) -> None:
+    own = [path for name, path in modules().items() if name == package or name.startswith(f"{package}.")]
+    assert len(own) > 3
+    others = {name for path in own for name in imported_names(path) if not f"{name}.".startswith(f"{package}.")}
+    assert {name.split(".")[0] for name in others} - sys.stdlib_module_names == beyond
+
+
+def test_the_simulator_is_imported_by_the_demo_and_tests_alone() -> None:
+    users = {name for name, found in imports().items() if any(each.startswith("ops.simulator") for each in found)}
+    assert {name for name in users if not name.startswith(("ops.simulator.", "ops.demo."))} == set()
+
+
+@pytest.mark.parametrize(
+    ("solver", "user"), [("swiglpk", "redox_balancer.cell.lp"), ("highspy", "redox_balancer.search.milp")]
+)
+def test_one_module_imports_a_solver(solver: str, user: str) -> None:
+    users = [name for name, path in modules().items() if solver in {n.split(".")[0] for n in imported_names(path)}]
+    assert users == [user]
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def test_no_module_is_too_long() -> None:
+    paths = [*modules().values(), *(ROOT / "tests").rglob("*.py")]
+    assert {str(path.relative_to(ROOT)) for path in paths if lines_of(path) > MODULE_LINES} == set(
+        EXCEPTIONS["long_modules"]
     )
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(APP)))
-def test_imports_follow_the_arrows(path: Path) -> None:
-    own = path.relative_to(APP).parts[0].removesuffix(".py")
-    parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("redox_balancer.")}
-    used = {part for part in parts if part in ALLOWED}
-    assert used <= ALLOWED[own] | {own}
-    assert not {name.split(".")[0] for name in imported_modules(path)} & {"infra", "ops"}
+def classes() -> list[tuple[str, ast.ClassDef]]:
+    return [
+        (module, node)
+        for module, path in modules().items()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    ]
 
 
-@pytest.mark.parametrize(("solver", "user"), [("swiglpk", "lp.py"), ("highspy", "milp.py")])
-def test_one_module_imports_a_solver(solver: str, user: str) -> None:
-    assert [path.name for path in sources() if solver in imported_modules(path)] == [user]
+def test_no_class_is_too_long() -> None:
+    assert {node.name for _, node in classes() if (node.end_lineno or 0) - node.lineno >= CLASS_LINES} == set(
+        EXCEPTIONS["long_classes"]
+    )
+
+
+def test_a_public_class_name_means_one_thing() -> None:
+    where = defaultdict(list)
+    for module, node in classes():
+        if not node.name.startswith("_"):
+            where[node.name].append(module)
+    shared = {name: found for name, found in where.items() if len(found) > 1}
+    accepted = set(EXCEPTIONS["shared_names"])
+    assert set(shared) == accepted, {name: shared.get(name) for name in set(shared) ^ accepted}
+
+
+def texts_of(path: Path) -> list[str]:
+    """The string literals of a file, without docstrings."""
+    literals = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)]
+    alone = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
+    return [node.value for node in literals if isinstance(node.value, str) and id(node) not in alone]
+
+
+def test_inner_layers_name_no_option_and_no_command() -> None:
+    """`cli` adds the options to a hint, from the settings that a RedoxError names."""
+    options, commands = set(), set()
+
+    def collect(command: object) -> None:
+        for name, child in getattr(command, "commands", {}).items():
+            commands.add(name)
+            collect(child)
+        for parameter in getattr(command, "params", ()):
+            options.update(option for option in parameter.opts if option.startswith("--"))
+
+    collect(typer.main.get_command(app))
+    assert "--num-actors" in options
+    assert "train" in commands
+    named = re.compile(
+        rf"(?:{'|'.join(sorted(options))})(?![\w-])|\bredox (?:{'|'.join(sorted(commands))})\b|\bmake [a-z]+-[a-z]+"
+    )
+    found = {
+        name
+        for name, path in modules().items()
+        if name.startswith("redox_balancer.") and name.split(".")[1] not in ("cli", "terminal", "__main__")
+        # An option alone is an argument of a program that is started.
+        if any(named.search(text) and " " in text for text in texts_of(path))
+    }
+    assert found == set(EXCEPTIONS["names_options"])
 
 
 def test_calls_that_never_free_their_arrays_are_not_used() -> None:
-    for path in sources():
-        called = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    for path in modules().values():
+        called = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
         assert not called & {"as_doubleArray", "as_intArray"}, path
 
 
@@ -85,19 +267,20 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
     [
         (
             "redox_balancer.cli",
-            ["torch", "ray", "cobra", "scipy", "matplotlib", "gymnasium", "swiglpk", "highspy", "boto3"],
+            ["torch", "ray", "cobra", "numpy", "scipy", "matplotlib", "gymnasium", "swiglpk", "highspy", "boto3"],
         ),
         ("redox_balancer.design.env", ["torch", "ray", "cobra", "scipy", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
         ("redox_balancer.runs.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
         ("redox_balancer.runs.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),
+        ("infra.settings", ["torch", "ray", "cobra", "boto3", "aws_cdk"]),
     ],
 )
 def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:
     code = f"import sys, {module}; print(*[m for m in {heavy!r} if m in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert answer.stdout.split() == []
 
 
 def test_the_container_folder_holds_no_python() -> None:
-    assert not list((APP.parents[1] / "docker").rglob("*.py"))
+    assert not list((ROOT / "docker").rglob("*.py"))

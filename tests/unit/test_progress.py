@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from redox_balancer.cli.progress import status_progress, transfer_progress
+from redox_balancer.terminal.progress import status_progress, transfer_progress
 
 if TYPE_CHECKING:
     import pytest

@@ -18,7 +18,7 @@ from redox_balancer.bench.reference import Bounds as ReactionBounds
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.formulation import Bounds
+from redox_balancer.design.formulation import Formulation
 
 SEED = 0
 HIDDEN = (128, 128)
@@ -121,7 +121,7 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
     """Give the bounds that each of endless random steps changes."""
     space = environments.space
     names = {placement.reaction for placement in space.placements} | {p.reaction for p in space.parameters}
-    bounds = Bounds(space, compressed=False)
+    formulation = Formulation(space, compressed=False)
     columns = {name: space.network.column(name) for name in names}
     in_force: dict[str, tuple[float, float]] = {}
     with Evaluator(space) as evaluator:
@@ -130,10 +130,8 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
         _, info = environment.reset(seed=SEED)
         while True:
             _, _, terminated, _, info = environment.step(random_action(info, rng))
-            point = bounds.with_placed(bounds.under(environment.state), environment.construct)
-            lower, upper = bounds.network.lower.copy(), bounds.network.upper.copy()
-            for parameter, value in zip(bounds.parameters, point[:-1].tolist(), strict=True):
-                (upper if parameter.upper else lower)[parameter.column] = value
+            cell = formulation.under(environment.state)
+            lower, upper = formulation.bounds(formulation.with_placed(cell, environment.construct))
             wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
             yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}
             in_force = wanted

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from pathlib import Path
 from typing import Any
 
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
 CORE_ID = "human_redox_core"
+"""Model id of the embedded core, and the name of its files in the package data."""
 GROWTH_REACTION = "BIOMASS_proxy"
 COMPARTMENTS = {
     "c": "cytosol",
@@ -82,31 +83,6 @@ def core_from_tables(folder: Path) -> dict[str, Any]:
 def core_text(folder: Path) -> str:
     """Text of the JSON file that the tables in `folder` give."""
     return json.dumps(core_from_tables(folder), indent=1) + "\n"
-
-
-def parse_equation(equation: str) -> dict[str, float]:
-    """Coefficient of each metabolite in an equation such as `2 h_c + o2_c --> h2o_c`.
-
-    Consumed metabolites are negative. `-->` runs forwards only and `<=>` both ways; bounds are given apart.
-    """
-    left, arrow, right = equation.partition("<=>" if "<=>" in equation else "-->")
-    if not arrow:
-        raise RedoxError(f"no arrow in the equation {equation!r}", hint="write --> or <=>")
-    stoichiometry: dict[str, float] = {}
-    for side, sign in ((left, -1.0), (right, 1.0)):
-        for term in filter(None, (part.strip() for part in side.split(" + "))):
-            coefficient, _, metabolite = term.rpartition(" ")
-            try:
-                amount = float(coefficient or 1)
-            except ValueError:
-                amount = math.nan
-            if not (math.isfinite(amount) and amount > 0) or metabolite in stoichiometry:
-                raise RedoxError(
-                    f"cannot read {term!r} in the equation {equation!r}",
-                    hint="each metabolite stands once, after a positive number or none",
-                )
-            stoichiometry[metabolite] = sign * amount
-    return stoichiometry
 
 
 def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:

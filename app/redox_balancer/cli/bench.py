@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson
-from redox_balancer.cli.tables import notes, out, table
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.tables import notes, out, table
 
 if TYPE_CHECKING:
     from redox_balancer.bench.report import Figures

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.tables import out, table
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
     from types import TracebackType

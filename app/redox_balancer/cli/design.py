@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task_without
-from redox_balancer.cli.progress import status_progress
+from redox_balancer.cli.options import takes_task_without
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,8 +52,8 @@ def design(
     guaranteed minimum, flux ranges, envelope. It must find the growth and the capacity that the construct was
     valued with; with --output, so must the exported models once they are read again.
     """
-    from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="leave out --quick or --output")
@@ -112,8 +113,8 @@ def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: st
 
 
 def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
-    from redox_balancer.cli.tables import notes  # noqa: PLC0415
     from redox_balancer.designer.proposal import Proposer  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes  # noqa: PLC0415
 
     proposer = Proposer(opened.environments(), opened.policy(), condition)
     asked = time.perf_counter()
@@ -129,7 +130,7 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
 
 
 def _answer(proposal: "Proposal") -> str:
-    from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
+    from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
 
     placed = construct_text(proposal.space.describe(proposal.construct))
     paid = "" if proposal.paid == proposal.outcome.value else f", {proposal.paid:.4f} by the run's own task"
@@ -137,7 +138,7 @@ def _answer(proposal: "Proposal") -> str:
 
 
 def _print(made: "Design") -> None:
-    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
+    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     proposal, analysis = made.proposal, made.analysis
     outcome, reference, space = proposal.outcome, proposal.reference, proposal.space

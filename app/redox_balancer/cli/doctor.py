@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
+from redox_balancer.cli.options import RunFolder, takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.terminal.options import RUNS, AsJson
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -32,8 +33,8 @@ def doctor(
     """
     from rich.text import Text  # noqa: PLC0415
 
-    from redox_balancer.cli.tables import notes, out, table  # noqa: PLC0415
     from redox_balancer.runs.preflight import Check, Level, all_checks  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     environments = task.environments()
     folder = checkpoint_dir or RUNS / environments.space.network.id

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson, Enzymes, Model
+from redox_balancer.cli.options import Enzymes, Model
+from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +36,10 @@ def enzymes(
     closed, alone or with the others. What the model has already raises the limit of that reaction. Entries that are
     left out are listed with the reason, a loop with its reactions; exit code 2 where nothing fits.
     """
-    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
     from redox_balancer.design.enzymes import load_library  # noqa: PLC0415 - loads the solver
     from redox_balancer.design.space import LEVELS  # noqa: PLC0415
     from redox_balancer.design.task import Task  # noqa: PLC0415
+    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     if assumed:
         _print_unmeasured(load_library(enzymes), as_json=as_json)
@@ -102,8 +103,8 @@ def enzymes(
 
 
 def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
-    from redox_balancer.cli.tables import out, table  # noqa: PLC0415
     from redox_balancer.design.enzymes import Confidence  # noqa: PLC0415
+    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     rows = [
         (enzyme.id, figure, value, confidence.value, source)

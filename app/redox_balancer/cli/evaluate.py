@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redox_balancer.cli.options import AsJson
-from redox_balancer.cli.progress import status_progress
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.evaluation.benchmark import Benchmark
@@ -63,11 +63,11 @@ def evaluate(
     Every method is asked about the conditions of the training and about combinations of them that were never trained
     on. The share is that of the best construct known, as interquartile mean over seeds and conditions.
     """
-    from redox_balancer.cli.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
     from redox_balancer.evaluation.comparison import HELD_OUT, TRAINING, Protocol, compare_methods  # noqa: PLC0415
     from redox_balancer.evaluation.methods import SearchBudget  # noqa: PLC0415
     from redox_balancer.files import write_atomically  # noqa: PLC0415
     from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
+    from redox_balancer.terminal.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
 
     console = notes()
     rules = Protocol(
@@ -106,7 +106,7 @@ def evaluate(
 
 
 def _show(benchmark: Benchmark) -> None:
-    from redox_balancer.cli.tables import number, out, table  # noqa: PLC0415
+    from redox_balancer.terminal.tables import number, out, table  # noqa: PLC0415
 
     columns = {
         "method": "left",

@@ -25,7 +25,7 @@ from redox_balancer.cli import (
     search,
     train,
 )
-from redox_balancer.cli.outcome import end
+from redox_balancer.terminal.outcome import end
 
 app = typer.Typer(
     name="redox",

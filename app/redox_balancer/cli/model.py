@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redox_balancer.cli.progress import transfer_progress
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.progress import transfer_progress
 
 if TYPE_CHECKING:
     from redox_balancer.cell.network import Network

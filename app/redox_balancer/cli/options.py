@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,11 +12,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from redox_balancer.impala.config import TrainConfig, help_of
+from redox_balancer.terminal.options import with_options
 
 PANEL = "Cell and constructs"
-RUNS = Path("experiments")
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[
     Path | None,
     typer.Option(
@@ -138,18 +136,3 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
         return with_options(run, settings, instead_of="config")
 
     return decorate
-
-
-def with_options(
-    command: Callable[..., None], options: Sequence[inspect.Parameter], *, instead_of: str
-) -> Callable[..., None]:
-    """Give a command options made from data in place of one argument.
-
-    typer reads signature and annotations, so that is where they go. The argument that goes may have a type that is
-    not imported at run time, so the command's module must not postpone its annotations.
-    """
-    own = inspect.signature(command).parameters.values()
-    parameters = [*(parameter for parameter in own if parameter.name != instead_of), *options]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return command

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_config, takes_task
+from redox_balancer.cli.options import takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -37,8 +38,8 @@ def profile(
 ) -> None:
     """Draw a flame graph of a live actor, with the environments and settings a training would have."""
     from redox_balancer.bench.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
-    from redox_balancer.cli.tables import notes, out  # noqa: PLC0415
     from redox_balancer.files import written_atomically  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if leaks and kind != "memory":
         raise RedoxError("--leaks is about memory", hint="--kind memory --leaks")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import AsJson
-from redox_balancer.cli.progress import status_progress
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.design.space import DesignSpace
@@ -37,11 +37,11 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run: learning curve, policy, random and best constructs, and what the designs do."""
-    from redox_balancer.cli.tables import construct_text, notes, number, out, table  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
     from redox_balancer.evaluation.score import score  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import Report, write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
+    from redox_balancer.terminal.tables import construct_text, notes, number, out, table  # noqa: PLC0415
 
     console = notes()
     opened = TrainedRun.open(run)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redox_balancer.cli.options import AsJson, takes_task
+from redox_balancer.cli.options import takes_task
+from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from redox_balancer.design.construct import Construct
@@ -113,8 +114,8 @@ def exhaustive(
     as_json: AsJson = False,
 ) -> None:
     """Value every construct within the budget and show the best under each condition."""
-    from redox_balancer.cli.tables import notes, out, table  # noqa: PLC0415
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     space = task.space()
     console = notes()
@@ -163,9 +164,9 @@ def _run(
     seconds: float | None = None,
 ) -> None:
     """Search under each condition of a task and show what was found and what it cost."""
-    from redox_balancer.cli.tables import notes, number, out, table  # noqa: PLC0415
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415
 
     space = task.space()
     answers: dict[str, dict[str, Any]] = {}
@@ -211,7 +212,7 @@ def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcom
 
 
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
-    from redox_balancer.cli.tables import construct_text  # noqa: PLC0415
+    from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
 
     return (
         f"{outcome.value:.4f}",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import RUNS, AsJson, RunFolder, takes_config, takes_task
+from redox_balancer.cli.options import RunFolder, takes_config, takes_task
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.terminal.options import RUNS, AsJson
 
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 

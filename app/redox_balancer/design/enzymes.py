@@ -13,16 +13,14 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redox_balancer.cell.embedded import parse_equation
+from redox_balancer.cell.embedded import CORE_ID
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, read_records
 from redox_balancer.errors import RedoxError
 
 PROTEIN_G_PER_GDW = 0.506
 """Protein content of a cell, g/gDW: Bekiaris & Klamt 2020, BMC Bioinformatics 21:19 (sMOMENT)."""
-
-EMBEDDED_CORE = "human_redox_core"
-"""Id of the model whose native capacities come with the package."""
 
 
 class Role(StrEnum):
@@ -222,6 +220,6 @@ def load_cofactors() -> Mapping[str, Cofactor]:
 
 def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
     """Limits of native reactions by reaction: figures are known for the embedded core, none for other models."""
-    if network.id != EMBEDDED_CORE:
+    if network.id != CORE_ID:
         return {}
     return read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)

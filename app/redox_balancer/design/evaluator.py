@@ -27,8 +27,19 @@ from redox_balancer.cell.lp import Solution, Status
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.regions import AGREEMENT, REGION_BYTES, Parameter, ParametricLP
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.formulation import Bounds, StatePoint
-from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, DesignSpace, State
+from redox_balancer.design.formulation import (
+    AT_OPTIMUM,
+    NO_GROWTH,
+    Formulation,
+    UnmodifiedCell,
+    capacity_weights,
+    growth_floor,
+    growth_kept,
+    guaranteed_weights,
+    held_biomass_flux,
+    reaches_floor,
+)
+from redox_balancer.design.space import DesignSpace, State
 from redox_balancer.errors import RedoxError
 
 Key = TypeVar("Key")
@@ -38,10 +49,6 @@ CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
 STATES = 1_000
 """States remembered; a sampled one never comes again once its episode has ended."""
-NO_GROWTH = 1e-9
-"""Growth below this, 1/h, is the solver's round-off."""
-AT_OPTIMUM = 1.0 - 1e-6
-"""Share of an optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ class _Start(NamedTuple):
     """A state, computed once: what the cell is without a construct and the bounds it starts from."""
 
     reference: Reference
-    bounds: StatePoint
+    cell: UnmodifiedCell
 
 
 class Evaluator:
@@ -120,19 +127,23 @@ class Evaluator:
     ) -> None:
         self.space = space
         settings = space.settings
-        self._bounds = Bounds(space, compressed=compressed)
-        network, parameters = self._bounds.network, self._bounds.parameters
+        self._formulation = Formulation(space, compressed=compressed)
+        network, parameters = self._formulation.network, self._formulation.parameters
         growth = network.column(network.objective)
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._growth_lp = ParametricLP(network, {growth: 1.0}, parameters, region_bytes=region_bytes)
-        most = _optimum(self._growth_lp.maximise(self._bounds.widest()[:-1]), "growth")
+        most = _optimum(self._growth_lp.maximise(self._formulation.widest()[:-1]), "growth")
         if settings.reward == "sink-flux":
             # A flux is no optimum: it is read from the vertex that a solve ends at.
             sinks = {network.column(p.reaction): 1e-3 for p in space.placements if p.foreign}
             self._flux_lps = [ParametricLP(network, {growth: 1.0, **sinks}, parameters, region_bytes=0)]
         else:
             floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
-            objectives = _capacity(space) if settings.reward == "capacity" else _guaranteed(space)
+            if settings.reward == "capacity":
+                objectives = [capacity_weights(space)]
+            else:
+                # The minimum is the negative of a maximum.
+                objectives = [{r: -weight for r, weight in weights.items()} for weights in guaranteed_weights(space)]
             self._flux_lps = [
                 ParametricLP(
                     network,
@@ -147,7 +158,7 @@ class Evaluator:
         self._means: dict[tuple[tuple[int, ...], State], Outcome] = {}
         self._starts: dict[State, _Start] = {}
         self._cache_entries = cache_entries
-        self.healthy_growth = self._growth(self._bounds.under(space.healthy).point)
+        self.healthy_growth = self._growth(self._formulation.under(space.healthy).point)
         if self.healthy_growth <= NO_GROWTH:
             raise RedoxError(
                 f"nothing grows: model {network.id} has growth 0 on this medium",
@@ -206,15 +217,14 @@ class Evaluator:
         known = self._starts.get(state)
         if known is not None:
             return known
-        settings = self.space.settings
-        bounds = self._bounds.under(state)
-        growth = self._growth(bounds.point)
+        cell = self._formulation.under(state)
+        growth = self._growth(cell.point)
         reference = Reference(
             growth=growth,
-            floor=max(settings.growth_fraction * growth, settings.healthy_floor * self.healthy_growth),
+            floor=growth_floor(self.space.settings, growth, self.healthy_growth),
             lowered=growth < self.healthy_growth * (1 - 1e-6),
         )
-        start = _Start(reference, bounds)
+        start = _Start(reference, cell)
         remember(self._starts, state, start, STATES)
         return start
 
@@ -245,25 +255,24 @@ class Evaluator:
 
     def _outcome(self, construct: Construct, state: State, figures: int | None) -> Outcome:
         space, settings = self.space, self.space.settings
-        reference, bounds = self._start(state)
+        reference, cell = self._start(state)
         placed = tuple(construct)
-        keep = 1.0 - sum(space.levels[level] for _, level in placed) / settings.phi_max
-        growth, point = reference.growth, bounds.point
+        keep = growth_kept(settings, space.protein(construct))
+        growth, point = reference.growth, cell.point
         if placed:
-            point = self._bounds.with_placed(bounds, placed, figures)
+            point = self._formulation.with_placed(cell, placed, figures)
             growth = keep * self._growth(point)
         if settings.reward == "sink-flux":
             flux = self._sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
-        if growth >= reference.floor * (1 - 1e-9) and keep > 0 and any(self._foreign[place] for place, _ in placed):
+        if reaches_floor(growth, reference.floor) and keep > 0 and any(self._foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
                 point[-1] = growth / keep * AT_OPTIMUM
                 capacity = self._least(point)
             else:
-                # A floor at the very optimum is infeasible by round-off: leave the solver's own tolerance.
-                point[-1] = reference.floor / keep * (1 - 1e-9)
+                point[-1] = held_biomass_flux(reference.floor, keep)
                 capacity = self._capacity(point)
         rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
@@ -296,7 +305,7 @@ class Evaluator:
         if solution.status is Status.INFEASIBLE:
             return 0.0
         _optimum(solution, "sink flux")
-        columns = (self._bounds.network.column(p.reaction) for p in self.space.placements if p.foreign)
+        columns = (self._formulation.network.column(p.reaction) for p in self.space.placements if p.foreign)
         return sum(abs(self._flux_lps[0].flux(column)) for column in columns)
 
     def _compare(self, construct: Construct, state: State, outcome: Outcome, plain: Outcome) -> None:
@@ -309,30 +318,6 @@ class Evaluator:
                     f"and {theirs:.12g} by the plain linear program",
                     hint="train without --exact-check to go on, and please report this with the model",
                 )
-
-
-def _capacity(space: DesignSpace) -> list[dict[str, float]]:
-    """What program (b) maximises: NAD(P)H taken by each inserted reaction, less the price of H2O2 left."""
-    weights = {space.network.reactions[column]: weight for column, weight in space.nadph_weights().items()}
-    if H2O2_LEFT in space.network.reaction_index:
-        weights[H2O2_LEFT] = -space.settings.h2o2_price
-    return [weights]
-
-
-def _guaranteed(space: DesignSpace) -> list[dict[str, float]]:
-    """What is maximised for the guaranteed minimum: the negative of two linear functions whose smaller one it is.
-
-    The price of H2O2 is taken off where some is left: capacity = min(taken, taken - price x formed). The ledger
-    cannot serve here: it would let H2O2 be left that nobody formed.
-    """
-    taken = {space.network.reactions[column]: -weight for column, weight in space.nadph_weights().items()}
-    priced = dict(taken)
-    for placement in space.placements:
-        if placement.foreign:
-            formed = space.network.stoichiometry_of(placement.reaction).get(H2O2_BALANCE, 0.0)
-            if formed:
-                priced[placement.reaction] = priced.get(placement.reaction, 0.0) + space.settings.h2o2_price * formed
-    return [taken] if priced == taken else [taken, priced]
 
 
 def _optimum(solution: Solution, what: str) -> float:

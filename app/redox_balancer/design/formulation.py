@@ -1,12 +1,24 @@
-"""The bounds of a cell that ever change, as one vector: what a construct opens and a condition closes.
+"""Formulation of a construct's value as linear programs: the one place for its bounds, floors, costs and weights.
 
-A *point* holds the value of each such bound, mmol/gDW/h, in the order of `Bounds.parameters`, and last the growth
-that must be kept, 1/h, which only the program of capacity has. All other bounds of the network stay.
+The evaluator solves these programs for one construct at a time, the oracle for all of them at once, and the COBRApy
+model of a design carries the same bounds. The rules for the bound of a reaction, in mmol/gDW/h:
+
+- Native enzymes are limited to their capacity at natural abundance, either way.
+- A condition lowers the uptake, the export or the flux of a reaction. On a native reaction that a placement can
+  amplify, a lowered flux is what is left of the native enzyme.
+- A foreign enzyme may carry the enzyme capacity of its level.
+- Over-expressing a native enzyme adds the enzyme capacity of the level to what the condition leaves of it.
+
+Expression costs growth in proportion (Scott et al. 2010, Science 330:1099): growth is (1 - phi / phi_max) times the
+flux of the biomass reaction, phi being the proteome fraction of the construct.
+
+A *point* is the vector of all bounds that ever change, in the order of `Formulation.parameters`, followed by the
+biomass flux to be held, 1/h, which only the program of capacity reads. All other bounds of the network are constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,32 +27,57 @@ from redox_balancer.cell.compress import compress
 from redox_balancer.cell.media import OPEN, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.regions import Parameter
-from redox_balancer.design.space import H2O2_LEFT, H2O2_SPARE, DesignSpace, State
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.placement import Placement
+from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace, State, ValueSettings
+
+NO_GROWTH = 1e-9
+"""Growth below this, 1/h, is round-off of the solver."""
+
+AT_OPTIMUM = 1.0 - 1e-6
+"""Fraction of the optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
+
+ROUND_OFF = 1e-9
+"""Relative distance kept from a threshold, which would be infeasible by round-off at the optimum."""
+
+Weights = dict[str, float]
+"""Weight of each reaction in a linear objective; zero for those not listed."""
 
 
-class StatePoint(NamedTuple):
-    """A state with nothing built: its point, and the limit of each reaction that a placement can amplify."""
+class UnmodifiedCell(NamedTuple):
+    """A cell without a construct, under a condition.
+
+    Attributes
+    ----------
+    point
+        Values of all changing bounds.
+    native_limits
+        Limit of each reaction that a placement can amplify, by column, mmol/gDW/h.
+    """
 
     point: FloatArray
     native_limits: dict[int, float]
 
 
-class Bounds:
-    """The changing bounds of a design space.
+class Formulation:
+    """Bounds of a design space as a function of condition and construct.
 
     Parameters
     ----------
     space
-        What can be built, into what.
+        The cell and what can be built into it.
     compressed
-        Whether the network is reduced to a smaller one with the same optima; all columns here are the reduced one's.
+        Whether to reduce the network to a smaller one with the same optima; all columns are then those of the
+        reduced network.
 
     Attributes
     ----------
     network
-        The cell at natural abundance: native enzymes limited as they are in the healthy cell.
+        The cell at natural abundance: native enzymes limited as in the healthy cell.
     parameters
         Each bound that changes, with its range.
+    columns
+        Column of each placement's reaction.
     """
 
     def __init__(self, space: DesignSpace, *, compressed: bool = True) -> None:
@@ -48,20 +85,20 @@ class Bounds:
         self.network = _at_natural_abundance(space)
         if compressed:
             self.network = compress(self.network, _protected(space))
-        self._columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
+        self.columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
         self._condition_columns = tuple(self.network.column(parameter.reaction) for parameter in space.parameters)
         # Bounds before any native limit.
-        own = {
-            self.network.column(reaction): _bounds_of(space.network, reaction)
+        self._own_bounds = {
+            self.network.column(reaction): space.network.bounds_of(reaction)
             for reaction in (*(p.reaction for p in space.placements), *(p.reaction for p in space.parameters))
         }
-        self._own_bounds = dict(own)
-        for position, (placement, column) in enumerate(zip(space.placements, self._columns, strict=True)):
+        widest = dict(self._own_bounds)
+        for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
             if placement.foreign:
-                own[column] = placement.bounds(space.largest_cap(position))
+                widest[column] = placement.bounds(space.largest_cap(position))
         self.parameters: list[Parameter] = []
         self._at: dict[int, tuple[int, int]] = {}
-        for column, (lower, upper) in sorted(own.items()):
+        for column, (lower, upper) in sorted(widest.items()):
             upper_at = lower_at = -1
             if upper > 0:
                 upper_at = len(self.parameters)
@@ -77,19 +114,19 @@ class Bounds:
         # Limits of the reactions that a placement can amplify, before it does.
         self._native_limits = {
             column: space.capacities.get(placement.reaction, OPEN)
-            for placement, column in zip(space.placements, self._columns, strict=True)
+            for placement, column in zip(space.placements, self.columns, strict=True)
             if not placement.foreign
         }
-        self._usual = [1.0] * len(space.placements)
-        self._factors = space.parameter_samples.tolist()
-        # What each level of each foreign placement sets.
+        self._library_factors = [1.0] * len(space.placements)
+        self._sampled_factors = space.parameter_samples.tolist()
+        # The bounds that each level of each foreign placement sets.
         self._opened = [
             [self._places(column, placement.bounds(cap)) for cap in placement.caps] if placement.foreign else []
-            for placement, column in zip(space.placements, self._columns, strict=True)
+            for placement, column in zip(space.placements, self.columns, strict=True)
         ]
 
-    def under(self, state: State) -> StatePoint:
-        """Point of a state with nothing built."""
+    def under(self, state: State) -> UnmodifiedCell:
+        """The cell without a construct under a state."""
         point, limits = self._healthy.copy(), self._native_limits.copy()
         for parameter, column, limit in zip(self._space.parameters, self._condition_columns, state, strict=True):
             if limit < OPEN:
@@ -100,34 +137,61 @@ class Bounds:
                     point[lower_at] = max(point[lower_at], -limit)
                 if column in limits and parameter.side is Side.FLUX:
                     limits[column] = min(limits[column], limit)
-        return StatePoint(point, limits)
+        return UnmodifiedCell(point, limits)
 
     def with_placed(
-        self, start: StatePoint, placed: Iterable[tuple[int, int]], figures: int | None = None
+        self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
     ) -> FloatArray:
-        """Point of a construct, given by pairs of placement and level index, under a state.
+        """Point of a construct, given by pairs of placement and level index, in a cell.
 
-        `figures` is the number of a set of the space's uncertain figures; None takes the library's own.
+        `sample` is the index of one of the space's parameter samples; None takes the library's own parameters.
         """
-        factors = self._usual if figures is None else self._factors[figures]
-        point = start.point.copy()
+        factors = self._library_factors if sample is None else self._sampled_factors[sample]
+        point = cell.point.copy()
         over_expressed: dict[int, float] = {}
         for position, level in placed:
             if self._opened[position]:
                 for place, bound in self._opened[position][level]:
                     point[place] = bound * factors[position]
             else:
-                column = self._columns[position]
+                column = self.columns[position]
                 extra = self._space.placements[position].caps[level] * factors[position]
                 over_expressed[column] = over_expressed.get(column, 0.0) + extra
         for column, extra in over_expressed.items():
-            bounds = limited(*self._own_bounds[column], Side.FLUX, start.native_limits[column] + extra)
+            bounds = limited(*self._own_bounds[column], Side.FLUX, cell.native_limits[column] + extra)
             for place, bound in self._places(column, bounds):
                 point[place] = bound
         return point
 
+    def enzyme_capacities(self, sample: int | None = None) -> list[list[float]]:
+        """Flux that each level of each placement can carry, mmol/gDW/h, with one of the parameter samples."""
+        factors = self._library_factors if sample is None else self._sampled_factors[sample]
+        return [
+            [cap * factor for cap in placement.caps]
+            for placement, factor in zip(self._space.placements, factors, strict=True)
+        ]
+
+    def bounds(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bound of every column at a point."""
+        lower, upper = self.network.lower.copy(), self.network.upper.copy()
+        for parameter, bound in zip(self.parameters, point[:-1].tolist(), strict=True):
+            (upper if parameter.upper else lower)[parameter.column] = bound
+        return lower, upper
+
+    def widest_bounds(
+        self, cell: UnmodifiedCell, capacities: Sequence[Sequence[float]]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bound of every column in a cell with each placement at its largest capacity or beyond."""
+        lower, upper = self.bounds(cell.point)
+        for placement, column, caps in zip(self._space.placements, self.columns, capacities, strict=True):
+            if placement.foreign:
+                lower[column], upper[column] = placement.bounds(max(caps))
+            else:
+                lower[column], upper[column] = self._own_bounds[column]
+        return lower, upper
+
     def widest(self) -> FloatArray:
-        """Point with every bound as far open as it goes and no growth to be kept."""
+        """Point with every bound as wide as its range and no growth to be held."""
         return np.asarray([p.high if p.upper else p.low for p in self.parameters] + [0.0])
 
     def _places(self, column: int, bounds: tuple[float, float]) -> list[tuple[int, float]]:
@@ -136,10 +200,88 @@ class Bounds:
         return [(place, bound) for place, bound in ((upper_at, upper), (lower_at, lower)) if place >= 0]
 
 
+def reaction_bounds(space: DesignSpace, construct: Construct, state: State) -> dict[str, tuple[float, float]]:
+    """Bounds of every reaction of a space's network with a construct under a state, mmol/gDW/h."""
+    formulation = Formulation(space, compressed=False)
+    lower, upper = formulation.bounds(formulation.with_placed(formulation.under(state), construct))
+    return dict(zip(space.network.reactions, zip(lower.tolist(), upper.tolist(), strict=True), strict=True))
+
+
+def growth_kept(settings: ValueSettings, protein: float) -> float:
+    """Share of growth that is left when a construct takes `protein`, a proteome fraction."""
+    return 1.0 - protein / settings.phi_max
+
+
+def growth_floor(settings: ValueSettings, growth: float, healthy_growth: float) -> float:
+    """Growth that must be kept while capacity is counted, 1/h, in a cell that grows so much without a construct."""
+    return max(settings.growth_fraction * growth, settings.healthy_floor * healthy_growth)
+
+
+def reaches_floor(growth: float, floor: float) -> bool:
+    """Whether growth is at the floor, within round-off."""
+    return growth >= floor * (1 - ROUND_OFF)
+
+
+def held_biomass_flux(growth: float, kept: float) -> float:
+    """Lower bound of the biomass flux that holds `growth`, 1/h, where expression leaves the share `kept` of it."""
+    return growth / kept * (1 - ROUND_OFF)
+
+
+def nadph_weights(space: DesignSpace) -> Weights:
+    """NAD(P)H that each foreign reaction takes from the pools per flux, all compartments together.
+
+    Two electrons each. Producers count negative, and moving electrons from NADH to NADPH counts nothing.
+    """
+    weights = {}
+    for placement in space.placements:
+        if placement.foreign:
+            taken = -sum(
+                coefficient
+                for metabolite, coefficient in placement.stoichiometry.items()
+                if space.network.species(metabolite) in ("nadh", "nadph")
+            )
+            if taken:
+                weights[placement.reaction] = taken
+    return weights
+
+
+def capacity_weights(space: DesignSpace) -> Weights:
+    """NAD(P)H sink capacity: NAD(P)H that foreign reactions take per flux, less the price of H2O2 that is left."""
+    weights = nadph_weights(space)
+    if H2O2_LEFT in space.network.reaction_index:
+        weights[H2O2_LEFT] = -space.settings.h2o2_price
+    return weights
+
+
+def guaranteed_weights(space: DesignSpace, placements: Iterable[Placement] | None = None) -> list[Weights]:
+    """Linear functions whose smaller one is the sink capacity, so that its minimum is the smaller of their minima.
+
+    The price of H2O2 applies where some is left: capacity = min(taken, taken - price x formed). To maximise it, one
+    program with the bookkeeping metabolite is enough. To minimise it the metabolite is of no use: the program would
+    leave H2O2 that nothing has formed.
+
+    Parameters
+    ----------
+    space
+        The cell and what can be built into it.
+    placements
+        What is built; everything the space offers if not given.
+    """
+    chosen = space.placements if placements is None else placements
+    reactions = dict.fromkeys(placement.reaction for placement in chosen if placement.foreign)
+    taken = {reaction: weight for reaction, weight in nadph_weights(space).items() if reaction in reactions}
+    priced, price = dict(taken), space.settings.h2o2_price
+    for reaction in reactions:
+        formed = space.network.stoichiometry_of(reaction).get(H2O2_BALANCE, 0.0)
+        if formed and price:
+            priced[reaction] = priced.get(reaction, 0.0) - price * formed
+    return [taken] if priced == taken else [taken, priced]
+
+
 def _at_natural_abundance(space: DesignSpace) -> Network:
     return space.network.with_bounds(
         {
-            reaction: limited(*_bounds_of(space.network, reaction), Side.FLUX, limit)
+            reaction: limited(*space.network.bounds_of(reaction), Side.FLUX, limit)
             for reaction, limit in space.capacities.items()
         }
     )
@@ -147,10 +289,5 @@ def _at_natural_abundance(space: DesignSpace) -> Network:
 
 def _protected(space: DesignSpace) -> set[str]:
     """Reactions with bounds that change or with a weight in some objective."""
-    ledger = {H2O2_LEFT, H2O2_SPARE} & space.network.reaction_index.keys()
-    return {p.reaction for p in space.placements} | {p.reaction for p in space.parameters} | ledger
-
-
-def _bounds_of(network: Network, reaction: str) -> tuple[float, float]:
-    column = network.column(reaction)
-    return float(network.lower[column]), float(network.upper[column])
+    bookkeeping = {H2O2_LEFT, H2O2_SPARE} & space.network.reaction_index.keys()
+    return {p.reaction for p in space.placements} | {p.reaction for p in space.parameters} | bookkeeping

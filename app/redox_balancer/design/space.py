@@ -283,23 +283,6 @@ class DesignSpace:
             return 1.0
         return max(-self.network.bounds_of(exchange)[0], 1e-3)
 
-    def nadph_weights(self) -> dict[int, float]:
-        """NAD(P)H that each foreign column takes from the pools per unit of flux, all compartments together.
-
-        Two electrons each. Producers count against it, and moving electrons from NADH to NADPH counts nothing.
-        """
-        weights: dict[int, float] = {}
-        for placement in self.placements:
-            if placement.foreign:
-                taken = -sum(
-                    coefficient
-                    for metabolite, coefficient in placement.stoichiometry.items()
-                    if self.network.species(metabolite) in ("nadh", "nadph")
-                )
-                if taken:
-                    weights[self.network.column(placement.reaction)] = taken
-        return weights
-
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
         """What a policy must have in common with the space it is used on, and checksums of the rest."""

@@ -21,7 +21,7 @@ from cobra.flux_analysis import flux_variability_analysis, pfba, production_enve
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
-from redox_balancer.design.evaluator import AT_OPTIMUM, NO_GROWTH
+from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.progress import Progress, no_progress
 
@@ -120,7 +120,7 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
     progress("growth and capacity")
     growth = largest_growth(cell)
     capacity = largest_capacity(cell, growth)
-    reachable = growth > NO_GROWTH and growth >= cell.floor * (1 - 1e-9)
+    reachable = growth > NO_GROWTH and reaches_floor(growth, cell.floor)
     progress("guaranteed minimum")
     least = guaranteed(cell, growth)
     progress("parsimonious fluxes")
@@ -151,7 +151,7 @@ def largest_growth(cell: DesignedCell) -> float:
 
 def largest_capacity(cell: DesignedCell, growth: float) -> float:
     """Most NAD(P)H taken with growth at the floor, mmol/gDW/h."""
-    if not cell.capacity or growth < cell.floor * (1 - 1e-9):
+    if not cell.capacity or not reaches_floor(growth, cell.floor):
         return 0.0
     with cell.growing(cell.floor):
         cell.model.objective = {cell.model.reactions.get_by_id(r): weight for r, weight in cell.capacity.items()}

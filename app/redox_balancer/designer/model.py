@@ -1,7 +1,7 @@
 """The cell with a construct in it as a COBRApy model: what is exported, and what every figure is checked on.
 
-It is made from the model file itself, not from the arrays of the linear programs, and its bounds are worked out here
-from the design space anew: what is checked here shares no step with the fast way in `value.py`.
+It is made from the model file itself, not from the arrays of the linear programs; bounds and weights are those of
+`design/formulation.py`, which the evaluator reads too.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import cobra
 from cobra.io import load_json_model
 
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.media import OPEN, Condition, Side, limited
+from redox_balancer.cell.media import Condition
 from redox_balancer.cell.models import load_model
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.formulation import (
+    capacity_weights,
+    growth_kept,
+    guaranteed_weights,
+    held_biomass_flux,
+    reaction_bounds,
+)
 from redox_balancer.design.placement import Placement
-from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace, State
+from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace
 from redox_balancer.design.task import Task
 
 METER = "REDOX_CAPACITY"
-ROUND_OFF = 1e-9
-"""Relative distance kept from a bound at the very optimum, which is infeasible by round-off."""
-
-
-Bounds = dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class DesignedCell:
     def growing(self, growth: float) -> Iterator[None]:
         """Hold growth, cost of expression taken off, at `growth` 1/h at least."""
         with self.model:
-            self.biomass.lower_bound = growth / self.keep * (1 - ROUND_OFF)
+            self.biomass.lower_bound = held_biomass_flux(growth, self.keep)
             yield
 
     @contextmanager
@@ -79,7 +81,7 @@ class DesignedCell:
         """Take the construct out, and the cost of its expression."""
         empty = Construct.empty(len(self.space.placements))
         with self.model:
-            _set_bounds(self.model, bounds_of(self.space, empty, self.space.state(self.condition)))
+            _set_bounds(self.model, reaction_bounds(self.space, empty, self.space.state(self.condition)))
             self.model.objective = self.biomass
             yield
 
@@ -99,20 +101,9 @@ class DesignedCell:
     def capacities_at_least(self) -> list[dict[str, float]]:
         """Weights of linear functions whose smaller one is the capacity.
 
-        The price of H2O2 is taken off only where some is left: capacity = min(taken, taken - price x formed). To
-        maximise that one program with the ledger is enough. Its smallest value is the smaller of two minima; the
-        ledger would let H2O2 be left that nobody formed.
+        See `guaranteed_weights`.
         """
-        taken = {reaction: weight for reaction, weight in self.capacity.items() if reaction != H2O2_LEFT}
-        price = -self.capacity.get(H2O2_LEFT, 0.0)
-        if not price:
-            return [taken]
-        priced = dict(taken)
-        for placement in self.placements:
-            formed = self.space.network.stoichiometry_of(placement.reaction).get(H2O2_BALANCE, 0.0)
-            if placement.foreign and formed:
-                priced[placement.reaction] = priced.get(placement.reaction, 0.0) - price * formed
-        return [taken, priced]
+        return guaranteed_weights(self.space, self.placements)
 
 
 def open_model(task: Task) -> cobra.Model:
@@ -140,7 +131,6 @@ def designed_cell(
     floor
         Growth to be held while capacity is counted, 1/h.
     """
-    state = space.state(condition)
     network = space.network
     placed = {space.placements[position].reaction: space.placements[position] for position, _ in construct}
     foreign = {reaction: placement for reaction, placement in placed.items() if placement.foreign}
@@ -171,44 +161,11 @@ def designed_cell(
             _describe(added, foreign[reaction])
         else:
             added.name = "bookkeeping of H2O2, no reaction of the cell"
-    _set_bounds(model, bounds_of(space, construct, state))
-    keep = 1.0 - space.protein(construct) / space.settings.phi_max
+    _set_bounds(model, reaction_bounds(space, construct, space.state(condition)))
+    keep = growth_kept(space.settings, space.protein(construct))
     model.objective = {model.reactions.get_by_id(network.objective): keep}
-    weights = {network.reactions[column]: weight for column, weight in space.nadph_weights().items()}
-    capacity = {reaction: weight for reaction, weight in weights.items() if reaction in columns}
-    if ledger and space.settings.h2o2_price:
-        capacity[H2O2_LEFT] = -space.settings.h2o2_price
+    capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}
     return DesignedCell(space, construct, condition, model, keep, capacity, floor)
-
-
-def bounds_of(space: DesignSpace, construct: Construct, state: State) -> Bounds:
-    """Bounds of every reaction with a construct under a state, mmol/gDW/h.
-
-    They come from the medium, the capacities of native enzymes, the condition and the caps of what is placed.
-    """
-    network = space.network
-    lower, upper = network.lower.tolist(), network.upper.tolist()
-    medium = dict(zip(network.reactions, zip(lower, upper, strict=True), strict=True))
-    bounds = dict(medium)
-    native = dict(space.capacities)
-    for reaction, capacity in native.items():
-        bounds[reaction] = limited(*medium[reaction], Side.FLUX, capacity)
-    for parameter, limit in zip(space.parameters, state, strict=True):
-        if limit < OPEN:
-            bounds[parameter.reaction] = limited(*bounds[parameter.reaction], parameter.side, limit)
-            if parameter.side is Side.FLUX:
-                native[parameter.reaction] = min(limit, native.get(parameter.reaction, OPEN))
-    extra: dict[str, float] = {}
-    for position, level in construct:
-        placement = space.placements[position]
-        if placement.foreign:
-            bounds[placement.reaction] = placement.bounds(placement.caps[level])
-        else:
-            extra[placement.reaction] = extra.get(placement.reaction, 0.0) + placement.caps[level]
-    for reaction, more in extra.items():
-        # What the cell has of an enzyme, or what the condition leaves of it, and what is expressed besides.
-        bounds[reaction] = limited(*medium[reaction], Side.FLUX, native.get(reaction, OPEN) + more)
-    return bounds
 
 
 def _describe(reaction: cobra.Reaction, placement: Placement) -> None:
@@ -226,7 +183,7 @@ def _describe(reaction: cobra.Reaction, placement: Placement) -> None:
         gene.annotation["uniprot"] = [enzyme.uniprot.accession]
 
 
-def _set_bounds(model: cobra.Model, bounds: Bounds) -> None:
+def _set_bounds(model: cobra.Model, bounds: Mapping[str, tuple[float, float]]) -> None:
     for reaction in model.reactions:
         wanted = bounds[reaction.id]
         if reaction.bounds != wanted:

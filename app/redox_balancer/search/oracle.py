@@ -32,9 +32,9 @@ import numpy as np
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.evaluator import NO_GROWTH, Reference
-from redox_balancer.design.formulation import Bounds
-from redox_balancer.design.space import H2O2_LEFT, DesignSpace, State
+from redox_balancer.design.evaluator import Reference
+from redox_balancer.design.formulation import NO_GROWTH, Formulation, UnmodifiedCell, capacity_weights, growth_kept
+from redox_balancer.design.space import DesignSpace, State
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.milp import MixedIntegerProgram, Term
 from redox_balancer.search.problem import Problem, Search, SearchResult
@@ -55,9 +55,9 @@ def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResul
     RedoxError
         The space pays for something that is no largest value, or no construct was found in time.
     """
-    formulation = _Formulation(search.problem)
-    optimum = formulation.program.maximise(time_limit_s=time_limit_s)
-    construct = formulation.construct(optimum.columns)
+    program = _ConstructProgram(search.problem)
+    optimum = program.program.maximise(time_limit_s=time_limit_s)
+    construct = program.construct(optimum.columns)
     if not search.problem.evaluator.space.affordable(construct):
         raise RedoxError(
             "the best construct of the mixed-integer program is over a budget it does not know",
@@ -76,26 +76,26 @@ def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A state with nothing built.
+    """A cell without a construct, under a state.
 
     Attributes
     ----------
+    unmodified
+        Its changing bounds.
     lower, upper
         Bounds by column.
-    native_limits
-        Limit of each native reaction that can be amplified, by column.
     caps
         Flux that each level of each placement buys.
     """
 
+    unmodified: UnmodifiedCell
     lower: FloatArray
     upper: FloatArray
-    native_limits: dict[int, float]
     caps: Caps
 
 
-class _Formulation:
-    """The program of a problem."""
+class _ConstructProgram:
+    """The mixed-integer program of a problem."""
 
     def __init__(self, problem: Problem) -> None:
         space = problem.evaluator.space
@@ -105,16 +105,16 @@ class _Formulation:
                 hint="use --reward capacity, or a search that values constructs one by one",
             )
         self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
-        self._bounds = Bounds(space, compressed=False)
+        self._formulation = Formulation(space, compressed=False)
         self._growth = space.network.column(space.network.objective)
-        self._columns = [space.network.column(placement.reaction) for placement in space.placements]
+        self._columns = self._formulation.columns
         self._add_construct()
         self._add_expression()
-        sets = space.parameter_samples if len(space.parameter_samples) else np.ones((1, len(space.placements)))
-        for factors in sets.tolist():
-            caps = [[cap * f for cap in p.caps] for p, f in zip(space.placements, factors, strict=True)]
+        samples: Sequence[int | None] = range(len(space.parameter_samples)) or (None,)
+        for sample in samples:
+            caps = self._formulation.enzyme_capacities(sample)
             for state, weight in zip(problem.states, problem.weights, strict=True):
-                self._add_state(state, weight / len(sets), caps)
+                self._add_state(state, weight / len(samples), caps)
 
     def construct(self, point: FloatArray) -> Construct:
         """The construct that the binaries of a point describe."""
@@ -159,7 +159,7 @@ class _Formulation:
                 if (total := round(before + space.levels[level] / self._unit, 9)) <= largest
             }
         ordered = sorted(totals)
-        self._keeps = [1.0 - total * self._unit / space.settings.phi_max for total in ordered]
+        self._keeps = [growth_kept(space.settings, total * self._unit) for total in ordered]
         self._shares = [program.add_binary() for _ in ordered]
         program.add_row([(share, 1.0) for share in self._shares], lower=1.0, upper=1.0)
         program.add_row(
@@ -210,7 +210,7 @@ class _Formulation:
 
     def _add_capacity(self, cell: _Cell, reference: Reference, weight: float, *, certain: bool) -> None:
         """Program (b): what inserted reactions take from the NAD(P)H pools while growth is held at the floor."""
-        program, space, network = self.program, self.space, self.space.network
+        program, space = self.program, self.space
         fluxes = self._add_copy(cell)
         counts = program.add_binary(certain=certain)
         floors = [reference.floor / keep for keep in self._keeps]
@@ -230,22 +230,20 @@ class _Formulation:
                     program.add_row([(fluxes[column], 1.0), (counts, -upper)], upper=0.0)
                     program.add_row([(fluxes[column], 1.0), (counts, -lower)], lower=0.0)
         scale = weight / (2.0 * space.oxygen_uptake)
-        for column, electrons in space.nadph_weights().items():
-            program.pay(fluxes[column], scale * electrons)
-        if H2O2_LEFT in network.reaction_index:
-            program.pay(fluxes[network.column(H2O2_LEFT)], -scale * space.settings.h2o2_price)
+        for reaction, taken in capacity_weights(space).items():
+            program.pay(fluxes[space.network.column(reaction)], scale * taken)
 
     def _add_copy(self, cell: _Cell) -> range:
         """The network with bounds that follow the construct."""
         program, network = self.program, self.space.network
-        lower, upper = self._widest(cell)
+        lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         fluxes = program.add_network(network, lower, upper)
         # What is beyond its budget at every level stays closed.
         bought: dict[int, list[Term]] = {column: [] for column in self._columns}
         for (position, level), binary in self._placed.items():
             bought[self._columns[position]].append((binary, cell.caps[position][level]))
         for column, terms in bought.items():
-            limit = cell.native_limits.get(column, 0.0)
+            limit = cell.unmodified.native_limits.get(column, 0.0)
             if upper[column] > limit:
                 program.add_row([(fluxes[column], 1.0), *((b, -cap) for b, cap in terms)], upper=limit)
             if lower[column] < -limit:
@@ -262,28 +260,13 @@ class _Formulation:
             self.program.add_row(terms, lower=0.0 if forced > 0 else -np.inf, upper=np.inf if forced > 0 else 0.0)
 
     def _cell(self, state: State, caps: Caps) -> _Cell:
-        network = self._bounds.network
-        point, native_limits = self._bounds.under(state)
-        lower, upper = network.lower.copy(), network.upper.copy()
-        for parameter, bound in zip(self._bounds.parameters, point[:-1].tolist(), strict=True):
-            (upper if parameter.upper else lower)[parameter.column] = bound
-        return _Cell(lower, upper, native_limits, caps)
-
-    def _widest(self, cell: _Cell) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the cell with everything built at its highest level."""
-        network = self.space.network
-        lower, upper = cell.lower.copy(), cell.upper.copy()
-        for placement, column, caps in zip(self.space.placements, self._columns, cell.caps, strict=True):
-            if placement.foreign:
-                lower[column], upper[column] = placement.bounds(max(caps))
-            else:
-                lower[column], upper[column] = network.lower[column], network.upper[column]
-        return lower, upper
+        unmodified = self._formulation.under(state)
+        return _Cell(unmodified, *self._formulation.bounds(unmodified.point), caps)
 
     def _largest_growth(self, cell: _Cell) -> float:
         """No construct lets the cell grow faster, 1/h."""
         network = self.space.network
-        lower, upper = self._widest(cell)
+        lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         bounds = dict(zip(network.reactions, zip(lower.tolist(), upper.tolist(), strict=True), strict=True))
         with FluxLP(network.with_bounds(bounds)) as lp:
             solution = lp.maximise()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
-from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text, parse_equation
+from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import get_medium
 from redox_balancer.cell.models import LoadedModel, load_model, to_network
@@ -121,17 +121,6 @@ def test_blocked_complex_three_with_capped_lactate_stops_growth(core: Network) -
 def test_every_line_of_the_tables_names_its_source() -> None:
     document = core_from_tables(core_tables())
     assert all(entry["notes"]["source"] for entry in document["reactions"] + document["metabolites"])
-
-
-def test_equations_are_read_with_signs_and_coefficients() -> None:
-    assert parse_equation("2 h_c + o2_c --> 0.5 h2o_c") == {"h_c": -2.0, "o2_c": -1.0, "h2o_c": 0.5}
-    assert parse_equation("o2_e <=>") == {"o2_e": -1.0}
-
-
-@pytest.mark.parametrize("equation", ["a_c b_c", "a_c => b_c", "-1 a_c --> b_c", "nan a_c --> b_c", "a_c --> a_c"])
-def test_an_unreadable_equation_is_named(equation: str) -> None:
-    with pytest.raises(RedoxError, match="equation"):
-        parse_equation(equation)
 
 
 def test_a_table_with_an_unknown_metabolite_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import load_library, load_native_capacities
-from redox_balancer.design.formulation import Bounds
+from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.space import DesignSpace
 
 CAP = 1000.0
@@ -26,7 +26,7 @@ def cell(*, capacities: bool) -> Network:
         list(load_conditions().values()),
         capacities=load_native_capacities(network) if capacities else None,
     )
-    return Bounds(space, compressed=False).network
+    return Formulation(space, compressed=False).network
 
 
 def growth(network: Network, bounds: dict[str, tuple[float, float]]) -> float:

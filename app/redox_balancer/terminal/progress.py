@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.status import Status
 
-from redox_balancer.cli.tables import notes
 from redox_balancer.progress import Progress
+from redox_balancer.terminal.tables import notes
 
 
 def status_progress(status: Status) -> Progress:

@@ -43,3 +43,11 @@ def construct_text(placements: Sequence[Mapping[str, Any]]) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """A figure with that many decimals, a dash where there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def age_text(seconds: float) -> str:
+    """Return a time span in its largest unit."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,46 @@
+"""Reaction equations in the text form of the packaged data files."""
+
+from __future__ import annotations
+
+import math
+
+from redox_balancer.errors import RedoxError
+
+
+def parse_equation(equation: str) -> dict[str, float]:
+    """Parse a reaction equation such as `2 h_c + o2_c --> h2o_c`.
+
+    Parameters
+    ----------
+    equation
+        Metabolites separated by ` + `, each with an optional positive coefficient. `-->` is a reaction that runs
+        forward only and `<=>` a reversible one; either side may be empty. Flux bounds are given separately.
+
+    Returns
+    -------
+    dict
+        Stoichiometric coefficient of each metabolite, negative for consumed ones.
+
+    Raises
+    ------
+    RedoxError
+        The equation has no arrow, a coefficient is not a positive number, or a metabolite occurs twice.
+    """
+    left, arrow, right = equation.partition("<=>" if "<=>" in equation else "-->")
+    if not arrow:
+        raise RedoxError(f"no arrow in the equation {equation!r}", hint="write --> or <=>")
+    stoichiometry: dict[str, float] = {}
+    for side, sign in ((left, -1.0), (right, 1.0)):
+        for term in filter(None, (part.strip() for part in side.split(" + "))):
+            coefficient, _, metabolite = term.rpartition(" ")
+            try:
+                amount = float(coefficient or 1)
+            except ValueError:
+                amount = math.nan
+            if not (math.isfinite(amount) and amount > 0) or metabolite in stoichiometry:
+                raise RedoxError(
+                    f"cannot read {term!r} in the equation {equation!r}",
+                    hint="write each metabolite once, optionally preceded by a positive number",
+                )
+            stoichiometry[metabolite] = sign * amount
+    return stoichiometry

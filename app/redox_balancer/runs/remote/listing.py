@@ -1,0 +1,111 @@
+"""The checkpoints of a run, in a bucket or in a folder, as a list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.remote.run import RemoteRun
+
+ListedState = Literal["unverified", "whole", "damaged", "unfinished"]
+
+
+@dataclass(frozen=True)
+class ListedCheckpoint:
+    """One checkpoint of a list.
+
+    Attributes
+    ----------
+    step
+        Environment steps.
+    bytes
+        Size of all files.
+    written_at
+        Unix time of the last write, s.
+    state
+        `unfinished` where a push was interrupted; `whole` and `damaged` only where it was read.
+    problem
+        What is damaged.
+    """
+
+    step: int
+    bytes: int
+    written_at: float
+    state: ListedState = "unverified"
+    problem: str = ""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last write."""
+        return max(time.time() - self.written_at, 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it with the age, ready for JSON."""
+        return {**asdict(self), "age_s": self.age_s}
+
+
+def list_checkpoints(place: str, *, verify: bool = False) -> Iterator[ListedCheckpoint]:
+    """Checkpoints of a run, newest first.
+
+    Parameters
+    ----------
+    place
+        `s3://BUCKET/experiments/RUN`, or the folder of a run.
+    verify
+        Read each checkpoint and compare it with its manifest.
+
+    Raises
+    ------
+    RedoxError
+        There is no such folder or bucket.
+    """
+    return (_in_bucket if place.startswith("s3://") else _in_folder)(place, verify=verify)
+
+
+def damage_of(listed: Sequence[ListedCheckpoint]) -> RedoxError | None:
+    """Error that names the damaged checkpoints and the newest complete one; None where none is damaged."""
+    damaged = [one for one in listed if one.state == "damaged"]
+    if not damaged:
+        return None
+    complete = next((one.step for one in listed if one.state == "whole"), None)
+    return RedoxError(
+        f"{len(damaged)} of {len(listed)} checkpoints damaged: {damaged[0].problem}",
+        hint="none is complete" if complete is None else f"step {complete:,} is the newest complete one",
+    )
+
+
+def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
+    run = RemoteRun(url)
+    for remote in run.checkpoints().values():
+        state: ListedState = "unverified" if remote.whole else "unfinished"
+        problem = ""
+        if verify and remote.whole:
+            try:
+                run.verify(remote.step)
+                state = "whole"
+            except DamagedCheckpointError as error:
+                state, problem = "damaged", error.message
+        yield ListedCheckpoint(remote.step, remote.size_bytes, remote.written_at, state, problem)
+
+
+def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
+    if not Path(folder).is_dir():
+        raise RedoxError(f"there is no folder {folder}", hint="name a run's folder, or s3://BUCKET/experiments/RUN")
+    for step, path in checkpoint.steps(Path(folder)).items():
+        files = [file.stat() for file in path.iterdir()]
+        size, written_at = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
+        state: ListedState = "unverified"
+        problem = ""
+        if verify:
+            try:
+                checkpoint.load(path)
+                state = "whole"
+            except DamagedCheckpointError as error:
+                state, problem = "damaged", error.message
+        yield ListedCheckpoint(step, size, written_at, state, problem)
