@@ -12,16 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
 from infra.settings import FILE, Settings, SettingsError, load
 from ops import commands
 from ops.errors import translate_errors
 from ops.session import CommandResult, Session
-=======
-from infra.settings import FILE, SettingsError, load
-from ops import commands as verbs
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson, with_options
 from redox_balancer.terminal.outcome import end

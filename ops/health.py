@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
 from infra.machine import contract
 from infra.settings import Settings
 from ops.aws import instance
@@ -15,12 +14,6 @@ from ops.remote import training
 from ops.remote.training import TrainingState
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
-=======
-from infra.machine.decisions import ENDED, FRESH_S
-from ops import cost as spending
-from ops.remote import instance, training
-from redox_balancer.errors import RedoxError
->>>>>>> house
 from redox_balancer.terminal.tables import age_text
 
 if TYPE_CHECKING:

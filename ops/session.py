@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-<<<<<<< HEAD
 from infra.deployed import Deployed, find
 from infra.settings import RUN, Settings
-=======
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 

@@ -7,11 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.options import RunName
-<<<<<<< HEAD
 from ops.session import CommandResult, Session
-=======
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.terminal.checkpoints import list_data, list_table, read_list
 
 EXAMPLE = "Example: python -m ops checkpoints --run production --verify --json"
@@ -29,12 +25,6 @@ def checkpoints(
     """
     from redox_balancer.runs.remote.listing import damage_of  # noqa: PLC0415 - loads NumPy
 
-<<<<<<< HEAD
     url = session.run_url(session.run_name(run))
     listed = read_list(url, verify=verify)
     return CommandResult(list_data(url, listed), list_table(url, listed), error=damage_of(listed))
-=======
-    place = session.run_url(session.run_or_default(run))
-    listed = read_list(place, verify=verify)
-    return Answer(list_data(place, listed), list_table(place, listed), error=damage_of(listed))
->>>>>>> house

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-<<<<<<< HEAD
 from ops.aws.orphans import find_orphans
 from ops.session import CommandResult, Session
-=======
-from ops import orphans as left
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.terminal.tables import number, table
 
 EXAMPLE = "Example: python -m ops orphans --json"

@@ -9,11 +9,7 @@ from typing import Annotated
 import typer
 
 from ops.options import RunName
-<<<<<<< HEAD
 from ops.session import CommandResult, Session
-=======
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.checkpoints import pull_checkpoint, pulled_data, read_list
 from redox_balancer.terminal.options import RUNS
@@ -37,7 +33,6 @@ def pull_checkpoints(
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
-<<<<<<< HEAD
     again = f"python -m ops pull-checkpoints --run {name} --to {shlex.quote(str(folder))} --step"
     pulled = pull_checkpoint(url, folder, step, again=again)
     return CommandResult(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
@@ -47,17 +42,6 @@ def _plan(session: Session, url: str, folder: Path, step: int | None) -> Command
     """Announce which checkpoint would be downloaded."""
     complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
     found = next((each for each in complete if step in (None, each.step)), None)
-=======
-    again = f"python -m ops pull-checkpoints --run {name} --to {folder} --step"
-    pulled = pull_checkpoint(url, folder, step, again=again)
-    return Answer(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
-
-
-def _plan(session: Session, url: str, folder: Path, step: int | None) -> Answer:
-    """Say which checkpoint would be fetched."""
-    whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
-    found = next((row for row in whole if step in (None, row.step)), None)
->>>>>>> house
     if found is None:
         wanted = "checkpoint" if step is None else f"complete checkpoint of step {step:,}"
         raise RedoxError(f"there is no {wanted} in {url}", hint="python -m ops checkpoints lists them")

@@ -15,11 +15,7 @@ from ops.options import HostId
 from ops.restore import plan as planning
 from ops.restore.execute import Restore, execute, last_run, require_deployable, wait_until_settled
 from ops.restore.plan import ENDING
-<<<<<<< HEAD
 from ops.session import CommandResult, Session
-=======
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.terminal.tables import age_text
 
 EXAMPLE = "Example: python -m ops restore --run production --instance i-0123456789abcdef0"

@@ -17,11 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.options import RunName
-<<<<<<< HEAD
 from ops.session import CommandResult, Session
-=======
-from ops.session import Answer, Session
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.checkpoints import pull_checkpoint, read_list
@@ -51,22 +47,12 @@ def restore_drill(
     name = session.run_name(run)
     url = session.run_url(name)
     if session.dry_run:
-<<<<<<< HEAD
         complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
         if not complete:
             raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints lists them")
         step, size = complete[0].step, complete[0].bytes
         session.announce(f"download step {step:,}, {size:,} bytes, and train {train_steps:,} steps")
         return CommandResult({"step": step})
-=======
-        whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
-        if not whole:
-            raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints shows what there is")
-        session.change(
-            f"fetch step {whole[0].step:,}, {whole[0].bytes:,} bytes, and train on for {train_steps:,} steps"
-        )
-        return Answer({"step": whole[0].step})
->>>>>>> house
     with ExitStack() as stack:
         folder = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redox-drill-")))
         if folder.exists() and any(folder.iterdir()):
@@ -90,11 +76,7 @@ def _text(data: Mapping[str, Any]) -> str:
 def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[str, Any]:
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
-<<<<<<< HEAD
     started = time.monotonic()
-=======
-    began = time.monotonic()
->>>>>>> house
     pulled = pull_checkpoint(url, folder, None, again="")
     fetched = time.monotonic()
     # As the trainer does with `--resume auto`.

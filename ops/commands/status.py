@@ -15,15 +15,10 @@ from infra.settings import Settings
 from ops.aws.cost import cost_of_seconds
 from ops.health import HealthReport, check, idle_stop_at
 from ops.options import RunName
-<<<<<<< HEAD
 from ops.remote.connect import connect
 from ops.remote.training import TrainingState
 from ops.session import CommandResult, Session
 from redox_balancer.terminal.tables import age_text, out, table
-=======
-from ops.session import Answer, Session
-from redox_balancer.terminal.tables import out, table
->>>>>>> house
 
 EXAMPLE = "Example: python -m ops status --run production --watch"
 

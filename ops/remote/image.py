@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import ROOT
-<<<<<<< HEAD
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.transfers import transfer_progress
-=======
-from redox_balancer.errors import RedoxError
-from redox_balancer.progress import Progress
-from redox_balancer.terminal.progress import transfer_progress
->>>>>>> house
 
 if TYPE_CHECKING:
     from ops.remote.host import RemoteHost

@@ -19,12 +19,8 @@ from infra.settings import ROOT, Settings
 from ops.aws.backups import HostImage
 from ops.remote.training import end_training
 from ops.restore.plan import RestoreAction, Situation
-<<<<<<< HEAD
 from ops.restore.verify import wait_until_resumed
 from ops.session import Session
-=======
-from ops.restore.verify import resume
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
 from infra.machine import contract
 from infra.settings import Settings
 from ops.aws import instance
@@ -13,10 +12,6 @@ from ops.remote import training
 from ops.remote.connect import connect
 from ops.remote.training import TrainingState
 from ops.session import Session
-=======
-from ops.remote import attach as following
-from ops.remote import instance, training
->>>>>>> house
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 
