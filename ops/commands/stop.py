@@ -21,7 +21,7 @@ def stop(
     instance_id: HostId = "",
     keep_host: Annotated[bool, typer.Option("--keep-host", help="End the training only.")] = False,
 ) -> CommandResult:
-    """Have the training save and end, then stop the host. Its volume is retained, and train-remote starts it again."""
+    """Have the training save and end, then stop the host. Its volume stays; train-remote starts it again."""
     host, state = session.instance_id, instance.describe(session).state
     if session.settings.host.spot and not keep_host:
         raise RedoxError(f"{host} is a spot instance, which cannot be stopped", hint="make destroy terminates it")

@@ -59,9 +59,7 @@ def train_remote(
     _require_programs()
     _preflight(session)
     with connect(session) as host:
-        return _train(
-            host, name, train_options, remote_image=remote_image, snapshot=snapshot, attached=not detach
-        )
+        return _train(host, name, train_options, remote_image=remote_image, snapshot=snapshot, attached=not detach)
 
 
 def _train(
@@ -78,7 +76,9 @@ def _train(
     chosen = _image(host, remote_image)
     if snapshot and state.beats:  # not on a new host
         take_backup(session, wait=False)
-    if not session.announce(f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"):
+    if not session.announce(
+        f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"
+    ):
         return CommandResult({"run": name, "host": host.name, "begun": False})
     since = training.inspect(host, name).now
     training.start(host, name, chosen, options)
@@ -149,7 +149,7 @@ def _require_free_space(state: TrainingState) -> None:
         if disk["free"] < MIN_FREE:
             raise RedoxError(
                 f"{path} of the host has {disk['free'] / GB:.1f} GB free, a run needs {MIN_FREE / GB:.0f}",
-                hint="docker system prune in python -m ops shell frees images; deploy.toml has the sizes of the volumes",
+                hint="docker system prune in python -m ops shell frees images; deploy.toml sets the disk sizes",
             )
 
 

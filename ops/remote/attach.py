@@ -19,9 +19,7 @@ ATTEMPTS = 5  # to reach the host again, with increasing pauses
 START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 
 
-def attach(
-    host: RemoteHost, run: str, since: float, sleep: Callable[[float], Any] = time.sleep
-) -> Heartbeat | None:
+def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], Any] = time.sleep) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     Parameters
@@ -61,8 +59,8 @@ def attach(
                 return beat
             if dead:
                 raise _death(host, state)
-            # Heartbeat and unit are not read at one instant, so the last heartbeat may have come in between: poll once
-            # more before the training counts as dead.
+            # Heartbeat and unit are read one after the other, and the last heartbeat may come in between: poll once more
+            # before the training counts as dead.
             dead = _seems_dead(state, beat, since)
             sleep(POLL_S)
     except KeyboardInterrupt:
@@ -71,9 +69,7 @@ def attach(
         sink.close()
 
 
-def _inspect(
-    host: RemoteHost, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]
-) -> TrainingState:
+def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> TrainingState:
     for attempt in range(ATTEMPTS):
         try:
             return training.inspect(host, run)
@@ -89,7 +85,7 @@ def _inspect(
 
 
 def _seems_dead(state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
-    """Whether the unit has ended without a last heartbeat, or its container has not written any for too long."""
+    """Whether the unit has ended without a last heartbeat, or its container is late with the first one."""
     late = beat is None and state.now - since > START_TIMEOUT_S
     return late or (not state.unit_active and state.now - since > POLL_S)
 

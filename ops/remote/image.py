@@ -17,7 +17,8 @@ from infra.container import Flags
 from infra.settings import ROOT
 from ops.session import Session
 from redox_balancer.errors import RedoxError
-from redox_balancer.terminal.transfers import transfer_progress
+from redox_balancer.progress import Progress
+from redox_balancer.terminal.progress import transfer_progress
 
 if TYPE_CHECKING:
     from ops.remote.host import RemoteHost
@@ -90,20 +91,22 @@ def _load(host: RemoteHost, name: str) -> str:
                 session.note(f"{name} is already on {host.name}")
             else:
                 session.note(f"loading {name} into the engine of {host.name}")
-                with transfer_progress(f"sending {name}", "loading") as progress:
-                    remote.images.load(_compress(image.save(named=True), int(image.attrs["Size"]), progress))
+                with transfer_progress(f"sending {name}") as progress:
+                    content, size = image.save(named=True), int(image.attrs["Size"])
+                    remote.images.load(_compress(content, size, progress, name))
             remote.images.get(name).tag(name.rpartition(":")[0], session.settings.container.current_tag)
     return name
 
 
-def _compress(content: Iterable[bytes], total: int, progress: Any) -> Iterator[bytes]:
+def _compress(content: Iterable[bytes], total: int, progress: Progress, name: str) -> Iterator[bytes]:
     """Compress an image with gzip; an engine unpacks it by itself."""
     compressor, done = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16), 0
     for chunk in content:
         done += len(chunk)
-        progress(min(done, total), total)
+        progress(f"sending {name}", min(done, total), total)
         if packed := compressor.compress(chunk):
             yield packed
+    progress(f"loading {name}")
     yield compressor.flush()
 
 

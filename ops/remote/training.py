@@ -30,7 +30,7 @@ class TrainingState:
     now, uptime_s
         Unix time of the host and seconds since its start.
     idle_since_s
-        Uptime at which the host became idle, as its watch recorded it; None while it trains or before the first record.
+        Uptime at which the host became idle, recorded by its watch; None while it trains or before the first record.
     awake_at
         Unix time at which somebody last asked to keep the host awake; None if nobody did.
     run
@@ -134,8 +134,8 @@ def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> Non
 def run_environment(run: str, image: str, options: Sequence[str]) -> str:
     """Return the unit's environment file for a run.
 
-    systemd parses it twice, with rules of its own (systemd.exec(5), systemd.service(5)): the file removes one level of
-    quotes, and `$REDOX_MORE` of the command line is split into words, which removes another.
+    systemd unquotes twice, by rules of its own (systemd.exec(5), systemd.service(5)): when it reads the file, and
+    when it splits `$REDOX_MORE` of the command line into words.
     """
     values = {"REDOX_RUN": run, "REDOX_IMAGE": image, "REDOX_MORE": " ".join(map(_quoted_word, options))}
     for value in values.values():
@@ -146,7 +146,7 @@ def run_environment(run: str, image: str, options: Sequence[str]) -> str:
 
 
 def _quoted_word(word: str) -> str:
-    """Quote a word for a list of words that systemd splits. Unlike a shell, it unescapes within single quotes, too."""
+    """Quote a word of a list that systemd splits; unlike a shell, it unescapes within single quotes, too."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word, flags=re.ASCII):
         return word
     escaped = re.sub(r'(["\\])', r"\\\1", word)
