@@ -157,6 +157,11 @@ def training_environment(settings: Settings, kind: Kind) -> str:
     return "".join(f'{name}="{value}"\n' for name, value in lines.items())
 
 
+def mount_unit(path: str) -> str:
+    """Return the systemd unit that mounts a path, as `systemd-escape --path --suffix=mount` does."""
+    return path.strip("/").replace("-", "\\x2d").replace("/", "-") + ".mount"
+
+
 def without_comments(source: str) -> str:
     """Return a Python module without its docstrings and comment lines, which user data has no room for.
 
@@ -193,6 +198,7 @@ def _known(settings: Settings) -> dict[str, Any]:
         "names.log_group": LOG_GROUP,
         "names.metrics": METRICS,
         "names.log": LOG,
+        "names.data_mount": mount_unit(settings.container.data),
     }
 
 

@@ -1,4 +1,4 @@
-"""Drawings: figures as SVG text that stands inside an HTML page, or as pixels."""
+"""Drawings: Matplotlib figures as SVG for an HTML page, or as PNG."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ POLICY, BEST, RANDOM = "#1b6ca8", "#2f2f2f", "#c44e52"
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A figure and the sentence that stands for it where it cannot be seen.
+    """A figure and its alternative text.
 
     Attributes
     ----------
     name
-        Tells its elements from those of other figures of a page.
+        Makes the ids of its elements differ from those of other figures on a page.
     figure, text
-        The figure and the sentence.
+        The figure and its alternative text, one sentence.
     """
 
     name: str
@@ -31,23 +31,23 @@ class Drawing:
     text: str
 
     def svg(self) -> str:
-        """The figure as an `<svg>` element; the same figure gives the same bytes. Words stay words."""
+        """The figure as an `<svg>` element with selectable text; the same figure gives the same bytes."""
         buffer = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": f"redox_balancer {self.name}", "svg.fonttype": "none"}):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        # Groups are named alike in every figure, and a page has many; nothing refers to them.
+        # Matplotlib gives groups the same ids in every figure, and a page has many; nothing refers to them.
         text = re.sub(r'<g id="[^"]*"', "<g", buffer.getvalue())
         return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(self.text)}"', 1)
 
     def png(self) -> bytes:
-        """The figure as pixels, fit for a slide."""
+        """The figure as PNG, at a resolution fit for a slide."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
         return buffer.getvalue()
 
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure, in inches. It belongs to no window manager, so nothing has to close it."""
+    """An empty figure of a size in inches. It is not registered with pyplot, so it need not be closed."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,23 +1,19 @@
-"""When a host stops: decided from what was seen, without a look at the clock or at the machine.
+"""When a host stops: a pure function of the observed state, without access to the clock or the machine.
 
-Idle time is counted in the seconds that the machine itself counted, so a wall clock that jumps cannot end anything.
 Only the standard library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-FRESH_S = 300.0  # a trainer writes its heartbeat every few seconds
-ENDED = frozenset({"stopped", "finished", "failed"})  # said by a trainer that leaves
-GRACE_S = 1_800.0  # after a start a person has this long to raise a budget or to begin a run
-WARN_S = 600.0  # before an idle host stops, whoever is logged in is told
+GRACE_S = 1_800.0  # after boot, to raise the budget or start a run before the budget stops the host
+WARN_S = 600.0  # before an idle host stops, users who are logged in are warned
 
 
-class Action(Enum):
-    """What to do."""
+class HostAction(Enum):
+    """What to do; the values go into the log."""
 
     NOTHING = "nothing"
     WARN = "warn"
@@ -26,24 +22,16 @@ class Action(Enum):
     STOP_HOST = "stop the host"
 
 
-@dataclass(frozen=True)
-class Beat:
-    """A heartbeat: when it was written, in seconds of Unix time, and what the trainer said of itself."""
-
-    written_at: float
-    status: str
-
-
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class StopRules:
     """When to stop.
 
     Attributes
     ----------
     idle_s
-        Seconds without a training until the host stops; 0 never stops it.
+        Seconds without a training after which the host stops; 0 never stops it.
     budget_usd
-        What the hours of a month may cost.
+        Monthly budget for host time.
     """
 
     idle_s: float
@@ -51,88 +39,60 @@ class Rules:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What there is to decide on.
+class HostState:
+    """Observed state of the host.
 
     Attributes
     ----------
-    now
-        Unix time, s.
     uptime_s
-        Seconds since the start of the machine; never goes back.
-    beats
-        Heartbeats of all runs.
+        Seconds since boot; monotonic.
+    idle_since_s
+        Uptime at which the host became idle, None while it trains; see `contract.idle_since`.
     spent_usd
-        What this month's hours cost so far.
+        Cost of this month's host time so far.
     unhealthy
-        Whether the container of the training is running and fails its health check.
+        Whether the trainer's container is running and fails its health check.
     notice
-        Whether the spot market takes the machine back within two minutes.
-    awake_s
-        Seconds since a person asked to keep the host awake, None if nobody did.
+        Whether a spot interruption notice has been issued: two minutes remain.
     """
 
-    now: float
     uptime_s: float
-    beats: Sequence[Beat] = ()
+    idle_since_s: float | None = None
     spent_usd: float = 0.0
     unhealthy: bool = False
     notice: bool = False
-    awake_s: float | None = None
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What to do and why; `busy_at_s` is the uptime at which there last was something to do, for the next look."""
+class StopDecision:
+    """An action and its reason."""
 
-    action: Action
+    action: HostAction
     reason: str
-    busy_at_s: float
 
 
-def training(beats: Sequence[Beat], now: float) -> bool:
-    """Whether any trainer lives: its heartbeat is fresh and does not say that it leaves.
-
-    One from the future is as bad as an old one: a living trainer writes another within seconds.
-    """
-    return any(abs(now - beat.written_at) <= FRESH_S and beat.status not in ENDED for beat in beats)
-
-
-def decide(seen: Seen, rules: Rules, busy_at_s: float = 0.0) -> Decision:
-    """Decide what to do; the host is never stopped while a trainer lives.
-
-    Parameters
-    ----------
-    seen
-        What is the case now.
-    rules
-        What was settled.
-    busy_at_s
-        From the decision before; 0, the start of the machine, at first.
-    """
-    busy = training(seen.beats, seen.now)
-    if busy or (seen.awake_s is not None and seen.awake_s < rules.idle_s):
-        busy_at_s = seen.uptime_s
-
-    def that(action: Action, reason: str) -> Decision:
-        return Decision(action, reason, busy_at_s)
-
-    if seen.notice:
-        return that(Action.END_TRAINING if busy else Action.NOTHING, "the spot market takes this machine back")
-    if seen.spent_usd >= rules.budget_usd and seen.uptime_s >= GRACE_S:
-        spent = f"this month's hours cost {seen.spent_usd:,.2f} USD of {rules.budget_usd:,.2f}"
-        return that(Action.END_TRAINING if busy else Action.STOP_HOST, spent)
-    if seen.unhealthy:
-        return that(Action.RESTART_TRAINING, "the training fails its health check")
-    if busy or not rules.idle_s:
-        return that(Action.NOTHING, "training" if busy else "idle, and set never to stop")
-    return that(*_when_idle(seen.uptime_s - busy_at_s, rules))
+def decide(state: HostState, rules: StopRules) -> StopDecision:
+    """Decide what to do; a host with a live trainer is never stopped, its training is ended first."""
+    busy = state.idle_since_s is None
+    if state.notice:
+        action = HostAction.END_TRAINING if busy else HostAction.NOTHING
+        return StopDecision(action, "spot interruption notice")
+    if state.spent_usd >= rules.budget_usd and state.uptime_s >= GRACE_S:
+        spent = f"this month's host time costs {state.spent_usd:,.2f} USD of {rules.budget_usd:,.2f}"
+        return StopDecision(HostAction.END_TRAINING if busy else HostAction.STOP_HOST, spent)
+    if state.unhealthy:
+        return StopDecision(HostAction.RESTART_TRAINING, "the training fails its health check")
+    if state.idle_since_s is None:
+        return StopDecision(HostAction.NOTHING, "training")
+    if not rules.idle_s:
+        return StopDecision(HostAction.NOTHING, "idle, and set never to stop")
+    return _when_idle(max(state.uptime_s - state.idle_since_s, 0.0), rules)
 
 
-def _when_idle(idle_s: float, rules: Rules) -> tuple[Action, str]:
+def _when_idle(idle_s: float, rules: StopRules) -> StopDecision:
     left_s = rules.idle_s - idle_s
     if left_s <= 0:
-        return Action.STOP_HOST, f"no training for {idle_s / 60:.0f} minutes"
+        return StopDecision(HostAction.STOP_HOST, f"no training for {idle_s / 60:.0f} minutes")
     if left_s <= WARN_S:
-        return Action.WARN, f"no training: this host stops in {left_s / 60:.0f} minutes"
-    return Action.NOTHING, f"idle for {idle_s / 60:.0f} minutes"
+        return StopDecision(HostAction.WARN, f"no training: this host stops in {left_s / 60:.0f} minutes")
+    return StopDecision(HostAction.NOTHING, f"idle for {idle_s / 60:.0f} minutes")

@@ -1,6 +1,6 @@
-"""Looks after the host: counts what its hours cost, and does what `decisions` says.
+"""The host's watch: counts what host time costs, and carries out what `decisions` decides.
 
-Runs as `python3 -m infra.machine.watch` with the machine's own Python; only the standard library.
+Runs as `python3 -m infra.machine.watch` under the host's own Python; only the standard library.
 """
 
 from __future__ import annotations
@@ -9,125 +9,182 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.machine import metadata
-from infra.machine.decisions import Action, Beat, Decision, Rules, Seen, decide
+from infra.machine import contract, log, metadata
+from infra.machine.contract import WatchState
+from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
+from infra.machine.heartbeats import read_heartbeats, training
+from infra.machine.spending import SpendingLedger
 
-SETTINGS = Path("/etc/redox/settings.json")
-AWAKE = Path("/run/redox-awake")  # `touch` it, and the idle time starts anew
-UNIT, CONTAINER = "redox-trainer.service", "redox-trainer"
-LOOK_S = 60.0
-NOTICE_LOOK_S = 5.0  # of the two minutes that the spot market gives
-LAST_SWEEP_S = 30.0
+ROUND_S = 60.0
+NOTICE_POLL_S = 5.0  # a spot interruption notice leaves two minutes
+LAST_SYNC_S = 30.0
 
 COMMANDS = {
-    Action.END_TRAINING: [["systemctl", "stop", UNIT], ["timeout", f"{LAST_SWEEP_S:.0f}", "redox-sweep"]],
-    Action.RESTART_TRAINING: [["systemctl", "restart", UNIT]],
-    Action.STOP_HOST: [["shutdown", "--poweroff", "now"]],
+    HostAction.END_TRAINING: [
+        ["systemctl", "stop", f"{contract.TRAINER}.service"],
+        ["timeout", f"{LAST_SYNC_S:.0f}", "redox-sweep"],
+    ],
+    HostAction.RESTART_TRAINING: [["systemctl", "restart", f"{contract.TRAINER}.service"]],
+    HostAction.STOP_HOST: [["shutdown", "--poweroff", "now"]],
 }
 
 
-@dataclass
-class Ledger:
-    """Seconds that hosts ran in each month; lies on the data volume, so that it outlives them."""
+class Watch:
+    """One decision per round, from a state that survives a restart of the watch.
 
-    path: Path
+    Parameters
+    ----------
+    settings
+        The host's settings.
+    uptime_s, now
+        Seconds since boot, and Unix time.
+    state
+        File of the recorded state.
+    """
 
-    def add(self, seconds: float, month: str) -> float:
-        """Add seconds to a month and return its sum; a ledger that cannot be kept counts from what is known."""
+    def __init__(
+        self, settings: Mapping[str, Any], *, uptime_s: float, now: float, state: Path = contract.WATCH_STATE
+    ) -> None:
+        self._data = Path(settings["container.data"])
+        self._experiments = self._data / settings["storage.runs"]
+        self._rules = StopRules(
+            idle_s=60.0 * settings["host.idle_minutes"], budget_usd=settings["guard.monthly_budget_usd"]
+        )
+        self._usd_per_s = settings["price.per_hour_usd"] / 3_600 * (1 + settings["host.workers"])
+        ledger = self._data / contract.LEDGER
+        recorded = WatchState.read(state)
+        if recorded is None or recorded.counted_s > uptime_s:  # the first start since boot
+            recorded = WatchState(counted_s=_counted_before(ledger, uptime_s=uptime_s, now=now))
+        self._path, self._state, self._ledger = state, recorded, SpendingLedger(ledger, recorded)
+
+    def decide(
+        self,
+        *,
+        uptime_s: float,
+        now: float,
+        unhealthy: bool = False,
+        notice: bool = False,
+        awake_at: float | None = None,
+        mounted: bool = True,
+    ) -> StopDecision:
+        """Count the time since the last round, decide, and record the state.
+
+        Parameters
+        ----------
+        uptime_s, now
+            Seconds since boot, and Unix time.
+        unhealthy, notice
+            As in `HostState`.
+        awake_at
+            Unix time at which a person last asked to keep the host awake, None if nobody did.
+        mounted
+            Whether the data volume is there.
+        """
+        state = self._state
+        # The first round counts from boot: that time costs as much as any other.
+        seconds, state.counted_s = max(uptime_s - state.counted_s, 0.0), uptime_s
+        month = time.strftime("%Y-%m", time.gmtime(now))
+        spent_usd = self._ledger.add(seconds, month, mounted=mounted) * self._usd_per_s
+        state.idle_since_s = contract.idle_since(
+            state.idle_since_s,
+            uptime_s=uptime_s,
+            training=training(read_heartbeats(self._experiments), now),
+            awake_s=None if awake_at is None else now - awake_at,
+        )
+        self._record()
+        observed = HostState(
+            uptime_s=uptime_s,
+            idle_since_s=state.idle_since_s,
+            spent_usd=spent_usd,
+            unhealthy=unhealthy,
+            notice=notice,
+        )
+        return decide(observed, self._rules)
+
+    def _record(self) -> None:
+        """Record the state, and log alarms that came or went."""
+        before, self._state.alarms = self._state.alarms, [self._ledger.alarm] if self._ledger.alarm else []
         try:
-            months: dict[str, float] = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            months = {}
-        months[month] = months.get(month, 0.0) + seconds
-        temporary = self.path.with_suffix(".new")
-        try:
-            temporary.write_text(json.dumps(months))
-            temporary.replace(self.path)
+            self._state.write(self._path)
         except OSError as error:
-            say(f"the ledger of hours cannot be written: {error}")
-        return months[month]
+            self._state.alarms.append(f"the state of the watch cannot be recorded: {error}")
+        for alarm in self._state.alarms:
+            if alarm not in before:
+                log.say("watch", f"alarm: {alarm}")
+        for alarm in before:
+            if alarm not in self._state.alarms:
+                log.say("watch", f"resolved: {alarm}")
 
 
-def say(text: str) -> None:
-    """Write a line to the log of the host."""
-    print(f"{time.strftime('%FT%TZ', time.gmtime())} watch: {text}", flush=True)
+def _counted_before(ledger: Path, *, uptime_s: float, now: float) -> float:
+    """Return the uptime up to which a watch of version 0.1, which recorded no state, counted; else 0."""
+    try:
+        written_s = uptime_s - (now - ledger.stat().st_mtime)
+    except OSError:
+        return 0.0
+    return min(max(written_s, 0.0), uptime_s)  # a ledger from before the boot holds nothing of it
 
 
-def read_beats(experiments: Path, run: str = "*") -> list[Beat]:
-    """Return the heartbeats that can be read, of all runs or of one."""
-    beats = []
-    for path in sorted(experiments.glob(f"{run}/heartbeat.json")):
-        try:
-            written = json.loads(path.read_text())
-            beats.append(Beat(float(written["written_at"]), str(written["status"])))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # is being replaced, or of another version: its next look is soon
-    return beats
-
-
-def uptime_s() -> float:
-    """Return the seconds since the machine started."""
+def uptime() -> float:
+    """Return the seconds since boot."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def spot_notice() -> bool:
-    """Whether the spot market has said that it takes this machine back."""
+    """Whether AWS has announced that it takes this spot instance back."""
     return metadata.get("spot/instance-action") is not None
 
 
 def unhealthy() -> bool:
-    """Whether the container of the training runs and fails its health check."""
-    command = ["docker", "inspect", "--format", "{{if .State.Health}}{{.State.Health.Status}}{{end}}", CONTAINER]
+    """Whether the trainer's container is running and fails its health check."""
+    status = "{{if .State.Health}}{{.State.Health.Status}}{{end}}"
+    command = ["docker", "inspect", "--format", status, contract.TRAINER]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.returncode == 0 and answer.stdout.strip() == "unhealthy"
 
 
-def look(settings: dict[str, Any], spent_usd: float, *, notice: bool) -> Seen:
-    """Look at the machine."""
-    now = time.time()
-    return Seen(
-        now=now,
-        uptime_s=uptime_s(),
-        beats=read_beats(Path(settings["container.data"]) / settings["storage.runs"]),
-        spent_usd=spent_usd,
-        unhealthy=unhealthy(),
-        notice=notice,
-        awake_s=now - AWAKE.stat().st_mtime if AWAKE.exists() else None,
-    )
+def awake_at() -> float | None:
+    """Return the Unix time at which a person last asked to keep the host awake."""
+    try:
+        return contract.KEEP_AWAKE.stat().st_mtime
+    except OSError:
+        return None
 
 
-def act(decision: Decision) -> None:
-    """Do what was decided."""
-    if decision.action is Action.NOTHING:
+def act(decision: StopDecision) -> None:
+    """Carry a decision out."""
+    if decision.action is HostAction.NOTHING:
         return
-    say(f"{decision.action.value}: {decision.reason}")
-    if decision.action is Action.WARN:
-        subprocess.run(["wall", f"{decision.reason}; touch {AWAKE} keeps it"], check=False)
+    log.say("watch", f"{decision.action.value}: {decision.reason}")
+    if decision.action is HostAction.WARN:
+        subprocess.run(["wall", f"{decision.reason}; touch {contract.KEEP_AWAKE} keeps it up"], check=False)
     for command in COMMANDS.get(decision.action, []):
         subprocess.run(command, check=False)
 
 
 def main() -> int:
-    """Watch until the machine stops."""
-    settings = json.loads(SETTINGS.read_text())
-    rules = Rules(idle_s=60.0 * settings["host.idle_minutes"], budget_usd=settings["guard.monthly_budget_usd"])
-    per_second = settings["price.per_hour_usd"] / 3_600 * (1 + settings["host.workers"])
-    ledger = Ledger(Path(settings["container.data"]) / "host-seconds.json")
-    counted, busy_at_s = uptime_s(), 0.0
+    """Watch until the host stops."""
+    settings = json.loads(contract.HOST_SETTINGS.read_text())
+    data, spot = Path(settings["container.data"]), settings["host.spot"]
+    watch = Watch(settings, uptime_s=uptime(), now=time.time())
     while True:
-        before, counted = counted, uptime_s()
-        spent = ledger.add(counted - before, time.strftime("%Y-%m", time.gmtime())) * per_second
-        notice = settings["host.spot"] and spot_notice()
-        decision = decide(look(settings, spent, notice=notice), rules, busy_at_s)
-        busy_at_s = decision.busy_at_s
+        notice = spot and spot_notice()
+        decision = watch.decide(
+            uptime_s=uptime(),
+            now=time.time(),
+            unhealthy=unhealthy(),
+            notice=notice,
+            awake_at=awake_at(),
+            mounted=data.is_mount(),
+        )
         act(decision)
-        wait_until = uptime_s() + LOOK_S
-        while uptime_s() < wait_until and not (settings["host.spot"] and not notice and spot_notice()):
-            time.sleep(NOTICE_LOOK_S if settings["host.spot"] else LOOK_S)
+        wait_until = uptime() + ROUND_S
+        while uptime() < wait_until and not (spot and not notice and spot_notice()):
+            time.sleep(NOTICE_POLL_S if spot else ROUND_S)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from commands import REDOX
-from infra.bring_up import LIMITS, Machine, user_data
+from infra.bring_up import LIMITS, Machine, mount_unit, user_data
 from infra.settings import load
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
 from ops.simulator.aws import StandIn
@@ -140,6 +140,15 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     assert "systemctl restart --no-block redox-watch" in calls
 
 
+@pytest.mark.parametrize("path", ["/data", "/data/of-runs", "/mnt/a-b_c"])
+def test_the_watch_is_ordered_after_the_mount_of_the_volume(host: Host, path: str) -> None:
+    named = host.chroot.run("systemd-escape", "--path", "--suffix=mount", path)
+    assert mount_unit(path) == named.stdout.strip()
+    unit = host.chroot.outside("/etc/systemd/system/redox-watch.service")
+    assert f"After=docker.service {mount_unit(SETTINGS.container.data)}\n" in unit
+    assert "Requires" not in unit  # a host without its volume is watched, too
+
+
 def test_the_volume_is_formatted_once_and_mounted_for_the_container(host: Host) -> None:
     mounted = host.chroot.run("findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", SETTINGS.container.data)
     assert mounted.stdout.split()[0] == "ext4", mounted.stderr
@@ -236,7 +245,7 @@ def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothi
     ]
     (age,) = reported_ages(host.aws)
     assert 0 <= age < 60
-    assert last_line(host).endswith(f"sweep: {url}: 1 checkpoints pushed, 0 were there")
+    assert last_line(host).endswith(f"sync: {url}: 1 checkpoints pushed, 0 were there")
     # Nothing new: nothing is sent. Then a checkpoint more, and one that the trainer removed.
     host.cron()
     assert last_line(host).endswith("0 checkpoints pushed, 1 were there")

@@ -127,7 +127,7 @@ def test_a_held_out_list_of_what_was_trained_on_is_refused(runs: list[Path], tmp
     ("options", "methods"),
     [
         (
-            ("--uncertain", 3),
+            ("--parameter-samples", 3),
             {"milp of the plain task", "milp of all sets", "policy, best of 5", "random", "greedy", "evolutionary"},
         ),
         (("--reward", "guaranteed", "--untold"), {"milp of the plain task", "greedy on belief"}),

@@ -77,12 +77,12 @@ def design(
             typer.echo(json.dumps(told | proposal.data()))
         return
     with notes().status("loading COBRApy") as status:
-        from redox_balancer.designer.design import work_out  # noqa: PLC0415
+        from redox_balancer.designer.design import make_design  # noqa: PLC0415
         from redox_balancer.designer.export import export  # noqa: PLC0415
         from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
-        made, cell = work_out(open_model(task), proposal, progress=status_progress(status))
+        made, cell = make_design(open_model(task), proposal, progress=status_progress(status))
         written = [] if output is None else export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
@@ -105,9 +105,9 @@ def _refuse_cell_options(task: "Task") -> None:
 
 
 def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
-    from redox_balancer.designer.proposal import by_text  # noqa: PLC0415
+    from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
 
-    proposal = by_text(task.space() if opened is None else opened.environments().space, text, condition)
+    proposal = Proposal.from_text(task.space() if opened is None else opened.environments().space, text, condition)
     console.print(_answer(proposal), markup=False)
     return proposal
 
@@ -123,7 +123,7 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
     with notes().status("sampling constructs") as status:
         for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
             status.update(f"sampling constructs: {number} of {samples}")
-            if drawn.paid > best.paid + 1e-9:
+            if drawn.task_value > best.task_value + 1e-9:
                 best = drawn
                 console.print(f"{_answer(best)}  (sample {number} of {samples})", markup=False)
     return best
@@ -133,8 +133,9 @@ def _answer(proposal: "Proposal") -> str:
     from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
 
     placed = construct_text(proposal.space.describe(proposal.construct))
-    paid = "" if proposal.paid == proposal.outcome.value else f", {proposal.paid:.4f} by the run's own task"
-    return f"{proposal.condition.id}: {placed}  value {proposal.outcome.value:.4f}{paid}"
+    value, own = proposal.outcome.value, proposal.task_value
+    by_task = "" if own == value else f", {own:.4f} by the run's own task"
+    return f"{proposal.condition.id}: {placed}  value {value:.4f}{by_task}"
 
 
 def _print(made: "Design") -> None:
@@ -185,7 +186,7 @@ def _print(made: "Design") -> None:
             {"reaction": "left"} | dict.fromkeys(numbers, "right") | {"equation": "left"},
             [
                 (
-                    found.reaction + (" *" if found.loops else ""),
+                    found.reaction + (" *" if found.in_cycle else ""),
                     _flux(found.without),
                     _flux(found.flux),
                     _range(found.at_growth),
@@ -198,7 +199,7 @@ def _print(made: "Design") -> None:
     )
     hidden = len(made.placed_ranges) + len(linked) - len(shown)
     rest = f"; {hidden} more reactions with NAD(P)H change less" if hidden else ""
-    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.loops for f in shown) else ""
+    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.in_cycle for f in shown) else ""
     out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{loops}{rest}", markup=False)
     out().print("growth and capacity confirmed by COBRApy on the whole model", markup=False)
 

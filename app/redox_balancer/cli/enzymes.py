@@ -109,7 +109,7 @@ def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
     rows = [
         (enzyme.id, figure, value, confidence.value, source)
         for enzyme in library.values()
-        for figure, value, confidence, source in enzyme.figures()
+        for figure, value, confidence, source in enzyme.sourced_values()
         if confidence is not Confidence.MEASURED
     ]
     if as_json:

@@ -70,19 +70,19 @@ def evaluate(
     from redox_balancer.terminal.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
 
     console = notes()
-    rules = Protocol(
+    protocol = Protocol(
         sets=(TRAINING, HELD_OUT) if on is AskAbout.BOTH else (on.value,),
         held_out=held_out,
         samples=samples,
         seeds=seeds,
-        limits=SearchBudget(evaluations, seconds),
+        budget=SearchBudget(evaluations, seconds),
         equal_time=equal_time,
         time_limit_s=time_limit_s,
     )
     with console.status("reading the runs") as status:
-        contest = compare_methods(runs, rules, progress=status_progress(status))
-    if contest.hopeless:
-        console.print(f"left out, no construct is worth anything: {', '.join(contest.hopeless)}", markup=False)
+        comparison = compare_methods(runs, protocol, progress=status_progress(status))
+    if comparison.no_useful_design:
+        console.print(f"excluded, no useful design: {', '.join(comparison.no_useful_design)}", markup=False)
     spent = {
         "samples": samples,
         "seeds": seeds,
@@ -90,15 +90,15 @@ def evaluate(
         "seconds": seconds,
         "equal_time": equal_time,
     }
-    summary = {"runs": [str(run) for run in runs], **spent, **contest.summary()}
+    summary = {"runs": [str(run) for run in runs], **spent, **comparison.summary()}
     folder = output or runs[0]
-    figure = methods_compared({name: benchmark.rows() for name, benchmark in contest.benchmarks.items()})
+    figure = methods_compared({name: benchmark.rows() for name, benchmark in comparison.benchmarks.items()})
     write_atomically(folder / "evaluation.svg", figure.svg().encode())
     write_atomically(folder / "evaluation.json", json.dumps(summary, indent=1).encode())
     if as_json:
         typer.echo(json.dumps(summary))
         return
-    for name, benchmark in contest.benchmarks.items():
+    for name, benchmark in comparison.benchmarks.items():
         out().print(f"{len(benchmark.conditions)} {name} conditions")
         _show(benchmark)
     out().print(f"best fixed construct: {construct_text(summary['fixed_construct'])}", markup=False)

@@ -71,7 +71,7 @@ TASK_OPTIONS = (
     ),
     _task_option("h2o2_price", float, 1.0, "NAD(P)H taken off for each H2O2 that a construct makes and leaves."),
     _task_option(
-        "uncertain",
+        "parameter_samples",
         int,
         0,
         "Average the value over so many sampled sets of the library's uncertain figures (64 is a good number).",

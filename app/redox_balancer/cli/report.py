@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.design.space import DesignSpace
+    from redox_balancer.designer.design import Design
 
 EXAMPLE = "Example: redox report experiments/first --episodes 1000"
 LONGEST_SEARCH_S = 300.0
@@ -38,8 +40,8 @@ def report(
 ) -> None:
     """Write the report of a run: learning curve, policy, random and best constructs, and what the designs do."""
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
-    from redox_balancer.evaluation.score import score  # noqa: PLC0415 - loads the solver
-    from redox_balancer.report.html import Report, write_report  # noqa: PLC0415
+    from redox_balancer.evaluation.score import score_policy  # noqa: PLC0415 - loads the solver
+    from redox_balancer.report.html import write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
     from redox_balancer.terminal.tables import construct_text, notes, number, out, table  # noqa: PLC0415
 
@@ -50,14 +52,13 @@ def report(
     space = environments.space
     count = len(space.conditions)
     with console.status("playing episodes") as status:
-        scores = score(
+        score = score_policy(
             environments,
             policy,
             episodes=episodes,
             seed=seed,
             progress=status_progress(status),
         )
-    found = {}
     placements = opened.task.placements
     if exhaustive is None:
         estimate = _search_seconds(space, placements)
@@ -66,22 +67,22 @@ def report(
             console.print(f"an exhaustive search takes about {estimate / 60:.0f} min: left out (--exhaustive)")
     if exhaustive:
         with console.status("valuing every construct") as status:
-            found = search(
+            references = search(
                 space,
                 placements,
                 processes=os.cpu_count() or 1,
                 progress=lambda y: status.update(f"valuing every construct: {y.condition} done, {count} in all"),
             )
-    worked_out = []
+        score = replace(score, references=references)
+    made: list[Design] = []
     if designs:
         with console.status("loading COBRApy") as status:
-            from redox_balancer.evaluation.score import best_designs  # noqa: PLC0415 - loads COBRApy
+            from redox_balancer.designer.design import make_designs  # noqa: PLC0415 - loads COBRApy
 
-            worked_out = best_designs(opened.task, space, scores, progress=status_progress(status))
-    made = Report(space, scores, found, episodes, worked_out)
+            made = make_designs(opened.task, score.proposals(), progress=status_progress(status))
     target = output or run / "report.html"
-    write_report(made, opened, target)
-    summary = made.summary() | {"report": str(target)}
+    write_report(opened, score, made, target)
+    summary = score.summary() | {"designs": [design.data() for design in made], "report": str(target)}
     if as_json:
         typer.echo(json.dumps(summary))
         return

@@ -50,8 +50,8 @@ class Confidence(StrEnum):
     """No source gives it: a considered guess."""
 
 
-class Figure(BaseModel):
-    """A positive number, where it comes from and how sure it is."""
+class EnzymeParameter(BaseModel):
+    """A positive value with its source and its confidence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -152,9 +152,9 @@ class Enzyme(Record):
     uniprot: Accession | None = None
     role: Role
     membrane: bool = False
-    kcat_per_s: Figure
-    mass_kda: Figure
-    km_mm: Figure | None = None
+    kcat_per_s: EnzymeParameter
+    mass_kda: EnzymeParameter
+    km_mm: EnzymeParameter | None = None
     sites: tuple[Site, ...] = Field(min_length=1)
 
     def capacity(self, fraction: float, saturation: float) -> float:
@@ -176,12 +176,12 @@ class Enzyme(Record):
         concentration = load_cofactors()[consumed[0]].concentration_mm
         return concentration / (concentration + self.km_mm.value)
 
-    def figures(self) -> Iterator[tuple[str, str, Confidence, str]]:
-        """Every figure that needs a source: its name, its value as text, how sure it is, and the source."""
+    def sourced_values(self) -> Iterator[tuple[str, str, Confidence, str]]:
+        """Every value that has a source: its name, the value as text, its confidence and the source."""
         for name in ("kcat_per_s", "mass_kda", "km_mm"):
-            figure: Figure | None = getattr(self, name)
-            if figure is not None:
-                yield name, f"{figure.value:g}", figure.confidence, figure.source
+            parameter: EnzymeParameter | None = getattr(self, name)
+            if parameter is not None:
+                yield name, f"{parameter.value:g}", parameter.confidence, parameter.source
         if self.uniprot is not None:
             yield "uniprot", self.uniprot.accession, self.uniprot.confidence, self.uniprot.source
 

@@ -103,8 +103,8 @@ class DesignSpace:
     settings
         Weights of the value.
     parameter_samples
-        Factors of the caps of each placement in each set of uncertain figures, shape (sets, placements): with any, a
-        construct's value is its mean over them.
+        Factors of the enzyme capacities of each placement in each parameter sample, shape (samples, placements): if
+        there are any, the value of a construct is its mean over them.
     excluded
         Entries of the library that cannot be placed, and why.
     """
@@ -136,7 +136,7 @@ class DesignSpace:
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
         mixtures: Sequence[Condition] = (),
-        uncertain: int = 0,
+        samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
         """Design space of a cell on its medium.
@@ -155,8 +155,8 @@ class DesignSpace:
             As in `fit`.
         mixtures
             Several of the conditions at once.
-        uncertain
-            Number of sets of uncertain figures.
+        samples
+            Number of samples of the uncertain enzyme parameters.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class DesignSpace:
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
-            parameter_samples=parameter_samples(fitted.placements, uncertain, saturation),
+            parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             parameters=tuple(parameters.values()),
             capacities=limits,
             settings=settings or ValueSettings(),

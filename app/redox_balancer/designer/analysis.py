@@ -1,18 +1,19 @@
-"""What a designed cell does, asked of COBRApy itself on the model that is exported, with nothing lumped.
+"""Analysis of a designed cell by COBRApy on the model that is exported, with no reaction lumped.
 
-Fluxes are parsimonious (pFBA, Lewis et al. 2010, Mol Syst Biol 6:390): among all solutions with the optimum, the one
-of the smallest sum. One optimal vertex is an accident of the solver's path, and on Recon3D about a thousand of its
-fluxes stand at +-1000 in loops. A loop only adds to the sum, so the parsimonious solution has none that is not paid
-for; loops taken out of a vertex afterwards (CycleFreeFlux) would leave which vertex it was. Ranges (FVA) need no
-choice: reactions in a loop of the model are marked, since their range says nothing.
+Flux distributions are parsimonious (pFBA, Lewis et al. 2010, Mol Syst Biol 6:390): among all optimal ones, the one of
+the smallest total flux. A single optimal vertex depends on the path of the solver, and on Recon3D about a thousand of
+its fluxes are at +-1000 in thermodynamically infeasible cycles. A cycle only adds to the total, so the parsimonious
+distribution has none that the optimum does not need; removing cycles from a vertex afterwards (CycleFreeFlux) would
+still depend on the vertex. Flux ranges (FVA) need no such choice; reactions that can run in a cycle are marked, since
+their range says nothing about the cell.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import cobra
 from cobra.exceptions import OptimizationError
@@ -25,70 +26,87 @@ from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_flo
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.progress import Progress, no_progress
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Fluxes = dict[str, float]
 Range = tuple[float, float]
+Kind = Literal["inserted", "over-expressed", "linked"]
 
 NO_FLUX = 1e-9
-"""Flux below this, mmol/gDW/h, is the solver's round-off."""
+"""Flux below this, mmol/gDW/h, is round-off of the solver."""
 
 ENVELOPE_POINTS = 21
 CHUNK = 50
-"""Reactions whose ranges are asked for at once, between two lines of progress."""
+"""Number of reactions whose ranges are computed between two reports of progress."""
 
 
 @dataclass(frozen=True)
 class FluxRange:
-    """What one reaction carries, mmol/gDW/h.
+    """Fluxes of one reaction, mmol/gDW/h.
 
     Attributes
     ----------
     reaction, name, equation
-        Which one.
+        The reaction.
     kind
         `inserted`, `over-expressed`, or `linked` to the NAD(P)H pools.
     without, flux
-        Parsimonious flux at largest growth, without the construct and with it; NaN where the cell cannot live.
+        Parsimonious flux at largest growth, without the construct and with it; NaN where the problem is infeasible.
     at_growth, at_floor
-        Smallest and largest flux at largest growth, and while growth is at the floor of the capacity at least.
-    loops
-        Whether it can run with nothing going in or out of the cell, in a loop of the model: the range is no finding.
+        Smallest and largest flux at largest growth, and with growth at or above the growth floor of the capacity.
+    in_cycle
+        Whether the reaction can run in a thermodynamically infeasible cycle: its range then says nothing about the
+        cell.
     """
 
     reaction: str
     name: str
     equation: str
-    kind: Literal["inserted", "over-expressed", "linked"]
+    kind: Kind
     without: float
     flux: float
     at_growth: Range
     at_floor: Range
-    loops: bool
+    in_cycle: bool
+
+    def data(self) -> dict[str, Any]:
+        """The record under the names that it has in JSON."""
+        record = asdict(self)
+        return record | {"loops": record.pop("in_cycle")}
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """Smallest and largest capacity, mmol NAD(P)H/gDW/h, at each growth, 1/h, from none to the largest."""
+    """Smallest and largest capacity, mmol NAD(P)H/gDW/h, at each growth, 1/h, from 0 to the largest."""
 
     growth: tuple[float, ...]
     smallest: tuple[float, ...]
     largest: tuple[float, ...]
 
+    def to_frame(self) -> pd.DataFrame:
+        """The envelope as a table with one row per growth."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        return pd.DataFrame(asdict(self))
+
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a designed cell does.
+    """Growth, capacity and fluxes of a designed cell.
 
     Attributes
     ----------
     growth
-        Largest growth, cost of expression taken off, 1/h.
+        Largest growth after the cost of expression, 1/h.
     capacity
-        Most NAD(P)H taken while growth is held at the floor, mmol/gDW/h; 0 where the floor is out of reach.
+        Largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h; 0 where the floor
+        is out of reach.
     guaranteed
-        The least of the same quantity at largest growth: what the cell cannot avoid while it grows best.
+        Smallest value of the same quantity at largest growth: the part that is coupled to growth.
     fluxes, fluxes_at_capacity, fluxes_without
         Parsimonious fluxes at largest growth, at the capacity, and at largest growth without the construct; None
-        where there is no solution.
+        where the problem is infeasible.
     ranges
         Inserted and over-expressed reactions first, then those linked to the NAD(P)H pools.
     envelope
@@ -104,16 +122,36 @@ class Analysis:
     ranges: tuple[FluxRange, ...]
     envelope: Envelope | None
 
+    def to_frame(self) -> pd.DataFrame:
+        """The flux ranges as a table with one row per reaction, fluxes in mmol/gDW/h."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        columns = {
+            "reaction": [found.reaction for found in self.ranges],
+            "kind": [found.kind for found in self.ranges],
+            "flux_without": [found.without for found in self.ranges],
+            "flux": [found.flux for found in self.ranges],
+            "smallest_at_largest_growth": [found.at_growth[0] for found in self.ranges],
+            "largest_at_largest_growth": [found.at_growth[1] for found in self.ranges],
+            "smallest_at_growth_floor": [found.at_floor[0] for found in self.ranges],
+            "largest_at_growth_floor": [found.at_floor[1] for found in self.ranges],
+            "in_cycle": [found.in_cycle for found in self.ranges],
+            "name": [found.name for found in self.ranges],
+            "equation": [found.equation for found in self.ranges],
+        }
+        return pd.DataFrame(columns).set_index("reaction")
+
 
 def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
-    """Ask COBRApy what a designed cell does.
+    """Analyse a designed cell with COBRApy.
 
     Parameters
     ----------
     cell
-        The cell with the construct; the same afterwards.
+        The cell with the construct; unchanged afterwards.
     linked
-        Ranges of all reactions with NAD(P)H, too: two programs for each, minutes on a genome-scale model.
+        Whether to compute the flux ranges of all reactions with NAD(P)H as well: two linear programs for each, which
+        takes minutes on a genome-scale model.
     progress
         Receives the name of each phase as it starts.
     """
@@ -122,7 +160,7 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
     capacity = largest_capacity(cell, growth)
     reachable = growth > NO_GROWTH and reaches_floor(growth, cell.floor)
     progress("guaranteed minimum")
-    least = guaranteed(cell, growth)
+    guaranteed = guaranteed_capacity(cell, growth)
     progress("parsimonious fluxes")
     fluxes = _parsimonious(cell.model)
     at_capacity = None
@@ -134,7 +172,7 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
     return Analysis(
         growth=growth,
         capacity=capacity,
-        guaranteed=least,
+        guaranteed=guaranteed,
         fluxes=fluxes,
         fluxes_at_capacity=at_capacity,
         fluxes_without=without,
@@ -144,13 +182,13 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
 
 
 def largest_growth(cell: DesignedCell) -> float:
-    """Largest growth, cost of expression taken off, 1/h; 0 where the cell cannot live."""
+    """Largest growth after the cost of expression, 1/h; 0 where the cell is not viable."""
     growth = float(cell.model.slim_optimize(error_value=0.0))
     return growth if growth > NO_GROWTH else 0.0
 
 
 def largest_capacity(cell: DesignedCell, growth: float) -> float:
-    """Most NAD(P)H taken with growth at the floor, mmol/gDW/h."""
+    """Largest NAD(P)H consumption with growth at the floor, mmol/gDW/h; `growth` is the largest, 1/h."""
     if not cell.capacity or not reaches_floor(growth, cell.floor):
         return 0.0
     with cell.growing(cell.floor):
@@ -158,24 +196,24 @@ def largest_capacity(cell: DesignedCell, growth: float) -> float:
         return max(0.0, float(cell.model.slim_optimize(error_value=0.0)))
 
 
-def guaranteed(cell: DesignedCell, growth: float) -> float:
-    """Least NAD(P)H taken at largest growth `growth` 1/h, mmol/gDW/h: what is coupled to growth.
+def guaranteed_capacity(cell: DesignedCell, growth: float) -> float:
+    """Smallest NAD(P)H consumption at largest growth `growth`, 1/h, in mmol/gDW/h: the part coupled to growth.
 
-    Below 0 where the construct may run the other way, or leave H2O2, while the cell grows best.
+    Negative where the construct may run in reverse, or leave H2O2, at largest growth.
     """
     if not cell.capacity or growth <= NO_GROWTH:
         return 0.0
-    least = math.inf
+    smallest = math.inf
     with cell.growing(growth * AT_OPTIMUM):
         for weights in cell.capacities_at_least:
             cell.model.objective = {cell.model.reactions.get_by_id(r): weight for r, weight in weights.items()}
             cell.model.objective_direction = "min"
-            least = min(least, float(cell.model.slim_optimize(error_value=math.nan)))
-    return _clean(least)
+            smallest = min(smallest, float(cell.model.slim_optimize(error_value=math.nan)))
+    return _clean(smallest)
 
 
 def _parsimonious(model: cobra.Model, objective: Mapping[str, float] | None = None) -> Fluxes | None:
-    """Fluxes of the smallest sum at the optimum; None where there is no solution."""
+    """Fluxes of the smallest total at the optimum; None where the problem is infeasible."""
     weights = None
     if objective is not None:
         weights = {model.reactions.get_by_id(reaction): weight for reaction, weight in objective.items()}
@@ -196,22 +234,22 @@ def _ranges(
     progress: Progress,
 ) -> tuple[FluxRange, ...]:
     model = cell.model
-    kinds: dict[str, Literal["inserted", "over-expressed", "linked"]] = {
+    kinds: dict[str, Kind] = {
         placement.reaction: "inserted" if placement.foreign else "over-expressed" for placement in cell.placements
     }
-    looping: set[str] = set()
+    in_cycles: set[str] = set()
     if linked:
         kinds |= dict.fromkeys((r for r in nadph_linked(model, cell.space.network) if r not in kinds), "linked")
-        progress("loops of the model")
-        looping = set(reactions_in_cycles(to_network(model, cell.biomass.id), time_limit_s=600.0))
-    asked = list(kinds)
-    at_growth = _variability(model, asked, "at largest growth", progress) if fluxes is not None else {}
+        progress("thermodynamically infeasible cycles")
+        in_cycles = set(reactions_in_cycles(to_network(model, cell.biomass.id), time_limit_s=600.0))
+    reactions = list(kinds)
+    at_growth = _variability(model, reactions, "at largest growth", progress) if fluxes is not None else {}
     at_floor: dict[str, Range] = {}
     if reachable:
         with cell.growing(cell.floor):
             model.objective = {}
-            at_floor = _variability(model, asked, "at the growth floor", progress)
-    nothing = (math.nan, math.nan)
+            at_floor = _variability(model, reactions, "at the growth floor", progress)
+    no_range = (math.nan, math.nan)
     return tuple(
         FluxRange(
             reaction=reaction,
@@ -220,16 +258,16 @@ def _ranges(
             kind=kind,
             without=math.nan if without is None else without.get(reaction, 0.0),
             flux=math.nan if fluxes is None else fluxes[reaction],
-            at_growth=at_growth.get(reaction, nothing),
-            at_floor=at_floor.get(reaction, nothing),
-            loops=reaction in looping,
+            at_growth=at_growth.get(reaction, no_range),
+            at_floor=at_floor.get(reaction, no_range),
+            in_cycle=reaction in in_cycles,
         )
         for reaction, kind in kinds.items()
     )
 
 
 def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
-    """Reactions inside the cell with NADH or NADPH, in any compartment, in the model's order."""
+    """Internal reactions with NADH or NADPH, in any compartment, in the order of the model."""
     return [
         reaction.id
         for reaction in model.reactions
@@ -243,14 +281,14 @@ def _variability(model: cobra.Model, reactions: Sequence[str], where: str, progr
     for start in range(0, len(reactions), CHUNK):
         progress(f"flux ranges {where}", start, len(reactions))
         part = list(reactions[start : start + CHUNK])
-        # Two processes of COBRApy share one core's work only from hundreds of reactions on, and each holds the model.
+        # Worker processes of COBRApy pay off from hundreds of reactions on, and each holds a copy of the model.
         frame = flux_variability_analysis(model, part, fraction_of_optimum=AT_OPTIMUM, processes=1)
         found |= {str(row.Index): (_clean(row.minimum), _clean(row.maximum)) for row in frame.itertuples()}
     return found
 
 
 def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
-    """Capacity against growth; None where nothing inserted takes NAD(P)H."""
+    """Capacity against growth; None where no inserted reaction consumes NAD(P)H."""
     if not cell.capacity:
         return None
     progress("production envelope")
@@ -267,7 +305,7 @@ def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
                     cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
                 )["flux_minimum"]
             smallest = other if smallest is None else smallest.where(smallest < other, other)
-    # The last point is the largest growth itself, which round-off makes infeasible now and then.
+    # The last point is the largest growth itself, which round-off sometimes makes infeasible.
     solved = largest.notna() & smallest.notna()
     return Envelope(
         growth=tuple((frame[biomass.id][solved] * cell.keep).tolist()),

@@ -1,71 +1,88 @@
-"""A design: a proposal, and what COBRApy says of it in the whole model, with nothing lumped."""
+"""A design: a proposal, and the analysis of the cell with its construct by COBRApy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import cobra
 
 from redox_balancer.design.evaluator import Outcome
+from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import Analysis, FluxRange, analyse
-from redox_balancer.designer.model import DesignedCell, designed_cell
+from redox_balancer.designer.model import DesignedCell, designed_cell, open_model
 from redox_balancer.designer.proposal import Proposal
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
 AGREEMENT = 1e-6
-"""Largest difference between the linear programs and COBRApy, relative where a figure is above 1."""
+"""Largest difference between the evaluator's linear programs and COBRApy, relative for values above 1."""
 
 FLUX_CHOICE = (
-    "parsimonious (pFBA): the solution of the smallest sum among all with the optimum, so without free loops; "
-    "a single optimal vertex is an accident of the solver's path"
+    "parsimonious (pFBA): the flux distribution of the smallest total flux among all optimal ones, so without "
+    "thermodynamically infeasible cycles; a single optimal vertex depends on the path of the solver"
 )
 
 
 @dataclass(frozen=True)
 class Design:
-    """A proposal and what COBRApy says of it; growth and capacity are the same, or this is a RedoxError."""
+    """A proposal and its analysis; a RedoxError if growth or capacity differ between the two."""
 
     proposal: Proposal
     analysis: Analysis
 
     def __post_init__(self) -> None:
-        agree("COBRApy", self.analysis.growth, self.analysis.capacity, self.proposal.outcome)
+        check_agreement("COBRApy", self.analysis.growth, self.analysis.capacity, self.proposal.outcome)
 
     @property
     def placed_ranges(self) -> list[FluxRange]:
-        """Fluxes of inserted and over-expressed reactions."""
+        """Flux ranges of the inserted and over-expressed reactions."""
         return [found for found in self.analysis.ranges if found.kind != "linked"]
 
     def data(self) -> dict[str, Any]:
-        """All of it, ready for JSON; None for what does not exist."""
+        """Everything as data, ready for JSON; None for values that do not exist."""
         analysis = self.analysis
         return self.proposal.data() | {
             "guaranteed": analysis.guaranteed,
             "cobrapy": {"growth": analysis.growth, "capacity": analysis.capacity},
-            "flux_ranges": [_without_nan(asdict(found)) for found in analysis.ranges],
+            "flux_ranges": [_without_nan(found.data()) for found in analysis.ranges],
             "envelope": None if analysis.envelope is None else asdict(analysis.envelope),
             "flux_choice": FLUX_CHOICE,
         }
 
 
-def work_out(
+def make_design(
     model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Progress = no_progress
 ) -> tuple[Design, DesignedCell]:
-    """Put a proposal into the model it was made for, and ask COBRApy what it does there.
+    """Put a proposed construct into the model it was proposed for, and analyse the cell.
 
     `model` is changed, see `designed_cell`; `linked` and `progress` are those of `analyse`.
+
+    Raises
+    ------
+    RedoxError
+        COBRApy computes another growth or capacity than the evaluator did.
     """
     floor = proposal.reference.floor
     cell = designed_cell(model, proposal.space, proposal.construct, proposal.condition, floor=floor)
     return Design(proposal, analyse(cell, linked=linked, progress=progress)), cell
 
 
-def agree(who: str, growth: float, capacity: float, outcome: Outcome) -> None:
-    """Compare growth and capacity with an outcome.
+def make_designs(task: Task, proposals: Iterable[Proposal], *, progress: Progress = no_progress) -> list[Design]:
+    """Designs of several proposals of one task, without the flux ranges of other NAD(P)H-linked reactions."""
+    model = open_model(task)
+    designs = []
+    for proposal in proposals:
+        progress(f"designs: {proposal.condition.id}")
+        with model:
+            designs.append(make_design(model, proposal, linked=False)[0])
+    return designs
+
+
+def check_agreement(source: str, growth: float, capacity: float, outcome: Outcome) -> None:
+    """Compare growth and capacity computed by `source` with an outcome.
 
     Raises
     ------
@@ -75,19 +92,19 @@ def agree(who: str, growth: float, capacity: float, outcome: Outcome) -> None:
     for name, theirs, ours in (("growth", growth, outcome.growth), ("capacity", capacity, outcome.capacity)):
         if not abs(theirs - ours) <= AGREEMENT * max(1.0, abs(ours)):
             raise RedoxError(
-                f"{name} is {ours:.9g} by the linear programs and {theirs:.9g} by {who}",
-                hint="the model is too badly scaled to be trusted; if it is not, please report this with the model",
+                f"{name} is {ours:.9g} by the evaluator and {theirs:.9g} by {source}",
+                hint="the model is probably badly scaled; if it is not, please report this with the model",
             )
 
 
 def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Record whose NaN are None, which JSON knows; a range without figures is None as a whole."""
+    """Record with None, which JSON has, in place of NaN; a range of NaN is None as a whole."""
 
-    def told(value: Any) -> Any:
+    def converted(value: Any) -> Any:
         if isinstance(value, float) and math.isnan(value):
             return None
         if isinstance(value, tuple):
             return None if any(math.isnan(part) for part in value) else list(value)
         return value
 
-    return {name: told(value) for name, value in record.items()}
+    return {name: converted(value) for name, value in record.items()}

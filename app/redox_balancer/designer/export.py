@@ -1,7 +1,8 @@
-"""A design as a folder of files that other programs open, each checked before it gets its name.
+"""Export of a design to a folder of files for other programs, each checked before it is moved there.
 
-COBRApy reads both models again and must find the growth and the capacity of the design; the SBML passes libSBML's
-checks. All is made beside the folder first, so nothing half made is ever seen in it; `design.json` comes last.
+COBRApy reads both exported models back and must reproduce growth and capacity of the design; the SBML must pass the
+checks of libSBML. All files are written to a temporary folder first, so the target never holds a partial file;
+`design.json` is moved last.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from redox_balancer import __version__
 from redox_balancer.cell.models import quiet_cobra, save_model
 from redox_balancer.designer import figures
 from redox_balancer.designer.analysis import largest_capacity, largest_growth
-from redox_balancer.designer.design import Design, agree
+from redox_balancer.designer.design import Design, check_agreement
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY
 from redox_balancer.progress import Progress, no_progress
 
 GROUP = "redox_construct"
-"""Id of the group of reactions, in the SBML, that the construct adds or amplifies."""
+"""Id of the group, in the SBML, of the reactions that the construct adds or over-expresses."""
 
 FILES = {
     "model.xml": "the designed model, SBML level 3 with fbc",
@@ -40,14 +41,14 @@ FILES = {
     "fluxes_without.json": "the same without the construct",
     "envelope.svg": "smallest and largest capacity at each growth",
     "envelope.png": "the same as pixels",
-    "construct.csv": "what is placed: enzyme, EC, UniProt, organism, protein, kcat",
+    "construct.csv": "the placements: enzyme, EC, UniProt, organism, protein, kcat",
     "flux_ranges.csv": "fluxes and ranges of inserted and NAD(P)H-linked reactions",
     "design.json": "everything, with units and sources",
 }
 
 
 def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = no_progress) -> list[str]:
-    """Write a design into a folder; what an earlier design left there under the same names is replaced.
+    """Write a design to a folder; files of an earlier design in it are replaced or removed.
 
     Returns
     -------
@@ -57,13 +58,13 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
     Raises
     ------
     RedoxError
-        The folder cannot be written, or a file read again does not give the design's figures.
+        The folder is not writable, or an exported model does not reproduce growth and capacity of the design.
     """
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as beside:
-            made = Path(beside)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as temporary:
+            made = Path(temporary)
             _write_all(cell, design, made, progress)
             written = [name for name in FILES if (made / name).exists()]
             for name in FILES:
@@ -73,8 +74,8 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
                     (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise RedoxError(
-            f"cannot write into {folder}: {error.strerror or error}",
-            hint="check the folder, its rights and free space",
+            f"cannot write to {folder}: {error.strerror or error}",
+            hint="check the path, its permissions and the free disk space",
         ) from error
     finally:
         if new and folder.is_dir() and not any(folder.iterdir()):
@@ -82,13 +83,13 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
     return written
 
 
-def checked(path: Path, cell: DesignedCell, design: Design) -> dict[str, Any]:
-    """Read an exported model with COBRApy and compare its growth and capacity with the design's.
+def verify_model(path: Path, cell: DesignedCell, design: Design) -> dict[str, Any]:
+    """Read an exported model with COBRApy and compare its growth and capacity with those of the design.
 
     Returns
     -------
     dict
-        Growth and capacity as found, and for SBML the number of libSBML's warnings.
+        Growth and capacity computed from the file, and for SBML the number of warnings of libSBML.
 
     Raises
     ------
@@ -103,26 +104,26 @@ def checked(path: Path, cell: DesignedCell, design: Design) -> dict[str, Any]:
             if model is None or faults:
                 raise RedoxError(
                     f"the SBML of this design is not valid: {(faults or ['it cannot be read'])[0]}",
-                    hint="the model's identifiers or bounds do not fit SBML: try the model as JSON",
+                    hint="the identifiers or bounds of the model do not fit SBML: try the model as JSON",
                 )
             answer["sbml_warnings"] = sum(len(texts) for texts in findings.values())
         else:
             model = load_json_model(str(path))
-    again = replace(cell, model=model)
-    growth = largest_growth(again)
-    capacity = largest_capacity(again, growth)
-    agree(f"COBRApy from {path.name}", growth, capacity, design.proposal.outcome)
+    exported = replace(cell, model=model)
+    growth = largest_growth(exported)
+    capacity = largest_capacity(exported, growth)
+    check_agreement(f"COBRApy from {path.name}", growth, capacity, design.proposal.outcome)
     return answer | {"growth": growth, "capacity": capacity}
 
 
 def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progress) -> None:
     analysis = design.analysis
-    _sign(cell)
+    _annotate(cell)
     checks = {}
     for name in ("model.xml", "model.json"):
-        progress(f"writing {name} and reading it again")
+        progress(f"writing and checking {name}")
         save_model(cell.model, folder / name)
-        checks[name] = checked(folder / name, cell, design)
+        checks[name] = verify_model(folder / name, cell, design)
     for name, fluxes in (
         ("fluxes.json", analysis.fluxes),
         ("fluxes_at_capacity.json", analysis.fluxes_at_capacity),
@@ -131,18 +132,18 @@ def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progr
         if fluxes is not None:
             (folder / name).write_text(json.dumps(fluxes, indent=0))
     if analysis.envelope is not None:
-        drawn = figures.envelope(design)
-        (folder / "envelope.svg").write_text(drawn.svg())
-        (folder / "envelope.png").write_bytes(drawn.png())
+        drawing = figures.envelope(design)
+        (folder / "envelope.svg").write_text(drawing.svg())
+        (folder / "envelope.png").write_bytes(drawing.png())
     pd.DataFrame(_construct_rows(design)).to_csv(folder / "construct.csv", index=False)
-    pd.DataFrame(_range_rows(design)).to_csv(folder / "flux_ranges.csv", index=False, float_format="%.9g")
+    analysis.to_frame().to_csv(folder / "flux_ranges.csv", float_format="%.9g")
     files = {name: text for name, text in FILES.items() if name == "design.json" or (folder / name).exists()}
     answer = design.data() | {"capacity_objective": dict(cell.capacity), "checked": checks, "files": files}
     (folder / "design.json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
 
 
-def _sign(cell: DesignedCell) -> None:
-    """Say in the model itself what it is, for whoever finds the file alone."""
+def _annotate(cell: DesignedCell) -> None:
+    """Describe the design in the model itself, for a reader who has nothing but that file."""
     condition = cell.condition
     model: cobra.Model = cell.model
     model.id = re.sub(r"\W", "_", f"{cell.space.network.id}_{condition.id}")
@@ -153,7 +154,7 @@ def _sign(cell: DesignedCell) -> None:
     model.notes |= {
         "made by": f"redox_balancer {__version__}",
         "condition": f"{condition.id}: {condition.description}",
-        "growth": f"objective value, 1/h: biomass flux x {cell.keep:.9g}, the share of growth that expression leaves",
+        "growth": f"objective value, 1/h: biomass flux x {cell.keep:.9g}, the share of growth left after expression",
         "capacity": f"largest {capacity} with an objective value of at least {cell.floor:.9g}",
     }
 
@@ -172,29 +173,10 @@ def _construct_rows(design: Design) -> list[dict[str, Any]]:
             "protein_mg_per_gdw": row["protein_mg_per_gdw"],
             "flux_cap_mmol_gdw_h": row["flux_cap_mmol_gdw_h"],
             **{
-                f"{name}{suffix}": figure[part]
-                for name, figure in row["figures"].items()
+                f"{name}{suffix}": parameter[part]
+                for name, parameter in row["figures"].items()
                 for suffix, part in (("", "value"), ("_source", "source"), ("_confidence", "confidence"))
             },
         }
         for row in design.proposal.placed
-    ]
-
-
-def _range_rows(design: Design) -> list[dict[str, Any]]:
-    return [
-        {
-            "reaction": found.reaction,
-            "kind": found.kind,
-            "flux_without": found.without,
-            "flux": found.flux,
-            "smallest_at_largest_growth": found.at_growth[0],
-            "largest_at_largest_growth": found.at_growth[1],
-            "smallest_at_growth_floor": found.at_floor[0],
-            "largest_at_growth_floor": found.at_floor[1],
-            "in_a_loop": found.loops,
-            "name": found.name,
-            "equation": found.equation,
-        }
-        for found in design.analysis.ranges
     ]

@@ -1,4 +1,4 @@
-"""The production envelope of a design as a drawing."""
+"""Figures of a design."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 
 
 def envelope(design: Design) -> Drawing:
-    """Smallest and largest capacity against growth, with growth without the construct and the growth floor."""
+    """Production envelope: smallest and largest capacity against growth, growth without the construct, growth floor.
+
+    Raises
+    ------
+    ValueError
+        The design has no envelope, because nothing grows or no inserted reaction consumes NAD(P)H.
+    """
     found, proposal = design.analysis.envelope, design.proposal
     if found is None:
         raise ValueError(f"{proposal.condition.id}: this design has no envelope")
@@ -19,12 +25,12 @@ def envelope(design: Design) -> Drawing:
     axes.axvline(proposal.reference.floor, color=RANDOM, linestyle="--", label="growth floor")
     axes.axvline(proposal.reference.growth, color=BEST, linestyle="-", linewidth=0.8, label="growth without")
     axes.set_xlabel("growth (1/h)")
-    axes.set_ylabel("NAD(P)H taken\n(mmol/gDW/h)")
+    axes.set_ylabel("NAD(P)H consumption\n(mmol/gDW/h)")
     figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     return Drawing(
         f"envelope {proposal.condition.id}",
         figure,
-        f"{proposal.condition.id}: at growth {design.analysis.growth:.4g} 1/h the construct takes at least "
-        f"{design.analysis.guaranteed:.4g} and with growth at its floor at most "
-        f"{design.analysis.capacity:.4g} mmol NAD(P)H/gDW/h",
+        f"{proposal.condition.id}: the construct consumes at least {design.analysis.guaranteed:.4g} at the largest "
+        f"growth of {design.analysis.growth:.4g} 1/h, and at most {design.analysis.capacity:.4g} mmol NAD(P)H/gDW/h "
+        "with growth at its floor",
     )

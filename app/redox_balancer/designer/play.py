@@ -1,4 +1,4 @@
-"""Playing episodes with a policy, side by side."""
+"""Episodes played with a policy, and which of the constructs it has built it may answer with."""
 
 from __future__ import annotations
 
@@ -12,30 +12,35 @@ from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
 
 BATCH = 50
-"""Episodes played side by side, so that the policy answers for all of them at once."""
+"""Episodes played in parallel: the policy computes the actions of all of them in one forward pass."""
 
 
-def play(
+def play_episodes(
     envs: Sequence[RedoxEnv],
     condition: str,
     policy: Policy | None,
     episodes: int,
     generator: np.random.Generator | None,
 ) -> list[Valued]:
-    """Play episodes under one named condition, side by side.
+    """Play episodes under one named condition, as many in parallel as there are environments.
 
     Parameters
     ----------
     envs
-        Environments to play in.
+        Environments to play in; they share one evaluator.
     condition
-        Id of the condition.
+        Id of a condition of their design space.
     policy
-        Who acts; None acts at random among the legal actions, which needs a generator.
+        Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
     episodes
-        How many.
+        Number of episodes.
     generator
-        Draws the actions; None takes the policy's most probable ones.
+        Samples the actions; None takes the most probable action of the policy each time.
+
+    Returns
+    -------
+    list of Valued
+        The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
     while len(finished) < episodes:
@@ -46,20 +51,20 @@ def play(
             if policy is not None:
                 actions = policy.act(np.stack([observation for observation, _ in seen]), masks, generator)
             else:
-                actions = uniform_actions(masks, generator or np.random.default_rng())
-            still, seen_next = [], []
+                actions = random_actions(masks, generator or np.random.default_rng())
+            still_running, seen_next = [], []
             for env, action in zip(running, actions, strict=True):
                 observation, _, terminated, _, info = env.step(int(action))
                 if terminated:
                     finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.state)))
                 else:
-                    still.append(env)
+                    still_running.append(env)
                     seen_next.append((observation, info))
-            running, seen = still, seen_next
+            running, seen = still_running, seen_next
     return finished
 
 
-def uniform_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:
+def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:
     """One legal action for each row of `masks`, shape (N, A), all equally likely; shape (N,)."""
     actions: NDArray[np.int64] = np.argmax(generator.random(masks.shape) * masks, axis=1)
     return actions

@@ -1,10 +1,10 @@
-"""A construct proposed for a condition, by a policy or by hand, with its value: what is known before any analysis."""
+"""A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,16 +17,16 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, play
+from redox_balancer.designer.play import BATCH, play_episodes
 from redox_balancer.impala.policy import Policy
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
-    "growth": "1/h, cost of expression taken off",
-    "capacity": "mmol NAD(P)H/gDW/h taken by inserted reactions with growth at the floor, less the price of H2O2",
-    "guaranteed": "the least of the same quantity at largest growth, mmol/gDW/h",
+    "growth": "1/h, after the cost of expression",
+    "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
+    "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "healthy respirations, by the task of the run: mean over uncertain figures, or guaranteed",
+    "paid": "healthy respirations, by the task of the run: mean over parameter samples, or guaranteed",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
@@ -34,16 +34,16 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Proposal:
-    """A construct under a condition, valued.
+    """A construct under a condition, and its value.
 
     Attributes
     ----------
     space, construct, condition
-        What was built, into what, under which limits.
+        The construct, the design space it is built in, and the condition.
     outcome, reference, healthy_growth
-        From the linear programs of `value.py`, by the plain task.
-    paid
-        What a policy's own training would have paid for it: `outcome.value`, or that of another task.
+        Results of `Evaluator` for the plain task, see `DesignSpace.plain`.
+    task_value
+        Value by the task that a policy was trained on; `outcome.value` where that is the plain task.
     """
 
     space: DesignSpace
@@ -52,27 +52,41 @@ class Proposal:
     outcome: Outcome
     reference: Reference
     healthy_growth: float
-    paid: float
+    task_value: float
 
     @classmethod
     def valued(
-        cls, evaluator: Evaluator, construct: Construct, condition: Condition, *, paid: float | None = None
-    ) -> Proposal:
-        """Value a construct; `evaluator` is one of the plain task."""
+        cls, evaluator: Evaluator, construct: Construct, condition: Condition, *, task_value: float | None = None
+    ) -> Self:
+        """Evaluate a construct; `evaluator` is one of the plain task."""
         space = evaluator.space
         state = space.state(condition)
         outcome, reference = evaluator.evaluate(construct, state), evaluator.reference(state)
-        paid = outcome.value if paid is None else paid
-        return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, paid)
+        task_value = outcome.value if task_value is None else task_value
+        return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
+
+    @classmethod
+    def from_text(cls, space: DesignSpace, text: str, condition: str) -> Self:
+        """Evaluate a construct written as text, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
+
+        Raises
+        ------
+        RedoxError
+            The text is no construct, or the condition is unknown.
+        """
+        chosen = named(space, condition)
+        own, construct = by_hand(space, parse_construct(text))
+        with Evaluator(own.plain) as evaluator:
+            return cls.valued(evaluator, construct, chosen)
 
     @property
     def placed(self) -> list[dict[str, Any]]:
-        """What is placed, one row each, with everything that is known of the enzyme and where it comes from."""
+        """One row per placement: the enzyme, its parameters with their sources, protein and flux cap."""
         rows = []
         for row, (position, _) in zip(self.space.describe(self.construct), self.construct, strict=True):
             placement = self.space.placements[position]
             enzyme = placement.enzyme
-            figures = {"kcat_per_s": enzyme.kcat_per_s, "mass_kda": enzyme.mass_kda, "km_mm": enzyme.km_mm}
+            parameters = {"kcat_per_s": enzyme.kcat_per_s, "mass_kda": enzyme.mass_kda, "km_mm": enzyme.km_mm}
             rows.append(
                 row
                 | {
@@ -82,7 +96,9 @@ class Proposal:
                     "foreign": placement.foreign,
                     "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * row["proteome_fraction"],
                     "figures": {
-                        name: figure.model_dump(mode="json") for name, figure in figures.items() if figure is not None
+                        name: parameter.model_dump(mode="json")
+                        for name, parameter in parameters.items()
+                        if parameter is not None
                     },
                 }
             )
@@ -99,14 +115,14 @@ class Proposal:
         return self.protein / self.space.settings.phi_max
 
     def data(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Everything as data, ready for JSON."""
         space = self.space
-        told = {"reaction", "side", "value", "source", "assumed"}
+        shown = {"reaction", "side", "value", "source", "assumed"}
         return {
             "model": space.network.id,
             "condition": self.condition.id,
             "description": self.condition.description,
-            "limits": [change.model_dump(include=told, mode="json") for change in self.condition.changes],
+            "limits": [change.model_dump(include=shown, mode="json") for change in self.condition.changes],
             "construct": self.placed,
             "protein": self.protein,
             "budget": space.budget,
@@ -115,7 +131,7 @@ class Proposal:
             "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * self.protein,
             "growth_cost": self.growth_cost,
             "value": self.outcome.value,
-            "paid": self.paid,
+            "paid": self.task_value,
             "growth": self.outcome.growth,
             "growth_without": self.reference.growth,
             "growth_floor": self.reference.floor,
@@ -134,12 +150,14 @@ def named(space: DesignSpace, condition: str) -> Condition:
 
 
 class Proposer:
-    """Asks a policy for constructs; all that takes long to load is loaded when it is made.
+    """Proposes the constructs of a policy for one condition.
+
+    Everything that takes long to load is loaded by the constructor, so that proposals are quick.
 
     Parameters
     ----------
     environments
-        Where the policy was trained.
+        The environments the policy was trained in.
     policy
         The policy.
     condition
@@ -155,23 +173,17 @@ class Proposer:
 
     def greedy(self) -> Proposal:
         """The construct of the most probable actions."""
-        (played,) = play(self._envs, self.condition.id, self._policy, 1, None)
-        return self._valued(played)
+        (played,) = play_episodes(self._envs, self.condition.id, self._policy, 1, None)
+        return self._proposal(played)
 
     def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
-        """Constructs drawn from the policy, a few at a time."""
+        """Constructs sampled from the policy, as they are played."""
         generator = np.random.default_rng(seed)
         for start in range(0, samples, BATCH):
-            drawn = play(self._envs, self.condition.id, self._policy, min(BATCH, samples - start), generator)
-            yield from map(self._valued, drawn)
+            count = min(BATCH, samples - start)
+            yield from map(
+                self._proposal, play_episodes(self._envs, self.condition.id, self._policy, count, generator)
+            )
 
-    def _valued(self, played: Valued) -> Proposal:
-        return Proposal.valued(self._evaluator, played.construct, self.condition, paid=played.outcome.value)
-
-
-def by_text(space: DesignSpace, text: str, condition: str) -> Proposal:
-    """Value a construct that somebody wrote down, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`."""
-    chosen = named(space, condition)
-    own, construct = by_hand(space, parse_construct(text))
-    with Evaluator(own.plain) as evaluator:
-        return Proposal.valued(evaluator, construct, chosen)
+    def _proposal(self, played: Valued) -> Proposal:
+        return Proposal.valued(self._evaluator, played.construct, self.condition, task_value=played.outcome.value)

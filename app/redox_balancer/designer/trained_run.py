@@ -1,4 +1,4 @@
-"""A run on disk, as the report and the design command read it."""
+"""A training run on disk, as the designer and the evaluation read it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class TrainedRun:
     Attributes
     ----------
     folder
-        Where it lies.
+        Its folder.
     config
-        Its `config.json`.
+        Contents of its `config.json`.
     task
-        What it is about.
+        The task it was trained on.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class TrainedRun:
 
     @classmethod
     def open(cls, folder: Path) -> TrainedRun:
-        """Read a run's settings.
+        """Read the settings of a run.
 
         Raises
         ------
@@ -52,18 +52,20 @@ class TrainedRun:
             return cls(folder, config, Task.model_validate(config["task"]))
         except FileNotFoundError:
             raise RedoxError(
-                f"{folder} holds no run: there is no config.json", hint="redox train makes runs"
+                f"{folder} holds no run: there is no config.json", hint="give the folder of a training run"
             ) from None
         except (OSError, ValueError, KeyError, ValidationError) as error:
-            raise RedoxError(f"{path} is damaged: {error}", hint="resume the run: it writes the file anew") from error
+            raise RedoxError(
+                f"{path} is damaged: {error}", hint="resume the run, which writes the file again"
+            ) from error
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, under the named conditions' own figures.
+        """The environments the run was trained in, under the named conditions' own values.
 
         Raises
         ------
         RedoxError
-            Model, library or conditions are no longer what they were.
+            Model, library or conditions have changed since.
         """
         environments = self.task.environments()
         now = json.loads(json.dumps(environments.fingerprint))
@@ -72,13 +74,13 @@ class TrainedRun:
         if changed:
             raise RedoxError(
                 f"{', '.join(changed)} changed since {self.folder} was trained",
-                hint="bring back the files named in its config.json, or train anew",
+                hint="restore the files named in its config.json, or train again",
             )
-        # Whatever ranges a policy was trained on, what it is compared with was found for these figures.
+        # Whatever ranges a policy was trained on, what it is compared with was found for these values.
         return replace(environments, sampling="named")
 
     def policy(self) -> Policy:
-        """The policy of the newest whole checkpoint."""
+        """The policy of the newest complete checkpoint."""
         return load_policy(self.folder)
 
     @property
@@ -88,7 +90,7 @@ class TrainedRun:
         return rows[-1]["seconds"] if rows else 0.0
 
     def metrics(self) -> Sequence[Mapping[str, float]]:
-        """Rows of `metrics.csv`; NaN for what was not measured."""
+        """Rows of `metrics.csv`; NaN for values that were not measured."""
         try:
             with (self.folder / "metrics.csv").open(newline="") as file:
                 return [

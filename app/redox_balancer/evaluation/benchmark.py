@@ -1,22 +1,25 @@
-"""Methods side by side on conditions: what each reaches of the optimum, and what its answers cost."""
+"""Benchmark of design methods on a set of conditions: share of the best known value, and cost of the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.evaluation.methods import NOTHING_HELPS, ORACLE, Method
-from redox_balancer.evaluation.statistics import Interval, interval
+from redox_balancer.evaluation.methods import ORACLE, USEFUL, Method
+from redox_balancer.evaluation.statistics import Interval, bootstrap_interval
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PROVEN = 1e-6
-"""An optimum whose bound is this close is proven."""
+"""An optimum is proven if its upper bound exceeds its value by at most this, in healthy respirations."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +29,31 @@ class Answers:
     Attributes
     ----------
     method
-        Who answered.
+        The method.
     found
-        By seed and condition.
+        Its answers, by seed and condition.
     """
 
     method: Method
     found: Sequence[Sequence[SearchResult]]
 
-    def of(self, what: str) -> FloatArray:
-        """One field of all answers, shape (seeds, conditions)."""
-        return np.asarray([[getattr(found, what) for found in row] for row in self.found], dtype=np.float64)
+    def of(self, attribute: str) -> FloatArray:
+        """One attribute of all answers, shape (seeds, conditions)."""
+        return np.asarray([[getattr(found, attribute) for found in row] for row in self.found], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Answers of several methods to the same conditions.
+    """Answers of several methods under the same conditions.
 
     Attributes
     ----------
     conditions
-        What was asked about.
+        The conditions.
     optima
-        The answer to each of the oracle, or of what stands in for it.
+        Answer of the oracle, or of its substitute, under each condition.
     answers
-        Those of each method.
+        Answers of each method.
     """
 
     conditions: Sequence[Condition]
@@ -59,21 +62,21 @@ class Benchmark:
 
     @property
     def best_known(self) -> FloatArray:
-        """Value of the best construct known for each condition, shape (conditions,): the optimum where proven."""
+        """Value of the best known construct under each condition, shape (conditions,): the optimum where proven."""
         best: FloatArray = np.max([answers.of("value").max(axis=0) for answers in self.answers], axis=0)
         return best
 
-    def of_places(self, places: Sequence[int]) -> Benchmark:
-        """The benchmark of some of the conditions, by their place."""
+    def subset(self, indices: Sequence[int]) -> Benchmark:
+        """The benchmark on some of the conditions, given by index."""
         return Benchmark(
-            [self.conditions[place] for place in places],
-            [self.optima[place] for place in places],
-            [Answers(a.method, [[row[place] for place in places] for row in a.found]) for a in self.answers],
+            [self.conditions[index] for index in indices],
+            [self.optima[index] for index in indices],
+            [Answers(a.method, [[row[index] for index in indices] for row in a.found]) for a in self.answers],
         )
 
     @property
     def unproven(self) -> list[str]:
-        """Conditions whose optimum has no proof, or one that some answer contradicts."""
+        """Conditions whose optimum has no proof, or a proof that some answer contradicts."""
         return [
             condition.id
             for condition, found, best in zip(self.conditions, self.optima, self.best_known, strict=True)
@@ -81,16 +84,20 @@ class Benchmark:
         ]
 
     def shares(self, answers: Answers) -> FloatArray:
-        """Value of each answer over the best known, shape (seeds, conditions)."""
+        """Value of each answer over the best known value, shape (seeds, conditions)."""
         shares: FloatArray = answers.of("value") / self.best_known
         return shares
 
     def interval(self, answers: Answers) -> Interval:
         """Interquartile mean of a method's shares with its 95 % interval."""
-        return interval(self.shares(answers))
+        return bootstrap_interval(self.shares(answers))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each method, best first, as data."""
+        """One row per method, the largest share first.
+
+        Values and regrets are in healthy respirations; seconds, solves (linear programs) and iterations (simplex) are
+        means per answer; `training_s` is the wall time spent once, before all answers, in seconds.
+        """
         rows = []
         for answers in self.answers:
             shares, values = self.shares(answers), answers.of("value")
@@ -114,8 +121,14 @@ class Benchmark:
             )
         return sorted(rows, key=lambda row: -row["share"])
 
+    def to_frame(self) -> pd.DataFrame:
+        """`rows` as a table with one row per method."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        return pd.DataFrame(self.rows()).set_index("method")
+
     def summary(self, describe: Callable[[SearchResult], list[dict[str, Any]]]) -> dict[str, Any]:
-        """Everything as data, ready for JSON; `describe` tells a construct."""
+        """Everything as data, ready for JSON; `describe` gives the placements of an answer as data."""
         return {
             "methods": self.rows(),
             "unproven": self.unproven,
@@ -135,25 +148,25 @@ class Benchmark:
         }
 
 
-def compare(
+def run_benchmark(
     optima: Mapping[Condition, SearchResult],
     methods: Sequence[Method],
     *,
     reference: str = ORACLE,
     progress: Progress = no_progress,
 ) -> Benchmark:
-    """Ask every method about every condition, with every seed that gives it an answer of its own.
+    """Run every method under every condition, with each of its seeds.
 
-    Conditions for which nobody finds a construct that is worth anything do not count.
+    Conditions under which no method finds a useful construct do not count.
 
     Parameters
     ----------
     optima
-        What to ask about, and the oracle's answer, which takes part as a method.
+        The conditions, and the answer of the oracle under each; the oracle takes part as a method.
     reference
-        What the oracle is called.
+        Name of the oracle.
     methods
-        Who is asked.
+        The other methods.
     progress
         Receives the name of each method as it starts.
     """
@@ -161,5 +174,5 @@ def compare(
     for method in methods:
         progress(method.name)
         answers.append(Answers(method, [[method.answer(c, seed) for c in optima] for seed in range(method.seeds)]))
-    asked = Benchmark(list(optima), list(optima.values()), answers)
-    return asked.of_places(np.flatnonzero(asked.best_known > NOTHING_HELPS).tolist())
+    benchmark = Benchmark(list(optima), list(optima.values()), answers)
+    return benchmark.subset(np.flatnonzero(benchmark.best_known > USEFUL).tolist())

@@ -1,12 +1,13 @@
-"""Training runs against everything they are measured with, on training and on held-out conditions."""
+"""Comparison of training runs with all other methods, on training and on held-out conditions."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnvs
@@ -16,81 +17,83 @@ from redox_balancer.design.space import DesignSpace, State
 from redox_balancer.designer.play import BATCH
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
-from redox_balancer.evaluation.benchmark import Benchmark, compare
+from redox_balancer.evaluation.benchmark import Benchmark, run_benchmark
 from redox_balancer.evaluation.methods import (
-    NOTHING_HELPS,
+    USEFUL,
     Method,
     SearchBudget,
+    belief_search,
     best_fixed,
-    by_belief,
-    exact,
-    of_all_sets,
-    of_the_plain_task,
+    oracle_method,
+    plain_oracle,
     policies,
+    samples_oracle,
     searches,
 )
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TRAINING, HELD_OUT = "training", "held-out"
 
-BELIEVED = 64
-"""States that a search considers where the condition is not told."""
+POSSIBLE_STATES = 64
+"""Number of states that a search considers possible where the condition is hidden."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What everybody is asked and what an answer may cost.
+    """The conditions of a comparison, and what an answer may cost.
 
     Attributes
     ----------
     sets
         `TRAINING`, `HELD_OUT` or both.
     held_out
-        List of held-out combinations; None for the package's.
+        File with held-out combinations of conditions; None for that of the package.
     samples
-        Constructs a policy draws for the best of them.
+        Number of constructs that a policy samples for the best of them.
     seeds
-        Seeds of everything that is drawn.
-    limits
-        What a search may spend on an answer.
+        Number of seeds of each method that samples.
+    budget
+        Limits of a search for one answer.
     equal_time
-        Whether each search has as many seconds for all its answers together as a training took; it replaces what
-        `limits` says of evaluations and seconds.
+        Whether all answers of a search together may take as long as a training took; replaces `budget`.
     time_limit_s
-        Longest time of the oracle for an answer, in seconds.
+        Time limit of the oracle for one answer, in seconds.
     """
 
     sets: Sequence[str] = (TRAINING, HELD_OUT)
     held_out: Path | None = None
     samples: int = 64
     seeds: int = 5
-    limits: SearchBudget = field(default_factory=SearchBudget)
+    budget: SearchBudget = field(default_factory=SearchBudget)
     equal_time: bool = False
     time_limit_s: float = 600.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How it ended.
+    """Results of a comparison.
 
     Attributes
     ----------
     space, placements
-        What could be built, and K.
+        The design space, and K, the number of placements.
     benchmarks
-        By set.
+        The benchmark of each set of conditions, by its name.
     fixed
         The best fixed construct.
-    hopeless
-        Conditions under which no construct is worth anything; nobody was asked about them.
+    no_useful_design
+        Conditions under which no construct is of use; no method was run under them.
     """
 
     space: DesignSpace
     placements: int
     benchmarks: Mapping[str, Benchmark]
     fixed: SearchResult
-    hopeless: Sequence[str]
+    no_useful_design: Sequence[str]
 
     def summary(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""
@@ -101,88 +104,104 @@ class Comparison:
         return {
             "placements": self.placements,
             "fixed_construct": describe(self.fixed),
-            "hopeless": list(self.hopeless),
+            "no_useful_design": list(self.no_useful_design),
             "sets": {name: benchmark.summary(describe) for name, benchmark in self.benchmarks.items()},
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """The rows of all benchmarks as one table, indexed by set of conditions and method."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
-def compare_methods(folders: Sequence[Path], rules: Protocol, *, progress: Progress = no_progress) -> Comparison:
-    """Compare runs that differ in nothing but their seed with searches, the best fixed construct and the oracle.
+        return pd.concat({name: benchmark.to_frame() for name, benchmark in self.benchmarks.items()}, names=["set"])
+
+
+def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Progress = no_progress) -> Comparison:
+    """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
+
+    Parameters
+    ----------
+    folders
+        Folders of the runs; each counts as one seed of the policy.
+    protocol
+        Conditions and costs.
+    progress
+        Receives the name of each phase as it starts.
 
     Raises
     ------
     RedoxError
-        The runs differ in more, one holds no policy, or the held-out list does not fit them.
+        The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
     """
-    runs = _alike(folders)
+    runs = _same_task(folders)
     environments = runs[0].environments()
     sets = {TRAINING: environments.space.conditions}
-    if HELD_OUT in rules.sets:
-        sets[HELD_OUT] = tuple(held_out(sets[TRAINING], rules.held_out, mixed=environments.space.mixtures))
-    asked_about = tuple(condition for conditions in sets.values() for condition in conditions)
-    space = replace(environments.space, conditions=asked_about)
-    envs = replace(environments, space=space).named(BATCH)
-    evaluator, placements = envs[0].evaluator, environments.placements
+    if HELD_OUT in protocol.sets:
+        sets[HELD_OUT] = tuple(held_out(sets[TRAINING], protocol.held_out, mixed=environments.space.mixtures))
+    conditions = tuple(condition for part in sets.values() for condition in part)
+    space = replace(environments.space, conditions=conditions)
+    placements, time_limit_s = environments.placements, protocol.time_limit_s
     training_s = statistics.fmean(run.training_s for run in runs)
-    limits = rules.limits
-    if rules.equal_time:
-        limits = SearchBudget(None, training_s / sum(len(sets[name]) for name in rules.sets))
-
-    plain = None if space.is_plain else Evaluator(space.plain)
-    if plain is None:
-        reference = exact(evaluator, placements, time_limit_s=rules.time_limit_s)
-    else:
-        reference = of_the_plain_task(evaluator, plain, placements, time_limit_s=rules.time_limit_s)
-    optima = {name: _optima(reference, conditions, progress) for name, conditions in sets.items()}
-    hopeless = [condition.id for condition in asked_about if not any(condition in found for found in optima.values())]
-    progress("choosing the best fixed construct")
-    fixed, choice = best_fixed(
-        evaluator, placements, optima[TRAINING], limits, plain=plain, time_limit_s=rules.time_limit_s
-    )
-    methods = [
-        *policies(
-            envs,
-            [run.policy() for run in runs],
-            samples=rules.samples,
-            seeds=rules.seeds,
-            training_s=training_s,
-        ),
-        fixed,
+    budget = protocol.budget
+    if protocol.equal_time:
+        budget = SearchBudget(None, training_s / sum(len(sets[name]) for name in protocol.sets))
+    with ExitStack() as stack:
+        envs = replace(environments, space=space).named(BATCH)
+        evaluator = stack.enter_context(envs[0].evaluator)
+        plain = None if space.is_plain else stack.enter_context(Evaluator(space.plain))
+        if plain is None:
+            reference = oracle_method(evaluator, placements, time_limit_s=time_limit_s)
+        else:
+            reference = plain_oracle(evaluator, plain, placements, time_limit_s=time_limit_s)
+        optima = {name: _optima(reference, part, progress) for name, part in sets.items()}
+        progress("choosing the best fixed construct")
+        fixed, choice = best_fixed(
+            evaluator, placements, optima[TRAINING], budget, plain=plain, time_limit_s=time_limit_s
+        )
+        methods = [
+            *policies(
+                envs,
+                [run.policy() for run in runs],
+                samples=protocol.samples,
+                seeds=protocol.seeds,
+                training_s=training_s,
+            ),
+            fixed,
+        ]
+        if environments.hidden_condition:
+            methods.append(belief_search(evaluator, placements, possible_states(environments)))
+        else:
+            methods += searches(evaluator, placements, budget=budget, seeds=protocol.seeds)
+            if len(space.parameter_samples) and budget.seconds is not None:
+                methods.append(samples_oracle(evaluator, placements, time_limit_s=budget.seconds))
+        benchmarks = {}
+        for name in protocol.sets:
+            progress(f"{name} conditions")
+            benchmarks[name] = run_benchmark(optima[name], methods, reference=reference.name, progress=progress)
+    no_useful_design = [
+        condition.id for condition in conditions if not any(condition in found for found in optima.values())
     ]
-    if environments.hidden_condition:
-        methods.append(by_belief(evaluator, placements, _possible_states(environments)))
-    else:
-        methods += searches(evaluator, placements, limits=limits, seeds=rules.seeds)
-        if len(space.parameter_samples) and limits.seconds is not None:
-            methods.append(of_all_sets(evaluator, placements, time_limit_s=limits.seconds))
-    benchmarks = {}
-    for name in rules.sets:
-        progress(f"asking about {name} conditions")
-        benchmarks[name] = compare(optima[name], methods, reference=reference.name, progress=progress)
-    evaluator.close()
-    if plain is not None:
-        plain.close()
-    return Comparison(space, placements, benchmarks, choice, hopeless)
+    return Comparison(space, placements, benchmarks, choice, no_useful_design)
 
 
-def _possible_states(environments: RedoxEnvs) -> list[State]:
-    """States drawn as those of the training are: what is believed before anything is measured."""
+def possible_states(environments: RedoxEnvs, count: int = POSSIBLE_STATES) -> list[State]:
+    """States sampled as in the training: the belief about a hidden condition before anything is measured."""
     (env,) = environments(1)
     states = []
-    for seed in range(BELIEVED):
+    for seed in range(count):
         env.reset(seed=seed)
         states.append(env.state)
     env.evaluator.close()
     return states
 
 
-def _alike(folders: Sequence[Path]) -> list[TrainedRun]:
+def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
     runs = [TrainedRun.open(folder) for folder in folders]
     for run in runs[1:]:
         if run.config["environment"] != runs[0].config["environment"]:
             raise RedoxError(
-                f"{run.folder} was not trained on what {runs[0].folder} was",
-                hint="compare runs that differ in --seed alone",
+                f"{run.folder} was not trained on the task of {runs[0].folder}",
+                hint="compare runs that differ in their seed alone",
+                settings=("seed",),
             )
     return runs
 
@@ -192,11 +211,11 @@ def _optima(reference: Method, conditions: Sequence[Condition], progress: Progre
     for condition in conditions:
         progress(f"{reference.name}: {condition.id}")
         found = reference.answer(condition, 0)
-        if found.bound is None or found.value > NOTHING_HELPS:
+        if found.bound is None or found.value > USEFUL:
             optima[condition] = found
     if not optima:
         raise RedoxError(
-            "no construct is worth anything under any of these conditions",
-            hint="redox search milp shows it; choose other conditions or a larger budget",
+            "no construct is of use under any of these conditions",
+            hint="compare runs trained on other conditions or with a larger protein budget",
         )
     return optima

@@ -1,4 +1,4 @@
-"""Everything that can answer "what should be built under this condition", in one form."""
+"""Design methods behind one interface: each answers with a construct for a condition, and the cost of the answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import State
-from redox_balancer.designer.play import play
+from redox_balancer.designer.play import play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
@@ -20,31 +20,31 @@ from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
-NOTHING_HELPS = 1e-6
-"""A condition whose optimum is below this has no share of it to speak of."""
+USEFUL = 1e-6
+"""A construct of a smaller value, in healthy respirations, is of no use: shares of it would mean nothing."""
 
 FIXED_EVALUATIONS = 1_000
-"""Constructs valued to choose a fixed one, where only time is limited otherwise."""
+"""Constructs evaluated to choose the fixed one, where the protocol limits time alone."""
 
 ORACLE = "oracle"
-KNOWN_TASK = "milp of the plain task"
-ALL_SETS = "milp of all sets"
+PLAIN_ORACLE = "milp of the plain task"
+SAMPLES_ORACLE = "milp of all sets"
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to choose a construct.
+    """A design method.
 
     Attributes
     ----------
     name
-        What tables call it.
+        Its name in tables.
     answer
-        The construct for a condition, and its cost; the second argument is the seed.
+        Function of a condition and a seed that returns a construct and the cost of finding it.
     seeds
-        How many seeds give answers of their own: 1 where nothing is drawn.
+        Number of seeds with answers of their own; 1 for a deterministic method.
     training_s
-        Wall time spent beforehand, once for all answers, in seconds.
+        Wall time spent once, before all answers, in seconds.
     """
 
     name: str
@@ -55,39 +55,43 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class SearchBudget:
-    """What a search may spend on one answer: constructs to value and seconds; no limit where None."""
+    """Limits of a search for one answer: constructs evaluated and wall time in seconds; None is no limit."""
 
     evaluations: int | None = 1000
     seconds: float | None = None
 
 
-def searches(evaluator: Evaluator, placements: int, *, limits: SearchBudget, seeds: int) -> list[Method]:
+def searches(evaluator: Evaluator, placements: int, *, budget: SearchBudget, seeds: int) -> list[Method]:
     """Random, greedy and evolutionary search."""
 
-    def begun(condition: Condition) -> Search:
+    def start(condition: Condition) -> Search:
         problem = Problem.under(evaluator, condition, placements)
-        return Search(problem, evaluations=limits.evaluations, seconds=limits.seconds)
+        return Search(problem, evaluations=budget.evaluations, seconds=budget.seconds)
 
-    def at_random(condition: Condition, seed: int) -> SearchResult:
-        search = begun(condition)
+    def run_random(condition: Condition, seed: int) -> SearchResult:
+        search = start(condition)
         random_search(search, np.random.default_rng(seed))
         return search.found()
 
-    def evolved(condition: Condition, seed: int) -> SearchResult:
-        search = begun(condition)
+    def run_evolutionary(condition: Condition, seed: int) -> SearchResult:
+        search = start(condition)
         evolutionary(search, np.random.default_rng(seed))
         return search.found()
 
-    def greedily(condition: Condition, _seed: int) -> SearchResult:
-        search = begun(condition)
+    def run_greedy(condition: Condition, _seed: int) -> SearchResult:
+        search = start(condition)
         greedy(search)
         return search.found()
 
-    return [Method("random", at_random, seeds), Method("greedy", greedily), Method("evolutionary", evolved, seeds)]
+    return [
+        Method("random", run_random, seeds),
+        Method("greedy", run_greedy),
+        Method("evolutionary", run_evolutionary, seeds),
+    ]
 
 
-def exact(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The oracle, of a task that one mixed-integer program answers."""
+def oracle_method(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """The oracle, for a task that one mixed-integer program solves."""
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         return oracle(Search(Problem.under(evaluator, condition, placements)), time_limit_s=time_limit_s)
@@ -95,8 +99,8 @@ def exact(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Meth
     return Method(ORACLE, answer)
 
 
-def of_the_plain_task(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The optimum of `DesignSpace.plain`, valued by the task at hand: what is nearly free to have."""
+def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """The optimum of the plain task (`DesignSpace.plain`), evaluated by the task at hand: a cheap substitute."""
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
@@ -108,11 +112,11 @@ def of_the_plain_task(evaluator: Evaluator, plain: Evaluator, placements: int, *
             seconds=chosen.seconds + valued.seconds,
         )
 
-    return Method(KNOWN_TASK, answer)
+    return Method(PLAIN_ORACLE, answer)
 
 
-def of_all_sets(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """One program with every set of uncertain figures in it, and the best construct it has seen in its time."""
+def samples_oracle(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
+    """One mixed-integer program over all parameter samples; its best construct when the time is up."""
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         search = Search(Problem.under(evaluator, condition, placements))
@@ -121,11 +125,11 @@ def of_all_sets(evaluator: Evaluator, placements: int, *, time_limit_s: float) -
         except NoSolutionError:
             return search.found()
 
-    return Method(ALL_SETS, answer)
+    return Method(SAMPLES_ORACLE, answer)
 
 
-def by_belief(evaluator: Evaluator, placements: int, states: Sequence[State]) -> Method:
-    """Placements chosen one by one for what the condition may be, by what was measured: it is not told."""
+def belief_search(evaluator: Evaluator, placements: int, states: Sequence[State]) -> Method:
+    """Greedy search under a hidden condition: a belief over possible states, updated by growth and capacity."""
     belief = Belief(evaluator, states, placements)
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
@@ -139,34 +143,33 @@ def best_fixed(
     evaluator: Evaluator,
     placements: int,
     optima: Mapping[Condition, SearchResult],
-    limits: SearchBudget,
+    budget: SearchBudget,
     *,
     plain: Evaluator | None,
     time_limit_s: float,
 ) -> tuple[Method, SearchResult]:
-    """The one construct that reaches most on training conditions, whatever the condition asked about; and its choice.
+    """The construct of the largest mean share over the training conditions, whatever the condition; and its choice.
 
     Parameters
     ----------
     optima
-        The best known answer to each training condition: the construct with the largest mean share of these is
-        chosen.
-    limits
-        What evolution may spend on the choice where there is no oracle.
+        The best known answer under each training condition, which shares refer to.
+    budget
+        Limits of the evolutionary search where there is no oracle.
     plain
-        Evaluator of the plain task where the task at hand has no oracle, else None: then the better one of the
-        plain task's choice and of what evolution finds is taken.
+        Evaluator of the plain task where the task at hand has no oracle, else None. With one, the better of the
+        optimum of the plain task and the construct that evolutionary search finds is taken.
     time_limit_s
-        Longest time of the oracle, in seconds; the best seen until then is taken.
+        Time limit of the oracle, in seconds; its best construct until then is taken.
     """
-    answered = {condition: found for condition, found in optima.items() if found.value > NOTHING_HELPS}
-    states = tuple(evaluator.space.state(condition) for condition in answered)
-    weights = tuple(1.0 / (len(answered) * found.value) for found in answered.values())
+    useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
+    states = tuple(evaluator.space.state(condition) for condition in useful)
+    weights = tuple(1.0 / (len(useful) * found.value) for found in useful.values())
     chosen = oracle(Search(Problem(plain or evaluator, states, weights, placements)), time_limit_s=time_limit_s)
     if plain is not None:
         problem = Problem(evaluator, states, weights, placements)
         first = Search(problem).proposed([chosen.construct])
-        search = Search(problem, evaluations=limits.evaluations or FIXED_EVALUATIONS, seconds=limits.seconds)
+        search = Search(problem, evaluations=budget.evaluations or FIXED_EVALUATIONS, seconds=budget.seconds)
         evolutionary(search, np.random.default_rng(0))
         evolved = search.found()
         better = max(first, evolved, key=lambda found: found.value)
@@ -182,28 +185,28 @@ def best_fixed(
 def policies(
     envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
 ) -> list[Method]:
-    """A policy's most probable construct, and the best of that and `samples` drawn ones.
+    """The most probable construct of a policy, and the best of that and `samples` sampled ones.
 
-    To take the best one has to know the condition: where it is not told, there is the first alone.
+    Choosing the best requires the condition; where it is hidden, there is the first method alone.
 
     Parameters
     ----------
     envs
-        Environments whose space knows the conditions asked about, by their own figures.
+        Environments of a design space with the conditions to answer for, at their named values.
     trained
-        The policies of one training each: each is a seed of its own.
+        The policies of one training each; each counts as a seed.
     seeds
-        Seeds of the samples where there is one training.
+        Number of seeds of the samples where there is one training.
     training_s
-        Mean wall time of a training.
+        Mean wall time of a training, in seconds.
     """
 
-    def played(condition: Condition, seed: int, drawn: int) -> SearchResult:
+    def played(condition: Condition, seed: int, sampled: int) -> SearchResult:
         search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
         policy = trained[seed % len(trained)]
-        episodes = play(envs, condition.id, policy, 1, None)
-        if drawn:
-            episodes += play(envs, condition.id, policy, drawn, np.random.default_rng(seed))
+        episodes = play_episodes(envs, condition.id, policy, 1, None)
+        if sampled:
+            episodes += play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
         return search.proposed(entry.construct for entry in episodes)
 
     distinct = len(trained) if len(trained) > 1 else seeds

@@ -1,40 +1,43 @@
-"""How good a policy is: its constructs against random ones and against the best there are, by condition."""
+"""Score of a policy under each named condition, against random constructs and the best of all constructs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.task import Task
-from redox_balancer.designer.design import Design, work_out
-from redox_balancer.designer.model import open_model
-from redox_balancer.designer.play import BATCH, play
+from redox_balancer.designer.play import BATCH, play_episodes
 from redox_balancer.designer.proposal import Proposal, named
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
+from redox_balancer.search.exhaustive import ExhaustiveReference
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionScore:
-    """What a policy reaches under one condition.
+    """Score of a policy under one condition; values in healthy respirations.
 
     Attributes
     ----------
     condition
-        Its id.
+        Id of the condition.
     growth_without
-        Growth with nothing inserted, 1/h.
+        Growth without a construct, 1/h.
     policy_mean, random_mean
-        Mean value of the constructs that the policy samples, and of uniformly random legal ones.
+        Mean value of the constructs sampled from the policy, and of constructs of uniformly random legal actions.
     greedy
         The construct of the most probable actions.
-    best_seen
-        The best construct the policy sampled.
+    best
+        The best of `greedy` and the sampled constructs.
     """
 
     condition: str
@@ -42,29 +45,107 @@ class ConditionScore:
     policy_mean: float
     random_mean: float
     greedy: Valued
-    best_seen: Valued
+    best: Valued
 
 
-def score(
+@dataclass(frozen=True)
+class PolicyScore:
+    """Score of a policy.
+
+    Attributes
+    ----------
+    space
+        The design space the policy was trained on.
+    conditions
+        Score under each named condition.
+    episodes
+        Number of episodes behind each mean.
+    references
+        Exhaustive reference of each condition, by its id; empty where no exhaustive search was made.
+    """
+
+    space: DesignSpace
+    conditions: Sequence[ConditionScore]
+    episodes: int
+    references: Mapping[str, ExhaustiveReference] = field(default_factory=dict)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per condition; `share` is the policy's mean over the best value, None where there is no best."""
+        rows = []
+        for score in self.conditions:
+            reference = self.references.get(score.condition)
+            best = reference.best[0] if reference else None
+            rows.append(
+                {
+                    "condition": score.condition,
+                    "growth_without": score.growth_without,
+                    "random_mean": score.random_mean,
+                    "policy_mean": score.policy_mean,
+                    "policy_greedy": score.greedy.outcome.value,
+                    "best": best.outcome.value if best else None,
+                    "share": score.policy_mean / best.outcome.value if best and best.outcome.value > 0 else None,
+                    "construct": self.space.describe(score.best.construct),
+                    "construct_value": score.best.outcome.value,
+                    "construct_growth": score.best.outcome.growth,
+                    "construct_capacity": score.best.outcome.capacity,
+                    "best_construct": self.space.describe(best.construct) if best else None,
+                }
+            )
+        return rows
+
+    def proposals(self) -> Iterator[Proposal]:
+        """The best construct of the policy under each condition, evaluated by the plain task."""
+        with Evaluator(self.space.plain) as evaluator:
+            for score in self.conditions:
+                yield Proposal.valued(evaluator, score.best.construct, named(self.space, score.condition))
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as data, ready for JSON."""
+        rows = self.rows()
+        shares = [row["share"] for row in rows if row["share"] is not None]
+        bests = [row["best"] for row in rows if row["best"] is not None]
+        return {
+            "episodes": self.episodes,
+            "policy_mean": _mean([row["policy_mean"] for row in rows]),
+            "random_mean": _mean([row["random_mean"] for row in rows]),
+            "best_mean": _mean(bests) if bests else None,
+            "policy_share_of_best": _mean(shares) if shares else None,
+            "smallest_share_of_best": min(shares) if shares else None,
+            "conditions": rows,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """`rows` as a table with one row per condition; the columns of constructs hold text."""
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
+
+        return pd.DataFrame(
+            [
+                row | {name: _text(row[name]) for name in ("construct", "best_construct") if row[name] is not None}
+                for row in self.rows()
+            ]
+        ).set_index("condition")
+
+
+def score_policy(
     environments: RedoxEnvs,
     policy: Policy,
     *,
     episodes: int,
     seed: int,
     progress: Progress = no_progress,
-) -> list[ConditionScore]:
+) -> PolicyScore:
     """Play every named condition with a policy and with random actions.
 
     Parameters
     ----------
     environments
-        Where the policy was trained.
+        The environments the policy was trained in.
     policy
         The policy.
     episodes
-        Episodes of each kind under each condition.
+        Number of episodes of each kind under each condition.
     seed
-        Seed of the samples.
+        Seed of the sampled actions.
     progress
         Receives the id of each condition when it is done.
     """
@@ -73,44 +154,27 @@ def score(
     generator = np.random.default_rng(seed)
     scores = []
     for condition in environments.space.conditions:
-        sampled = play(envs, condition.id, policy, episodes, generator)
-        random = play(envs, condition.id, None, episodes, generator)
-        (greedy,) = play(envs, condition.id, policy, 1, None)
+        sampled = play_episodes(envs, condition.id, policy, episodes, generator)
+        random = play_episodes(envs, condition.id, None, episodes, generator)
+        (greedy,) = play_episodes(envs, condition.id, policy, 1, None)
         scores.append(
             ConditionScore(
                 condition=condition.id,
                 growth_without=evaluator.reference(environments.space.state(condition)).growth,
-                policy_mean=mean_value(sampled),
-                random_mean=mean_value(random),
+                policy_mean=_mean([played.outcome.value for played in sampled]),
+                random_mean=_mean([played.outcome.value for played in random]),
                 greedy=greedy,
-                best_seen=max(sampled, key=lambda played: played.outcome.value),
+                best=max((greedy, *sampled), key=lambda played: played.outcome.value),
             )
         )
         progress(f"playing episodes: {condition.id}")
     evaluator.close()
-    return scores
+    return PolicyScore(environments.space, scores, episodes)
 
 
-def mean_value(played: Sequence[Valued]) -> float:
-    """Mean value of constructs."""
-    return float(np.mean([entry.outcome.value for entry in played]))
+def _text(placements: Sequence[Mapping[str, Any]]) -> str:
+    return " + ".join(f"{p['placement']} {100 * p['proteome_fraction']:g} %" for p in placements) or "nothing"
 
 
-def best_designs(
-    task: Task, space: DesignSpace, scores: Sequence[ConditionScore], *, progress: Progress = no_progress
-) -> list[Design]:
-    """Work out the best construct that a policy showed under each condition."""
-    model = open_model(task)
-    designs = []
-    with Evaluator(space.plain) as evaluator:
-        for score in scores:
-            progress(f"designs: {score.condition}")
-            proposal = Proposal.valued(evaluator, best_of(score).construct, named(space, score.condition))
-            with model:
-                designs.append(work_out(model, proposal, linked=False)[0])
-    return designs
-
-
-def best_of(score: ConditionScore) -> Valued:
-    """The best construct that a policy showed under a condition."""
-    return max((score.greedy, score.best_seen), key=lambda played: played.outcome.value)
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -22,17 +22,17 @@ class Interval(NamedTuple):
 
 
 def interquartile_mean(scores: FloatArray, axis: int | None = None) -> FloatArray:
-    """Mean of the middle half of the scores: steadier than the mean, and it sees more than the median."""
+    """Mean of the middle half of the scores: less noisy than the median, less sensitive to outliers than the mean."""
     mean: FloatArray = stats.trim_mean(scores, 0.25, axis=axis)
     return mean
 
 
-def interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def bootstrap_interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Interquartile mean of all scores, with the percentile interval of the two-way bootstrap.
 
-    Seeds and conditions are drawn anew, each with replacement, so the interval speaks of other seeds and of other
-    conditions of this kind. (Drawing seeds alone, as is usual where the tasks are a fixed benchmark, would give a
-    method without chance an interval of no width.)
+    Seeds and conditions are both resampled with replacement, so the interval covers other seeds and other conditions
+    of the same kind. (Resampling seeds alone, as is usual for a fixed set of benchmark tasks, would give a
+    deterministic method an interval of width 0.)
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -
     if scores.shape[1] < 2 or np.ptp(scores) == 0:
         return Interval(middle, middle, middle)
     if len(rows) == 1:
-        # One seed cannot be drawn anew; the same twice can, and changes nothing.
+        # SciPy resamples no axis of length 1; a second copy of the same seed changes nothing.
         scores, rows = np.repeat(scores, 2, axis=0), np.arange(2)
 
     def statistic(drawn_rows: FloatArray, drawn_columns: FloatArray, axis: int) -> FloatArray:

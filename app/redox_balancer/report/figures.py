@@ -1,4 +1,4 @@
-"""Figures of a report."""
+"""Figures of a report and of a comparison."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 
 
 def learning_curve(rows: Sequence[Mapping[str, float]], best: float | None, random: float | None) -> Drawing:
-    """Mean return against environment steps, with the means of the best and of random constructs as lines."""
+    """Mean return against environment steps, with the mean values of the best and of random constructs as lines."""
     figure, axes = blank(7.2, 3.4)
     steps = [row["steps"] for row in rows]
     axes.plot(steps, [row["return_mean"] for row in rows], color=POLICY, label="policy (while exploring)")
@@ -28,7 +28,7 @@ def learning_curve(rows: Sequence[Mapping[str, float]], best: float | None, rand
 
 
 def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> Drawing:
-    """Values by condition, one group of bars for each."""
+    """Values by condition, one group of bars per condition."""
     figure, axes = blank(7.2, 0.45 * len(names) + 1.2)
     positions = np.arange(len(names))
     height = 0.8 / len(bars)
@@ -45,9 +45,9 @@ def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> D
 
 
 def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
-    """Share of the optimum with its interval, and seconds per answer, by method; one colour for each set.
+    """Share of the best known value with its interval, and seconds per answer, by method; one colour per set.
 
-    `rows_by_set` holds the rows of `Benchmark.rows`; the methods stand in the order of the last set.
+    `rows_by_set` holds the `Benchmark.rows` of each set of conditions; the methods are in the order of the last set.
     """
     names = [row["method"] for row in list(rows_by_set.values())[-1]]
     figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.3), layout="constrained")
@@ -58,7 +58,7 @@ def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         positions = np.arange(len(names)) + 0.22 * (index - (len(rows_by_set) - 1) / 2)
         middle = np.asarray([row["share"] for row in ordered])
         low, high = (np.asarray([row[key] for row in ordered]) for key in ("share_low", "share_high"))
-        # The middle of few scores may lie outside of its bootstrap interval by round-off.
+        # With few scores, the mean may lie outside its bootstrap interval by round-off.
         reach = np.maximum([middle - low, high - middle], 0.0)
         shares.errorbar(middle, positions, xerr=reach, fmt="o", color=colour, capsize=3, label=label)
         times.plot([row["seconds"] for row in ordered], positions, "o", color=colour)

@@ -157,7 +157,7 @@ def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) ->
 
 
 def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
-    space = Task(uncertain=4).space()
+    space = Task(parameter_samples=4).space()
     (env,) = RedoxEnvs(space)(1)
     position = [placement.id for placement in space.placements].index("LBNOX_c")
     action = position * len(space.levels) + space.levels.index(1e-3)

@@ -76,7 +76,7 @@ def test_each_km_is_used(space: DesignSpace) -> None:
 def test_the_library_holds_forty_and_more_with_source_and_confidence_for_each_figure() -> None:
     library = load_library()
     assert len(library) >= 40
-    figures = [figure for enzyme in library.values() for figure in enzyme.figures()]
+    figures = [figure for enzyme in library.values() for figure in enzyme.sourced_values()]
     assert all(source.strip() for _, _, _, source in figures)
     for _, _, confidence, source in figures:
         if "no measured figure" in source or "not looked up" in source or "not verified" in source:

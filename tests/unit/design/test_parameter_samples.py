@@ -19,7 +19,7 @@ SATURATION = 0.05
 
 @pytest.fixture(scope="module")
 def uncertain() -> DesignSpace:
-    return Task(uncertain=8).space()
+    return Task(parameter_samples=8).space()
 
 
 def test_the_spread_is_what_the_confidence_says(space: DesignSpace) -> None:

@@ -14,7 +14,7 @@ from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.designer.analysis import Analysis, analyse, guaranteed, largest_capacity, largest_growth
+from redox_balancer.designer.analysis import Analysis, analyse, guaranteed_capacity, largest_capacity, largest_growth
 from redox_balancer.designer.model import DesignedCell, designed_cell, open_model
 from redox_balancer.search.heuristics import random_construct
 from redox_balancer.search.problem import Problem
@@ -85,7 +85,7 @@ def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_paid_for() -> 
                 with model:
                     cell = designed_cell(model, paid.plain, construct, condition, floor=floor)
                     growth = largest_growth(cell)
-                    expected = guaranteed(cell, growth) if growth >= floor * (1 - 1e-9) else 0.0
+                    expected = guaranteed_capacity(cell, growth) if growth >= floor * (1 - 1e-9) else 0.0
                 assert outcome.capacity == pytest.approx(expected, abs=1e-6)
                 coupled += abs(expected) > 1e-3
     assert coupled > 5
@@ -100,7 +100,7 @@ def test_a_blocked_chain_forces_the_oxidase_to_run(unlimited: DesignSpace) -> No
     assert oxidase.at_growth == pytest.approx((0.241, 1.241), abs=1e-3)
     assert found.guaranteed == pytest.approx(oxidase.at_growth[0], abs=1e-6)
     assert {"GAPD", "LDH_L", "MDHm"} <= {one.reaction for one in linked}
-    assert not any(one.loops for one in found.ranges)
+    assert not any(one.in_cycle for one in found.ranges)
 
 
 def test_a_cell_that_dies_without_the_construct_and_with_it(unlimited: DesignSpace) -> None:
@@ -180,7 +180,7 @@ def test_the_analysis_leaves_the_cell_as_it_was(rescued: tuple[DesignedCell, Ana
     cell, found = rescued
     reactions, variables = len(cell.model.reactions), len(cell.model.variables)
     assert largest_growth(cell) == pytest.approx(found.growth, abs=1e-9)
-    assert guaranteed(cell, found.growth) == pytest.approx(found.guaranteed, abs=1e-9)
+    assert guaranteed_capacity(cell, found.growth) == pytest.approx(found.guaranteed, abs=1e-9)
     analyse(cell, linked=False)
     assert (len(cell.model.reactions), len(cell.model.variables)) == (reactions, variables)
     assert [reaction.id for reaction in cell.model.reactions if reaction.id not in cell.space.network.reactions] == []

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from redox_balancer.design.task import Task
-from redox_balancer.designer.design import Design, agree, work_out
-from redox_balancer.designer.export import FILES, checked, export
+from redox_balancer.designer.design import Design, check_agreement, make_design
+from redox_balancer.designer.export import FILES, export, verify_model
 from redox_balancer.designer.model import DesignedCell, open_model
-from redox_balancer.designer.proposal import by_text
+from redox_balancer.designer.proposal import Proposal
 from redox_balancer.errors import RedoxError
 
 
 @pytest.fixture(scope="module")
 def design() -> tuple[Design, DesignedCell]:
-    proposal = by_text(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
-    return work_out(open_model(Task()), proposal, linked=False)
+    proposal = Proposal.from_text(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
+    return make_design(open_model(Task()), proposal, linked=False)
 
 
 def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_whole(
@@ -38,7 +38,7 @@ def test_a_changed_model_is_found_out(design: tuple[Design, DesignedCell], react
     entry["lower_bound"], entry["upper_bound"] = entry["lower_bound"] / 2, entry["upper_bound"] / 2
     path.write_text(json.dumps(document))
     with pytest.raises(RedoxError, match=r"by COBRApy from model\.json"):
-        checked(path, cell, made)
+        verify_model(path, cell, made)
 
 
 def test_sbml_that_is_not_valid_is_found_out(design: tuple[Design, DesignedCell], tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_sbml_that_is_not_valid_is_found_out(design: tuple[Design, DesignedCell]
     text = (tmp_path / "model.xml").read_text()
     (tmp_path / "model.xml").write_text(text.replace('species="M_nadh_c"', 'species="M_nobody_c"', 1))
     with pytest.raises(RedoxError, match="not valid"):
-        checked(tmp_path / "model.xml", cell, made)
+        verify_model(tmp_path / "model.xml", cell, made)
 
 
 def test_figures_that_differ_are_no_agreement(design: tuple[Design, DesignedCell]) -> None:
     outcome = design[0].proposal.outcome
-    agree("COBRApy", outcome.growth, outcome.capacity, outcome)
+    check_agreement("COBRApy", outcome.growth, outcome.capacity, outcome)
     with pytest.raises(RedoxError, match="growth is"):
-        agree("COBRApy", outcome.growth + 1e-5, outcome.capacity, outcome)
+        check_agreement("COBRApy", outcome.growth + 1e-5, outcome.capacity, outcome)
     with pytest.raises(RedoxError, match="capacity is"):
-        agree("COBRApy", outcome.growth, float("nan"), outcome)
+        check_agreement("COBRApy", outcome.growth, float("nan"), outcome)

@@ -5,7 +5,7 @@ import pytest
 
 from redox_balancer.cell.media import load_conditions, pick_condition
 from redox_balancer.design.construct import Construct
-from redox_balancer.evaluation.benchmark import compare
+from redox_balancer.evaluation.benchmark import run_benchmark
 from redox_balancer.evaluation.methods import Method
 from redox_balancer.search.problem import SearchResult
 
@@ -23,7 +23,7 @@ def test_shares_regret_and_cost_are_those_of_the_answers() -> None:
     half = Method("half", lambda condition, _: found(0.5 * OPTIMA[condition].value, seconds=0.3), training_s=7.0)
     noisy = Method("noisy", lambda _, seed: found(1.0 + seed), seeds=2)
     asked: list[str] = []
-    benchmark = compare(OPTIMA, [half, noisy], progress=asked.append)
+    benchmark = run_benchmark(OPTIMA, [half, noisy], progress=asked.append)
     assert asked == ["half", "noisy"]
     rows = {row["method"]: row for row in benchmark.rows()}
     assert next(iter(rows)) == "oracle"
@@ -43,7 +43,7 @@ def test_what_beats_an_unproven_optimum_becomes_the_best_known() -> None:
     first = CONDITIONS[0]
     optima = OPTIMA | {first: found(2.0, bound=3.0)}
     better = Method("better", lambda condition, _: found(2.5 if condition == first else optima[condition].value))
-    benchmark = compare(optima, [better])
+    benchmark = run_benchmark(optima, [better])
     assert benchmark.unproven == [first.id]
     assert benchmark.best_known.tolist() == [2.5, 3.0, 4.0, 5.0]
     rows = {row["method"]: row for row in benchmark.rows()}

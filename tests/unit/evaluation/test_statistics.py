@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from redox_balancer.evaluation.statistics import Interval, interquartile_mean, interval
+from redox_balancer.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 
 
 def test_the_interquartile_mean_is_the_mean_of_the_middle_half() -> None:
@@ -10,13 +10,13 @@ def test_the_interquartile_mean_is_the_mean_of_the_middle_half() -> None:
 
 
 def test_scores_that_do_not_vary_have_an_interval_of_no_width() -> None:
-    assert interval(np.full((5, 20), 0.5)) == Interval(0.5, 0.5, 0.5)
-    assert interval(np.asarray([[0.2]])) == Interval(0.2, 0.2, 0.2)
+    assert bootstrap_interval(np.full((5, 20), 0.5)) == Interval(0.5, 0.5, 0.5)
+    assert bootstrap_interval(np.asarray([[0.2]])) == Interval(0.2, 0.2, 0.2)
 
 
 def test_conditions_alone_give_a_method_without_seeds_its_interval() -> None:
     scores = np.linspace(0.0, 1.0, 41)[None, :]
-    once, twice = interval(scores), interval(np.repeat(scores, 2, axis=0))
+    once, twice = bootstrap_interval(scores), bootstrap_interval(np.repeat(scores, 2, axis=0))
     assert once == twice
     assert once.middle == pytest.approx(0.5)
     assert once.low < once.middle < once.high
@@ -30,7 +30,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_promise() -> None:
         seed_effect = generator.normal(0.0, 1.0, (8, 1))
         condition_effect = generator.normal(0.0, 1.0, (1, 20))
         scores = seed_effect + condition_effect + generator.normal(0.0, 0.5, (8, 20))
-        found = interval(scores, resamples=300)
+        found = bootstrap_interval(scores, resamples=300)
         inside += found.low <= 0.0 <= found.high
     # Eight seeds are few, so a little less than 95 % is what a bootstrap gives.
     assert 0.85 * trials < inside <= trials
@@ -39,11 +39,11 @@ def test_intervals_cover_the_truth_about_as_often_as_they_promise() -> None:
 def test_seeds_alone_would_promise_too_much() -> None:
     """What the conditions' draw adds: the seeds of this method agree, its conditions do not."""
     scores = np.repeat(np.linspace(0.0, 1.0, 20)[None, :], 5, axis=0)
-    found = interval(scores)
+    found = bootstrap_interval(scores)
     assert found.high - found.low > 0.2
 
 
 def test_intervals_repeat_themselves() -> None:
     scores = np.random.default_rng(0).random((5, 20))
-    assert interval(scores) == interval(scores)
-    assert interval(scores, seed=1) != interval(scores)
+    assert bootstrap_interval(scores) == bootstrap_interval(scores)
+    assert bootstrap_interval(scores, seed=1) != bootstrap_interval(scores)

@@ -1,0 +1,271 @@
+"""The host's watch on a simulated clock: idle time and spending survive its restart, and nothing fails open."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.machine.contract import ENDED, FRESH_S, HEARTBEAT, LEDGER, WatchState
+from infra.machine.decisions import HostAction
+from infra.machine.heartbeats import HeartbeatRecord, read_heartbeats
+from infra.machine.watch import Watch
+from redox_balancer.runs.heartbeat import HeartbeatWriter
+
+MINUTE, HOUR = 60.0, 3_600.0
+MONTH_START = 1_793_491_200.0  # 2026-11-01
+MONTH = "2026-11"
+IDLE_MINUTES, BUDGET_USD, USD_PER_HOUR = 60, 100.0, 10.0
+NOTHING, WARN, STOP, END = HostAction.NOTHING, HostAction.WARN, HostAction.STOP_HOST, HostAction.END_TRAINING
+
+
+class Host:
+    """A host whose watch makes a round every minute: its uptime, and a wall clock that may jump."""
+
+    def __init__(self, folder: Path, *, uptime_s: float = 0.0) -> None:
+        self.data, self.recorded = folder / "data", folder / "watch.json"
+        self.run = self.data / "experiments/run"
+        self.run.mkdir(parents=True)
+        self.uptime_s, self.jump_s, self.mounted = uptime_s, 0.0, True
+        self.start_watch()
+
+    @property
+    def now(self) -> float:
+        return MONTH_START + self.uptime_s + self.jump_s
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "container.data": str(self.data),
+            "storage.runs": "experiments",
+            "host.idle_minutes": IDLE_MINUTES,
+            "host.workers": 0,
+            "guard.monthly_budget_usd": BUDGET_USD,
+            "price.per_hour_usd": USD_PER_HOUR,
+        }
+
+    def start_watch(self) -> None:
+        """Start the watch, as systemd and `make apply` do at any time."""
+        self.watch = Watch(self.settings, uptime_s=self.uptime_s, now=self.now, state=self.recorded)
+
+    def reboot(self) -> None:
+        """Start the host again, which clears /run."""
+        self.recorded.unlink()
+        self.jump_s += self.uptime_s
+        self.uptime_s = 0.0
+        self.start_watch()
+
+    def beat(self, status: str = "training", age_s: float = 5.0) -> None:
+        (self.run / HEARTBEAT).write_text(json.dumps({"written_at": self.now - age_s, "status": status}))
+
+    def round(self, *, awake_at: float | None = None) -> HostAction:
+        return self.watch.decide(uptime_s=self.uptime_s, now=self.now, awake_at=awake_at, mounted=self.mounted).action
+
+    def minutes(self, count: int, *, training: bool, awake_at: float | None = None) -> list[HostAction]:
+        """Let minutes pass and return the decision of each."""
+        made = []
+        for _ in range(count):
+            self.uptime_s += MINUTE
+            if training:
+                self.beat()
+            made.append(self.round(awake_at=awake_at))
+        return made
+
+    @property
+    def ledger(self) -> Path:
+        return self.data / LEDGER
+
+    @property
+    def alarms(self) -> list[str]:
+        state = WatchState.read(self.recorded)
+        assert state
+        return state.alarms
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_watch_that_starts_on_a_host_that_is_long_up_warns_before_it_stops_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, uptime_s=8 * HOUR)  # `make apply` from a version that recorded nothing
+    made = host.minutes(70, training=False)
+    assert made[:50] == [NOTHING] * 50
+    assert made[50:60] == [WARN] * 10
+    assert made[60] is STOP
+
+
+def test_a_restarted_watch_goes_on_counting_idle_time(host: Host) -> None:
+    assert host.minutes(40, training=False)[-1] is NOTHING
+    for _ in range(4):
+        host.start_watch()
+        host.minutes(5, training=False)
+    assert host.minutes(1, training=False) == [STOP]
+
+
+def test_a_reboot_restarts_the_idle_time(host: Host) -> None:
+    host.minutes(55, training=False)
+    host.reboot()
+    assert host.minutes(50, training=False) == [NOTHING] * 50
+
+
+def test_the_recorded_idle_time_is_the_one_that_stops_the_host(host: Host) -> None:
+    host.minutes(3, training=True)
+    state = WatchState.read(host.recorded)
+    assert state
+    assert state.idle_since_s is None
+    host.beat("finished")
+    made = host.minutes(70, training=False)
+    state = WatchState.read(host.recorded)
+    assert state
+    assert state.idle_since_s is not None
+    # The third minute was the last of the training; at the fourth the host is idle.
+    stops_at_s = 4 * MINUTE + made.index(STOP) * MINUTE
+    assert state.idle_since_s + IDLE_MINUTES * MINUTE == stops_at_s
+
+
+def test_a_day_of_training_then_a_crash_then_the_stop(host: Host) -> None:
+    assert set(host.minutes(8 * 60, training=True)) == {NOTHING}
+    after = host.minutes(70, training=False)  # its last heartbeat is 5 s old, and soon no longer fresh
+    idle_from = int((FRESH_S - 5) // MINUTE)
+    assert after[: idle_from + 50] == [NOTHING] * (idle_from + 50)
+    assert after.index(STOP) == idle_from + IDLE_MINUTES
+
+
+@pytest.mark.parametrize("jump_s", [-10 * HOUR, 10 * HOUR])
+def test_a_wall_clock_that_jumps_stops_nothing(host: Host, jump_s: float) -> None:
+    host.minutes(60, training=True)
+    host.jump_s += jump_s  # the heartbeat is from another time until the trainer writes the next
+    assert host.minutes(1, training=False) == [NOTHING]
+    assert set(host.minutes(90, training=True)) == {NOTHING}
+
+
+def test_asking_to_keep_the_host_awake_restarts_the_idle_time(host: Host) -> None:
+    host.minutes(55, training=False)
+    made = host.minutes(70, training=False, awake_at=host.now)
+    assert made.index(STOP) == IDLE_MINUTES - 1
+
+
+def test_host_time_is_counted_from_boot_and_outlives_the_host(tmp_path: Path) -> None:
+    host = Host(tmp_path, uptime_s=10 * MINUTE)  # the bring-up took ten minutes
+    host.round()
+    assert json.loads(host.ledger.read_text()) == {MONTH: 10 * MINUTE}
+    host.minutes(5, training=False)
+    host.start_watch()
+    host.minutes(5, training=False)
+    host.reboot()
+    host.minutes(20, training=False)
+    assert json.loads(host.ledger.read_text()) == {MONTH: 40 * MINUTE}
+
+
+def test_a_ledger_of_an_earlier_version_is_not_counted_twice(tmp_path: Path) -> None:
+    host = Host(tmp_path, uptime_s=9 * HOUR)
+    host.ledger.write_text(json.dumps({MONTH: 9 * HOUR}))
+    os.utime(host.ledger, (0, host.now - MINUTE))  # its last round
+    host.start_watch()
+    host.round()
+    assert json.loads(host.ledger.read_text()) == {MONTH: pytest.approx(9 * HOUR + MINUTE)}
+
+
+def test_months_are_counted_apart(host: Host) -> None:
+    host.minutes(10, training=True)
+    host.jump_s += 31 * 24 * HOUR
+    host.minutes(5, training=True)
+    assert json.loads(host.ledger.read_text()) == {MONTH: 10 * MINUTE, "2026-12": 5 * MINUTE}
+
+
+@pytest.fixture(params=["unwritable", "unmounted"])
+def broken(request: pytest.FixtureRequest, host: Host) -> Iterator[Host]:
+    host.ledger.write_text(json.dumps({MONTH: HOUR}))
+    os.utime(host.ledger, (0, host.now - HOUR))
+    if request.param == "unmounted":
+        host.mounted = False
+    else:
+        host.ledger.with_suffix(".new").mkdir()  # nothing can be written in its place, by root neither
+    return host
+
+
+def test_without_a_ledger_the_budget_still_stops_the_host(
+    broken: Host, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    known_h = 1 if "unwritable" in request.node.name else 0  # a volume that is not mounted cannot be read either
+    hours = int(BUDGET_USD / USD_PER_HOUR) - known_h
+    made = broken.minutes(hours * 60 - 1, training=True)
+    assert set(made) == {NOTHING}
+    broken.start_watch()  # a restart forgets nothing
+    assert broken.minutes(1, training=True) == [END]
+    broken.beat("stopped")
+    assert broken.minutes(1, training=False) == [STOP]
+    (alarm,) = broken.alarms
+    assert alarm.startswith(f"the ledger {broken.ledger} cannot be kept, host time counts in memory: ")
+    assert capsys.readouterr().out.count("alarm: the ledger") == 1  # not in every round
+
+
+def test_what_was_counted_in_memory_is_written_once_it_can_be(
+    broken: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken.minutes(30, training=True)
+    broken.start_watch()
+    broken.minutes(10, training=True)
+    broken.mounted = True
+    if (temporary := broken.ledger.with_suffix(".new")).exists():
+        temporary.rmdir()
+    broken.minutes(5, training=True)
+    assert json.loads(broken.ledger.read_text()) == {MONTH: HOUR + 45 * MINUTE}
+    assert broken.alarms == []
+    assert "resolved: the ledger" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["damaged", "[1, 2]", '{"2026-11": NaN}', '{"2026-11": "much"}'])
+def test_a_damaged_ledger_is_set_aside_and_what_was_known_counts_on(host: Host, content: str) -> None:
+    host.minutes(30, training=True)
+    host.ledger.write_text(content)
+    host.minutes(10, training=True)
+    assert json.loads(host.ledger.read_text()) == {MONTH: 40 * MINUTE}
+    aside = host.ledger.with_suffix(".damaged")
+    assert aside.read_text() == content
+    assert host.alarms == [f"{aside} was set aside: earlier spending is unknown"]
+    host.start_watch()
+    host.minutes(1, training=True)
+    assert host.alarms  # until a person has seen it
+    aside.unlink()
+    host.minutes(1, training=True)
+    assert host.alarms == []
+
+
+def test_a_state_that_cannot_be_recorded_is_an_alarm_and_stops_nothing(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.recorded.with_suffix(".new").mkdir()
+    made = host.minutes(61, training=False)
+    assert (made[-2], made[-1]) == (WARN, STOP)
+    assert capsys.readouterr().out.count("alarm: the state of the watch cannot be recorded") == 1
+
+
+def test_the_state_and_the_ledger_are_files_that_anybody_may_read(host: Host) -> None:
+    host.minutes(1, training=False)
+    for path in (host.recorded, host.ledger):
+        assert path.stat().st_mode & stat.S_IROTH
+
+
+def test_the_trainers_own_heartbeat_is_understood(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    writer = HeartbeatWriter(run, 60.0, timesteps=10)
+    (record,) = read_heartbeats(tmp_path)
+    assert abs(record.written_at - run.joinpath(HEARTBEAT).stat().st_mtime) < 2
+    assert record.status == "starting"
+    writer.note(status="finished")
+    writer.close()
+    assert read_heartbeats(tmp_path)[0].status in ENDED
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / HEARTBEAT).write_text("half a l")
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / HEARTBEAT).write_text('{"written_at": 1, "status": "failed"}')
+    assert read_heartbeats(tmp_path, "third") == [HeartbeatRecord(1.0, "failed")]
+    assert len(read_heartbeats(tmp_path)) == 2
