@@ -75,7 +75,7 @@ def idle_stop_at(state: TrainingState, idle_minutes: float) -> float | None:
     if not idle_minutes:
         return None
     since_s = contract.idle_since(
-        state.idle_since_s,
+        state.watch.idle_since_s if state.watch else None,
         uptime_s=state.uptime_s,
         training=any(map(state.is_at_work, state.beats.values())),
         awake_s=None if state.awake_at is None else state.now - state.awake_at,
@@ -115,6 +115,7 @@ def _problems_of_training(state: TrainingState, beat: Heartbeat, settings: Setti
 
 
 def _problems_of_host(state: TrainingState) -> Iterator[str]:
+    yield from state.watch.alarms if state.watch else ()
     for path, disk in state.disks.items():
         if disk["all"] and disk["free"] < (1 - FULL_DISK) * disk["all"]:
             yield f"{path} is {1 - disk['free'] / disk['all']:.0%} full"

@@ -45,6 +45,6 @@ def _ledger(session: Session) -> Mapping[str, float] | None:
 
     try:
         with connect(session) as host:
-            return training.inspect(host).seconds
+            return training.inspect(host).month_seconds
     except (RedoxError, ClientError, BotoCoreError):
         return None

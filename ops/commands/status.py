@@ -62,7 +62,7 @@ def as_data(report: HealthReport, settings: Settings) -> dict[str, Any]:
     stop_at = idle_stop_at(state, settings.host.idle_minutes)
     return {
         **data,
-        "month_usd": cost_of_seconds(settings, state.seconds.get(month, 0.0)),
+        "month_usd": cost_of_seconds(settings, state.month_seconds.get(month, 0.0)),
         "start_usd": cost_of_seconds(settings, state.uptime_s),
         "idle_stop_at": stop_at,
         "idle_stop_in_s": None if stop_at is None else max(stop_at - state.now, 0.0),

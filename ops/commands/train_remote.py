@@ -134,7 +134,7 @@ def _reach(host: RemoteHost, run: str) -> TrainingState | None:
             return None
         instance.start(session, found)
     state = training.inspect(host, run)
-    month = this_month(session, state.seconds)
+    month = this_month(session, state.month_seconds)
     session.note(month.text)
     if month.hours_left <= 0:
         raise RedoxError(

@@ -59,8 +59,8 @@ def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], An
                 return beat
             if dead:
                 raise _death(host, state)
-            # Heartbeat and unit are read one after the other, and the last heartbeat may come in between: poll once more
-            # before the training counts as dead.
+            # Heartbeat and unit are read one after the other; the last heartbeat may come in between. So the training
+            # counts as dead only if the next poll agrees.
             dead = _seems_dead(state, beat, since)
             sleep(POLL_S)
     except KeyboardInterrupt:

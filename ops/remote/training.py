@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.machine import contract
+from infra.machine.contract import WatchState
 from ops.remote.connect import connect
 from ops.session import Session
 from redox_balancer.errors import RedoxError
@@ -29,8 +30,8 @@ class TrainingState:
     ----------
     now, uptime_s
         Unix time of the host and seconds since its start.
-    idle_since_s
-        Uptime at which the host became idle, recorded by its watch; None while it trains or before the first record.
+    watch
+        State that the host's watch recorded; None before its first record.
     awake_at
         Unix time at which somebody last asked to keep the host awake; None if nobody did.
     run
@@ -45,15 +46,15 @@ class TrainingState:
         Name of a trainer on this folder in the run's lock; None if the folder does not exist.
     unit
         Properties of the trainer's systemd unit.
-    seconds
-        Seconds of host time by month.
+    ledger
+        Seconds of host time by month, as the data volume has them.
     disks
         Total and free bytes of the file systems, by path.
     """
 
     now: float
     uptime_s: float
-    idle_since_s: float | None
+    watch: WatchState | None
     awake_at: float | None
     run: str
     set_run: str
@@ -62,7 +63,7 @@ class TrainingState:
     row: Mapping[str, float]
     writer: str | None
     unit: Mapping[str, str]
-    seconds: Mapping[str, float]
+    ledger: Mapping[str, float]
     disks: Mapping[str, Mapping[str, int]]
 
     @property
@@ -79,6 +80,14 @@ class TrainingState:
     def unit_text(self) -> str:
         """State and result of the unit of the trainer."""
         return f"{self.unit.get('ActiveState')} ({self.unit.get('Result')})"
+
+    @property
+    def month_seconds(self) -> Mapping[str, float]:
+        """Seconds of host time by month, including those that the watch could not write to the ledger."""
+        if self.watch is None:
+            return self.ledger
+        saved, unsaved = self.watch.saved, self.watch.unsaved
+        return {month: saved.get(month, 0.0) + unsaved.get(month, 0.0) for month in {*saved, *unsaved}}
 
     def age_s(self, at: float | None) -> float | None:
         """Seconds since a Unix time, by the host's clock."""
@@ -108,7 +117,13 @@ def inspect(host: RemoteHost, run: str = "") -> TrainingState:
         name: Heartbeat(**{key: value for key, value in beat.items() if key in known})
         for name, beat in answer.pop("beats").items()
     }
-    return TrainingState(beats=beats, **answer)
+    watch = answer.pop("watch")
+    known_state = WatchState.__dataclass_fields__
+    return TrainingState(
+        beats=beats,
+        watch=None if watch is None else WatchState(**{key: watch[key] for key in known_state if key in watch}),
+        **answer,
+    )
 
 
 def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> None:

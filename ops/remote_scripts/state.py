@@ -86,7 +86,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "now": time.time(),
         "uptime_s": time.clock_gettime(time.CLOCK_BOOTTIME),
-        "idle_since_s": (read(Path(request["watch_state"])) or {}).get("idle_since_s"),
+        "watch": read(Path(request["watch_state"])),
         "awake_at": awake.stat().st_mtime if awake.exists() else None,
         "run": run,
         "set_run": variables.get("REDOX_RUN", ""),
@@ -95,7 +95,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "row": last_row(runs / run / "metrics.csv"),
         "writer": writer(runs / run),
         "unit": unit(request["unit"]),
-        "seconds": read(data / request["ledger"]) or {},
+        "ledger": read(data / request["ledger"]) or {},
         "disks": {path: disk(path) for path in ("/", str(data)) if Path(path).exists()},
     }
 
