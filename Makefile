@@ -115,7 +115,7 @@ destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= a
 	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
 
 .PHONY: diagram
-diagram: setup ## draw the deployment into the README
+diagram: setup ## draw the deployment into docs/deployment.md
 	$(BIN)/python -m infra.diagram --write
 
 # The daily work on a deployment: `python -m ops VERB`, whose options are variables here. What has a default above counts where it was given.

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.bring_up import Machine, script
+from infra.bring_up import MachineContext, script
 from infra.commands import run, say
 from infra.deployed import Deployed, client, find
 from infra.names import LOG, WORKERS_GROUP
@@ -53,11 +53,11 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
     return 0
 
 
-def machine_of(settings: Settings, there: Deployed) -> Machine:
+def machine_of(settings: Settings, there: Deployed) -> MachineContext:
     """Return what the deployment told the host, without the signal of its first start."""
     container = settings.container
     where = there.repository if container.image_delivery == "repository" else container.image
-    return Machine(
+    return MachineContext(
         kind="host",
         region=settings.aws.region,
         image=f"{where}:{container.current_tag}",

@@ -15,7 +15,7 @@ from infra.settings import Settings
 MANAGED = "service-role/AWSDataLifecycleManagerServiceRole"
 
 
-class Backup(Construct):
+class BackupSchedules(Construct):
     """Two policies of the lifecycle manager, each with a role of AWS's making."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:

@@ -45,7 +45,7 @@ Kind = Literal["host", "worker"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class MachineContext:
     """What only the deployment knows of a machine; any of it may be a placeholder of the CDK.
 
     Attributes
@@ -80,12 +80,12 @@ class Machine:
         return "".join(f"REDOX_{key.upper()}='{value}'\n" for key, value in asdict(self).items())
 
 
-def user_data(settings: Settings, machine: Machine) -> str:
+def user_data(settings: Settings, machine: MachineContext) -> str:
     """Return the user data of a machine: two parts; the first has cloud-init run the second at every start."""
     return _MULTIPART.replace("SCRIPT", script(settings, machine))
 
 
-def script(settings: Settings, machine: Machine) -> str:
+def script(settings: Settings, machine: MachineContext) -> str:
     """Return the set-up of a machine as one shell script; running it again changes nothing."""
     packed = textwrap.fill(base64.b85encode(_archive(settings, machine.kind)).decode(), 120, break_on_hyphens=False)
     parts = {"MACHINE": machine.environment(), "PACKED": packed, "LOG": LOG}
@@ -111,6 +111,8 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
     found["etc/redox/training.env"] = training_environment(settings, kind).encode()
     found[f"{LIBRARY}/bring-up"] = _filled(HERE / "bring-up.sh", known)
     if kind == "host":
+        key = settings.host.ssh_public_key
+        found["etc/redox/ssh_public_key"] = f"{key}\n".encode() if key else b""
         known_there = {name: known[name] for name in MACHINE_SETTINGS}
         found["etc/redox/settings.json"] = json.dumps(known_there, indent=1).encode()
         found[f"{LIBRARY}/infra/__init__.py"] = b""

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.instances import Instance
-from infra.settings import Container, Settings, SettingsError, load, store_bytes, with_room
+from infra.instances import InstanceType
+from infra.settings import Settings, SettingsError, load, store_bytes, with_room
+from infra.tables import ContainerSettings
 
 GIB = 2**30
 
@@ -56,7 +57,7 @@ class Flags:
     def here(self) -> Flags:
         """Return these, lowered to what this machine allows: its hard limits, and its memory in the host's shares."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        store = store_bytes(Instance(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))
+        store = store_bytes(InstanceType(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))
         return replace(
             self,
             nofile=_at_most(self.nofile, resource.RLIMIT_NOFILE),
@@ -65,7 +66,7 @@ class Flags:
             tmp_bytes=min(self.tmp_bytes, memory // 4),
         )
 
-    def arguments(self, container: Container, *, data: str = "", runs: str = "") -> Iterator[str]:
+    def arguments(self, container: ContainerSettings, *, data: str = "", runs: str = "") -> Iterator[str]:
         """Yield the flags of `docker run`, but for user and name.
 
         Parameters

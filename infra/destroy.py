@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from infra.commands import run, say
 from infra.deployed import cdk, client, find
 from infra.names import TRAINING
+from infra.retained import lines, retained
 from infra.settings import Settings
-from infra.staying import kept, lines
 from redox_balancer.errors import RedoxError
 
 ATTEMPTS = 2  # a network interface may be gone a moment too late for its subnet
@@ -45,7 +45,7 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
             f"{TRAINING} is not gone", hint="make destroy again; its events in the console say what is left"
         )
     say("gone: the host. What stays:")
-    for line in lines(settings, kept(settings, there, partial(client, settings))):
+    for line in lines(settings, retained(settings, there, partial(client, settings))):
         say(f"  {line}")
     return 0
 

@@ -19,7 +19,7 @@ WARN_AT_PERCENT = 80  # of the budget
 NEVER_S = 10**9  # stands for the age of a checkpoint that a running host does not report
 
 
-class Guard(Construct):
+class BudgetAndAlarms(Construct):
     """Alarms and budget of one host; everything goes to one e-mail address."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings, instance_id: str) -> None:

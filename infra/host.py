@@ -9,10 +9,10 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.bring_up import Machine, user_data
+from infra.bring_up import MachineContext, user_data
 from infra.logical_ids import keep_logical_id
 from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE, WORKERS_GROUP
-from infra.network import Network
+from infra.network import HostNetwork
 from infra.role import host_role
 from infra.settings import Settings
 from infra.storage import RedoxStorage, image_of
@@ -20,11 +20,18 @@ from infra.storage import RedoxStorage, image_of
 BRING_UP_TIMEOUT_S = 1_800
 
 
-class Host(Construct):
+class TrainingHost(Construct):
     """The machine, its role, its log and its volume at `/data`; done when the bring-up says so."""
 
     def __init__(
-        self, scope: Construct, name: str, *, settings: Settings, network: Network, storage: RedoxStorage, ami_id: str
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        network: HostNetwork,
+        storage: RedoxStorage,
+        ami_id: str,
     ) -> None:
         super().__init__(scope, name)
         self._settings, self._network = settings, network
@@ -37,7 +44,7 @@ class Host(Construct):
         )
         self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
-        self.machine = Machine(
+        self.machine = MachineContext(
             kind="host",
             region=settings.aws.region,
             bucket=storage.bucket.bucket_name,

@@ -11,7 +11,7 @@ from infra.settings import Settings
 WAYS_OUT = {80: "packages", 443: "AWS and packages"}
 
 
-class Network(Construct):
+class HostNetwork(Construct):
     """One subnet in the zone of the data volume, with public addresses instead of a NAT gateway to pay."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:

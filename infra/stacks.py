@@ -10,13 +10,14 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.agent import Agent
-from infra.backup import Backup
-from infra.guard import Guard
-from infra.host import Host
+from infra.backup import BackupSchedules
+from infra.guard import BudgetAndAlarms
+from infra.host import TrainingHost
 from infra.names import AMI_ID, STORAGE, TRAINING
-from infra.network import Network
-from infra.settings import AMI, Settings, SettingsError
+from infra.network import HostNetwork
+from infra.settings import Settings, SettingsError
 from infra.storage import RedoxStorage
+from infra.tables import AMI
 from infra.workers import Workers
 
 
@@ -27,12 +28,12 @@ class RedoxTraining(Stack):
         self, scope: Construct, name: str, *, settings: Settings, storage: RedoxStorage, ami_id: str, **options: Any
     ) -> None:
         super().__init__(scope, name, description="redox_balancer: the training host", **options)
-        network = Network(self, "Network", settings=settings)
-        host = Host(self, "Host", settings=settings, network=network, storage=storage, ami_id=ami_id)
+        network = HostNetwork(self, "Network", settings=settings)
+        host = TrainingHost(self, "Host", settings=settings, network=network, storage=storage, ami_id=ami_id)
         instance_id = host.instance.instance_id
         Agent(self, "Agent", instance_id=instance_id)
-        Backup(self, "Backup", settings=settings)
-        guard = Guard(self, "Guard", settings=settings, instance_id=instance_id)
+        BackupSchedules(self, "Backup", settings=settings)
+        guard = BudgetAndAlarms(self, "Guard", settings=settings, instance_id=instance_id)
         if settings.host.workers:
             Workers(
                 self,

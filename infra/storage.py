@@ -12,7 +12,8 @@ from constructs import Construct
 
 from infra.logical_ids import keep_logical_id
 from infra.names import BACKUP_TAG
-from infra.settings import Container, Host, Settings, Storage
+from infra.settings import Settings
+from infra.tables import ContainerSettings, HostSettings, StorageSettings
 
 IMAGES_KEPT = 20  # in the repository; a run can be gone back to for as many deliveries
 
@@ -30,7 +31,7 @@ class RedoxStorage(Stack):
         CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
 
 
-def _bucket(scope: Construct, storage: Storage) -> s3.Bucket:
+def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:
     bucket = s3.Bucket(
         scope,
         "Bucket",
@@ -55,7 +56,7 @@ def _bucket(scope: Construct, storage: Storage) -> s3.Bucket:
     return bucket
 
 
-def _volume(scope: Construct, host: Host, zone: str) -> ec2.Volume:
+def _volume(scope: Construct, host: HostSettings, zone: str) -> ec2.Volume:
     volume = ec2.Volume(
         scope,
         "Data",
@@ -72,7 +73,7 @@ def _volume(scope: Construct, host: Host, zone: str) -> ec2.Volume:
     return volume
 
 
-def _repository(scope: Construct, container: Container) -> ecr.Repository:
+def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repository:
     return ecr.Repository(
         scope,
         "Images",
@@ -88,7 +89,7 @@ def _repository(scope: Construct, container: Container) -> ecr.Repository:
     )
 
 
-def image_of(storage: RedoxStorage, container: Container) -> str:
+def image_of(storage: RedoxStorage, container: ContainerSettings) -> str:
     """Return the name of the image that machines run: from the repository, or built on the host itself."""
     where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
     return f"{where}:{container.current_tag}"

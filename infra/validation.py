@@ -1,6 +1,6 @@
-"""Tables of a TOML file become frozen dataclasses; every mistake is told, each in one line.
+"""Reads the tables of a TOML file into frozen dataclasses and reports every mistake, one line each.
 
-Only the standard library: whatever reads the settings stays light.
+Only the standard library: reading the settings stays light.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What a value must be, in words and as a test."""
+class SettingRule:
+    """A requirement on a value, in words and as a predicate."""
 
     wanted: str
     fits: Callable[[Any], bool]
 
 
-def setting(rule: Rule | None = None, *, default: Any = MISSING) -> Any:
-    """Declare a field of a table with the rule for its value; a field without a default must be given."""
+def setting(rule: SettingRule | None = None, *, default: Any = MISSING) -> Any:
+    """Declare a field of a table with the rule for its value; a field without a default is required."""
     return field(default=default, metadata={"rule": rule})
 
 
-def between(low: float, high: float) -> Rule:
-    """Return the rule of a number from low to high, both included."""
-    return Rule(f"from {low:,} to {high:,}", lambda value: low <= value <= high)
+def between(low: float, high: float) -> SettingRule:
+    """Return the rule for a number from low to high, both included."""
+    return SettingRule(f"from {low:,} to {high:,}", lambda value: low <= value <= high)
 
 
-def one_of(*choices: Any) -> Rule:
-    """Return the rule of a value that is one of a few."""
-    return Rule(f"one of {', '.join(map(str, choices))}", lambda value: value in choices)
+def one_of(*choices: Any) -> SettingRule:
+    """Return the rule for a value that is one of a few."""
+    return SettingRule(f"one of {', '.join(map(str, choices))}", lambda value: value in choices)
 
 
-def like(pattern: str, wanted: str) -> Rule:
-    """Return the rule of a text that matches a regular expression as a whole."""
-    return Rule(wanted, lambda value: re.fullmatch(pattern, value) is not None)
+def like(pattern: str, wanted: str) -> SettingRule:
+    """Return the rule for text that matches a regular expression completely."""
+    return SettingRule(wanted, lambda value: re.fullmatch(pattern, value) is not None)
 
 
 def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) -> Table | None:
-    """Make a dataclass of a table; what is wrong goes to `problems`, and then there is no table.
+    """Make a dataclass of a table; None where mistakes were added to `problems`.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) ->
         Frozen dataclass whose fields were made by `setting` and are of type int, float, str or bool, or one of
         these and None.
     name
-        Name of the table, for what is said about it.
+        Name of the table, for the messages.
     given
-        The table as TOML gives it.
+        The table as parsed from TOML.
     problems
-        Takes one line for each mistake.
+        Receives one line for each mistake.
     """
     if not isinstance(given, Mapping):
         problems.append(f"[{name}] is missing" if given is None else f"{name} must be a table")
@@ -78,9 +78,9 @@ def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) ->
     return kind(**values) if len(problems) == before else None
 
 
-def _problem(value: Any, kind: type, rule: Rule | None) -> str:
-    """Say what a value must be; empty where it is."""
-    # In Python a bool is an int, and a whole number will do where any number does.
+def _problem(value: Any, kind: type, rule: SettingRule | None) -> str:
+    """Return what a value must be, empty where it is valid."""
+    # In Python a bool is an int; and a whole number is accepted where any number is.
     of_kind = type(value) is kind or (kind is float and type(value) is int)
     if not of_kind:
         return KINDS[kind]
@@ -88,5 +88,5 @@ def _problem(value: Any, kind: type, rule: Rule | None) -> str:
 
 
 def refuse_unknown(where: str, given: Collection[str], known: Collection[str], problems: list[str]) -> None:
-    """Report names that nobody reads; a misspelt setting must not pass for its default."""
+    """Report unknown names; a misspelt setting must not silently keep its default."""
     problems.extend(f"{where} has no {name!r}; it has {', '.join(known)}" for name in given if name not in known)

@@ -9,10 +9,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.bring_up import Machine, user_data
-from infra.host import Host, root_volume
+from infra.bring_up import MachineContext, user_data
+from infra.host import TrainingHost, root_volume
 from infra.names import WORKERS_GROUP
-from infra.network import Network
+from infra.network import HostNetwork
 from infra.role import machine_role
 from infra.settings import Settings
 from infra.storage import RedoxStorage, image_of
@@ -27,14 +27,14 @@ class Workers(Construct):
         name: str,
         *,
         settings: Settings,
-        network: Network,
+        network: HostNetwork,
         storage: RedoxStorage,
-        host: Host,
+        host: TrainingHost,
         ami_id: str,
         topic: sns.Topic,
     ) -> None:
         super().__init__(scope, name)
-        machine = Machine(
+        machine = MachineContext(
             kind="worker",
             region=settings.aws.region,
             image=image_of(storage, settings.container),

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from infra.deployed import Deployed, find
-from infra.settings import RUN, Settings
+from infra.settings import Settings
+from infra.tables import RUN
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 

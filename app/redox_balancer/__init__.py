@@ -1,3 +1,5 @@
 """Enzyme constructs that restore NAD+/NADH balance in human metabolic networks."""
 
-__version__ = "0.1.0"
+from redox_balancer.version import __version__
+
+__all__ = ["__version__"]

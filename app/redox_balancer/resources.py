@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import psutil
 
+MEBIBYTE = 2**20
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
 CGROUP = Path("/sys/fs/cgroup")
 MOST_DESCRIPTORS = 2**20

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.names import BACKUP_TAG, DATA_DEVICE
-from infra.settings import AMI
-from infra.staying import tagged
+from infra.retained import tagged
+from infra.tables import AMI
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes

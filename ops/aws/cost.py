@@ -110,13 +110,13 @@ def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending
 
 def cost_of_run(session: Session, run: str) -> RunCost | None:
     """Return the cost of a run so far, from the last row of its metrics in the bucket; None without metrics."""
-    from redox_balancer.runs.remote.bucket import MissingError  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.bucket import ObjectNotFoundError  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
     try:
-        content = remote.bucket.get(f"{remote.place.prefix}/metrics.csv").body.decode()
-    except MissingError:
+        content = remote.bucket.get(f"{remote.address.prefix}/metrics.csv").body.decode()
+    except ObjectNotFoundError:
         return None
     rows = list(csv.DictReader(io.StringIO(content)))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from infra.staying import kept, lines
+from infra.retained import lines, retained
 from ops.aws.cost import cost_of_run, this_month
 from ops.options import RunName
 from ops.remote import training
@@ -24,17 +24,17 @@ def cost(session: Session, *, run: RunName = None) -> CommandResult:
     """
     name, settings = session.run_name(run), session.settings
     month, of_run = this_month(session, _ledger(session)), cost_of_run(session, name)
-    retained = kept(settings, session.deployed, session.client)
+    resources = retained(settings, session.deployed, session.client)
     text = [month.text]
     if of_run is None:
         text.append(f"run {name}: no metrics in the bucket yet")
     else:
         text.append(f"run {name}: {of_run.seconds / 3_600:,.1f} h, {of_run.steps:,} steps, {of_run.usd:,.2f} USD")
-    text += ["retained without a host:", *(f"  {line}" for line in lines(settings, retained)), settings.price.source]
+    text += ["retained without a host:", *(f"  {line}" for line in lines(settings, resources)), settings.price.source]
     data = {
         "month": {**asdict(month), "hours_left": month.hours_left},
         "run": asdict(of_run) if of_run else None,
-        "stays": [asdict(each) for each in retained],
+        "stays": [asdict(each) for each in resources],
     }
     return CommandResult(data, "\n".join(text))
 

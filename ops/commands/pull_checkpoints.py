@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +32,7 @@ def pull_checkpoints(
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
-    again = f"python -m ops pull-checkpoints --run {name} --to {shlex.quote(str(folder))} --step"
-    pulled = pull_checkpoint(url, folder, step, again=again)
+    pulled = pull_checkpoint(url, folder, step)
     return CommandResult(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 

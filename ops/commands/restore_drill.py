@@ -77,7 +77,7 @@ def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[s
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
     started = time.monotonic()
-    pulled = pull_checkpoint(url, folder, None, again="")
+    pulled = pull_checkpoint(url, folder, None)
     fetched = time.monotonic()
     # As the trainer does with `--resume auto`.
     found = checkpoint.find(folder)

@@ -228,7 +228,7 @@ def refuse_other_writer(
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = read_lock(remote.bucket, remote.place)
+    first = read_lock(remote.bucket, remote.address)
     lock, waited = first, False
     while lock is not None and not lock.free and lock.holder.writer != state.writer:
         assert first is not None  # noqa: S101 - a lock is never deleted
@@ -243,6 +243,6 @@ def refuse_other_writer(
             )
             waited = True
         sleep(POLL_S)
-        lock = read_lock(remote.bucket, remote.place)
+        lock = read_lock(remote.bucket, remote.address)
     if waited:
         session.note("its lock has expired: taking over the run")

@@ -56,7 +56,7 @@ def test_two_solvers_agree_in_every_condition() -> None:
         for condition in space.conditions:
             for _ in range(CONSTRUCTS // 10):
                 construct = random_construct(space, generator, levels=5)
-                outcome = evaluator.evaluate(construct, space.state(condition))
+                outcome = evaluator.evaluate(construct, condition)
                 growth, capacity = second.outcome(construct, condition)
                 worst_growth = max(worst_growth, abs(outcome.growth - growth))
                 worst_capacity = max(worst_capacity, abs(outcome.capacity - capacity))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaos import break_training
+from python_path import python_path
 from redox_balancer.design.task import Task
 from redox_balancer.impala.config import TrainConfig
 from sinks import Recorder
@@ -25,7 +26,7 @@ CONFIG = TrainConfig(timesteps=100_000_000, num_actors=ACTORS, actor_timeout_s=3
 def test_throughput_and_actors_survive_kills_and_a_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     factory = Task().environments()
     faults = [signal.SIGKILL] * MINUTES
     faults[MINUTES // 2] = signal.SIGSTOP

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from commands import assert_refused, redox
-from redox_balancer.impala.actors import ActorPool
+from python_path import python_path
+from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import preflight
@@ -91,10 +92,9 @@ PROGRAM = "import json, sys; from test_limits_drill import measure; print(json.d
 
 def measured(num_actors: int) -> dict[str, Any]:
     """In a process of its own, so that nothing of an earlier cluster counts."""
-    folders = (HERE, HERE.parent / "support")
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(num_actors)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
+        env=os.environ | {"PYTHONPATH": python_path(HERE)},
         capture_output=True,
         text=True,
         check=False,

@@ -12,9 +12,9 @@ import pytest
 from scipy.stats import linregress, t
 
 from redox_balancer.design.task import Task
-from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.runs import trainer
 from sinks import Recorder
 
@@ -58,14 +58,14 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
             super().put(rollout)
 
     class Watching(ActorPool):
-        def figures(self) -> dict[str, float]:
+        def metrics(self) -> dict[str, float]:
             for name, stats in self.process_stats().items():
                 steps = own_steps[int(name.removeprefix("actor ").split(".")[0])]
                 samples[name].append(Sample(steps, stats))
-            return super().figures()
+            return super().metrics()
 
     monkeypatch.setattr(trainer, "LearnerThread", Watched)
-    monkeypatch.setattr("redox_balancer.impala.actors.ActorPool", Watching)
+    monkeypatch.setattr("redox_balancer.impala.actor_pool.ActorPool", Watching)
     config = TrainConfig(timesteps=STEPS, num_actors=2, log_interval_s=0.5)
     environments = Task(sampling="range").environments()
     result = trainer.train(config, environments, tmp_path, resume=None, progress=Recorder())

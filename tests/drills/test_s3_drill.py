@@ -67,26 +67,26 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
         trained("no bucket", 2 * number, CONFIG)
         healthy = replace(CONFIG, remote=f"{s3.url}-healthy-{number}")
         trained("healthy", number, healthy)
-        assert max(RemoteRun(healthy.remote).whole_steps()) >= STEPS
+        assert max(RemoteRun(healthy.remote).complete_steps()) >= STEPS
 
         broken = replace(CONFIG, remote=f"{s3.url}-broken-{number}")
         while_broken(s3, FAULTY, lambda n=number, c=broken: trained("a third breaks", n, c))
         remote = RemoteRun(broken.remote)
         saved += len(remote.checkpoints())
-        for step in remote.whole_steps():
+        for step in remote.complete_steps():
             remote.verify(step)
             whole += 1
-        assert max(remote.whole_steps()) >= STEPS
+        assert max(remote.complete_steps()) >= STEPS
 
         # It stops to answer once the run has its lock.
         away = replace(CONFIG, remote=f"{s3.url}-away-{number}", remote_patience_s=3.0)
         trained("away", number, replace(away, timesteps=1000))
-        before = len(RemoteRun(away.remote).whole_steps())
+        before = len(RemoteRun(away.remote).complete_steps())
         speeds["away"].pop()
         folder = while_broken(s3, STALLED, lambda n=number, c=away: trained("away", n, c))
-        assert len(RemoteRun(away.remote).whole_steps()) == before
-        RemoteRun(away.remote).sweep(folder, lambda _: None)
-        assert max(RemoteRun(away.remote).whole_steps()) >= STEPS
+        assert len(RemoteRun(away.remote).complete_steps()) == before
+        RemoteRun(away.remote).sync(folder, lambda _: None)
+        assert max(RemoteRun(away.remote).complete_steps()) >= STEPS
         trained("no bucket", 2 * number + 1, CONFIG)
 
     # Before and after each round, since other work on this machine comes and goes.

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from commands import REDOX
-from infra.bring_up import LIMITS, Machine, mount_unit, user_data
+from infra.bring_up import LIMITS, MachineContext, mount_unit, user_data
 from infra.settings import load
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
 from ops.simulator.aws import StandIn
@@ -86,7 +86,7 @@ def run_user_data(chroot: Chroot, text: str) -> subprocess.CompletedProcess[str]
 def data_for(metadata: Metadata) -> str:
     return user_data(
         SETTINGS,
-        Machine(
+        MachineContext(
             kind="host",
             region="us-east-1",
             image="redox-balancer:latest",

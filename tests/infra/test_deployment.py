@@ -119,7 +119,7 @@ def test_destroy_asks_keeps_the_data_and_says_what_it_costs_and_restore_finds_it
     assert f"bucket  s3://{storage['BucketName']}  0.0 GiB  0.00 USD a month" in said
     # 500 GiB at 0.08, and 125 MiB/s above those that are included at 0.04.
     assert f"volume  {storage['VolumeId']} in us-east-1a  500 GiB  45.00 USD a month" in said
-    assert re.search(r"together 45\.00 USD a month", said)
+    assert re.search(r"total 45\.00 USD a month plus the backups", said)
     without = cloud.python("infra.destroy", "--instance", host)
     assert (without.returncode, without.stderr) == (
         2,
@@ -148,7 +148,7 @@ def test_a_context_that_is_no_image_is_refused() -> None:
         check=False,
     )
     assert answer.returncode == 2
-    assert "error: -c ami_id=newest is not an image id like ami-0123456789abcdef0\n" in answer.stderr
+    assert "error: -c ami_id=newest is not an AMI id like ami-0123456789abcdef0\n" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

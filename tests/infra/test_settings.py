@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra import settings
-from infra.instances import instance
+from infra.instances import instance_type
 from infra.settings import FILE, ROOT, SettingsError, load, parse
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 
@@ -62,7 +62,7 @@ def test_a_smaller_instance_gets_smaller_sizes_and_set_ones_win() -> None:
 def test_cores_and_memory_are_read_from_the_name_or_refused(
     name: str, vcpus: int | None, memory_gib: int | None
 ) -> None:
-    found = instance(name)
+    found = instance_type(name)
     assert (found.vcpus if found else None, found.memory_gib if found else None) == (vcpus, memory_gib)
 
 
@@ -83,14 +83,14 @@ def test_all_mistakes_are_told_at_once_one_line_each() -> None:
     )
     starts = [
         "host.instance_type is 'r7g.48xlarge', it must be a type of the families c, m, r for x86-64",
-        "host.ami_id is 'latest', it must be an image id",
+        "host.ami_id is 'latest', it must be an AMI id",
         "host.spot is 'no', it must be true or false",
         "guard.alert_email is 'nobody', it must be an e-mail address",
         "[limits] has no 'noproc'; it has nofile, nproc, stop_timeout_s",
         "limits.nofile is 100, it must be from 1,024 to 1,048,576",
         "limits.nproc is missing",
         "backup.image_hours is 5, it must be one of 1, 2, 3, 4, 6, 8, 12, 24",
-        "tags.project is '', it must be text that AWS takes as a tag",
+        "tags.project is '', it must be text that AWS accepts as a tag",
         "aws.zone is 'eu-west-1a', it must be a zone of us-east-1",
         "ports must differ: ray 6379, dashboard 6379, tensorboard 6006",
     ]
@@ -106,9 +106,21 @@ def test_all_mistakes_are_told_at_once_one_line_each() -> None:
         ("[aws\n", "not TOML: "),
         ("", "[aws] is missing"),
         ("aws = 3", "aws must be a table"),
+        ("training = 5", "training must be a table"),
+        ("training = false", "training must be a table"),
+        ("threads = 3", "threads must be a table"),
+        ("threads = []", "threads must be a table"),
+        ("threads = 3", "[aws] is missing"),
+        ("host = 'big'", "host must be a table"),
+        ("tags = 5", "tags must be a table"),
         (TEXT + "[extras]\n", "the file has no 'extras'"),
         (changed(("price.source", "source = 3")), "price.source is 3, it must be text"),
         (changed(("host.ssh_public_key", 'ssh_public_key = "-----BEGIN KEY"')), "host.ssh_public_key is "),
+        (
+            changed(("host.ssh_public_key", r'ssh_public_key = "ssh-rsa AAAA me\\nssh-rsa BBBB"')),
+            "host.ssh_public_key",
+        ),
+        (changed(("host.ssh_public_key", r'ssh_public_key = "ssh-rsa AAAA me\\rx"')), "host.ssh_public_key is "),
         (
             TEXT.replace("[training]\n", "[training]\nobject_store_bytes = 200_000_000\nshm_bytes = 100_000_000\n"),
             "training.shm_bytes is 100,000,000, it must be at least training.object_store_bytes, 200,000,000",
@@ -138,8 +150,8 @@ def test_names_in_the_bucket() -> None:
 
 
 def test_figures_that_the_trainer_knows_too_are_the_same() -> None:
-    assert TrainConfig().max_actors == settings.MOST_ACTORS
-    assert settings.LEAST_STORE_BYTES == MIN_OBJECT_STORE_BYTES
+    assert TrainConfig().max_actors == settings.MAX_ACTORS
+    assert settings.MIN_STORE_BYTES == MIN_OBJECT_STORE_BYTES
 
 
 def test_reading_settings_loads_nothing_heavy() -> None:
@@ -154,10 +166,13 @@ def test_the_command_prints_all_settings_and_ends_with_2_when_they_are_wrong(tmp
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout)["training"]["num_actors"] == 120
     wrong = tmp_path / "wrong.toml"
-    wrong.write_text(changed(("limits.nofile", "nofile = 1"), ("aws.region", 'region = ""')))
+    text = changed(("limits.nofile", "nofile = 1"), ("aws.region", 'region = ""'))
+    wrong.write_text("threads = 3\n" + text.replace("[threads]", "[extras]"))
     broken = subprocess.run([*command, wrong], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (broken.returncode, broken.stdout) == (2, "")
     assert [line.split(",")[0] for line in broken.stderr.splitlines()] == [
+        "error: wrong.toml: the file has no 'extras'; it has aws",
         "error: wrong.toml: aws.region is ''",
         "error: wrong.toml: limits.nofile is 1",
+        "error: wrong.toml: threads must be a table",
     ]

@@ -20,7 +20,7 @@ from aws_cdk import CfnResource, aws_ec2, aws_iam
 
 from infra import bring_up
 from infra.acknowledgements import reasons
-from infra.bring_up import USER_DATA_LIMIT, Machine, user_data
+from infra.bring_up import USER_DATA_LIMIT, MachineContext, user_data
 from infra.settings import FILE, SettingsError, load, parse
 from infra.stacks import RedoxTraining
 from infra.storage import RedoxStorage
@@ -320,7 +320,7 @@ def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templ
     assert restored.storage == default.storage
     restored.training["Resources"]["TrainingHost"]["Properties"]["ImageId"] = SETTINGS.host.ami_id
     assert restored.training == default.training
-    with pytest.raises(SettingsError, match="-c ami_id=newest is not an image id"):
+    with pytest.raises(SettingsError, match="-c ami_id=newest is not an AMI id"):
         synthesise(tmp_path, [], context={"ami_id": "newest"})
 
 
@@ -331,7 +331,7 @@ def test_user_data_fits_and_carries_the_files(variants: dict[str, Templates], va
         text = text.replace(old, new)
     settings = parse(text)
     for kind in ("host", "worker"):
-        machine = Machine(kind=kind, region="us-east-1", image="image")  # type: ignore[arg-type]
+        machine = MachineContext(kind=kind, region="us-east-1", image="image")  # type: ignore[arg-type]
         data = user_data(settings, machine)
         assert len(data.encode()) + PLACEHOLDERS <= USER_DATA_LIMIT
         packed = base64.b85decode("".join(data.split('"""')[1].split()))

@@ -11,7 +11,7 @@ import numpy as np
 from commands import assert_refused, redox
 from fault_proxy import Fault, flipped
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.remote.bucket import Bucket, Place
+from redox_balancer.runs.remote.bucket import Bucket, RunAddress
 from redox_balancer.runs.remote.lock import RunLock
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def test_push_list_and_pull(s3: S3, tmp_path: Path) -> None:
     assert json.loads(pushed.stdout) == {"pushed": [3000, 2000, 1000], "there": [], "failed": {}}, pushed.stderr
     assert "pushed step 3,000" in pushed.stderr
     again = redox("checkpoints", "push", run, s3.url)
-    assert "0 checkpoints pushed, 3 were there" in again.stdout
+    assert "0 checkpoints pushed, 3 already present" in again.stdout
 
     key = "experiments/run/step_000003000/arrays.safetensors"
     s3.write(key, flipped(s3.read(key)))
@@ -49,17 +49,17 @@ def test_push_list_and_pull(s3: S3, tmp_path: Path) -> None:
     assert all(0 <= row["age_s"] < 600 for row in here + listed)
     verified = redox("checkpoints", "list", s3.url, "--verify")
     assert_refused(
-        verified, "step_000003000/ is damaged: arrays.safetensors", "2,000 is the newest complete one", finding=True
+        verified, "step_000003000/ is damaged: arrays.safetensors", "2,000 is the newest intact", finding=True
     )
 
     to = tmp_path / "pulled"
     refused = redox("checkpoints", "pull", s3.url, "--to", to, "--step", 3000)
-    assert_refused(refused, "arrays.safetensors", f"redox checkpoints pull {s3.url} --to {to} --step 2000")
+    assert_refused(refused, "arrays.safetensors", "fetch the next older one, step 2000 (--step)")
     assert checkpoint.steps(to) == {}
     pulled = redox("checkpoints", "pull", s3.url, "--to", to, "--json")
     answer = json.loads(pulled.stdout)
     assert (answer["step"], list(answer["damaged"])) == (2000, ["3000"])
-    assert "took an older one" in pulled.stderr
+    assert "using an older one" in pulled.stderr
     assert checkpoint.load(to / "step_000002000").step == 2000
     assert (to / "metrics.csv").exists()
 
@@ -68,13 +68,13 @@ def test_what_cannot_work_is_refused_in_one_line(s3: S3, tmp_path: Path) -> None
     run = tmp_path / "run"
     assert_refused(redox("checkpoints", "list", tmp_path / "nowhere"), "nowhere")
     assert_refused(redox("checkpoints", "push", run, s3.url), "no checkpoint in")
-    assert_refused(redox("checkpoints", "pull", s3.url, "--to", run), "no checkpoint in")
+    assert_refused(redox("checkpoints", "pull", s3.url, "--to", run), "has no checkpoint")
     assert_refused(redox("checkpoints", "pull", "s3://bucket/run", "--to", run), "s3://BUCKET/experiments/RUN")
     save(run, 1000)
     (tmp_path / "elsewhere").mkdir()
-    lock = RunLock(Bucket(s3.bucket, timeout_s=5.0), Place.of(s3.url), tmp_path / "elsewhere", ttl_s=600)
+    lock = RunLock(Bucket(s3.bucket, timeout_s=5.0), RunAddress.parse(s3.url), tmp_path / "elsewhere", ttl_s=600)
     lock.take(print)
-    assert_refused(redox("checkpoints", "push", run, s3.url), f"written by process {os.getpid()} on ")
+    assert_refused(redox("checkpoints", "push", run, s3.url), f"locked by process {os.getpid()} on ")
     lock.close()
     s3.proxy.faults = [Fault("error", "", times=1e9, status=503)]
     away = redox("checkpoints", "push", run, s3.url)
@@ -85,6 +85,6 @@ def test_what_cannot_work_is_refused_in_one_line(s3: S3, tmp_path: Path) -> None
 
 def test_without_boto3_the_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "boto3").mkdir()
-    (tmp_path / "boto3" / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "boto3" / "__init__.py").write_text("raise ModuleNotFoundError(name='boto3')")
     answer = redox("checkpoints", "list", "s3://bucket/experiments/run", environment={"PYTHONPATH": str(tmp_path)})
     assert_refused(answer, "needs boto3", "pip install 'redox_balancer[s3]'")

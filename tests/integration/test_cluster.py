@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
 
+from python_path import python_path
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves
@@ -35,7 +36,7 @@ REPLACED = re.compile(r"actor (\d+) .*; incarnation (\d+) takes over")
 
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     for name, value in RAY_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     head = NODE | {"resources": {"learner": 1}, "include_dashboard": False}
@@ -75,7 +76,7 @@ def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere
         ray_cluster(replace(config, learner_resource="gold")),
     ):
         pass
-    assert "ray start" in caught.value.hint
+    assert "start Ray on one node with the resource gold" in caught.value.hint
 
     with ray_cluster(config):
         pool = ActorPool(config, Shelves(), dict.fromkeys(range(ACTORS), 0))
@@ -83,7 +84,7 @@ def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere
         while pool.ready < ACTORS:
             pool.request()
             pool.receive(1.0)
-        places = {actor: health.node for actor, health in pool._health().items()}
+        places = {actor: health.node for actor, health in pool.health.items()}
         assert set(places.values()) == {node.node_id for node in nodes.list_all_nodes()}  # spread
         victim = next(node for node in others if node.node_id in places.values())
         del pool

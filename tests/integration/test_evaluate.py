@@ -76,7 +76,7 @@ def test_the_best_fixed_construct_is_the_best_there_is_on_training_conditions(ev
     with Evaluator(Task(conditions=tuple(names)).space(), cache_entries=0) as evaluator:
         space = evaluator.space
         best = max(
-            sum(evaluator.evaluate(c, space.state(known)).value / optima[known.id] for known in space.conditions)
+            sum(evaluator.evaluate(c, known).value / optima[known.id] for known in space.conditions)
             for c in constructs(space, 2)
         )
     assert rows(evaluated, "training")["best fixed construct"]["mean_share"] == pytest.approx(

@@ -17,10 +17,12 @@ import pytest
 
 from chaos import break_training
 from faulty_envs import FaultyShelves
+from python_path import python_path
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.actors import ActorPool
-from redox_balancer.impala.cluster import MEBIBYTE, ray_cluster
+from redox_balancer.impala.actor_pool import ActorPool
+from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.resources import MEBIBYTE
 from redox_balancer.runs import checkpoint
 from sinks import Recorder
 from toy_envs import Shelves
@@ -30,13 +32,12 @@ if TYPE_CHECKING:
 
     from redox_balancer.impala.rollout import EnvFactory
 
-SUPPORT = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=100_000_000, num_actors=3, log_interval_s=1.0)
 
 
 @pytest.fixture(autouse=True)
 def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
+    monkeypatch.setenv("PYTHONPATH", python_path())
 
 
 def test_killed_and_hanging_actors_come_back_and_no_rollout_is_used_twice(
@@ -59,7 +60,7 @@ def test_killed_and_hanging_actors_come_back_and_no_rollout_is_used_twice(
     replaced = [line for line in sink.messages if "takes over" in line]
     assert len(replaced) == 2
     assert "died" in replaced[0]
-    assert "gave nothing for 5 s" in replaced[1]
+    assert "returned nothing for 5 s" in replaced[1]
 
     with (tmp_path / "metrics.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
@@ -116,7 +117,7 @@ def test_a_pool_grows_recycles_and_gives_up_on_an_actor_that_keeps_dying() -> No
         pool = pool_of(Shelves(), 1, actor_memory_mb=1)
         with pytest.raises(RedoxError, match="a new actor takes") as caught:
             pool.shape()
-        assert "--actor-memory-mb" in caught.value.hint
+        assert "actor_memory_mb" in caught.value.settings
         del pool
 
         lines.clear()
@@ -126,7 +127,7 @@ def test_a_pool_grows_recycles_and_gives_up_on_an_actor_that_keeps_dying() -> No
         assert [f"in {seconds} s" in line for seconds, line in zip("0124", lines, strict=True)] == [
             False, True, True, True,
         ]  # fmt: skip
-        assert pool.figures()["restarts"] == 4
+        assert pool.metrics()["restarts"] == 4
 
 
 PROGRAM = """
@@ -154,7 +155,7 @@ print(result.finished, result.steps)
 def program(folder: Path, what: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder), what],
-        env=os.environ | {"PYTHONPATH": f"{SUPPORT}:{Path(__file__).parent}"},
+        env=os.environ | {"PYTHONPATH": python_path(Path(__file__).parent)},
         stdout=subprocess.PIPE,
         text=True,
     )

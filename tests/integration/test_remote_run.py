@@ -1,4 +1,4 @@
-"""Checkpoints in a bucket: real boto3 over HTTP, moto's server behind a proxy that breaks things."""
+"""Checkpoints in a bucket: boto3 over HTTP to a moto server behind a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redox_balancer.files import TEMPORARY
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.remote import transfer
-from redox_balancer.runs.remote.bucket import Bucket, ChangedError, StoreError, UnreachableError
+from redox_balancer.runs.remote.bucket import Bucket, PreconditionFailedError, StoreError, UnreachableError
 from redox_balancer.runs.remote.run import OtherHistoryError, RemoteRun
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_a_checkpoint_is_pushed_manifest_last_listed_verified_and_pulled(
     puts = [request.target for request in s3.proxy.requests if request.method == "PUT"]
     assert [target.rsplit("/", 1)[1] for target in puts] == ["arrays.safetensors", "state.json", "manifest.json"]
     (there,) = remote.checkpoints().values()
-    assert (there.step, there.whole, there.size_bytes) == (1000, True, sent)
+    assert (there.step, there.complete, there.size_bytes) == (1000, True, sent)
     remote.verify(1000)
     seen: list[tuple[int, int]] = []
     pulled = remote.pull(1000, tmp_path / "there", lambda _phase, *amount: seen.append(amount))
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_pushed_manifest_last_listed_verified_and_pulled(
     assert s3.proxy.count("GET", r"arrays\.safetensors") == 1 + 6  # the check, then six segments
 
 
-def test_what_is_there_is_neither_sent_nor_written_again(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+def test_an_existing_checkpoint_is_neither_sent_nor_rewritten(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
     path = save(tmp_path, 1000)
     remote.push(path)
     before = s3.proxy.count("PUT", "")
@@ -75,12 +75,12 @@ def test_what_is_there_is_neither_sent_nor_written_again(s3: S3, remote: RemoteR
     assert s3.proxy.count("PUT", "") == before
     save(tmp_path, 1000, seed=1)
     kept = s3.objects()
-    with pytest.raises(OtherHistoryError, match="another checkpoint of step 1,000"):
+    with pytest.raises(OtherHistoryError, match="a different checkpoint of step 1,000"):
         remote.push(path)
     assert s3.objects() == kept
 
 
-def test_a_push_that_broke_off_leaves_no_checkpoint_and_the_next_one_completes_it(
+def test_an_interrupted_push_leaves_no_checkpoint_and_the_next_one_completes_it(
     s3: S3, remote: RemoteRun, tmp_path: Path
 ) -> None:
     path = save(tmp_path, 1000)
@@ -88,9 +88,9 @@ def test_a_push_that_broke_off_leaves_no_checkpoint_and_the_next_one_completes_i
     with pytest.raises(UnreachableError) as caught:
         remote.push(path)
     assert caught.value.exit_code == EXIT_UNREACHABLE
-    assert not remote.checkpoints()[1000].whole
+    assert not remote.checkpoints()[1000].complete
     assert remote.pull_newest(tmp_path / "there") is None
-    # In another life of the run the step has other content; what was half pushed gives way.
+    # Another attempt at the run saves other content at this step, which replaces the incomplete push.
     save(tmp_path, 1000, seed=1)
     assert remote.push(path) > 0
     assert content(remote.pull(1000, tmp_path / "there")) == content(path)
@@ -112,7 +112,7 @@ def test_whatever_happens_to_an_upload_nothing_damaged_is_accepted(
     remote.verify(1000)
 
 
-def test_a_push_that_broke_off_goes_on_and_does_not_send_again_what_arrived(
+def test_an_interrupted_push_is_resumed_without_sending_complete_files_again(
     s3: S3, remote: RemoteRun, tmp_path: Path
 ) -> None:
     path = save(tmp_path, 1000)
@@ -124,7 +124,7 @@ def test_a_push_that_broke_off_goes_on_and_does_not_send_again_what_arrived(
     remote.verify(1000)
 
 
-def test_a_checkpoint_that_is_damaged_here_is_not_pushed(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+def test_a_locally_damaged_checkpoint_is_not_pushed(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
     path = save(tmp_path, 1000)
     (path / "state.json").write_bytes(flipped((path / "state.json").read_bytes()))
     with pytest.raises(DamagedCheckpointError, match=r"state\.json"):
@@ -134,7 +134,7 @@ def test_a_checkpoint_that_is_damaged_here_is_not_pushed(s3: S3, remote: RemoteR
 
 @pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip"])
 @pytest.mark.parametrize("name", ["arrays", "state", "manifest"])
-def test_a_download_survives_faults_on_the_way(
+def test_a_download_survives_faults_in_transit(
     s3: S3, remote: RemoteRun, tmp_path: Path, kind: Kind, name: str
 ) -> None:
     path = save(tmp_path / "here", 1000)
@@ -149,14 +149,14 @@ def test_a_download_survives_faults_on_the_way(
     assert s3.proxy.faults[0].met == 2
 
 
-def test_a_pull_goes_on_from_what_an_earlier_one_fetched(
+def test_a_pull_resumes_from_the_bytes_an_earlier_one_fetched(
     s3: S3, remote: RemoteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(tmp_path / "here", 1000)
     remote.push(path)
     monkeypatch.setattr(transfer, "WORKERS", 1)
     monkeypatch.setattr(transfer, "ATTEMPTS", 2)
-    # Of six segments one arrives, and the line dies twice in the middle of the next.
+    # One of six segments arrives, and the connection breaks twice in the middle of the next.
     cut = Fault("cut", "arrays", times=0)
     s3.proxy.faults = [cut]
     received: list[int] = []
@@ -214,7 +214,7 @@ def test_a_manifest_cannot_name_a_file_outside_of_its_folder(s3: S3, remote: Rem
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_a_damaged_checkpoint_here_gives_way_to_the_whole_one_there(remote: RemoteRun, tmp_path: Path) -> None:
+def test_a_locally_damaged_checkpoint_is_replaced_by_the_intact_remote_one(remote: RemoteRun, tmp_path: Path) -> None:
     path = save(tmp_path, 1000)
     remote.push(path)
     whole = content(path)
@@ -223,21 +223,21 @@ def test_a_damaged_checkpoint_here_gives_way_to_the_whole_one_there(remote: Remo
     assert len(checkpoint.damaged(tmp_path)) == 1
 
 
-def test_a_sweep_finds_what_pushes_missed_and_brings_the_papers(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+def test_a_sync_pushes_missing_checkpoints_and_the_run_metadata(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
     for step in (1000, 2000, 3000):
         save(tmp_path, step)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "metrics.csv").write_text("steps\n1000\n")
     remote.push(tmp_path / "step_000002000")
     (tmp_path / "step_000001000" / "state.json").write_text("{}")
-    told: list[str] = []
-    swept = remote.sweep(tmp_path, told.append)
-    assert (swept.pushed, swept.there, list(swept.failed)) == ([3000], [2000], [1000])
-    assert len(told) == 1
+    reported: list[str] = []
+    synced = remote.sync(tmp_path, reported.append)
+    assert (synced.pushed, synced.present, list(synced.failed)) == ([3000], [2000], [1000])
+    assert len(reported) == 1
     assert "metrics.csv" in keys(s3)
     (tmp_path / "metrics.csv").write_text("steps\n1000\n2000\n")
     before = s3.proxy.count("PUT", "")
-    remote.sweep(tmp_path, told.append)
+    remote.sync(tmp_path, reported.append)
     assert s3.proxy.count("PUT", "") == before + 1
     assert s3.read("experiments/run/metrics.csv").endswith(b"2000\n")
     remote.pull_metadata(tmp_path)
@@ -247,26 +247,39 @@ def test_a_sweep_finds_what_pushes_missed_and_brings_the_papers(s3: S3, remote: 
     assert (new / "metrics.csv").read_text() == "steps\n1000\n2000\n"
 
 
+def test_a_sync_of_an_older_folder_keeps_the_newer_metadata(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
+    newer, older = tmp_path / "newer", tmp_path / "older"
+    for folder, steps in ((newer, (1000, 2000)), (older, (1000,))):
+        for step in steps:
+            save(folder, step)
+        (folder / "config.json").write_text(json.dumps({"history": steps}))
+        (folder / "metrics.csv").write_text("\n".join(["steps", *map(str, steps)]))
+    remote.sync(newer, print)
+    assert remote.sync(older, print).present == [1000]
+    assert s3.read("experiments/run/metrics.csv") == (newer / "metrics.csv").read_bytes()
+    assert s3.read("experiments/run/config.json") == (newer / "config.json").read_bytes()
+
+
 def test_writes_are_conditional(s3: S3) -> None:
     bucket = Bucket(s3.bucket, timeout_s=5.0)
     first = bucket.put("key", b"a")
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.put("key", b"b")
     second = bucket.put("key", b"b", replaces=first)
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.put("key", b"c", replaces=first)
     assert (bucket.get("key").body, bucket.get("key").etag) == (b"b", second)
 
 
-def test_what_cannot_work_is_said_in_one_line(
+def test_invalid_addresses_and_failed_requests_raise_one_line(
     s3: S3, remote: RemoteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for url in ("s3://Bucket/experiments/run", "s3://bucket/run", "s3://bucket/a/../b", "file:///tmp/a/b"):
         with pytest.raises(RedoxError, match="not the address of a run"):
             RemoteRun(url)
-    with pytest.raises(StoreError, match="no bucket"):
+    with pytest.raises(StoreError, match="bucket nowhere-at-all does not exist"):
         RemoteRun("s3://nowhere-at-all/experiments/run").checkpoints()
-    with pytest.raises(RedoxError, match="no whole checkpoint of step 5"):
+    with pytest.raises(RedoxError, match="no complete checkpoint of step 5"):
         remote.pull(5, tmp_path)
     s3.proxy.faults = [Fault("error", "", times=1, status=403)]
     with pytest.raises(StoreError) as refused:

@@ -1,4 +1,4 @@
-"""Trainings that push to a bucket, with a proxy that breaks it: they go on, and nothing damaged is ever accepted."""
+"""Trainings that push to a bucket behind a fault-injecting proxy: they continue and accept nothing damaged."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def beat(folder: Path) -> Any:
 
 
 def remote_steps(s3: S3) -> list[int]:
-    """Steps of all whole checkpoints, each of them verified."""
+    """Steps of all complete checkpoints, each of them verified."""
     remote = RemoteRun(s3.url)
-    for step in remote.whole_steps():
+    for step in remote.complete_steps():
         remote.verify(step)
-    return sorted(remote.whole_steps())
+    return sorted(remote.complete_steps())
 
 
-def test_what_is_saved_is_pushed_and_an_empty_folder_goes_on_from_there(
+def test_saved_checkpoints_are_pushed_and_an_empty_folder_resumes_from_the_bucket(
     s3: S3, config: TrainConfig, tmp_path: Path
 ) -> None:
     _, sink = run(config, tmp_path / "a")
@@ -91,7 +91,7 @@ def test_what_is_saved_is_pushed_and_an_empty_folder_goes_on_from_there(
     assert sink.started == (1664, 3000)
     assert result.steps == 3072
     assert (tmp_path / "b" / "metrics.csv").read_text().startswith((tmp_path / "a" / "metrics.csv").read_text())
-    # Of a folder that stayed behind, as a snapshot of a disk does, the newer one of the bucket counts.
+    # For a folder that is behind, such as one restored from a disk snapshot, the bucket's newer checkpoint counts.
     _, sink = run(replace(config, timesteps=4000), tmp_path / "a")
     assert sink.started == (3072, 4000)
     rows = [int(line.split(",")[0]) for line in (tmp_path / "a" / "metrics.csv").read_text().splitlines()[1:]]
@@ -101,7 +101,7 @@ def test_what_is_saved_is_pushed_and_an_empty_folder_goes_on_from_there(
 
 
 @pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip", "cut upload", "flip upload", "lose answer"])
-def test_a_training_goes_on_through_faults_and_all_is_pushed_in_the_end(
+def test_a_training_continues_through_faults_and_pushes_everything_in_the_end(
     s3: S3, config: TrainConfig, tmp_path: Path, kind: Kind
 ) -> None:
     s3.proxy.faults = [
@@ -116,23 +116,21 @@ def test_a_training_goes_on_through_faults_and_all_is_pushed_in_the_end(
     assert remote_steps(s3)[-1] == 1664
     assert set(STEPS) <= set(remote_steps(s3))
     assert beat(tmp_path).pushed_step == 1664
-    failures = [text for text in sink.warnings if "NOT PUSHED" in text]
+    failures = [text for text in sink.warnings if "push to " in text]
     assert len(failures) == beat(tmp_path).failed_pushes
     if kind in ("error", "cut upload", "flip upload", "lose answer"):
         assert failures
 
 
-def test_a_bucket_that_is_gone_for_good_only_warns_and_the_sweep_brings_the_rest(
-    s3: S3, config: TrainConfig, tmp_path: Path
-) -> None:
+def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
     run(replace(config, timesteps=400), tmp_path)
     s3.proxy.faults = [Fault("error", "", times=1e9, status=503)]
     patient = replace(config, remote_patience_s=1.5)
     result, sink = run(patient, tmp_path)
     assert result.finished
-    assert "training goes on" in sink.warnings[0]
-    assert any("NOT PUSHED" in text and "503" in text for text in sink.warnings)
-    assert f"redox checkpoints push {tmp_path} {s3.url}" in sink.warnings[-1]
+    assert "training continues" in sink.warnings[0]
+    assert any("push to " in text and "503" in text for text in sink.warnings)
+    assert f"push {tmp_path} when the bucket responds" in sink.warnings[-1]
     end = beat(tmp_path)
     assert (end.status, end.checkpoint_step, end.pushed_step) == ("finished", 1664, None)
     assert end.failed_pushes > 0
@@ -141,12 +139,12 @@ def test_a_bucket_that_is_gone_for_good_only_warns_and_the_sweep_brings_the_rest
     assert caught.value.exit_code == EXIT_UNREACHABLE
     assert not (tmp_path / "empty").exists()
     s3.proxy.faults = []
-    swept = RemoteRun(s3.url).sweep(tmp_path, print)
-    assert (sorted(swept.pushed), swept.there) == (STEPS, [512])
+    synced = RemoteRun(s3.url).sync(tmp_path, print)
+    assert (sorted(synced.pushed), synced.present) == (STEPS, [512])
     assert remote_steps(s3)[-3:] == STEPS
 
 
-def test_a_finished_run_pushes_what_it_could_not_before(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
+def test_a_finished_run_pushes_earlier_checkpoints(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
     run(replace(config, remote=""), tmp_path)
     assert s3.objects() == {}
     result, sink = run(config, tmp_path)
@@ -155,7 +153,7 @@ def test_a_finished_run_pushes_what_it_could_not_before(s3: S3, config: TrainCon
     assert remote_steps(s3)[-3:] == STEPS
 
 
-def test_a_damaged_checkpoint_of_the_bucket_is_named_and_an_older_one_used(
+def test_a_damaged_remote_checkpoint_is_reported_and_an_older_one_used(
     s3: S3, config: TrainConfig, tmp_path: Path
 ) -> None:
     run(config, tmp_path / "a")
@@ -164,10 +162,10 @@ def test_a_damaged_checkpoint_of_the_bucket_is_named_and_an_older_one_used(
     result, sink = run(config, tmp_path / "b")
     assert sink.started == (1280, 1600)
     assert "step_000001664/ is damaged: arrays.safetensors" in sink.warnings[0]
-    # The new one of that step cannot take its place, which is said; training ends well.
-    assert "another checkpoint of step 1,664, which stays" in sink.warnings[1]
+    # The new checkpoint of that step cannot replace it, which is reported; training finishes.
+    assert "a different checkpoint of step 1,664, which is kept" in sink.warnings[1]
     assert result.finished
-    for step in RemoteRun(s3.url).whole_steps():
+    for step in RemoteRun(s3.url).complete_steps():
         state = f"experiments/run/step_{step:09d}/state.json"
         s3.write(state, s3.read(state) + b" ")
     with pytest.raises(DamagedCheckpointError, match="every checkpoint"):
@@ -175,22 +173,22 @@ def test_a_damaged_checkpoint_of_the_bucket_is_named_and_an_older_one_used(
     assert checkpoint.steps(tmp_path / "c") == {}
 
 
-def test_a_lock_that_is_lost_ends_the_pushes_loudly_and_not_the_training(
+def test_a_lost_lock_stops_the_pushes_with_an_alarm_and_not_the_training(
     s3: S3, config: TrainConfig, tmp_path: Path
 ) -> None:
     sink = Recorder()
 
     def take_over() -> None:
-        wait_until(lambda: 896 in RemoteRun(s3.url).whole_steps())
+        wait_until(lambda: 896 in RemoteRun(s3.url).complete_steps())
         lock = json.loads(s3.read("locks/run.json"))
         s3.write("locks/run.json", json.dumps({**lock, "name": "process 7 on elsewhere", "token": "other"}).encode())
-        wait_until(lambda: any("LOCK IS LOST" in text for text in sink.warnings))
+        wait_until(lambda: any("run lock lost" in text for text in sink.warnings))
 
     sink.act_at(1000, take_over)
     result = train(replace(config, remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
     assert result.finished
-    (lost,) = (text for text in sink.warnings if "LOCK IS LOST" in text)
-    assert "written by process 7 on elsewhere" in lost
+    (lost,) = (text for text in sink.warnings if "run lock lost" in text)
+    assert "locked by process 7 on elsewhere" in lost
     assert "step 1,664 was not pushed" in sink.warnings[-1]
     assert remote_steps(s3)[-1] == 896
     assert beat(tmp_path).alarm == lost
@@ -199,7 +197,7 @@ def test_a_lock_that_is_lost_ends_the_pushes_loudly_and_not_the_training(
     assert json.loads(s3.read("locks/run.json"))["name"] == "process 7 on elsewhere"
 
 
-def test_a_second_trainer_is_told_of_the_first_until_that_one_is_killed(s3: S3, tmp_path: Path) -> None:
+def test_a_second_trainer_is_refused_until_the_first_is_killed(s3: S3, tmp_path: Path) -> None:
     arguments = (
         *("train", "--remote", s3.url, "--remote-lock-s", "8", "--resume", "auto", "--num-actors", "0"),
         *("--conditions", "healthy", "--save-interval-s", "2", "--log-interval-steps", "1024"),
@@ -213,7 +211,7 @@ def test_a_second_trainer_is_told_of_the_first_until_that_one_is_killed(s3: S3, 
             if "steps/s" in line and (beat(first).pushed_step or 0) > 0:
                 break
         refused = redox(*arguments, "--checkpoint-dir", tmp_path / "second")
-        assert_refused(refused, f"is written by process {process.pid} on ", "stop it, or wait")
+        assert_refused(refused, f"is locked by process {process.pid} on ", "stop that trainer, or wait")
         assert not (tmp_path / "second").exists()
         process.send_signal(signal.SIGKILL)
         process.stderr.read()

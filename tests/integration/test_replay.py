@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from python_path import python_path
 from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves, WideShelves
@@ -19,12 +20,10 @@ from toy_envs import Shelves, WideShelves
 if TYPE_CHECKING:
     from redox_balancer.impala.rollout import Rollout
 
-TOYS = Path(__file__).parents[1] / "support"
-
 
 @pytest.fixture(autouse=True)
 def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOYS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
 
 
 def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""One writer a run: locks in a bucket over HTTP. moto knows If-Match and If-None-Match, its proxy lets one win."""
+"""One writer per run: locks in a bucket over HTTP, on moto with If-Match and If-None-Match."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from fault_proxy import Fault
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.remote import lock as lock_module
-from redox_balancer.runs.remote.bucket import Bucket, Place, StoreError, UnreachableError
+from redox_balancer.runs.remote.bucket import Bucket, RunAddress, StoreError, UnreachableError
 from redox_balancer.runs.remote.lock import InUseError, RunLock, read_lock, refuse_other_writer
 from waiting import wait_until
 
@@ -39,54 +39,54 @@ def bucket(s3: S3) -> Bucket:
 
 def lock(s3: S3, bucket: Bucket, folder: Path, ttl_s: float = LONG_S) -> RunLock:
     folder.mkdir(exist_ok=True)
-    return RunLock(bucket, Place.of(s3.url), folder, ttl_s=ttl_s)
+    return RunLock(bucket, RunAddress.parse(s3.url), folder, ttl_s=ttl_s)
 
 
 def stored(s3: S3) -> dict[str, object]:
     return dict(json.loads(s3.read(KEY)))
 
 
-def test_the_lock_names_its_holder_and_is_released_by_writing_so(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
-    told: list[str] = []
+def test_the_lock_names_its_holder_and_is_released_by_a_write(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+    reported: list[str] = []
     with lock(s3, bucket, tmp_path / "a") as held:
-        held.take(told.append)
+        held.take(reported.append)
         assert held.held
         assert str(stored(s3)["name"]).startswith("process ")
         assert stored(s3)["run"] == s3.url
-        with pytest.raises(InUseError, match="written by process"):
-            refuse_other_writer(bucket, Place.of(s3.url), tmp_path)
-        refuse_other_writer(bucket, Place.of(s3.url), tmp_path / "a")
+        with pytest.raises(InUseError, match="locked by process"):
+            refuse_other_writer(bucket, RunAddress.parse(s3.url), tmp_path)
+        refuse_other_writer(bucket, RunAddress.parse(s3.url), tmp_path / "a")
     assert not held.held
     assert stored(s3)["released"] is True
     with lock(s3, bucket, tmp_path / "b") as other:
-        other.take(told.append)
+        other.take(reported.append)
         assert other.held
-    assert told == []
+    assert reported == []
 
 
-def test_a_second_writer_is_told_of_a_living_holder_soon(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
-    told: list[str] = []
-    # It renews every second, so the second one need not wait until it ends.
+def test_a_second_writer_is_refused_as_soon_as_the_holder_renews(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+    reported: list[str] = []
+    # The holder renews every second, so the second writer need not wait for expiry.
     with lock(s3, bucket, tmp_path / "a", ttl_s=4.0) as first, lock(s3, bucket, tmp_path / "b") as second:
-        first.take(told.append)
+        first.take(reported.append)
         first.keep(print)
-        with pytest.raises(InUseError, match=rf"{s3.url} is written by process \d+ on ") as caught:
-            second.take(told.append)
-        assert "stop it, or wait" in caught.value.hint
+        with pytest.raises(InUseError, match=rf"{s3.url} is locked by process \d+ on ") as caught:
+            second.take(reported.append)
+        assert "stop that trainer, or wait" in caught.value.hint
         assert first.held
-    assert len(told) == 1
-    assert "waiting up to" in told[0]
+    assert len(reported) == 1
+    assert "waiting up to" in reported[0]
 
 
-def test_the_lock_of_a_dead_holder_is_taken_over_when_it_has_ended(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
-    dead, heir = lock(s3, bucket, tmp_path / "a", ttl_s=0.5), lock(s3, bucket, tmp_path / "b")
+def test_the_lock_of_a_dead_holder_is_taken_over_after_it_expires(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+    dead, successor = lock(s3, bucket, tmp_path / "a", ttl_s=0.5), lock(s3, bucket, tmp_path / "b")
     dead.take(print)
-    told: list[str] = []
-    heir.take(told.append)
-    assert heir.held
+    reported: list[str] = []
+    successor.take(reported.append)
+    assert successor.held
     assert not dead.held
-    assert len(told) == 1
-    # Back from the dead it sees that it lost the run, and leaves the lock alone.
+    assert len(reported) == 1
+    # The old holder resumes, finds its lock lost and does not touch it.
     names: list[str] = []
     dead.keep(names.append)
     wait_until(lambda: names == [stored(s3)["name"]])
@@ -94,7 +94,7 @@ def test_the_lock_of_a_dead_holder_is_taken_over_when_it_has_ended(s3: S3, bucke
     before = s3.read(KEY)
     dead.close()
     assert s3.read(KEY) == before
-    heir.close()
+    successor.close()
 
 
 def test_a_new_trainer_on_the_same_folder_does_not_wait_for_the_dead_one(
@@ -102,14 +102,14 @@ def test_a_new_trainer_on_the_same_folder_does_not_wait_for_the_dead_one(
 ) -> None:
     lock(s3, bucket, tmp_path / "a").take(print)
     (tmp_path / "a").rename(tmp_path / "moved")
-    told: list[str] = []
+    reported: list[str] = []
     with lock(s3, bucket, tmp_path / "moved") as again:
-        again.take(told.append)
+        again.take(reported.append)
         assert again.held
-    assert told == []
+    assert reported == []
 
 
-def test_of_many_that_come_at_once_one_wins(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+def test_exactly_one_of_many_concurrent_writers_gets_the_lock(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
     ended = lock(s3, bucket, tmp_path / "dead")
     ended.take(print)
     ended.close()
@@ -132,7 +132,7 @@ def test_of_many_that_come_at_once_one_wins(s3: S3, bucket: Bucket, tmp_path: Pa
         each.close()
 
 
-def test_a_lost_answer_loses_no_lock(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+def test_a_lost_response_does_not_lose_the_lock(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
     fault = Fault("lose answer", KEY, "PUT")
     s3.proxy.faults = [fault]
     with lock(s3, bucket, tmp_path / "a", ttl_s=4.0) as held:
@@ -142,39 +142,39 @@ def test_a_lost_answer_loses_no_lock(s3: S3, bucket: Bucket, tmp_path: Path) -> 
         assert held.held
         fault.met = 0
         held.keep(print)
-        wait_until(lambda: bool(fault.met and held.trouble))
-        wait_until(lambda: not held.trouble)
+        wait_until(lambda: bool(fault.met and held.last_error))
+        wait_until(lambda: not held.last_error)
         assert held.held
         assert held.lost_to is None
 
 
-def test_a_bucket_that_is_away_for_longer_than_the_lock_lasts_stops_it_only_meanwhile(
+def test_an_outage_longer_than_the_lock_suspends_it_until_the_next_renewal(
     s3: S3, bucket: Bucket, tmp_path: Path
 ) -> None:
     with lock(s3, bucket, tmp_path / "a", ttl_s=0.4) as held:
         held.take(print)
         held.keep(print)
         s3.proxy.faults = [Fault("error", KEY, times=1e9, status=503)]
-        wait_until(lambda: not held.held and "503" in held.trouble)
+        wait_until(lambda: not held.held and "503" in held.last_error)
         assert held.lost_to is None
         s3.proxy.faults = []
         wait_until(lambda: held.held)
 
 
-def test_an_object_that_is_no_lock_is_named(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
+def test_an_object_that_is_not_a_lock_is_reported(s3: S3, bucket: Bucket, tmp_path: Path) -> None:
     s3.write(KEY, b"hands off")
     with pytest.raises(StoreError, match=r"locks/run\.json is not the lock of a run"):
         lock(s3, bucket, tmp_path / "a").take(print)
     assert s3.read(KEY) == b"hands off"
 
 
-def test_the_age_of_a_lock_is_told_by_the_clock_of_s3(
+def test_the_age_of_a_lock_is_measured_by_the_clock_of_s3(
     s3: S3, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock(s3, bucket, tmp_path / "a", ttl_s=LONG_S).take(print)
     monkeypatch.setattr(lock_module, "time", SimpleNamespace(time=lambda: 0.0, monotonic=time.monotonic))
-    seen = read_lock(bucket, Place.of(s3.url))
+    seen = read_lock(bucket, RunAddress.parse(s3.url))
     assert seen is not None
     assert LONG_S - 60 < seen.left_s <= LONG_S + 1
-    with pytest.raises(RedoxError, match="written by"):
-        refuse_other_writer(bucket, Place.of(s3.url), tmp_path)
+    with pytest.raises(RedoxError, match="locked by"):
+        refuse_other_writer(bucket, RunAddress.parse(s3.url), tmp_path)

@@ -16,8 +16,9 @@ import psutil
 import pytest
 import ray
 
+from python_path import python_path
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.actors import ActorPool
+from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.schedules import geometric, linear
@@ -32,7 +33,6 @@ from toy_envs import BEST_RETURN, Broken, Fading, Shelves
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOYS = Path(__file__).parents[1] / "support"
 CONFIG = TrainConfig(timesteps=150_000, num_actors=2, log_interval_steps=5000, learning_rate=3e-3, batch_size=512)
 
 
@@ -41,7 +41,7 @@ ENDLESS = 100_000_000
 
 @pytest.fixture(autouse=True)
 def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOYS))
+    monkeypatch.setenv("PYTHONPATH", python_path())
 
 
 def processes(name: str) -> Iterator[psutil.Process]:
@@ -103,7 +103,7 @@ print(result.finished, result.steps)
 
 def test_ctrl_c_saves_and_the_resumed_run_goes_on_from_its_step_and_learns(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": f"{TOYS}:{Path(__file__).parent}"}
+    environment = os.environ | {"PYTHONPATH": python_path(Path(__file__).parent)}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(run)],
         env=environment,

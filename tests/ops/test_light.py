@@ -47,7 +47,7 @@ def test_ops_works_without_what_infra_needs() -> None:
         answer = without(
             OF_INFRA,
             away,
-            "import infra.settings as s; s.RESERVED_MAIL = ()",  # or the sample address would be refused first
+            "import infra.settings as s; s.RESERVED_DOMAINS = ()",  # or the sample address would be refused first
             f"import ops.__main__ as o; sys.argv = ['ops', '{name}']; o.main()",
         )
         assert answer.returncode == 2, answer.stderr

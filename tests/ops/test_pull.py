@@ -48,7 +48,7 @@ def _pushed(s3: S3, tmp_path: Path) -> None:
     """Three checkpoints of a run, pushed past the proxy's faults."""
     for step in (1000, OLDER, NEWEST):
         checkpoint.save(tmp_path / "pushed", step, {"weights": np.arange(step)}, {"return_mean": None, "best": None})
-    RemoteRun(s3.url).sweep(tmp_path / "pushed", lambda _: None)
+    RemoteRun(s3.url).sync(tmp_path / "pushed", lambda _: None)
     s3.proxy.requests.clear()
 
 
@@ -86,17 +86,17 @@ def test_a_damaged_object_is_reported_and_an_older_checkpoint_taken(
     s3.write(key, flipped(s3.read(key)))
     answer = command(session, tmp_path / "here")
     assert (answer["step"], list(answer["damaged"])) == (OLDER, [NEWEST])
-    assert "arrays.safetensors does not have its sha256; took an older one" in capsys.readouterr().err
+    assert "arrays.safetensors does not have its sha256; using an older one" in capsys.readouterr().err
     assert complete_steps(tmp_path / "here") == [OLDER]
     with pytest.raises(DamagedCheckpointError, match=r"step_000003000/ is damaged: arrays\.safetensors") as refused:
         pull(session, tmp_path / "other", NEWEST)
-    assert refused.value.hint.endswith(f"pull-checkpoints --run run --to {tmp_path / 'other'} --step {OLDER}")
+    assert (refused.value.hint, refused.value.settings) == (f"fetch the next older one, step {OLDER}", ("step",))
     assert complete_steps(tmp_path / "other") == []
     listed = checkpoints(session, run=RUN, verify=True)
     states = [(each["step"], each["state"]) for each in listed.data["checkpoints"]]
     assert states == [(NEWEST, "damaged"), (OLDER, "whole"), (1000, "whole")]
     assert listed.error is not None
-    assert listed.error.hint == "step 2,000 is the newest complete one"
+    assert listed.error.hint == "step 2,000 is the newest intact one"
     assert s3.proxy.methods() == {"GET"}
 
 

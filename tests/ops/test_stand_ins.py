@@ -194,10 +194,10 @@ def test_a_host_that_shuts_itself_down_stops_its_instance(aws: StandIn, machines
 
 
 def test_the_script_is_found_in_user_data_with_several_parts() -> None:
-    from infra.bring_up import Machine, script, user_data  # noqa: PLC0415
+    from infra.bring_up import MachineContext, script, user_data  # noqa: PLC0415
     from infra.settings import load  # noqa: PLC0415
 
-    machine = Machine(kind="host", region="us-east-1", image="redox-balancer:latest")
+    machine = MachineContext(kind="host", region="us-east-1", image="redox-balancer:latest")
     assert script_of(user_data(load(), machine)).strip() == script(load(), machine).strip()
 
 

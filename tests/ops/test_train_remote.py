@@ -106,7 +106,7 @@ def test_the_lock_of_a_live_trainer_elsewhere_is_respected(
     training_host: TrainingHost, train: Train, bucket: str, tmp_path: Path
 ) -> None:
     remote = RemoteRun(f"{bucket}/mine")
-    with RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0) as lock:
+    with RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0) as lock:
         lock.take(print)
         lock.keep(print)
         with pytest.raises(RedoxError, match=f"run mine is written by process {os.getpid()} on "):
@@ -122,7 +122,7 @@ def test_the_lock_of_a_dead_trainer_is_taken_over_once_it_has_expired(
     host = reach()
     state = training.inspect(host, "mine")
     remote = RemoteRun(f"{bucket}/mine")
-    lock = RunLock(remote.bucket, remote.place, tmp_path, ttl_s=4.0)
+    lock = RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0)
     lock.take(print)  # never renewed, as if its process had died
     training.refuse_other_writer(host.session, "mine", state)
     notes = capsys.readouterr().err

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.runs import trainer
 
 if TYPE_CHECKING:

@@ -179,7 +179,7 @@ def test_the_simulator_is_imported_by_the_demo_and_tests_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("solver", "user"), [("swiglpk", "redox_balancer.cell.lp"), ("highspy", "redox_balancer.search.milp")]
+    ("solver", "user"), [("swiglpk", "redox_balancer.cell.glpk"), ("highspy", "redox_balancer.search.milp")]
 )
 def test_one_module_imports_a_solver(solver: str, user: str) -> None:
     users = [name for name, path in modules().items() if solver in {n.split(".")[0] for n in imported_names(path)}]

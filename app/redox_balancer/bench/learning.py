@@ -82,7 +82,7 @@ class TrainFigures:
 
 def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
     """Let one actor play so many steps with a fresh policy and watch its memory."""
-    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
     config = TrainConfig(num_actors=1, log_interval_s=0.2)

@@ -16,7 +16,7 @@ import numpy as np
 import ray
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.actors import CollectorActor, fetch
+from redox_balancer.impala.actor import CollectorActor, fetch
 from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32

@@ -7,7 +7,7 @@ N actors deliver N / (t_env + t_act + t_overhead) steps per second. What takes t
 - the learner, by the transition. Its thread and the loop share one interpreter, so the two are taken as if one always
   waited for the other: 1 / (t_learner + t_loop / transitions of a rollout).
 
-An update takes as many rollouts as it must to learn from all of them (`fresh_rollouts`), and so do these figures.
+An update takes as many rollouts as it needs to use all of them (`min_rollouts_per_batch`), and so do these figures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from redox_balancer.impala.config import fresh_rollouts
+from redox_balancer.impala.config import min_rollouts_per_batch
 
 BITS = 8
 GIGA = 1e9
@@ -142,7 +142,7 @@ def predict(terms: Terms, host: Host, actors: int, hosts: int = 1) -> Prediction
     """Predict the speed of a training whose actors are spread evenly over the machines of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
     working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
-    batch = terms.transitions * max(terms.rollouts_per_batch, fresh_rollouts(actors, terms.max_lag))
+    batch = terms.transitions * max(terms.rollouts_per_batch, min_rollouts_per_batch(actors, terms.max_lag))
     limits = {
         "actors": working / terms.step_s,
         "ray": terms.transitions / max(terms.loop_s, terms.raylet_s),

@@ -120,7 +120,7 @@ def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
 def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
     """Give the bounds that each of endless random steps changes."""
     space = environments.space
-    names = {placement.reaction for placement in space.placements} | {p.reaction for p in space.parameters}
+    names = {placement.reaction for placement in space.placements} | {c.reaction for c in space.changes}
     formulation = Formulation(space, compressed=False)
     columns = {name: space.network.column(name) for name in names}
     in_force: dict[str, tuple[float, float]] = {}
@@ -130,7 +130,7 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
         _, info = environment.reset(seed=SEED)
         while True:
             _, _, terminated, _, info = environment.step(random_action(info, rng))
-            cell = formulation.under(environment.state)
+            cell = formulation.under(environment.condition)
             lower, upper = formulation.bounds(formulation.with_placed(cell, environment.construct))
             wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
             yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}

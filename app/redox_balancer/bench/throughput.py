@@ -28,7 +28,7 @@ from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.progress import Progress
 
 if TYPE_CHECKING:
-    from redox_balancer.impala.actors import ActorPool
+    from redox_balancer.impala.actor_pool import ActorPool
 
 SEED = 0
 REPLAY_ACTORS = 2
@@ -254,7 +254,7 @@ class _Source:
 
 @contextmanager
 def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors: int) -> Iterator[_Source]:
-    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
     config = TrainConfig(num_actors=actors)

@@ -24,8 +24,9 @@ from redox_balancer.cell.consistency import (
     matrix_network,
     stoichiometric_matrix,
 )
-from redox_balancer.cell.lp import FluxLP, Status
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from redox_balancer.cell.consistency import matrix_network, stoichiometric_matrix
-from redox_balancer.cell.lp import FluxLP, Status
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 
 FLUX_TOLERANCE = 1e-6

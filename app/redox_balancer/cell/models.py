@@ -104,6 +104,8 @@ def save_model(model: cobra.Model, path: Path) -> None:
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     """Arrays of a COBRApy model.
 
+    Known charge faults are repaired in the network; the model stays as it is.
+
     Parameters
     ----------
     model
@@ -122,19 +124,19 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         objective = _only([reaction.id for reaction in linear_reaction_coefficients(model)], model.id)
     return _network(
         str(model.id or "model"),
-        [(m.id, m.formula, m.charge) for m in model.metabolites],
+        [(m.id, m.formula, _known_charge(m) or m.charge) for m in model.metabolites],
         [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
         objective,
         names_of(model),
     )
 
 
-def load_network(path: Path | None = None, *, objective: str | None = None) -> Network:
-    """Network of a model file, or the embedded human redox core, which needs no COBRApy to be read."""
-    if path is None:
+def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
+    """Network of a model file or of a model, or the embedded human redox core, which needs no COBRApy to be read."""
+    if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
-    return to_network(load_model(path).model, objective)
+    return to_network(load_model(source).model if isinstance(source, Path) else source, objective)
 
 
 @cache
@@ -192,19 +194,19 @@ def _only(objectives: list[str], model: object) -> str:
 
 
 def _mend_charges(model: cobra.Model) -> tuple[str, ...]:
-    repairs = []
-    for name, (formulas, charge) in KNOWN_CHARGES.items():
-        mended = [
-            metabolite
-            for metabolite in model.metabolites
-            if metabolite.id.rpartition("_")[0] == name and metabolite.formula in formulas and not metabolite.charge
-        ]
-        for metabolite in mended:
+    mended: dict[int, list[str]] = {}
+    for metabolite in model.metabolites:
+        charge = _known_charge(metabolite)
+        if charge is not None:
             metabolite.charge = charge
-        if mended:
-            ids = ", ".join(metabolite.id for metabolite in mended)
-            repairs.append(f"charge {charge:+d} instead of 0 or none for {ids}")
-    return tuple(repairs)
+            mended.setdefault(charge, []).append(metabolite.id)
+    return tuple(f"charge {charge:+d} instead of 0 or none for {', '.join(ids)}" for charge, ids in mended.items())
+
+
+def _known_charge(metabolite: cobra.Metabolite) -> int | None:
+    """Charge of a metabolite that published models carry without one; None for any other."""
+    formulas, charge = KNOWN_CHARGES.get(metabolite.id.rpartition("_")[0], ((), 0))
+    return charge if metabolite.formula in formulas and not metabolite.charge else None
 
 
 def _format_of(path: Path) -> str:

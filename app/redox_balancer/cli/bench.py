@@ -126,13 +126,13 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
     from redox_balancer.bench.report import Figures  # noqa: PLC0415
-    from redox_balancer.design.task import task_from  # noqa: PLC0415
+    from redox_balancer.design.task import Task  # noqa: PLC0415
 
     figures = Figures(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
     # All models first: a file that is none must not end a benchmark that has run for minutes.
     every = [
-        (model, task_from({"model": model, "placements": PLACEMENTS, "sampling": "range"}).environments())
+        (model, Task(model=model, placements=PLACEMENTS, sampling="range").environments())
         for model in dict.fromkeys(models)
     ]
     for model, environments in every:

@@ -1,4 +1,4 @@
-"""`redox checkpoints`: see, fetch and push the checkpoints of a run in a bucket."""
+"""`redox checkpoints`: list, pull and push the checkpoints of a run in a bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from redox_balancer.terminal.checkpoints import list_data, list_table, pull_chec
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import notes, out
 
-app = typer.Typer(help="See, fetch and push the checkpoints of a run in an S3 bucket.", no_args_is_help=True)
+app = typer.Typer(help="List, pull and push the checkpoints of a run in an S3 bucket.", no_args_is_help=True)
 
 Url = Annotated[str, typer.Argument(help="s3://BUCKET/experiments/RUN.", metavar="URL")]
 
@@ -24,12 +24,14 @@ def list_checkpoints(
         str, typer.Argument(help="s3://BUCKET/experiments/RUN, or a run's folder.", metavar="URL_OR_DIR")
     ],
     *,
-    verify: Annotated[bool, typer.Option("--verify", help="Read each and compare it with its manifest.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read each checkpoint and compare it with its manifest.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List checkpoints with step, size and age, the newest first.
+    """List checkpoints with step, size and age, newest first.
 
-    Exit code 2 where `--verify` finds a damaged one.
+    Exits with code 2 if `--verify` finds a damaged one.
     """
     from redox_balancer.runs.remote.listing import damage_of  # noqa: PLC0415 - loads NumPy
 
@@ -46,15 +48,17 @@ def list_checkpoints(
 def pull(
     url: Url,
     *,
-    to: Annotated[Path, typer.Option(help="Folder of the run here; made where it is missing.")],
-    step: Annotated[int | None, typer.Option(help="Which one; the newest whole one if not given.")] = None,
+    to: Annotated[Path, typer.Option(help="Local folder of the run; created if missing.")],
+    step: Annotated[
+        int | None, typer.Option(help="Step of the checkpoint; the newest intact one if not given.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a checkpoint and verify it, with the run's settings and metrics where the folder lacks them.
 
-    A download that broke off goes on where it stopped. Nothing that is damaged gets a checkpoint's name.
+    An interrupted download is resumed. A damaged checkpoint never gets its final name.
     """
-    pulled = pull_checkpoint(url, to, step, again=f"redox checkpoints pull {url} --to {to} --step")
+    pulled = pull_checkpoint(url, to, step)
     if as_json:
         typer.echo(json.dumps(pulled_data(pulled)))
     else:
@@ -63,31 +67,31 @@ def pull(
 
 @app.command(epilog="Example: redox checkpoints push experiments/first s3://my-bucket/experiments/first --json")
 def push(
-    folder: Annotated[Path, typer.Argument(help="A run's folder; a trainer may be at work on it.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(help="A run's folder; a trainer may be running in it.", metavar="DIR")],
     url: Url,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Push every checkpoint that the bucket lacks, and the run's settings and metrics.
 
-    What is there is left alone, so it can be run at any time and again, for example every hour. Refused while a
-    training on another folder writes the run.
+    Existing checkpoints are never rewritten, so this can be run at any time, for example hourly from cron. It is
+    refused while a training in another folder holds the run's lock.
     """
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     if not checkpoint.steps(folder):
-        raise RedoxError(f"there is no checkpoint in {folder}", hint="name a run's folder, like experiments/first")
+        raise RedoxError(f"no checkpoint in {folder}", hint="name a run's folder, such as experiments/first")
     console = notes()
     with console.status(f"pushing to {url}"):
-        swept = RemoteRun(url).sweep(folder, lambda text: console.print(text, markup=False))
+        synced = RemoteRun(url).sync(folder, lambda text: console.print(text, markup=False))
     if as_json:
-        answer = {"pushed": swept.pushed, "there": swept.there, "failed": dict(swept.failed)}
+        answer = {"pushed": synced.pushed, "there": synced.present, "failed": dict(synced.failed)}
         typer.echo(json.dumps(answer))
     else:
-        typer.echo(f"{url}: {len(swept.pushed)} checkpoints pushed, {len(swept.there)} were there")
-    if swept.failed:
+        typer.echo(f"{url}: {len(synced.pushed)} checkpoints pushed, {len(synced.present)} already present")
+    if synced.failed:
         raise RedoxError(
-            f"{len(swept.failed)} checkpoints not pushed: {'; '.join(swept.failed.values())}",
-            hint="a damaged one stays here; another one of the same step needs an address of its own",
+            f"{len(synced.failed)} checkpoints not pushed: {'; '.join(synced.failed.values())}",
+            hint="a damaged one is not pushed; a different one of the same step needs another address",
         )

@@ -32,7 +32,7 @@ def design(
     run: Annotated[Path | None, typer.Argument(help="Folder of a training run; not needed with --construct.")] = None,
     *,
     task: "Task",
-    condition: Annotated[str, typer.Option(help="Id of a condition.")] = "healthy",
+    condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
     construct: Annotated[
         str | None, typer.Option(help="Your own construct in place of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,

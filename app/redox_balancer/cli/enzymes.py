@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import Enzymes, Model
+from redox_balancer.cli.options import Biomass, Enzymes, Model
 from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def enzymes(
     *,
     enzymes: Enzymes = None,
     model: Model = None,
-    biomass: Annotated[
-        str | None, typer.Option(help="Reaction that is growth; the model's objective if not given.")
-    ] = None,
+    biomass: Biomass = None,
     assumed: Annotated[
         bool, typer.Option("--assumed", help="List the figures that were not measured on the very protein.")
     ] = False,

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from redox_balancer import __version__
 from redox_balancer.cli import (
     bench,
     checkpoints,
@@ -26,6 +25,7 @@ from redox_balancer.cli import (
     train,
 )
 from redox_balancer.terminal.outcome import end
+from redox_balancer.version import __version__
 
 app = typer.Typer(
     name="redox",

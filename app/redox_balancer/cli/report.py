@@ -126,11 +126,11 @@ def _search_seconds(space: DesignSpace, placements: int) -> float:
     from redox_balancer.search.exhaustive import constructs, largest_count  # noqa: PLC0415
 
     with Evaluator(space, cache_entries=0) as evaluator:
-        state = space.state(space.conditions[0])
-        evaluator.reference(state)
+        condition = space.conditions[0]
+        evaluator.reference(condition)
         started = time.perf_counter()
         sample = list(islice(constructs(space, placements), 30))
         for construct in sample:
-            evaluator.evaluate(construct, state)
+            evaluator.evaluate(construct, condition)
         each = (time.perf_counter() - started) / len(sample)
     return each * largest_count(space, placements) * len(space.conditions)

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.media import Condition
-from redox_balancer.cell.regions import REGION_BYTES
+from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.settings import Sampling
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Sampling = Literal["named", "range", "mixed"]
 
 MIXED = 0.5
 """Share of the episodes of `mixed` sampling in which several conditions hold at once."""
@@ -80,7 +80,6 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     construct: Construct
     outcome: Outcome
     condition: Condition
-    state: State
     _value: float
     _figures: int | None
     _left: int
@@ -113,9 +112,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
         self._seen = np.zeros(self.observation_space.shape, dtype=np.float32)
-        self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
+        self._limit_tops = np.asarray([change.high for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
-        self._begin(space.conditions[0], space.healthy)
+        self._begin(space.healthy)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -133,8 +132,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        own = self.sampling == "named"
-        self._begin(condition, space.state(condition) if own else space.sample_state(condition, self.np_random))
+        self._begin(condition if self.sampling == "named" else condition.sampled(self.np_random))
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -165,9 +163,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             }
         return self._observation(), reward, terminated, False, info
 
-    def _begin(self, condition: Condition, state: State) -> None:
+    def _begin(self, condition: Condition) -> None:
         space = self.evaluator.space
-        self.condition, self.state = condition, state
+        self.condition = condition
         self.construct = Construct.empty(len(space.placements))
         sets = len(space.parameter_samples)
         self._figures = int(self.np_random.integers(sets)) if sets else None
@@ -177,9 +175,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._spent = np.zeros(2)
         self._seen[:] = 0.0
         if not self.hidden_condition:
-            limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
+            limits = np.minimum(space.limits(condition) / self._limit_tops, 1.0)
             self._seen[len(space.placements) :][: limits.size] = limits
-            self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
+            self._seen[-3] = self.evaluator.reference(condition).growth / self.evaluator.healthy_growth
         self._mask = self._legal()
 
     def _place(self, placement: int, level: int) -> None:
@@ -194,10 +192,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 
     def _value_construct(self) -> None:
         """What the construct shows, and what it is paid."""
-        self.outcome = self.evaluator.outcome(self.construct, self.state)
+        self.outcome = self.evaluator.outcome(self.construct, self.condition)
         paid = self.outcome
         if self._figures is not None:
-            paid = self.evaluator.outcome(self.construct, self.state, self._figures)
+            paid = self.evaluator.outcome(self.construct, self.condition, self._figures)
         self._value = paid.value
 
     def _measured(self) -> tuple[float, float]:
@@ -232,7 +230,7 @@ def layout(space: DesignSpace, placements: int, *, hidden_condition: bool = Fals
         waves = (f" as {wave} {half}" for half in ("sin", "cos") for wave in WAVES)
         shown = [f"{what}{form}" for form in ("", *waves) for what in MEASURED[1:]]
         return (*levels, *LEFT, *(f"{what} after {number}" for number in range(1, placements + 1) for what in shown))
-    limits = (f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters)
+    limits = (f"limit:{change.reaction}:{change.side.value}" for change in space.changes)
     return (*levels, *limits, *LEFT, *MEASURED)
 
 

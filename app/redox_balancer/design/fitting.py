@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import cycle_through, runnable, sealed
@@ -21,9 +20,8 @@ from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import Enzyme, Site
 from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
+from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
-
-Candidates = Literal["distinct", "all"]
 
 LOOP_TOLERANCE = 1e-9
 """Largest flux, mmol/gDW/h, that a reaction may show with every exchange closed."""

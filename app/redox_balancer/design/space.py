@@ -10,35 +10,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import OPEN, Change, Condition, Side
+from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
+from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from redox_balancer.design.fitting import Candidates
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Shares of the proteome that an enzyme can be given."""
-
-BUDGET = 1.5e-3
-"""Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
-
-MEMBRANE_BUDGET = 5e-4
-"""Share of the proteome for membrane proteins, a third of the other (assumed): they compete for insertion and for the
-area of the inner mitochondrial membrane, which is crowded already, and not for room in the cytosol."""
-
-State = tuple[float, ...]
-"""The limit of each parameter of `DesignSpace.parameters`, mmol/gDW/h; `OPEN` where nothing is lowered."""
-
-Reward = Literal["capacity", "guaranteed", "sink-flux"]
 
 
 @dataclass(frozen=True)
@@ -96,8 +82,8 @@ class DesignSpace:
         The named conditions, in the order asked for.
     mixtures
         Several of them at once, which a policy may be trained on besides.
-    parameters
-        Each bound that some condition lowers, once; a `State` gives a limit for each.
+    changes
+        Each bound that some condition changes, once.
     capacities
         Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
     settings
@@ -115,7 +101,7 @@ class DesignSpace:
     budget: float
     membrane_budget: float
     conditions: tuple[Condition, ...]
-    parameters: tuple[Change, ...]
+    changes: tuple[Change, ...]
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
@@ -173,13 +159,13 @@ class DesignSpace:
                     hint="choose other conditions with --conditions",
                 )
         conditions = [condition.of(network) for condition in conditions]
-        parameters = {change.key: change for condition in conditions for change in condition.changes}
+        changes = {change.key: change for condition in conditions for change in condition.changes}
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
             if (own := network.find_reaction(reaction)) is not None
         }
-        limited = limits.keys() | {reaction for reaction, side in parameters if side is Side.FLUX}
+        limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
         fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=_with_insertions(network, fitted.placements),
@@ -191,7 +177,7 @@ class DesignSpace:
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
-            parameters=tuple(parameters.values()),
+            changes=tuple(changes.values()),
             capacities=limits,
             settings=settings or ValueSettings(),
         )
@@ -256,21 +242,36 @@ class DesignSpace:
         soluble, membrane = self.spent(construct)
         return soluble <= self.budget * (1 + 1e-9) and membrane <= self.membrane_budget * (1 + 1e-9)
 
-    def state(self, condition: Condition) -> State:
-        """The limits under a named condition."""
-        limits = {change.key: change.value for change in condition.of(self.network).changes}
-        return tuple(limits.get(parameter.key, OPEN) for parameter in self.parameters)
+    def limits(self, condition: Condition) -> FloatArray:
+        """Limit of each of `changes` under a condition, mmol/gDW/h, infinite for those that it leaves alone.
 
-    def sample_state(self, condition: Condition, generator: np.random.Generator) -> State:
-        """Limits drawn uniformly from the condition's ranges."""
-        changes = condition.of(self.network).changes
-        drawn = {change.key: float(generator.uniform(change.low, change.high)) for change in changes}
-        return tuple(drawn.get(parameter.key, OPEN) for parameter in self.parameters)
+        Raises
+        ------
+        RedoxError
+            The condition changes a bound that no condition of this design space changes.
+        """
+        limits = np.full(len(self.changes), np.inf)
+        for change in condition.of(self.network).changes:
+            position = self._change_positions.get(change.key)
+            if position is None:
+                raise RedoxError(
+                    f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "
+                    "which no condition of this design space does",
+                    hint="build the design space with this condition",
+                    settings=("conditions",),
+                )
+            limits[position] = change.value
+        return limits
 
     @cached_property
-    def healthy(self) -> State:
-        """The state in which nothing is lowered."""
-        return (OPEN,) * len(self.parameters)
+    def _change_positions(self) -> dict[tuple[str, Side], int]:
+        return {change.key: position for position, change in enumerate(self.changes)}
+
+    @cached_property
+    def healthy(self) -> Condition:
+        """The condition in which nothing is changed."""
+        unchanged = (condition for condition in self.conditions if not condition.changes)
+        return next(unchanged, Condition(id=HEALTHY, description="the cell on its medium"))
 
     @cached_property
     def oxygen_uptake(self) -> float:
@@ -303,7 +304,7 @@ class DesignSpace:
             "levels": list(self.levels),
             "budget": self.budget,
             "membrane_budget": self.membrane_budget,
-            "parameters": [[p.reaction, p.side.value, p.high] for p in self.parameters],
+            "parameters": [[c.reaction, c.side.value, c.high] for c in self.changes],
             "conditions": [condition.id for condition in self.conditions],
             "mixtures": [condition.id for condition in self.mixtures],
             "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},

@@ -2,101 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from redox_balancer.cell.media import MODEL_MEDIUM, Condition, apply_medium, load_conditions, pick_condition
+from redox_balancer.cell.media import Condition, apply_medium, load_conditions, pick_condition
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
-from redox_balancer.design.env import RedoxEnvs, Sampling
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.fitting import Candidates
 from redox_balancer.design.held_out import mixtures
-from redox_balancer.design.space import BUDGET, MEMBRANE_BUDGET, DesignSpace, Reward, ValueSettings
+from redox_balancer.design.settings import TaskSettings
+from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.errors import RedoxError
 
-RENAMED_FIELDS = {"untold": "hidden_condition", "uncertain": "parameter_samples"}
-"""Fields that version 0.1 wrote into `config.json` under another name."""
 
-
-class Task(BaseModel):
+class Task(TaskSettings):
     """Everything that determines the value of a construct.
 
-    The attributes are the fields below; each has its description, its default and its limits there, and nowhere else
-    (`Task.model_fields`).
+    The arguments are the fields of `TaskSettings`; each has its description, its default and its limits there, and
+    nowhere else.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    model: Path | None = Field(
-        default=None, description="Model file (JSON, SBML, MAT or YAML, also .gz); the embedded core by default."
-    )
-    medium: str = Field(default=MODEL_MEDIUM, description="Medium, or 'model' for the bounds of the model file.")
-    biomass: str | None = Field(
-        default=None, description="Reaction whose flux is growth; the objective of the model by default."
-    )
-    enzymes: Path | None = Field(
-        default=None, description="Enzyme library (TOML); the library of the package by default."
-    )
-    conditions: tuple[str, ...] | None = Field(
-        default=None,
-        description="Ids of conditions, a+b for two at once; by default all whose reactions the model has.",
-    )
-    conditions_file: Path | None = Field(
-        default=None, description="File of conditions (TOML); the conditions of the package by default."
-    )
-    sampling: Sampling = Field(
-        default="named",
-        description="Limits of a condition in training: its own (named), drawn from its ranges (range), or drawn "
-        "from the ranges of several conditions at once as well, though never of a held-out combination (mixed).",
-    )
-    placements: int = Field(default=2, ge=1, le=10, description="Maximum number of placements in a construct (K).")
-    candidates: Candidates = Field(
-        default="distinct",
-        description="Enzymes to choose from; 'distinct' excludes those that another one dominates, doing the same "
-        "with less protein.",
-    )
-    budget: float = Field(
-        default=BUDGET, gt=0, description="Protein budget of soluble enzymes, as a proteome fraction."
-    )
-    membrane_budget: float = Field(
-        default=MEMBRANE_BUDGET, gt=0, description="Protein budget of membrane proteins, as a proteome fraction."
-    )
-    saturation: float = Field(
-        default=0.05, gt=0, le=1, description="Share of kcat at which an enzyme without a known KM operates."
-    )
-    reward: Reward = Field(
-        default="capacity",
-        description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), or the flux at one optimal vertex, for comparison (sink-flux).",
-    )
-    h2o2_price: float = Field(
-        default=1.0, ge=0, description="NAD(P)H deducted for each H2O2 that a construct forms and does not remove."
-    )
-    parameter_samples: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="Number of samples of the uncertain enzyme parameters to average the value over, 64 being a good "
-        "choice; 0 uses the parameters of the library.",
-    )
-    hidden_condition: bool = Field(
-        default=False,
-        description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_old_names(cls, data: Any) -> Any:
-        return (
-            {RENAMED_FIELDS.get(name, name): value for name, value in data.items()}
-            if isinstance(data, dict)
-            else data
-        )
 
     def network(self) -> Network:
         """The cell on its medium."""
@@ -176,26 +101,3 @@ class Task(BaseModel):
                 settings=("conditions_file",),
             )
         return fitting
-
-
-def task_from(settings: Mapping[str, Any]) -> Task:
-    """Task of these settings, with absolute paths.
-
-    Raises
-    ------
-    RedoxError
-        A setting is unknown or out of its limits.
-    """
-    try:
-        return Task.model_validate(
-            {name: value.resolve() if isinstance(value, Path) else value for name, value in settings.items()}
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        known = Task.model_fields.get(name)
-        raise RedoxError(
-            f"{name} = {first['input']}: {first['msg']}",
-            hint=(known.description or "") if known else f"known: {', '.join(Task.model_fields)}",
-            settings=(name,) if known else (),
-        ) from None

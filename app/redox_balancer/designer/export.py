@@ -20,7 +20,6 @@ import pandas as pd
 from cobra.core import Group
 from cobra.io import load_json_model, validate_sbml_model
 
-from redox_balancer import __version__
 from redox_balancer.cell.models import quiet_cobra, save_model
 from redox_balancer.designer import figures
 from redox_balancer.designer.analysis import largest_capacity, largest_growth
@@ -29,6 +28,7 @@ from redox_balancer.designer.model import DesignedCell
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY
 from redox_balancer.progress import Progress, no_progress
+from redox_balancer.version import __version__
 
 GROUP = "redox_construct"
 """Id of the group, in the SBML, of the reactions that the construct adds or over-expresses."""

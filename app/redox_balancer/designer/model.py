@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import cobra
 from cobra.io import load_json_model
@@ -81,7 +82,7 @@ class DesignedCell:
         """Take the construct out, and the cost of its expression."""
         empty = Construct.empty(len(self.space.placements))
         with self.model:
-            _set_bounds(self.model, reaction_bounds(self.space, empty, self.space.state(self.condition)))
+            _set_bounds(self.model, reaction_bounds(self.space, empty, self.condition))
             self.model.objective = self.biomass
             yield
 
@@ -107,8 +108,10 @@ class DesignedCell:
 
 
 def open_model(task: Task) -> cobra.Model:
-    """Model file of a task as COBRApy has it: nothing lumped, nothing taken out."""
-    return load_json_model(str(core_json())) if task.model is None else load_model(task.model).model
+    """Model of a task as COBRApy has it, the caller's own: nothing lumped, nothing removed."""
+    if task.model is None:
+        return load_json_model(str(core_json()))
+    return load_model(task.model).model if isinstance(task.model, Path) else task.model.copy()
 
 
 def designed_cell(
@@ -161,7 +164,7 @@ def designed_cell(
             _describe(added, foreign[reaction])
         else:
             added.name = "bookkeeping of H2O2, no reaction of the cell"
-    _set_bounds(model, reaction_bounds(space, construct, space.state(condition)))
+    _set_bounds(model, reaction_bounds(space, construct, condition))
     keep = growth_kept(space.settings, space.protein(construct))
     model.objective = {model.reactions.get_by_id(network.objective): keep}
     capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}

@@ -56,7 +56,7 @@ def play_episodes(
             for env, action in zip(running, actions, strict=True):
                 observation, _, terminated, _, info = env.step(int(action))
                 if terminated:
-                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.state)))
+                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition)))
                 else:
                     still_running.append(env)
                     seen_next.append((observation, info))

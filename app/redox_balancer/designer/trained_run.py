@@ -6,17 +6,16 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
+from redox_balancer.runs.fingerprint import differing_entries
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,15 @@ class TrainedRun:
             raise RedoxError(
                 f"{folder} holds no run: there is no config.json", hint="give the folder of a training run"
             ) from None
-        except (OSError, ValueError, KeyError, ValidationError) as error:
+        except (OSError, ValueError, KeyError, RedoxError) as error:
             raise RedoxError(
                 f"{path} is damaged: {error}", hint="resume the run, which writes the file again"
             ) from error
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, under the named conditions' own values.
+        """The environments the run was trained in, with the sampling of states that it was trained on.
+
+        `RedoxEnvs.named` of them is what the policy is evaluated in.
 
         Raises
         ------
@@ -68,16 +69,12 @@ class TrainedRun:
             Model, library or conditions have changed since.
         """
         environments = self.task.environments()
-        now = json.loads(json.dumps(environments.fingerprint))
-        then = self.config["environment"]
-        changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
-        if changed:
+        if changed := differing_entries(environments.fingerprint, self.config["environment"]):
             raise RedoxError(
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="restore the files named in its config.json, or train again",
             )
-        # Whatever ranges a policy was trained on, what it is compared with was found for these values.
-        return replace(environments, sampling="named")
+        return environments
 
     def policy(self) -> Policy:
         """The policy of the newest complete checkpoint."""

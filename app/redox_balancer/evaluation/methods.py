@@ -10,7 +10,6 @@ import numpy as np
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import State
 from redox_balancer.designer.play import play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
@@ -128,13 +127,13 @@ def samples_oracle(evaluator: Evaluator, placements: int, *, time_limit_s: float
     return Method(SAMPLES_ORACLE, answer)
 
 
-def belief_search(evaluator: Evaluator, placements: int, states: Sequence[State]) -> Method:
-    """Greedy search under a hidden condition: a belief over possible states, updated by growth and capacity."""
-    belief = Belief(evaluator, states, placements)
+def belief_search(evaluator: Evaluator, placements: int, conditions: Sequence[Condition]) -> Method:
+    """Greedy search under a hidden condition: a belief over possible conditions, updated by growth and capacity."""
+    belief = Belief(evaluator, conditions, placements)
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         search = Search(Problem.under(evaluator, condition, placements))
-        return belief.search(search, evaluator.space.state(condition))
+        return belief.search(search, condition)
 
     return Method("greedy on belief", answer)
 
@@ -163,11 +162,11 @@ def best_fixed(
         Time limit of the oracle, in seconds; its best construct until then is taken.
     """
     useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
-    states = tuple(evaluator.space.state(condition) for condition in useful)
+    conditions = tuple(useful)
     weights = tuple(1.0 / (len(useful) * found.value) for found in useful.values())
-    chosen = oracle(Search(Problem(plain or evaluator, states, weights, placements)), time_limit_s=time_limit_s)
+    chosen = oracle(Search(Problem(plain or evaluator, conditions, weights, placements)), time_limit_s=time_limit_s)
     if plain is not None:
-        problem = Problem(evaluator, states, weights, placements)
+        problem = Problem(evaluator, conditions, weights, placements)
         first = Search(problem).proposed([chosen.construct])
         search = Search(problem, evaluations=budget.evaluations or FIXED_EVALUATIONS, seconds=budget.seconds)
         evolutionary(search, np.random.default_rng(0))

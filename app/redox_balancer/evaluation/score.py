@@ -13,7 +13,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, play_episodes
-from redox_balancer.designer.proposal import Proposal, named
+from redox_balancer.designer.proposal import Proposal, find_condition
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.exhaustive import ExhaustiveReference
@@ -97,7 +97,7 @@ class PolicyScore:
         """The best construct of the policy under each condition, evaluated by the plain task."""
         with Evaluator(self.space.plain) as evaluator:
             for score in self.conditions:
-                yield Proposal.valued(evaluator, score.best.construct, named(self.space, score.condition))
+                yield Proposal.valued(evaluator, score.best.construct, find_condition(self.space, score.condition))
 
     def summary(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""
@@ -160,7 +160,7 @@ def score_policy(
         scores.append(
             ConditionScore(
                 condition=condition.id,
-                growth_without=evaluator.reference(environments.space.state(condition)).growth,
+                growth_without=evaluator.reference(condition).growth,
                 policy_mean=_mean([played.outcome.value for played in sampled]),
                 random_mean=_mean([played.outcome.value for played in random]),
                 greedy=greedy,

@@ -1,4 +1,4 @@
-"""Ray: the cluster a run uses, with its settings."""
+"""The Ray cluster of a run and its settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ import ray
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
-from redox_balancer.resources import ProcessStats, process_stats
+from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
 
-MEBIBYTE = 2**20
-ACTORS_SHARE = 0.8  # of the memory that was free at the start; the learner and the system grow too
+ACTORS_SHARE = 0.8  # of the memory free at the start; the learner and the system grow too
 
-# Read by Ray's own processes when they start, not by ray.init.
+# Read by the processes of Ray when they start, not by ray.init.
 RAY_ENVIRONMENT = {
-    # By default a worker starts threads in proportion to the cores of the machine; with a hundred workers on a
-    # hundred cores they reach the limit of processes.
+    # By default a worker starts threads in proportion to the cores of the machine; a hundred workers on a hundred
+    # cores reach the process limit.
     "RAY_worker_num_grpc_internal_threads": "1",
     "RAY_core_worker_num_server_call_thread": "1",
-    # Else Ray starts an idle worker per core; our actors need their own environment and never use those.
+    # Otherwise Ray starts an idle worker per core, which our actors, with an environment of their own, never use.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_object_spilling_threshold": "0.8",
     # Ray's memory monitor kills whichever worker it chooses.
@@ -33,10 +32,10 @@ RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-# Both open more files with every actor; the first system died when they were out of descriptors.
+# Both open more files with every actor; the first system crashed when they ran out of descriptors.
 DAEMONS = ("raylet", "gcs_server")
 
-# One core for each actor: its arrays are small, and threads of many actors would fight for the cores.
+# One thread per actor: its arrays are small, and threads of many actors would compete for the cores.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -48,22 +47,22 @@ ACTOR_ENVIRONMENT = dict.fromkeys(THREAD_VARIABLES, "1")
 
 
 def object_store_bytes(config: TrainConfig) -> int:
-    """Return the size of the object store: as set, else a tenth of memory, at most 1 GB and half of /dev/shm.
+    """Return the size of the object store: as set, else a tenth of the memory, at most 1 GB and half of /dev/shm.
 
-    It holds the weights and a few rollouts for each actor, below 1 MB each.
+    It holds the weights and a few rollouts per actor, less than 1 MB each.
     """
     if config.object_store_bytes:
         return config.object_store_bytes
     wanted = min(psutil.virtual_memory().total // 10, 1_000_000_000)
-    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108 - Ray's own place for the store
+    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108 - where Ray puts the store
         wanted = min(wanted, psutil.disk_usage("/dev/shm").free // 2)  # noqa: S108
     return max(wanted, MIN_OBJECT_STORE_BYTES)
 
 
 def actor_memory_bytes(config: TrainConfig) -> int:
-    """Return what one actor may take: as set, else its share of what Ray found free on all machines of the cluster.
+    """Return the memory budget of one actor: as set, else its share of the memory of the cluster.
 
-    Ray must run.
+    Ray must be running.
     """
     if config.actor_memory_mb:
         return config.actor_memory_mb * MEBIBYTE
@@ -72,31 +71,31 @@ def actor_memory_bytes(config: TrainConfig) -> int:
 
 
 def free_cores() -> float:
-    """Return how many cores of the cluster no actor holds."""
+    """Return the number of cores of the cluster that no actor holds."""
     resources: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     return resources.get("CPU", 0.0)
 
 
 def ray_daemons() -> dict[str, ProcessStats]:
-    """Return what Ray's own processes take that were started here; none where a cluster was joined."""
+    """Return statistics of the Ray daemons started by this process; empty where a cluster was joined."""
     found = {}
     for child in psutil.Process().children():
-        with suppress(psutil.Error):  # it ended while we looked
+        with suppress(psutil.Error):  # it has just ended
             if (name := child.name()) in DAEMONS:
                 found[name] = process_stats(child.pid)
     return found
 
 
 def dashboard_options(config: TrainConfig) -> dict[str, Any]:
-    """Return what `ray.init` is told of the dashboard: none unless asked for, who reaches it can run programs."""
+    """Return the options of `ray.init` for the dashboard: off by default, whoever reaches it can run programs."""
     host, _, port = config.dashboard.rpartition(":")
-    there = {"dashboard_host": host or "127.0.0.1", "dashboard_port": int(port)} if config.dashboard else {}
-    return {"include_dashboard": bool(config.dashboard), **there}
+    address = {"dashboard_host": host or "127.0.0.1", "dashboard_port": int(port)} if config.dashboard else {}
+    return {"include_dashboard": bool(config.dashboard), **address}
 
 
 @contextmanager
 def ray_cluster(config: TrainConfig) -> Iterator[None]:
-    """Start Ray on this machine, or join the cluster at `config.ray_address`; leave it at the end."""
+    """Start Ray on this machine or join the cluster at `config.ray_address`; shut down or leave at the end."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     options: dict[str, Any] = {
@@ -117,29 +116,32 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
     try:
         ray.init(**options)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)  # Ray put a handler in place that ends the process
+            signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"at {config.ray_address}" if config.ray_address else "on this machine"
         raise RedoxError(
-            f"Ray does not start {where}: {str(error).splitlines()[0]}",
-            hint="--num-actors 0 trains without Ray",
+            f"Ray cannot be started {where}: {str(error).splitlines()[0]}",
+            hint="0 actors train without Ray",
+            settings=("num_actors",),
         ) from error
     try:
         if config.learner_resource:
-            _require_here(config.learner_resource)
+            _require_resource(config.learner_resource)
         yield
     finally:
         ray.shutdown()
 
 
-def _require_here(resource: str) -> None:
-    """Refuse to learn on a node that does not offer this resource; the learner runs where it was started."""
+def _require_resource(resource: str) -> None:
+    """Raise a RedoxError unless this node, on which the learner runs, offers the resource."""
     here = ray.get_runtime_context().get_node_id()
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     offering = [node["NodeManagerHostname"] for node in nodes if node["Alive"] and resource in node["Resources"]]
     if not any(node["NodeID"] == here and resource in node["Resources"] for node in nodes):
-        command = f"ray start --resources='{{\"{resource}\": 1}}'"
         raise RedoxError(
             f"this node of the cluster does not offer {resource!r}",
-            hint=f"train on {' or '.join(offering)}" if offering else f"{command} gives it to a node",
+            hint=f"train on {' or '.join(offering)}"
+            if offering
+            else f"start Ray on one node with the resource {resource}: 1, and train there",
+            settings=("learner_resource",),
         )

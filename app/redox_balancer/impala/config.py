@@ -1,4 +1,4 @@
-"""Every setting of a training run, each with a line of help that the command line shows."""
+"""Every setting of a training run, each with the line of help that the command line shows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from redox_balancer.errors import RedoxError
 
 MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
-ROLLOUTS_OWED = 2
-"""Rollouts that an actor is asked for at any time: it starts the second while the first one's result travels."""
+ROLLOUTS_IN_FLIGHT = 2
+"""Rollouts requested from an actor at any time: it starts the second while the result of the first is in transit."""
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -20,19 +20,19 @@ def _setting(default: Any, text: str) -> Any:
 class TrainConfig:
     """Settings of one run; a value out of range is a RedoxError that names it.
 
-    A batch is made of whole rollouts of `rollout_length` x `envs_per_actor` transitions, so an update takes
-    `batch_size` transitions rounded up to whole rollouts, and with many actors so many that none of theirs grows
-    older than `max_lag`.
+    A batch consists of whole rollouts of `rollout_length` x `envs_per_actor` transitions. An update therefore takes
+    `batch_size` transitions rounded up to whole rollouts, and more with many actors, so that no rollout is older than
+    `max_lag` when it is used.
     """
 
     timesteps: int = _setting(2_000_000, "Environment steps to train for, over all processes of the run.")
     num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).")
-    envs_per_actor: int = _setting(16, "Environments of one actor; they share one linear program.")
+    envs_per_actor: int = _setting(16, "Environments per actor; they share one linear program.")
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).")
     batch_size: int = _setting(
-        512, "Transitions of one update; more where --max-lag would drop rollouts of many actors."
+        512, "Transitions per update; raised where the largest lag would drop rollouts of many actors."
     )
-    seed: int = _setting(0, "Seed of everything random.")
+    seed: int = _setting(0, "Seed of all random number generators.")
 
     hidden_sizes: tuple[int, ...] = _setting((128, 128), "Units of each hidden layer of the policy.")
     learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.")
@@ -41,38 +41,46 @@ class TrainConfig:
     entropy_cost_end: float = _setting(1e-3, "Weight of the entropy bonus at the last step; geometric in between.")
     baseline_cost: float = _setting(0.5, "Weight of the value loss.")
     max_grad_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
-    gamma: float = _setting(1.0, "Discount; exactly 1 makes an episode's return its construct's value.")
+    gamma: float = _setting(1.0, "Discount; with 1 the return of an episode is the value of its construct.")
     vtrace_lambda: float = _setting(1.0, "V-trace lambda, the share of later corrections that is traced back.")
     rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a target.")
     c_clip: float = _setting(1.0, "V-trace: largest importance ratio in a trace.")
     pg_rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a policy gradient.")
-    max_lag: int = _setting(50, "Rollouts of a policy more versions old than this are dropped and counted.")
+    max_lag: int = _setting(50, "Rollouts of a policy more than this many versions old are dropped and counted.")
 
     save_interval_s: float = _setting(300.0, "Seconds between checkpoints.")
-    save_interval_steps: int = _setting(0, "Environment steps between checkpoints; 0 goes by seconds.")
-    keep_checkpoints: int = _setting(5, "Newest checkpoints to keep.")
-    keep_every_steps: int = _setting(0, "Keep the first checkpoint of every so many steps for good; 0 keeps none.")
-    heartbeat_interval_s: float = _setting(5.0, "Seconds between two writings of heartbeat.json.")
+    save_interval_steps: int = _setting(0, "Environment steps between checkpoints; 0 uses the interval in seconds.")
+    keep_checkpoints: int = _setting(5, "Number of newest checkpoints to keep.")
+    keep_every_steps: int = _setting(
+        0, "Keep the first checkpoint of every this many steps permanently; 0 keeps none."
+    )
+    heartbeat_interval_s: float = _setting(5.0, "Seconds between two heartbeats (heartbeat.json).")
     log_interval_s: float = _setting(5.0, "Seconds between two rows of metrics.")
-    log_interval_steps: int = _setting(0, "Environment steps between two rows of metrics; 0 goes by seconds.")
+    log_interval_steps: int = _setting(
+        0, "Environment steps between two rows of metrics; 0 uses the interval in seconds."
+    )
 
-    remote: str = _setting("", "Bucket that gets each checkpoint, s3://BUCKET/experiments/RUN; empty for none.")
-    remote_lock_s: float = _setting(120.0, "Seconds after which a dead trainer's lock on --remote may be taken over.")
-    remote_timeout_s: float = _setting(20.0, "Seconds of silence after which a request to --remote is tried again.")
-    remote_patience_s: float = _setting(60.0, "Seconds that start and end of a run wait for a --remote that is away.")
+    remote: str = _setting("", "Bucket that receives each checkpoint, s3://BUCKET/experiments/RUN; empty for none.")
+    remote_lock_s: float = _setting(120.0, "Seconds until the lock of a dead trainer on the bucket expires.")
+    remote_timeout_s: float = _setting(20.0, "Seconds without an answer until a request to the bucket is retried.")
+    remote_patience_s: float = _setting(
+        60.0, "Seconds to wait at the start and the end of a run for a bucket that does not answer."
+    )
 
     learner_threads: int = _setting(1, "Threads of the learner's linear algebra.")
     device: str = _setting("cpu", "Device of the learner, as torch names it.")
-    max_actors: int = _setting(120, "More actors are refused; the first system ran out of memory with more.")
-    actor_timeout_s: float = _setting(300.0, "An actor that gives nothing for so many seconds is replaced.")
-    actor_memory_mb: int = _setting(0, "An actor that takes more is replaced; 0 shares out the free memory.")
-    ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one here.")
-    dashboard: str = _setting("", "HOST:PORT of the dashboard of a Ray that is started here; empty for none.")
-    learner_resource: str = _setting("", "Ray resource that the node of the learner must offer; empty asks for none.")
+    max_actors: int = _setting(120, "Upper limit of actors; raise it knowingly, each actor takes memory.")
+    actor_timeout_s: float = _setting(300.0, "Seconds without a result after which an actor is replaced.")
+    actor_memory_mb: int = _setting(
+        0, "Memory in MB beyond which an actor is replaced; 0 divides the free memory among the actors."
+    )
+    ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one on this machine.")
+    dashboard: str = _setting("", "HOST:PORT of the dashboard of a Ray started here; empty for none.")
+    learner_resource: str = _setting("", "Ray resource that the node of the learner must offer; empty requires none.")
     object_store_bytes: int = _setting(0, "Size of Ray's object store; 0 takes a share of this machine's memory.")
 
     def __post_init__(self) -> None:
-        # A configuration read back from JSON brings a list.
+        # A configuration read back from JSON has a list.
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         at_least_one = (
             "timesteps", "envs_per_actor", "rollout_length", "batch_size", "keep_checkpoints", "learner_threads",
@@ -92,19 +100,22 @@ class TrainConfig:
         )  # fmt: skip
         for name in positive:
             self._require(name, getattr(self, name) > 0, "above 0")
-        self._require(
-            "num_actors", self.num_actors <= self.max_actors, f"at most {self.max_actors} (--max-actors allows more)"
-        )
+        if self.num_actors > self.max_actors:
+            raise RedoxError(
+                f"num_actors is {self.num_actors}, it must be at most {self.max_actors}",
+                hint="start fewer actors, or raise the limit",
+                settings=("num_actors", "max_actors"),
+            )
         self._require(
             "entropy_cost_end",
             (self.entropy_cost > 0) == (self.entropy_cost_end > 0),
-            "above 0 where entropy_cost is, and 0 where that is 0",
+            "above 0 if and only if entropy_cost is",
         )
         for name in ("gamma", "vtrace_lambda"):
             self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _, colon, port = self.dashboard.rpartition(":")
-        named = bool(colon) and port.isdigit()
-        self._require("dashboard", named or not self.dashboard, "empty or like 127.0.0.1:8265")
+        valid = bool(colon) and port.isdigit()
+        self._require("dashboard", valid or not self.dashboard, "empty or like 127.0.0.1:8265")
         self._require("hidden_sizes", all(units >= 1 for units in self.hidden_sizes), "at least 1 each")
         self._require(
             "object_store_bytes",
@@ -112,31 +123,32 @@ class TrainConfig:
             f"0 or at least {MIN_OBJECT_STORE_BYTES}",
         )
 
-    def _require(self, name: str, fine: bool, wanted: str) -> None:  # noqa: FBT001 - reads as a sentence
-        if not fine:
-            option = name.replace("_", "-")
+    def _require(self, name: str, condition: bool, wanted: str) -> None:  # noqa: FBT001 - reads as a sentence
+        if not condition:
             raise RedoxError(
-                f"{name} is {getattr(self, name)!r}, it must be {wanted}", hint=f"change --{option}: {help_of(name)}"
+                f"{name} is {getattr(self, name)!r}, it must be {wanted}",
+                hint=f"change this setting: {help_of(name)[:-1]}",
+                settings=(name,),
             )
 
     @property
     def rollouts_per_batch(self) -> int:
-        """Rollouts that make one update."""
+        """Rollouts per update."""
         wanted = -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
-        return max(wanted, fresh_rollouts(self.num_actors, self.max_lag))
+        return max(wanted, min_rollouts_per_batch(self.num_actors, self.max_lag))
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting, ready for JSON."""
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
 
 
-def fresh_rollouts(num_actors: int, max_lag: int) -> int:
-    """Rollouts an update must take at least, so that none waits for more than `max_lag` updates.
+def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:
+    """Return the smallest batch, in rollouts, with which no rollout waits for more than `max_lag` updates.
 
-    An actor gets its weights when it is asked for a rollout. Until that rollout is learnt from, all `ROLLOUTS_OWED`
-    rollouts of all actors may have come before it, and `max_lag` + 1 updates must take them.
+    An actor receives its weights when a rollout is requested. Until the learner uses that rollout, all
+    `ROLLOUTS_IN_FLIGHT` rollouts of all actors may have arrived before it, and `max_lag` + 1 updates must take them.
     """
-    return -(-ROLLOUTS_OWED * num_actors // (max_lag + 1))
+    return -(-ROLLOUTS_IN_FLIGHT * num_actors // (max_lag + 1))
 
 
 def help_of(name: str) -> str:

@@ -1,35 +1,31 @@
-"""The learner: V-trace actor-critic updates by Adam, alone or in a thread beside the loop that collects.
+"""The learner: V-trace actor-critic updates with Adam.
 
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.policy import Float32, MaskedCategorical, PolicyShape, forward
+from redox_balancer.impala.loss import Batch, losses
+from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import Episodes, Rollout
 from redox_balancer.impala.schedules import geometric, linear
-from redox_balancer.impala.vtrace import vtrace
 
-# NumPy in the actor and torch here differ in the last digits, so equal policies have ratios just beside 1.
+# NumPy in the actor and torch here differ in the last digits, so the ratios of equal policies are not exactly 1.
 RATIO_ROUNDING = 1e-4
 
 
 class LearnerState(NamedTuple):
-    """All that the learner needs to go on: vectors of shape (size,) and counters.
+    """The complete state of a learner: vectors of shape (size,) and counters.
 
-    `steps` are environment steps learnt from, `dropped` those thrown away as too old. The policy's version is the
-    number of updates that made it.
+    `steps` counts the environment steps used, `dropped` those dropped as too old. The version of the policy is its
+    number of updates.
     """
 
     parameters: Float32
@@ -41,17 +37,17 @@ class LearnerState(NamedTuple):
 
     @classmethod
     def fresh(cls, shape: PolicyShape, seed: int) -> LearnerState:
-        """Return the start of a run."""
-        # Collectors use spawn keys of two numbers, so this key is never theirs.
+        """Return the initial state of a run."""
+        # Collectors use spawn keys of two numbers, so none of them shares this one.
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         zeros = np.zeros(shape.size, dtype=np.float32)
         return cls(shape.initial(rng), zeros, zeros.copy(), updates=0, steps=0, dropped=0)
 
 
 class Update(NamedTuple):
-    """Result of one update: the state after it, figures to log, and the episodes that ended in its data.
+    """Result of one update: the state after it, metrics, lags in versions, and the episodes that ended in its data.
 
-    It may be kept: nothing in it holds on to the rollouts.
+    It may be kept: it holds no reference to the rollouts.
     """
 
     state: LearnerState
@@ -60,106 +56,8 @@ class Update(NamedTuple):
     episodes: Sequence[Episodes]
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Rollouts side by side, [T, B, ...]; the fields of `Rollout` as tensors.
-
-    `cut_at` are the places (t, b) of the truncated steps, in the order of `final_observations`.
-    """
-
-    observations: torch.Tensor
-    masks: torch.Tensor
-    actions: torch.Tensor
-    log_probs: torch.Tensor
-    rewards: torch.Tensor
-    terminated: torch.Tensor
-    truncated: torch.Tensor
-    final_observations: torch.Tensor
-    cut_at: tuple[torch.Tensor, torch.Tensor]
-
-    @classmethod
-    def of(cls, rollouts: Sequence[Rollout], device: torch.device) -> Batch:
-        """Join rollouts of equal length; their arrays are copied."""
-
-        def joined(name: str, axis: int = 1) -> torch.Tensor:
-            arrays = [getattr(rollout, name) for rollout in rollouts]
-            return torch.from_numpy(np.concatenate(arrays, axis=axis)).to(device)
-
-        cuts: list[NDArray[np.int64]] = []
-        offset = 0
-        for rollout in rollouts:
-            t, b = np.nonzero(rollout.truncated)
-            cuts.append(np.stack([t, b + offset]))
-            offset += rollout.actions.shape[1]
-        cut_t, cut_b = torch.from_numpy(np.concatenate(cuts, axis=1)).to(device)
-        return cls(
-            observations=joined("observations"),
-            masks=joined("masks"),
-            actions=joined("actions"),
-            log_probs=joined("log_probs"),
-            rewards=joined("rewards"),
-            terminated=joined("terminated"),
-            truncated=joined("truncated"),
-            final_observations=joined("final_observations", axis=0),
-            cut_at=(cut_t, cut_b),
-        )
-
-
-class Losses(NamedTuple):
-    """The parts of the loss as tensors with gradient, and what V-trace was made of without."""
-
-    policy: torch.Tensor
-    baseline: torch.Tensor
-    entropy: torch.Tensor
-    ratios: torch.Tensor
-    targets: torch.Tensor
-    values: torch.Tensor
-
-
-def losses(parameters: Mapping[str, torch.Tensor], batch: Batch, config: TrainConfig) -> Losses:
-    """Loss of the policy, loss of the value (half the mean squared error) and mean entropy of a batch.
-
-    Values and log-probabilities are computed anew with `parameters`. All are means over transitions, so that the
-    learning rate does not depend on the size of a batch.
-    """
-    T, B = batch.actions.shape
-    D = batch.observations.shape[-1]
-    # One pass over the T x B observations, the B bootstrap observations and those that end a truncated episode.
-    logits, all_values = forward(
-        parameters, torch.cat([batch.observations.reshape((T + 1) * B, D), batch.final_observations])
-    )
-    choice = MaskedCategorical(logits[: T * B], batch.masks.reshape(T * B, -1))
-    log_probs = choice.log_prob(batch.actions.reshape(T * B)).reshape(T, B)
-    values = all_values[: T * B].reshape(T, B)
-    next_values = all_values[B : (T + 1) * B].reshape(T, B).detach().clone()
-    next_values[batch.cut_at] = all_values[(T + 1) * B :].detach()
-
-    returns = vtrace(
-        target_log_probs=log_probs,
-        behaviour_log_probs=batch.log_probs,
-        rewards=batch.rewards,
-        terminated=batch.terminated,
-        truncated=batch.truncated,
-        values=values,
-        next_values=next_values,
-        gamma=config.gamma,
-        lambda_=config.vtrace_lambda,
-        rho_clip=config.rho_clip,
-        c_clip=config.c_clip,
-        pg_rho_clip=config.pg_rho_clip,
-    )
-    return Losses(
-        policy=-(log_probs * returns.advantages).mean(),
-        baseline=0.5 * (returns.targets - values).square().mean(),
-        entropy=choice.entropy().mean(),
-        ratios=returns.ratios,
-        targets=returns.targets,
-        values=values.detach(),
-    )
-
-
 class Learner:
-    """Improves the policy, one batch of rollouts after the other.
+    """Updates the policy from one batch of rollouts after the other.
 
     Parameters
     ----------
@@ -168,7 +66,7 @@ class Learner:
     shape
         Sizes of the policy.
     state
-        Where to begin.
+        Initial state.
     """
 
     def __init__(self, config: TrainConfig, shape: PolicyShape, state: LearnerState) -> None:
@@ -176,8 +74,8 @@ class Learner:
         self.config = config
         self._device = torch.device(config.device)
         self._updates, self._steps, self.dropped = state.updates, state.steps, state.dropped
-        # The named arrays and their gradients are views of two flat vectors: Adam, clipping, publishing and saving
-        # each work on one vector.
+        # The named arrays and their gradients are views of two flat vectors, so that Adam, clipping, publishing and
+        # saving each work on one vector.
         flat = torch.from_numpy(state.parameters.copy()).to(self._device)
         self._flat = torch.nn.Parameter(flat)
         self._flat.grad = torch.zeros_like(flat)
@@ -193,16 +91,16 @@ class Learner:
 
     @property
     def version(self) -> int:
-        """Version of the policy: the number of updates that made it."""
+        """Version of the policy: its number of updates."""
         return self._updates
 
     @property
     def steps(self) -> int:
-        """Environment steps learnt from, over all processes of the run."""
+        """Environment steps used, over all processes of the run."""
         return self._steps
 
     def state(self) -> LearnerState:
-        """Return a copy of all that is needed to go on."""
+        """Return a copy of the state."""
         adam = self._adam.state[self._flat]
         parameters, exp_avg, exp_avg_sq = (
             tensor.detach().cpu().numpy().copy() for tensor in (self._flat, adam["exp_avg"], adam["exp_avg_sq"])
@@ -210,7 +108,7 @@ class Learner:
         return LearnerState(parameters, exp_avg, exp_avg_sq, self._updates, self._steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
-        """Take one step down the gradient of the loss of these rollouts."""
+        """Take one gradient step on the loss of these rollouts."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
         end = config.timesteps
@@ -226,7 +124,7 @@ class Learner:
         self._updates += 1
         self._steps += sum(rollout.transitions for rollout in rollouts)
 
-        figures = {
+        tensors = {
             "policy_loss": parts.policy,
             "baseline_loss": parts.baseline,
             "entropy": parts.entropy,
@@ -236,85 +134,14 @@ class Learner:
             "grad_norm": grad_norm,
             "explained_variance": _explained_variance(parts.values, parts.targets),
         }
-        numbers = torch.stack([figure.detach() for figure in figures.values()]).tolist()
-        metrics = dict(zip(figures, numbers, strict=True))
+        values = torch.stack([tensor.detach() for tensor in tensors.values()]).tolist()
+        metrics = dict(zip(tensors, values, strict=True))
         metrics |= {"learning_rate": rate, "entropy_cost": entropy_cost}
         return Update(self.state(), metrics, lags, [rollout.episodes.copy() for rollout in rollouts])
 
 
 def _explained_variance(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Share of the variance of the targets that the values explain; 0 where the targets do not vary."""
+    """Return the share of the variance of the targets that the values explain; 0 where the targets do not vary."""
     variance = targets.var(correction=0)
     share = 1.0 - (targets - values).var(correction=0) / variance
     return torch.where(variance > 0, share, torch.zeros_like(share))
-
-
-class LearnerThread(threading.Thread):
-    """Runs a learner beside the loop that collects, so that neither waits for the other.
-
-    It takes rollouts until the run has its steps or `stop` is called, drops those that are too old, and hands each
-    `Update` over by `updates`. Used as a context manager it is stopped and joined at the end.
-    """
-
-    def __init__(self, learner: Learner) -> None:
-        super().__init__(name="learner", daemon=True)
-        self._learner = learner
-        self._inbox: queue.SimpleQueue[Rollout | None] = queue.SimpleQueue()
-        self._outbox: queue.SimpleQueue[Update] = queue.SimpleQueue()
-        self._stopping = threading.Event()
-        self._error: BaseException | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Rollouts that were put in and not yet taken."""
-        return self._inbox.qsize()
-
-    def put(self, rollout: Rollout) -> None:
-        """Hand over a rollout."""
-        self._inbox.put(rollout)
-
-    def updates(self) -> list[Update]:
-        """Return the updates made since the last call; an error of the thread is raised here."""
-        found = []
-        while not self._outbox.empty():
-            found.append(self._outbox.get())
-        if self._error is not None:
-            raise self._error
-        return found
-
-    def stop(self) -> None:
-        """Finish the update at hand and end; what has not been used by then is never used."""
-        self._stopping.set()
-        self._inbox.put(None)
-        self.join()
-
-    def run(self) -> None:
-        """Learn until stopped."""
-        try:
-            self._learn()
-        except BaseException as error:  # noqa: BLE001 - handed to the loop, which raises it
-            self._error = error
-
-    def _learn(self) -> None:
-        config, batch = self._learner.config, []
-        while not self._stopping.is_set() and self._learner.steps < config.timesteps:
-            rollout = self._inbox.get()
-            if rollout is None:
-                return
-            batch.append(rollout)
-            if len(batch) < config.rollouts_per_batch:
-                continue
-            # The lag counts when the data is used, not when it comes.
-            fresh = [r for r in batch if self._learner.version - r.version <= config.max_lag]
-            self._learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
-            batch = fresh
-            if len(batch) == config.rollouts_per_batch:
-                self._outbox.put(self._learner.update(batch))
-                batch = []
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

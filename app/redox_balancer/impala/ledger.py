@@ -1,22 +1,22 @@
-"""The ledger of rollouts: which were used, and proof that none was used twice, half or from a replaced actor."""
+"""The ledger of rollouts: which were used, and that none was used twice, in part or from a replaced actor."""
 
 from __future__ import annotations
 
 
 class RolloutLedger:
-    """Keeps the last sequence number of each actor's current incarnation.
+    """Next sequence number expected from the current incarnation of each actor.
 
-    A collector numbers its rollouts 0, 1, 2, ... and an actor's results are taken in the order in which they were
-    asked for, so a number other than the next one, or another incarnation, is no rollout to learn from.
+    A collector numbers its rollouts 0, 1, 2, ... and the results of an actor are taken in the order of the requests,
+    so a rollout with any other number, or from another incarnation, is not used.
 
     Attributes
     ----------
     used
-        Rollouts that were accepted.
+        Accepted rollouts.
     discarded
-        Rollouts that were asked for and given up with the actor that owed them.
+        Rollouts that were requested and given up together with their actor.
     refused
-        Rollouts that came and were not accepted; anything but 0 is an error of this program.
+        Rollouts that arrived and were not accepted; anything but 0 is a bug.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,13 @@ class RolloutLedger:
         self._next: dict[int, tuple[int, int]] = {}
 
     def open(self, actor: int, incarnation: int) -> None:
-        """Expect the rollouts of this incarnation from now on, and none of those before it."""
+        """Expect rollouts of this incarnation from now on, and none of earlier ones."""
         if actor in self._next and incarnation <= self._next[actor][0]:
-            raise ValueError(f"actor {actor} had incarnation {incarnation} before")
+            raise ValueError(f"incarnation {incarnation} of actor {actor} does not follow the one before")
         self._next[actor] = (incarnation, 0)
 
     def accept(self, actor: int, incarnation: int, sequence: int) -> bool:
-        """Return whether this rollout may be used, and remember that it was."""
+        """Return whether this rollout may be used, and record that it was."""
         if self._next.get(actor) != (incarnation, sequence):
             self.refused += 1
             return False
@@ -39,5 +39,5 @@ class RolloutLedger:
         return True
 
     def discard(self, count: int) -> None:
-        """Count rollouts that will never come."""
+        """Count rollouts that will never arrive."""
         self.discarded += count

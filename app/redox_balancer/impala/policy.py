@@ -1,7 +1,7 @@
-"""The policy: one vector of parameters, one forward pass, one masked distribution, for NumPy and torch alike.
+"""The policy: one parameter vector, one forward pass and one masked distribution, for NumPy and torch alike.
 
-Actors run the forward pass on NumPy arrays, the learner on torch tensors; it is written once against the
-Python array API standard, so this module needs no torch. Shapes: N observations, D numbers in each, A actions.
+Actors run the forward pass on NumPy arrays, the learner on torch tensors; it is written once against the Python array
+API standard, so this module does not import torch. Shapes: N observations of D features, A actions.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Float32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 # Stands for minus infinity in the logit of an illegal action: its probability is exactly 0, and unlike infinity
-# it makes 0 and not NaN when multiplied by that probability in the entropy and in its gradient.
+# it gives 0 and not NaN when multiplied by that probability in the entropy and in its gradient.
 ILLEGAL_LOGIT = -1e30
 
 
 @dataclass(frozen=True)
 class PolicyShape:
-    """Sizes of a policy, and with them the place of each named array in the flat vector of parameters.
+    """Sizes of a policy, and from them the position of each named array in the flat parameter vector.
 
     Attributes
     ----------
     observation_size
-        Numbers in one observation, D.
+        Features of one observation, D.
     actions
         Number of actions, A.
     hidden_sizes
@@ -45,7 +45,7 @@ class PolicyShape:
 
     @cached_property
     def layout(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of each array, in the order in which they lie in the vector."""
+        """Name and shape of each array, in their order in the vector."""
         shapes: dict[str, tuple[int, ...]] = {}
         width = self.observation_size
         for layer, units in enumerate(self.hidden_sizes):
@@ -69,11 +69,11 @@ class PolicyShape:
 
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> PolicyShape:
-        """Return what `as_dict` described."""
+        """Return the sizes that `as_dict` gave."""
         return cls(sizes["observation_size"], sizes["actions"], tuple(sizes["hidden_sizes"]))
 
     def unflatten(self, flat: Array) -> dict[str, Array]:
-        """Views of the flat vector, shape (size,), under their names."""
+        """Return views of the flat vector, shape (size,), by name."""
         arrays, start = {}, 0
         for name, shape in self.layout.items():
             end = start + math.prod(shape)
@@ -82,9 +82,9 @@ class PolicyShape:
         return arrays
 
     def initial(self, rng: np.random.Generator) -> Float32:
-        """Fresh parameters: orthogonal weights, biases 0, shape (size,).
+        """Return initial parameters: orthogonal weights, zero biases, shape (size,).
 
-        Gains are 5/3 before a tanh, 0.01 for the logits so that the first policy is almost uniform, and 1 for
+        Gains are 5/3 before a tanh, 0.01 for the logits so that the initial policy is almost uniform, and 1 for
         the value (Andrychowicz et al. 2021, "What matters for on-policy deep actor-critic methods").
         """
         flat = np.zeros(self.size, dtype=np.float32)
@@ -112,14 +112,14 @@ class PolicyOutput(NamedTuple):
 
 
 def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutput:
-    """Run the policy: hidden layers with tanh, then one linear map to logits and one to the value.
+    """Compute logits and values: hidden layers with tanh, then one linear map to each.
 
     Parameters
     ----------
     parameters
         The named arrays of `PolicyShape.unflatten`.
     observations
-        Shape (N, D), of the same library and type as the parameters.
+        Shape (N, D), of the same library and dtype as the parameters.
     """
     xp = array_namespace(observations)
     hidden, layer = observations, 0
@@ -132,14 +132,14 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
 
 
 class MaskedCategorical:
-    """A choice among the legal actions of each of N observations.
+    """Categorical distribution over the legal actions of each of N observations.
 
     Parameters
     ----------
     logits
         Shape (N, A).
     mask
-        True where an action is legal, shape (N, A); each row must have one.
+        True where an action is legal, shape (N, A); at least one in each row.
     """
 
     def __init__(self, logits: Array, mask: Array) -> None:
@@ -150,11 +150,11 @@ class MaskedCategorical:
         self.log_probs = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
 
     def log_prob(self, actions: Array) -> Array:
-        """Log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""
+        """Return the log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""
         return self._xp.take_along_axis(self.log_probs, actions[:, None], axis=-1)[:, 0]
 
     def entropy(self) -> Array:
-        """Entropy over the legal actions in nats, shape (N,)."""
+        """Return the entropy over the legal actions in nats, shape (N,)."""
         return -self._xp.sum(self._xp.exp(self.log_probs) * self.log_probs, axis=-1)
 
     def greedy(self) -> Array:
@@ -172,7 +172,7 @@ class MaskedCategorical:
 
 
 class Policy:
-    """A trained policy to be asked for actions; needs NumPy only.
+    """A policy with its parameters, for acting; needs NumPy only.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class Policy:
         self._named = shape.unflatten(parameters)
 
     def distribution(self, observations: Float32, mask: Mask) -> MaskedCategorical:
-        """Return the choice among the legal actions of each of N observations, shapes (N, D) and (N, A)."""
+        """Return the distribution over actions of each of N observations, shapes (N, D) and (N, A)."""
         return MaskedCategorical(forward(self._named, observations).logits, mask)
 
     def values(self, observations: Float32) -> Float32:
@@ -197,7 +197,7 @@ class Policy:
         return values
 
     def act(self, observations: Float32, mask: Mask, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
-        """Return one action for each observation: drawn with `rng`, or the most probable one without it.
+        """Return one action for each observation: sampled with `rng`, or the most probable one without it.
 
         `observations` have shape (N, D) and `mask` (N, A); the actions have shape (N,).
         """

@@ -1,7 +1,7 @@
-"""Rollouts: what an actor did in T steps of B environments, and the collector that makes them.
+"""Rollouts of T steps in B environments, and the collector that plays them.
 
 Arrays are time-major, [T, B, ...]. D is the size of an observation and A the number of actions. The same collector
-runs inside a Ray actor and, in a serial run, inside the learner's process.
+runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Environment = gymnasium.Env[Any, Any]
 
 
 class EnvFactory(Protocol):
-    """Makes environments; it is pickled and sent to the actors.
+    """Creates environments; it is pickled and sent to the actors.
 
-    The environments of one call may share state (one linear program), so they stay in one process. They have a flat
-    `Box` observation, `Discrete` actions, `info["action_mask"]` after reset and step where not every action is legal,
-    and `info["metrics"]`, numbers to be averaged, on the step that ends an episode. A second call must give
-    environments that know nothing of the first.
+    The environments of one call may share state (one linear program) and therefore stay in one process. They have a
+    flat `Box` observation, `Discrete` actions, `info["action_mask"]` after reset and step where some actions are
+    illegal, and `info["metrics"]`, numbers to be averaged, on the step that ends an episode. Environments of a second
+    call must not depend on those of the first.
     """
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """What a policy depends on (observation layout, actions, checksums), ready for JSON."""
+        """Everything a policy depends on (observation layout, actions, checksums), ready for JSON."""
         ...
 
     def __call__(self, count: int) -> Sequence[Environment]:
-        """Make `count` environments."""
+        """Create `count` environments."""
         ...
 
 
@@ -47,10 +47,10 @@ class Episodes(NamedTuple):
     metrics: Sequence[Mapping[str, float]]
 
     def copy(self) -> Episodes:
-        """Return the same in memory of its own.
+        """Return a copy that owns its memory.
 
-        The arrays of a rollout from an actor lie in Ray's object store, which keeps all of the rollout as long as one
-        of them lives.
+        The arrays of a rollout from an actor are views into Ray's object store, which keeps the whole rollout as long
+        as one of them is referenced.
         """
         return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
 
@@ -62,24 +62,24 @@ class Rollout:
     Attributes
     ----------
     observations
-        What the policy saw, [T + 1, B, D]; the last row is the bootstrap observation.
+        Observations, [T + 1, B, D]; the last row is the bootstrap observation.
     masks
         Legal actions at each step, [T, B, A].
     actions, log_probs
-        The action taken and its log-probability under the behaviour policy, [T, B].
+        Action taken and its log-probability under the behaviour policy, [T, B].
     rewards
         Reward of that action, [T, B].
     terminated, truncated
-        Whether that action ended the episode, or the episode was cut off, [T, B].
+        Whether that action terminated or truncated the episode, [T, B].
     final_observations
         Last observation of each truncated episode, one row for each True in `truncated` in the order of
         `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
     episodes
-        The episodes that ended here.
+        The episodes that ended in this rollout.
     version
-        Version of the policy that acted.
+        Version of the behaviour policy.
     actor, incarnation, sequence
-        Who made it, the how many-th process of that name, and its running number there.
+        Index of the actor, generation of its process (0, 1, ...) and number of the rollout within that process.
     """
 
     observations: Float32
@@ -103,12 +103,12 @@ class Rollout:
 
 
 class RolloutCollector:
-    """Plays B environments with a policy; episodes go on from one rollout to the next.
+    """Plays B environments with a policy; episodes continue from one rollout to the next.
 
     Parameters
     ----------
     factory
-        Makes the environments.
+        Creates the environments.
     count
         Number of environments, B.
     length
@@ -118,9 +118,9 @@ class RolloutCollector:
     seed
         Seed of the run.
     actor, incarnation
-        Who collects; with `seed` they fix every random draw.
+        Index of the actor and generation of its process; with `seed` they determine every random draw.
     state
-        What `state()` gave in an earlier process, to go on from there.
+        Result of `state()` in an earlier process, to continue from there.
     """
 
     def __init__(
@@ -148,14 +148,17 @@ class RolloutCollector:
         self.shape = policy_shape(self._environments[0], tuple(hidden_sizes))
 
     def state(self) -> dict[str, Any]:
-        """Return what a later process needs to go on exactly like this one after `restart`, ready for JSON."""
+        """Return the random state and counter of rollouts, ready for JSON.
+
+        A later process that starts from it continues exactly as this one does after `restart`.
+        """
         return {"rng": self._rng.bit_generator.state, "sequence": self._sequence}
 
     def restart(self) -> None:
-        """Drop unfinished episodes and begin with new environments and seeds from the random state.
+        """Drop unfinished episodes and start new environments with seeds drawn from the random state.
 
-        Where a saved run must go on bit for bit this is called right after `state()`: new environments have no past
-        (bases, caches), in this process and in the one that resumes.
+        For a run that must resume bit for bit this is called right after `state()`: new environments carry no history
+        (bases, caches), neither in this process nor in the one that resumes.
         """
         self.close()
         self._environments = self._factory(self._count)
@@ -171,17 +174,17 @@ class RolloutCollector:
         self._lengths = np.zeros(self._count, dtype=np.int64)
 
     def close(self) -> None:
-        """Free the environments."""
+        """Close the environments."""
         for environment in self._environments:
             environment.close()
 
     def set_weights(self, parameters: Float32, version: int) -> None:
-        """Act with these parameters, shape (shape.size,), from now on."""
+        """Use these parameters, shape (shape.size,), as behaviour policy from now on."""
         if version != self._version:
             self._policy, self._version = Policy(self.shape, parameters), version
 
     def collect(self) -> Rollout:
-        """Play T steps in each environment; `set_weights` comes first."""
+        """Play T steps in each environment; requires a call of `set_weights` before."""
         if self._policy is None:
             raise RuntimeError("collect() before set_weights()")
         T, B = self._length, self._count
@@ -198,7 +201,9 @@ class RolloutCollector:
         for t in range(T):
             observations[t], masks[t] = self._observations, self._masks
             if not masks[t].any(axis=-1).all():
-                raise RedoxError("the environment offers no legal action", hint="its mask must allow stopping")
+                raise RedoxError(
+                    "the environment offers no legal action", hint="the mask must allow at least one action"
+                )
             choice: MaskedCategorical = self._policy.distribution(self._observations, self._masks)
             actions[t] = choice.sample(self._rng)
             log_probs[t] = choice.log_prob(actions[t])
@@ -243,7 +248,7 @@ class RolloutCollector:
 
 
 def action_count(environment: Environment) -> int:
-    """Return the number of actions, A; a RedoxError unless the actions are `Discrete` and start at 0."""
+    """Return the number of actions, A; a RedoxError unless the action space is `Discrete` and starts at 0."""
     space = environment.action_space
     if not isinstance(space, gymnasium.spaces.Discrete) or space.start != 0:
         raise RedoxError(f"the learner needs discrete actions that start at 0, not {space}")
@@ -251,7 +256,7 @@ def action_count(environment: Environment) -> int:
 
 
 def policy_shape(environment: Environment, hidden_sizes: tuple[int, ...]) -> PolicyShape:
-    """Return the sizes of a policy for an environment; a RedoxError unless observations are a flat `Box`."""
+    """Return the sizes of the policy of an environment; a RedoxError unless observations are a flat `Box`."""
     space = environment.observation_space
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise RedoxError(f"the learner needs a flat Box as observation, not {space}")

@@ -1,4 +1,4 @@
-"""Learning rate and entropy cost as pure functions of environment steps, so a resumed run keeps its curve."""
+"""Learning rate and entropy cost as pure functions of environment steps, so that a resumed run follows its curve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def linear(step: int, *, total: int, start: float, end: float) -> float:
-    """Value of a straight line from `start` at step 0 to `end` at step `total`, constant from there on.
+    """Return the value of a line from `start` at step 0 to `end` at step `total`, constant afterwards.
 
     Parameters
     ----------
@@ -15,17 +15,17 @@ def linear(step: int, *, total: int, start: float, end: float) -> float:
     total
         Environment steps at which `end` is reached; above 0.
     start, end
-        The values at both ends; a constant where they are equal.
+        The values at both ends; equal for a constant.
     """
     fraction = min(max(step / total, 0.0), 1.0)
     return (1.0 - fraction) * start + fraction * end
 
 
 def geometric(step: int, *, total: int, start: float, end: float) -> float:
-    """Value that falls from `start` to `end` by equal factors, as `linear` does by equal amounts.
+    """Return a value that changes from `start` to `end` by equal factors, as `linear` does by equal differences.
 
-    It spends as many steps between 0.1 and 0.01 as between 0.01 and 0.001, which an entropy cost must where
-    the rewards of different episodes differ by decades. Both ends are above 0, or both are 0.
+    It spends as many steps between 0.1 and 0.01 as between 0.01 and 0.001, which an entropy cost needs where the
+    rewards of different episodes differ by orders of magnitude. Both ends are above 0, or both are 0.
     """
     if start == end:
         return start

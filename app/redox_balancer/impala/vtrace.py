@@ -8,8 +8,8 @@ Arrays are time-major, [T, B]. For each step
 
 with rho = min(rho clip, pi/mu), c = lambda min(c clip, pi/mu), discount = gamma (1 - terminated) and
 trace = gamma (1 - (terminated or truncated)). Inside an episode v(next_t) is v_{t+1}. After a truncated step both
-V(next_t) and v(next_t) are the value of the episode's final observation, which is cut off but not over; at the
-end of the rollout both are the bootstrap value.
+V(next_t) and v(next_t) are the value of the final observation of the episode, which was cut off but did not end; at
+the end of the rollout both are the bootstrap value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 
 class VTraceReturns(NamedTuple):
-    """Targets of the value and advantages of the policy gradient, both [T, B]; `ratios` are pi/mu unclipped."""
+    """Value targets and policy gradient advantages, both [T, B]; `ratios` are the unclipped pi/mu."""
 
     targets: torch.Tensor
     advantages: torch.Tensor
@@ -43,21 +43,22 @@ def vtrace(
     c_clip: float = 1.0,
     pg_rho_clip: float = 1.0,
 ) -> VTraceReturns:
-    """Targets and advantages of a batch of rollouts, without gradient and in the type of `values`.
+    """Return targets and advantages of a batch of rollouts, without gradient and in the dtype of `values`.
 
     Parameters
     ----------
     target_log_probs, behaviour_log_probs
-        Log-probability of the action taken under the policy that learns and the one that acted, [T, B].
+        Log-probability of the action taken under the target policy (the learner's) and the behaviour policy (the
+        actor's), [T, B].
     rewards
         Reward of each step, [T, B].
     terminated, truncated
-        Whether the step ended its episode, or cut it off, [T, B], bool.
+        Whether the step terminated or truncated its episode, [T, B], bool.
     values
         V(x_t), [T, B].
     next_values
-        V of what follows a step, [T, B]: V(x_{t+1}); after a truncated step V(final observation); in the last
-        row otherwise the bootstrap value. Where a step terminated the entry counts for nothing.
+        V of the observation that follows a step, [T, B]: V(x_{t+1}); after a truncated step V(final observation); in
+        the last row otherwise the bootstrap value. Entries of terminated steps are ignored.
     gamma, lambda_, rho_clip, c_clip, pg_rho_clip
         As in the equations above.
     """

@@ -11,13 +11,13 @@ from typing import Any
 
 import jinja2
 
-from redox_balancer import __version__
 from redox_balancer.designer.design import Design
 from redox_balancer.designer.figures import envelope
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import PolicyScore
 from redox_balancer.files import write_atomically
 from redox_balancer.report import figures
+from redox_balancer.version import __version__
 
 
 def write_report(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], output: Path) -> None:

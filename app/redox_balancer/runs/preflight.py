@@ -18,7 +18,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, policy_shape
-from redox_balancer.impala.scale_up import FIRST_ACTORS
+from redox_balancer.impala.scale_up import INITIAL_ACTORS
 from redox_balancer.resources import SHARED_MEMORY, MachineLimits, machine, process_stats, raise_file_limit
 from redox_balancer.runs.reward_signal import RewardSignal, reward_signal
 
@@ -230,7 +230,7 @@ def _memory(config: TrainConfig, environment_bytes: int, found: MachineLimits) -
         return RAY_BYTES.at(actors) + store + actors * each
 
     room = math.floor((found.memory_bytes - store - RAY_BYTES.base) / (RAY_BYTES.per_actor + each))
-    enough_to_begin = found.memory_bytes >= needed(min(config.num_actors, FIRST_ACTORS))
+    enough_to_begin = found.memory_bytes >= needed(min(config.num_actors, INITIAL_ACTORS))
     return _graded(
         fine=found.memory_bytes >= needed(config.num_actors),
         otherwise=Level.WARN if enough_to_begin else Level.FAIL,

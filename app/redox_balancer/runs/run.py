@@ -267,7 +267,7 @@ class TrainingRun:
         )
         row |= self.gauges()
         if self._mirror is not None:
-            row |= self._mirror.figures
+            row |= self._mirror.metrics
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:

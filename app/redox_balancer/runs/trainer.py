@@ -20,24 +20,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from redox_balancer import __version__
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_whole
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner import LearnerThread
+from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import ScaleUp
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
+from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.lock import sole_trainer
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader, uploading
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.watchdog import NonsenseError
+from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
-    from redox_balancer.impala.actors import ActorPool
+    from redox_balancer.impala.actor_pool import ActorPool
 
 _POLL_S = 0.01  # how long the loop waits for rollouts before it looks at the learner again
 _PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-compat")
@@ -177,9 +178,7 @@ def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: Pro
 
 def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
     """Refuse a checkpoint that was trained on another environment."""
-    ours, theirs = json.loads(json.dumps(dict(factory.fingerprint))), restored.state["fingerprint"]
-    differing = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
-    if differing:
+    if differing := differing_entries(factory.fingerprint, restored.state["fingerprint"]):
         raise RedoxError(
             f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
             hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",
@@ -252,14 +251,14 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collects: type[RolloutC
 def _train_with_actors(run: TrainingRun, factory: EnvFactory, collector: type[RolloutCollector]) -> TrainResult:
     """Collect with Ray actors while a thread learns; an error of an actor leaves the last state saved."""
     # A serial run needs no Ray.
-    from redox_balancer.impala.actors import ActorPool  # noqa: PLC0415
+    from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415
     from redox_balancer.impala.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
 
     config = run.config
     failure: RedoxError | None = None
     with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
         pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0, collector=collector)
-        run.gauges, run.actors, run.daemons = pool.figures, pool.process_stats, ray_daemons
+        run.gauges, run.actors, run.daemons = pool.metrics, pool.process_stats, ray_daemons
         scale_up = ScaleUp(config.num_actors, pool.budget_bytes)
         _grow(pool, scale_up, run)
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
@@ -304,7 +303,7 @@ def _grow(pool: ActorPool, scale_up: ScaleUp, run: TrainingRun) -> None:
         total_bytes=total,
     )
     if decision is not None:
-        run.progress.message(decision.why)
+        run.progress.message(decision.reason)
         pool.grow(decision.actors)
 
 

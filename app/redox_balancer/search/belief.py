@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import State
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SHARPNESS = 0.02
@@ -24,10 +24,10 @@ class Belief:
     """What the condition may be: states, each as likely as the others before anything is measured."""
 
     evaluator: Evaluator
-    states: Sequence[State]
+    conditions: Sequence[Condition]
     placements: int
 
-    def search(self, search: Search, hidden: State) -> SearchResult:
+    def search(self, search: Search, hidden: Condition) -> SearchResult:
         """Add the placement that raises the expected value most, until none does; measure after each.
 
         Parameters
@@ -38,14 +38,14 @@ class Belief:
             The true state, of which only the growth and the capacity of what is built are looked at.
         """
         construct = search.problem.empty
-        doubts = np.zeros(len(self.states))
+        doubts = np.zeros(len(self.conditions))
         while True:
             extended = self._best_extension(construct, doubts)
             if extended is None:
                 return search.proposed([construct])
             construct = extended
             seen = self._measured(construct, hidden)
-            told = np.asarray([self._measured(construct, state) for state in self.states])
+            told = np.asarray([self._measured(construct, condition) for condition in self.conditions])
             doubts += np.sum(((told - seen) / SHARPNESS) ** 2, axis=1)
 
     def _best_extension(self, construct: Construct, doubts: FloatArray) -> Construct | None:
@@ -54,7 +54,7 @@ class Belief:
         weights = np.exp(-0.5 * (doubts[likely] - doubts[likely].min()))
         problem = Problem(
             self.evaluator,
-            tuple(self.states[place] for place in likely.tolist()),
+            tuple(self.conditions[place] for place in likely.tolist()),
             tuple((weights / weights.sum()).tolist()),
             self.placements,
         )
@@ -65,9 +65,9 @@ class Belief:
                 best, best_value = extended, value
         return best
 
-    def _measured(self, construct: Construct, state: State) -> tuple[float, float]:
+    def _measured(self, construct: Construct, condition: Condition) -> tuple[float, float]:
         evaluator = self.evaluator
-        outcome = evaluator.outcome(construct, state)
+        outcome = evaluator.outcome(construct, condition)
         return (
             outcome.growth / evaluator.healthy_growth,
             outcome.capacity / (2.0 * evaluator.space.oxygen_uptake),

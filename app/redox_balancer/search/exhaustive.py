@@ -12,9 +12,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from math import comb
 
+from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Valued
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 LARGEST = 5_000_000
@@ -67,20 +68,20 @@ def largest_count(space: DesignSpace, placements: int) -> int:
     return sum(comb(len(space.placements), k) * len(space.levels) ** k for k in range(1, placements + 1))
 
 
-def search_state(evaluator: Evaluator, name: str, state: State, placements: int, keep: int) -> ExhaustiveReference:
+def search_condition(evaluator: Evaluator, condition: Condition, placements: int, keep: int) -> ExhaustiveReference:
     """Value every construct under one state and keep the best."""
     before, started = evaluator.solves, time.perf_counter()
     values: list[float] = []
 
     def ranked() -> Iterator[Valued]:
         for construct in constructs(evaluator.space, placements):
-            outcome = evaluator.evaluate(construct, state)
+            outcome = evaluator.evaluate(construct, condition)
             values.append(outcome.value)
             yield Valued(construct, outcome)
 
     best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
     return ExhaustiveReference(
-        condition=name,
+        condition=condition.id,
         constructs=len(values),
         best=tuple(best),
         mean=statistics.fmean(values),
@@ -124,16 +125,15 @@ def exhaustive(
             hint="choose a smaller K (--placements) or a smaller library",
         )
     found: dict[str, ExhaustiveReference] = {}
-    jobs = [(condition.id, space.state(condition)) for condition in space.conditions]
     # Workers start afresh: forking a process that runs Ray's or torch's threads can hang it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(jobs)), context, _start, (space,)) as pool:
-        futures = [pool.submit(_work, name, state, placements, keep) for name, state in jobs]
+    with ProcessPoolExecutor(min(processes, len(space.conditions)), context, _start, (space,)) as pool:
+        futures = [pool.submit(_work, condition, placements, keep) for condition in space.conditions]
         for future in as_completed(futures):
             yardstick = future.result()
             found[yardstick.condition] = yardstick
             progress(yardstick)
-    return {name: found[name] for name, _ in jobs}
+    return {condition.id: found[condition.id] for condition in space.conditions}
 
 
 _evaluators: list[Evaluator] = []
@@ -144,5 +144,5 @@ def _start(space: DesignSpace) -> None:
     _evaluators.append(Evaluator(space, cache_entries=0))
 
 
-def _work(name: str, state: State, placements: int, keep: int) -> ExhaustiveReference:
-    return search_state(_evaluators[0], name, state, placements, keep)
+def _work(condition: Condition, placements: int, keep: int) -> ExhaustiveReference:
+    return search_condition(_evaluators[0], condition, placements, keep)

@@ -30,11 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Reference
 from redox_balancer.design.formulation import NO_GROWTH, Formulation, UnmodifiedCell, capacity_weights, growth_kept
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.milp import MixedIntegerProgram, Term
 from redox_balancer.search.problem import Problem, Search, SearchResult
@@ -113,8 +114,8 @@ class _ConstructProgram:
         samples: Sequence[int | None] = range(len(space.parameter_samples)) or (None,)
         for sample in samples:
             caps = self._formulation.enzyme_capacities(sample)
-            for state, weight in zip(problem.states, problem.weights, strict=True):
-                self._add_state(state, weight / len(samples), caps)
+            for condition, weight in zip(problem.conditions, problem.weights, strict=True):
+                self._add_condition(condition, weight / len(samples), caps)
 
     def construct(self, point: FloatArray) -> Construct:
         """The construct that the binaries of a point describe."""
@@ -169,11 +170,11 @@ class _ConstructProgram:
             upper=0.0,
         )
 
-    def _add_state(self, state: State, weight: float, caps: Caps) -> None:
+    def _add_condition(self, condition: Condition, weight: float, caps: Caps) -> None:
         """Both programs under one state with one set of caps, and what they add to the objective."""
-        settings, reference = self.space.settings, self.problem.evaluator.reference(state)
+        settings, reference = self.space.settings, self.problem.evaluator.reference(condition)
         least_keep = min(self._keeps)
-        cell = self._cell(state, caps)
+        cell = self._cell(condition, caps)
         penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + SURE)
         if reference.lowered or penalty:
             self._add_growth(cell, reference, weight, penalty=penalty)
@@ -259,8 +260,8 @@ class _ConstructProgram:
             terms = [(fluxes[column], 1.0), (unless, -forced)]
             self.program.add_row(terms, lower=0.0 if forced > 0 else -np.inf, upper=np.inf if forced > 0 else 0.0)
 
-    def _cell(self, state: State, caps: Caps) -> _Cell:
-        unmodified = self._formulation.under(state)
+    def _cell(self, condition: Condition, caps: Caps) -> _Cell:
+        unmodified = self._formulation.under(condition)
         return _Cell(unmodified, *self._formulation.bounds(unmodified.point), caps)
 
     def _largest_growth(self, cell: _Cell) -> float:

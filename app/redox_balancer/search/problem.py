@@ -11,7 +11,6 @@ from typing import Self
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import State
 
 
 @dataclass(frozen=True)
@@ -22,21 +21,21 @@ class Problem:
     ----------
     evaluator
         Values constructs; its space says what may be built.
-    states, weights
-        The states and what the value under each counts.
+    conditions, weights
+        The conditions and the weight of the value under each.
     placements
         K, the number of placements at most.
     """
 
     evaluator: Evaluator
-    states: tuple[State, ...]
+    conditions: tuple[Condition, ...]
     weights: tuple[float, ...]
     placements: int
 
     @classmethod
     def under(cls, evaluator: Evaluator, condition: Condition, placements: int) -> Self:
         """The problem of one named condition."""
-        return cls(evaluator, (evaluator.space.state(condition),), (1.0,), placements)
+        return cls(evaluator, (condition,), (1.0,), placements)
 
     @property
     def empty(self) -> Construct:
@@ -46,8 +45,8 @@ class Problem:
     def value(self, construct: Construct) -> float:
         """Value of a construct, summed over the states by their weights."""
         return sum(
-            weight * self.evaluator.evaluate(construct, state).value
-            for state, weight in zip(self.states, self.weights, strict=True)
+            weight * self.evaluator.evaluate(construct, condition).value
+            for condition, weight in zip(self.conditions, self.weights, strict=True)
         )
 
     def extensions(self, construct: Construct) -> list[Construct]:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import transfer_progress
 from redox_balancer.terminal.tables import age_text, notes, table
 
 if TYPE_CHECKING:
     from redox_balancer.runs.remote.listing import ListedCheckpoint
-    from redox_balancer.runs.remote.run import Pulled
+    from redox_balancer.runs.remote.run import PulledCheckpoint
+
+
+# Text for the states of a checkpoint; JSON has the states themselves.
+STATES = {"whole": "verified", "unfinished": "incomplete"}
 
 
 def read_list(place: str, *, verify: bool) -> list[ListedCheckpoint]:
@@ -37,48 +40,24 @@ def list_table(place: str, listed: Sequence[ListedCheckpoint]) -> Any:
     if not listed:
         return f"no checkpoint in {place}"
     headings = {"step": "right", "bytes": "right", "age": "right", "state": "left"}
-    cells = [(f"{one.step:,}", f"{one.bytes:,}", age_text(one.age_s), one.problem or one.state) for one in listed]
+    cells = [
+        (f"{one.step:,}", f"{one.bytes:,}", age_text(one.age_s), one.problem or STATES.get(one.state, one.state))
+        for one in listed
+    ]
     return table(headings, cells)
 
 
-def pull_checkpoint(url: str, to: Path, step: int | None, *, again: str) -> Pulled:
-    """Download a checkpoint with progress, and the run's settings and metrics where the folder lacks them.
+def pull_checkpoint(url: str, to: Path, step: int | None) -> PulledCheckpoint:
+    """Fetch a checkpoint with a progress bar, and warn of newer ones that are damaged; see `listing.fetch`."""
+    from redox_balancer.runs.remote.listing import fetch  # noqa: PLC0415 - loads NumPy
 
-    Parameters
-    ----------
-    url
-        `s3://BUCKET/experiments/RUN`.
-    to
-        Local folder of the run.
-    step
-        Which one; None takes the newest complete one and warns of damaged ones.
-    again
-        Start of a command that a step completes: the hint where `step` is damaged and an older one is not.
-    """
-    from redox_balancer.runs.checkpoint import DamagedCheckpointError  # noqa: PLC0415 - loads NumPy
-    from redox_balancer.runs.remote.run import Pulled, RemoteRun  # noqa: PLC0415
-
-    remote = RemoteRun(url)
     with transfer_progress(f"fetching {url}") as progress:
-        if step is None:
-            pulled = remote.pull_newest(to, progress=progress)
-        else:
-            try:
-                pulled = Pulled(step, remote.pull(step, to, progress), {})
-            except DamagedCheckpointError as error:
-                older = next((other for other in remote.whole_steps() if other < step), None)
-                if older is None:
-                    raise
-                error.hint = f"the next older one: {again} {older}"
-                raise
-    if pulled is None:
-        raise RedoxError(f"there is no checkpoint in {url}", hint="check the address: s3://BUCKET/experiments/RUN")
-    remote.pull_metadata(to)
+        pulled = fetch(url, to, step, progress)
     for reason in pulled.damaged.values():
-        notes().print(f"warning: {reason}; took an older one", markup=False)
+        notes().print(f"warning: {reason}; using an older one", markup=False)
     return pulled
 
 
-def pulled_data(pulled: Pulled) -> dict[str, Any]:
+def pulled_data(pulled: PulledCheckpoint) -> dict[str, Any]:
     """Return a download for `--json`."""
     return {"step": pulled.step, "checkpoint": str(pulled.path), "damaged": dict(pulled.damaged)}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from redox_balancer.cell.compress import compress
-from redox_balancer.cell.lp import FluxLP, Solution, Status
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Solution, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

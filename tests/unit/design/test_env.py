@@ -36,7 +36,7 @@ def test_the_return_of_an_episode_is_the_value_of_its_construct(env: RedoxEnv) -
     generator = np.random.default_rng(0)
     for _ in range(200):
         total = play(env, generator)
-        assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.state).value, abs=1e-9)
+        assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.condition).value, abs=1e-9)
 
 
 def test_the_mask_is_the_protein_budgets(env: RedoxEnv, space: DesignSpace) -> None:
@@ -107,13 +107,13 @@ def test_sampled_conditions_stay_within_their_ranges(space: DesignSpace) -> None
     drawn = set()
     for seed in range(100):
         env.reset(seed=seed, options={"condition": "complex_iii_closed"})
-        for parameter, limit in zip(space.parameters, env.state, strict=True):
-            lowered = [c for c in env.condition.changes if c.key == parameter.key]
+        for change, limit in zip(space.changes, space.limits(env.condition).tolist(), strict=True):
+            lowered = [c for c in env.condition.changes if c.key == change.key]
             if lowered:
                 assert lowered[0].low <= limit <= lowered[0].high
             else:
-                assert limit == 1000.0
-        drawn.add(env.state)
+                assert limit == np.inf
+        drawn.add(env.condition)
     assert len(drawn) == 100
 
 
@@ -124,7 +124,7 @@ def test_mixed_sampling_shows_single_conditions_and_mixtures() -> None:
     mixed = {mixture.id for mixture in space.mixtures}
     assert 60 < sum(name in mixed for name in seen) < 140
     assert set(seen) - mixed <= {condition.id for condition in space.conditions}
-    assert len({env.state for _ in range(20) if env.reset()}) == 20
+    assert len({env.condition for _ in range(20) if env.reset()}) == 20
 
 
 def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
@@ -167,10 +167,10 @@ def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
         observed, reward, *_ = env.step(action)
         paid.add(round(reward, 9))
         shown.add(observed.tobytes())
-    by_set = [env.evaluator.outcome(env.construct, env.state, figures).value for figures in range(4)]
+    by_set = [env.evaluator.outcome(env.construct, env.condition, figures).value for figures in range(4)]
     assert paid == {round(value, 9) for value in by_set}
     assert len(shown) == 1
-    assert env.evaluator.evaluate(env.construct, env.state).value == pytest.approx(np.mean(by_set))
+    assert env.evaluator.evaluate(env.construct, env.condition).value == pytest.approx(np.mean(by_set))
 
 
 def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:

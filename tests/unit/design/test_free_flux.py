@@ -45,7 +45,7 @@ def test_two_solvers_agree_on_growth_and_capacity(space: DesignSpace) -> None:
         for condition in space.conditions:
             for _ in range(100):
                 construct = random_construct(space, generator, levels=5)
-                outcome = evaluator.evaluate(construct, space.state(condition))
+                outcome = evaluator.evaluate(construct, condition)
                 growth, capacity = second.outcome(construct, condition)
                 assert outcome.growth == pytest.approx(growth, abs=1e-7)
                 assert outcome.capacity == pytest.approx(capacity, abs=1e-7)

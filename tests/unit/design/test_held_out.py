@@ -21,9 +21,8 @@ def test_held_out_combinations_are_not_what_training_has_shown() -> None:
 
         def seen(name: str) -> tuple[float, float]:
             condition = pick_condition(KNOWN, name)
-            state = evaluator.space.state(condition)
-            singles = [evaluator.evaluate(single, state).value for single in constructs(evaluator.space, 1)]
-            return evaluator.reference(state).growth, max(singles)
+            singles = [evaluator.evaluate(single, condition).value for single in constructs(evaluator.space, 1)]
+            return evaluator.reference(condition).growth, max(singles)
 
         parts = {name: seen(name) for name in KNOWN}
         for combination in combinations:

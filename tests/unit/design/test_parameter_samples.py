@@ -58,13 +58,13 @@ def test_a_value_is_the_mean_of_those_of_spaces_with_these_figures(uncertain: De
     generator = np.random.default_rng(5)
     with Evaluator(uncertain, exact_check=True) as evaluator:
         problem = Problem.under(evaluator, uncertain.conditions[3], 3)
-        state = uncertain.state(uncertain.conditions[3])
+        condition = uncertain.conditions[3]
         asked = [random_construct(problem, generator) for _ in range(15)]
-        found = [evaluator.evaluate(construct, state) for construct in asked]
+        found = [evaluator.evaluate(construct, condition) for construct in asked]
     each = []
     for factors in uncertain.parameter_samples:
         with Evaluator(_with_caps(uncertain.plain, factors)) as other:
-            each.append([other.evaluate(construct, state) for construct in asked])
+            each.append([other.evaluate(construct, condition) for construct in asked])
     for name in ("value", "growth", "capacity", "rescue"):
         means = np.mean([[getattr(outcome, name) for outcome in row] for row in each], axis=0)
         assert [getattr(outcome, name) for outcome in found] == pytest.approx(means.tolist(), abs=1e-8)

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner import Batch, Learner, LearnerState, LearnerThread, losses
+from redox_balancer.impala.learner import Learner, LearnerState
+from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.loss import Batch, losses
 from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.impala.schedules import geometric, linear

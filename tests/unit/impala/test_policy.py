@@ -111,7 +111,7 @@ def test_a_saved_policy_acts_as_before_and_greedy_needs_no_generator(tmp_path: P
 
 def test_an_actor_and_an_evaluation_need_neither_torch_nor_cobra() -> None:
     program = (
-        "import sys; import redox_balancer.impala.actors, redox_balancer.impala.rollout, "
+        "import sys; import redox_balancer.impala.actor_pool, redox_balancer.impala.rollout, "
         "redox_balancer.impala.policy, redox_balancer.runs.checkpoint; "
         "print([m for m in ('torch', 'cobra', 'pandas', 'tensorboard') if m in sys.modules])"
     )

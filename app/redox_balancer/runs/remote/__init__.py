@@ -1,1 +1,1 @@
-"""Runs in an S3 bucket: checkpoints are added while a training goes on, one writer a run, and nothing is deleted."""
+"""Runs in an S3 bucket: checkpoints uploaded while training, one writer per run, nothing deleted."""

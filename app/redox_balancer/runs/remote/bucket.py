@@ -1,8 +1,8 @@
-"""Objects of an S3 bucket: conditional writes that S3 checks on arrival, and errors a user understands.
+"""Objects of an S3 bucket: conditional writes with checksums verified by S3, and readable errors.
 
-boto3 itself, and no file system on top of it: s3fs holds botocore back at versions of its own and knows no If-Match,
-pyarrow writes without conditions, and so does the multipart upload of boto3's own transfer manager, which besides
-deletes its parts when it fails. One PUT takes up to 5 GB, far more than a checkpoint, and is all or nothing.
+boto3 is used directly rather than through a file system: s3fs pins its own botocore versions and does not support
+If-Match, and neither pyarrow nor the multipart upload of boto3's transfer manager writes conditionally; the latter
+also deletes its parts when it fails. A single PUT is atomic and takes up to 5 GB, far more than a checkpoint.
 """
 
 from __future__ import annotations
@@ -21,63 +21,65 @@ CHUNK_BYTES = 2**18
 CONNECTIONS = 16
 
 _URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>[\w.=+@-]+(?:/[\w.=+@-]+)+)/*")
-_BUSY = frozenset(("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "InternalError"))
-_DAMAGED_ON_THE_WAY = frozenset(("BadDigest", "XAmzContentChecksumMismatch", "IncompleteBody"))
-_CHANGED = frozenset(("PreconditionFailed", "ConditionalRequestConflict"))
-_STRANGERS = frozenset(
+_RETRYABLE = frozenset(("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "InternalError"))
+_CORRUPTED_IN_TRANSIT = frozenset(("BadDigest", "XAmzContentChecksumMismatch", "IncompleteBody"))
+_PRECONDITION_FAILED = frozenset(("PreconditionFailed", "ConditionalRequestConflict"))
+_AUTH_ERRORS = frozenset(
     ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 )
-_CREDENTIALS_HINT = "check the credentials: aws sts get-caller-identity; AWS_PROFILE= chooses others"
+_CREDENTIALS_HINT = "check the credentials with `aws sts get-caller-identity`; AWS_PROFILE selects others"
 
 
 class StoreError(RedoxError):
-    """The bucket refuses what it was asked for."""
+    """S3 rejected a request."""
 
 
 class UnreachableError(StoreError):
-    """The bucket does not answer or broke off; a later try may succeed."""
+    """S3 did not respond or closed the connection; a later attempt may succeed."""
 
     def __init__(self, message: str) -> None:
-        hint = "check the network and AWS_ENDPOINT_URL, or try again later"
+        hint = "check the network and AWS_ENDPOINT_URL, or retry later"
         super().__init__(message, hint=hint, exit_code=EXIT_UNREACHABLE)
 
 
-class ChangedError(StoreError):
-    """A conditional write found something else than it was meant to replace."""
+class PreconditionFailedError(StoreError):
+    """A conditional write found another version than the one it was meant to replace."""
 
 
-class MissingError(StoreError):
-    """There is no such object."""
+class ObjectNotFoundError(StoreError):
+    """The object does not exist."""
 
 
-class Place(NamedTuple):
-    """Where a run lies: its bucket, and its prefix without a slash at the end."""
+class RunAddress(NamedTuple):
+    """Address of a run: its bucket, and its prefix without a trailing slash."""
 
     bucket: str
     prefix: str
 
     @classmethod
-    def of(cls, url: str) -> Self:
-        """Read `s3://BUCKET/experiments/RUN`."""
+    def parse(cls, url: str) -> Self:
+        """Parse `s3://BUCKET/experiments/RUN`; a RedoxError for anything else."""
         match = _URL.fullmatch(url)
         if match is None or {".", ".."} & set(match["prefix"].split("/")):
-            raise RedoxError(f"{url!r} is not the address of a run", hint="write s3://BUCKET/experiments/RUN")
+            raise RedoxError(
+                f"{url!r} is not the address of a run", hint="an address has the form s3://BUCKET/experiments/RUN"
+            )
         return cls(match["bucket"], match["prefix"])
 
     @property
     def url(self) -> str:
-        """As a user writes it."""
+        """The address as a user writes it."""
         return f"s3://{self.bucket}/{self.prefix}"
 
     @property
     def lock_key(self) -> str:
-        """Key of the object that says who may write the run: `locks/RUN.json` beside `experiments/`."""
+        """Key of the run's lock: `locks/RUN.json` beside `experiments/`."""
         *above, _runs, run = self.prefix.split("/")
         return "/".join([*above, "locks", f"{run}.json"])
 
 
-class Entry(NamedTuple):
-    """An object as a listing shows it: key, size in bytes, ETag and Unix time of its writing."""
+class ObjectSummary(NamedTuple):
+    """An object as a listing returns it: key, size in bytes, ETag and Unix time of the last write."""
 
     key: str
     size: int
@@ -85,8 +87,8 @@ class Entry(NamedTuple):
     written_at: float
 
 
-class Content(NamedTuple):
-    """An object: its bytes, its ETag, and the seconds since it was written by the clock of S3 (whole ones)."""
+class StoredObject(NamedTuple):
+    """An object: its bytes, its ETag, and its age by the clock of S3 (s, with a resolution of 1 s)."""
 
     body: bytes
     etag: str
@@ -94,28 +96,24 @@ class Content(NamedTuple):
 
 
 class Bucket:
-    """A bucket, for any number of threads.
+    """An S3 bucket; thread-safe.
 
-    Credentials, region and AWS_ENDPOINT_URL are found where boto3 looks for them. botocore tries each request three
-    times in all, or AWS_MAX_ATTEMPTS times.
+    boto3 finds credentials, region and AWS_ENDPOINT_URL in its usual places. botocore makes at most three attempts
+    per request, or AWS_MAX_ATTEMPTS.
 
     Parameters
     ----------
     name
         Name of the bucket.
     timeout_s
-        Seconds of silence after which a request counts as failed.
+        Connection and read timeout of a request (s).
     """
 
     def __init__(self, name: str, *, timeout_s: float) -> None:
-        try:
-            # An extra, and half a second.
-            from boto3.session import Session  # noqa: PLC0415
-            from botocore.config import Config  # noqa: PLC0415
-        except ImportError as error:
-            raise RedoxError(
-                f"s3://{name} needs boto3, which is not installed", hint="pip install 'redox_balancer[s3]'"
-            ) from error
+        # Optional, and importing it takes half a second.
+        from boto3.session import Session  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
         self._name = name
         config = Config(
             connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
@@ -123,17 +121,17 @@ class Bucket:
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard"},
         )
-        with self._told(""):
+        with self._translate_errors(""):
             self._client = Session().client("s3", config=config)
 
     def url(self, key: str) -> str:
-        """Return the address of an object."""
+        """Return the s3:// address of an object."""
         return f"s3://{self._name}/{key}"
 
     def put(self, key: str, content: bytes, *, replaces: str | None = None) -> str:
-        """Write an object that is not there yet, or in place of the version with the ETag `replaces`.
+        """Write a new object, or replace the version whose ETag is `replaces`.
 
-        S3 compares the bytes that arrive with their sha256.
+        S3 verifies the sha256 of the content it receives.
 
         Returns
         -------
@@ -142,13 +140,13 @@ class Bucket:
 
         Raises
         ------
-        ChangedError
-            Where another version is there. It may be this very content: an answer can be lost on the way.
+        PreconditionFailedError
+            Where another version exists. It may hold this very content: the response to an earlier write can be lost.
         """
         condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        with self._told(key):
-            answer = self._client.put_object(
+        with self._translate_errors(key):
+            response = self._client.put_object(
                 Bucket=self._name,
                 Key=key,
                 Body=content,
@@ -156,84 +154,88 @@ class Bucket:
                 ChecksumSHA256=digest,
                 **condition,
             )
-        return str(answer["ETag"])
+        return str(response["ETag"])
 
-    def get(self, key: str) -> Content:
-        """Read a small object; a MissingError where it is not there."""
-        with self._told(key):
-            answer = self._client.get_object(Bucket=self._name, Key=key)
-            body = answer["Body"].read()
-        return Content(body, str(answer["ETag"]), _age_s(answer))
+    def get(self, key: str) -> StoredObject:
+        """Read a small object; an ObjectNotFoundError where it does not exist."""
+        with self._translate_errors(key):
+            response = self._client.get_object(Bucket=self._name, Key=key)
+            body = response["Body"].read()
+        return StoredObject(body, str(response["ETag"]), _age_s(response))
 
     def stream(self, key: str, start: int, stop: int) -> Iterator[bytes]:
-        """Read the bytes of an object from `start` to before `stop`, chunk by chunk as they come in."""
-        with self._told(key):
-            answer = self._client.get_object(Bucket=self._name, Key=key, Range=f"bytes={start}-{stop - 1}")
-            yield from answer["Body"].iter_chunks(CHUNK_BYTES)
+        """Yield the bytes [start, stop) of an object in chunks, as they arrive."""
+        with self._translate_errors(key):
+            response = self._client.get_object(Bucket=self._name, Key=key, Range=f"bytes={start}-{stop - 1}")
+            yield from response["Body"].iter_chunks(CHUNK_BYTES)
 
-    def entry(self, key: str) -> Entry | None:
-        """Look at one object, None where it is not there."""
+    def head(self, key: str) -> ObjectSummary | None:
+        """Return the summary of one object, None if it does not exist."""
         try:
-            with self._told(key):
-                answer = self._client.head_object(Bucket=self._name, Key=key)
-        except MissingError:
+            with self._translate_errors(key):
+                response = self._client.head_object(Bucket=self._name, Key=key)
+        except ObjectNotFoundError:
             return None
-        return Entry(key, int(answer["ContentLength"]), str(answer["ETag"]), answer["LastModified"].timestamp())
+        return ObjectSummary(
+            key, int(response["ContentLength"]), str(response["ETag"]), response["LastModified"].timestamp()
+        )
 
-    def entries(self, prefix: str) -> list[Entry]:
-        """List the objects whose keys begin with a prefix."""
-        with self._told(prefix):
+    def summaries(self, prefix: str) -> list[ObjectSummary]:
+        """List the objects whose keys start with a prefix."""
+        with self._translate_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
             return [
-                Entry(item["Key"], int(item["Size"]), str(item["ETag"]), item["LastModified"].timestamp())
+                ObjectSummary(item["Key"], int(item["Size"]), str(item["ETag"]), item["LastModified"].timestamp())
                 for page in pages
                 for item in page.get("Contents", ())
             ]
 
     @contextmanager
-    def _told(self, key: str) -> Iterator[None]:
-        """Turn what botocore raises into errors a user understands."""
+    def _translate_errors(self, key: str) -> Iterator[None]:
+        """Raise exceptions of botocore as subclasses of StoreError."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - comes with botocore, which lets some of them through
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - botocore lets some of them propagate
 
         try:
             yield
         except ClientError as error:
-            self._raise_answer(error, self.url(key))
+            self._raise_response_error(error, self.url(key))
         except HTTPError as error:
-            raise UnreachableError(f"{self.url(key)}: the connection broke off: {error}") from error
+            raise UnreachableError(f"{self.url(key)}: connection lost: {error}") from error
         except BotoCoreError as error:
-            _raise_failure(error, self.url(key))
+            _raise_client_error(error, self.url(key))
 
-    def _raise_answer(self, error: Any, url: str) -> NoReturn:
-        """Raise what an error that S3 answered means."""
-        answer, details = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
-        status, code = int(answer.get("HTTPStatusCode", 0)), str(details.get("Code", ""))
-        said = f"{url}: S3 answers {code}: {details.get('Message', '')}".rstrip(": ")
-        if code in _CHANGED or status == 412:
-            raise ChangedError(f"{url} was changed by somebody else", hint="run the same command again") from error
+    def _raise_response_error(self, error: Any, url: str) -> NoReturn:
+        """Raise the StoreError for an error response of S3."""
+        metadata, details = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
+        status, code = int(metadata.get("HTTPStatusCode", 0)), str(details.get("Code", ""))
+        text = f"{url}: S3 returned {code}: {details.get('Message', '')}".rstrip(": ")
+        if code in _PRECONDITION_FAILED or status == 412:
+            raise PreconditionFailedError(f"{url} was changed by another writer", hint="try again") from error
         if code == "NoSuchBucket":
-            raise StoreError(f"there is no bucket {self._name}", hint="check the address of the run") from error
+            raise StoreError(f"bucket {self._name} does not exist", hint="check the address of the run") from error
         if status == 404:
-            raise MissingError(f"there is no {url}", hint="check the address of the run") from error
-        if status >= 500 or code in _BUSY or code in _DAMAGED_ON_THE_WAY or status == 429:
-            raise UnreachableError(said) from error
-        if code in _STRANGERS:
-            raise StoreError(said, hint=_CREDENTIALS_HINT) from error
-        raise StoreError(said, hint="the rights needed are s3:ListBucket, s3:GetObject and s3:PutObject") from error
+            raise ObjectNotFoundError(f"{url} does not exist", hint="check the address of the run") from error
+        if status >= 500 or code in _RETRYABLE or code in _CORRUPTED_IN_TRANSIT or status == 429:
+            raise UnreachableError(text) from error
+        if code in _AUTH_ERRORS:
+            raise StoreError(text, hint=_CREDENTIALS_HINT) from error
+        raise StoreError(
+            text, hint="the permissions needed are s3:ListBucket, s3:GetObject and s3:PutObject"
+        ) from error
 
 
-def _raise_failure(error: Any, url: str) -> NoReturn:
-    """Raise what it means that a request failed without an answer of S3."""
+def _raise_client_error(error: Any, url: str) -> NoReturn:
+    """Raise the StoreError for a request that failed without a response from S3."""
     from botocore import exceptions as e  # noqa: PLC0415
 
-    passing = (
+    transient = (
         e.ConnectionError,
         e.HTTPClientError,
         e.IncompleteReadError,
         e.FlexibleChecksumError,
     )
-    strangers = (
+    auth = (
         e.NoCredentialsError,
         e.PartialCredentialsError,
         e.CredentialRetrievalError,
@@ -243,15 +245,15 @@ def _raise_failure(error: Any, url: str) -> NoReturn:
         e.TokenRetrievalError,
         e.RefreshWithMFAUnsupportedError,
     )
-    if isinstance(error, passing):
+    if isinstance(error, transient):
         raise UnreachableError(f"{url}: {error}") from error
-    hint = _CREDENTIALS_HINT if isinstance(error, strangers) else "check the address and the AWS settings"
+    hint = _CREDENTIALS_HINT if isinstance(error, auth) else "check the address and the AWS settings"
     raise StoreError(f"{url}: {error}", hint=hint) from error
 
 
-def _age_s(answer: Any) -> float:
-    """Return the age of an object that was just read, by the clock of S3 alone: those of two hosts differ."""
+def _age_s(response: Any) -> float:
+    """Return the age of an object just read, by the clock of S3 alone, since the clocks of hosts differ (s)."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - answer["LastModified"]).total_seconds())
+    now = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return float((now - response["LastModified"]).total_seconds())

@@ -1,4 +1,4 @@
-"""The checkpoints of a run, in a bucket or in a folder, as a list."""
+"""List the checkpoints of a run in a bucket or a folder, and fetch one from a bucket."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
-from redox_balancer.runs.remote.run import RemoteRun
+from redox_balancer.runs.remote.run import PulledCheckpoint, RemoteRun
 
 ListedState = Literal["unverified", "whole", "damaged", "unfinished"]
 
@@ -29,7 +30,7 @@ class ListedCheckpoint:
     written_at
         Unix time of the last write, s.
     state
-        `unfinished` where a push was interrupted; `whole` and `damaged` only where it was read.
+        `unfinished` where a push was not completed; `whole` and `damaged` only where it was verified.
     problem
         What is damaged.
     """
@@ -69,23 +70,61 @@ def list_checkpoints(place: str, *, verify: bool = False) -> Iterator[ListedChec
 
 
 def damage_of(listed: Sequence[ListedCheckpoint]) -> RedoxError | None:
-    """Error that names the damaged checkpoints and the newest complete one; None where none is damaged."""
+    """Error that names the damaged checkpoints and the newest intact one; None where none is damaged."""
     damaged = [one for one in listed if one.state == "damaged"]
     if not damaged:
         return None
-    complete = next((one.step for one in listed if one.state == "whole"), None)
+    intact = next((one.step for one in listed if one.state == "whole"), None)
     return RedoxError(
         f"{len(damaged)} of {len(listed)} checkpoints damaged: {damaged[0].problem}",
-        hint="none is complete" if complete is None else f"step {complete:,} is the newest complete one",
+        hint="none is intact" if intact is None else f"step {intact:,} is the newest intact one",
     )
+
+
+def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no_progress) -> PulledCheckpoint:
+    """Fetch a checkpoint from a bucket, with the run's settings and metrics where the folder lacks them.
+
+    Parameters
+    ----------
+    url
+        `s3://BUCKET/experiments/RUN`.
+    into
+        Local folder of the run.
+    step
+        Step of the checkpoint; None fetches the newest intact one.
+    progress
+        Receives the bytes done and their total.
+
+    Raises
+    ------
+    DamagedCheckpointError
+        Where the checkpoint of this step, or every checkpoint, is damaged.
+    RedoxError
+        Where the bucket has no such checkpoint.
+    """
+    remote = RemoteRun(url)
+    if step is None:
+        pulled = remote.pull_newest(into, progress=progress)
+    else:
+        try:
+            pulled = PulledCheckpoint(step, remote.pull(step, into, progress), {})
+        except DamagedCheckpointError as error:
+            older = next((other for other in remote.complete_steps() if other < step), None)
+            if older is not None:
+                error.hint, error.settings = f"fetch the next older one, step {older}", ("step",)
+            raise
+    if pulled is None:
+        raise RedoxError(f"{url} has no checkpoint", hint="check the address: s3://BUCKET/experiments/RUN")
+    remote.pull_metadata(into)
+    return pulled
 
 
 def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
     run = RemoteRun(url)
     for remote in run.checkpoints().values():
-        state: ListedState = "unverified" if remote.whole else "unfinished"
+        state: ListedState = "unverified" if remote.complete else "unfinished"
         problem = ""
-        if verify and remote.whole:
+        if verify and remote.complete:
             try:
                 run.verify(remote.step)
                 state = "whole"
@@ -96,7 +135,9 @@ def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
 
 def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
     if not Path(folder).is_dir():
-        raise RedoxError(f"there is no folder {folder}", hint="name a run's folder, or s3://BUCKET/experiments/RUN")
+        raise RedoxError(
+            f"folder {folder} does not exist", hint="name a run's folder, or s3://BUCKET/experiments/RUN"
+        )
     for step, path in checkpoint.steps(Path(folder)).items():
         files = [file.stat() for file in path.iterdir()]
         size, written_at = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)

@@ -1,7 +1,7 @@
-"""One writer a run: an object in the bucket that names its holder and ends unless it is renewed.
+"""One writer per run: an object in the bucket that names the lock's holder and expires unless it is renewed.
 
-Nothing is deleted: a lock is released by writing so into it. Every write is conditional, so of two that take over an
-ended lock one wins and the other sees it. Age is counted by the clock of S3.
+Nothing is deleted: a released lock says so. Every write is conditional, so of two processes that take over an expired
+lock one succeeds and the other fails. Age is measured by the clock of S3.
 """
 
 from __future__ import annotations
@@ -19,39 +19,45 @@ from pathlib import Path
 from typing import Any, Self
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.runs.remote.bucket import Bucket, ChangedError, MissingError, Place, StoreError
+from redox_balancer.runs.remote.bucket import (
+    Bucket,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    RunAddress,
+    StoreError,
+)
 
-RENEWALS = 4  # tries before a lock ends
+RENEWALS = 4  # attempts before a lock expires
 POLL_S = 1.0
-PATIENCE_S = 2.0  # for a renewal that is under way at the end
-_ROUNDING_S = 1.0  # S3 tells times in whole seconds
+JOIN_TIMEOUT_S = 2.0  # for a renewal in progress when the lock is closed
+_ROUNDING_S = 1.0  # the resolution of times in S3
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class InUseError(RedoxError):
-    """Somebody else may write the run."""
+    """Another process may write to the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
-    """What a lock says.
+class LockHolder:
+    """Content of a lock.
 
     Attributes
     ----------
     run
         Address of the run.
     name
-        Who holds it, for people.
+        Readable name of the holder.
     writer
-        The folder that is written from, see `writer_of`.
+        The run's folder on the holder's machine, see `writer_of`.
     token
-        Of one process: tells its lock from that of another on the same folder.
+        Identifies one process; two processes on the same folder have different tokens.
     ttl_s
-        Seconds after its last renewal at which the lock ends.
+        Time from the last renewal to expiry (s).
     expires_at
-        Unix time at which it ends, by the clock of its holder: for people.
+        Unix time of expiry by the holder's clock; informative only.
     released
-        Whether the holder gave it back.
+        Whether the holder released it.
     """
 
     run: str
@@ -63,29 +69,29 @@ class Holder:
     released: bool = False
 
     def as_bytes(self) -> bytes:
-        """Ready to be stored."""
+        """Return the lock as it is stored."""
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A lock as it was read: its holder, the version of the object, and the seconds it has left."""
+class LockState:
+    """A lock as read from the bucket: its holder, the ETag of the object, and the time to expiry (s)."""
 
-    holder: Holder
+    holder: LockHolder
     etag: str
     left_s: float
 
     @property
     def free(self) -> bool:
-        """Whether anybody may take it over."""
+        """Whether any process may take the lock."""
         return self.holder.released or self.left_s < 0
 
 
 def writer_of(folder: Path) -> str:
-    """Name a run's folder so that no other folder of any machine has its name while this machine runs.
+    """Return an identifier of a run's folder that no other folder on any machine shares while this machine is up.
 
-    The same in a container and outside, whatever the folder is called there. Who holds the lock of the folder itself
-    (`learning.lock`) knows that an earlier holder of the run's lock with this name is dead.
+    It is the same inside and outside a container, wherever the folder is mounted. A process that holds the lock of
+    the folder itself (`runs.lock`) therefore knows that an earlier holder with this identifier is dead.
     """
     try:
         machine = _BOOT_ID.read_text().strip()
@@ -95,120 +101,125 @@ def writer_of(folder: Path) -> str:
     return f"{machine}/{status.st_dev}/{status.st_ino}"
 
 
-def read_lock(bucket: Bucket, place: Place) -> Seen | None:
-    """Return who holds a run, None where nobody ever did."""
+def read_lock(bucket: Bucket, address: RunAddress) -> LockState | None:
+    """Return the lock of a run, None if there has never been one."""
     try:
-        found = bucket.get(place.lock_key)
-    except MissingError:
+        found = bucket.get(address.lock_key)
+    except ObjectNotFoundError:
         return None
     try:
-        holder = Holder(**json.loads(found.body))
+        holder = LockHolder(**json.loads(found.body))
         left_s = float(holder.ttl_s) + _ROUNDING_S - found.age_s
     except (ValueError, TypeError) as error:
         raise StoreError(
-            f"{bucket.url(place.lock_key)} is not the lock of a run: {error}", hint="look at it, and move it away"
+            f"{bucket.url(address.lock_key)} is not the lock of a run: {error}", hint="inspect it, and move it away"
         ) from error
-    return Seen(holder, found.etag, left_s)
+    return LockState(holder, found.etag, left_s)
 
 
-def refuse_other_writer(bucket: Bucket, place: Place, folder: Path) -> None:
-    """Raise an InUseError where somebody else than a trainer on this folder may write the run now."""
-    seen = read_lock(bucket, place)
-    if seen is not None and not seen.free and seen.holder.writer != writer_of(folder):
-        raise _in_use(place, seen)
+def refuse_other_writer(bucket: Bucket, address: RunAddress, folder: Path) -> None:
+    """Raise an InUseError if a trainer on another folder holds the run's lock."""
+    state = read_lock(bucket, address)
+    if state is not None and not state.free and state.holder.writer != writer_of(folder):
+        raise _in_use(address, state)
 
 
-def _in_use(place: Place, seen: Seen) -> InUseError:
+def _in_use(address: RunAddress, state: LockState) -> InUseError:
     return InUseError(
-        f"{place.url} is written by {seen.holder.name}",
-        hint=f"stop it, or wait: its lock ends {seen.holder.ttl_s:.0f} s after it is dead; another address is free",
+        f"{address.url} is locked by {state.holder.name}",
+        hint=f"stop that trainer, or wait: its lock expires {state.holder.ttl_s:.0f} s after the last renewal",
     )
 
 
 class RunLock:
-    """The lock of a run, renewed by a thread of its own from `take` to `close`.
+    """The lock of a run, renewed by a background thread from `keep` to `close`.
 
-    A bucket that does not answer makes nobody lose a lock: it is renewed as soon as it answers again, unless somebody
-    took it over meanwhile. Then the lock is lost for good.
+    An unreachable bucket alone does not lose the lock: it is renewed as soon as the bucket responds again, unless
+    another process has taken it over. Then it is lost for good.
 
     Parameters
     ----------
-    bucket, place
-        Where the run lies.
+    bucket, address
+        Location of the run.
     folder
-        The run's folder here, whose own lock (`learning.lock`) the caller holds.
+        The run's local folder, whose own lock (`runs.lock`) the caller holds.
     ttl_s
-        Seconds after the last renewal at which others may take over.
+        Time from the last renewal until other processes may take over (s).
     """
 
-    def __init__(self, bucket: Bucket, place: Place, folder: Path, *, ttl_s: float) -> None:
-        self._bucket, self._place, self._ttl_s = bucket, place, ttl_s
-        self._own = Holder(
-            run=place.url,
+    def __init__(self, bucket: Bucket, address: RunAddress, folder: Path, *, ttl_s: float) -> None:
+        self._bucket, self._address, self._ttl_s = bucket, address, ttl_s
+        self._own = LockHolder(
+            run=address.url,
             name=f"process {os.getpid()} on {socket.gethostname()}",
             writer=writer_of(folder),
             token=uuid.uuid4().hex,
             ttl_s=ttl_s,
         )
         self._etag: str | None = None
-        self._valid_until = 0.0  # of time.monotonic()
+        self._valid_until = 0.0  # time.monotonic()
         self._lost_to: str | None = None
-        self._trouble = ""
+        self._last_error = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def held(self) -> bool:
-        """Whether this process may write the run; False for a while when the lock could not be renewed in time."""
+        """Whether this process may write to the run; False while the lock could not be renewed in time."""
         return self._lost_to is None and time.monotonic() < self._valid_until
 
     @property
     def lost_to(self) -> str | None:
-        """Who took the lock over, None while nobody did."""
+        """Name of the process that took the lock over, None while none has."""
         return self._lost_to
 
     @property
-    def trouble(self) -> str:
-        """Why the lock could not be taken or renewed at the last try, empty where it could."""
-        return self._trouble
+    def last_error(self) -> str:
+        """Why the last attempt to take or renew the lock failed, empty if it succeeded."""
+        return self._last_error
 
-    def take(self, tell: Callable[[str], Any]) -> None:
-        """Take the lock, or wait until that of a holder who does not renew it has ended.
+    def take(self, report: Callable[[str], Any]) -> None:
+        """Take the lock, waiting for the lock of a dead holder to expire.
+
+        Parameters
+        ----------
+        report
+            Receives one line if the lock has another holder.
 
         Raises
         ------
         InUseError
-            Where its holder is alive: it renewed the lock, or another one took it first.
+            Where the holder is alive: it renewed the lock, or another process took it first.
         UnreachableError
-            Where S3 does not answer; `close` undoes what may have arrived.
+            Where S3 does not respond; `close` releases a lock that may have been written.
         """
-        first: Seen | None = None
-        while (seen := self._attempt()) is not None:
+        first: LockState | None = None
+        while (state := self._attempt()) is not None:
             if first is None:
-                first = seen
-                tell(
-                    f"{self._place.url} is written by {seen.holder.name}; waiting up to {seen.left_s:.0f} s "
-                    "for a sign of life"
+                first = state
+                report(
+                    f"{self._address.url} is locked by {state.holder.name}; waiting up to {state.left_s:.0f} s "
+                    "for a renewal"
                 )
-            elif seen.etag != first.etag:
-                raise _in_use(self._place, seen)
+            elif state.etag != first.etag:
+                raise _in_use(self._address, state)
             self._stop.wait(POLL_S)
 
     def keep(self, lost: Callable[[str], Any]) -> None:
-        """Begin to renew the lock, or to try for it where it could not be taken yet.
+        """Start renewing the lock, or trying to take it if that has not succeeded yet.
 
-        `lost` is called once, by the thread that renews, where somebody else has the lock; with the other's name.
+        The renewing thread calls `lost` once, with the name of the other holder, if another process has the lock.
         """
-        self._thread = threading.Thread(target=self._go_on, args=(lost,), name="run lock", daemon=True)
+        self._thread = threading.Thread(target=self._renew, args=(lost,), name="run lock", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Give the lock back; where S3 does not answer it ends by itself."""
+        """Release the lock; if S3 does not respond it expires."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(PATIENCE_S)
-        silent = bool(self._trouble) or (self._thread is not None and self._thread.is_alive())
-        if self._etag is not None and self._lost_to is None and not silent:
+            self._thread.join(JOIN_TIMEOUT_S)
+        unreachable = bool(self._last_error) or (self._thread is not None and self._thread.is_alive())
+        if self._etag is not None and self._lost_to is None and not unreachable:
             with suppress(StoreError):
                 self._write(replace(self._own, released=True), self._etag)
         self._valid_until = 0.0
@@ -219,37 +230,37 @@ class RunLock:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _attempt(self) -> Seen | None:
-        """Renew the lock, or take it where it is free or of this folder; return who else holds it."""
+    def _attempt(self) -> LockState | None:
+        """Renew the lock, or take it if it is free or held by this folder; return the lock of another holder."""
         try:
             other = self._take_free() if self._etag is None else self._write(self._own, self._etag)
         except StoreError as error:
-            self._trouble = error.message
+            self._last_error = error.message
             raise
-        self._trouble = ""
+        self._last_error = ""
         return other
 
-    def _take_free(self) -> Seen | None:
-        seen = read_lock(self._bucket, self._place)
-        if seen is not None and not seen.free and seen.holder.writer != self._own.writer:
-            return seen
-        return self._write(self._own, None if seen is None else seen.etag)
+    def _take_free(self) -> LockState | None:
+        state = read_lock(self._bucket, self._address)
+        if state is not None and not state.free and state.holder.writer != self._own.writer:
+            return state
+        return self._write(self._own, None if state is None else state.etag)
 
-    def _write(self, content: Holder, replaces: str | None) -> Seen | None:
-        """Write the lock in place of the version that was seen; return who else was quicker."""
+    def _write(self, content: LockHolder, replaces: str | None) -> LockState | None:
+        """Replace a version of the lock; return the lock of another holder that was written first."""
         sent_at = time.monotonic()
         stamped = replace(content, expires_at=time.time() + self._ttl_s)
         try:
-            self._etag = self._bucket.put(self._place.lock_key, stamped.as_bytes(), replaces=replaces)
-        except (ChangedError, MissingError):
-            seen = read_lock(self._bucket, self._place)
-            if seen is None or seen.holder.token != self._own.token:
-                return seen or Seen(replace(self._own, name="nobody: its lock was removed"), "", self._ttl_s)
-            self._etag = seen.etag  # our own write, whose answer was lost
+            self._etag = self._bucket.put(self._address.lock_key, stamped.as_bytes(), replaces=replaces)
+        except (PreconditionFailedError, ObjectNotFoundError):
+            state = read_lock(self._bucket, self._address)
+            if state is None or state.holder.token != self._own.token:
+                return state or LockState(replace(self._own, name="nobody (the lock was deleted)"), "", self._ttl_s)
+            self._etag = state.etag  # this process wrote it; the response was lost
         self._valid_until = sent_at + self._ttl_s
         return None
 
-    def _go_on(self, lost: Callable[[str], Any]) -> None:
+    def _renew(self, lost: Callable[[str], Any]) -> None:
         while self._lost_to is None and not self._stop.wait(self._ttl_s / RENEWALS):
             try:
                 other = self._attempt()

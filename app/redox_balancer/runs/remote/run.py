@@ -1,7 +1,7 @@
-"""A run in a bucket: `s3://BUCKET/experiments/RUN`, the same tree as on disk.
+"""A run in a bucket: `s3://BUCKET/experiments/RUN`, with the same layout as on disk.
 
-A checkpoint is pushed file by file and its manifest last, so it is there when its manifest is; what is there is never
-written again. Nothing here deletes.
+A checkpoint is pushed file by file and its manifest last, so a checkpoint with a manifest is complete; it is never
+rewritten. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -20,34 +20,41 @@ from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import MANIFEST, DamagedCheckpointError, Manifest
 from redox_balancer.runs.remote import transfer
-from redox_balancer.runs.remote.bucket import Bucket, ChangedError, Entry, MissingError, Place, UnreachableError
+from redox_balancer.runs.remote.bucket import (
+    Bucket,
+    ObjectNotFoundError,
+    ObjectSummary,
+    PreconditionFailedError,
+    RunAddress,
+    UnreachableError,
+)
 from redox_balancer.runs.remote.lock import refuse_other_writer
 
 TIMEOUT_S = 20.0
-# Beside the checkpoints: what a report needs. They change as a run goes on, so the newest version counts.
-PAPERS = ("config.json", "metrics.csv")
+# Run metadata beside the checkpoints. It changes while a run trains, so the newest version counts.
+METADATA_FILES = ("config.json", "metrics.csv")
 _STEP = re.compile(r"step_(\d{9,})")
 
 
 class OtherHistoryError(RedoxError):
-    """The bucket holds another checkpoint of the same step, which stays."""
+    """The bucket holds a different checkpoint of the same step, which is kept."""
 
 
 @dataclass(frozen=True)
 class RemoteCheckpoint:
-    """A checkpoint as the listing of a bucket shows it: its objects by file name, unverified."""
+    """A checkpoint as listed in a bucket: its objects by file name, unverified."""
 
     step: int
-    objects: Mapping[str, Entry]
+    objects: Mapping[str, ObjectSummary]
 
     @property
-    def whole(self) -> bool:
-        """Whether it was pushed to its end."""
+    def complete(self) -> bool:
+        """Whether its push was completed."""
         return MANIFEST in self.objects
 
     @property
     def size_bytes(self) -> int:
-        """Size of all its files."""
+        """Size of all its files (bytes)."""
         return sum(entry.size for entry in self.objects.values())
 
     @property
@@ -56,19 +63,19 @@ class RemoteCheckpoint:
         return max(entry.written_at for entry in self.objects.values())
 
 
-class Pulled(NamedTuple):
-    """A pulled checkpoint, and the damaged ones that are newer, each with what is wrong with it."""
+class PulledCheckpoint(NamedTuple):
+    """A pulled checkpoint, and the reason for each newer one that was skipped as damaged."""
 
     step: int
     path: Path
     damaged: Mapping[int, str]
 
 
-class Synced(NamedTuple):
-    """What a sweep did: steps it pushed, steps that were there, and what kept others from it."""
+class SyncResult(NamedTuple):
+    """Steps that were pushed, steps that the bucket already had, and the reason for each that failed."""
 
     pushed: Sequence[int]
-    there: Sequence[int]
+    present: Sequence[int]
     failed: Mapping[int, str]
 
 
@@ -80,42 +87,42 @@ class RemoteRun:
     url
         `s3://BUCKET/experiments/RUN`.
     timeout_s
-        Seconds of silence after which a request counts as failed.
+        Connection and read timeout of a request (s).
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self.place = Place.of(url)
-        self.bucket = Bucket(self.place.bucket, timeout_s=timeout_s)
+        self.address = RunAddress.parse(url)
+        self.bucket = Bucket(self.address.bucket, timeout_s=timeout_s)
 
     @property
     def url(self) -> str:
-        """Its address."""
-        return self.place.url
+        """Address of the run."""
+        return self.address.url
 
     def checkpoints(self) -> dict[int, RemoteCheckpoint]:
-        """Return what there is by step, newest first, with what was not pushed to its end."""
-        found: dict[int, dict[str, Entry]] = {}
-        prefix = f"{self.place.prefix}/"
-        for entry in self.bucket.entries(f"{prefix}step_"):
+        """Return the checkpoints by step, newest first, including incomplete ones."""
+        found: dict[int, dict[str, ObjectSummary]] = {}
+        prefix = f"{self.address.prefix}/"
+        for entry in self.bucket.summaries(f"{prefix}step_"):
             folder, _, name = entry.key.removeprefix(prefix).partition("/")
             if (match := _STEP.fullmatch(folder)) and name:
                 found.setdefault(int(match[1]), {})[name] = entry
         return {step: RemoteCheckpoint(step, found[step]) for step in sorted(found, reverse=True)}
 
     def push(self, path: Path) -> int | None:
-        """Add a checkpoint to the bucket, unless it is there.
+        """Push a checkpoint folder to the bucket unless the bucket has it.
 
         Returns
         -------
         int | None
-            Bytes sent, 0 where all was there; None where the checkpoint was removed here, being one of the oldest.
+            Bytes sent, 0 where the bucket had all files; None where the folder was pruned meanwhile.
 
         Raises
         ------
         DamagedCheckpointError
-            Where the checkpoint is damaged here.
+            Where the local checkpoint is damaged.
         OtherHistoryError
-            Where the bucket holds another one of its step.
+            Where the bucket holds a different checkpoint of this step.
         """
         try:
             manifest, files = checkpoint.read(path)
@@ -124,39 +131,42 @@ class RemoteRun:
                 raise
             return None
         folder = self._folder(manifest.step)
-        there = {entry.key.removeprefix(folder): entry for entry in self.bucket.entries(folder)}
-        committed = MANIFEST in there
+        present = self._objects(folder)
+        committed = MANIFEST in present
         if committed and self.bucket.get(folder + MANIFEST).body != files[MANIFEST]:
             raise OtherHistoryError(
-                f"{self.bucket.url(folder)} holds another checkpoint of step {manifest.step:,}, which stays",
-                hint="push the run to an address of its own",
+                f"{self.bucket.url(folder)} holds a different checkpoint of step {manifest.step:,}, which is kept",
+                hint="push this run to another address",
             )
         sent = 0
         for name, content in files.items():
-            entry = there.get(name)
-            # Without its manifest an object may be of a push that broke off in another life of the run.
+            entry = present.get(name)
+            # Without a manifest, an object may come from an interrupted push of an earlier attempt at this run.
             if not (entry and (entry.size == len(content) if committed else _has(entry, content))):
                 self._put(folder + name, content, entry)
                 sent += len(content)
         return sent
 
-    def sweep(self, folder: Path, tell: Callable[[str], Any]) -> Synced:
-        """Push every checkpoint of a run's folder that is not there, the newest first, and its papers.
+    def sync(self, folder: Path, report: Callable[[str], Any]) -> SyncResult:
+        """Push every checkpoint of a run's folder that the bucket lacks, newest first, and the run metadata.
+
+        Where the bucket's newest checkpoint is newer than the folder's, so is its metadata, which is kept.
 
         Parameters
         ----------
         folder
-            The run's folder; a trainer may be at work on it.
-        tell
-            Takes a line about each checkpoint that was pushed.
+            The run's folder; a trainer may be running in it.
+        report
+            Receives a line for each checkpoint pushed.
 
         Raises
         ------
         InUseError
-            Where a trainer on another folder writes the run.
+            Where a trainer on another folder holds the run's lock.
         """
-        refuse_other_writer(self.bucket, self.place, folder)
-        pushed, there, failed = list[int](), list[int](), dict[int, str]()
+        refuse_other_writer(self.bucket, self.address, folder)
+        newest = max(self.complete_steps(), default=-1)
+        pushed, present, failed = list[int](), list[int](), dict[int, str]()
         for step, path in checkpoint.steps(folder).items():
             try:
                 sent = self.push(path)
@@ -164,47 +174,48 @@ class RemoteRun:
                 failed[step] = error.message
                 continue
             if sent:
-                tell(f"pushed step {step:,}, {sent:,} bytes")
+                report(f"pushed step {step:,}, {sent:,} bytes")
             if sent is not None:
-                (pushed if sent else there).append(step)
-        self.push_metadata(folder)
-        return Synced(pushed, there, failed)
+                (pushed if sent else present).append(step)
+        if max([*pushed, *present], default=-1) >= newest:
+            self.push_metadata(folder)
+        return SyncResult(pushed, present, failed)
 
     def push_metadata(self, folder: Path) -> None:
-        """Bring settings and metrics up to date; what somebody else just wrote stays."""
-        for name in PAPERS:
-            path, key = folder / name, f"{self.place.prefix}/{name}"
+        """Push settings and metrics that changed; a concurrent write of another process wins."""
+        for name in METADATA_FILES:
+            path, key = folder / name, f"{self.address.prefix}/{name}"
             if not path.exists():
                 continue
-            content, entry = path.read_bytes(), self.bucket.entry(key)
+            content, entry = path.read_bytes(), self.bucket.head(key)
             if entry is None or not _has(entry, content):
-                with suppress(ChangedError):
+                with suppress(PreconditionFailedError):
                     self._put(key, content, entry)
 
     def pull_metadata(self, folder: Path, *, replace: bool = False) -> None:
-        """Fetch settings and metrics that the folder does not have, or also in place of older ones."""
-        for name in PAPERS:
+        """Fetch settings and metrics that the folder lacks; with `replace`, also those that it has."""
+        for name in METADATA_FILES:
             if replace or not (folder / name).exists():
-                with suppress(MissingError):
-                    write_atomically(folder / name, self.bucket.get(f"{self.place.prefix}/{name}").body)
+                with suppress(ObjectNotFoundError):
+                    write_atomically(folder / name, self.bucket.get(f"{self.address.prefix}/{name}").body)
 
     def verify(self, step: int, progress: Progress = no_progress) -> None:
-        """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names what differs."""
-        with self._damage_named(step):
+        """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names the difference."""
+        with self._as_damage(step):
             manifest, _ = self._manifest(step)
             transfer.verify(self.bucket, self._folder(step), manifest, progress)
 
     def pull(self, step: int, into: Path, progress: Progress = no_progress) -> Path:
-        """Fetch a checkpoint into a run's folder, verify it, and only then give it its name.
+        """Fetch a checkpoint into a run's folder and verify it before it gets its final name.
 
-        What a pull before it left is used. A whole one that is there stays as it is, a damaged one is set aside.
+        An interrupted pull is resumed. An intact local checkpoint of this step is kept, a damaged one is set aside.
 
         Raises
         ------
         DamagedCheckpointError
-            Where an object is not what the manifest says, again and again.
+            Where an object differs from the manifest on every attempt.
         UnreachableError
-            Where S3 keeps breaking off; the next pull goes on from there.
+            Where S3 fails on every attempt; the next pull resumes from the bytes received.
         """
         final = into / checkpoint.folder_name(step)
         partial = into / f"{TEMPORARY}{final.name}"
@@ -216,7 +227,7 @@ class RemoteRun:
                     checkpoint.set_aside(final)
                 else:
                     return final
-            with self._damage_named(step):
+            with self._as_damage(step):
                 manifest, written = self._manifest(step)
                 transfer.fetch(self.bucket, self._folder(step), manifest, partial, progress)
             write_synced(partial / MANIFEST, written)
@@ -225,46 +236,50 @@ class RemoteRun:
             sync_folder(into)
         except OSError as error:
             raise RedoxError(
-                f"cannot write {final}: {error.strerror or error}", hint="check the folder, its rights and free space"
+                f"cannot write {final}: {error.strerror or error}",
+                hint="check the folder, its permissions and free space",
             ) from error
         return final
 
-    def pull_newest(self, into: Path, *, above: int = -1, progress: Progress = no_progress) -> Pulled | None:
-        """Fetch the newest whole checkpoint above a step; None where there is none, whole or damaged.
+    def pull_newest(
+        self, into: Path, *, above: int = -1, progress: Progress = no_progress
+    ) -> PulledCheckpoint | None:
+        """Fetch the newest intact checkpoint above a step; None if there is no complete one.
 
         A DamagedCheckpointError where all are damaged.
         """
         damaged: dict[int, str] = {}
-        for step in self.whole_steps():
+        for step in self.complete_steps():
             if step <= above:
                 break
             try:
-                return Pulled(step, self.pull(step, into, progress), damaged)
+                return PulledCheckpoint(step, self.pull(step, into, progress), damaged)
             except DamagedCheckpointError as error:
                 damaged[step] = error.message
         if damaged:
             newer = f" above step {above:,}" if above >= 0 else ""
             raise DamagedCheckpointError(
                 f"every checkpoint in {self.url}{newer} is damaged: {'; '.join(damaged.values())}",
-                hint="a versioned bucket keeps what objects were before; or train at another address",
+                hint="a versioned bucket keeps earlier versions of its objects; or use another address",
             )
         return None
 
-    def whole_steps(self) -> list[int]:
-        """Steps of the checkpoints that were pushed to their end, newest first."""
-        return [there.step for there in self.checkpoints().values() if there.whole]
+    def complete_steps(self) -> list[int]:
+        """Steps of the complete checkpoints, newest first."""
+        return [found.step for found in self.checkpoints().values() if found.complete]
 
     def _folder(self, step: int) -> str:
-        return f"{self.place.prefix}/{checkpoint.folder_name(step)}/"
+        return f"{self.address.prefix}/{checkpoint.folder_name(step)}/"
 
     def _manifest(self, step: int) -> tuple[Manifest, bytes]:
-        """Read the manifest of a checkpoint; a ValueError where it or the list of objects is not right."""
+        """Read the manifest of a checkpoint; a ValueError where it or the list of objects is wrong."""
         folder = self._folder(step)
-        there = {entry.key.removeprefix(folder): entry for entry in self.bucket.entries(folder)}
-        if MANIFEST not in there:
+        present = self._objects(folder)
+        if MANIFEST not in present:
+            steps = ", ".join(f"{each:,}" for each in self.complete_steps()[:3]) or "none"
             raise RedoxError(
-                f"{self.url} has no whole checkpoint of step {step:,}",
-                hint=f"redox checkpoints list {self.url} shows what there is",
+                f"{self.url} has no complete checkpoint of step {step:,}",
+                hint=f"the newest complete checkpoints: {steps}",
             )
 
         def read() -> tuple[Manifest, bytes]:
@@ -273,30 +288,33 @@ class RemoteRun:
 
         manifest, written = transfer.retrying(ValueError, UnreachableError)(read)
         for name, expected in manifest.files.items():
-            if name not in there:
+            if name not in present:
                 raise ValueError(f"{name} is missing")
-            if there[name].size != expected.size:
-                raise ValueError(f"{name} has {there[name].size} bytes instead of {expected.size}")
+            if present[name].size != expected.size:
+                raise ValueError(f"{name} has {present[name].size} bytes instead of {expected.size}")
         return manifest, written
 
+    def _objects(self, folder: str) -> dict[str, ObjectSummary]:
+        return {entry.key.removeprefix(folder): entry for entry in self.bucket.summaries(folder)}
+
     @contextmanager
-    def _damage_named(self, step: int) -> Iterator[None]:
+    def _as_damage(self, step: int) -> Iterator[None]:
         try:
             yield
-        except (ValueError, MissingError) as error:
+        except (ValueError, ObjectNotFoundError) as error:
             raise DamagedCheckpointError(
-                f"{self.bucket.url(self._folder(step))} is damaged: {error}", hint="take an older checkpoint"
+                f"{self.bucket.url(self._folder(step))} is damaged: {error}", hint="use an older checkpoint"
             ) from error
 
-    def _put(self, key: str, content: bytes, entry: Entry | None) -> None:
+    def _put(self, key: str, content: bytes, entry: ObjectSummary | None) -> None:
         try:
             self.bucket.put(key, content, replaces=entry.etag if entry else None)
-        except ChangedError:
-            # An answer may have been lost, or a sweep beside the training pushed the same.
+        except PreconditionFailedError:
+            # The response may have been lost, or a concurrent sync pushed the same content.
             if self.bucket.get(key).body != content:
                 raise
 
 
-def _has(entry: Entry, content: bytes) -> bool:
-    """Whether an object surely has this content: its ETag is the MD5, unless it is encrypted with a key of KMS."""
+def _has(entry: ObjectSummary, content: bytes) -> bool:
+    """Whether an object certainly has this content: the ETag is its MD5 unless the object is encrypted with KMS."""
     return entry.etag.strip('"') == hashlib.md5(content, usedforsecurity=False).hexdigest()

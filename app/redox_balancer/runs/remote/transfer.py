@@ -1,7 +1,7 @@
-"""Fetching the files of a checkpoint from a bucket: in parallel, going on from what is there, and verified.
+"""Parallel, resumable and verified download of a checkpoint's files from a bucket.
 
-boto3 does not notice a bit that was flipped in a part of a download, so what counts is the manifest. It also tells
-whether what an earlier download left still fits, and no validator has to be kept.
+boto3 does not detect a flipped bit in a ranged download, so files are verified against the manifest. The manifest
+also detects leftovers of an earlier download that no longer match, so no separate validator is stored.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from redox_balancer.runs.remote.bucket import Bucket, UnreachableError
 
 SEGMENT_BYTES = 16 * 2**20
 WORKERS = 8
-ATTEMPTS = 4  # at a segment whose connection breaks, and at a file that comes damaged
+ATTEMPTS = 4  # per segment after connection errors, and per file that arrives damaged
 FIRST_PAUSE_S = 0.5
 
 
 def retrying(*errors: type[Exception]) -> Retrying:
-    """Try again after these errors, with pauses that double; the last one is raised."""
+    """Retry after these errors with exponential backoff; the last one is raised."""
     return Retrying(
         retry=retry_if_exception_type(errors),
         stop=stop_after_attempt(ATTEMPTS),
@@ -38,7 +38,7 @@ def retrying(*errors: type[Exception]) -> Retrying:
 
 
 class _Segment(NamedTuple):
-    """Bytes `start` to before `stop` of a file, and where they are kept until all are there."""
+    """Bytes [start, stop) of a file, and the path that holds them until the file is complete."""
 
     name: str
     start: int
@@ -47,16 +47,16 @@ class _Segment(NamedTuple):
 
     @property
     def missing(self) -> int:
-        """Bytes that are not there yet; what is too long is of something else and is dropped."""
-        there = self.path.stat().st_size if self.path.exists() else 0
-        if there > self.stop - self.start:
+        """Bytes still to fetch; a file that is too long belongs to other content and is discarded."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size > self.stop - self.start:
             self.path.unlink()
-            there = 0
-        return self.stop - self.start - there
+            size = 0
+        return self.stop - self.start - size
 
 
 class _Counter:
-    """Adds up what the threads receive."""
+    """Sums the bytes received by all threads."""
 
     def __init__(self, phase: str, total: int, progress: Progress) -> None:
         self._phase, self._total, self._progress = phase, total, progress
@@ -64,7 +64,7 @@ class _Counter:
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """Count bytes that came in, or that were lost where it is negative."""
+        """Count bytes received; negative for bytes that were discarded."""
         with self._lock:
             self._done += count
             self._progress(self._phase, self._done, self._total)
@@ -73,36 +73,36 @@ class _Counter:
 def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress: Progress = no_progress) -> None:
     """Fetch the files of a manifest into a folder and flush them to disk.
 
-    What does not have its sha256 is fetched again, since bits flip on the way, too.
+    A file whose sha256 differs is fetched again, since the corruption may have occurred in transit.
 
     Parameters
     ----------
     bucket, prefix
-        Where the files lie; the prefix ends with a slash.
+        Location of the files; the prefix ends with a slash.
     manifest
-        What they must be.
+        Expected sizes and checksums.
     into
-        A folder of this checkpoint alone; what is left there after a failure is used by the next call.
+        A folder for this checkpoint only; after a failure the next call resumes from its content.
     progress
-        Receives the bytes that are there and those of all files together, from several threads.
+        Receives the bytes done and the total of all files, from several threads.
 
     Raises
     ------
     ValueError
-        Where a file is not what the manifest says, again and again.
+        Where a file differs from the manifest on every attempt.
     UnreachableError
-        Where S3 keeps breaking off.
+        Where S3 fails on every attempt.
     """
     into.mkdir(parents=True, exist_ok=True)
     counter = _Counter(f"fetching {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
     segments = {name: list(_segments(name, entry, into)) for name, entry in manifest.files.items()}
     counter.add(sum(each.stop - each.start - each.missing for file in segments.values() for each in file))
 
-    def complete(segment: _Segment) -> None:
+    def fetch_segment(segment: _Segment) -> None:
         retrying(UnreachableError)(_receive, bucket, prefix + segment.name, segment, counter)
 
-    def whole(name: str) -> None:
-        _in_parallel(complete, segments[name])
+    def assemble(name: str) -> None:
+        _in_parallel(fetch_segment, segments[name])
         try:
             _join(into / name, manifest.files[name], segments[name])
         except ValueError:
@@ -111,16 +111,16 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
             counter.add(-manifest.files[name].size)
             raise
 
-    _in_parallel(complete, [segment for file in segments.values() for segment in file])
+    _in_parallel(fetch_segment, [segment for file in segments.values() for segment in file])
     for name in manifest.files:
-        retrying(ValueError)(whole, name)
+        retrying(ValueError)(assemble, name)
     for file in segments.values():
         for segment in file:
             segment.path.unlink()
 
 
 def verify(bucket: Bucket, prefix: str, manifest: Manifest, progress: Progress = no_progress) -> None:
-    """Read the files of a manifest and keep nothing; errors as those of `fetch`."""
+    """Read and check the files of a manifest without storing them; errors as for `fetch`."""
     counter = _Counter(f"verifying {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
 
     def read(name: str) -> None:
@@ -139,7 +139,7 @@ def verify(bucket: Bucket, prefix: str, manifest: Manifest, progress: Progress =
 
 
 def _in_parallel(act: Callable[[Any], Any], items: Iterable[Any]) -> None:
-    """Act on each item, several at a time; the first error ends it once those under way are done."""
+    """Apply a function to each item in a thread pool; the first error is raised once running calls have finished."""
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="transfer") as pool:
         for _ in pool.map(act, items):
             pass
@@ -161,7 +161,7 @@ def _receive(bucket: Bucket, key: str, segment: _Segment, counter: _Counter) -> 
 
 
 def _join(path: Path, entry: FileEntry, segments: Iterable[_Segment]) -> None:
-    """Make the file of its segments; a ValueError where it is not what the manifest says."""
+    """Join segments into the file; a ValueError where it differs from the manifest."""
     content = b"".join(segment.path.read_bytes() for segment in segments)
     check_file(path.name, entry, len(content), hashlib.sha256(content).hexdigest())
     write_synced(path, content)

@@ -1,8 +1,8 @@
-"""What a training does about its bucket: takes the run's lock, brings back what is newer there, pushes what it saves.
+"""The bucket of a training: takes the run's lock, fetches a newer checkpoint, and uploads what is saved.
 
-Pushing has a thread of its own, so that neither a slow nor a dead bucket holds up the training: what fails is
-reported and tried again. Each round looks for all checkpoints that are not there yet, so whatever an earlier one
-missed, or an earlier process, is not forgotten.
+A background thread uploads, so neither a slow nor an unreachable bucket delays the training; failures are reported
+and retried. Each round uploads every checkpoint that the bucket lacks, including those that earlier rounds or
+processes failed to upload.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from redox_balancer.runs.remote.bucket import StoreError, UnreachableError
 from redox_balancer.runs.remote.lock import RunLock
 from redox_balancer.runs.remote.run import OtherHistoryError, RemoteRun
 
-FIRST_PAUSE_S = 1.0  # after a failure; it doubles with each further one
+FIRST_PAUSE_S = 1.0  # after a failure; doubles with each further one
 LONGEST_START_PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 
 
@@ -41,98 +41,99 @@ LONGEST_START_PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 def uploading(
     config: TrainConfig, folder: Path, *, resume: Literal["auto"] | Path | None, progress: ProgressSink
 ) -> Iterator[Uploader | None]:
-    """Hold the lock of `config.remote`, bring back its newest checkpoint where that is due, and give its uploader.
+    """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
-    Gives None where there is no `config.remote`. What was not pushed when the block ends gets `remote_patience_s`.
+    Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.
 
     Parameters
     ----------
     config
-        Settings.
+        Settings of the run.
     folder
         The run's folder, whose own lock the caller holds.
     resume
-        As for `trainer.train`: "auto" fetches a checkpoint that is newer than those here.
+        As for `trainer.train`: "auto" fetches a checkpoint that is newer than the local ones.
     progress
-        Where to report.
+        Receives messages and warnings.
 
     Raises
     ------
     InUseError
-        Where another trainer holds the run.
+        Where another trainer holds the run's lock.
     RedoxError
-        Where the bucket holds checkpoints that the run would not come after, or cannot be used at all.
+        Where the bucket holds newer checkpoints than the run resumes from, or cannot be used at all.
     UnreachableError
-        Where it does not answer and there is no checkpoint here to go on from.
+        Where the bucket does not respond and there is no local checkpoint to resume from.
     """
     if not config.remote:
         yield None
         return
     remote = RemoteRun(config.remote, timeout_s=config.remote_timeout_s)
-    with RunLock(remote.bucket, remote.place, folder, ttl_s=config.remote_lock_s) as lock:
+    with RunLock(remote.bucket, remote.address, folder, ttl_s=config.remote_lock_s) as lock:
         try:
-            again = _patiently(config.remote_patience_s, progress.message)
-            again(lock.take, progress.message)
-            again(bring_back, remote, folder, resume, progress)
+            retrying = _retry_unreachable(config.remote_patience_s, progress.message)
+            retrying(lock.take, progress.message)
+            retrying(fetch_newer, remote, folder, resume, progress)
         except UnreachableError as error:
             if resume is None or not checkpoint.steps(folder):
                 raise
-            progress.warning(f"{error.message}; training goes on from what is here, and pushes when it answers")
+            progress.warning(f"{error.message}; training continues from the local checkpoint and pushes later")
         uploader = Uploader(remote, lock, folder, warn=progress.warning)
-        lock.keep(uploader.give_up)
+        lock.keep(uploader.report_lost_lock)
         try:
             yield uploader
         finally:
             uploader.finish(config.remote_patience_s, progress.message)
 
 
-def _patiently(patience_s: float, tell: Callable[[str], Any]) -> Retrying:
-    """Try again while the bucket does not answer, for so many seconds, and say so."""
+def _retry_unreachable(patience_s: float, report: Callable[[str], Any]) -> Retrying:
+    """Retry for up to `patience_s` while the bucket does not respond."""
     return Retrying(
         retry=retry_if_exception_type(UnreachableError),
         stop=stop_after_delay(patience_s),
         wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_START_PAUSE_S),
-        before_sleep=lambda attempt: tell(f"{_reason(attempt)}; trying for up to {patience_s:g} s"),
+        before_sleep=lambda attempt: report(f"{_reason(attempt)}; retrying for up to {patience_s:g} s"),
         reraise=True,
     )
 
 
-def bring_back(
+def fetch_newer(
     remote: RemoteRun, folder: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink
 ) -> None:
-    """Fetch the newest whole checkpoint of the bucket where the run goes on from the newest and that is not here.
+    """Fetch the newest intact checkpoint of the bucket if the run resumes from the newest and lacks it.
 
-    A run that would not come after what the bucket holds is refused with a RedoxError.
+    A RedoxError where the run would resume from an older checkpoint than the bucket holds.
     """
-    there = remote.whole_steps()
-    if not there:
+    available = remote.complete_steps()
+    if not available:
         progress.message(f"no checkpoint in {remote.url}")
         return
     if resume == "auto":
-        here = _newest_whole(folder)
-        if there[0] > here:
-            progress.message(f"fetching the newest checkpoint of {remote.url}, step {there[0]:,}")
+        local = _newest_intact(folder)
+        if available[0] > local:
+            progress.message(f"fetching the newest checkpoint of {remote.url}, step {available[0]:,}")
             remote.pull_metadata(folder, replace=True)
             try:
-                pulled = remote.pull_newest(folder, above=here)
+                pulled = remote.pull_newest(folder, above=local)
             except DamagedCheckpointError as error:
-                if here < 0:
+                if local < 0:
                     raise
-                progress.warning(f"{error.message}; going on from step {here:,}, which is here")
+                progress.warning(f"{error.message}; resuming from the local checkpoint of step {local:,}")
                 return
             for reason in pulled.damaged.values() if pulled else ():
-                progress.warning(f"{reason}; taking an older one")
+                progress.warning(f"{reason}; using an older one")
         return
     newest = -1 if resume is None else checkpoint.find(resume).checkpoint.step
-    if there[0] > newest:
+    if available[0] > newest:
         raise RedoxError(
-            f"{remote.url} already holds a run, up to step {there[0]:,}",
-            hint="--resume auto goes on with it; another --remote takes a new one",
+            f"{remote.url} already holds a run, up to step {available[0]:,}",
+            hint="resume that run automatically, or choose another address",
+            settings=("resume", "remote"),
         )
 
 
-def _newest_whole(folder: Path) -> int:
-    """Return the step of the newest whole checkpoint of a folder, -1 where there is none."""
+def _newest_intact(folder: Path) -> int:
+    """Return the step of the newest intact checkpoint of a folder, -1 if there is none."""
     for path in checkpoint.steps(folder).values():
         with suppress(DamagedCheckpointError):
             return checkpoint.load(path).step
@@ -140,139 +141,141 @@ def _newest_whole(folder: Path) -> int:
 
 
 class Uploader:
-    """Pushes the checkpoints of a folder by a thread of its own, the newest first.
+    """Uploads the checkpoints of a folder in a background thread, newest first.
 
     Parameters
     ----------
     remote
-        Where to.
+        Destination.
     lock
-        Nothing is pushed while this process does not hold it.
+        Nothing is uploaded while this process does not hold it.
     folder
         The run's folder.
     warn
-        Takes a line about what went wrong.
+        Receives a line for each failure.
     """
 
     def __init__(self, remote: RemoteRun, lock: RunLock, folder: Path, *, warn: Callable[[str], Any]) -> None:
         self._remote, self._lock, self._folder, self._warn = remote, lock, folder, warn
         self._note: Callable[..., Any] = lambda **_: None
-        self._there: set[int] = set()  # steps that need not be looked at again
+        self._handled: set[int] = set()  # steps that were uploaded, or cannot be
         self._pushed_step: int | None = None
         self._pushed_at: float | None = None
         self._failed = 0
-        self._papers_due = False
-        # Rounds asked for and done; the last one asked for makes all before it.
-        self._asked, self._done = 1, 0
+        self._metadata_due = False
+        # Counts of requested and completed rounds; a round serves every request made before it started.
+        self._requested, self._completed = 1, 0
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._rounds = Retrying(
             wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
             stop=stop_when_event_set(self._stop),
             before_sleep=self._report,
-            sleep=self._rest,
+            sleep=self._wait,
             retry_error_callback=lambda _: None,
         )
-        self._thread = threading.Thread(target=self._go_on, name="uploader", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="uploader", daemon=True)
         self._thread.start()
 
     def push(self) -> None:
-        """Ask for a round: there is a new checkpoint."""
+        """Request a round: there is a new checkpoint."""
         with self._changed:
-            self._asked += 1
+            self._requested += 1
             self._changed.notify_all()
 
     def report_to(self, note: Callable[..., Any]) -> None:
-        """Tell the heartbeat from now on."""
+        """Report to the heartbeat from now on."""
         self._note = note
-        self._tell()
+        self._note_state()
 
-    def give_up(self, holder: str) -> None:
-        """Say that somebody else writes the run, so that nothing more is pushed."""
+    def report_lost_lock(self, holder: str) -> None:
+        """Raise an alarm: another process has the lock, so nothing more is uploaded."""
         text = (
-            f"THE RUN'S LOCK IS LOST: {self._remote.url} is written by {holder}; "
-            "training goes on, and what it saves stays on this machine"
+            f"run lock lost: {self._remote.url} is locked by {holder}; "
+            "training continues, and its checkpoints stay on this machine"
         )
         self._warn(text)
         self._note(alarm=text, alarm_at=time.time())
 
     @property
-    def figures(self) -> Mapping[str, float]:
-        """Columns of a row of metrics."""
+    def metrics(self) -> Mapping[str, float]:
+        """Columns for a row of metrics."""
         step = math.nan if self._pushed_step is None else self._pushed_step
         return {"pushed_step": step, "failed_pushes": self._failed}
 
-    def finish(self, patience_s: float, tell: Callable[[str], Any]) -> None:
-        """Push what is left, for so many seconds at most, and end; once is enough."""
+    def finish(self, patience_s: float, report: Callable[[str], Any]) -> None:
+        """Push what is pending within `patience_s` and stop the thread; further calls do nothing."""
         if self._stop.is_set():
             return
         self.push()
         with self._changed:
-            if not self._changed.wait_for(lambda: self._done >= self._asked, 1.0):
-                tell(f"pushing the last checkpoint to {self._remote.url}, for {patience_s:g} s at most")
-                self._changed.wait_for(lambda: self._done >= self._asked, patience_s - 1.0)
+            if not self._changed.wait_for(lambda: self._completed >= self._requested, 1.0):
+                report(f"pushing the last checkpoint to {self._remote.url} for at most {patience_s:g} s")
+                self._changed.wait_for(lambda: self._completed >= self._requested, patience_s - 1.0)
             self._stop.set()
             self._changed.notify_all()
-            late = self._done < self._asked
-        if left := [step for step in checkpoint.steps(self._folder) if step not in self._there]:
-            why = f" within {patience_s:g} s" if late else ""
+            late = self._completed < self._requested
+        if left := [step for step in checkpoint.steps(self._folder) if step not in self._handled]:
+            within = f" within {patience_s:g} s" if late else ""
             self._warn(
-                f"step {left[0]:,} was not pushed to {self._remote.url}{why}: "
-                f"redox checkpoints push {self._folder} {self._remote.url}"
+                f"step {left[0]:,} was not pushed to {self._remote.url}{within}; "
+                f"push {self._folder} when the bucket responds"
             )
 
-    def _go_on(self) -> None:
+    def _run(self) -> None:
         while not self._stop.is_set():
             with self._changed:
-                self._changed.wait_for(lambda: self._asked > self._done or self._stop.is_set())
-                asked = self._asked
-            if asked > self._done:
+                self._changed.wait_for(lambda: self._requested > self._completed or self._stop.is_set())
+                requested = self._requested
+            if requested > self._completed:
                 self._rounds(self._round)
             with self._changed:
-                self._done = asked
+                self._completed = requested
                 self._changed.notify_all()
 
-    def _rest(self, seconds: float) -> None:
-        """Wait between two tries until there is something new."""
+    def _wait(self, seconds: float) -> None:
+        """Wait between two attempts, at most until a new round is requested."""
         with self._changed:
-            asked = self._asked
-            self._changed.wait_for(lambda: self._asked > asked or self._stop.is_set(), seconds)
+            requested = self._requested
+            self._changed.wait_for(lambda: self._requested > requested or self._stop.is_set(), seconds)
 
     def _report(self, attempt: RetryCallState) -> None:
-        """Make a failed round known, whatever the reason: nothing ends this thread."""
+        """Report a failed round, whatever the exception: nothing terminates this thread."""
         self._failed += 1
-        self._warn(f"NOT PUSHED to {self._remote.url}: {_reason(attempt)}; training goes on and tries again")
-        self._tell()
+        self._warn(
+            f"push to {self._remote.url} failed: {_reason(attempt)}; training continues and the push is retried"
+        )
+        self._note_state()
 
-    def _tell(self) -> None:
+    def _note_state(self) -> None:
         self._note(pushed_step=self._pushed_step, pushed_at=self._pushed_at, failed_pushes=self._failed)
 
     def _round(self) -> None:
-        """Push every checkpoint that is not there, then what a report needs."""
+        """Push every checkpoint that the bucket lacks, then the run metadata."""
         for step, path in checkpoint.steps(self._folder).items():
-            if step in self._there:
+            if step in self._handled:
                 continue
             if self._lock.lost_to is not None:
-                self._failed += 1  # and nothing more to say, see `give_up`
-                self._tell()
+                self._failed += 1  # reported once, by `report_lost_lock`
+                self._note_state()
                 return
             if not self._lock.held:
-                raise StoreError(f"the run's lock is not held: {self._lock.trouble or 'it is being renewed'}")
+                raise StoreError(f"the run's lock is not held: {self._lock.last_error or 'it is being renewed'}")
             try:
                 sent = self._remote.push(path)
             except (DamagedCheckpointError, OtherHistoryError) as error:
                 self._failed += 1
-                self._warn(f"NOT PUSHED to {self._remote.url}: {error.message}")
+                self._warn(f"push to {self._remote.url} failed: {error.message}")
             else:
                 if sent is not None:
                     self._pushed_step = max(step, self._pushed_step or 0)
                 self._pushed_at = time.time() if sent else self._pushed_at
-            self._there.add(step)
-            self._papers_due = True
-            self._tell()
-        if self._papers_due:
+            self._handled.add(step)
+            self._metadata_due = True
+            self._note_state()
+        if self._metadata_due:
             self._remote.push_metadata(self._folder)
-            self._papers_due = False
+            self._metadata_due = False
 
 
 def _reason(attempt: RetryCallState) -> str:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from redox_balancer.cell.lp import FluxLP, Status
-from redox_balancer.cell.regions import Parameter, ParametricLP
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.solution import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redox_balancer.cell.lp import Solution
     from redox_balancer.cell.network import FloatArray, Network
+    from redox_balancer.cell.solution import Solution
 
 # Uptakes, maintenance that can be too high (infeasible), a reversible reaction and a chain of respiration.
 OXYGEN, MAINTENANCE, GLUCOSE, REVERSIBLE, RESPIRATION = "EX_o2_e", "DM_atp_c_", "EX_glc__D_e", "LDH_L", "CYOR_u10mi"
@@ -88,7 +90,7 @@ def test_regions_stay_within_their_memory_and_are_right_after_some_went(core: Ne
     seen = 0
     for number, u in enumerate(points(parameters, 1_500, seed=2)):
         found = small.maximise(u)
-        assert small.region_bytes == sum(r.nbytes for cut in small._cuts for r in cut.regions) <= 6_000
+        assert small.region_bytes == sum(r.nbytes for cut in small._cache._cuts for r in cut.regions) <= 6_000
         assert small.cuts <= small.regions
         seen = max(seen, small.regions)
         if number % 10 == 0:
@@ -113,7 +115,7 @@ def test_a_wrong_region_is_found_by_the_sample_reported_and_dropped(
     program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, check_every=5)
     u = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
     right = program.maximise(u).objective
-    program._cut_rows[:, -1] += 1e-3
+    program._cache._cut_rows[:, -1] += 1e-3
     answers = [program.maximise(u).objective for _ in range(6)]
     assert answers[:4] == pytest.approx([right + 1e-3] * 4)
     assert answers[4:] == pytest.approx([right] * 2, abs=1e-9)
@@ -132,3 +134,18 @@ def test_a_reset_program_answers_as_a_new_one_bit_for_bit(core: Network, lp: Par
     fresh = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
     assert np.array_equal(again, [fresh.maximise(u).objective for u in asked], equal_nan=True)
     fresh.close()
+
+
+@pytest.mark.parametrize("value", [-1.001, 0.001, float("nan")])
+def test_a_point_outside_the_ranges_is_refused_even_where_a_region_would_contain_it(
+    core: Network, lp: ParametricLP, value: float
+) -> None:
+    inside = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
+    lp.maximise(inside)
+    assert parameters_of(core)[0] == (core.column(OXYGEN), False, -1.0, 0.0)
+    outside = inside.copy()
+    outside[0] = value
+    with pytest.raises(ValueError, match="outside the range"):
+        lp.maximise(outside)
+    assert lp.maximise(inside).optimal
+    assert lp.hits == 1

@@ -1,4 +1,4 @@
-"""What stays when a host is gone, and what that costs a month."""
+"""The resources that outlive a host, and their monthly cost."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Something that stays.
+class RetainedResource:
+    """A resource that outlives the host.
 
     Attributes
     ----------
     what
         `bucket`, `volume` or `backups`.
     name
-        What AWS calls it, or what it consists of.
+        Its AWS name; of backups, a summary.
     gib
         Its size.
     usd_month
-        What that costs a month; of backups the most that it can be.
+        Its monthly cost; of backups, an upper bound.
     """
 
     what: str
@@ -35,45 +35,47 @@ class Kept:
     usd_month: float
 
 
-def kept(settings: Settings, there: Deployed, client: Callable[[str], Any]) -> list[Kept]:
-    """Look at everything that stays.
+def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:
+    """List the retained resources.
 
     Parameters
     ----------
     settings
         The settings, with the prices.
-    there
-        What is deployed.
+    deployed
+        The deployed resources.
     client
-        Gives a client of an AWS service.
+        Returns the client of an AWS service.
     """
     price, host, ec2 = settings.price, settings.host, client("ec2")
-    size = _bucket_gib(client("s3"), there.bucket)
-    found = [Kept("bucket", f"s3://{there.bucket}", size, size * price.bucket_gib_month_usd)]
-    for volume in ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [there.volume_id]}])["Volumes"]:
+    size = _bucket_gib(client("s3"), deployed.bucket)
+    found = [RetainedResource("bucket", f"s3://{deployed.bucket}", size, size * price.bucket_gib_month_usd)]
+    volume_ids = [{"Name": "volume-id", "Values": [deployed.volume_id]}]
+    for volume in ec2.describe_volumes(Filters=volume_ids)["Volumes"]:
         gib = volume["Size"]
         cost = price.volume_month_usd(gib, host.data_volume_iops, host.data_volume_mib_s)
-        found.append(Kept("volume", f"{there.volume_id} in {volume['AvailabilityZone']}", gib, cost))
+        name = f"{deployed.volume_id} in {volume['AvailabilityZone']}"
+        found.append(RetainedResource("volume", name, gib, cost))
     images = tagged(ec2, "describe_images", "Images")
     snapshots = tagged(ec2, "describe_snapshots", "Snapshots")
     most = sum(snapshot["VolumeSize"] for snapshot in snapshots)
     name = f"{len(images)} images, {len(snapshots)} snapshots of volumes"
-    return [*found, Kept("backups", name, most, most * price.snapshot_gib_month_usd)]
+    return [*found, RetainedResource("backups", name, most, most * price.snapshot_gib_month_usd)]
 
 
-def lines(settings: Settings, things: Sequence[Kept]) -> Iterator[str]:
-    """Yield a line for each thing that stays, and one for all together."""
-    for thing in things:
-        if thing.what == "backups":
+def lines(settings: Settings, resources: Sequence[RetainedResource]) -> Iterator[str]:
+    """Yield a line for each resource, and a total."""
+    for resource in resources:
+        if resource.what == "backups":
             yield (
-                f"backups {thing.name}  at most {thing.usd_month:,.2f} USD a month: "
+                f"backups {resource.name}  at most {resource.usd_month:,.2f} USD a month: "
                 "each stores only what changed since the one before"
             )
         else:
-            size = f"{thing.gib:,.1f}" if thing.what == "bucket" else f"{thing.gib:,}"
-            yield f"{thing.what}  {thing.name}  {size} GiB  {thing.usd_month:,.2f} USD a month"
-    total = sum(thing.usd_month for thing in things if thing.what != "backups")
-    yield f"together {total:,.2f} USD a month and the backups; {settings.price.storage_source}"
+            size = f"{resource.gib:,.1f}" if resource.what == "bucket" else f"{resource.gib:,}"
+            yield f"{resource.what}  {resource.name}  {size} GiB  {resource.usd_month:,.2f} USD a month"
+    total = sum(resource.usd_month for resource in resources if resource.what != "backups")
+    yield f"total {total:,.2f} USD a month plus the backups; {settings.price.storage_source}"
 
 
 def tagged(ec2: Any, call: str, key: str) -> list[dict[str, Any]]:

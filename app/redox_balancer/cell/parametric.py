@@ -1,0 +1,198 @@
+"""`ParametricLP`: a linear program of which only a few bounds change, answered mostly without a solve.
+
+    f(u) = maximum of c v   subject to   S v = 0,  lower(u) <= v <= upper(u)
+
+where u holds the bounds that change. Points in a known critical region, or with a known Farkas certificate, are
+looked up (`RegionCache`); GLPK solves the rest, and the final basis of each solve gives the next region or
+certificate. Every N-th hit is verified by a solve; where the two differ, the region or certificate is dropped and
+counted as a disagreement.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.parameters import Parameter, ParametricBounds
+from redox_balancer.cell.regions import RegionCache
+from redox_balancer.cell.solution import Solution, Status
+
+logger = logging.getLogger(__name__)
+
+REGION_BYTES = 8_000_000
+"""Default memory for the regions of one program. On the embedded core twice as much saves two solves in five but no
+time, because more regions are searched; the core of Recon3D fills half of it in 300,000 steps."""
+CHECK_EVERY = 4_000
+"""Hits per hit that is verified by a solve."""
+AGREEMENT = 1e-8
+"""Largest difference, absolute and relative, between a lookup and a solve."""
+LARGE = 1_000
+"""Number of reactions from which the primal simplex is faster than the dual from the basis of a distant point."""
+PATIENCE = 16
+"""Misses per region that is added once the memory is full: most new regions would be dropped before they are used."""
+
+
+class ParametricLP:
+    """A `FluxLP` of which only the bounds in `parameters` change.
+
+    Parameters
+    ----------
+    network
+        Stoichiometry and the fixed bounds, mmol/gDW/h.
+    objective
+        Weight of each column in the objective; all others weigh 0.
+    parameters
+        The bounds that change; a point u, shape (P,), gives a value to each.
+    region_bytes
+        Memory for regions; when it is full the least recently used ones are dropped. With 0 every point is solved.
+    check_every
+        Every hit with an index divisible by this is verified by a solve.
+
+    Attributes
+    ----------
+    lookups, hits, disagreements
+        Points queried, those answered without a solve, and those of them that a solve contradicted.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        objective: Mapping[int, float],
+        parameters: Sequence[Parameter],
+        *,
+        region_bytes: int = REGION_BYTES,
+        check_every: int = CHECK_EVERY,
+    ) -> None:
+        self._lp = FluxLP(network, {})
+        self._lp.set_objective_columns(objective)
+        self._network = network
+        self._remembers, self._check_every = region_bytes > 0, check_every
+        self._bounds = ParametricBounds(network, parameters)
+        self._columns = self._bounds.columns
+        self._point = np.ones(len(parameters) + 1)
+        self._u = self._point[:-1]
+        self._cache = RegionCache(len(self._point), region_bytes)
+        self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper
+        self.lookups = self.hits = self.disagreements = self._misses = 0
+
+    def close(self) -> None:
+        """Free the linear program."""
+        self._lp.close()
+
+    def reset(self) -> None:
+        """Discard the basis and all regions, so that later answers depend on later queries alone."""
+        lower, upper = self._bounds.lower, self._bounds.upper
+        for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
+            self._lp.set_bounds(column, low, high)
+        self._lower_in_force, self._upper_in_force = lower, upper
+        self._lp.reset_basis()
+        self._cache.clear()
+        self._misses = 0
+
+    @property
+    def solves(self) -> int:
+        """Linear programs solved so far."""
+        return self._lp.solves
+
+    @property
+    def regions(self) -> int:
+        """Regions in memory."""
+        return self._cache.regions
+
+    @property
+    def cuts(self) -> int:
+        """Upper bounds of the optimum in memory."""
+        return self._cache.cuts
+
+    @property
+    def region_bytes(self) -> int:
+        """Memory of the regions, bytes."""
+        return self._cache.nbytes
+
+    def maximise(self, u: FloatArray) -> Solution:
+        """Return the optimum at a point.
+
+        Parameters
+        ----------
+        u
+            Value of each parameter, shape (P,), mmol/gDW/h.
+
+        Raises
+        ------
+        ValueError
+            A value lies outside the range of its parameter: regions omit the rows that no point within the ranges
+            violates.
+        LPError
+            GLPK could not solve the problem.
+        """
+        self._bounds.check_range(u)
+        self.lookups += 1
+        self._u[:] = u
+        found = self._cache.find(self._point, self.lookups)
+        if found is not None:
+            solution, checked = Solution(Status.OPTIMAL, found.value), self._is_sample()
+            return self._verified(solution, lambda: self._cache.remove(found)) if checked else solution
+        certificates = self._cache.certificates_at(self._point)
+        if len(certificates):
+            solution, checked = Solution(Status.INFEASIBLE, math.nan), self._is_sample()
+            drop = self._cache.remove_certificates
+            return self._verified(solution, lambda: drop(certificates)) if checked else solution
+        solution = self._solve()
+        self._misses += 1
+        if self._remembers and not (self._cache.full and self._misses % PATIENCE):
+            self._remember(solution)
+        return solution
+
+    def flux(self, column: int) -> float:
+        """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
+        return self._lp.flux(column)
+
+    def _is_sample(self) -> bool:
+        self.hits += 1
+        return self.hits % self._check_every == 0
+
+    def _solve(self) -> Solution:
+        lower, upper = self._bounds.at(self._point)
+        changed = ((lower != self._lower_in_force) | (upper != self._upper_in_force)).nonzero()[0]
+        for place in changed.tolist():
+            self._lp.set_bounds(self._columns[place], float(lower[place]), float(upper[place]))
+        self._lower_in_force, self._upper_in_force = lower, upper
+        # Lookups answer the points near the last basis; without them the next point is near it.
+        return self._lp.maximise(far=self._remembers and len(self._network.reactions) >= LARGE)
+
+    def _verified(self, found: Solution, drop: Callable[[], None]) -> Solution:
+        """Compare a lookup with a solve, which is right where they differ."""
+        solution = self._solve()
+        if solution.status is found.status and not (
+            abs(solution.objective - found.objective) > AGREEMENT * max(1.0, abs(found.objective))
+        ):
+            return found
+        self.disagreements += 1
+        logger.warning(
+            "a critical region of %s gives %s %.12g where GLPK finds %s %.12g: it is dropped",
+            self._network.id,
+            found.status.value,
+            found.objective,
+            solution.status.value,
+            solution.objective,
+        )
+        drop()
+        return solution
+
+    def _remember(self, solution: Solution) -> None:
+        """Add the critical region or the certificate that the last solve ended with."""
+        if solution.optimal:
+            tableau = self._lp.tableau(self._columns)
+            region = self._bounds.critical_region(tableau, solution.objective, self._point)
+            if region is not None:
+                self._cache.add(*region, self.lookups)
+        elif solution.status is Status.INFEASIBLE:
+            certificate = self._lp.farkas_certificate()
+            if certificate is not None:
+                row = self._bounds.infeasibility_row(certificate, len(self._point))
+                self._cache.add_certificate(row, self._point)

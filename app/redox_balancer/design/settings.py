@@ -1,0 +1,146 @@
+"""The settings of a task: names, defaults, limits and descriptions, without anything that takes long to import.
+
+`Task` adds what they mean; the command line and the public interface are made from them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from redox_balancer.cell.media import MODEL_MEDIUM
+from redox_balancer.errors import RedoxError
+
+EMBEDDED = "embedded"
+"""Name of the embedded core where a model file could be given."""
+
+Sampling = Literal["named", "range", "mixed"]
+Candidates = Literal["distinct", "all"]
+Reward = Literal["capacity", "guaranteed", "sink-flux"]
+
+BUDGET = 1.5e-3
+"""Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
+
+MEMBRANE_BUDGET = 5e-4
+"""Share of the proteome for membrane proteins, a third of the other (assumed): they compete for insertion and for the
+area of the inner mitochondrial membrane, which is crowded already, and not for room in the cytosol."""
+
+RENAMED_FIELDS = {"untold": "hidden_condition", "uncertain": "parameter_samples"}
+"""Fields that version 0.1 wrote into `config.json` under another name."""
+
+
+def _absolute(value: Any) -> Any:
+    return Path(value).expanduser().resolve() if isinstance(value, str | os.PathLike) else value
+
+
+def _model(value: Any) -> Any:
+    """None for the embedded core, an absolute path, or the COBRApy model that was given."""
+    if value is None or value == EMBEDDED:
+        return None
+    if isinstance(value, str | os.PathLike):
+        return _absolute(value)
+    # COBRApy takes a second to import, and whoever has a model has imported it.
+    if any(base.__module__.startswith("cobra.") and base.__name__ == "Model" for base in type(value).__mro__):
+        return value
+    raise ValueError("a file, a cobra.Model, 'embedded' or None is expected")
+
+
+def _ids(value: Any) -> Any:
+    """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+ModelSource = Annotated[Any, BeforeValidator(_model)]
+"""A `Path`, a `cobra.Model`, or None for the embedded core; a type that names COBRApy would import it."""
+File = Annotated[Path | None, BeforeValidator(_absolute)]
+Ids = Annotated[tuple[str, ...] | None, BeforeValidator(_ids)]
+
+
+class TaskSettings(BaseModel):
+    """Fields of `Task`, each with its default, its limits and its description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: ModelSource = Field(
+        default=None, description="Model file (JSON, SBML, MAT or YAML, also .gz); the embedded core by default."
+    )
+    medium: str = Field(default=MODEL_MEDIUM, description="Medium, or 'model' for the bounds of the model file.")
+    biomass: str | None = Field(
+        default=None, description="Reaction whose flux is growth; the objective of the model by default."
+    )
+    enzymes: File = Field(default=None, description="Enzyme library (TOML); the library of the package by default.")
+    conditions: Ids = Field(
+        default=None,
+        description="Ids of conditions, a+b for two at once, separated by commas in a text; by default all whose "
+        "reactions the model has.",
+    )
+    conditions_file: File = Field(
+        default=None, description="File of conditions (TOML); the conditions of the package by default."
+    )
+    sampling: Sampling = Field(
+        default="named",
+        description="Limits of a condition in training: its own (named), drawn from its ranges (range), or drawn "
+        "from the ranges of several conditions at once as well, though never of a held-out combination (mixed).",
+    )
+    placements: int = Field(default=2, ge=1, le=10, description="Maximum number of placements in a construct (K).")
+    candidates: Candidates = Field(
+        default="distinct",
+        description="Enzymes to choose from; 'distinct' excludes those that another one dominates, doing the same "
+        "with less protein.",
+    )
+    budget: float = Field(
+        default=BUDGET, gt=0, description="Protein budget of soluble enzymes, as a proteome fraction."
+    )
+    membrane_budget: float = Field(
+        default=MEMBRANE_BUDGET, gt=0, description="Protein budget of membrane proteins, as a proteome fraction."
+    )
+    saturation: float = Field(
+        default=0.05, gt=0, le=1, description="Share of kcat at which an enzyme without a known KM operates."
+    )
+    reward: Reward = Field(
+        default="capacity",
+        description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
+        "cell grows best (guaranteed), or the flux at one optimal vertex, for comparison (sink-flux).",
+    )
+    h2o2_price: float = Field(
+        default=1.0, ge=0, description="NAD(P)H deducted for each H2O2 that a construct forms and does not remove."
+    )
+    parameter_samples: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Number of samples of the uncertain enzyme parameters to average the value over, 64 being a good "
+        "choice; 0 uses the parameters of the library.",
+    )
+    hidden_condition: bool = Field(
+        default=False,
+        description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise _refusal(error) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, data: Any) -> Any:
+        return (
+            {RENAMED_FIELDS.get(name, name): value for name, value in data.items()}
+            if isinstance(data, dict)
+            else data
+        )
+
+
+def _refusal(error: ValidationError) -> RedoxError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    known = TaskSettings.model_fields.get(name)
+    if known is None:
+        return RedoxError(f"a task has no setting {name}", hint=f"known: {', '.join(TaskSettings.model_fields)}")
+    message = first["msg"].removeprefix("Value error, ")
+    return RedoxError(f"{name} = {first['input']}: {message}", hint=known.description or "", settings=(name,))

@@ -1,0 +1,334 @@
+"""The pool of actors: requests and receives rollouts, and replaces actors that die, hang or outgrow their memory."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
+from redox_balancer.impala.cluster import actor_memory_bytes, free_cores
+from redox_balancer.impala.config import ROLLOUTS_IN_FLIGHT, TrainConfig
+from redox_balancer.impala.ledger import RolloutLedger
+from redox_balancer.impala.policy import Float32, PolicyShape
+from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
+from redox_balancer.resources import MEBIBYTE, ProcessStats
+
+MAX_DEATHS = 5  # of one actor with no rollout in between; the next start would fail as well
+MAX_BACKOFF_S = 60.0
+# A starting actor imports its modules and loads a model, perhaps beside a hundred others that do the same. Replacing
+# it for being slow at that would only start over.
+START_TIMEOUT_S = 300.0
+
+
+@dataclass(eq=False)
+class _Slot:
+    """Place of one actor in the pool, with its current process.
+
+    `startup` is the reference to the pending startup report, `pending` holds those to the requested rollouts, oldest
+    first. `since` is the time of the last result or, where nothing was pending, of the request. `deaths` counts since
+    the last rollout, `start_at` is the time at which a dead actor may start again.
+    """
+
+    incarnation: int
+    handle: Any = None
+    startup: Any = None
+    pending: deque[Any] = field(default_factory=deque)
+    since: float = 0.0
+    pid: int | None = None
+    health: ActorHealth | None = None
+    retiring: bool = False
+    deaths: int = 0
+    start_at: float = 0.0
+
+    @property
+    def awaited(self) -> list[Any]:
+        """References to everything requested and not yet received."""
+        return [*([self.startup] if self.startup is not None else []), *self.pending]
+
+    def request(self, weights: Any, version: int) -> None:
+        """Request rollouts until `ROLLOUTS_IN_FLIGHT` are pending, unless the actor is dead or retiring."""
+        if self.handle is None or self.retiring:
+            return
+        if not self.awaited:
+            self.since = time.monotonic()
+        while len(self.pending) < ROLLOUTS_IN_FLIGHT:
+            self.pending.append(self.handle.collect.remote(weights, version))
+
+    def timeout_s(self, timeout_s: float) -> float:
+        """Return the seconds that this actor may take for its next result."""
+        return timeout_s if self.startup is None else max(timeout_s, START_TIMEOUT_S)
+
+
+def _wait(references: list[Any], timeout_s: float) -> set[Any]:
+    """Return the references whose results are ready, after at most `timeout_s` seconds for the first one."""
+    if not references:
+        time.sleep(timeout_s)
+        return set()
+    first, _ = ray.wait(references, num_returns=1, timeout=timeout_s)
+    return set(ray.wait(references, num_returns=len(references), timeout=0)[0]) if first else set()
+
+
+def _collector_settings(config: TrainConfig, actor: int, incarnation: int) -> dict[str, Any]:
+    return {
+        "count": config.envs_per_actor,
+        "length": config.rollout_length,
+        "hidden_sizes": config.hidden_sizes,
+        "seed": config.seed,
+        "actor": actor,
+        "incarnation": incarnation,
+    }
+
+
+class ActorPool:
+    """The actors of a run and their pending rollouts.
+
+    An actor that dies, returns nothing for `config.actor_timeout_s` (at its start `START_TIMEOUT_S`, if longer) or
+    outgrows its memory is replaced by its next incarnation, which draws other random numbers. Pending rollouts of a
+    dead or hanging actor are discarded.
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    factory
+        Creates the environments.
+    incarnations
+        Generation of the process of each actor (0, 1, ...); updated in place, so that checkpoints can store it.
+    report
+        Called with each message to log.
+    actors
+        Number of actors to start with, the first of `incarnations`; all of them if None.
+    collector
+        Class of the collector in each actor.
+
+    Attributes
+    ----------
+    ledger
+        Which rollouts were used.
+    restarts, recycled
+        Number of actors replaced because they died or hung, and because of their memory.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        factory: EnvFactory,
+        incarnations: MutableMapping[int, int],
+        report: Callable[[str], None] = lambda _: None,
+        actors: int | None = None,
+        *,
+        collector: type[RolloutCollector] = RolloutCollector,
+    ) -> None:
+        self._collector = collector
+        self._config, self._incarnations, self._report = config, incarnations, report
+        self.ledger = RolloutLedger()
+        self.restarts = self.recycled = 0
+        self.budget_bytes = actor_memory_bytes(config)
+        # SPREAD takes the nodes in turn; the default fills one node before it uses the next.
+        self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
+        self._factory = ray.put(factory)
+        self._shape: PolicyShape | None = None
+        self._weights: Any = None
+        self._version = -1
+        self._slots: dict[int, _Slot] = {}
+        self.grow(len(incarnations) if actors is None else actors)
+
+    @property
+    def size(self) -> int:
+        """Number of actors, including those about to start."""
+        return len(self._slots)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Process id of each ready actor, on its own machine."""
+        return {actor: slot.pid for actor, slot in self._slots.items() if slot.pid is not None}
+
+    @property
+    def ready(self) -> int:
+        """Number of actors whose current incarnation has its environments."""
+        return len(self.pids)
+
+    @property
+    def health(self) -> dict[int, ActorHealth]:
+        """Last reported health of each ready actor, at most a log interval and a rollout old."""
+        return {actor: slot.health for actor, slot in self._slots.items() if slot.health is not None}
+
+    def process_stats(self) -> dict[str, ProcessStats]:
+        """Return the last reported statistics of each ready actor, by actor and incarnation as in `actor 3.0`."""
+        return {f"actor {actor}.{self._incarnations[actor]}": health.stats for actor, health in self.health.items()}
+
+    def memory(self) -> tuple[int, int]:
+        """Return free and total memory, in bytes, of the machines that the actors run on."""
+        nodes = {health.node: health for health in self.health.values()}.values()
+        return sum(node.available_bytes for node in nodes), sum(node.total_bytes for node in nodes)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the counters of the pool and the largest process statistics, for a row of metrics."""
+        stats = self.process_stats().values()
+        return {
+            "actors": self.ready,
+            "actor_uss_mb": max((each.uss_bytes / MEBIBYTE for each in stats), default=math.nan),
+            "actor_descriptors": max((each.descriptors for each in stats), default=math.nan),
+            "actor_threads": max((each.threads for each in stats), default=math.nan),
+            "restarts": self.restarts,
+            "recycled": self.recycled,
+            "rollouts_used": self.ledger.used,
+            "rollouts_discarded": self.ledger.discarded,
+            "rollouts_refused": self.ledger.refused,
+        }
+
+    def grow(self, size: int) -> None:
+        """Start actors until there are `size` of them."""
+        for actor in sorted(self._incarnations)[self.size : size]:
+            self._slots[actor] = _Slot(self._incarnations[actor])
+            self._start(actor)
+
+    def shape(self, stop: threading.Event | None = None) -> PolicyShape:
+        """Wait until an actor has its environments and return the sizes of the policy that fits them.
+
+        A RedoxError with exit code 0 where `stop` is set before.
+        """
+        while self._shape is None:
+            if stop is not None and stop.is_set():
+                raise RedoxError("stopped before the first actor was ready: there was nothing to save", exit_code=0)
+            self.receive(0.1)
+        return self._shape
+
+    def publish(self, parameters: Float32, version: int) -> None:
+        """Use these parameters for every rollout requested from now on."""
+        if version != self._version:
+            self._weights, self._version = ray.put(parameters), version
+
+    def request(self) -> None:
+        """Request rollouts until `ROLLOUTS_IN_FLIGHT` are pending for each actor."""
+        for slot in self._slots.values():
+            slot.request(self._weights, self._version)
+
+    def receive(self, timeout_s: float) -> list[Rollout]:
+        """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
+
+        Raises
+        ------
+        RedoxError
+            Where an actor keeps dying.
+        Exception
+            Any exception of an environment.
+        """
+        rollouts = self._harvest(timeout_s)
+        now = time.monotonic()
+        for actor, slot in self._slots.items():
+            if slot.handle is None:
+                if now >= slot.start_at:
+                    self._start(actor)
+            elif slot.retiring and not slot.pending:
+                self._recycle(actor)
+            elif slot.awaited and now - slot.since > slot.timeout_s(self._config.actor_timeout_s):
+                self._time_out(actor)
+        return rollouts
+
+    def _harvest(self, timeout_s: float) -> list[Rollout]:
+        """Take the results that are ready, those of each actor in the order of the requests."""
+        ready = _wait([reference for slot in self._slots.values() for reference in slot.awaited], timeout_s)
+        rollouts = []
+        for actor, slot in self._slots.items():
+            try:
+                if slot.startup in ready:
+                    self._started(actor, fetch(slot.startup))
+                while slot.startup is None and slot.pending and slot.pending[0] in ready:
+                    rollout, health = fetch(slot.pending[0])
+                    slot.pending.popleft()
+                    slot.since, slot.deaths = time.monotonic(), 0
+                    if self.ledger.accept(rollout.actor, rollout.incarnation, rollout.sequence):
+                        rollouts.append(rollout)
+                    self._check_memory(actor, health)
+            except ActorLostError as lost:
+                self._replace(actor, f"died: {lost}")
+        return rollouts
+
+    def _started(self, actor: int, report: ActorStartup) -> None:
+        slot = self._slots[actor]
+        slot.startup, slot.since = None, time.monotonic()
+        slot.pid, slot.health = report.pid, report.health
+        self._shape = report.shape
+        uss_bytes = report.health.stats.uss_bytes
+        if uss_bytes > self.budget_bytes:
+            raise RedoxError(
+                f"a new actor {self._over_budget(uss_bytes)}",
+                hint="raise the memory of an actor, or start fewer actors",
+                settings=("actor_memory_mb", "num_actors"),
+            )
+
+    def _check_memory(self, actor: int, health: ActorHealth | None) -> None:
+        """Retire an actor that outgrew its budget, a tenth of all at a time; its pending rollouts are still used."""
+        if health is None:
+            return
+        self._slots[actor].health = health
+        retiring = sum(slot.retiring for slot in self._slots.values())
+        if health.stats.uss_bytes > self.budget_bytes and retiring < max(1, self.size // 10):
+            self._slots[actor].retiring = True
+
+    def _start(self, actor: int) -> None:
+        slot = self._slots[actor]
+        self.ledger.open(actor, slot.incarnation)
+        slot.handle, slot.since = self._remote.remote(), time.monotonic()
+        settings = _collector_settings(self._config, actor, slot.incarnation)
+        interval_s = self._config.log_interval_s
+        slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector)
+
+    def _time_out(self, actor: int) -> None:
+        """Replace an actor that timed out, unless it still waits for a free core."""
+        slot = self._slots[actor]
+        if slot.startup is not None and free_cores() < 1:
+            slot.since = time.monotonic()
+            self._report(f"actor {actor} waits for a free core in the cluster")
+            return
+        self._replace(actor, f"returned nothing for {slot.timeout_s(self._config.actor_timeout_s):g} s")
+
+    def _replace(self, actor: int, reason: str) -> None:
+        slot = self._slots[actor]
+        slot.deaths += 1
+        if slot.deaths >= MAX_DEATHS:
+            raise RedoxError(
+                f"actor {actor} was lost {slot.deaths} times without a rollout in between; the last one {reason}",
+                hint="check the limits of this machine; with 0 actors the error shows in this process",
+                settings=("num_actors",),
+            )
+        wait_s = 0.0 if slot.deaths == 1 else min(2.0 ** (slot.deaths - 2), MAX_BACKOFF_S)
+        lost = len(slot.pending)
+        self.ledger.discard(lost)
+        self.restarts += 1
+        self._renew(actor, wait_s)
+        self._report(
+            f"actor {actor} {reason}; incarnation {self._incarnations[actor]} takes over"
+            f"{f' in {wait_s:g} s' if wait_s else ''}, {lost} pending rollouts are discarded"
+        )
+
+    def _recycle(self, actor: int) -> None:
+        health = self._slots[actor].health
+        uss_bytes = health.stats.uss_bytes if health else 0
+        self.recycled += 1
+        self._renew(actor, 0.0)
+        self._report(
+            f"actor {actor} {self._over_budget(uss_bytes)}; incarnation {self._incarnations[actor]} takes over"
+        )
+
+    def _over_budget(self, uss_bytes: int) -> str:
+        return f"takes {uss_bytes / MEBIBYTE:.0f} MB, over its budget of {self.budget_bytes / MEBIBYTE:.0f}"
+
+    def _renew(self, actor: int, wait_s: float) -> None:
+        """Kill the process of an actor, whatever its state, and let the next one start after `wait_s` seconds."""
+        slot = self._slots[actor]
+        ray.kill(slot.handle)
+        incarnation = slot.incarnation + 1
+        self._slots[actor] = _Slot(incarnation, deaths=slot.deaths, start_at=time.monotonic() + wait_s)
+        self._incarnations[actor] = incarnation
+        if not wait_s:
+            self._start(actor)

@@ -1,0 +1,82 @@
+"""The learner in a thread of its own, so that collecting and learning do not wait for each other."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Self
+
+from redox_balancer.impala.learner import Learner, Update
+from redox_balancer.impala.rollout import Rollout
+
+
+class LearnerThread(threading.Thread):
+    """Runs a learner until the run has all its steps or `stop` is called.
+
+    Rollouts are passed in with `put`, those that are too old are dropped, and `updates` returns the results. As a
+    context manager it starts the thread, and stops and joins it at the end.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__(name="learner", daemon=True)
+        self._learner = learner
+        self._inbox: queue.SimpleQueue[Rollout | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[Update] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Rollouts that were passed in and not yet taken."""
+        return self._inbox.qsize()
+
+    def put(self, rollout: Rollout) -> None:
+        """Pass in a rollout."""
+        self._inbox.put(rollout)
+
+    def updates(self) -> list[Update]:
+        """Return the updates since the last call; an error of the thread is raised once they have been returned."""
+        found = []
+        while not self._outbox.empty():
+            found.append(self._outbox.get())
+        if not found and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return found
+
+    def stop(self) -> None:
+        """Finish the current update and end; rollouts not used by then are never used."""
+        self._stopping.set()
+        self._inbox.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Learn until stopped."""
+        try:
+            self._learn()
+        except BaseException as error:  # noqa: BLE001 - `updates` raises it
+            self._error = error
+
+    def _learn(self) -> None:
+        config, batch = self._learner.config, []
+        while not self._stopping.is_set() and self._learner.steps < config.timesteps:
+            rollout = self._inbox.get()
+            if rollout is None:
+                return
+            batch.append(rollout)
+            if len(batch) < config.rollouts_per_batch:
+                continue
+            # The lag counts when the data is used, not when it arrives.
+            fresh = [r for r in batch if self._learner.version - r.version <= config.max_lag]
+            self._learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
+            batch = fresh
+            if len(batch) == config.rollouts_per_batch:
+                self._outbox.put(self._learner.update(batch))
+                batch = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,209 @@
+"""The tables of `deploy.toml` as dataclasses, each value with its rule. Only the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.instances import GIB_PER_VCPU, InstanceType, instance_type
+from infra.validation import SettingRule, between, like, one_of, setting
+
+NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "lowercase letters, digits and dashes")
+RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
+FOLDER = like(r"/[a-z0-9_/-]*[a-z0-9_-]", "an absolute path")
+AMI = like(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI id like ami-0123456789abcdef0")
+PORT = between(1024, 65535)
+COUNT = between(1, 10_000)
+SOURCE = like(r".+", "the source of the prices")
+DLM_HOURS = one_of(1, 2, 3, 4, 6, 8, 12, 24)  # the intervals of Data Lifecycle Manager
+
+MAX_ACTORS = 120  # the trainer's own limit
+MIN_STORE_BYTES = 80_000_000  # Ray's own limit
+FREE_IOPS, FREE_MIB_S = 3_000, 125  # included with every gp3 volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsSettings:
+    """Region and availability zone of the deployment."""
+
+    region: str = setting(like(r"[a-z]{2}(-[a-z]+)+-\d", "a region like us-east-1"))
+    zone: str = setting(like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "an availability zone like us-east-1a"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostSettings:
+    """The training host."""
+
+    instance_type: str = setting(
+        SettingRule(
+            f"a type of the families {', '.join(GIB_PER_VCPU)} for x86-64, like r7i.48xlarge",
+            lambda value: instance_type(value) is not None,
+        )
+    )
+    ami_id: str = setting(AMI)
+    ami_name: str = setting()
+    root_volume_gib: int = setting(between(30, 16_384))
+    data_volume_name: str = setting(like(r"[A-Za-z][A-Za-z0-9]*", "letters and digits, starting with a letter"))
+    data_volume_gib: int = setting(between(10, 16_384))
+    data_volume_iops: int = setting(between(FREE_IOPS, 16_000))  # the range of gp3
+    data_volume_mib_s: int = setting(between(FREE_MIB_S, 1_000))  # the range of gp3
+    spot: bool = setting()
+    workers: int = setting(between(0, 100))
+    ssh_user: str = setting(like(r"[a-z_][a-z0-9_-]*", "a Linux user name"))
+    ssh_public_key: str = setting(
+        like(
+            r"|(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?",
+            "empty or the one line of a .pub file",
+        )
+    )
+    idle_minutes: int = setting(between(0, 10_080))
+
+    @property
+    def instance(self) -> InstanceType:
+        """Cores and memory."""
+        found = instance_type(self.instance_type)
+        assert found is not None  # noqa: S101 - the rule of instance_type
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceSettings:
+    """Price of an hour of the host, and of a month of the storage that outlives it."""
+
+    per_hour_usd: float = setting(between(0.001, 1_000))
+    source: str = setting(SOURCE)
+    volume_gib_month_usd: float = setting(between(0, 100))
+    volume_iops_month_usd: float = setting(between(0, 100))
+    volume_mib_s_month_usd: float = setting(between(0, 100))
+    bucket_gib_month_usd: float = setting(between(0, 100))
+    snapshot_gib_month_usd: float = setting(between(0, 100))
+    storage_source: str = setting(SOURCE)
+
+    def volume_month_usd(self, gib: int, iops: int, mib_s: int) -> float:
+        """Return the monthly price of a gp3 volume."""
+        return (
+            gib * self.volume_gib_month_usd
+            + max(iops - FREE_IOPS, 0) * self.volume_iops_month_usd
+            + max(mib_s - FREE_MIB_S, 0) * self.volume_mib_s_month_usd
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """Budget and alarms."""
+
+    monthly_budget_usd: float = setting(between(1, 1_000_000))
+    alert_email: str = setting(like(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address"))
+    memory_alarm_percent: int = setting(between(1, 99))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings:
+    """Process limits on the host and in the container."""
+
+    nofile: int = setting(between(1_024, 2**20))  # the kernel's default fs.nr_open
+    nproc: int = setting(between(1_024, 4_194_304))  # the kernel's largest pid_max
+    stop_timeout_s: int = setting(between(30, 3_600))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadSettings:
+    """Threads of linear algebra in an actor and in the learner, and of gRPC in a Ray worker."""
+
+    actor: int = setting(between(1, 64))
+    ray_grpc: int = setting(between(1, 64))
+    learner: int = setting(between(1, 64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The training that the host runs by default."""
+
+    run: str = setting(RUN)
+    timesteps: int = setting(between(1, 10**12))
+    save_interval_s: int = setting(between(1, 86_400))
+    spilling_threshold: float = setting(between(0.1, 1.0))
+    memory_monitor_refresh_ms: int = setting(between(0, 60_000))
+    num_actors: int = setting(between(1, MAX_ACTORS))
+    object_store_bytes: int = setting(between(MIN_STORE_BYTES, 10**14))
+    shm_bytes: int = setting(between(MIN_STORE_BYTES, 10**14))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortSettings:
+    """Ports on the host; all are bound to the loopback but Ray's own, which workers connect to."""
+
+    ray: int = setting(PORT)
+    dashboard: int = setting(PORT)
+    tensorboard: int = setting(PORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSettings:
+    """The training container: image, user and paths."""
+
+    image: str = setting(NAME)
+    user: str = setting(NAME)
+    uid: int = setting(between(1_000, 59_999))
+    home: str = setting(FOLDER)
+    data: str = setting(FOLDER)
+    tmp_bytes: int = setting(between(10**8, 10**13))
+    image_delivery: str = setting(one_of("host", "repository"))
+    current_tag: str = setting(NAME)
+
+    @property
+    def app(self) -> str:
+        """PYTHONPATH."""
+        return f"{self.home}/app"
+
+    @property
+    def venv(self) -> str:
+        """The virtual environment."""
+        return f"{self.home}/venv"
+
+    @property
+    def experiments(self) -> str:
+        """The folder of all runs."""
+        return f"{self.data}/experiments"
+
+    @property
+    def spill(self) -> str:
+        """Where Ray spills objects when its store is full: on the volume, since /tmp is memory."""
+        return f"{self.data}/spill"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageSettings:
+    """Layout and lifecycle of the checkpoint bucket."""
+
+    bucket_prefix: str = setting(
+        like(r"[a-z0-9][a-z0-9-]{1,30}[a-z0-9]", "3 to 32 lowercase letters, digits and dashes")
+    )
+    runs: str = setting(NAME)
+    locks: str = setting(NAME)
+    noncurrent_days: int = setting(COUNT)
+    incomplete_upload_days: int = setting(COUNT)
+    sweep_minutes: int = setting(one_of(10, 15, 20, 30, 60))
+
+    def bucket(self, account: str, region: str) -> str:
+        """Return the name of the bucket; bucket names are globally unique."""
+        return f"{self.bucket_prefix}-{account}-{region}"
+
+    def run_key(self, run: str) -> str:
+        """Return the key prefix of a run, with its slash."""
+        return f"{self.runs}/{run}/"
+
+    def lock_key(self, run: str) -> str:
+        """Return the key of the object that names the one writer of a run."""
+        return f"{self.locks}/{run}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupSettings:
+    """Images of the host and snapshots of its data volume."""
+
+    image_hours: int = setting(DLM_HOURS)
+    images_kept: int = setting(between(1, 1_000))
+    snapshot_hours: int = setting(DLM_HOURS)
+    snapshots_kept: int = setting(between(1, 1_000))
+    start_utc: str = setting(like(r"([01]\d|2[0-3]):[0-5]\d", "a time of day like 03:00"))
+    stale_hours: int = setting(between(1, 168))

@@ -1,0 +1,54 @@
+"""Runs that version 0.1 trained, designed with, reported on and compared: every value is the one it gave."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import redox
+from old_runs import EXPECTED, unpack_old_runs
+
+CONDITION = ("--condition", "complex_iii_closed")
+
+
+@pytest.fixture(scope="module")
+def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the runs `known`, `untold`, `robust` and `guaranteed`."""
+    return unpack_old_runs(tmp_path_factory.mktemp("version_0_1"))
+
+
+def answer_of(*arguments: object) -> dict[str, Any]:
+    answer = redox(*arguments, "--json")
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout)
+    return found
+
+
+@pytest.mark.parametrize("name", ["known", "untold", "robust", "guaranteed"])
+def test_designs(old_runs: Path, name: str) -> None:
+    design, expected = answer_of("design", old_runs / name, *CONDITION), EXPECTED["design"][name]
+    placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
+    assert placed == expected["construct"]
+    for key in ("growth", "capacity", "guaranteed", "value", "paid", "rescue"):
+        assert design[key] == pytest.approx(expected[key], abs=1e-6), key
+
+
+def test_report(old_runs: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    summary, expected = answer_of("report", old_runs / "known", "--no-designs", "--output", page), EXPECTED["report"]
+    for key in ("policy_mean", "random_mean", "best_mean"):
+        assert summary[key] == pytest.approx(expected[key], abs=1e-6), key
+    assert [row["condition"] for row in summary["conditions"]] == list(expected["conditions"])
+    for row in summary["conditions"]:
+        for key, value in expected["conditions"][row["condition"]].items():
+            assert row[key] == pytest.approx(value, abs=1e-6), (row["condition"], key)
+    assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", ["known", "guaranteed"])
+def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
+    expected = EXPECTED["evaluate"][name]
+    summary = answer_of("evaluate", old_runs / name, *expected["options"], "--output", tmp_path)
+    shares = {row["method"]: row["share"] for row in summary["sets"]["training"]["methods"]}
+    assert shares == pytest.approx(expected["shares"], abs=1e-6)

@@ -1,0 +1,43 @@
+"""Every command, option, make target and make variable of version 0.1 is still accepted."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from ops.__main__ import build
+from redox_balancer.cli import app
+
+ROOT = Path(__file__).parents[2]
+OLD = json.loads((ROOT / "tests" / "data" / "version_0_1" / "interface.json").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def command_of(name: str) -> Any:
+    program = "redox" if name.startswith("redox") else "python -m ops"
+    command: Any = typer.main.get_command(app if program == "redox" else build())
+    for word in name.removeprefix(program).split():
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("name", [*OLD["redox"], *OLD["ops"]])
+def test_every_option_is_accepted(name: str) -> None:
+    options = {
+        option for parameter in command_of(name).params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    assert set((OLD["redox"] | OLD["ops"])[name]) <= options
+
+
+def test_every_target_exists() -> None:
+    assert set(OLD["targets"]) <= set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.MULTILINE))
+
+
+def test_every_variable_is_read() -> None:
+    read = set(re.findall(r"\$\(?(?:if |call given,)?\(?\$?\(?([A-Z_]+)", MAKEFILE))
+    assert set(OLD["variables"]) <= read
