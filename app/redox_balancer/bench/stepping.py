@@ -26,7 +26,7 @@ ENVIRONMENTS, LENGTH = 16, 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepFigures:
+class StepBenchmark:
     """Speed of stepping on one model.
 
     Attributes
@@ -64,7 +64,7 @@ class StepFigures:
     outside_share: float
 
 
-def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepFigures:
+def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:
     """Measure all of it in this process; `seconds` for each slice of what is slow."""
     space = environments.space
     first = FirstSystem(space)
@@ -78,7 +78,7 @@ def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepFigures:
     reference = 2 / (1 / before + 1 / after)
     speed = (cold[0] + warm[0]) / (cold[1] + warm[1])
     evaluator.close()
-    return StepFigures(
+    return StepBenchmark(
         model=space.network.id,
         reactions=len(space.network.reactions),
         placements=len(space.placements),

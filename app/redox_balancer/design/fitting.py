@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redox_balancer.cell.balance import imbalance
-from redox_balancer.cell.cycles import cycle_through, runnable, sealed
+from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import Enzyme, Site
@@ -186,7 +186,7 @@ def _limited(
 def _without_loops(found: Iterable[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
     """Drop foreign placements that close a loop: first those that do alone, then the last one of every joint loop."""
     kept = list(found)
-    closed = sealed(network.with_columns([p.column for p in kept if p.foreign]))
+    closed = closed_network(network.with_columns([p.column for p in kept if p.foreign]))
 
     def opened(placements: Iterable[Placement]) -> Network:
         return closed.with_bounds({p.reaction: p.bounds(OPEN) for p in placements if p.foreign})
@@ -197,7 +197,7 @@ def _without_loops(found: Iterable[Placement], network: Network, excluded: list[
         kept.remove(placement)
 
     def running() -> tuple[str, ...]:
-        return runnable(opened(kept), [p.reaction for p in kept if p.foreign], LOOP_TOLERANCE)
+        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign], LOOP_TOLERANCE)
 
     # What runs alone runs among all others as well.
     suspects = running()
@@ -215,7 +215,7 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
         {p.reaction: p.bounds(OPEN) for p in foreign}
     )
-    running = set(runnable(opened, [p.reaction for p in foreign], LOOP_TOLERANCE))
+    running = set(unblocked(opened, [p.reaction for p in foreign], LOOP_TOLERANCE))
     kept = [p for p in found if not p.foreign or p.reaction in running]
     excluded += [
         ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not make or use what it needs")

@@ -28,6 +28,7 @@ class ValuePrograms:
     """
 
     def __init__(self, space: DesignSpace, formulation: Formulation, *, region_bytes: int) -> None:
+        self._closed = False
         network, parameters = formulation.network, formulation.parameters
         biomass = network.column(network.objective)
         self._sinks = [network.column(p.reaction) for p in space.placements if p.foreign]
@@ -55,17 +56,20 @@ class ValuePrograms:
         return (self.growth_lp, *self.flux_lps)
 
     def close(self) -> None:
-        """Free the programs; closing twice is harmless."""
+        """Free the programs; closing twice is harmless, and any later use raises a RedoxError."""
+        self._closed = True
         for lp in self.lps:
             lp.close()
 
     def reset(self) -> None:
         """Forget bases and regions."""
+        self._refuse_if_closed()
         for lp in self.lps:
             lp.reset()
 
     def growth(self, point: FloatArray) -> float:
         """Largest biomass flux, 1/h; 0 where the cell cannot live."""
+        self._refuse_if_closed()
         solution = self.growth_lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
@@ -74,6 +78,7 @@ class ValuePrograms:
 
     def capacity(self, point: FloatArray) -> float:
         """Largest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
+        self._refuse_if_closed()
         solution = self.flux_lps[0].maximise(point)
         if solution.status is Status.INFEASIBLE:
             return 0.0
@@ -81,10 +86,12 @@ class ValuePrograms:
 
     def guaranteed(self, point: FloatArray) -> float:
         """Smallest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
+        self._refuse_if_closed()
         return min(-_optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
 
     def sink_flux(self, point: FloatArray) -> float:
         """Sum of the inserted fluxes at one vertex where growth plus a small multiple of them is largest."""
+        self._refuse_if_closed()
         (lp,) = self.flux_lps
         solution = lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
@@ -92,12 +99,19 @@ class ValuePrograms:
         _optimum(solution, "sink flux")
         return sum(abs(lp.flux(column)) for column in self._sinks)
 
+    def _refuse_if_closed(self) -> None:
+        # GLPK would crash the process.
+        if self._closed:
+            raise RedoxError("the evaluator is closed", hint="create another one")
+
 
 def _optimum(solution: Solution, name: str) -> float:
     if not solution.optimal:
         raise RedoxError(
             f"the linear program for the largest {name} ended without an optimum: {solution.status.value}",
-            hint="check the bounds of the model: a flux may be unbounded, or a coefficient badly scaled",
+            hint="use a smaller model, such as the consistent core of this one"
+            if solution.status is Status.TIME_LIMIT
+            else "check the bounds of the model: a flux may be unbounded, or a coefficient badly scaled",
             settings=("model",),
         )
     return solution.objective

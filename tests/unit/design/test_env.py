@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from redox_balancer.design.env import WAVES, RedoxEnv, RedoxEnvs, layout
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.observation import FREQUENCIES, layout
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
@@ -143,13 +146,13 @@ def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) ->
         assert observed[names.index("growth after 2")] == 0.0
         later = env.step(1)[0]
         assert later[names.index("growth after 1")] == growth
-        for wave in WAVES:
-            assert later[names.index(f"growth as {wave} sin after 1")] == pytest.approx(
-                np.sin(np.pi * wave * growth), abs=1e-6
+        for frequency in FREQUENCIES:
+            assert later[names.index(f"growth as {frequency} sin after 1")] == pytest.approx(
+                np.sin(np.pi * frequency * growth), abs=1e-6
             )
             capacity = later[names.index("capacity after 2")]
-            assert later[names.index(f"capacity as {wave} cos after 2")] == pytest.approx(
-                np.cos(np.pi * wave * capacity), abs=1e-6
+            assert later[names.index(f"capacity as {frequency} cos after 2")] == pytest.approx(
+                np.cos(np.pi * frequency * capacity), abs=1e-6
             )
         assert later[names.index("growth after 2")] > 0.0
         answers[condition] = growth
@@ -176,6 +179,37 @@ def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
 def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:
     made = pickle.loads(pickle.dumps(RedoxEnvs(space)))(3)  # noqa: S301 - our own bytes
     assert len({id(env.evaluator) for env in made}) == 1
+
+
+def test_the_last_environment_to_close_frees_the_linear_programs(
+    space: DesignSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[FluxLP] = []
+    close = FluxLP.close
+
+    def record(lp: FluxLP) -> None:
+        freed.append(lp)
+        close(lp)
+
+    first, second = RedoxEnvs(space)(2)
+    monkeypatch.setattr(FluxLP, "close", record)
+    for _ in range(2):
+        first.close()
+    assert not freed
+    second.reset(seed=0)
+    with pytest.raises(RedoxError, match="closed"):
+        first.reset(seed=0)
+    for _ in range(2):
+        second.close()
+    assert len({id(lp) for lp in freed}) == len(first.evaluator.programs.lps)
+    with pytest.raises(RedoxError, match="closed"):
+        second.step(0)
+
+
+def test_an_evaluator_given_to_an_environment_stays_open(space: DesignSpace) -> None:
+    with Evaluator(space) as evaluator:
+        RedoxEnv(evaluator).close()
+        RedoxEnv(evaluator).reset(seed=0)
 
 
 def test_an_unknown_condition_is_named(env: RedoxEnv) -> None:

@@ -52,6 +52,18 @@ def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: Design
             evaluator.evaluate(construct, condition)
 
 
+def test_a_closed_evaluator_says_so(space: DesignSpace) -> None:
+    """The solver itself would crash."""
+    evaluator = Evaluator(space)
+    construct, condition = next(questions(space, 1, seed=4))
+    evaluator.close()
+    evaluator.close()
+    assert evaluator.lookups > 0
+    for use in (lambda: evaluator.evaluate(construct, condition), evaluator.reset):
+        with pytest.raises(RedoxError, match="closed"):
+            use()
+
+
 def test_caches_are_bounded(space: DesignSpace) -> None:
     size = 200_000
     with Evaluator(space, cache_entries=50, region_bytes=size) as evaluator:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from metabolic_atlas import metabolic_atlas
-from redox_balancer.cell.cycles import sealed
+from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network, to_network
@@ -131,7 +131,7 @@ def test_a_one_way_native_reaction_backwards_is_a_loop_and_no_twin(core: Network
 
 def test_a_second_copy_of_a_reversible_reaction_would_carry_any_flux(core: Network) -> None:
     """What merging avoids: the same column inserted by hand runs with everything closed."""
-    closed = sealed(core.with_columns([Column("TWIN", core.stoichiometry_of("MDH"), -1000.0, 1000.0)]))
+    closed = closed_network(core.with_columns([Column("TWIN", core.stoichiometry_of("MDH"), -1000.0, 1000.0)]))
     with FluxLP(closed, {"TWIN": 1.0}) as lp:
         assert lp.maximise().objective > 100.0
 
