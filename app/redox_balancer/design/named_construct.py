@@ -65,10 +65,11 @@ class NamedConstruct(Mapping[str, float]):
 
     Examples
     --------
-    >>> construct = NamedConstruct({"LBNOX_c": 0.001, "AOX_m": 0.0003})
+    >>> import redox_balancer as rb
+    >>> construct = rb.NamedConstruct({"LBNOX_c": 0.001, "AOX_m": 0.0003})
     >>> print(construct)
     LBNOX_c 0.1 % + AOX_m 0.03 %
-    >>> construct == NamedConstruct("LBNOX_c 0.1 % + AOX_m 0.03 %")
+    >>> construct == rb.NamedConstruct("LBNOX_c 0.1 % + AOX_m 0.03 %")
     True
     >>> construct["LBNOX_c"]
     0.001

@@ -68,6 +68,17 @@ def largest_count(space: DesignSpace, placements: int) -> int:
     return sum(comb(len(space.placements), k) * len(space.levels) ** k for k in range(1, placements + 1))
 
 
+def refuse_too_many(space: DesignSpace, placements: int) -> None:
+    """Raise a RedoxError where a design space has more than `LARGEST` constructs."""
+    count = largest_count(space, placements)
+    if count > LARGEST:
+        raise RedoxError(
+            f"{count:,} constructs are too many to value one by one",
+            hint="choose a smaller K, or a smaller library",
+            settings=("placements", "enzymes"),
+        )
+
+
 def search_condition(evaluator: Evaluator, condition: Condition, placements: int, keep: int) -> ExhaustiveReference:
     """Value every construct under one state and keep the best."""
     before, started = evaluator.solves, time.perf_counter()
@@ -118,12 +129,7 @@ def exhaustive(
     RedoxError
         There are more than `LARGEST` constructs.
     """
-    count = largest_count(space, placements)
-    if count > LARGEST:
-        raise RedoxError(
-            f"{count:,} constructs are too many to value one by one",
-            hint="choose a smaller K (--placements) or a smaller library",
-        )
+    refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}
     # Workers start afresh: forking a process that runs Ray's or torch's threads can hang it.
     context = multiprocessing.get_context("spawn")
