@@ -60,5 +60,5 @@ def test_the_newest_available_image_is_chosen(monkeypatch: pytest.MonkeyPatch) -
         stub.add_response("describe_images", {"Images": images[2:]})
         with pytest.raises(RedoxError, match="ami-00000000000000003 is pending"):
             backups.image_to_restore(session, "ami-00000000000000003")
-    with pytest.raises(RedoxError, match="newest is not an image id"):
+    with pytest.raises(RedoxError, match="newest is not an AMI id"):
         backups.image_to_restore(session, "newest")
