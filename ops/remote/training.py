@@ -33,7 +33,7 @@ class TrainingState:
     watch
         State that the host's watch recorded; None before its first record.
     awake_at
-        Unix time at which somebody last asked to keep the host awake; None if nobody did.
+        Unix time of the last request to keep the host awake; None if there was none.
     run
         The inspected run.
     set_run, image
