@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from commands import redox
+from model_server import e_coli_core, model_server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
