@@ -60,8 +60,8 @@ def held_out(
 def mixtures(trained: Sequence[Condition]) -> list[Condition]:
     """Combinations of two or three conditions that a policy may be trained on.
 
-    A mixture that changes every bound of a held-out combination of the package, whatever else it changes, would reveal
-    that combination and is therefore excluded.
+    A mixture that changes every bound of a held-out combination of the package, whatever else it changes, would
+    reveal that combination and is therefore excluded.
     """
     changing = [condition for condition in trained if condition.changes]
     reserved = [_keys(condition) for condition in _of_the_package(trained)]
