@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from deployment import assembly, cdk, cloud, settings_file
 from fake_host import INSTANCE, FakeAws, Opened, settings
 from infra.deployed import Deployed
 from ops.session import Session
+from s3_stand_in import moto_address, s3
 from ssh_host import SshHost, ssh_host, why_not
+
+__all__ = ["assembly", "cdk", "cloud", "moto_address", "s3", "settings_file"]
 
 
 @pytest.fixture(scope="module")

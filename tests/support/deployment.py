@@ -83,8 +83,10 @@ def cdk() -> Path:
 
 @pytest.fixture(scope="session")
 def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthesised offline: no account, and a proxy that goes nowhere."""
-    folder = tmp_path_factory.mktemp("assembly")
+    """Synthesised offline, once for the folders that use it: no account, and a proxy that leads nowhere."""
+    folder = tmp_path_factory.getbasetemp() / "assembly"
+    if folder.exists():
+        return folder
     nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run([cdk, "synth", "--quiet", "--output", folder], cwd=ROOT, env=bare | nowhere, check=True)
