@@ -182,4 +182,4 @@ def test_each_search_says_what_it_found_and_what_it_cost() -> None:
 
 def test_an_unknown_part_of_a_combination_is_named() -> None:
     assert_refused(redox("search", "milp", "--conditions", "hypoxia+tea"), "'tea'", "hypoxia")
-    assert_refused(redox("search", "milp", "--reward", "sink-flux"), "no largest value")
+    assert_refused(redox("search", "milp", "--reward", "sink-flux"), "not the optimum")
