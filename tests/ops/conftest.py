@@ -19,9 +19,16 @@ from ssh_host import SshHost, ssh_host, why_not
 from training_host import bucket, interruptible, train, training_host
 
 __all__ = [
-    *("assembly", "cdk", "cloud", "settings_file"),
-    *("moto_address", "s3"),
-    *("bucket", "interruptible", "train", "training_host"),
+    "assembly",
+    "bucket",
+    "cdk",
+    "cloud",
+    "interruptible",
+    "moto_address",
+    "s3",
+    "settings_file",
+    "train",
+    "training_host",
 ]
 
 
