@@ -129,8 +129,7 @@ destroy: setup $(CDK) ## remove the host; bucket and volume are retained (INSTAN
 diagram: setup ## draw the deployment into docs/deployment.md
 	$(BIN)/python -m infra.diagram --write
 
-# Operating a deployment: `python -m ops COMMAND`, whose options are variables here. Variables with a default above are
-# passed on only if they were given.
+# Operating a deployment: `python -m ops COMMAND`, with its options as variables. A variable with a default above is passed on only where it was given.
 given = $(if $(filter command environment,$(firstword $(origin $1))),$2 $($1))
 REMOTE_RUN := $(call given,RUN,--run)
 SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
@@ -145,7 +144,7 @@ status: setup ## state of host and run: step, speed, ages, cost (RUN= WATCH=1 JS
 	$(OPS) status $(REMOTE_RUN) $(if $(WATCH),--watch) $(SHARED)
 
 .PHONY: health
-health: setup ## problems of host and run; exit code 1 if there are any (RUN= JSON=1)
+health: setup ## list problems of host and run, with exit code 1 if there are any (RUN= JSON=1)
 	$(OPS) health $(REMOTE_RUN) $(SHARED)
 
 .PHONY: logs
@@ -157,15 +156,15 @@ shell: setup ## open a shell on the host
 	$(OPS) shell $(SHARED)
 
 .PHONY: dash
-dash: setup ## open the host's TensorBoard and Ray dashboard in a local browser
+dash: setup ## TensorBoard and Ray's dashboard of the host in a local browser
 	$(OPS) dash $(SHARED)
 
 .PHONY: profile
 profile: setup ## flame graph of an actor's memory or time on the host
-	$(OPS) profile $(REMOTE_RUN) $(SHARED)
+	$(OPS) profile $(SHARED)
 
 .PHONY: stop
-stop: setup ## save, end the training and stop the host (INSTANCE= confirms its id)
+stop: setup ## save, end the training and stop the host (INSTANCE= confirms it)
 	$(OPS) stop $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: snapshot
@@ -173,11 +172,11 @@ snapshot: setup ## create an image of the host and a snapshot of its volume now
 	$(OPS) snapshot $(SHARED)
 
 .PHONY: restore
-restore: setup $(CDK) ## restore the host from its newest image and resume the run (AMI= RUN= INSTANCE=)
+restore: setup $(CDK) ## replace the host by one made from its newest image, and resume the run (AMI= RUN= INSTANCE=)
 	$(OPS) restore $(REMOTE_RUN) $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: restore-drill
-restore-drill: setup ## restore a run into an empty local folder and report the time taken (RUN=)
+restore-drill: setup ## restore a run into an empty local folder and report how long it took (RUN=)
 	$(OPS) restore-drill $(REMOTE_RUN) $(SHARED)
 
 .PHONY: checkpoints
@@ -189,19 +188,19 @@ pull-checkpoints: setup ## fetch and verify a run's newest checkpoint (RUN= STEP
 	$(OPS) pull-checkpoints $(REMOTE_RUN) $(if $(STEP),--step $(STEP)) $(SHARED)
 
 .PHONY: cost
-cost: setup ## cost of this month, of a run and of retained resources (RUN= JSON=1)
+cost: setup ## cost of this month and of a run so far, and of retained resources (RUN= JSON=1)
 	$(OPS) cost $(REMOTE_RUN) $(SHARED)
 
 .PHONY: quota
-quota: setup ## compare the account's vCPU quota with the settings
+quota: setup ## whether the account's quota allows a host of this size
 	$(OPS) quota $(SHARED)
 
 .PHONY: orphans
-orphans: setup ## list resources that cost money and belong to no deployment (JSON=1)
+orphans: setup ## resources that cost money and belong to no deployment (JSON=1)
 	$(OPS) orphans $(SHARED)
 
 .PHONY: demo
-demo: setup $(CDK) ## deploy, train, crash, restore and pull on this machine, without an account
+demo: setup $(CDK) ## the whole workflow on this machine, without an account: deploy, train, crash, restore, pull
 	$(OPS) demo $(OPS_OPTIONS)
 
 .PHONY: bench

@@ -6,9 +6,10 @@ import pytest
 
 from browser import chromium
 from commands import redox
+from model_server import e_coli_core, model_server
 from s3_stand_in import moto_address, s3
 
-__all__ = ["chromium", "moto_address", "s3"]
+__all__ = ["chromium", "e_coli_core", "model_server", "moto_address", "s3"]
 
 
 @pytest.fixture(scope="session")
