@@ -111,6 +111,8 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
     found["etc/redox/training.env"] = training_environment(settings, kind).encode()
     found[f"{LIBRARY}/bring-up"] = _filled(HERE / "bring-up.sh", known)
     if kind == "host":
+        key = settings.host.ssh_public_key
+        found["etc/redox/ssh_public_key"] = f"{key}\n".encode() if key else b""
         known_there = {name: known[name] for name in MACHINE_SETTINGS}
         found["etc/redox/settings.json"] = json.dumps(known_there, indent=1).encode()
         found[f"{LIBRARY}/infra/__init__.py"] = b""

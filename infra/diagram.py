@@ -1,4 +1,4 @@
-"""`make diagram`: what is deployed as a picture, drawn from the templates; the README shows it.
+"""`make diagram`: what is deployed as a picture, drawn from the templates; docs/deployment.md shows it.
 
 A node is a kind of resource, an arrow says that one refers to another, directly or through what is not shown (roles,
 routes), or finds it by its tag.
@@ -21,7 +21,7 @@ from infra.names import STORAGE, TRAINING
 from infra.settings import ROOT, Settings, load
 from infra.stacks import build
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "deployment.md"
 BLOCK = re.compile(r"(?<=<!-- made by make diagram -->\n```mermaid\n).*?(?=```)", flags=re.DOTALL)
 TITLES = {STORAGE: "RedoxStorage: stays", TRAINING: "RedoxTraining: comes and goes"}
 # Kinds of resources that are shown, with what is said of them.
@@ -130,16 +130,16 @@ def _tagged(properties: dict[str, Any], resources: dict[str, Any]) -> Iterator[s
 
 
 def main(arguments: list[str]) -> int:
-    """Print the picture or put it into the README."""
+    """Print the picture or put it into docs/deployment.md."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.diagram",
         description="Draw what is deployed, in Mermaid's language.",
         epilog="Example: python -m infra.diagram --write",
     )
-    parser.add_argument("--write", action="store_true", help="put it into the README")
+    parser.add_argument("--write", action="store_true", help="put it into docs/deployment.md")
     picture = draw(load())
     if parser.parse_args(arguments).write:
-        README.write_text(BLOCK.sub(lambda _: picture, README.read_text()))
+        PAGE.write_text(BLOCK.sub(lambda _: picture, PAGE.read_text()))
     else:
         sys.stdout.write(picture)
     return 0

@@ -51,7 +51,8 @@ class HostSettings:
     ssh_user: str = setting(like(r"[a-z_][a-z0-9_-]*", "a Linux user name"))
     ssh_public_key: str = setting(
         like(
-            r"|(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+) [A-Za-z0-9+/=]+( [^\n]*)?", "empty or the one line of a .pub file"
+            r"|(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?",
+            "empty or the one line of a .pub file",
         )
     )
     idle_minutes: int = setting(between(0, 10_080))

@@ -1,5 +1,98 @@
-"""Enzyme constructs that restore NAD+/NADH balance in human metabolic networks."""
+"""Enzyme constructs that restore NAD+/NADH balance in human metabolic networks.
+
+>>> import redox_balancer as rb
+>>> task = rb.Task(conditions="healthy,complex_iii_closed")
+>>> print(rb.evaluate(task, "LBNOX_c 0.1 % + AOX_m 0.03 %", "complex_iii_closed"))
+complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476, growth 0.01230 1/h, capacity 1.0037 mmol/gDW/h
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from redox_balancer.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from redox_balancer.api.designs import ConstructDesign, design, export
+    from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
+    from redox_balancer.api.runs import load_run, train
+    from redox_balancer.api.searches import SearchOutcome, search
+    from redox_balancer.api.values import Evaluation, EvaluationTable, evaluate, evaluate_all
+    from redox_balancer.design.named_construct import NamedConstruct
+    from redox_balancer.design.task import Task
+    from redox_balancer.designer.trained_run import TrainedRun
+    from redox_balancer.errors import RedoxError
+
+__all__ = [
+    "ConstructDesign",
+    "EnzymeLibrary",
+    "Evaluation",
+    "EvaluationTable",
+    "NamedConstruct",
+    "RedoxError",
+    "SearchOutcome",
+    "Task",
+    "TrainedRun",
+    "__version__",
+    "design",
+    "evaluate",
+    "evaluate_all",
+    "export",
+    "load_library",
+    "load_model",
+    "load_run",
+    "search",
+    "train",
+]
+
+_MODULES = {
+    "ConstructDesign": "api.designs",
+    "EnzymeLibrary": "api.inputs",
+    "Evaluation": "api.values",
+    "EvaluationTable": "api.values",
+    "NamedConstruct": "design.named_construct",
+    "RedoxError": "errors",
+    "SearchOutcome": "api.searches",
+    "Task": "design.task",
+    "TrainedRun": "designer.trained_run",
+    "design": "api.designs",
+    "evaluate": "api.values",
+    "evaluate_all": "api.values",
+    "export": "api.designs",
+    "load_library": "api.inputs",
+    "load_model": "api.inputs",
+    "load_run": "api.runs",
+    "search": "api.searches",
+    "train": "api.runs",
+}
+"""Where each public name is defined; it is imported on first use, so that `import redox_balancer` takes no time."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
+
+
+class _Package(ModuleType):
+    """A package whose functions `design` and `search` are not hidden by its subpackages of the same names.
+
+    An import of a subpackage assigns it to its parent; for these two that is dropped. `from redox_balancer.design
+    import task` works as ever.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

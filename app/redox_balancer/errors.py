@@ -1,10 +1,10 @@
-"""The one exception a user is meant to see: what happened, and how to fix it."""
+"""The exception for everything that a user can fix: what happened, and what to do about it."""
 
 from collections.abc import Sequence
 
-# Exit codes of the command line; a supervisor restarts a training that ends with any other.
+# Exit codes of the command line; a supervisor restarts a training that exits with any other code.
 EXIT_OK = 0
-EXIT_USER_ERROR = 2  # somebody has to mend something first
+EXIT_USER_ERROR = 2  # the user has to fix something first
 EXIT_UNREACHABLE = 75  # S3 did not answer; a later try may succeed (EX_TEMPFAIL of sysexits.h)
 EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
 
@@ -23,6 +23,15 @@ class RedoxError(Exception):
         command line adds the options of the same names.
     exit_code
         Exit code of the command line; 2 unless a supervisor must tell cases apart.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> try:
+    ...     rb.Task(placements=11)
+    ... except rb.RedoxError as error:
+    ...     print(error, error.hint, error.settings, sep="; ")
+    placements = 11: Input should be less than or equal to 10; Maximum number of placements ...; ('placements',)
     """
 
     def __init__(

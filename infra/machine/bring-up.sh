@@ -70,13 +70,12 @@ volume() {
     install -d -o @{container.uid} -g @{container.uid} @{container.experiments} @{container.spill}
 }
 
-key() {
-    [[ -n "@{host.ssh_public_key}" ]] || return 0
-    local home
+key() { # a file of its own: the comment of a key may hold anything, and must not be part of a script
+    local home key=/etc/redox/ssh_public_key
+    [[ -s $key ]] || return 0
     home=$(getent passwd @{host.ssh_user} | cut -d : -f 6)
     install -d -m 700 -o @{host.ssh_user} -g @{host.ssh_user} "$home/.ssh"
-    grep -qxF "@{host.ssh_public_key}" "$home/.ssh/authorized_keys" 2>/dev/null ||
-        echo "@{host.ssh_public_key}" >>"$home/.ssh/authorized_keys"
+    grep -qxFf "$key" "$home/.ssh/authorized_keys" 2>/dev/null || cat "$key" >>"$home/.ssh/authorized_keys"
     chown @{host.ssh_user}: "$home/.ssh/authorized_keys"
     chmod 600 "$home/.ssh/authorized_keys"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import json
 import re
 import shlex
 import subprocess
@@ -88,6 +89,32 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     (tmp_path / "script").write_text(script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="image")))
     answer = subprocess.run([shellcheck, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
+
+
+HOSTILE = """me"; touch pwned-1; echo "$(touch pwned-2)`touch pwned-3` 'x' \\\\ $HOME @{host.ssh_user} \xb5"""
+
+# Of what a user of the host is made, as far as the step needs it.
+USER = """
+getent() { echo "$2:x:1000:1000::$PWD:/bin/bash"; }
+install() { mkdir -p "${@: -1}"; }
+chown() { :; }
+"""
+
+
+def test_the_comment_of_an_ssh_key_is_data_and_never_run(tmp_path: Path) -> None:
+    key = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP {HOSTILE}"
+    quoted = json.dumps(key, ensure_ascii=False)
+    settings = parse(FILE.read_text().replace('ssh_public_key = ""', f"ssh_public_key = {quoted}"))
+    for name, content in files(settings, "host").items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    steps = (tmp_path / "usr/local/lib/redox/bring-up").read_text().partition("\nmv /etc/redox/machine.env.new")[0]
+    program = f"{steps.replace('/etc/redox', f'{tmp_path}/etc/redox')}\ntrap - EXIT{USER}key\nkey\n"
+    answer = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+    assert (tmp_path / ".ssh/authorized_keys").read_text() == f"{key}\n"
+    assert not list(tmp_path.rglob("pwned*"))
 
 
 def test_packed_files_may_hold_the_words_that_the_script_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:

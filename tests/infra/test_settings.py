@@ -117,6 +117,11 @@ def test_all_mistakes_are_told_at_once_one_line_each() -> None:
         (changed(("price.source", "source = 3")), "price.source is 3, it must be text"),
         (changed(("host.ssh_public_key", 'ssh_public_key = "-----BEGIN KEY"')), "host.ssh_public_key is "),
         (
+            changed(("host.ssh_public_key", r'ssh_public_key = "ssh-rsa AAAA me\\nssh-rsa BBBB"')),
+            "host.ssh_public_key",
+        ),
+        (changed(("host.ssh_public_key", r'ssh_public_key = "ssh-rsa AAAA me\\rx"')), "host.ssh_public_key is "),
+        (
             TEXT.replace("[training]\n", "[training]\nobject_store_bytes = 200_000_000\nshm_bytes = 100_000_000\n"),
             "training.shm_bytes is 100,000,000, it must be at least training.object_store_bytes, 200,000,000",
         ),

@@ -217,12 +217,11 @@ def test_values_on_the_recon3d_core_are_those_of_the_plain_program(recon3d_core:
     # `exact_check` raises where value, growth, capacity or rescue differ by more than 1e-8.
     with Evaluator(space, exact_check=True) as evaluator:
         for _ in range(50):
-            condition = space.conditions[rng.integers(len(space.conditions))]
-            state = space.sample_state(condition, rng)
+            condition = space.conditions[rng.integers(len(space.conditions))].sampled(rng)
             construct = Construct.empty(len(space.placements))
             for _ in range(3):
                 construct = construct.place(
                     int(rng.integers(len(space.placements))), int(rng.integers(len(space.levels)))
                 )
-                evaluator.evaluate(construct, state)
+                evaluator.evaluate(construct, condition)
         assert evaluator.hits > 0.7 * evaluator.lookups

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from redox_balancer.cell.cycles import sealed
+from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
-from redox_balancer.design.space import H2O2_LEFT, H2O2_SPARE
+from redox_balancer.design.insertion import H2O2_LEFT, H2O2_SPARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ def free_flux(space: DesignSpace, constructs: Iterable[Construct]) -> FreeFlux:
     both ways are maximised and minimised one by one. Each objective keeps a problem of its own, so that only bounds
     change between constructs. Over-expressed native reactions are limited by nothing.
     """
-    network = sealed(space.network)
+    network = closed_network(space.network)
     # The ledger of H2O2 is no exchange: it counts what insertions form.
     ledger = {r: (0.0, OPEN) for r in (H2O2_LEFT, H2O2_SPARE) if r in network.reaction_index}
     network = network.with_bounds(ledger)

@@ -1,6 +1,7 @@
-"""The README names every command and target, and none that does not exist."""
+"""docs/commands.md lists every command and target; no page mentions an option, target or page that does not exist."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,12 @@ import typer
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+COMMANDS = PAGES["docs/commands.md"]
+MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def commands() -> dict[str, object]:
@@ -27,38 +33,84 @@ def commands() -> dict[str, object]:
     return walk(typer.main.get_command(app), "redox")
 
 
+def options(command: object) -> set[str]:
+    """Options of a command, without the deprecated names that its help hides."""
+    return {
+        name
+        for parameter in getattr(command, "params", ())
+        if not getattr(parameter, "hidden", False)
+        for name in [*parameter.opts, *parameter.secondary_opts]
+        if name.startswith("--")
+    } | {"--help", "--debug"}
+
+
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.MULTILINE))
+
+
+def typed(program: str, text: str) -> list[str]:
+    """Every command line of a program in a page, in code blocks and within sentences."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for language, block in blocks if language == "bash" for line in block.splitlines()]
+    return [line for line in [*re.findall(r"`([^`\n]+)`", text), *lines] if line.startswith(f"{program} ")]
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
-def test_every_command_is_in_the_readme_and_has_an_example(name: str) -> None:
-    assert f"`{name}" in README
+def test_every_command_is_in_the_table_and_has_an_example(name: str) -> None:
+    assert re.search(rf"^\| `{name}[ `]", COMMANDS, flags=re.MULTILINE)
     assert f"Example: {name}" in str(getattr(commands()[name], "epilog", ""))
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    code = re.findall(r"`(redox [^`]*)`", README) + re.findall(r"^(redox .*)$", README, flags=re.MULTILINE)
-    assert len(code) > 10
-    for line in code:
-        assert any(line == name or line.startswith(f"{name} ") for name in commands()), line
-
-
-def test_every_option_in_the_readme_and_in_the_examples_exists() -> None:
+def test_every_command_line_in_the_pages_and_in_the_examples_exists() -> None:
     examples = [str(getattr(command, "epilog", "")).removeprefix("Example: ") for command in commands().values()]
-    lines = re.findall(r"^(redox .*)$", README, flags=re.MULTILINE) + [
-        part.strip() for example in examples for part in example.split(";")
-    ]
-    for line in lines:
-        name = max((name for name in commands() if line.startswith(name)), key=len)
-        known = {option for parameter in commands()[name].params for option in parameter.opts}
-        used = set(re.findall(r"(?<= )--[a-z0-9-]+", line))
-        assert used <= known, line
+    lines = [line for text in PAGES.values() for line in typed("redox", text)]
+    assert len(lines) > 40
+    for line in [*lines, *(part.strip() for example in examples for part in example.split(";"))]:
+        name = max((name for name in commands() if f"{line} ".startswith(f"{name} ")), key=len, default=None)
+        assert name or line == "redox --help", line
+        if name:
+            used = set(re.findall(r"(?<= )--[a-z0-9-]+", line))
+            assert used <= options(commands()[name]), line
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {"docs/operations.md"}))  # that page has tests of its own
+def test_every_option_that_a_page_mentions_exists(page: str) -> None:
+    known = set().union(*map(options, commands().values()))
+    mentioned = {shlex.split(code)[0] for code in re.findall(r"`(--[a-z][^`]*)`", PAGES[page])}
+    assert mentioned <= known
 
 
 def test_make_targets_and_their_documentation_agree() -> None:
-    documented = set(re.findall(r"`make ([a-z-]+)`", README))
-    assert documented == targets() - {"help"}
+    rows = re.findall(r"^\| `make ([a-z-]+)` \|", COMMANDS, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(targets() - {"help"})
     listed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout
     for target in targets():
         assert re.search(rf"^  {target} +\S", listed, flags=re.MULTILINE)
+    for text in PAGES.values():
+        for line in typed("make", text):
+            target, *words = line.partition("#")[0].split()[1:]
+            assert target in targets(), line
+            for variable in [word.partition("=")[0] for word in words if "=" in word]:
+                assert re.search(rf"^{variable} \?=", MAKEFILE, flags=re.MULTILINE), line
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_link_between_pages_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)#\s]*(?:#[^)\s]*)?)\)", PAGES[page]):
+        if re.match(r"https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\((docs/[\w-]+\.md)[#)]", PAGES["README.md"]))
+    assert linked == set(PAGES) - {"README.md"}

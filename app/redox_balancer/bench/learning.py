@@ -25,7 +25,7 @@ TRAINING_ACTORS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryFigures:
+class MemoryBenchmark:
     """Memory of one actor, in a process of its own under Ray.
 
     Attributes
@@ -50,7 +50,7 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnerFigures:
+class LearnerBenchmark:
     """Speed of the learner alone on recorded rollouts."""
 
     model: str
@@ -60,7 +60,7 @@ class LearnerFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFigures:
+class TrainBenchmark:
     """Speed of a whole training, learner, Ray and checkpoints included.
 
     Attributes
@@ -80,7 +80,7 @@ class TrainFigures:
     later_steps_per_s: float
 
 
-def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
+def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
     """Let one actor play so many steps with a fresh policy and watch its memory."""
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
@@ -98,7 +98,7 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
         seconds = time.perf_counter() - started
     later = np.asarray([sample for sample in samples if sample[0] > steps // 2], dtype=np.float64)
     slope = np.polyfit(later[:, 0] / 1e4, later[:, 1] / 1e6, 1)[0]
-    return MemoryFigures(
+    return MemoryBenchmark(
         model=environments.space.network.id,
         steps=taken,
         actor_uss_mb=samples[-1][1] / 1e6,
@@ -107,7 +107,7 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryFigures:
     )
 
 
-def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THREADS) -> LearnerFigures:
+def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THREADS) -> LearnerBenchmark:
     """Learn for so long from a few recorded rollouts, again and again."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
@@ -133,7 +133,7 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
         for batch in batches:
             trained.update(batch)
     speed = (trained.steps - before) / (time.perf_counter() - started)
-    return LearnerFigures(
+    return LearnerBenchmark(
         model=environments.space.network.id,
         threads=threads,
         batch_size=sum(rollout.transitions for rollout in batches[0]),
@@ -141,7 +141,7 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
     )
 
 
-def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainFigures:
+def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainBenchmark:
     """Train in a process of its own, as a user would, and read the speed it tells."""
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         command = [
@@ -160,7 +160,7 @@ def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> 
             rows = [(int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(file)]
     answer = json.loads(ended.stdout)
     half = next(row for row in rows if row[0] >= rows[-1][0] // 2)
-    return TrainFigures(
+    return TrainBenchmark(
         model=name,
         actors=TRAINING_ACTORS,
         steps=answer["steps"],

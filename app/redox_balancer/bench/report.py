@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from redox_balancer.bench.learning import LearnerFigures, MemoryFigures, TrainFigures
-from redox_balancer.bench.scaling import Host
-from redox_balancer.bench.stepping import StepFigures
-from redox_balancer.bench.throughput import ThroughputFigures
+from redox_balancer.bench.learning import LearnerBenchmark, MemoryBenchmark, TrainBenchmark
+from redox_balancer.bench.scaling import HostModel
+from redox_balancer.bench.stepping import StepBenchmark
+from redox_balancer.bench.throughput import ThroughputBenchmark
 
 Row = tuple[str, ...]
 
@@ -24,7 +24,7 @@ LIMITS = {
 
 
 @dataclass
-class Figures:
+class BenchmarkResults:
     """What a benchmark found.
 
     Attributes
@@ -39,11 +39,11 @@ class Figures:
 
     about: Mapping[str, Any]
     core_seconds: float | None = None
-    step: list[StepFigures] = field(default_factory=list)
-    memory: list[MemoryFigures] = field(default_factory=list)
-    learner: list[LearnerFigures] = field(default_factory=list)
-    train: list[TrainFigures] = field(default_factory=list)
-    throughput: list[ThroughputFigures] = field(default_factory=list)
+    step: list[StepBenchmark] = field(default_factory=list)
+    memory: list[MemoryBenchmark] = field(default_factory=list)
+    learner: list[LearnerBenchmark] = field(default_factory=list)
+    train: list[TrainBenchmark] = field(default_factory=list)
+    throughput: list[ThroughputBenchmark] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, ready for JSON."""
@@ -127,7 +127,7 @@ class Figures:
         return rows
 
 
-def _throughput_rows(found: ThroughputFigures) -> list[Row]:
+def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
     terms, threads = found.terms, f"{found.learner_threads} thread{'s' if found.learner_threads > 1 else ''}"
     replayed = f"{found.replay_actors} actors that replay"
     return [
@@ -156,7 +156,7 @@ system's way is COBRApy's `optimize()` and a sum over `solution.fluxes`, one pro
 (`app/redox_balancer/bench/reference.py`), timed before and after ours in the same process.
 """
 
-_HOST = Host()
+_HOST = HostModel()
 PREDICTION = f"""\
 ## What more actors would give
 
@@ -178,7 +178,7 @@ Assumed, not measured:
 """
 
 
-def page(figures: Figures, command: str) -> str:
+def page(figures: BenchmarkResults, command: str) -> str:
     """The figures as a page in Markdown, with the command that made it."""
     about = figures.about
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())

@@ -64,7 +64,7 @@ class Terms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
+class HostModel:
     """A machine of the cluster; everything here is assumed, nothing is measured.
 
     Attributes
@@ -121,7 +121,7 @@ class Prediction(NamedTuple):
     batch_size: int
 
 
-class Full(NamedTuple):
+class SaturationPoint(NamedTuple):
     """How many actors one limit takes, and what it lets through; None where the machines have room for fewer."""
 
     limit: str
@@ -130,7 +130,7 @@ class Full(NamedTuple):
     actors: int | None
 
 
-class Change(NamedTuple):
+class LimitChange(NamedTuple):
     """From so many actors on, this is the limit."""
 
     limit: str
@@ -138,7 +138,7 @@ class Change(NamedTuple):
     actors: int
 
 
-def predict(terms: Terms, host: Host, actors: int, hosts: int = 1) -> Prediction:
+def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Prediction:
     """Predict the speed of a training whose actors are spread evenly over the machines of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
     working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
@@ -165,16 +165,16 @@ def predict(terms: Terms, host: Host, actors: int, hosts: int = 1) -> Prediction
     )
 
 
-def changes(terms: Terms, host: Host, hosts: int = 1) -> list[Change]:
+def changes(terms: Terms, host: HostModel, hosts: int = 1) -> list[LimitChange]:
     """Return what the limit is and where it becomes another as actors are added, to one for each hyperthread."""
-    found: list[Change] = []
+    found: list[LimitChange] = []
     for one in _every(terms, host, hosts):
         if not found or found[-1].limit != one.limit:
-            found.append(Change(one.limit, hosts, one.actors))
+            found.append(LimitChange(one.limit, hosts, one.actors))
     return found
 
 
-def full(terms: Terms, host: Host, hosts: int = 1) -> list[Full]:
+def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]:
     """Return how many actors fill each of the parts that take up what they deliver, were it the only limit."""
     every = _every(terms, host, hosts)
     found = []
@@ -182,11 +182,11 @@ def full(terms: Terms, host: Host, hosts: int = 1) -> list[Full]:
         if limit != "actors":
             enough = next((one for one in every if limit in one.limits and _fills(one, limit)), None)
             shown = enough or every[-1]
-            found.append(Full(limit, hosts, shown.limits[limit], enough.actors if enough else None))
+            found.append(SaturationPoint(limit, hosts, shown.limits[limit], enough.actors if enough else None))
     return found
 
 
-def _every(terms: Terms, host: Host, hosts: int) -> list[Prediction]:
+def _every(terms: Terms, host: HostModel, hosts: int) -> list[Prediction]:
     """Predictions for each number of actors that the machines have hyperthreads for."""
     return [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
 

@@ -26,7 +26,7 @@ ENVIRONMENTS, LENGTH = 16, 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepFigures:
+class StepBenchmark:
     """Speed of stepping on one model.
 
     Attributes
@@ -64,7 +64,7 @@ class StepFigures:
     outside_share: float
 
 
-def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepFigures:
+def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:
     """Measure all of it in this process; `seconds` for each slice of what is slow."""
     space = environments.space
     first = FirstSystem(space)
@@ -78,7 +78,7 @@ def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepFigures:
     reference = 2 / (1 / before + 1 / after)
     speed = (cold[0] + warm[0]) / (cold[1] + warm[1])
     evaluator.close()
-    return StepFigures(
+    return StepBenchmark(
         model=space.network.id,
         reactions=len(space.network.reactions),
         placements=len(space.placements),
@@ -120,7 +120,7 @@ def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
 def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
     """Give the bounds that each of endless random steps changes."""
     space = environments.space
-    names = {placement.reaction for placement in space.placements} | {p.reaction for p in space.parameters}
+    names = {placement.reaction for placement in space.placements} | {c.reaction for c in space.changes}
     formulation = Formulation(space, compressed=False)
     columns = {name: space.network.column(name) for name in names}
     in_force: dict[str, tuple[float, float]] = {}
@@ -130,7 +130,7 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
         _, info = environment.reset(seed=SEED)
         while True:
             _, _, terminated, _, info = environment.step(random_action(info, rng))
-            cell = formulation.under(environment.state)
+            cell = formulation.under(environment.condition)
             lower, upper = formulation.bounds(formulation.with_placed(cell, environment.construct))
             wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
             yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}

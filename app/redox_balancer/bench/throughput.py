@@ -20,7 +20,7 @@ import psutil
 from redox_balancer.bench import learning, scaling
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedCollector, TimedRollout
 from redox_balancer.bench.machine import in_own_process
-from redox_balancer.bench.scaling import Change, Full, Host, Prediction, Terms
+from redox_balancer.bench.scaling import HostModel, LimitChange, Prediction, SaturationPoint, Terms
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
@@ -69,7 +69,7 @@ class ReplayTerms(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThroughputFigures:
+class ThroughputBenchmark:
     """The measured terms on one model, and what follows for a host and a cluster.
 
     Attributes
@@ -102,15 +102,15 @@ class ThroughputFigures:
     def predictions(self) -> list[Prediction]:
         """Return what each number of actors gives."""
         places = [(actors, 1) for actors in ACTORS] + [(ACTORS[-1] * hosts, hosts) for hosts in CLUSTERS]
-        return [scaling.predict(self.terms, Host(), actors, hosts) for actors, hosts in places]
+        return [scaling.predict(self.terms, HostModel(), actors, hosts) for actors, hosts in places]
 
-    def full(self) -> list[Full]:
+    def full(self) -> list[SaturationPoint]:
         """Return how many actors fill each limit, on one machine and on clusters."""
-        return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, Host(), hosts)]
+        return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, HostModel(), hosts)]
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[LimitChange]:
         """Return at how many actors the limit changes, on one machine and on clusters."""
-        return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, Host(), hosts)]
+        return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, HostModel(), hosts)]
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -118,7 +118,7 @@ class ThroughputFigures:
             **asdict(self),
             "step_s": self.terms.step_s,
             "model_replay_steps_per_s": self.model_replay_steps_per_s,
-            "assumed": asdict(Host()),
+            "assumed": asdict(HostModel()),
             "predictions": [found._asdict() for found in self.predictions()],
             "changes": [found._asdict() for found in self.changes()],
             "full": [found._asdict() for found in self.full()],
@@ -127,7 +127,7 @@ class ThroughputFigures:
 
 def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
-) -> ThroughputFigures:
+) -> ThroughputBenchmark:
     """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
     config = TrainConfig()
     progress("one actor: environment, policy, the rest")
@@ -138,7 +138,7 @@ def measure(
     ray = in_own_process(ray_alone, environments, ray_s)
     progress(f"learner and Ray, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, steps)
-    return ThroughputFigures(
+    return ThroughputBenchmark(
         model=environments.space.network.id,
         terms=Terms(
             **one._asdict(),

@@ -63,7 +63,7 @@ _GLUCOSE = "glc__D"
 
 
 @dataclass(frozen=True)
-class Rule:
+class CoreRule:
     """What one rule protects.
 
     Attributes
@@ -105,7 +105,7 @@ class Core:
     network: Network
     growth: float
     model_growth: float
-    rules: tuple[Rule, ...]
+    rules: tuple[CoreRule, ...]
     consistency: Consistency
     has_slack: bool
 
@@ -141,9 +141,9 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
     progress("essential reactions")
     essential = essential_reactions(core, growth)
 
-    def rule(name: str, description: str, found: Iterable[str]) -> Rule:
+    def rule(name: str, description: str, found: Iterable[str]) -> CoreRule:
         names = sorted(set(found))
-        return Rule(
+        return CoreRule(
             name,
             description,
             kept=tuple(reaction for reaction in names if reaction in core.reaction_index),

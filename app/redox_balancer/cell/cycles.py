@@ -74,7 +74,7 @@ def reactions_in_cycles(
     return tuple(reaction for reaction, loops in zip(network.reactions, looping, strict=True) if loops)
 
 
-def sealed(network: Network) -> Network:
+def closed_network(network: Network) -> Network:
     """Network with every exchange, sink and demand closed, and every reaction that is forced to run."""
     # A forced flux, such as maintenance, is a drain of energy: closed altogether.
     forced = [
@@ -83,7 +83,7 @@ def sealed(network: Network) -> Network:
     return network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
 
 
-def runnable(network: Network, reactions: Sequence[str], tolerance: float) -> tuple[str, ...]:
+def unblocked(network: Network, reactions: Sequence[str], tolerance: float) -> tuple[str, ...]:
     """Those of some reactions that can carry more flux than `tolerance`, mmol/gDW/h, within the network's bounds.
 
     As in `reactions_in_cycles`, random weights find them all in a few LPs. The reactions need finite bounds.

@@ -53,7 +53,7 @@ class PublicModel(Record):
 
 
 @dataclass(frozen=True)
-class Content:
+class ModelContent:
     """What a model file holds; `optimum` is that of its own objective with its own bounds."""
 
     reactions: int
@@ -69,7 +69,7 @@ class Pin:
 
     file: str
     sha256: str
-    content: Content
+    content: ModelContent
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Fetched:
     model: str
     path: Path
     sha256: str
-    content: Content
+    content: ModelContent
     new: bool
 
 
@@ -148,7 +148,7 @@ def fetch_model(
     return Fetched(name, path, pin.sha256, pin.content, new=True)
 
 
-def content_of(path: Path, objective: str | None = None) -> Content:
+def content_of(path: Path, objective: str | None = None) -> ModelContent:
     """Sizes of a model file and the optimum of an objective, its own if not given."""
     model = load_model(path).model
     network = to_network(model, objective)
@@ -159,7 +159,7 @@ def content_of(path: Path, objective: str | None = None) -> Content:
             f"{path}: {network.objective} has no optimum with the model's own bounds ({solution.status.value})",
             hint="the file is not the model it should be: get it again",
         )
-    return Content(
+    return ModelContent(
         len(network.reactions), len(network.metabolites), len(model.genes), network.objective, solution.objective
     )
 
@@ -242,7 +242,9 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
     path = folder / "pins.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Pin(pin["file"], pin["sha256"], Content(**pin["content"])) for name, pin in document.items()}
+        return {
+            name: Pin(pin["file"], pin["sha256"], ModelContent(**pin["content"])) for name, pin in document.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -19,6 +19,8 @@ from redox_balancer.cell.records import NonNegative, Record, packaged, pick, rea
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 MODEL_MEDIUM = "model"
@@ -150,6 +152,18 @@ class Condition(Record):
         if all(own is change for own, change in zip(changes, self.changes, strict=True)):
             return self
         return self.model_copy(update={"changes": changes})
+
+    def sampled(self, generator: np.random.Generator) -> Condition:
+        """The condition with each limit drawn uniformly from its range."""
+        if not self.changes:
+            return self
+        drawn = [float(generator.uniform(change.low, change.high)) for change in self.changes]
+        changes = (c.model_copy(update={"value": value}) for c, value in zip(self.changes, drawn, strict=True))
+        return self.model_copy(update={"changes": tuple(changes)})
+
+    def __hash__(self) -> int:
+        # Hashed at every step of an environment. One limit tells sampled conditions apart.
+        return hash((self.id, self.changes and self.changes[0].value))
 
 
 def combined(conditions: Sequence[Condition]) -> Condition:

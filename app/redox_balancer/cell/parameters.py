@@ -67,6 +67,9 @@ class ParametricBounds:
         self._place[self.columns] = np.arange(len(self.columns))
         self._low = np.asarray([parameter.low for parameter in parameters])
         self._high = np.asarray([parameter.high for parameter in parameters])
+        self._least, self._most = self._low - TOLERANCE, self._high + TOLERANCE
+        self._in_range = np.empty((2, len(parameters)), dtype=np.bool_)
+        self._not_below, self._not_above = self._in_range
         # Position in (u, 1) of the bounds of each of `columns`; -1 for a bound that is fixed.
         self._upper_at = np.full(len(self.columns), -1)
         self._lower_at = np.full(len(self.columns), -1)
@@ -74,9 +77,15 @@ class ParametricBounds:
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
 
     def check_range(self, u: FloatArray) -> None:
-        """Raise a ValueError where a value lies outside the range of its parameter, shape (P,)."""
-        if (u < self._low - TOLERANCE).any() or (u > self._high + TOLERANCE).any():
-            raise ValueError("a point outside the ranges of its parameters")
+        """Raise a ValueError where a value is NaN or lies outside the range of its parameter; u has shape (P,)."""
+        # On the path of every lookup: two comparisons into a buffer take half the time of `any` over new arrays.
+        np.greater_equal(u, self._least, self._not_below)
+        np.less_equal(u, self._most, self._not_above)
+        if np.count_nonzero(self._in_range) < self._in_range.size:
+            index = int((~self._in_range.all(axis=0)).argmax())
+            raise ValueError(
+                f"parameter {index} is {u[index]:g}, outside the range {self._low[index]:g} to {self._high[index]:g}"
+            )
 
     def at(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the lower and upper bounds of `columns` at a point (u, 1), each of shape (C,)."""

@@ -75,6 +75,7 @@ class ParametricLP:
         self._bounds = ParametricBounds(network, parameters)
         self._columns = self._bounds.columns
         self._point = np.ones(len(parameters) + 1)
+        self._u = self._point[:-1]
         self._cache = RegionCache(len(self._point), region_bytes)
         self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper
         self.lookups = self.hits = self.disagreements = self._misses = 0
@@ -129,8 +130,9 @@ class ParametricLP:
         LPError
             GLPK could not solve the problem.
         """
+        self._bounds.check_range(u)
         self.lookups += 1
-        self._point[:-1] = u
+        self._u[:] = u
         found = self._cache.find(self._point, self.lookups)
         if found is not None:
             solution, checked = Solution(Status.OPTIMAL, found.value), self._is_sample()
@@ -155,7 +157,6 @@ class ParametricLP:
         return self.hits % self._check_every == 0
 
     def _solve(self) -> Solution:
-        self._bounds.check_range(self._point[:-1])
         lower, upper = self._bounds.at(self._point)
         changed = ((lower != self._lower_in_force) | (upper != self._upper_in_force)).nonzero()[0]
         for place in changed.tolist():

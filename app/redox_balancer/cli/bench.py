@@ -21,7 +21,7 @@ from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import notes, out, table
 
 if TYPE_CHECKING:
-    from redox_balancer.bench.report import Figures
+    from redox_balancer.bench.report import BenchmarkResults
 
 EXAMPLE = """\
 Example: redox bench step memory --model core.json --json
@@ -121,14 +121,14 @@ def _extract(source: Path, target: Path) -> float:
     return time.perf_counter() - started
 
 
-def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> Figures:
+def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> BenchmarkResults:
     """Measure these parts on each model; None is the embedded core, once."""
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
-    from redox_balancer.bench.report import Figures  # noqa: PLC0415
+    from redox_balancer.bench.report import BenchmarkResults  # noqa: PLC0415
     from redox_balancer.design.task import Task  # noqa: PLC0415
 
-    figures = Figures(about())
+    figures = BenchmarkResults(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
     # All models first: a file that is none must not end a benchmark that has run for minutes.
     every = [

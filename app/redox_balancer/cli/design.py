@@ -32,7 +32,7 @@ def design(
     run: Annotated[Path | None, typer.Argument(help="Folder of a training run; not needed with --construct.")] = None,
     *,
     task: "Task",
-    condition: Annotated[str, typer.Option(help="Id of a condition.")] = "healthy",
+    condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
     construct: Annotated[
         str | None, typer.Option(help="Your own construct in place of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
@@ -120,6 +120,9 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
     asked = time.perf_counter()
     best = proposer.greedy()
     console.print(f"{_answer(best)}  ({time.perf_counter() - asked:.2f} s)", markup=False)
+    if proposer.hidden_condition and samples:
+        notes().print("the run was trained with a hidden condition: samples are not compared by their value")
+        return best
     with notes().status("sampling constructs") as status:
         for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
             status.update(f"sampling constructs: {number} of {samples}")

@@ -122,7 +122,7 @@ def info(
         "repairs": list(loaded.repairs),
     }
     if as_json:
-        answer |= {"imbalanced_reactions": imbalanced, "reactions_in_cycles": list(loops)}
+        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(loops)}
         typer.echo(json.dumps(answer))
     else:
         _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})

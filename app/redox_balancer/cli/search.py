@@ -176,7 +176,7 @@ def _run(
             status.update(f"searching: {condition.id}")
             problem = Problem.under(evaluator, condition, task.placements)
             found = answer(Search(problem, evaluations=evaluations, seconds=seconds))
-            outcome = evaluator.evaluate(found.construct, space.state(condition))
+            outcome = evaluator.evaluate(found.construct, condition)
             answers[condition.id] = {
                 **_outcome_data(space, found.construct, outcome),
                 "evaluations": found.evaluations,

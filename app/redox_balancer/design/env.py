@@ -1,13 +1,14 @@
-"""`RedoxEnv`: one construct built placement by placement, as a Gymnasium environment.
+"""`RedoxEnv`: a construct built placement by placement, as a Gymnasium environment.
 
-An episode draws a condition, then places up to K enzymes or stops. The reward is the change of the construct's
-value, stopping gives 0 and the discount is 1, so the return of an episode is the value of its final construct.
-K placements end the episode as `terminated`: how many are left is in the observation, so nothing is truncated.
+An episode starts with a condition and an empty cell; each action places an enzyme or stops. The reward is the change
+of the construct's value and stopping gives 0, so that with discount 1 the return of an episode is the value of its
+final construct. The Kth placement terminates the episode: the observation holds the number of placements left, so
+nothing is truncated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,70 +20,59 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
+from redox_balancer.design.fingerprint import space_fingerprint
+from redox_balancer.design.observation import REMAINING, fourier_features, layout
 from redox_balancer.design.settings import Sampling
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MIXED = 0.5
-"""Share of the episodes of `mixed` sampling in which several conditions hold at once."""
-
-LEFT = ("placements left", "budget left", "membrane budget left")
-MEASURED = ("growth without construct", "growth", "capacity")
-"""What an observation ends with where the condition is told."""
-
-WAVES = (1, 2, 4, 8)
-"""Half periods within a unit of the waves that an hidden_condition condition's figures are shown by.
-
-Two conditions may differ in the second digit of an answer and in all that follows from it. A network learns such
-functions late; sines and cosines of the figure bring them within reach (Tancik et al. 2020, Fourier features let
-networks learn high frequency functions in low dimensional domains, NeurIPS 33). Without them policies ended with
-one construct for all conditions.
-"""
+"""Share of the episodes with `mixed` sampling in which several conditions hold at once."""
 
 
 class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     """Place enzymes in a cell.
 
-    Action `placement * levels + level` puts that level of that placement into the construct, replacing an
-    earlier level; the last action stops. `info["action_mask"]` tells which actions stay within the protein
-    budgets, one for soluble and one for membrane proteins. An action outside it changes nothing and uses up a
-    placement.
+    Action `placement * levels + level` sets a placement to a level, replacing an earlier level; the last action
+    stops. `info["action_mask"]` marks the actions that stay within the two protein budgets, of soluble and of
+    membrane proteins. Any other action changes nothing and uses up a placement.
 
-    The observation is a flat float32 vector, see `layout`: the level of each placement as a share of the highest, the
-    limit of each parameter of the condition relative to the top of its range (1 where nothing is lowered), placements
-    left, both budgets left, growth without and with the construct relative to healthy growth, and capacity in healthy
-    respirations. A hidden condition shows in growth and capacity after each placement only, as figures and as
-    `WAVES` of them, 0 for placements to come.
+    The observation is a flat float32 vector, see `layout`: the level of each placement as a fraction of the highest,
+    the limit of each bound that conditions change, relative to the top of its range (1 where nothing is changed),
+    placements left, both budgets left, growth without and with the construct relative to healthy growth, and capacity
+    in healthy respirations. A hidden condition shows only in growth and capacity after each placement, as values and
+    as Fourier features, 0 for the placements to come.
 
-    With uncertain figures each episode is paid by one set of them, drawn anew, so that the expected return is the
-    mean value; what is observed is what the library's own figures give, which tells nothing of the set.
+    With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
+    the mean value. The observation follows from the library's own parameters and reveals nothing of the sample.
 
     Parameters
     ----------
     evaluator
         Values constructs; shared by all environments of a process.
     placements
-        K, the number of placements of an episode.
+        K, the maximum number of placements.
     sampling
-        `named` takes the conditions' own figures, `range` draws each limit uniformly from its range, and `mixed`
-        does so for several conditions at once, too.
+        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
+        `mixed` does so for several conditions at once as well.
     hidden_condition
-        Whether the condition is not told.
+        Whether the condition is left out of the observation.
+    release
+        Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
     Notes
     -----
-    `reset(options={"condition": id})` fixes the condition of one episode.
+    `reset(options={"condition": id})` selects the condition of one episode.
     """
 
     construct: Construct
     outcome: Outcome
     condition: Condition
-    state: State
     _value: float
-    _figures: int | None
+    _sample: int | None
     _left: int
     _spent: NDArray[np.float64]
     _mask: Mask
@@ -94,6 +84,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         placements: int = 2,
         sampling: Sampling = "named",
         hidden_condition: bool = False,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         space = evaluator.space
         self.evaluator = evaluator
@@ -102,25 +93,33 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.action_space = gymnasium.spaces.Discrete(space.actions)
         names = layout(space, placements, hidden_condition=hidden_condition)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
+        self._release, self._closed = release, False
         self._levels = np.asarray(space.levels)
-        # Of each placement: which of the two budgets it draws on.
-        self._purse = np.asarray(space.in_membrane, dtype=np.intp)
+        # Of each placement: the budget that it draws on, soluble or membrane.
+        self._budget_index = np.asarray(space.in_membrane, dtype=np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget])
-        self._limits = self._budgets[self._purse, None] * (1 + 1e-9)
-        self._shares = np.asarray([0.0, *space.levels])
-        self._left_at = names.index(LEFT[0])
-        self._answers = self._left_at + len(LEFT)
+        self._allowances = self._budgets[self._budget_index, None] * (1 + 1e-9)
+        self._fractions = np.asarray([0.0, *space.levels])
+        self._remaining_at = names.index(REMAINING[0])
+        self._history_at = self._remaining_at + len(REMAINING)
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
-        self._seen = np.zeros(self.observation_space.shape, dtype=np.float32)
-        self._parameter_tops = np.asarray([parameter.high for parameter in space.parameters])
+        self._observed = np.zeros(self.observation_space.shape, dtype=np.float32)
+        self._limit_tops = np.asarray([change.high for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
-        self._begin(space.conditions[0], space.healthy)
+        self._begin(space.healthy)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode with nothing placed."""
+        """Start an episode with an empty construct.
+
+        Raises
+        ------
+        RedoxError
+            The condition of `options` is unknown, or the environment is closed.
+        """
+        self._refuse_if_closed()
         super().reset(seed=seed)
         space = self.evaluator.space
         name = (options or {}).get("condition")
@@ -133,12 +132,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        own = self.sampling == "named"
-        self._begin(condition, space.state(condition) if own else space.sample_state(condition, self.np_random))
+        self._begin(condition if self.sampling == "named" else condition.sampled(self.np_random))
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Place one enzyme, or stop."""
+        """Place one enzyme, or stop; a RedoxError if the environment is closed."""
+        self._refuse_if_closed()
         position = int(action)
         reward, stopped = 0.0, position == self.evaluator.space.actions - 1
         if not stopped:
@@ -148,10 +147,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 self._place(*divmod(position, len(self._levels)))
                 reward = self._value - before
             if self.hidden_condition:
-                shown = fourier_features(self._measured())
-                self._seen[self._answers + (self.max_placements - self._left - 1) * shown.size :][: shown.size] = (
-                    shown
-                )
+                features = fourier_features(self._measured())
+                start = self._history_at + (self.max_placements - self._left - 1) * features.size
+                self._observed[start : start + features.size] = features
         terminated = stopped or self._left == 0
         info = self._info()
         if terminated:
@@ -165,91 +163,85 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             }
         return self._observation(), reward, terminated, False, info
 
-    def _begin(self, condition: Condition, state: State) -> None:
+    def close(self) -> None:
+        """Release the evaluator; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._release()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise RedoxError("the environment is closed", hint="create another one")
+
+    def _begin(self, condition: Condition) -> None:
         space = self.evaluator.space
-        self.condition, self.state = condition, state
+        self.condition = condition
         self.construct = Construct.empty(len(space.placements))
-        sets = len(space.parameter_samples)
-        self._figures = int(self.np_random.integers(sets)) if sets else None
-        self._value_construct()
+        samples = len(space.parameter_samples)
+        self._sample = int(self.np_random.integers(samples)) if samples else None
+        self._evaluate()
         self._left = self.max_placements
         self._placed[:] = 0
         self._spent = np.zeros(2)
-        self._seen[:] = 0.0
+        self._observed[:] = 0.0
         if not self.hidden_condition:
-            limits = np.minimum(np.asarray(state) / self._parameter_tops, 1.0)
-            self._seen[len(space.placements) :][: limits.size] = limits
-            self._seen[-3] = self.evaluator.reference(state).growth / self.evaluator.healthy_growth
+            limits = np.minimum(space.limits(condition) / self._limit_tops, 1.0)
+            self._observed[len(space.placements) :][: limits.size] = limits
+            self._observed[-3] = self.evaluator.reference(condition).growth / self.evaluator.healthy_growth
         self._mask = self._legal()
 
     def _place(self, placement: int, level: int) -> None:
-        """Build and value the construct with one placement more."""
+        """Extend the construct by one placement."""
         self.construct = self.construct.place(placement, level)
-        self._value_construct()
-        replaced = self._shares[self._placed[placement]]
+        self._evaluate()
+        replaced = self._fractions[self._placed[placement]]
         self._placed[placement] = level + 1
-        self._spent[self._purse[placement]] += self._levels[level] - replaced
-        self._seen[placement] = (level + 1) / len(self._levels)
+        self._spent[self._budget_index[placement]] += self._levels[level] - replaced
+        self._observed[placement] = (level + 1) / len(self._levels)
         self._mask = self._legal()
 
-    def _value_construct(self) -> None:
-        """What the construct shows, and what it is paid."""
-        self.outcome = self.evaluator.outcome(self.construct, self.state)
-        paid = self.outcome
-        if self._figures is not None:
-            paid = self.evaluator.outcome(self.construct, self.state, self._figures)
-        self._value = paid.value
+    def _evaluate(self) -> None:
+        """Outcome of the construct for the observation, and its value for the reward."""
+        self.outcome = rewarded = self.evaluator.outcome(self.construct, self.condition)
+        if self._sample is not None:
+            rewarded = self.evaluator.outcome(self.construct, self.condition, self._sample)
+        self._value = rewarded.value
 
     def _measured(self) -> tuple[float, float]:
         """Growth relative to healthy growth, and capacity in healthy respirations."""
         evaluator = self.evaluator
-        respiration = 2.0 * evaluator.space.oxygen_uptake
-        return self.outcome.growth / evaluator.healthy_growth, self.outcome.capacity / respiration
+        return (
+            self.outcome.growth / evaluator.healthy_growth,
+            self.outcome.capacity / evaluator.space.capacity_unit,
+        )
 
     def _legal(self) -> Mask:
-        """Which actions stay within the protein budgets, shape (actions,); stopping always does."""
+        """Whether each action stays within the protein budgets, shape (actions,); stopping always does."""
         legal = np.ones(self._placed.size * self._levels.size + 1, dtype=np.bool_)
-        without = self._spent[self._purse] - self._shares[self._placed]
-        np.less_equal(without[:, None] + self._levels, self._limits, out=legal[:-1].reshape(without.size, -1))
+        without = self._spent[self._budget_index] - self._fractions[self._placed]
+        np.less_equal(without[:, None] + self._levels, self._allowances, out=legal[:-1].reshape(without.size, -1))
         return legal
 
     def _observation(self) -> Observation:
-        seen, left = self._seen, self._left_at
-        seen[left] = self._left / self.max_placements
-        seen[left + 1 : left + 3] = 1.0 - self._spent / self._budgets
+        observed, at = self._observed, self._remaining_at
+        observed[at] = self._left / self.max_placements
+        observed[at + 1 : at + 3] = 1.0 - self._spent / self._budgets
         if not self.hidden_condition:
-            seen[-2:] = self._measured()
-        return seen.copy()
+            observed[-2:] = self._measured()
+        return observed.copy()
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._mask, "condition": self.condition.id}
 
 
-def layout(space: DesignSpace, placements: int, *, hidden_condition: bool = False) -> tuple[str, ...]:
-    """Name of each number of an observation; fixed by the library, the conditions, K and whether they are told."""
-    levels = (f"level:{placement.id}" for placement in space.placements)
-    if hidden_condition:
-        waves = (f" as {wave} {half}" for half in ("sin", "cos") for wave in WAVES)
-        shown = [f"{what}{form}" for form in ("", *waves) for what in MEASURED[1:]]
-        return (*levels, *LEFT, *(f"{what} after {number}" for number in range(1, placements + 1) for what in shown))
-    limits = (f"limit:{parameter.reaction}:{parameter.side.value}" for parameter in space.parameters)
-    return (*levels, *limits, *LEFT, *MEASURED)
-
-
-def fourier_features(figures: Sequence[float]) -> NDArray[np.float64]:
-    """The figures, then their sines and cosines wave by wave."""
-    angles = np.pi * np.outer(WAVES, figures).ravel()
-    return np.concatenate((figures, np.sin(angles), np.cos(angles)))
-
-
 @dataclass(frozen=True)
 class RedoxEnvs:
-    """Makes environments that share one evaluator; pickles, so that an actor can call it in its process.
+    """Factory of environments that share one evaluator; it pickles, so that an actor can call it in its process.
 
     Attributes
     ----------
     space
-        What can be built, into what.
+        The cell and what can be built into it.
     placements, sampling, hidden_condition
         As in `RedoxEnv`.
     cache_entries, region_bytes, exact_check
@@ -266,29 +258,41 @@ class RedoxEnvs:
 
     @property
     def named(self) -> RedoxEnvs:
-        """The same with the conditions' own figures: what a policy is asked about, however it was trained."""
+        """The same with the limits of the conditions themselves: what a policy is evaluated on after any training."""
         return replace(self, sampling="named")
 
     def __call__(self, count: int) -> Sequence[RedoxEnv]:
-        """Make `count` environments on one pair of linear programs."""
+        """Create `count` environments on one set of linear programs, which the last of them to close frees."""
         evaluator = Evaluator(
             self.space,
             cache_entries=self.cache_entries,
             region_bytes=self.region_bytes,
             exact_check=self.exact_check,
         )
+        still_open = count
+
+        def release() -> None:
+            nonlocal still_open
+            still_open -= 1
+            if not still_open:
+                evaluator.close()
+
         return [
             RedoxEnv(
-                evaluator, placements=self.placements, sampling=self.sampling, hidden_condition=self.hidden_condition
+                evaluator,
+                placements=self.placements,
+                sampling=self.sampling,
+                hidden_condition=self.hidden_condition,
+                release=release,
             )
             for _ in range(count)
         ]
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What a policy trained here depends on: layout of observations and actions, and checksums."""
+        """Everything that a policy trained here depends on: layout of observations and actions, and checksums."""
         return {
-            **self.space.fingerprint,
+            **space_fingerprint(self.space),
             "observation": list(layout(self.space, self.placements, hidden_condition=self.hidden_condition)),
             "actions": self.space.actions,
             "max_placements": self.placements,

@@ -1,20 +1,19 @@
-"""What a construct is worth, from optimal values of linear programs only.
+"""The value of a construct, from optimal values of linear programs only.
 
 A single flux of an optimal vertex is not unique; the optimum is. Two programs are solved:
 
 (a) mu* = largest growth;
-(b) capacity = most NAD(P)H that inserted reactions take from the pools, less the price of H2O2 they leave,
-    with growth held at floor = max(0.95 mu_wt(condition), 0.05 mu_wt(healthy)).
+(b) capacity = largest NAD(P)H sink capacity: the NAD(P)H that inserted reactions take from the pools, less the price
+    of the H2O2 they leave, with growth held at floor = max(0.95 mu_wt(condition), 0.05 mu_wt(healthy)).
 
     value = capacity / (2 x healthy oxygen uptake) + rescue - 10 x max(0, 0.95 - mu / mu_wt(condition))
 
-One O2 takes four electrons, which is two NAD(P)H: capacity is measured in healthy respirations. Expression
-costs growth in proportion (Scott et al. 2010, Science 330:1099): wherever growth is valued it is
-mu = mu* (1 - phi / phi_max), in the floor as well. rescue = (mu - mu_wt(condition)) / mu_wt(healthy) where
-the condition lowers growth, else 0. The empty construct is worth 0.
+One O2 takes four electrons, that is two NAD(P)H: capacity is measured in healthy respirations. mu is growth after the
+cost of expression, see `formulation`, which also applies in the floor. rescue = (mu - mu_wt(condition)) /
+mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0.
 
-Two other tasks change this. With the reward `guaranteed` the capacity is the least that inserted reactions take at
-largest growth: what is coupled to growth. With uncertain figures the value is the mean over sampled sets of them.
+With the reward `guaranteed` the capacity is the least that inserted reactions take at largest growth: the part that
+is coupled to growth. With parameter samples the value is the mean over them.
 """
 
 from __future__ import annotations
@@ -23,38 +22,46 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.parameters import Parameter
-from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES, ParametricLP
-from redox_balancer.cell.solution import Solution, Status
+from redox_balancer.cell.media import Condition
+from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     AT_OPTIMUM,
     NO_GROWTH,
     Formulation,
     UnmodifiedCell,
-    capacity_weights,
     growth_floor,
     growth_kept,
-    guaranteed_weights,
     held_biomass_flux,
     reaches_floor,
 )
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.programs import ValuePrograms
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 Key = TypeVar("Key")
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 
 CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
-STATES = 1_000
-"""States remembered; a sampled one never comes again once its episode has ended."""
+CONDITIONS = 1_000
+"""Conditions remembered; a sampled one does not recur after its episode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The cell without a construct: growth under a state and the growth to be kept, 1/h."""
+    """The cell without a construct, under a condition.
+
+    Attributes
+    ----------
+    growth
+        Largest growth, 1/h.
+    floor
+        Growth to be kept while capacity is counted, 1/h.
+    lowered
+        Whether the condition reduces growth.
+    """
 
     growth: float
     floor: float
@@ -63,19 +70,19 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A construct under a state.
+    """Value of a construct under a condition, and its parts.
 
     Attributes
     ----------
     value
-        What it is worth, in healthy respirations.
+        In healthy respirations.
     growth
-        Largest growth, the cost of expression taken off, 1/h.
+        Largest growth after the cost of expression, 1/h.
     capacity
-        NAD(P)H taken less the price of H2O2, mmol/gDW/h: the most at the growth floor, or with the reward
-        `guaranteed` the least at largest growth, which is negative where the construct may run the other way.
+        NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
+        smallest at largest growth, which is negative where the construct may run in reverse.
     rescue
-        Share of healthy growth won back.
+        Growth regained, as a share of healthy growth.
     """
 
     value: float
@@ -86,17 +93,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Valued:
-    """A construct and what it gives."""
+    """A construct with its outcome."""
 
     construct: Construct
     outcome: Outcome
 
 
-class _Start(NamedTuple):
-    """A state, computed once: what the cell is without a construct and the bounds it starts from."""
+class _ConditionedCell(NamedTuple):
+    """What a condition determines before anything is built."""
 
     reference: Reference
-    cell: UnmodifiedCell
+    bounds: UnmodifiedCell
 
 
 class Evaluator:
@@ -105,16 +112,21 @@ class Evaluator:
     Parameters
     ----------
     space
-        What can be built, into what.
+        The cell and what can be built into it.
     cache_entries
-        How many outcomes are remembered; the oldest `CACHE_DROP` go when it is full. 0 remembers none, which suits
-        a search that asks for nothing twice; what the cell does without a construct is remembered in any case.
+        Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
+        for a search that never values a construct twice. References are remembered in any case.
     region_bytes
         Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
     compressed
         Solve on a smaller network with the same optima, see `compress`.
     exact_check
-        Solve the plain programs as well and compare each outcome; a difference is a RedoxError.
+        Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
+
+    Raises
+    ------
+    RedoxError
+        The healthy cell does not grow, or takes up no oxygen, which the unit of the value is derived from.
     """
 
     def __init__(
@@ -127,43 +139,20 @@ class Evaluator:
         exact_check: bool = False,
     ) -> None:
         self.space = space
-        settings = space.settings
-        self._formulation = Formulation(space, compressed=compressed)
-        network, parameters = self._formulation.network, self._formulation.parameters
-        growth = network.column(network.objective)
+        self._unit = space.capacity_unit
+        self.formulation = Formulation(space, compressed=compressed)
+        self.programs = ValuePrograms(space, self.formulation, region_bytes=region_bytes)
         self._foreign = tuple(placement.foreign for placement in space.placements)
-        self._growth_lp = ParametricLP(network, {growth: 1.0}, parameters, region_bytes=region_bytes)
-        most = _optimum(self._growth_lp.maximise(self._formulation.widest()[:-1]), "growth")
-        if settings.reward == "sink-flux":
-            # A flux is no optimum: it is read from the vertex that a solve ends at.
-            sinks = {network.column(p.reaction): 1e-3 for p in space.placements if p.foreign}
-            self._flux_lps = [ParametricLP(network, {growth: 1.0, **sinks}, parameters, region_bytes=0)]
-        else:
-            floor = Parameter(growth, upper=False, low=0.0, high=max(0.0, most) * (1 + 1e-6))
-            if settings.reward == "capacity":
-                objectives = [capacity_weights(space)]
-            else:
-                # The minimum is the negative of a maximum.
-                objectives = [{r: -weight for r, weight in weights.items()} for weights in guaranteed_weights(space)]
-            self._flux_lps = [
-                ParametricLP(
-                    network,
-                    {network.column(reaction): weight for reaction, weight in weights.items()},
-                    [*parameters, floor],
-                    region_bytes=region_bytes,
-                )
-                for weights in objectives
-            ]
-        self._lps = (self._growth_lp, *self._flux_lps)
-        self._outcomes: dict[tuple[tuple[int, ...], State, int | None], Outcome] = {}
-        self._means: dict[tuple[tuple[int, ...], State], Outcome] = {}
-        self._starts: dict[State, _Start] = {}
+        self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
+        self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
+        self._cells: dict[Condition, _ConditionedCell] = {}
         self._cache_entries = cache_entries
-        self.healthy_growth = self._growth(self._formulation.under(space.healthy).point)
+        self.healthy_growth = self.programs.growth(self.formulation.under(space.healthy).point)
         if self.healthy_growth <= NO_GROWTH:
             raise RedoxError(
-                f"nothing grows: model {network.id} has growth 0 on this medium",
-                hint="redox model info FILE --medium M shows growth on a medium; choose another --medium",
+                f"the cell does not grow: model {space.network.id} has growth 0 on this medium",
+                hint="choose another medium or another biomass reaction",
+                settings=("medium", "biomass"),
             )
         self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
@@ -174,167 +163,129 @@ class Evaluator:
         self.close()
 
     def close(self) -> None:
-        """Free the linear programs."""
-        for lp in self._lps:
-            lp.close()
+        """Free the linear programs; closing twice is harmless."""
+        self.programs.close()
         if self._plain is not None:
             self._plain.close()
 
     def reset(self) -> None:
-        """Forget bases, regions and caches, so that what follows depends on what is asked alone."""
-        for lp in self._lps:
-            lp.reset()
+        """Forget bases, regions and caches, so that all that follows depends on the queries alone."""
+        self.programs.reset()
         self._outcomes.clear()
         self._means.clear()
-        self._starts.clear()
+        self._cells.clear()
         if self._plain is not None:
             self._plain.reset()
 
     @property
     def solves(self) -> int:
         """Linear programs solved so far."""
-        return sum(lp.solves for lp in self._lps)
+        return sum(lp.solves for lp in self.programs.lps)
 
     @property
     def lookups(self) -> int:
-        """Optima asked for so far."""
-        return sum(lp.lookups for lp in self._lps)
+        """Optima queried so far."""
+        return sum(lp.lookups for lp in self.programs.lps)
 
     @property
     def hits(self) -> int:
-        """Optima that a critical region gave."""
-        return sum(lp.hits for lp in self._lps)
+        """Optima that needed no solve."""
+        return sum(lp.hits for lp in self.programs.lps)
 
     @property
     def disagreements(self) -> int:
-        """Look-ups that a solve has contradicted; anything but 0 is a fault."""
-        return sum(lp.disagreements for lp in self._lps)
+        """Hits that a solve contradicted; anything but 0 is a bug."""
+        return sum(lp.disagreements for lp in self.programs.lps)
 
-    def reference(self, state: State) -> Reference:
-        """The cell without a construct under a state."""
-        return self._start(state).reference
+    def reference(self, condition: Condition) -> Reference:
+        """The cell without a construct under a condition."""
+        return self._cell(condition).reference
 
-    def _start(self, state: State) -> _Start:
-        known = self._starts.get(state)
+    def evaluate(self, construct: Construct, condition: Condition) -> Outcome:
+        """Value of a construct under a condition: the mean over all parameter samples where the space has any."""
+        samples = len(self.space.parameter_samples)
+        if not samples:
+            return self.outcome(construct, condition)
+        key = (construct.levels, condition)
+        known = self._means.get(key)
+        if known is None:
+            outcomes = [self.outcome(construct, condition, sample) for sample in range(samples)]
+            known = Outcome(*(sum(values) / samples for values in zip(*map(astuple, outcomes), strict=True)))
+            remember(self._means, key, known, self._cache_entries)
+        return known
+
+    def outcome(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
+        """Outcome of a construct under a condition with one parameter sample; None takes the library's parameters."""
+        key = (construct.levels, condition, sample)
+        known = self._outcomes.get(key)
         if known is not None:
             return known
-        cell = self._formulation.under(state)
-        growth = self._growth(cell.point)
+        outcome = self._outcome(construct, condition, sample)
+        if self._plain is not None:
+            self._compare(construct, condition, outcome, self._plain.outcome(construct, condition, sample))
+        remember(self._outcomes, key, outcome, self._cache_entries)
+        return outcome
+
+    def _cell(self, condition: Condition) -> _ConditionedCell:
+        known = self._cells.get(condition)
+        if known is not None:
+            return known
+        bounds = self.formulation.under(condition)
+        growth = self.programs.growth(bounds.point)
         reference = Reference(
             growth=growth,
             floor=growth_floor(self.space.settings, growth, self.healthy_growth),
             lowered=growth < self.healthy_growth * (1 - 1e-6),
         )
-        start = _Start(reference, cell)
-        remember(self._starts, state, start, STATES)
-        return start
+        cell = _ConditionedCell(reference, bounds)
+        remember(self._cells, condition, cell, CONDITIONS)
+        return cell
 
-    def evaluate(self, construct: Construct, state: State) -> Outcome:
-        """What a construct is worth under a state: its outcome, or the mean of those of all sets of figures."""
-        sets = len(self.space.parameter_samples)
-        if not sets:
-            return self.outcome(construct, state)
-        key = (construct.levels, state)
-        known = self._means.get(key)
-        if known is None:
-            outcomes = [self.outcome(construct, state, figures) for figures in range(sets)]
-            known = Outcome(*(sum(figures) / sets for figures in zip(*map(astuple, outcomes), strict=True)))
-            remember(self._means, key, known, self._cache_entries)
-        return known
-
-    def outcome(self, construct: Construct, state: State, figures: int | None = None) -> Outcome:
-        """Outcome of a construct under a state with one set of figures; None takes the library's own."""
-        key = (construct.levels, state, figures)
-        known = self._outcomes.get(key)
-        if known is not None:
-            return known
-        outcome = self._outcome(construct, state, figures)
-        if self._plain is not None:
-            self._compare(construct, state, outcome, self._plain.outcome(construct, state, figures))
-        remember(self._outcomes, key, outcome, self._cache_entries)
-        return outcome
-
-    def _outcome(self, construct: Construct, state: State, figures: int | None) -> Outcome:
-        space, settings = self.space, self.space.settings
-        reference, cell = self._start(state)
+    def _outcome(self, construct: Construct, condition: Condition, sample: int | None) -> Outcome:
+        space, settings, programs = self.space, self.space.settings, self.programs
+        reference, bounds = self._cell(condition)
         placed = tuple(construct)
-        keep = growth_kept(settings, space.protein(construct))
-        growth, point = reference.growth, cell.point
+        kept = growth_kept(settings, space.protein(construct))
+        growth, point = reference.growth, bounds.point
         if placed:
-            point = self._formulation.with_placed(cell, placed, figures)
-            growth = keep * self._growth(point)
+            point = self.formulation.with_placed(bounds, placed, sample)
+            growth = kept * programs.growth(point)
         if settings.reward == "sink-flux":
-            flux = self._sink_flux(point)
+            flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
-        if reaches_floor(growth, reference.floor) and keep > 0 and any(self._foreign[place] for place, _ in placed):
+        if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
-                point[-1] = growth / keep * AT_OPTIMUM
-                capacity = self._least(point)
+                point[-1] = growth / kept * AT_OPTIMUM
+                capacity = programs.guaranteed(point)
             else:
-                point[-1] = held_biomass_flux(reference.floor, keep)
-                capacity = self._capacity(point)
+                point[-1] = held_biomass_flux(reference.floor, kept)
+                capacity = programs.capacity(point)
         rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
             shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)
-        value = capacity / (2.0 * space.oxygen_uptake) + rescue - settings.growth_penalty * shortfall
+        value = capacity / self._unit + rescue - settings.growth_penalty * shortfall
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
-    def _growth(self, point: FloatArray) -> float:
-        """Program (a): largest growth before the cost of expression, 1/h."""
-        solution = self._growth_lp.maximise(point[:-1])
-        if solution.status is Status.INFEASIBLE:
-            return 0.0
-        growth = _optimum(solution, "growth")
-        return growth if growth > NO_GROWTH else 0.0
-
-    def _capacity(self, point: FloatArray) -> float:
-        """Program (b), growth of at least the last of `point`, 1/h, before the cost of expression."""
-        solution = self._flux_lps[0].maximise(point)
-        if solution.status is Status.INFEASIBLE:
-            return 0.0
-        return max(0.0, _optimum(solution, "capacity"))
-
-    def _least(self, point: FloatArray) -> float:
-        """The least of the same quantity with growth of at least the last of `point`."""
-        return min(-_optimum(lp.maximise(point), "guaranteed minimum") for lp in self._flux_lps)
-
-    def _sink_flux(self, point: FloatArray) -> float:
-        solution = self._flux_lps[0].maximise(point[:-1])
-        if solution.status is Status.INFEASIBLE:
-            return 0.0
-        _optimum(solution, "sink flux")
-        columns = (self._formulation.network.column(p.reaction) for p in self.space.placements if p.foreign)
-        return sum(abs(self._flux_lps[0].flux(column)) for column in columns)
-
-    def _compare(self, construct: Construct, state: State, outcome: Outcome, plain: Outcome) -> None:
+    def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):
             ours, theirs = getattr(outcome, name), getattr(plain, name)
             if abs(ours - theirs) > AGREEMENT * max(1.0, abs(theirs)):
-                placed = [f"{p['placement']} {p['proteome_fraction']:g}" for p in self.space.describe(construct)]
                 raise RedoxError(
-                    f"{name} of {' + '.join(placed) or 'nothing'} under {state} is {ours:.12g}, "
+                    f"{name} of {NamedConstruct.of(self.space, construct)} under {condition.id} is {ours:.12g}, "
                     f"and {theirs:.12g} by the plain linear program",
-                    hint="train without --exact-check to go on, and please report this with the model",
+                    hint="please report this with the model; without the exact check the training continues",
+                    settings=("exact_check",),
                 )
 
 
-def _optimum(solution: Solution, what: str) -> float:
-    if not solution.optimal:
-        raise RedoxError(
-            f"the largest {what} could not be found: {solution.status.value}",
-            hint="check the model's bounds (redox model info FILE), or raise the time limit of a solve",
-        )
-    return solution.objective
-
-
-def remember(cache: dict[Key, Kept], key: Key, kept: Kept, entries: int = CACHE_ENTRIES) -> None:
-    """Put an entry into a bounded cache; when it is full the oldest `CACHE_DROP` entries go first."""
+def remember(cache: dict[Key, Entry], key: Key, entry: Entry, entries: int = CACHE_ENTRIES) -> None:
+    """Put an entry into a bounded cache; when it is full, the oldest `CACHE_DROP` entries are dropped first."""
     if entries == 0:
         return
     if len(cache) >= entries:
         for oldest in list(itertools.islice(cache, min(CACHE_DROP, entries))):
             del cache[oldest]
-    cache[key] = kept
+    cache[key] = entry

@@ -18,18 +18,20 @@ biomass flux to be held, 1/h, which only the program of capacity reads. All othe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from redox_balancer.cell.compress import compress
-from redox_balancer.cell.media import OPEN, Side, limited
+from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
-from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace, State, ValueSettings
+from redox_balancer.design.space import DesignSpace, ValueSettings
 
 NO_GROWTH = 1e-9
 """Growth below this, 1/h, is round-off of the solver."""
@@ -86,11 +88,11 @@ class Formulation:
         if compressed:
             self.network = compress(self.network, _protected(space))
         self.columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
-        self._condition_columns = tuple(self.network.column(parameter.reaction) for parameter in space.parameters)
+        self._condition_columns = tuple(self.network.column(change.reaction) for change in space.changes)
         # Bounds before any native limit.
         self._own_bounds = {
             self.network.column(reaction): space.network.bounds_of(reaction)
-            for reaction in (*(p.reaction for p in space.placements), *(p.reaction for p in space.parameters))
+            for reaction in (*(p.reaction for p in space.placements), *(c.reaction for c in space.changes))
         }
         widest = dict(self._own_bounds)
         for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
@@ -113,7 +115,7 @@ class Formulation:
             self._healthy[index] = bound[parameter.column]
         # Limits of the reactions that a placement can amplify, before it does.
         self._native_limits = {
-            column: space.capacities.get(placement.reaction, OPEN)
+            column: space.capacities.get(placement.reaction, math.inf)
             for placement, column in zip(space.placements, self.columns, strict=True)
             if not placement.foreign
         }
@@ -125,19 +127,19 @@ class Formulation:
             for placement, column in zip(space.placements, self.columns, strict=True)
         ]
 
-    def under(self, state: State) -> UnmodifiedCell:
-        """The cell without a construct under a state."""
-        point, limits = self._healthy.copy(), self._native_limits.copy()
-        for parameter, column, limit in zip(self._space.parameters, self._condition_columns, state, strict=True):
-            if limit < OPEN:
-                upper_at, lower_at = self._at[column]
-                if upper_at >= 0 and parameter.side is not Side.UPTAKE:
-                    point[upper_at] = min(point[upper_at], limit)
-                if lower_at >= 0 and parameter.side is not Side.EXPORT:
-                    point[lower_at] = max(point[lower_at], -limit)
-                if column in limits and parameter.side is Side.FLUX:
-                    limits[column] = min(limits[column], limit)
-        return UnmodifiedCell(point, limits)
+    def under(self, condition: Condition) -> UnmodifiedCell:
+        """The cell without a construct under a condition."""
+        point, native_limits = self._healthy.copy(), self._native_limits.copy()
+        limits = self._space.limits(condition).tolist()
+        for change, column, limit in zip(self._space.changes, self._condition_columns, limits, strict=True):
+            upper_at, lower_at = self._at[column]
+            if upper_at >= 0 and change.side is not Side.UPTAKE:
+                point[upper_at] = min(point[upper_at], limit)
+            if lower_at >= 0 and change.side is not Side.EXPORT:
+                point[lower_at] = max(point[lower_at], -limit)
+            if column in native_limits and change.side is Side.FLUX:
+                native_limits[column] = min(native_limits[column], limit)
+        return UnmodifiedCell(point, native_limits)
 
     def with_placed(
         self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
@@ -200,10 +202,10 @@ class Formulation:
         return [(place, bound) for place, bound in ((upper_at, upper), (lower_at, lower)) if place >= 0]
 
 
-def reaction_bounds(space: DesignSpace, construct: Construct, state: State) -> dict[str, tuple[float, float]]:
-    """Bounds of every reaction of a space's network with a construct under a state, mmol/gDW/h."""
+def reaction_bounds(space: DesignSpace, construct: Construct, condition: Condition) -> dict[str, tuple[float, float]]:
+    """Bounds of every reaction of a space's network with a construct under a condition, mmol/gDW/h."""
     formulation = Formulation(space, compressed=False)
-    lower, upper = formulation.bounds(formulation.with_placed(formulation.under(state), construct))
+    lower, upper = formulation.bounds(formulation.with_placed(formulation.under(condition), construct))
     return dict(zip(space.network.reactions, zip(lower.tolist(), upper.tolist(), strict=True), strict=True))
 
 
@@ -290,4 +292,4 @@ def _at_natural_abundance(space: DesignSpace) -> Network:
 def _protected(space: DesignSpace) -> set[str]:
     """Reactions with bounds that change or with a weight in some objective."""
     bookkeeping = {H2O2_LEFT, H2O2_SPARE} & space.network.reaction_index.keys()
-    return {p.reaction for p in space.placements} | {p.reaction for p in space.parameters} | bookkeeping
+    return {p.reaction for p in space.placements} | {c.reaction for c in space.changes} | bookkeeping

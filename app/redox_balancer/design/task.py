@@ -19,8 +19,30 @@ from redox_balancer.errors import RedoxError
 class Task(TaskSettings):
     """Everything that determines the value of a construct.
 
-    The arguments are the fields of `TaskSettings`; each has its description, its default and its limits there, and
-    nowhere else.
+    Parameters
+    ----------
+    {parameters}
+
+    Raises
+    ------
+    RedoxError
+        A setting is unknown or out of its limits.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> task = rb.Task(conditions=["healthy", "hypoxia+mdh1_deficiency"], placements=3)
+    >>> task.budget
+    0.0015
+    >>> [condition.id for condition in task.space().conditions]
+    ['healthy', 'hypoxia+mdh1_deficiency']
+
+    A model of COBRApy serves as well as a file:
+
+    >>> model = rb.load_model()
+    >>> model.reactions.EX_glc__D_e.lower_bound = -0.3
+    >>> rb.Task(model=model).model.id
+    'human_redox_core'
     """
 
     def network(self) -> Network:
@@ -101,3 +123,14 @@ class Task(TaskSettings):
                 settings=("conditions_file",),
             )
         return fitting
+
+
+def _parameters() -> str:
+    """Parameters section of the docstring of `Task`: its fields, which are described in `TaskSettings`."""
+    return "\n".join(
+        f"    {name} : default {field.default!r}\n        {field.description}"
+        for name, field in Task.model_fields.items()
+    )
+
+
+Task.__doc__ = (Task.__doc__ or "").replace("    {parameters}", _parameters())

@@ -26,8 +26,9 @@ from redox_balancer.design.formulation import (
     held_biomass_flux,
     reaction_bounds,
 )
+from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
-from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 
 METER = "REDOX_CAPACITY"
@@ -82,7 +83,7 @@ class DesignedCell:
         """Take the construct out, and the cost of its expression."""
         empty = Construct.empty(len(self.space.placements))
         with self.model:
-            _set_bounds(self.model, reaction_bounds(self.space, empty, self.space.state(self.condition)))
+            _set_bounds(self.model, reaction_bounds(self.space, empty, self.condition))
             self.model.objective = self.biomass
             yield
 
@@ -164,7 +165,7 @@ def designed_cell(
             _describe(added, foreign[reaction])
         else:
             added.name = "bookkeeping of H2O2, no reaction of the cell"
-    _set_bounds(model, reaction_bounds(space, construct, space.state(condition)))
+    _set_bounds(model, reaction_bounds(space, construct, condition))
     keep = growth_kept(space.settings, space.protein(construct))
     model.objective = {model.reactions.get_by_id(network.objective): keep}
     capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
@@ -23,6 +25,8 @@ def play_episodes(
     generator: np.random.Generator | None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
+
+    Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
     Parameters
     ----------
@@ -42,6 +46,23 @@ def play_episodes(
     list of Valued
         The final construct of each episode and its outcome by the task of the environments.
     """
+    with _blas().limit(limits=1, user_api="blas"):
+        return _play(envs, condition, policy, episodes, generator)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
+    return ThreadpoolController()
+
+
+def _play(
+    envs: Sequence[RedoxEnv],
+    condition: str,
+    policy: Policy | None,
+    episodes: int,
+    generator: np.random.Generator | None,
+) -> list[Valued]:
     finished: list[Valued] = []
     while len(finished) < episodes:
         running = list(envs[: episodes - len(finished)])
@@ -56,12 +77,45 @@ def play_episodes(
             for env, action in zip(running, actions, strict=True):
                 observation, _, terminated, _, info = env.step(int(action))
                 if terminated:
-                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.state)))
+                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition)))
                 else:
                     still_running.append(env)
                     seen_next.append((observation, info))
             running, seen = still_running, seen_next
     return finished
+
+
+def candidates(
+    envs: Sequence[RedoxEnv], condition: str, policy: Policy, sampled: Sequence[Valued] = ()
+) -> list[Valued]:
+    """The constructs that a policy may answer with under a named condition: the answer is the most valuable one.
+
+    Under a known condition these are the construct of the most probable actions, those sampled from the policy, and
+    the empty construct, which is worth 0: no answer is worse than nothing.
+
+    Under a hidden condition it is the construct of the most probable actions alone. Choosing by value would use the
+    condition that the policy is not shown, and so would comparing the measurements of many episodes: the protocol
+    grants one episode, and the most probable actions are the ones that the policy itself prefers in it.
+
+    Parameters
+    ----------
+    envs, condition, policy
+        As in `play_episodes`.
+    sampled
+        Constructs of episodes whose actions were sampled from the policy.
+    """
+    greedy = play_episodes(envs, condition, policy, 1, None)
+    env = envs[0]
+    if env.hidden_condition:
+        return greedy
+    env.reset(options={"condition": condition})
+    empty = Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
+    return [*greedy, *sampled, empty]
+
+
+def most_valuable(constructs: Sequence[Valued]) -> Valued:
+    """The construct of the largest value, the first of equals."""
+    return max(constructs, key=lambda entry: entry.outcome.value)
 
 
 def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:

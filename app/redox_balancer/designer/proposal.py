@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition
-from redox_balancer.cell.records import pick
-from redox_balancer.design.by_hand import by_hand, parse_construct
+from redox_balancer.cell.media import Condition, pick_condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, play_episodes
+from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.version import __version__
 
@@ -60,8 +59,7 @@ class Proposal:
     ) -> Self:
         """Evaluate a construct; `evaluator` is one of the plain task."""
         space = evaluator.space
-        state = space.state(condition)
-        outcome, reference = evaluator.evaluate(construct, state), evaluator.reference(state)
+        outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)
         task_value = outcome.value if task_value is None else task_value
         return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
 
@@ -74,8 +72,8 @@ class Proposal:
         RedoxError
             The text is no construct, or the condition is unknown.
         """
-        chosen = named(space, condition)
-        own, construct = by_hand(space, parse_construct(text))
+        chosen = find_condition(space, condition)
+        own, construct = build_construct(space, NamedConstruct(text))
         with Evaluator(own.plain) as evaluator:
             return cls.valued(evaluator, construct, chosen)
 
@@ -144,9 +142,18 @@ class Proposal:
         }
 
 
-def named(space: DesignSpace, condition: str) -> Condition:
-    """Condition of a design space by its id; an unknown one is a RedoxError that lists the known ones."""
-    return pick({entry.id: entry for entry in space.conditions}, condition, "condition")
+def find_condition(space: DesignSpace, name: str) -> Condition:
+    """Condition of a design space by its id; `a+b` is conditions a and b at once.
+
+    Raises
+    ------
+    RedoxError
+        A condition is unknown; the hint lists the known ones.
+    """
+    conditions = {condition.id: condition for condition in space.conditions}
+    # A run may have been trained on several conditions at once without any of them alone.
+    joint = {condition.id: condition for condition in (*space.mixtures, *space.conditions)}
+    return joint[name] if name in joint else pick_condition(conditions, name)
 
 
 class Proposer:
@@ -161,23 +168,39 @@ class Proposer:
     policy
         The policy.
     condition
-        Id of the condition to design for.
+        Id of the condition to design for, `a+b` for two at once.
     """
 
     def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:
-        self.condition = named(environments.space, condition)
+        self.condition = find_condition(environments.space, condition)
         self._policy = policy
-        self._envs = environments.named(BATCH)
-        space = environments.space
+        space = replace(environments.space, conditions=(self.condition,))
+        self._envs = replace(environments, space=space).named(BATCH)
         self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
+    @property
+    def hidden_condition(self) -> bool:
+        """Whether the policy was trained without being shown the condition."""
+        return self._envs[0].hidden_condition
+
+    def best(self, samples: int = 100, seed: int = 0) -> Proposal:
+        """The most valuable of the greedy and of `samples` sampled constructs, by the task of the run.
+
+        Under a hidden condition it is the greedy one, see `candidates`.
+        """
+        return max((self.greedy(), *self.sampled(samples, seed)), key=lambda proposal: proposal.task_value)
+
     def greedy(self) -> Proposal:
-        """The construct of the most probable actions."""
-        (played,) = play_episodes(self._envs, self.condition.id, self._policy, 1, None)
-        return self._proposal(played)
+        """The construct of the most probable actions; the empty one if that is worth less than nothing.
+
+        Under a hidden condition, whose values the policy cannot know, it is never replaced; see `candidates`.
+        """
+        return self._proposal(most_valuable(candidates(self._envs, self.condition.id, self._policy)))
 
     def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
-        """Constructs sampled from the policy, as they are played."""
+        """Constructs sampled from the policy, as they are played; none under a hidden condition, see `candidates`."""
+        if self.hidden_condition:
+            return
         generator = np.random.default_rng(seed)
         for start in range(0, samples, BATCH):
             count = min(BATCH, samples - start)

@@ -6,9 +6,9 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
@@ -16,6 +16,9 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,17 @@ class TrainedRun:
         Contents of its `config.json`.
     task
         The task it was trained on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import redox_balancer as rb
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = rb.train(rb.Task(conditions="hypoxia"), folder, timesteps=1_000, num_actors=0)
+    ...     again = rb.load_run(folder)
+    ...     policy = again.policy()
+    >>> again.task.conditions
+    ('hypoxia',)
     """
 
     folder: Path
@@ -59,7 +73,9 @@ class TrainedRun:
             ) from error
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, under the named conditions' own values.
+        """The environments the run was trained in, with the sampling of states that it was trained on.
+
+        `RedoxEnvs.named` of them is what the policy is evaluated in.
 
         Raises
         ------
@@ -72,8 +88,7 @@ class TrainedRun:
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="restore the files named in its config.json, or train again",
             )
-        # Whatever ranges a policy was trained on, what it is compared with was found for these values.
-        return replace(environments, sampling="named")
+        return environments
 
     def policy(self) -> Policy:
         """The policy of the newest complete checkpoint."""
@@ -84,6 +99,12 @@ class TrainedRun:
         """Wall time of the training so far, in seconds; 0 where nothing was logged."""
         rows = self.metrics()
         return rows[-1]["seconds"] if rows else 0.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table of the metrics, a row for each logging interval."""
+        import pandas as pd  # noqa: PLC0415 - half a second
+
+        return pd.DataFrame(self.metrics())
 
     def metrics(self) -> Sequence[Mapping[str, float]]:
         """Rows of `metrics.csv`; NaN for values that were not measured."""

@@ -13,7 +13,7 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out
-from redox_balancer.design.space import DesignSpace, State
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 TRAINING, HELD_OUT = "training", "held-out"
 
-POSSIBLE_STATES = 64
-"""Number of states that a search considers possible where the condition is hidden."""
+POSSIBLE_CONDITIONS = 64
+"""Number of conditions that a search considers possible where the condition is hidden."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
             fixed,
         ]
         if environments.hidden_condition:
-            methods.append(belief_search(evaluator, placements, possible_states(environments)))
+            methods.append(belief_search(evaluator, placements, possible_conditions(environments)))
         else:
             methods += searches(evaluator, placements, budget=budget, seeds=protocol.seeds)
             if len(space.parameter_samples) and budget.seconds is not None:
@@ -184,15 +184,15 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     return Comparison(space, placements, benchmarks, choice, no_useful_design)
 
 
-def possible_states(environments: RedoxEnvs, count: int = POSSIBLE_STATES) -> list[State]:
-    """States sampled as in the training: the belief about a hidden condition before anything is measured."""
+def possible_conditions(environments: RedoxEnvs, count: int = POSSIBLE_CONDITIONS) -> list[Condition]:
+    """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
     (env,) = environments(1)
-    states = []
+    conditions = []
     for seed in range(count):
         env.reset(seed=seed)
-        states.append(env.state)
+        conditions.append(env.condition)
     env.evaluator.close()
-    return states
+    return conditions
 
 
 def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:

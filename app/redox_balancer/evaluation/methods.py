@@ -10,8 +10,7 @@ import numpy as np
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import State
-from redox_balancer.designer.play import play_episodes
+from redox_balancer.designer.play import candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
@@ -100,11 +99,15 @@ def oracle_method(evaluator: Evaluator, placements: int, *, time_limit_s: float)
 
 
 def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The optimum of the plain task (`DesignSpace.plain`), evaluated by the task at hand: a cheap substitute."""
+    """The optimum of the plain task (`DesignSpace.plain`) by its value in the task at hand: a cheap substitute.
+
+    The answer is the empty construct where that optimum is worth less than nothing in the task at hand.
+    """
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
-        valued = Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+        problem = Problem.under(evaluator, condition, placements)
+        valued = Search(problem).proposed([chosen.construct])
         return replace(
             valued,
             solves=chosen.solves + valued.solves,
@@ -128,13 +131,13 @@ def samples_oracle(evaluator: Evaluator, placements: int, *, time_limit_s: float
     return Method(SAMPLES_ORACLE, answer)
 
 
-def belief_search(evaluator: Evaluator, placements: int, states: Sequence[State]) -> Method:
-    """Greedy search under a hidden condition: a belief over possible states, updated by growth and capacity."""
-    belief = Belief(evaluator, states, placements)
+def belief_search(evaluator: Evaluator, placements: int, conditions: Sequence[Condition]) -> Method:
+    """Greedy search under a hidden condition: a belief over possible conditions, updated by growth and capacity."""
+    belief = Belief(evaluator, conditions, placements)
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         search = Search(Problem.under(evaluator, condition, placements))
-        return belief.search(search, evaluator.space.state(condition))
+        return belief.search(search, condition)
 
     return Method("greedy on belief", answer)
 
@@ -163,12 +166,12 @@ def best_fixed(
         Time limit of the oracle, in seconds; its best construct until then is taken.
     """
     useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
-    states = tuple(evaluator.space.state(condition) for condition in useful)
+    conditions = tuple(useful)
     weights = tuple(1.0 / (len(useful) * found.value) for found in useful.values())
-    chosen = oracle(Search(Problem(plain or evaluator, states, weights, placements)), time_limit_s=time_limit_s)
+    chosen = oracle(Search(Problem(plain or evaluator, conditions, weights, placements)), time_limit_s=time_limit_s)
     if plain is not None:
-        problem = Problem(evaluator, states, weights, placements)
-        first = Search(problem).proposed([chosen.construct])
+        problem = Problem(evaluator, conditions, weights, placements)
+        first = Search(problem).chosen(chosen.construct)
         search = Search(problem, evaluations=budget.evaluations or FIXED_EVALUATIONS, seconds=budget.seconds)
         evolutionary(search, np.random.default_rng(0))
         evolved = search.found()
@@ -176,7 +179,7 @@ def best_fixed(
         chosen = replace(better, seconds=chosen.seconds + first.seconds + evolved.seconds)
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
-        return Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+        return Search(Problem.under(evaluator, condition, placements)).chosen(chosen.construct)
 
     training_s = chosen.seconds + sum(found.seconds for found in optima.values())
     return Method("best fixed construct", answer, training_s=training_s), chosen
@@ -185,9 +188,10 @@ def best_fixed(
 def policies(
     envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
 ) -> list[Method]:
-    """The most probable construct of a policy, and the best of that and `samples` sampled ones.
+    """The construct of the most probable actions of a policy, and the best of that and `samples` sampled ones.
 
-    Choosing the best requires the condition; where it is hidden, there is the first method alone.
+    Both answer with the empty construct where theirs is worth less than nothing. Under a hidden condition there is
+    the first method alone, and it answers without the value, see `candidates`.
 
     Parameters
     ----------
@@ -204,10 +208,8 @@ def policies(
     def played(condition: Condition, seed: int, sampled: int) -> SearchResult:
         search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
         policy = trained[seed % len(trained)]
-        episodes = play_episodes(envs, condition.id, policy, 1, None)
-        if sampled:
-            episodes += play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
-        return search.proposed(entry.construct for entry in episodes)
+        drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
+        return search.chosen(most_valuable(candidates(envs, condition.id, policy, drawn)).construct)
 
     distinct = len(trained) if len(trained) > 1 else seeds
     alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)

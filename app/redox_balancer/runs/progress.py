@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -37,6 +38,29 @@ class ProgressSink(Protocol):
 
     def close(self) -> None:
         """Training has ended."""
+
+
+class SilentProgress:
+    """Reports nothing but warnings, which it logs."""
+
+    def start(self, steps: int, total: int) -> None:
+        """Training starts."""
+
+    def advance(self, steps: int) -> None:
+        """Training advances."""
+
+    def row(self, row: Mapping[str, float]) -> None:
+        """A row of metrics was logged."""
+
+    def message(self, text: str) -> None:
+        """An event."""
+
+    def warning(self, text: str) -> None:
+        """Pass a warning to the logger of the package."""
+        logging.getLogger("redox_balancer").warning(text)
+
+    def close(self) -> None:
+        """Training is over."""
 
 
 def open_progress(console: Console | None = None) -> ProgressSink:

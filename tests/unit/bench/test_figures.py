@@ -11,9 +11,9 @@ from commands import assert_refused, redox
 from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
-from redox_balancer.bench.report import Figures, page
+from redox_balancer.bench.report import BenchmarkResults, page
 from redox_balancer.bench.scaling import Terms
-from redox_balancer.bench.throughput import ThroughputFigures
+from redox_balancer.bench.throughput import ThroughputBenchmark
 from redox_balancer.design.task import Task
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ def environments() -> RedoxEnvs:
 
 
 @pytest.fixture(scope="module")
-def figures(environments: RedoxEnvs) -> Figures:
-    found = Figures(about())
+def figures(environments: RedoxEnvs) -> BenchmarkResults:
+    found = BenchmarkResults(about())
     found.step.append(in_own_process(stepping.measure, environments, 2_000, 0.5))
     found.learner.append(in_own_process(learning.learner, environments, 0.2))
     found.throughput.append(
-        ThroughputFigures(
+        ThroughputBenchmark(
             model="human_redox_core",
             terms=TERMS,
             learner_threads=1,
@@ -61,7 +61,7 @@ def figures(environments: RedoxEnvs) -> Figures:
     return found
 
 
-def test_steps_are_counted_and_compared(figures: Figures) -> None:
+def test_steps_are_counted_and_compared(figures: BenchmarkResults) -> None:
     (step,) = figures.step
     assert step.steps == 2_000
     assert step.ratio == pytest.approx(step.steps_per_s / step.reference_steps_per_s)
@@ -87,7 +87,7 @@ def test_the_reference_solves_the_very_cell_that_ours_does(environments: RedoxEn
     assert all(total >= 0.0 for total in carried)
 
 
-def test_the_page_and_the_json_hold_every_figure(figures: Figures) -> None:
+def test_the_page_and_the_json_hold_every_figure(figures: BenchmarkResults) -> None:
     written = page(figures, "redox bench step")
     for _, _, figure in figures.rows():
         assert f"| {figure} |" in written
@@ -97,7 +97,7 @@ def test_the_page_and_the_json_hold_every_figure(figures: Figures) -> None:
     assert answer["about"]["packages"]["swiglpk"]
 
 
-def test_throughput_tells_its_terms_what_it_assumes_and_where_the_limits_are(figures: Figures) -> None:
+def test_throughput_tells_its_terms_what_it_assumes_and_where_the_limits_are(figures: BenchmarkResults) -> None:
     (found,) = json.loads(json.dumps(figures.as_dict()))["throughput"]
     assert found["terms"]["env_s"] == TERMS.env_s
     assert found["step_s"] == pytest.approx(200e-6)

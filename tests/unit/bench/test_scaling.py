@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from redox_balancer.bench.scaling import Host, Terms, changes, full, predict
+from redox_balancer.bench.scaling import HostModel, Terms, changes, full, predict
 
 # A step takes 1 ms. No part of these terms is full before 300 actors.
 TERMS = Terms(
@@ -22,7 +22,7 @@ TERMS = Terms(
     rollouts_per_batch=10,
     max_lag=100,
 )
-HOST = Host(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
+HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
 
 
 def test_actors_that_wait_for_nothing_give_n_over_the_time_of_a_step() -> None:

@@ -134,3 +134,18 @@ def test_a_reset_program_answers_as_a_new_one_bit_for_bit(core: Network, lp: Par
     fresh = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
     assert np.array_equal(again, [fresh.maximise(u).objective for u in asked], equal_nan=True)
     fresh.close()
+
+
+@pytest.mark.parametrize("value", [-1.001, 0.001, float("nan")])
+def test_a_point_outside_the_ranges_is_refused_even_where_a_region_would_contain_it(
+    core: Network, lp: ParametricLP, value: float
+) -> None:
+    inside = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
+    lp.maximise(inside)
+    assert parameters_of(core)[0] == (core.column(OXYGEN), False, -1.0, 0.0)
+    outside = inside.copy()
+    outside[0] = value
+    with pytest.raises(ValueError, match="outside the range"):
+        lp.maximise(outside)
+    assert lp.maximise(inside).optimal
+    assert lp.hits == 1

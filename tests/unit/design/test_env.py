@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from redox_balancer.design.env import WAVES, RedoxEnv, RedoxEnvs, layout
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.observation import FREQUENCIES, layout
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
@@ -36,7 +39,7 @@ def test_the_return_of_an_episode_is_the_value_of_its_construct(env: RedoxEnv) -
     generator = np.random.default_rng(0)
     for _ in range(200):
         total = play(env, generator)
-        assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.state).value, abs=1e-9)
+        assert total == pytest.approx(env.evaluator.evaluate(env.construct, env.condition).value, abs=1e-9)
 
 
 def test_the_mask_is_the_protein_budgets(env: RedoxEnv, space: DesignSpace) -> None:
@@ -107,13 +110,13 @@ def test_sampled_conditions_stay_within_their_ranges(space: DesignSpace) -> None
     drawn = set()
     for seed in range(100):
         env.reset(seed=seed, options={"condition": "complex_iii_closed"})
-        for parameter, limit in zip(space.parameters, env.state, strict=True):
-            lowered = [c for c in env.condition.changes if c.key == parameter.key]
+        for change, limit in zip(space.changes, space.limits(env.condition).tolist(), strict=True):
+            lowered = [c for c in env.condition.changes if c.key == change.key]
             if lowered:
                 assert lowered[0].low <= limit <= lowered[0].high
             else:
-                assert limit == 1000.0
-        drawn.add(env.state)
+                assert limit == np.inf
+        drawn.add(env.condition)
     assert len(drawn) == 100
 
 
@@ -124,7 +127,7 @@ def test_mixed_sampling_shows_single_conditions_and_mixtures() -> None:
     mixed = {mixture.id for mixture in space.mixtures}
     assert 60 < sum(name in mixed for name in seen) < 140
     assert set(seen) - mixed <= {condition.id for condition in space.conditions}
-    assert len({env.state for _ in range(20) if env.reset()}) == 20
+    assert len({env.condition for _ in range(20) if env.reset()}) == 20
 
 
 def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
@@ -143,13 +146,13 @@ def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) ->
         assert observed[names.index("growth after 2")] == 0.0
         later = env.step(1)[0]
         assert later[names.index("growth after 1")] == growth
-        for wave in WAVES:
-            assert later[names.index(f"growth as {wave} sin after 1")] == pytest.approx(
-                np.sin(np.pi * wave * growth), abs=1e-6
+        for frequency in FREQUENCIES:
+            assert later[names.index(f"growth as {frequency} sin after 1")] == pytest.approx(
+                np.sin(np.pi * frequency * growth), abs=1e-6
             )
             capacity = later[names.index("capacity after 2")]
-            assert later[names.index(f"capacity as {wave} cos after 2")] == pytest.approx(
-                np.cos(np.pi * wave * capacity), abs=1e-6
+            assert later[names.index(f"capacity as {frequency} cos after 2")] == pytest.approx(
+                np.cos(np.pi * frequency * capacity), abs=1e-6
             )
         assert later[names.index("growth after 2")] > 0.0
         answers[condition] = growth
@@ -167,15 +170,46 @@ def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
         observed, reward, *_ = env.step(action)
         paid.add(round(reward, 9))
         shown.add(observed.tobytes())
-    by_set = [env.evaluator.outcome(env.construct, env.state, figures).value for figures in range(4)]
+    by_set = [env.evaluator.outcome(env.construct, env.condition, figures).value for figures in range(4)]
     assert paid == {round(value, 9) for value in by_set}
     assert len(shown) == 1
-    assert env.evaluator.evaluate(env.construct, env.state).value == pytest.approx(np.mean(by_set))
+    assert env.evaluator.evaluate(env.construct, env.condition).value == pytest.approx(np.mean(by_set))
 
 
 def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:
     made = pickle.loads(pickle.dumps(RedoxEnvs(space)))(3)  # noqa: S301 - our own bytes
     assert len({id(env.evaluator) for env in made}) == 1
+
+
+def test_the_last_environment_to_close_frees_the_linear_programs(
+    space: DesignSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[FluxLP] = []
+    close = FluxLP.close
+
+    def record(lp: FluxLP) -> None:
+        freed.append(lp)
+        close(lp)
+
+    first, second = RedoxEnvs(space)(2)
+    monkeypatch.setattr(FluxLP, "close", record)
+    for _ in range(2):
+        first.close()
+    assert not freed
+    second.reset(seed=0)
+    with pytest.raises(RedoxError, match="closed"):
+        first.reset(seed=0)
+    for _ in range(2):
+        second.close()
+    assert len({id(lp) for lp in freed}) == len(first.evaluator.programs.lps)
+    with pytest.raises(RedoxError, match="closed"):
+        second.step(0)
+
+
+def test_an_evaluator_given_to_an_environment_stays_open(space: DesignSpace) -> None:
+    with Evaluator(space) as evaluator:
+        RedoxEnv(evaluator).close()
+        RedoxEnv(evaluator).reset(seed=0)
 
 
 def test_an_unknown_condition_is_named(env: RedoxEnv) -> None:

@@ -5,11 +5,13 @@ import pytest
 from scipy.optimize import linprog
 from scipy.sparse import csc_matrix
 
+from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import CACHE_DROP, Evaluator, remember
 from redox_balancer.design.formulation import nadph_weights
-from redox_balancer.design.space import H2O2_LEFT, DesignSpace
+from redox_balancer.design.insertion import H2O2_LEFT
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 
 
@@ -92,14 +94,14 @@ def test_value_equals_its_definition_solved_by_another_solver(space: DesignSpace
         for placement in generator.choice(len(space.placements), 3, replace=False):
             construct = construct.place(int(placement), int(generator.integers(len(space.levels) - 1)))
         condition = space.conditions[compared % len(space.conditions)]
-        found = evaluator.evaluate(construct, space.state(condition)).value
+        found = evaluator.evaluate(construct, condition).value
         assert found == pytest.approx(reference_value(space, construct, condition.id), abs=1e-6)
         compared += 1
 
 
 def test_the_empty_construct_is_worth_nothing(space: DesignSpace, evaluator: Evaluator) -> None:
     for condition in space.conditions:
-        outcome = evaluator.evaluate(Construct.empty(len(space.placements)), space.state(condition))
+        outcome = evaluator.evaluate(Construct.empty(len(space.placements)), condition)
         assert outcome.value == 0.0
 
 
@@ -110,7 +112,7 @@ def test_value_does_not_depend_on_what_was_solved_before(space: DesignSpace) -> 
         construct = Construct.empty(len(space.placements))
         for placement in generator.choice(len(space.placements), 2, replace=False):
             construct = construct.place(int(placement), int(generator.integers(5)))
-        cases.append((construct, space.state(space.conditions[int(generator.integers(len(space.conditions)))])))
+        cases.append((construct, space.conditions[int(generator.integers(len(space.conditions)))]))
     with Evaluator(space, cache_entries=0) as evaluator:
         forward = [evaluator.evaluate(*case).value for case in cases]
         backward = [evaluator.evaluate(*case).value for case in reversed(cases)][::-1]
@@ -149,7 +151,7 @@ def test_expression_costs_growth_so_that_a_large_budget_meets_the_penalty() -> N
         budget=0.05,
         membrane_budget=space.membrane_budget,
         conditions=space.conditions,
-        parameters=space.parameters,
+        changes=space.changes,
         capacities=space.capacities,
     )
     with Evaluator(space) as evaluator:
@@ -166,7 +168,7 @@ def test_expression_costs_growth_so_that_a_large_budget_meets_the_penalty() -> N
 
 
 def test_a_deficient_enzyme_is_rescued_by_expressing_it(space: DesignSpace, evaluator: Evaluator) -> None:
-    deficient = space.state(next(c for c in space.conditions if c.id == "mdh1_deficiency"))
+    deficient = next(c for c in space.conditions if c.id == "mdh1_deficiency")
     before = evaluator.reference(deficient).growth
     after = evaluator.evaluate(build(space, MDH1_c=3e-4), deficient)
     assert before < 0.5 * evaluator.healthy_growth
@@ -179,25 +181,24 @@ def test_each_condition_moves_growth_or_the_best_value_by_more_than_five_percent
 ) -> None:
     empty = Construct.empty(len(space.placements))
 
-    def best(state: tuple[float, ...]) -> float:
+    def best(condition: Condition) -> float:
         singles = itertools.product(range(len(space.placements)), range(len(space.levels) - 1))
-        return max(evaluator.evaluate(empty.place(*single), state).value for single in singles)
+        return max(evaluator.evaluate(empty.place(*single), condition).value for single in singles)
 
     healthy = best(space.healthy)
     for condition in space.conditions:
         if not condition.changes:
             continue
-        state = space.state(condition)
-        moved_growth = abs(evaluator.reference(state).growth / evaluator.healthy_growth - 1.0)
-        moved_value = abs(best(state) / healthy - 1.0)
+        moved_growth = abs(evaluator.reference(condition).growth / evaluator.healthy_growth - 1.0)
+        moved_value = abs(best(condition) / healthy - 1.0)
         assert max(moved_growth, moved_value) > 0.05, condition.id
 
 
 def test_sink_flux_reward_is_the_sum_of_inserted_fluxes(space: DesignSpace) -> None:
     with Evaluator(Task(reward="sink-flux").space()) as evaluator:
         outcome = evaluator.evaluate(build(space, LBNOX_c=1e-3), space.healthy)
-        column = evaluator._formulation.network.column("SINK_LBNOX_c")
-        assert outcome.value == pytest.approx(evaluator._flux_lps[0].flux(column))
+        column = evaluator.formulation.network.column("SINK_LBNOX_c")
+        assert outcome.value == pytest.approx(evaluator.programs.flux_lps[0].flux(column))
         assert 0.0 < outcome.value <= space.placements[0].caps[4] + 1e-9
 
 

@@ -15,50 +15,64 @@ from redox_balancer.errors import RedoxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redox_balancer.design.space import DesignSpace, State
+    from redox_balancer.cell.media import Condition
+    from redox_balancer.design.space import DesignSpace
 
 
-def questions(space: DesignSpace, count: int, seed: int) -> Iterator[tuple[Construct, State]]:
+def questions(space: DesignSpace, count: int, seed: int) -> Iterator[tuple[Construct, Condition]]:
     """Random constructs of 0 to 4 placements, affordable or not, under conditions drawn from their ranges."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         condition = space.conditions[rng.integers(len(space.conditions))]
-        state = space.sample_state(condition, rng) if rng.random() < 0.8 else space.state(condition)
+        if rng.random() < 0.8:
+            condition = condition.sampled(rng)
         construct = Construct.empty(len(space.placements))
         for _ in range(rng.integers(5)):
             construct = construct.place(
                 int(rng.integers(len(space.placements))), int(rng.integers(len(space.levels)))
             )
-        yield construct, state
+        yield construct, condition
 
 
 def test_values_are_those_of_the_plain_program_over_thousands_of_constructs(space: DesignSpace) -> None:
     # `exact_check` raises where value, growth, capacity or rescue differ by more than 1e-8.
     with Evaluator(space, exact_check=True) as evaluator:
-        for construct, state in questions(space, 4_000, seed=0):
-            evaluator.evaluate(construct, state)
+        for construct, condition in questions(space, 4_000, seed=0):
+            evaluator.evaluate(construct, condition)
         assert evaluator.hits > 0.7 * evaluator.lookups
         assert evaluator.disagreements == 0
 
 
 def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: DesignSpace) -> None:
-    construct, state = next(questions(space, 1, seed=1))
+    construct, condition = next(questions(space, 1, seed=1))
     with Evaluator(space, cache_entries=0, exact_check=True) as evaluator:
-        evaluator.evaluate(construct, state)
-        evaluator._growth_lp._cache._cut_rows[:, -1] += 1e-6
+        evaluator.evaluate(construct, condition)
+        evaluator.programs.growth_lp._cache._cut_rows[:, -1] += 1e-6
         with pytest.raises(RedoxError, match="by the plain linear program"):
-            evaluator.evaluate(construct, state)
+            evaluator.evaluate(construct, condition)
+
+
+def test_a_closed_evaluator_says_so(space: DesignSpace) -> None:
+    """The solver itself would crash."""
+    evaluator = Evaluator(space)
+    construct, condition = next(questions(space, 1, seed=4))
+    evaluator.close()
+    evaluator.close()
+    assert evaluator.lookups > 0
+    for use in (lambda: evaluator.evaluate(construct, condition), evaluator.reset):
+        with pytest.raises(RedoxError, match="closed"):
+            use()
 
 
 def test_caches_are_bounded(space: DesignSpace) -> None:
     size = 200_000
     with Evaluator(space, cache_entries=50, region_bytes=size) as evaluator:
-        for construct, state in questions(space, 500, seed=2):
-            evaluator.evaluate(construct, state)
+        for construct, condition in questions(space, 500, seed=2):
+            evaluator.evaluate(construct, condition)
             assert len(evaluator._outcomes) <= 50
-            assert evaluator._growth_lp.region_bytes <= size
-            assert evaluator._flux_lps[0].region_bytes <= size
-        assert evaluator._flux_lps[0].region_bytes > size / 2
+            assert evaluator.programs.growth_lp.region_bytes <= size
+            assert evaluator.programs.flux_lps[0].region_bytes <= size
+        assert evaluator.programs.flux_lps[0].region_bytes > size / 2
 
 
 def test_an_episode_gives_the_same_values_with_and_without_regions(space: DesignSpace) -> None:

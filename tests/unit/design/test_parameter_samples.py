@@ -8,6 +8,7 @@ import pytest
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Confidence
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.parameter_samples import SPREADS, parameter_samples
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -28,8 +29,8 @@ def test_the_spread_is_what_the_confidence_says(space: DesignSpace) -> None:
     checked = 0
     for placement, spread in zip(space.placements, spreads, strict=True):
         enzyme = placement.enzyme
-        known = enzyme.km_mm is not None and enzyme.saturation(placement.site, -1.0) != -1.0
-        if known and enzyme.saturation(placement.site, SATURATION) > 0.2:
+        known = enzyme.km_mm is not None and placement.cofactor_mm is not None
+        if known and enzyme.saturation(placement.cofactor_mm, SATURATION) > 0.2:
             continue
         km = enzyme.km_mm.confidence if known and enzyme.km_mm is not None else Confidence.ASSUMED
         expected = np.hypot(np.log(SPREADS[enzyme.kcat_per_s.confidence]), np.log(SPREADS[km]))
@@ -58,13 +59,13 @@ def test_a_value_is_the_mean_of_those_of_spaces_with_these_figures(uncertain: De
     generator = np.random.default_rng(5)
     with Evaluator(uncertain, exact_check=True) as evaluator:
         problem = Problem.under(evaluator, uncertain.conditions[3], 3)
-        state = uncertain.state(uncertain.conditions[3])
+        condition = uncertain.conditions[3]
         asked = [random_construct(problem, generator) for _ in range(15)]
-        found = [evaluator.evaluate(construct, state) for construct in asked]
+        found = [evaluator.evaluate(construct, condition) for construct in asked]
     each = []
     for factors in uncertain.parameter_samples:
         with Evaluator(_with_caps(uncertain.plain, factors)) as other:
-            each.append([other.evaluate(construct, state) for construct in asked])
+            each.append([other.evaluate(construct, condition) for construct in asked])
     for name in ("value", "growth", "capacity", "rescue"):
         means = np.mean([[getattr(outcome, name) for outcome in row] for row in each], axis=0)
         assert [getattr(outcome, name) for outcome in found] == pytest.approx(means.tolist(), abs=1e-8)
@@ -73,8 +74,8 @@ def test_a_value_is_the_mean_of_those_of_spaces_with_these_figures(uncertain: De
 
 def test_the_library_itself_is_the_plain_task(uncertain: DesignSpace, space: DesignSpace) -> None:
     assert len(uncertain.plain.parameter_samples) == 0
-    assert uncertain.plain.fingerprint == space.fingerprint
-    assert uncertain.fingerprint != space.fingerprint
+    assert space_fingerprint(uncertain.plain) == space_fingerprint(space)
+    assert space_fingerprint(uncertain) != space_fingerprint(space)
     with Evaluator(uncertain) as evaluator:
         nothing = evaluator.evaluate(Construct.empty(len(uncertain.placements)), uncertain.healthy)
     assert nothing.value == 0.0

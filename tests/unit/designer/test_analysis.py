@@ -8,10 +8,10 @@ from cobra.util import create_stoichiometric_matrix
 
 from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network
-from redox_balancer.design.by_hand import by_hand, parse_construct
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import Analysis, analyse, guaranteed_capacity, largest_capacity, largest_growth
@@ -31,12 +31,12 @@ def unlimited() -> DesignSpace:
 def in_cell(space: DesignSpace, construct: Construct, condition: str) -> DesignedCell:
     chosen = {known.id: known for known in space.conditions}[condition]
     with Evaluator(space) as evaluator:
-        floor = evaluator.reference(space.state(chosen)).floor
+        floor = evaluator.reference(chosen).floor
     return designed_cell(open_model(Task()), space, construct, chosen, floor=floor)
 
 
 def placed(space: DesignSpace, text: str, condition: str) -> DesignedCell:
-    return in_cell(*by_hand(space, parse_construct(text)), condition)
+    return in_cell(*build_construct(space, NamedConstruct(text)), condition)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +52,14 @@ def test_cobrapy_finds_the_growth_and_capacity_that_constructs_are_valued_with(
     model = open_model(Task())
     living = 0
     for condition in space.conditions:
-        state = space.state(condition)
         for _ in range(8):
             construct = Construct.empty(len(space.placements))
             for _ in range(3):
                 construct = construct.place(
                     int(generator.integers(len(space.placements))), int(generator.integers(len(space.levels)))
                 )
-            outcome = evaluator.evaluate(construct, state)
-            floor = evaluator.reference(state).floor
+            outcome = evaluator.evaluate(construct, condition)
+            floor = evaluator.reference(condition).floor
             with model:
                 cell = designed_cell(model, space, construct, condition, floor=floor)
                 growth = largest_growth(cell)
@@ -77,11 +76,11 @@ def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_paid_for() -> 
     coupled = 0
     with Evaluator(paid, exact_check=True) as evaluator:
         for condition in paid.conditions:
-            problem, state = Problem.under(evaluator, condition, 3), paid.state(condition)
-            floor = evaluator.reference(state).floor
+            problem = Problem.under(evaluator, condition, 3)
+            floor = evaluator.reference(condition).floor
             for _ in range(5):
                 construct = random_construct(problem, generator)
-                outcome = evaluator.evaluate(construct, state)
+                outcome = evaluator.evaluate(construct, condition)
                 with model:
                     cell = designed_cell(model, paid.plain, construct, condition, floor=floor)
                     growth = largest_growth(cell)
@@ -174,6 +173,17 @@ def test_a_range_holds_the_flux_and_the_floor_allows_more(rescued: tuple[Designe
         assert one.at_growth[0] - 1e-6 <= one.flux <= one.at_growth[1] + 1e-6, one
         assert one.at_floor[0] <= one.at_growth[0] + 1e-6, one
         assert one.at_floor[1] >= one.at_growth[1] - 1e-6, one
+
+
+def test_flux_ranges_and_envelope_are_tables(rescued: tuple[DesignedCell, Analysis]) -> None:
+    _, found = rescued
+    frame = found.to_frame()
+    assert list(frame.index) == [one.reaction for one in found.ranges]
+    assert tuple(frame.loc["SINK_LBNOX_c", ["smallest_at_growth_floor", "largest_at_growth_floor"]]) == (
+        found.ranges[0].at_floor
+    )
+    assert found.envelope is not None
+    assert tuple(found.envelope.to_frame()["largest"]) == found.envelope.largest
 
 
 def test_the_analysis_leaves_the_cell_as_it_was(rescued: tuple[DesignedCell, Analysis]) -> None:

@@ -7,31 +7,33 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.heuristics import greedy
-from redox_balancer.search.problem import Problem, Search, SearchResult
+from redox_balancer.search.problem import Problem, Search
 
 PLACEMENTS = 2
 
 
-def test_one_state_believed_in_is_greedy_search(space: DesignSpace) -> None:
+def test_one_possible_condition_is_greedy_search(space: DesignSpace) -> None:
     with Evaluator(space) as evaluator:
         for condition in space.conditions[:4]:
-            problem, state = Problem.under(evaluator, condition, PLACEMENTS), space.state(condition)
+            problem = Problem.under(evaluator, condition, PLACEMENTS)
             told = Search(problem)
             greedy(told)
-            found = Belief(evaluator, [state], PLACEMENTS).search(Search(problem), state)
+            found = Belief(evaluator, [condition], PLACEMENTS).search(Search(problem), condition)
             assert found.construct == told.found().construct
             assert found.value == pytest.approx(told.found().value)
 
 
-def test_what_is_measured_tells_states_apart(space: DesignSpace) -> None:
+def test_measurements_tell_conditions_apart(space: DesignSpace) -> None:
     """It takes more than the same construct for all, and no more than greedy search that is told."""
-    states = [space.state(condition) for condition in space.conditions]
-    found: list[SearchResult] = []
     with Evaluator(space) as evaluator:
-        belief = Belief(evaluator, states, PLACEMENTS)
-        for condition, state in zip(space.conditions, states, strict=True):
-            found.append(belief.search(Search(Problem.under(evaluator, condition, PLACEMENTS)), state))
-        everybody = Problem(evaluator, tuple(states), (1.0 / len(states),) * len(states), PLACEMENTS)
+        belief = Belief(evaluator, space.conditions, PLACEMENTS)
+        found = [
+            belief.search(Search(Problem.under(evaluator, condition, PLACEMENTS)), condition)
+            for condition in space.conditions
+        ]
+        everybody = Problem(
+            evaluator, space.conditions, (1.0 / len(space.conditions),) * len(space.conditions), PLACEMENTS
+        )
         hidden_condition = Search(everybody)
         greedy(hidden_condition)
         assert len({answer.construct for answer in found}) > 1

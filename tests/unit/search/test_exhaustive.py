@@ -41,7 +41,7 @@ def test_the_best_constructs_use_no_foreign_producer(
     with Evaluator(space) as evaluator:
         for condition in space.conditions:
             best = references[condition.id].best[0]
-            again = evaluator.evaluate(best.construct, space.state(condition))
+            again = evaluator.evaluate(best.construct, condition)
             assert again.value == pytest.approx(best.outcome.value, abs=1e-8)
             assert best.outcome.value > 2 * references[condition.id].mean
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import Change, Condition, Side
+from redox_balancer.cell.media import Change, Condition, Side, combined
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import DesignSpace, State, ValueSettings
+from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.evolutionary import evolutionary
@@ -21,17 +21,19 @@ from redox_balancer.search.problem import Problem, Search, SearchResult
 AGREEMENT = 1e-7
 
 
-def best_of(evaluator: Evaluator, states: Iterable[State], candidates: Iterable[Construct]) -> float:
-    """Largest mean value under the states, the empty construct included."""
-    states = list(states)
-    means = (sum(evaluator.evaluate(c, state).value for state in states) / len(states) for c in candidates)
+def best_of(evaluator: Evaluator, conditions: Iterable[Condition], candidates: Iterable[Construct]) -> float:
+    """Largest mean value under the conditions, the empty construct included."""
+    conditions = list(conditions)
+    means = (
+        sum(evaluator.evaluate(c, condition).value for condition in conditions) / len(conditions) for c in candidates
+    )
     return max(0.0, *means)
 
 
-def ask(evaluator: Evaluator, states: Iterable[State], placements: int) -> SearchResult:
-    states = tuple(states)
-    weights = (1.0 / len(states),) * len(states)
-    found = oracle(Search(Problem(evaluator, states, weights, placements)))
+def ask(evaluator: Evaluator, conditions: Iterable[Condition], placements: int) -> SearchResult:
+    conditions = tuple(conditions)
+    weights = (1.0 / len(conditions),) * len(conditions)
+    found = oracle(Search(Problem(evaluator, conditions, weights, placements)))
     assert found.bound == pytest.approx(found.value, abs=AGREEMENT)
     assert evaluator.space.affordable(found.construct)
     assert len(found.construct) <= placements
@@ -45,16 +47,15 @@ def evaluator(space: DesignSpace) -> Evaluator:
 
 def test_the_best_single_placement_is_found_in_every_condition(space: DesignSpace, evaluator: Evaluator) -> None:
     for condition in space.conditions:
-        state = space.state(condition)
-        expected = best_of(evaluator, [state], constructs(space, 1))
-        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT), condition.id
+        expected = best_of(evaluator, [condition], constructs(space, 1))
+        assert ask(evaluator, [condition], 1).value == pytest.approx(expected, abs=AGREEMENT), condition.id
 
 
 def test_the_best_pair_is_found_in_every_condition(
     space: DesignSpace, evaluator: Evaluator, references: dict[str, ExhaustiveReference]
 ) -> None:
     for condition in space.conditions:
-        found = ask(evaluator, [space.state(condition)], 2)
+        found = ask(evaluator, [condition], 2)
         assert found.value == pytest.approx(references[condition.id].best[0].outcome.value, abs=AGREEMENT), (
             condition.id
         )
@@ -68,26 +69,23 @@ def test_round_off_in_a_binary_does_not_cut_the_best_triple_off(space: DesignSpa
     best = Construct.empty(len(positions))
     for name, share in {"LBNOX_c": 1e-3, "LBNOX_m": 3e-4, "SLC25A11_m": 3e-4}.items():
         best = best.place(positions[name], space.levels.index(share))
-    state = space.state(condition)
-    assert ask(evaluator, [state], 3).value >= evaluator.evaluate(best, state).value - AGREEMENT
+    assert ask(evaluator, [condition], 3).value >= evaluator.evaluate(best, condition).value - AGREEMENT
 
 
-def test_drawn_states_and_their_combinations_have_their_best_construct_found(
+def test_drawn_conditions_and_their_combinations_have_their_best_construct_found(
     space: DesignSpace, evaluator: Evaluator
 ) -> None:
     generator = np.random.default_rng(3)
     for _ in range(6):
         first, second = generator.choice(len(space.conditions), 2, replace=False)
-        drawn = [space.sample_state(space.conditions[index], generator) for index in (first, second)]
-        state = tuple(min(limits) for limits in zip(*drawn, strict=True))
-        expected = best_of(evaluator, [state], constructs(space, 1))
-        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT), state
+        condition = combined([space.conditions[index].sampled(generator) for index in (first, second)])
+        expected = best_of(evaluator, [condition], constructs(space, 1))
+        assert ask(evaluator, [condition], 1).value == pytest.approx(expected, abs=AGREEMENT), condition
 
 
-def test_the_best_fixed_construct_of_several_states_is_found(space: DesignSpace, evaluator: Evaluator) -> None:
-    states = [space.state(condition) for condition in space.conditions]
-    expected = best_of(evaluator, states, constructs(space, 1))
-    assert ask(evaluator, states, 1).value == pytest.approx(expected, abs=AGREEMENT)
+def test_the_best_fixed_construct_of_several_conditions_is_found(space: DesignSpace, evaluator: Evaluator) -> None:
+    expected = best_of(evaluator, space.conditions, constructs(space, 1))
+    assert ask(evaluator, space.conditions, 1).value == pytest.approx(expected, abs=AGREEMENT)
 
 
 def costly_space(levels: tuple[float, ...], budget: float) -> DesignSpace:
@@ -109,10 +107,10 @@ def test_growth_lost_to_expression_is_weighed() -> None:
     costly = costly_space((1e-3, 1e-2, 3e-2), 0.06)
     free = dataclasses.replace(costly, settings=ValueSettings(phi_max=100.0))
     chosen = ("healthy", "hypoxia", "complex_iii_closed", "mdh1_deficiency")
-    states = [costly.state(condition) for condition in costly.conditions if condition.id in chosen]
+    conditions = [condition for condition in costly.conditions if condition.id in chosen]
     with Evaluator(costly, cache_entries=0) as evaluator, Evaluator(free, cache_entries=0) as unpriced:
         pairs = list(constructs(costly, 2))
-        for asked in [[state] for state in states] + [states]:
+        for asked in [*([condition] for condition in conditions), conditions]:
             found = ask(evaluator, asked, 2)
             assert found.value == pytest.approx(best_of(evaluator, asked, pairs), abs=AGREEMENT)
             assert found.value < ask(unpriced, asked, 2).value - 1e-3
@@ -134,10 +132,9 @@ def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
         task.network(), load_library(), [starved], capacities=load_native_capacities(task.network())
     )
     with Evaluator(ill) as evaluator:
-        state = ill.state(starved)
-        assert evaluator.reference(state).growth == 0.0
-        expected = best_of(evaluator, [state], constructs(ill, 1))
-        assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT)
+        assert evaluator.reference(starved).growth == 0.0
+        expected = best_of(evaluator, [starved], constructs(ill, 1))
+        assert ask(evaluator, [starved], 1).value == pytest.approx(expected, abs=AGREEMENT)
 
 
 def test_the_best_construct_over_sets_of_uncertain_figures_is_found() -> None:
@@ -145,16 +142,15 @@ def test_the_best_construct_over_sets_of_uncertain_figures_is_found() -> None:
     chosen = [condition for condition in uncertain.conditions if condition.id in ("hypoxia", "mdh1_deficiency")]
     with Evaluator(uncertain) as evaluator:
         for condition in chosen:
-            state = uncertain.state(condition)
-            expected = best_of(evaluator, [state], constructs(uncertain, 1))
-            assert ask(evaluator, [state], 1).value == pytest.approx(expected, abs=AGREEMENT)
+            expected = best_of(evaluator, [condition], constructs(uncertain, 1))
+            assert ask(evaluator, [condition], 1).value == pytest.approx(expected, abs=AGREEMENT)
             evolved = Search(Problem.under(evaluator, condition, 2), evaluations=400)
             evolutionary(evolved, np.random.default_rng(0))
-            assert ask(evaluator, [state], 2).value >= evolved.found().value - AGREEMENT
+            assert ask(evaluator, [condition], 2).value >= evolved.found().value - AGREEMENT
 
 
 def test_a_reward_that_is_no_optimal_value_is_refused() -> None:
     with Evaluator(Task(reward="sink-flux").space()) as evaluator:
-        state = evaluator.space.healthy
-        with pytest.raises(RedoxError, match="no largest value"):
-            oracle(Search(Problem(evaluator, (state,), (1.0,), 1)))
+        healthy = evaluator.space.healthy
+        with pytest.raises(RedoxError, match="not the optimum"):
+            oracle(Search(Problem(evaluator, (healthy,), (1.0,), 1)))

@@ -33,10 +33,7 @@ def test_greedy_takes_the_best_single_placement_and_adds_to_it(evaluator: Evalua
         first, second = (Search(Problem.under(evaluator, condition, placements)) for placements in (1, 2))
         greedy(first)
         greedy(second)
-        best = max(
-            evaluator.evaluate(construct, evaluator.space.state(condition)).value
-            for construct in constructs(evaluator.space, 1)
-        )
+        best = max(evaluator.evaluate(construct, condition).value for construct in constructs(evaluator.space, 1))
         single, pair = first.found(), second.found()
         assert single.value == pytest.approx(best, abs=1e-8)
         assert pair.value >= single.value
@@ -59,7 +56,9 @@ def test_a_search_keeps_to_its_evaluations_and_repeats_itself(evaluator: Evaluat
     assert founds[0].solves == founds[1].solves > 0
     for found in founds:
         assert evaluator.space.affordable(found.construct)
-        assert evaluator.evaluate(found.construct, problem.states[0]).value == pytest.approx(found.value, abs=1e-8)
+        assert evaluator.evaluate(found.construct, problem.conditions[0]).value == pytest.approx(
+            found.value, abs=1e-8
+        )
 
 
 def test_a_search_stops_when_its_time_is_over(evaluator: Evaluator) -> None:

@@ -1,0 +1,182 @@
+"""Designs: a construct for a condition, its analysis in the whole model, and the files of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redox_balancer.cell.media import HEALTHY
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
+from redox_balancer.design.task import Task
+from redox_balancer.designer.proposal import Proposal, Proposer
+from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    import cobra
+    import pandas as pd
+
+    from redox_balancer.designer.analysis import Analysis
+    from redox_balancer.designer.design import Design
+    from redox_balancer.designer.model import DesignedCell
+
+
+@dataclass(frozen=True, eq=False)
+class ConstructDesign:
+    """A construct for a condition, analysed by COBRApy in the whole model.
+
+    Attributes
+    ----------
+    design
+        Proposal and analysis.
+    cell
+        The model with the construct, under the condition.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> task = rb.Task(conditions="complex_iii_closed")
+    >>> design = rb.design(task, "complex_iii_closed", construct="LBNOX_c 0.1 %")
+    >>> print(design)
+    complex_iii_closed: LBNOX_c 0.1 %, value 0.5822, growth 0.00679 1/h, capacity 1.0037 mmol/gDW/h
+    >>> round(design.model.slim_optimize(), 5)  # growth, after the cost of expression
+    0.00679
+    >>> round(design.analysis.guaranteed, 4)
+    0.2412
+    """
+
+    design: Design
+    cell: DesignedCell
+
+    @property
+    def condition(self) -> str:
+        """Id of the condition."""
+        return self.design.proposal.condition.id
+
+    @property
+    def construct(self) -> NamedConstruct:
+        """The construct."""
+        return NamedConstruct.of(self.design.proposal.space, self.design.proposal.construct)
+
+    @property
+    def value(self) -> float:
+        """Value of the construct by capacity and the parameters of the library, in healthy respirations."""
+        return self.design.proposal.outcome.value
+
+    @property
+    def analysis(self) -> Analysis:
+        """Growth, capacity, guaranteed minimum, parsimonious fluxes, flux ranges and production envelope."""
+        return self.design.analysis
+
+    @property
+    def model(self) -> cobra.Model:
+        """The model with the construct, under the condition; its objective is growth after expression, 1/h."""
+        return self.cell.model
+
+    def __str__(self) -> str:
+        outcome = self.design.proposal.outcome
+        return (
+            f"{self.condition}: {self.construct}, value {outcome.value:.4f}, growth {outcome.growth:.5f} 1/h, "
+            f"capacity {outcome.capacity:.4f} mmol/gDW/h"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table of the fluxes and flux ranges of inserted and NAD(P)H-linked reactions, mmol/gDW/h."""
+        return self.analysis.to_frame()
+
+
+def design(
+    source: TrainedRun | Task,
+    condition: str = HEALTHY,
+    *,
+    construct: ConstructLike | None = None,
+    samples: int = 100,
+    seed: int = 0,
+) -> ConstructDesign:
+    """Design a construct for a condition and analyse it in the whole model.
+
+    Parameters
+    ----------
+    source
+        A training run, whose policy proposes the construct, or a task.
+    condition
+        Id of a condition of the task, `a+b` for two at once.
+    construct
+        A construct to analyse in place of one that a policy proposes; a task needs one.
+    samples
+        Constructs to sample from the policy besides its most probable one; the best of all is taken.
+    seed
+        Seed of the samples.
+
+    Raises
+    ------
+    RedoxError
+        The condition or a placement is unknown, a task comes without a construct, or the files that the run was
+        trained on have changed.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> design = rb.design(rb.Task(), "complex_iii_closed", construct="LBNOX_c 0.1 % + AOX_m 0.03 %")
+    >>> print(design.construct)
+    LBNOX_c 0.1 % + AOX_m 0.03 %
+    >>> design.to_frame().loc[["SINK_LBNOX_c", "SINK_AOX_m"], ["flux_without", "flux"]].round(3)
+                  flux_without   flux
+    reaction
+    SINK_LBNOX_c           0.0  0.221
+    SINK_AOX_m             0.0  0.130
+    """
+    from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
+    from redox_balancer.designer.model import open_model  # noqa: PLC0415
+
+    if isinstance(source, TrainedRun):
+        task = source.task
+        environments = source.environments()
+        space = environments.space
+    else:
+        task, space = source, source.space()
+    if construct is not None:
+        proposal = Proposal.from_text(space, str(NamedConstruct(construct)), condition)
+    elif isinstance(source, TrainedRun):
+        proposer = Proposer(environments, source.policy(), condition)
+        proposal = max([proposer.greedy(), *proposer.sampled(samples, seed)], key=lambda each: each.task_value)
+    else:
+        raise RedoxError("a task proposes no construct", hint="give a construct, or a training run", settings=())
+    return ConstructDesign(*make_design(open_model(task), proposal))
+
+
+def export(design: ConstructDesign, folder: str | Path) -> list[Path]:
+    """Write a design into a folder, as files that other programs open.
+
+    Parameters
+    ----------
+    design
+        As of `design`.
+    folder
+        Created where it does not exist; an earlier design in it is replaced.
+
+    Returns
+    -------
+    list of Path
+        The model with the construct as SBML and JSON, both verified by COBRApy; fluxes for Escher; tables; the
+        production envelope as SVG and PNG; and `design.json` with everything, units and sources.
+
+    Raises
+    ------
+    RedoxError
+        The folder cannot be written, or COBRApy finds another growth or capacity in the exported models.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import redox_balancer as rb
+    >>> design = rb.design(rb.Task(), "complex_iii_closed", construct="LBNOX_c 0.1 %")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in rb.export(design, folder)][:3]
+    ['model.xml', 'model.json', 'fluxes.json']
+    """
+    from redox_balancer.designer import export as exporter  # noqa: PLC0415 - loads COBRApy
+
+    folder = Path(folder)
+    return [folder / name for name in exporter.export(design.cell, design.design, folder)]

@@ -1,0 +1,119 @@
+"""What a task is made from: a metabolic model and an enzyme library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from redox_balancer.cell import models
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.design.enzymes import Enzyme
+from redox_balancer.design.enzymes import load_library as read_library
+from redox_balancer.design.settings import EMBEDDED
+
+if TYPE_CHECKING:
+    import cobra
+    import pandas as pd
+
+
+def load_model(source: str | Path | None = None) -> cobra.Model:
+    """Load a metabolic model.
+
+    Parameters
+    ----------
+    source
+        A file: JSON, SBML, MAT or YAML, each also with `.gz`. None or `"embedded"` is the embedded human redox core.
+
+    Returns
+    -------
+    cobra.Model
+        The model, with known charge faults of published models repaired. `Task` accepts it, changed or not.
+
+    Raises
+    ------
+    RedoxError
+        The file is missing, damaged, of an unknown format or not a metabolic model.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> model = rb.load_model("embedded")
+    >>> len(model.reactions)
+    164
+    >>> model.reactions.EX_o2_e.lower_bound = -0.1
+    >>> rb.evaluate(rb.Task(model=model, conditions="healthy"), "LBNOX_c 0.1 %").growth_without < 0.084
+    True
+    """
+    return models.load_model(core_json() if source in (None, EMBEDDED) else Path(str(source))).model
+
+
+@dataclass(frozen=True, eq=False)
+class EnzymeLibrary(Mapping[str, Enzyme]):
+    """Enzymes by id; `to_frame` shows them as a table.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> library = rb.load_library()
+    >>> library["LBNOX"].ec
+    '1.6.3.4'
+    >>> library["LBNOX"].kcat_per_s.value
+    648.0
+    """
+
+    enzymes: Mapping[str, Enzyme]
+
+    def __getitem__(self, enzyme: str) -> Enzyme:
+        return self.enzymes[enzyme]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.enzymes)
+
+    def __len__(self) -> int:
+        return len(self.enzymes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table of the enzymes, by id: kcat in 1/s, mass in kDa, KM in mM, compartments they can be placed in."""
+        import pandas as pd  # noqa: PLC0415 - half a second
+
+        return pd.DataFrame(
+            {
+                "name": enzyme.name,
+                "ec": enzyme.ec,
+                "organism": enzyme.organism,
+                "role": enzyme.role.value,
+                "membrane": enzyme.membrane,
+                "kcat_per_s": enzyme.kcat_per_s.value,
+                "mass_kda": enzyme.mass_kda.value,
+                "km_mm": enzyme.km_mm.value if enzyme.km_mm else None,
+                "compartments": "".join(site.compartment for site in enzyme.sites),
+            }
+            for enzyme in self.enzymes.values()
+        ).set_index(pd.Index(self.enzymes, name="enzyme"))
+
+
+def load_library(path: str | Path | None = None) -> EnzymeLibrary:
+    """Load an enzyme library.
+
+    Parameters
+    ----------
+    path
+        A TOML file, as `Task(enzymes=...)` takes it; None for the library of the package.
+
+    Raises
+    ------
+    RedoxError
+        The file is missing, or an entry does not fit the schema.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> rb.load_library().to_frame().loc[["LBNOX", "AOX"], ["kcat_per_s", "mass_kda", "membrane", "compartments"]]
+            kcat_per_s  mass_kda  membrane compartments
+    enzyme
+    LBNOX        648.0      49.0     False          cmx
+    AOX          200.0      42.0      True            m
+    """
+    return EnzymeLibrary(read_library(None if path is None else Path(path)))

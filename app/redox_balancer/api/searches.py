@@ -1,0 +1,194 @@
+"""Searches for the best construct, without learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from redox_balancer.api.values import Evaluation, frame_of
+from redox_balancer.cell.media import HEALTHY, Condition
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.task import Task
+from redox_balancer.designer.proposal import find_condition
+from redox_balancer.errors import RedoxError
+from redox_balancer.search.problem import Problem, Search, SearchResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SearchMethod = Literal["random", "greedy", "evolutionary", "milp", "exhaustive"]
+
+EVALUATIONS = 1000
+"""Constructs that random and evolutionary search evaluate by default."""
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """The answer of a search and its cost.
+
+    Attributes
+    ----------
+    method, condition
+        The method, and the id of the condition.
+    best
+        The best construct, or with `method="exhaustive"` the best ones, best first.
+    evaluations, solves, iterations
+        Constructs evaluated, linear programs solved, and simplex iterations of the mixed-integer solver.
+    seconds
+        Wall time.
+    bound
+        Proven upper bound of the value of every construct, by `method="milp"`; None where nothing is proven.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> found = rb.search(rb.Task(placements=1), "complex_iii_closed", method="exhaustive", top=3)
+    >>> found.to_frame()[["construct", "value", "protein"]].round(4)
+             construct   value  protein
+    0   LBNOX_c 0.1 %  0.5822   0.0010
+    1  LBNOX_c 0.03 %  0.2310   0.0003
+    2     AOX_m 0.03 %  0.0795   0.0003
+    """
+
+    method: SearchMethod
+    condition: str
+    best: tuple[Evaluation, ...]
+    evaluations: int
+    solves: int
+    iterations: int
+    seconds: float
+    bound: float | None
+
+    @property
+    def construct(self) -> NamedConstruct:
+        """The best construct."""
+        return self.best[0].construct
+
+    @property
+    def value(self) -> float:
+        """Its value, in healthy respirations."""
+        return self.best[0].value
+
+    def __str__(self) -> str:
+        return str(self.best[0])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table of `best`, as of `EvaluationTable`."""
+        return frame_of(self.best)
+
+
+def search(
+    task: Task,
+    condition: str = HEALTHY,
+    method: SearchMethod = "greedy",
+    *,
+    seed: int = 0,
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    time_limit_s: float = 600.0,
+    top: int = 1,
+) -> SearchOutcome:
+    """Search for the construct of the highest value under a condition.
+
+    Parameters
+    ----------
+    task
+        The cell, its library, `placements` at most and the protein budgets.
+    condition
+        Id of a condition of the task, `a+b` for two at once.
+    method
+        `random`, `greedy` (adds the placement that raises the value most), `evolutionary` (CatCMA), `milp` (one
+        mixed-integer program, HiGHS: the optimum with proof) or `exhaustive`.
+    seed
+        Seed of the draws of random and evolutionary search.
+    evaluations, seconds
+        Constructs and wall time after which random, greedy or evolutionary search ends; 1,000 constructs by default,
+        and no limit for greedy search.
+    time_limit_s
+        Time after which `milp` ends, with the best construct so far and a bound.
+    top
+        Number of constructs that `exhaustive` returns.
+
+    Raises
+    ------
+    RedoxError
+        The condition or the method is unknown, the cell does not grow, the task is none that `milp` solves, or there
+        are too many constructs for `exhaustive`.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> print(rb.search(rb.Task(), "complex_iii_closed", method="greedy").construct)
+    LBNOX_c 0.1 % + TPNOX_c 0.03 %
+    >>> best = rb.search(rb.Task(), "complex_iii_closed", method="milp")
+    >>> print(best.construct)
+    LBNOX_c 0.1 % + TPNOX_c 0.03 %
+    >>> round(best.value, 4), round(best.bound, 4)
+    (0.7006, 0.7006)
+    """
+    if method not in get_args(SearchMethod):
+        raise RedoxError(f"unknown method {method!r}", hint=f"known: {', '.join(get_args(SearchMethod))}")
+    space = task.space()
+    chosen = find_condition(space, condition)
+    with Evaluator(space, cache_entries=0) if method == "exhaustive" else Evaluator(space) as evaluator:
+        if method == "exhaustive":
+            return _exhaustive(task, evaluator, chosen, top)
+        limit = EVALUATIONS if evaluations is None and seconds is None and method != "greedy" else evaluations
+        under_way = Search(
+            Problem.under(evaluator, chosen, task.placements),
+            evaluations=None if method == "milp" else limit,
+            seconds=None if method == "milp" else seconds,
+        )
+        found = _run(under_way, method, seed, time_limit_s)
+        return SearchOutcome(
+            method=method,
+            condition=chosen.id,
+            best=(Evaluation.of(evaluator, found.construct, chosen),),
+            evaluations=found.evaluations,
+            solves=found.solves,
+            iterations=found.iterations,
+            seconds=found.seconds,
+            bound=found.bound,
+        )
+
+
+def _run(search: Search, method: SearchMethod, seed: int, time_limit_s: float) -> SearchResult:
+    """Run one search; each method is imported when it is used, for CatCMA and HiGHS take time to load."""
+    generator = np.random.default_rng(seed)
+    if method == "milp":
+        from redox_balancer.search.oracle import oracle  # noqa: PLC0415
+
+        return oracle(search, time_limit_s=time_limit_s)
+    if method == "evolutionary":
+        from redox_balancer.search.evolutionary import evolutionary  # noqa: PLC0415
+
+        evolutionary(search, generator)
+    elif method == "random":
+        from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
+
+        random_search(search, generator)
+    else:
+        from redox_balancer.search.heuristics import greedy  # noqa: PLC0415
+
+        greedy(search)
+    return search.found()
+
+
+def _exhaustive(task: Task, evaluator: Evaluator, condition: Condition, top: int) -> SearchOutcome:
+    from redox_balancer.search.exhaustive import refuse_too_many, search_condition  # noqa: PLC0415
+
+    refuse_too_many(evaluator.space, task.placements)
+    found = search_condition(evaluator, condition, task.placements, top)
+    return SearchOutcome(
+        method="exhaustive",
+        condition=condition.id,
+        best=tuple(Evaluation.of(evaluator, each.construct, condition) for each in found.best),
+        evaluations=found.constructs,
+        solves=found.solves,
+        iterations=0,
+        seconds=found.seconds,
+        bound=None,
+    )

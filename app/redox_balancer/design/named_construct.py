@@ -1,0 +1,166 @@
+"""Constructs as people write them: placements by name with their proteome fractions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.errors import RedoxError
+
+ConstructLike = str | Mapping[str, float] | Iterable[tuple[str, float]]
+"""What `NamedConstruct` reads: a text, or proteome fractions by placement."""
+
+NOTHING = "nothing"
+"""Text of the empty construct."""
+
+NOTATION = "write it as 'LBNOX_c 0.1 % + AOX_m 0.03 %', or with proteome fractions: 'LBNOX_c=0.001,AOX_m=0.0003'"
+
+_TERM = re.compile(r"(?P<placement>[^\s=]+)\s*[=\s]\s*(?P<amount>[^\s=%]+)\s*(?P<percent>%?)")
+
+
+def parse_construct(text: str) -> list[tuple[str, float]]:
+    """Placements and proteome fractions of a construct such as `LBNOX_c 0.1 % + AOX_m 0.03 %`.
+
+    A number without a percent sign is a proteome fraction: 0.1 % is 0.001. `nothing` is the empty construct.
+
+    Raises
+    ------
+    RedoxError
+        The text cannot be read, or a fraction is not between 0 and 1.
+    """
+    if text.strip() == NOTHING:
+        return []
+    terms = []
+    for part in re.split(r"[+,;]", text):
+        found = _TERM.fullmatch(part.strip())
+        if found is None:
+            raise RedoxError(f"cannot read {part.strip()!r} in the construct {text!r}", hint=NOTATION)
+        try:
+            fraction = float(found["amount"]) / (100.0 if found["percent"] else 1.0)
+        except ValueError:
+            fraction = math.nan
+        if not 0 < fraction < 1:
+            raise RedoxError(f"{part.strip()!r} is not a proteome fraction between 0 and 1", hint=NOTATION)
+        terms.append((found["placement"], fraction))
+    return terms
+
+
+class NamedConstruct(Mapping[str, float]):
+    """A construct: proteome fractions by placement.
+
+    Parameters
+    ----------
+    placements
+        A text such as `"LBNOX_c 0.1 % + AOX_m 0.03 %"`, a mapping, or pairs of placement and proteome fraction. A
+        placement is named after its enzyme and its compartment. Without any placement it is the empty construct.
+
+    Raises
+    ------
+    RedoxError
+        The text cannot be read, a fraction is not between 0 and 1, or a placement occurs twice.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> construct = rb.NamedConstruct({"LBNOX_c": 0.001, "AOX_m": 0.0003})
+    >>> print(construct)
+    LBNOX_c 0.1 % + AOX_m 0.03 %
+    >>> construct == rb.NamedConstruct("LBNOX_c 0.1 % + AOX_m 0.03 %")
+    True
+    >>> construct["LBNOX_c"]
+    0.001
+    """
+
+    def __init__(self, placements: ConstructLike = ()) -> None:
+        if isinstance(placements, str):
+            placements = parse_construct(placements)
+        self._fractions: dict[str, float] = {}
+        for placement, fraction in placements.items() if isinstance(placements, Mapping) else placements:
+            if not 0 < fraction < 1:
+                raise RedoxError(
+                    f"{placement}: {fraction:g} is not a proteome fraction between 0 and 1", hint=NOTATION
+                )
+            if placement in self._fractions:
+                raise RedoxError(f"{placement} occurs twice in a construct", hint="add up the two fractions")
+            self._fractions[placement] = float(fraction)
+
+    @classmethod
+    def of(cls, space: DesignSpace, construct: Construct) -> NamedConstruct:
+        """Name the placements of a construct of a design space."""
+        return cls([(space.placements[position].id, space.levels[level]) for position, level in construct])
+
+    def __getitem__(self, placement: str) -> float:
+        return self._fractions[placement]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fractions)
+
+    def __len__(self) -> int:
+        return len(self._fractions)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._fractions.items()))
+
+    def __str__(self) -> str:
+        return " + ".join(f"{name} {100 * fraction:g} %" for name, fraction in self._fractions.items()) or NOTHING
+
+    def __repr__(self) -> str:
+        return f"NamedConstruct({str(self)!r})"
+
+
+def build_construct(space: DesignSpace, named: Mapping[str, float]) -> tuple[DesignSpace, Construct]:
+    """A named construct with the design space whose levels are its fractions; see `build_constructs`."""
+    own, (construct,) = build_constructs(space, [named])
+    return own, construct
+
+
+def build_constructs(
+    space: DesignSpace, named: Sequence[Mapping[str, float]]
+) -> tuple[DesignSpace, tuple[Construct, ...]]:
+    """Named constructs as constructs of one design space whose levels are all their fractions.
+
+    Parameters
+    ----------
+    space
+        The cell and its placements. The fractions need not be among its levels, nor the constructs within its
+        budgets: the capacity of an enzyme is proportional to its fraction.
+    named
+        Proteome fractions by placement, for each construct.
+
+    Returns
+    -------
+    tuple
+        The design space, and its constructs in the same order.
+
+    Raises
+    ------
+    RedoxError
+        A placement is not in the design space, or a construct leaves no protein to grow with.
+    """
+    positions = {placement.id: position for position, placement in enumerate(space.placements)}
+    for fractions in named:
+        for name in fractions:
+            if name not in positions:
+                raise RedoxError(f"unknown placement {name!r}", hint=f"known: {', '.join(positions)}")
+        total = sum(fractions.values())
+        if total >= space.settings.phi_max:
+            raise RedoxError(
+                f"a construct of {100 * total:g} % of the proteome leaves no protein to grow with",
+                hint=f"growth stops at {100 * space.settings.phi_max:g} %; {NOTATION}",
+            )
+    levels = tuple(sorted({fraction for fractions in named for fraction in fractions.values()})) or space.levels
+    scaled = tuple(
+        replace(placement, caps=tuple(placement.caps[0] * level / space.levels[0] for level in levels))
+        for placement in space.placements
+    )
+    built = []
+    for fractions in named:
+        construct = Construct.empty(len(scaled))
+        for name, fraction in fractions.items():
+            construct = construct.place(positions[name], levels.index(fraction))
+        built.append(construct)
+    return replace(space, placements=scaled, levels=levels), tuple(built)

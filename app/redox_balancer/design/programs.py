@@ -1,0 +1,117 @@
+"""The linear programs behind a construct's value, kept in memory and solved only where no critical region answers."""
+
+from __future__ import annotations
+
+from redox_balancer.cell.network import FloatArray
+from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.solution import Solution, Status
+from redox_balancer.design.formulation import NO_GROWTH, Formulation, Weights, capacity_weights, guaranteed_weights
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.errors import RedoxError
+
+SINK_FLUX_WEIGHT = 1e-3
+"""Weight of the inserted fluxes next to growth, with the reward `sink-flux`."""
+
+
+class ValuePrograms:
+    """Programs (a), largest growth, and (b), what the reward of a design space counts, as functions of a point.
+
+    Parameters
+    ----------
+    space
+        The cell and what can be built into it.
+    formulation
+        Bounds of the space; its points are the arguments of all methods.
+    region_bytes
+        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    """
+
+    def __init__(self, space: DesignSpace, formulation: Formulation, *, region_bytes: int) -> None:
+        self._closed = False
+        network, parameters = formulation.network, formulation.parameters
+        biomass = network.column(network.objective)
+        self._sinks = [network.column(p.reaction) for p in space.placements if p.foreign]
+        self.growth_lp = ParametricLP(network, {biomass: 1.0}, parameters, region_bytes=region_bytes)
+        largest = _optimum(self.growth_lp.maximise(formulation.widest()[:-1]), "growth")
+
+        def program(weights: Weights) -> ParametricLP:
+            held = Parameter(biomass, upper=False, low=0.0, high=max(0.0, largest) * (1 + 1e-6))
+            objective = {network.column(reaction): weight for reaction, weight in weights.items()}
+            return ParametricLP(network, objective, [*parameters, held], region_bytes=region_bytes)
+
+        if space.settings.reward == "sink-flux":
+            # A flux is not an optimal value: it is read from the vertex that a solve ends at.
+            objective = {biomass: 1.0, **dict.fromkeys(self._sinks, SINK_FLUX_WEIGHT)}
+            self.flux_lps = [ParametricLP(network, objective, parameters, region_bytes=0)]
+        elif space.settings.reward == "guaranteed":
+            # The minimum of a function is the negative of the maximum of its negative.
+            self.flux_lps = [program({r: -w for r, w in weights.items()}) for weights in guaranteed_weights(space)]
+        else:
+            self.flux_lps = [program(capacity_weights(space))]
+
+    @property
+    def lps(self) -> tuple[ParametricLP, ...]:
+        """All programs."""
+        return (self.growth_lp, *self.flux_lps)
+
+    def close(self) -> None:
+        """Free the programs; closing twice is harmless, and any later use raises a RedoxError."""
+        self._closed = True
+        for lp in self.lps:
+            lp.close()
+
+    def reset(self) -> None:
+        """Forget bases and regions."""
+        self._refuse_if_closed()
+        for lp in self.lps:
+            lp.reset()
+
+    def growth(self, point: FloatArray) -> float:
+        """Largest biomass flux, 1/h; 0 where the cell cannot live."""
+        self._refuse_if_closed()
+        solution = self.growth_lp.maximise(point[:-1])
+        if solution.status is Status.INFEASIBLE:
+            return 0.0
+        growth = _optimum(solution, "growth")
+        return growth if growth > NO_GROWTH else 0.0
+
+    def capacity(self, point: FloatArray) -> float:
+        """Largest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
+        self._refuse_if_closed()
+        solution = self.flux_lps[0].maximise(point)
+        if solution.status is Status.INFEASIBLE:
+            return 0.0
+        return max(0.0, _optimum(solution, "capacity"))
+
+    def guaranteed(self, point: FloatArray) -> float:
+        """Smallest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
+        self._refuse_if_closed()
+        return min(-_optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
+
+    def sink_flux(self, point: FloatArray) -> float:
+        """Sum of the inserted fluxes at one vertex where growth plus a small multiple of them is largest."""
+        self._refuse_if_closed()
+        (lp,) = self.flux_lps
+        solution = lp.maximise(point[:-1])
+        if solution.status is Status.INFEASIBLE:
+            return 0.0
+        _optimum(solution, "sink flux")
+        return sum(abs(lp.flux(column)) for column in self._sinks)
+
+    def _refuse_if_closed(self) -> None:
+        # GLPK would crash the process.
+        if self._closed:
+            raise RedoxError("the evaluator is closed", hint="create another one")
+
+
+def _optimum(solution: Solution, name: str) -> float:
+    if not solution.optimal:
+        raise RedoxError(
+            f"the linear program for the largest {name} ended without an optimum: {solution.status.value}",
+            hint="use a smaller model, such as the consistent core of this one"
+            if solution.status is Status.TIME_LIMIT
+            else "check the bounds of the model: a flux may be unbounded, or a coefficient badly scaled",
+            settings=("model",),
+        )
+    return solution.objective
