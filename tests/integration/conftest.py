@@ -1,10 +1,12 @@
-"""A run that several tests look at."""
+"""A run and a model that several tests use."""
 
 from pathlib import Path
 
+import cobra
 import pytest
 
 from commands import redox
+from redox_balancer.cell.models import load_model, save_model
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,12 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert trained.returncode == 0, trained.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def e_coli_core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The compressed file that BiGG publishes, made from the copy in COBRApy."""
+    source = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
+    path = tmp_path_factory.mktemp("bigg") / "e_coli_core.json.gz"
+    save_model(load_model(source).model, path)
+    return path.read_bytes()

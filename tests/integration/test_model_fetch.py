@@ -11,14 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import cobra
 import pytest
 
 from commands import assert_refused, redox
 from redox_balancer.cell.download import download
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.fetch import Fetched, fetch_model, load_catalogue, sha256_of
-from redox_balancer.cell.models import load_model, save_model
 from redox_balancer.errors import RedoxError
 
 FILE = "e_coli_core.json.gz"
@@ -69,15 +67,6 @@ class Server:
         request.send_header("Content-Length", str(len(rest)))
         request.end_headers()
         request.wfile.write(rest[: self.cuts.pop(0)] if self.cuts else rest)
-
-
-@pytest.fixture(scope="session")
-def e_coli_core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file as BiGG lays it out, made from the copy that COBRApy carries."""
-    source = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
-    path = tmp_path_factory.mktemp("bigg") / FILE
-    save_model(load_model(source).model, path)
-    return path.read_bytes()
 
 
 @pytest.fixture
@@ -141,9 +130,9 @@ def test_a_cut_connection_is_resumed_where_it_stopped(server: Server, tmp_path: 
 
 def test_a_later_call_goes_on_from_what_an_earlier_one_left(server: Server, tmp_path: Path) -> None:
     server.cuts = [1000] * 4
-    with pytest.raises(RedoxError, match="broke off") as caught:
+    with pytest.raises(RedoxError, match="failed") as caught:
         fetch(server, tmp_path)
-    assert "goes on from there" in caught.value.hint
+    assert "the download resumes" in caught.value.hint
     assert names(tmp_path) == {"e_coli_core.part.json.gz", "e_coli_core.part.json.gz.json"}
     fetched = fetch(server, tmp_path)
     assert server.seen[-1] == "bytes=4000-"
@@ -205,14 +194,14 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server: Server, 
     server.errors, server.seen = [404], []
     with pytest.raises(RedoxError, match="404") as caught:
         fetch(server, tmp_path / "other")
-    assert "--from FILE" in caught.value.hint
+    assert caught.value.settings == ("file", "mirror")
     assert len(server.seen) == 1
 
 
 def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(RedoxError, match=r"cannot reach 127\.0\.0\.1") as caught:
         fetch_model("e_coli_core", mirror="http://127.0.0.1:9", folder=tmp_path, wait_s=0.0)
-    assert "--from FILE" in caught.value.hint
+    assert caught.value.settings == ("file",)
     assert names(tmp_path) == set()
 
 
@@ -257,7 +246,7 @@ def test_a_file_that_changed_at_its_source_is_refused_until_repinned(server: Ser
     server.body = repacked(server.body)
     with pytest.raises(RedoxError, match="not the file that was pinned") as caught:
         fetch(server, tmp_path)
-    assert "--repin" in caught.value.hint
+    assert caught.value.settings == ("repin",)
     assert names(tmp_path) == {"pins.json"}
     again = fetch(server, tmp_path, repin=True)
     assert again.sha256 == sha256_of(again.path) != first.sha256
@@ -322,39 +311,8 @@ def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(server
 def test_the_command_without_a_network_ends_in_two_lines(tmp_path: Path) -> None:
     server_that_is_not_there = "http://127.0.0.1:9"
     done = redox("model", "fetch", "e_coli_core", "--mirror", server_that_is_not_there, "--to", str(tmp_path))
-    assert_refused(done, "127.0.0.1")
+    assert_refused(done, "127.0.0.1", "(--from)")
 
 
-def test_info_reports_the_core_on_a_medium() -> None:
-    done = redox("model", "info", "--medium", "physiological", "--json")
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert (answer["reactions"], answer["imbalanced"], answer["free_loops"]) == (164, 0, 0)
-    assert answer["growth"] == pytest.approx(0.08444, abs=1e-5)
-
-
-def test_info_on_a_medium_where_nothing_grows_reports_it_and_exits_2(e_coli_core: bytes, tmp_path: Path) -> None:
-    path = tmp_path / FILE
-    path.write_bytes(e_coli_core)
-    done = redox("model", "info", str(path), "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["growth"] == pytest.approx(0.8739215, rel=1e-6)
-    done = redox("model", "info", str(path), "--medium", "physiological", "--json")
-    assert done.returncode == 2
-    assert json.loads(done.stdout)["growth"] == 0.0
-    assert "does not grow on medium 'physiological' (infeasible)" in done.stderr
-    assert "hint" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["info", "absent.json"],
-        ["info", "--medium", "seawater"],
-        ["info", "--biomass", "GROWTH"],
-        ["fetch", "nothing"],
-    ],
-)
-def test_mistakes_exit_2_without_a_traceback(arguments: list[str]) -> None:
-    assert_refused(redox("model", *arguments))
+def test_an_unknown_model_exits_2_without_a_traceback() -> None:
+    assert_refused(redox("model", "fetch", "nothing"))

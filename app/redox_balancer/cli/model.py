@@ -50,8 +50,12 @@ def fetch(
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
-    with transfer_progress(f"fetching {name}") as progress:
-        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+    try:
+        with transfer_progress(f"fetching {name}") as progress:
+            fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+    except RedoxError as error:
+        error.settings = tuple({"file": "from", "folder": "to"}.get(each, each) for each in error.settings)
+        raise
     content = fetched.content
     answer = {
         "model": fetched.model,
