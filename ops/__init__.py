@@ -1,1 +1,1 @@
-"""What people do to a running deployment, every day: `python -m ops`, one module a verb."""
+"""Operating a running deployment: `python -m ops`, one module for each command."""

@@ -1,4 +1,4 @@
-"""`python -m ops`: collects the verbs, one module of `ops.commands` each, and gives each `--dry-run` and `--json`."""
+"""`python -m ops`: one command for each module of `ops.commands`, each with `--dry-run` and `--json`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.settings import FILE, SettingsError, load
-from ops import commands as verbs
-from ops.session import Answer, Session
+from infra.settings import FILE, Settings, SettingsError, load
+from ops import commands
+from ops.errors import translate_errors
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson, with_options
 from redox_balancer.terminal.outcome import end
@@ -22,7 +23,7 @@ from redox_balancer.terminal.tables import out
 
 PROGRAM = "python -m ops"
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing anywhere.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the changes that would be made, and make none.")]
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 SHARED = (
     inspect.Parameter("dry_run", KEYWORD, default=False, annotation=DryRun),
@@ -31,88 +32,61 @@ SHARED = (
 
 
 def build() -> typer.Typer:
-    """Return the command line with every verb that there is a module of."""
+    """Return the command line with all commands."""
     app = typer.Typer(
-        help=f"Look after the deployment that {FILE.name} describes: train on it, watch it, bring it back.",
+        help=f"Operate the deployment that {FILE.name} describes: train on it, monitor it, restore it.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name in verb_names():
+    for name in command_names():
         module = importlib.import_module(f"ops.commands.{name.replace('-', '_')}")
-        app.command(name, epilog=module.EXAMPLE)(_command(getattr(module, name.replace("-", "_"))))
+        app.command(name, epilog=module.EXAMPLE)(_with_session(getattr(module, name.replace("-", "_"))))
     return app
 
 
 def _root(*, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
-    del debug  # `end` reads it itself
+    del debug  # read by `end`
 
 
-def verb_names() -> list[str]:
-    """Return the names of all verbs, as they are typed."""
-    return sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(verbs.__path__))
+def command_names() -> list[str]:
+    """Return the names of all commands, as they are typed."""
+    return sorted(each.name.replace("_", "-") for each in pkgutil.iter_modules(commands.__path__))
 
 
-def _command(verb: Callable[..., Answer | None]) -> Callable[..., None]:
-    """Make a command of a verb: its session is opened from the shared options, its answer printed."""
+def _with_session(command: Callable[..., CommandResult | None]) -> Callable[..., None]:
+    """Wrap a command: create its session from the shared options, and print its result."""
 
-    @functools.wraps(verb)
-    def run(*, dry_run: bool, as_json: bool, **given: Any) -> None:
-        with Session(_settings(), dry_run=dry_run) as session:
-            answer = verb(session, **given)
-        if answer is None:
+    @functools.wraps(command)
+    def run(*, dry_run: bool, as_json: bool, **options: Any) -> None:
+        result = command(Session(_settings(), dry_run=dry_run), **options)
+        if result is None:
             return
         if as_json:
-            typer.echo(json.dumps(answer.data))
-        elif answer.shown is not None:
-            out().print(answer.shown)
-        if answer.error is not None:
-            raise answer.error
-        if answer.exit_code:
-            raise typer.Exit(answer.exit_code)
+            typer.echo(json.dumps(result.data))
+        elif result.shown is not None:
+            out().print(result.shown)
+        if result.error is not None:
+            raise result.error
+        if result.exit_code:
+            raise typer.Exit(result.exit_code)
 
-    run.__signature__ = inspect.signature(verb, eval_str=True)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.signature(command, eval_str=True)  # type: ignore[attr-defined]
     return with_options(run, SHARED, instead_of="session")
 
 
-def _settings() -> Any:
+def _settings() -> Settings:
     try:
         return load()
     except SettingsError as error:
         raise RedoxError("; ".join(error.problems), hint=f"python3 -m infra.settings checks {FILE.name}") from error
 
 
-def told(error: Exception) -> RedoxError | None:
-    """Return what a user is told of an error of AWS, of Docker or of a connection."""
-    import botocore.exceptions as aws  # noqa: PLC0415 - only an error needs it
-
-    if isinstance(error, aws.NoCredentialsError | aws.PartialCredentialsError | aws.SSOError):
-        return RedoxError(f"AWS knows nobody: {error}", hint="log in first: aws configure, or aws sso login")
-    if isinstance(error, aws.ClientError):
-        found = error.response.get("Error", {})
-        text = f"AWS refuses {error.operation_name}: {found.get('Code')}: {found.get('Message')}"
-        return RedoxError(text, hint="aws sts get-caller-identity says who you are to AWS")
-    if isinstance(error, aws.BotoCoreError):
-        return RedoxError(f"AWS does not answer: {error}", hint="is the network up, and the region right?")
-    return _told_of_docker(error)
-
-
-def _told_of_docker(error: Exception) -> RedoxError | None:
-    if not type(error).__module__.startswith(("docker.", "requests.")):  # else it need not even be there
-        return None
-    from docker.errors import DockerException  # noqa: PLC0415
-    from requests.exceptions import RequestException  # noqa: PLC0415 - comes with it, which lets them through
-
-    if isinstance(error, DockerException | RequestException):
-        return RedoxError(f"Docker: {str(error).splitlines()[0]}", hint="docker version: does the engine answer?")
-    return None
-
-
 def main() -> None:
     """Run `python -m ops`."""
-    end(functools.partial(build(), prog_name=PROGRAM), PROGRAM, told)
+    end(functools.partial(build(), prog_name=PROGRAM), PROGRAM, translate_errors)
 
 
 if __name__ == "__main__":

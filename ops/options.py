@@ -1,4 +1,4 @@
-"""Options that several verbs share, written once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Annotated
 
 import typer
 
-RunName = Annotated[str | None, typer.Option("--run", help="Name of the run; that of the settings if not given.")]
-HostId = Annotated[str, typer.Option("--instance", help="Id of the host; asked for if not given.")]
+RunName = Annotated[str | None, typer.Option("--run", help="Name of the run; by default, that of the settings.")]
+HostId = Annotated[str, typer.Option("--instance", help="Id of the host, to confirm; asked for if not given.")]

@@ -1,5 +1,4 @@
-"""The verbs: a module each, with its function of the same name and an example.
+"""The commands: one module each, with a function of the same name and an example.
 
-A verb takes a `Session` first and its options as keywords; it returns an `Answer`, or None where nothing is to be
-said.
+A command takes a `Session` first and its options as keywords. It returns a `CommandResult`, or None without one.
 """

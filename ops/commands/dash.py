@@ -1,4 +1,4 @@
-"""`make dash`: TensorBoard and Ray's dashboard of the host, in a browser here."""
+"""`make dash`: TensorBoard and Ray's dashboard of the host in a local browser."""
 
 from __future__ import annotations
 
@@ -10,55 +10,57 @@ from typing import Annotated
 
 import typer
 
+from infra.machine import contract
 from ops.remote import training
-from ops.session import Answer, Session
+from ops.remote.connect import connect
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops dash --no-browser"
-ASK_RAY = "sudo docker exec redox-trainer ray get-auth-token"  # prints it, which a log should not have by itself
+GET_TOKEN = f"sudo docker exec {contract.TRAINER} ray get-auth-token"  # not run here: a token belongs in no log
 
 
 def dash(
     session: Session,
     *,
-    browser: Annotated[bool, typer.Option(help="Open the pages here.")] = True,
-) -> Answer | None:
-    """Forward TensorBoard and Ray's dashboard from the host to this machine, until Ctrl-C.
+    browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
+) -> CommandResult | None:
+    """Forward TensorBoard and Ray's dashboard from the host to this machine until Ctrl-C.
 
-    TensorBoard runs in a container of its own on the host, beside the trainer, and ends by itself after half a day.
-    Ray's dashboard is the trainer's, so it is there while one runs.
+    TensorBoard runs in a container of its own beside the trainer and stops by itself after twelve hours. Ray's
+    dashboard is part of the trainer, so it is available while a run is training.
     """
     ports, container = session.settings.ports, session.settings.container
-    seen = training.look(session, "")
-    there = {"TensorBoard": ports.tensorboard, "Ray": ports.dashboard}
-    asked = {"image": seen.image, "runs": container.experiments, "port": str(ports.tensorboard)}
-    if not session.change(
-        f"run TensorBoard on {session.host} and forward ports {', '.join(map(str, there.values()))}"
-    ):
-        return Answer({"pages": {}})
-    session.on_host().python("board", asked)
-    here = {name: _free(port) for name, port in there.items()}
-    pages = {name: f"http://127.0.0.1:{port}/" for name, port in here.items()}
-    forwards = [f"{here[name]}:127.0.0.1:{port}" for name, port in there.items()]
-    with session.on_host().forward(session, *forwards) as process:
-        for name, page in pages.items():
-            session.say(f"{name}: {page}")
-        if seen.at_work:
-            session.say(f"Ray asks for its token: python -m ops shell -- {ASK_RAY}")
-        else:
-            session.say("no run is at work, so Ray has no dashboard now")
-        if browser and not _open(pages["TensorBoard"]):
-            session.say("there is no browser here: open them yourself")
-        session.say("Ctrl-C ends it")
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            return Answer({"pages": pages})
-    raise RedoxError(f"the line to {session.host} broke off", hint="the same command again opens another")
+    remote = {"TensorBoard": ports.tensorboard, "Ray": ports.dashboard}
+    with connect(session) as host:
+        state = training.inspect(host)
+        shown = ", ".join(map(str, remote.values()))
+        if not session.announce(f"run TensorBoard on {host.name} and forward ports {shown}"):
+            return CommandResult({"pages": {}})
+        request = {"image": state.image, "runs": container.experiments, "port": str(ports.tensorboard)}
+        host.script("tensorboard", request)
+        local = {name: _free_port(port) for name, port in remote.items()}
+        pages = {name: f"http://127.0.0.1:{port}/" for name, port in local.items()}
+        forwards = [f"{local[name]}:127.0.0.1:{port}" for name, port in remote.items()]
+        with host.forward(*forwards) as process:
+            for name, page in pages.items():
+                session.note(f"{name}: {page}")
+            if state.unit_active:
+                session.note(f"Ray asks for a token: python -m ops shell -- {GET_TOKEN}")
+            else:
+                session.note("no run is training, so Ray's dashboard is not available")
+            if browser and not _open(pages["TensorBoard"]):
+                session.note("no browser found: open the pages yourself")
+            session.note("Ctrl-C ends the forwarding")
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                return CommandResult({"pages": pages})
+        raise RedoxError(f"the connection to {host.name} was lost", hint="repeat the command to connect again")
 
 
-def _free(port: int) -> int:
-    """Return the port itself where nobody has it here, else one that is free."""
+def _free_port(port: int) -> int:
+    """Return this local port, or a free one if it is in use."""
     for wanted in (port, 0):
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,6 +74,6 @@ def _free(port: int) -> int:
 
 
 def _open(page: str) -> bool:
-    """Open a page in a browser; False where there is none with a window."""
-    windows = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return bool(windows) and webbrowser.open(page)
+    """Open a page in a browser; False if there is no browser or no display."""
+    display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(display) and webbrowser.open(page)

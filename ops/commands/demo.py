@@ -1,4 +1,4 @@
-"""`make demo`: the whole story on this machine, without an account."""
+"""`make demo`: the whole workflow on this machine, without an AWS account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.session import Answer, Session
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops demo --keep"
@@ -19,39 +19,39 @@ EXAMPLE = "Example: python -m ops demo --keep"
 def demo(
     session: Session,
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder with everything in it.")] = False,
-) -> Answer:
-    """Deploy, train, lose the host in the middle, bring it back and fetch the result, all on this machine.
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs, run and report.")] = False,
+) -> CommandResult:
+    """Deploy, train, lose the host in the middle, restore it and fetch the result, all on this machine.
 
-    AWS is a stand-in here, and the host a group of processes behind a real sshd; every command is the real one. It
-    needs Linux, root, openssh-server and node; no account is touched.
+    AWS is simulated and the host is a group of processes behind a real sshd; every command is the real one. Needs
+    Linux, root, openssh-server and node; no account is used.
     """
-    from ops.demo.story import Story  # noqa: PLC0415 - `--help` does without
+    from ops.demo.story import Story  # noqa: PLC0415 - not needed for `--help`
 
-    if not session.change("deploy to an AWS on this machine, train, kill the host and bring it back"):
-        return Answer({})
-    signal.signal(signal.SIGTERM, _end)
+    if not session.announce("deploy to a simulated AWS on this machine, train, kill the host and restore it"):
+        return CommandResult({})
+    signal.signal(signal.SIGTERM, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
-        figures = Story(folder, session.say).tell()
+        results = Story(folder, session.note).run_all()
     except RedoxError:
-        keep = True  # the hint names a file of it
+        keep = True  # the hint names a file in it
         raise
     finally:
         if keep:
-            session.say(f"everything is in {folder}")
+            session.note(f"all files are in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    killed, restored = figures["killed"], figures["restored"]
+    killed, restored = results["killed"], results["restored"]
     text = (
-        f"\nkilled at step {killed['step']:,}, went on at step {restored['step']:,}, fetched step "
-        f"{figures['pulled']['step']:,}: {restored['lost_steps']:,} steps lost, "
-        f"{killed['since_checkpoint_s']:.1f} s of at most {figures['save_interval_s']} s; "
-        f"all of it took {figures['seconds']:.0f} s"
+        f"\nkilled at step {killed['step']:,}, resumed at step {restored['step']:,}, fetched step "
+        f"{results['pulled']['step']:,}: {restored['lost_steps']:,} steps lost, "
+        f"{killed['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
+        f"{results['seconds']:.0f} s in total"
     )
-    return Answer({**figures, "folder": str(folder) if keep else None}, text)
+    return CommandResult({**results, "folder": str(folder) if keep else None}, text)
 
 
-def _end(*_: object) -> NoReturn:
-    """End as Ctrl-C does: everything that was started is ended on the way."""
+def _interrupt(*_: object) -> NoReturn:
+    """End as Ctrl-C does, so that all processes are ended."""
     raise KeyboardInterrupt

@@ -1,21 +1,28 @@
-"""`make health`: what is wrong, for scripts."""
+"""`make health`: what is wrong with host and run, for scripts."""
 
 from __future__ import annotations
 
-from ops import health as condition
+from ops.health import check
 from ops.options import RunName
-from ops.session import Answer, Session
+from ops.remote.connect import connect
+from ops.session import CommandResult, Session
 
 EXAMPLE = "Example: python -m ops health --run production --json"
 UNHEALTHY = 1
 
 
-def health(session: Session, *, run: RunName = None) -> Answer:
-    """Say what is wrong with host and run, a line each; exit code 1 where something is.
+def health(session: Session, *, run: RunName = None) -> CommandResult:
+    """List what is wrong with host and run, one line each; exit code 1 if anything is.
 
-    A run that is finished or was stopped is well, if the bucket has its last checkpoint.
+    A run that has finished or was stopped is healthy if its last checkpoint is in the bucket.
     """
-    found = condition.look(session, session.run_or_default(run))
-    wrong = condition.problems(found, session.settings)
-    data = {"healthy": not wrong, "problems": wrong, "run": found.run, "host": found.instance.instance_id}
-    return Answer(data, "\n".join(wrong) or "healthy", UNHEALTHY if wrong else 0)
+    with connect(session) as host:
+        report = check(host, session.run_name(run))
+    problems = report.problems(session.settings)
+    data = {
+        "healthy": not problems,
+        "problems": problems,
+        "run": report.run,
+        "host": report.instance.instance_id,
+    }
+    return CommandResult(data, "\n".join(problems) or "healthy", UNHEALTHY if problems else 0)

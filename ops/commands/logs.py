@@ -1,4 +1,4 @@
-"""`make logs`: what the training or the host said."""
+"""`make logs`: the log of the training or of the host."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from infra.machine import contract
 from infra.names import LOG
-from ops.remote.training import UNIT
-from ops.session import Answer, Session
+from ops.remote.connect import connect
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops logs --follow"
@@ -17,23 +18,24 @@ EXAMPLE = "Example: python -m ops logs --follow"
 def logs(
     session: Session,
     *,
-    follow: Annotated[bool, typer.Option("--follow", help="Show what comes, until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Show new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(min=1, help="Number of last lines.")] = 100,
     of: Annotated[
-        Literal["training", "host"], typer.Option(help="training: its container; host: bring-up, watch and sweep.")
+        Literal["training", "host"], typer.Option(help="training: its container; host: set-up, watch and sync.")
     ] = "training",
-) -> Answer | None:
-    """Show what the training or the host itself said."""
+) -> CommandResult | None:
+    """Show the log of the training or of the host itself."""
     command = {
-        "training": f"sudo -n journalctl -u {UNIT} -n {lines} --no-pager -o short-iso",
+        "training": f"sudo -n journalctl -u {contract.TRAINER} -n {lines} --no-pager -o short-iso",
         "host": f"sudo -n tail -n {lines} {LOG}",
     }[of]
-    if not follow:
-        said = session.on_host().run(command, reads=True).rstrip("\n")
-        return Answer({"of": of, "lines": said.splitlines()}, said)
-    try:
-        for line in session.on_host().stream(f"{command} {'-f' if of == 'training' else '-F'}"):
-            typer.echo(line)
-    except KeyboardInterrupt:
-        return None
-    raise RedoxError(f"{session.host} says no more", hint="the same command again goes on")
+    with connect(session) as host:
+        if not follow:
+            output = host.run(command, reads=True).rstrip("\n")
+            return CommandResult({"of": of, "lines": output.splitlines()}, output)
+        try:
+            for line in host.stream(f"{command} {'-f' if of == 'training' else '-F'}"):
+                typer.echo(line)
+        except KeyboardInterrupt:
+            return None
+        raise RedoxError(f"the log of {host.name} ended", hint="repeat the command to continue")

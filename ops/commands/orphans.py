@@ -1,26 +1,25 @@
-"""`make orphans`: what costs money and belongs to no deployment."""
+"""`make orphans`: resources that cost money and belong to no deployment."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from ops import orphans as left
-from ops.session import Answer, Session
+from ops.aws.orphans import find_orphans
+from ops.session import CommandResult, Session
 from redox_balancer.terminal.tables import number, table
 
 EXAMPLE = "Example: python -m ops orphans --json"
 
 
-def orphans(session: Session) -> Answer:
-    """List what has a tag of ours and belongs to no deployment, what it costs, and the command that removes it.
+def orphans(session: Session) -> CommandResult:
+    """List resources with a tag of ours that belong to no deployment, their cost, and the command that removes them.
 
-    Volumes, snapshots, images, addresses and instances. Removes nothing by itself.
+    Instances, volumes, snapshots, images and addresses. Nothing is removed.
     """
-    found = left.orphans(session)
-    total = sum(each.usd_month or 0.0 for each in found)
-    data = {"orphans": [asdict(each) for each in found], "usd_month": total}
-    if not found:
-        return Answer(data, "nothing: all that has our tags belongs to the deployment")
-    headings = {"what": "left", "id": "left", "why": "left", "USD a month": "right", "remove it with": "left"}
-    rows = [(each.kind, each.name, each.why, number(each.usd_month, 2), each.remove) for each in found]
-    return Answer(data, table(headings, [*rows, ("together", "", "", number(total, 2), "")]))
+    report = find_orphans(session)
+    data = {"orphans": [asdict(each) for each in report.orphans], "usd_month": report.usd_month}
+    if not report.orphans:
+        return CommandResult(data, "none: all resources with our tags belong to the deployment")
+    headings = {"kind": "left", "id": "left", "why": "left", "USD a month": "right", "remove it with": "left"}
+    rows = [(each.kind, each.name, each.why, number(each.usd_month, 2), each.remove) for each in report.orphans]
+    return CommandResult(data, table(headings, [*rows, ("total", "", "", number(report.usd_month, 2), "")]))

@@ -1,4 +1,4 @@
-"""`make pull-checkpoints`: a run's checkpoint from the bucket to here, verified."""
+"""`make pull-checkpoints`: a checkpoint of a run downloaded from the bucket and verified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ops.options import RunName
-from ops.session import Answer, Session
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.checkpoints import pull_checkpoint, pulled_data, read_list
 from redox_balancer.terminal.options import RUNS
@@ -20,27 +20,28 @@ def pull_checkpoints(
     session: Session,
     *,
     run: RunName = None,
-    step: Annotated[int | None, typer.Option(help="Which one; the newest whole one if not given.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Folder of the run here; experiments/RUN if not given.")] = None,
-) -> Answer:
-    """Fetch a checkpoint of a run, verify it, and only then give it its name.
+    step: Annotated[int | None, typer.Option(help="Step of the checkpoint; by default, the newest one.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Local folder of the run; experiments/RUN by default.")] = None,
+) -> CommandResult:
+    """Download a checkpoint of a run, and give it its name once it is verified.
 
-    A download that broke off goes on where it stopped. A damaged one is named, and an older one taken or offered.
+    An interrupted download continues where it stopped. A damaged checkpoint is reported; without `--step`, the next
+    older one is taken.
     """
-    name = session.run_or_default(run)
+    name = session.run_name(run)
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
         return _plan(session, url, folder, step)
     pulled = pull_checkpoint(url, folder, step)
-    return Answer(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
+    return CommandResult(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 
-def _plan(session: Session, url: str, folder: Path, step: int | None) -> Answer:
-    """Say which checkpoint would be fetched."""
-    whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
-    found = next((row for row in whole if step in (None, row.step)), None)
+def _plan(session: Session, url: str, folder: Path, step: int | None) -> CommandResult:
+    """Announce which checkpoint would be downloaded."""
+    complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
+    found = next((each for each in complete if step in (None, each.step)), None)
     if found is None:
-        wanted = "checkpoint" if step is None else f"whole checkpoint of step {step:,}"
-        raise RedoxError(f"there is no {wanted} in {url}", hint="python -m ops checkpoints shows what there is")
-    session.change(f"fetch step {found.step:,}, {found.bytes:,} bytes, into {folder}")
-    return Answer({"step": found.step, "bytes": found.bytes, "to": str(folder)})
+        wanted = "checkpoint" if step is None else f"complete checkpoint of step {step:,}"
+        raise RedoxError(f"there is no {wanted} in {url}", hint="python -m ops checkpoints lists them")
+    session.announce(f"download step {found.step:,}, {found.bytes:,} bytes, to {folder}")
+    return CommandResult({"step": found.step, "bytes": found.bytes, "to": str(folder)})

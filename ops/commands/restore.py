@@ -1,4 +1,4 @@
-"""`make restore`: the host back from an image, its volume on it, and the training going on."""
+"""`make restore`: the host replaced by one made from an image, with its volume, and the training resumed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 
 from infra import quota
 from infra.deployed import find
+from ops.aws.backups import image_to_restore
 from ops.options import HostId
-from ops.restore import backups
-from ops.restore import plan as recovery
-from ops.restore.execute import Job, carry_out, last_run, require_deployable, settle
+from ops.restore import plan as planning
+from ops.restore.execute import Restore, execute, last_run, require_deployable, wait_until_settled
 from ops.restore.plan import ENDING
-from ops.session import Answer, Session
+from ops.session import CommandResult, Session
 from redox_balancer.terminal.tables import age_text
 
 EXAMPLE = "Example: python -m ops restore --run production --instance i-0123456789abcdef0"
@@ -25,50 +25,51 @@ def restore(
     session: Session,
     *,
     run: Annotated[
-        str | None, typer.Option(help="Run that goes on; the one that was last at work if not given.")
+        str | None, typer.Option(help="Run to resume; by default, the one that was training last.")
     ] = None,
-    image: Annotated[str, typer.Option(help="Image of a host; the newest that is ready if not given.")] = "",
+    image: Annotated[str, typer.Option(help="Image of a host; by default, the newest available one.")] = "",
     instance: HostId = "",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the training is seen at work.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run is training.")] = True,
     anew: Annotated[bool, typer.Option("--anew", help="Replace even a host that was made from that image.")] = False,
-) -> Answer:
-    """Put a host made from an image in place of the one that is there or was, and let the training go on.
+) -> CommandResult:
+    """Replace the host by one made from an image, and resume the training.
 
-    Saves if the host still answers. A restore that broke off goes on where it stopped when it is started again.
+    The training saves first if the host can be reached. An interrupted restore continues when it is started again.
     """
-    began, settings = time.monotonic(), session.settings
-    # All that can be wrong comes before anything is changed.
+    started, settings = time.monotonic(), session.settings
+    # Everything that can be wrong is checked before anything is changed.
     require_deployable(settings)
     quota.check(settings, session.client)
-    chosen = backups.image_to_restore(session, image)
-    there = settle(session)
-    seen = recovery.look(session, there)
-    recovery.refuse_volume(seen, settings)
-    actions = recovery.plan(seen, chosen, anew=anew, spot=settings.host.spot)
-    job = Job(session, seen, chosen, session.run_or_default(run or last_run(session)), wait)
+    chosen = image_to_restore(session, image)
+    situation = planning.inspect(session, wait_until_settled(session))
+    planning.refuse_volume(situation, settings)
+    actions = planning.plan(situation, chosen, replace=anew, spot=settings.host.spot)
+    job = Restore(session, situation, chosen, session.run_name(run or last_run(session)), wait)
 
-    session.say(f"image {chosen.image_id}, {age_text(chosen.age_s)} old; run {job.run}; volume {seen.volume}")
-    if seen.is_restored(chosen) and not anew:
-        session.say(f"{seen.host} was made from {chosen.image_id}: going on with it; --anew replaces it")
-    if seen.host and ENDING & set(actions):
+    volume = situation.volume
+    session.note(f"image {chosen.image_id}, {age_text(chosen.age_s)} old; run {job.run}; volume {volume}")
+    if situation.is_restored(chosen) and not anew:
+        session.note(f"{situation.host} was made from {chosen.image_id}: keeping it; --anew replaces it")
+    if situation.host and ENDING & set(actions):
+        state = situation.host_state or "terminated"
         session.confirm(
             instance,
-            seen.host,
-            f"this ends {seen.host}, now {seen.host_state or 'gone'}, for a new host; volume and bucket stay",
-            f"python -m ops restore --instance {seen.host}",
+            situation.host,
+            f"this ends {situation.host}, now {state}, and deploys a new host; volume and bucket are retained",
+            f"python -m ops restore --instance {situation.host}",
         )
-    carry_out(job, actions)
-    now = None if session.dry_run else find(settings)
+    execute(job, actions)
+    deployed = None if session.dry_run else find(settings)
     data: dict[str, Any] = {
         "actions": [action.value for action in actions],
-        "host": now.instance_id if now else seen.host,
+        "host": deployed.instance_id if deployed else situation.host,
         "image": {**asdict(chosen), "age_s": chosen.age_s},
-        "volume": now.volume_id if now else seen.volume,
+        "volume": deployed.volume_id if deployed else volume,
         "run": job.run,
         "resumed_at": job.resumed_at[0] if job.resumed_at else None,
-        "seconds": time.monotonic() - began,
+        "seconds": time.monotonic() - started,
     }
     if session.dry_run:
-        return Answer(data)
-    text = f"{data['host']} is back from {chosen.image_id} after {data['seconds']:.0f} s, run {job.run}"
-    return Answer(data, f"{text} goes on at step {job.resumed_at[0]:,}" if job.resumed_at else text)
+        return CommandResult(data)
+    text = f"{data['host']} was restored from {chosen.image_id} in {data['seconds']:.0f} s, run {job.run}"
+    return CommandResult(data, f"{text} resumed at step {job.resumed_at[0]:,}" if job.resumed_at else text)

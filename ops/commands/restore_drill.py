@@ -1,4 +1,4 @@
-"""`make restore-drill`: a run restored into an empty folder here, with the time that it took."""
+"""`make restore-drill`: a run restored into an empty local folder, with the time that each step takes."""
 
 from __future__ import annotations
 
@@ -17,68 +17,69 @@ from typing import Annotated, Any
 import typer
 
 from ops.options import RunName
-from ops.session import Answer, Session
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.checkpoints import pull_checkpoint, read_list
 
 EXAMPLE = "Example: python -m ops restore-drill --run production --json"
 
-TRAIN_STEPS = 512  # one update of a run with the usual settings, more than one of most
+TRAIN_STEPS = 512  # one update of a run with the default settings, more than one of most
 TRAIN_TIMEOUT_S = 900.0
-# What a training here takes for itself, whatever the run had.
-OWN = {"remote": "", "num_actors": 0, "learner_threads": 1, "ray_address": "", "learner_resource": ""}
+# Settings of a local training, whatever those of the run are.
+LOCAL = {"remote": "", "num_actors": 0, "learner_threads": 1, "ray_address": "", "learner_resource": ""}
 
 
 def restore_drill(
     session: Session,
     *,
     run: RunName = None,
-    to: Annotated[Path | None, typer.Option(help="Empty folder; one that is removed again if not given.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Empty folder; by default, a temporary one.")] = None,
     train_steps: Annotated[
-        int, typer.Option(help="Environment steps to train on for; 0 only loads the checkpoint.", min=0)
+        int, typer.Option(help="Environment steps to train; 0 only loads the checkpoint.", min=0)
     ] = TRAIN_STEPS,
-) -> Answer:
-    """Restore a run from the bucket into an empty folder here: fetch, verify, load, and train on a little.
+) -> CommandResult:
+    """Restore a run from the bucket into an empty local folder: download, verify, load, and train a few steps.
 
-    Says how many seconds each took and at which step the training resumed. Touches neither the host nor the bucket.
+    Reports how many seconds each took and the step at which the training resumed. Neither the host nor the bucket is
+    touched.
     """
-    name = session.run_or_default(run)
+    name = session.run_name(run)
     url = session.run_url(name)
     if session.dry_run:
-        whole = [row for row in read_list(url, verify=False) if row.state != "unfinished"]
-        if not whole:
-            raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints shows what there is")
-        session.change(
-            f"fetch step {whole[0].step:,}, {whole[0].bytes:,} bytes, and train on for {train_steps:,} steps"
-        )
-        return Answer({"step": whole[0].step})
+        complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
+        if not complete:
+            raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints lists them")
+        step, size = complete[0].step, complete[0].bytes
+        session.announce(f"download step {step:,}, {size:,} bytes, and train {train_steps:,} steps")
+        return CommandResult({"step": step})
     with ExitStack() as stack:
         folder = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redox-drill-")))
         if folder.exists() and any(folder.iterdir()):
-            raise RedoxError(f"{folder} is not empty", hint="a drill that finds something there proves nothing")
+            raise RedoxError(f"{folder} is not empty", hint="with files already there, a drill proves nothing")
         data = _drill(session, url, folder, train_steps)
-    return Answer(data, f"{name}: {_text(data)}")
+    return CommandResult(data, f"{name}: {_text(data)}")
 
 
 def _text(data: Mapping[str, Any]) -> str:
     parts = [
-        f"step {data['step']:,} fetched and verified in {data['fetch_s']:.1f} s, loaded in {data['load_s']:.1f} s"
+        f"step {data['step']:,} downloaded and verified in {data['fetch_s']:.1f} s, loaded in {data['load_s']:.1f} s"
     ]
     if data["resumed_at"] is not None:
         parts.append(
-            f"resumed at step {data['resumed_at']:,} and at {data['trained_to']:,} after {data['train_s']:.1f} s"
+            f"resumed at step {data['resumed_at']:,}, trained to step {data['trained_to']:,} in "
+            f"{data['train_s']:.1f} s"
         )
-    return ", ".join([*parts, f"{data['seconds']:.1f} s together"])
+    return ", ".join([*parts, f"{data['seconds']:.1f} s in total"])
 
 
 def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[str, Any]:
     from redox_balancer.runs import checkpoint  # noqa: PLC0415 - loads NumPy
 
-    began = time.monotonic()
+    started = time.monotonic()
     pulled = pull_checkpoint(url, folder, None)
     fetched = time.monotonic()
-    # What the trainer does with `--resume auto`.
+    # As the trainer does with `--resume auto`.
     found = checkpoint.find(folder)
     loaded = time.monotonic()
     if found.checkpoint.step != pulled.step:
@@ -87,42 +88,43 @@ def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[s
         "step": pulled.step,
         "damaged": dict(pulled.damaged),
         "bytes": sum(file.stat().st_size for file in pulled.path.iterdir()),
-        "fetch_s": fetched - began,
+        "fetch_s": fetched - started,
         "load_s": loaded - fetched,
         "resumed_at": None,
         "trained_to": None,
         "train_s": None,
     }
     if train_steps:
-        data |= _train_on(session, folder, pulled.step, train_steps)
+        data |= _train(session, folder, pulled.step, train_steps)
         data["train_s"] = time.monotonic() - loaded
-    return {**data, "seconds": time.monotonic() - began}
+    return {**data, "seconds": time.monotonic() - started}
 
 
-def _train_on(session: Session, folder: Path, step: int, steps: int) -> dict[str, Any]:
-    """Let the trainer itself resume, by the command line that the host uses, without actors."""
+def _train(session: Session, folder: Path, step: int, steps: int) -> dict[str, Any]:
+    """Have the trainer resume, with the command line that the host uses but without actors."""
     try:
         config = json.loads((folder / "config.json").read_text())
         task, settings = config["task"], config["settings"]
     except (OSError, ValueError, KeyError) as error:
         raise RedoxError(
-            f"the run's config.json cannot be used: {error}", hint="--train-steps 0 only loads"
+            f"the run's config.json cannot be used: {error}", hint="--train-steps 0 only loads the checkpoint"
         ) from error
     if task.get("model") and not Path(task["model"]).exists():
-        session.say(f"{task['model']} is not on this machine: the checkpoint is loaded, and nothing is trained")
+        session.note(f"{task['model']} is not on this machine: the checkpoint is loaded, but not trained")
         return {}
-    known = {name: value for name, value in settings.items() if name in {each.name for each in fields(TrainConfig)}}
-    options = [*_options(task), *_options({**known, **OWN, "timesteps": step + steps}), "--json"]
+    names = {each.name for each in fields(TrainConfig)}
+    known = {name: value for name, value in settings.items() if name in names}
+    options = [*_options(task), *_options({**known, **LOCAL, "timesteps": step + steps}), "--json"]
     command = [sys.executable, "-m", "redox_balancer", "train", "--checkpoint-dir", str(folder), "--resume", "auto"]
-    session.say(f"training on from step {step:,}")
+    session.note(f"training from step {step:,}")
     answer = subprocess.run(  # noqa: S603 - our own command
         [*command, *options], capture_output=True, text=True, timeout=TRAIN_TIMEOUT_S, check=False
     )
-    said = answer.stderr.strip()
-    resumed = re.search(r"^resuming .* at step ([\d,]+) of", said, flags=re.MULTILINE)
+    log = answer.stderr.strip()
+    resumed = re.search(r"^resuming .* at step ([\d,]+) of", log, flags=re.MULTILINE)
     if answer.returncode or resumed is None:
-        last = " | ".join(said.splitlines()[-3:])
-        raise RedoxError(f"the training does not resume: {last}", hint="--train-steps 0 tells whether it loads")
+        last = " | ".join(log.splitlines()[-3:])
+        raise RedoxError(f"the training does not resume: {last}", hint="--train-steps 0 shows whether it loads")
     return {"resumed_at": int(resumed[1].replace(",", "")), "trained_to": json.loads(answer.stdout)["steps"]}
 
 

@@ -8,29 +8,30 @@ from typing import Annotated
 
 import typer
 
-from ops.remote import instance, ssh
-from ops.session import Answer, Session
+from ops.aws import instance
+from ops.remote import ssh
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops shell -- df -h /data"
-LOST = 255  # how ssh itself ends
+SSH_FAILED = 255  # exit code of ssh itself
 
 
 def shell(
     session: Session,
     *,
     command: Annotated[
-        list[str] | None, typer.Argument(help="After --: a command to run there in place of a shell.")
+        list[str] | None, typer.Argument(help="After --: a command to run instead of a shell.")
     ] = None,
-) -> Answer | None:
-    """Open a shell on the host through Systems Manager, or run one command there; its exit code is ours."""
-    instance.require_online(session)
-    words = shlex.join(command or [])
-    if not session.change(f"run {words} on {session.host}" if command else f"open a shell on {session.host}"):
+) -> CommandResult | None:
+    """Open a shell on the host through Systems Manager, or run one command there and return its exit code."""
+    host = instance.require_online(session).instance_id
+    line = shlex.join(command or [])
+    if not session.announce(f"run {line} on {host}" if command else f"open a shell on {host}"):
         return None
     access = ssh.prepare(session)
-    line = [*access.ssh(*([] if command else ["-t"])), *([words] if command else [])]
-    code = subprocess.run(line, check=False).returncode  # noqa: S603 - made in ops.remote.ssh
-    if code == LOST:
-        raise RedoxError(f"ssh could not reach {session.host}, or lost it; what it said is above", hint="try again")
-    return Answer({"exit_code": code}, exit_code=code)
+    words = access.ssh(command=line) if command else access.ssh("-t")
+    code = subprocess.run(words, check=False).returncode  # noqa: S603 - built in ops.remote.ssh
+    if code == SSH_FAILED:
+        raise RedoxError(f"ssh failed to reach {host}, or lost it; see its output above", hint="try again")
+    return CommandResult({"exit_code": code}, exit_code=code)

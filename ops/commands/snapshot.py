@@ -1,4 +1,4 @@
-"""`make snapshot`: an image of the host and a snapshot of its volume, now."""
+"""`make snapshot`: an image of the host and a snapshot of its volume, taken now."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ops.restore import backups
-from ops.session import Answer, Session
+from ops.aws.backups import take_backup
+from ops.session import CommandResult, Session
 
 EXAMPLE = "Example: python -m ops snapshot --no-wait --json"
 
@@ -17,13 +17,13 @@ def snapshot(
     session: Session,
     *,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until AWS has stored both.")] = True,
-) -> Answer:
+) -> CommandResult:
     """Take an image of the host without a reboot, and a snapshot of its data volume.
 
-    A training goes on meanwhile. `restore` finds the image by its tag; nothing removes either by itself.
+    A training continues meanwhile. `restore` finds the image by its tag; neither is ever deleted automatically.
     """
-    taken = backups.take(session, wait=wait)
-    if taken is None:
-        return Answer({"image_id": None, "snapshot_id": None})
-    how = "stored" if wait else "begun; AWS goes on with both"
-    return Answer(asdict(taken), f"image {taken.image_id} and snapshot {taken.snapshot_id}: {how}")
+    backup = take_backup(session, wait=wait)
+    if backup is None:
+        return CommandResult({"image_id": None, "snapshot_id": None})
+    progress = "stored" if wait else "started; AWS completes both"
+    return CommandResult(asdict(backup), f"image {backup.image_id} and snapshot {backup.snapshot_id}: {progress}")

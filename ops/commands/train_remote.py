@@ -1,27 +1,32 @@
-"""`make train-remote`: a run on the host, begun or gone on with, and followed."""
+"""`make train-remote`: a run on the host, started or resumed."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra import quota
-from ops import cost as spending
+from ops.aws import instance
+from ops.aws.backups import take_backup
+from ops.aws.cost import this_month
 from ops.options import RunName
-from ops.remote import attach as following
-from ops.remote import image, instance, training
+from ops.remote import image, training
+from ops.remote.attach import attach
+from ops.remote.connect import connect
 from ops.remote.training import TrainingState
-from ops.restore import backups
-from ops.session import Answer, Session
+from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from ops.remote.host import RemoteHost
 
 EXAMPLE = "Example: python -m ops train-remote --run production --timesteps 50000000 -- --batch-size 1024"
 
 GB = 10**9
-LEAST_FREE = 5 * GB  # of each disk: an image, and checkpoints
+MIN_FREE = 5 * GB  # of each disk: an image, and checkpoints
 PROGRAMS = {
     "aws": "install the AWS CLI, version 2",
     "session-manager-plugin": "install the Session Manager plugin of the AWS CLI",
@@ -36,50 +41,60 @@ def train_remote(
         list[str] | None, typer.Argument(help="After --: further options of redox train.", metavar="OPTIONS")
     ] = None,
     run: RunName = None,
-    timesteps: Annotated[int | None, typer.Option(min=1, help="Environment steps of the run in all.")] = None,
+    timesteps: Annotated[int | None, typer.Option(min=1, help="Environment steps of the run in total.")] = None,
     num_actors: Annotated[
-        int | None, typer.Option(min=0, help="Actor processes; the settings' if not given.")
+        int | None, typer.Option(min=0, help="Actor processes; by default, those of the settings.")
     ] = None,
-    image_there: Annotated[
-        str, typer.Option("--image", help="An image that is there already: nothing is built, tried or sent.")
+    remote_image: Annotated[
+        str, typer.Option("--image", help="An image that is on the host: none is built, tried out or sent.")
     ] = "",
-    snapshot: Annotated[bool, typer.Option(help="Keep the host and its volume as they are, first.")] = True,
-    detach: Annotated[bool, typer.Option("--detach", help="Begin the run, and do not follow it.")] = False,
-) -> Answer:
-    """Begin a run on the host, or go on with it where it stopped, and follow it; Ctrl-C detaches from it.
+    snapshot: Annotated[bool, typer.Option(help="Take a backup of the host and its volume first.")] = True,
+    detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,
+) -> CommandResult:
+    """Start a run on the host, or resume it where it stopped, and attach to it; Ctrl-C detaches.
 
-    Looks at everything that can be wrong first; a start that broke off goes on when it is started again.
+    Everything that can be wrong is checked first. An interrupted start continues when it is started again.
     """
-    name, more = session.run_or_default(run), _options(timesteps, num_actors, options or [])
+    name, train_options = session.run_name(run), _train_options(timesteps, num_actors, options or [])
     _require_programs()
     _preflight(session)
-    seen = _reach(session, name)
-    if seen is None:  # a dry run does not start the host
-        session.change(f"train run {name} there")
-        return Answer({"run": name, "host": session.host, "begun": False})
-    training.refuse_busy(session, seen)
-    _require_room(seen)
-    training.refuse_other_writer(session, name, seen)
-    chosen = _image(session, image_there)
-    if snapshot and seen.beats:
-        backups.take(session, wait=False)
-    if not session.change(f"train run {name} on {session.host} with {chosen}{''.join(f' {each}' for each in more)}"):
-        return Answer({"run": name, "host": session.host, "begun": False})
-    since = training.look(session, name).now
-    training.begin(session, name, chosen, more)
-    data: dict[str, Any] = {"run": name, "host": session.host, "image": chosen, "begun": True}
-    if detach:
-        return Answer(data, f"run {name} has begun: make status RUN={name}")
-    beat = following.follow(session, name, since)
+    with connect(session) as host:
+        return _train(host, name, train_options, remote_image=remote_image, snapshot=snapshot, attached=not detach)
+
+
+def _train(
+    host: RemoteHost, name: str, options: list[str], *, remote_image: str, snapshot: bool, attached: bool
+) -> CommandResult:
+    session = host.session
+    state = _reach(host, name)
+    if state is None:  # a dry run does not start the host
+        session.announce(f"train run {name} on it")
+        return CommandResult({"run": name, "host": host.name, "begun": False})
+    training.refuse_busy(host, state)
+    _require_free_space(state)
+    training.refuse_other_writer(session, name, state)
+    chosen = _image(host, remote_image)
+    if snapshot and state.beats:  # not on a new host
+        take_backup(session, wait=False)
+    if not session.announce(
+        f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"
+    ):
+        return CommandResult({"run": name, "host": host.name, "begun": False})
+    since = training.inspect(host, name).now
+    training.start(host, name, chosen, options)
+    data: dict[str, Any] = {"run": name, "host": host.name, "image": chosen, "begun": True}
+    if not attached:
+        return CommandResult(data, f"run {name} was started: make status RUN={name}")
+    beat = attach(host, name, since)
     if beat is None:
-        return Answer(data, f"detached, run {name} goes on: make status RUN={name}, make logs, make stop")
+        return CommandResult(data, f"detached, run {name} continues: make status RUN={name}, make logs, make stop")
     if beat.status == "failed":
         raise RedoxError(f"run {name} failed: {beat.message}", hint="make logs shows more")
-    return Answer({**data, "ended": asdict(beat)}, f"run {name} {beat.status} at step {beat.step:,}")
+    return CommandResult({**data, "ended": asdict(beat)}, f"run {name} {beat.status} at step {beat.step:,}")
 
 
-def _options(timesteps: int | None, num_actors: int | None, more: list[str]) -> list[str]:
-    """Return options of the trainer; one that it does not know is an error here and not on the host."""
+def _train_options(timesteps: int | None, num_actors: int | None, more: list[str]) -> list[str]:
+    """Return options of the trainer; an invalid one is refused here and not on the host."""
     from typer.main import get_command  # noqa: PLC0415
 
     from redox_balancer.cli import app  # noqa: PLC0415
@@ -88,10 +103,10 @@ def _options(timesteps: int | None, num_actors: int | None, more: list[str]) -> 
     given += [f"--num-actors={num_actors}"] if num_actors is not None else []
     train = get_command(app).commands["train"]  # type: ignore[attr-defined]
     train.make_context("redox train", list(given))
-    ours = {"--remote", "--checkpoint-dir", "--resume"} & {each.split("=")[0] for each in given}
-    if ours:
+    reserved = {"--remote", "--checkpoint-dir", "--resume"} & {each.split("=")[0] for each in given}
+    if reserved:
         raise RedoxError(
-            f"{min(ours)} is the host's to set", hint="--run names the run, and so its folder and bucket"
+            f"{min(reserved)} is set by the host", hint="--run names the run, and so its folder and bucket"
         )
     return given
 
@@ -103,48 +118,50 @@ def _require_programs() -> None:
 
 
 def _preflight(session: Session) -> None:
-    """Ask AWS for what can be wrong, before anything is started."""
-    who = session.client("sts").get_caller_identity()["Arn"]
-    session.say(f"{who}: host {session.host}, bucket {session.deployed.bucket}")
+    """Check login, deployment and quota before anything is started."""
+    identity = session.client("sts").get_caller_identity()["Arn"]
+    session.note(f"{identity}: host {session.instance_id}, bucket {session.deployed.bucket}")
     found = quota.check(session.settings, session.client)
-    session.say(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
+    session.note(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
 
 
-def _reach(session: Session, run: str) -> TrainingState | None:
-    """Start the host where it is stopped, and look at it; None in a dry run of a host that does not run."""
-    there = instance.look(session)
-    if there.state != "running":
-        if not session.change(f"start {session.host}, which is {there.state}"):
+def _reach(host: RemoteHost, run: str) -> TrainingState | None:
+    """Start the host if it is stopped, and inspect it; None in a dry run if it is not running."""
+    session = host.session
+    found = instance.describe(session)
+    if found.state != "running":
+        if not session.announce(f"start {host.name}, which is {found.state}"):
             return None
-        instance.start(session, there)
-    seen = training.look(session, run)
-    month = spending.this_month(session)
-    session.say(month.text)
+        instance.start(session, found)
+    state = training.inspect(host, run)
+    month = this_month(session, state.month_seconds)
+    session.note(month.text)
     if month.hours_left <= 0:
         raise RedoxError(
-            f"this month's budget of {month.budget_usd:,.2f} USD is spent, the host would stop itself",
-            hint="guard.monthly_budget_usd in deploy.toml raises it; then make deploy and make apply",
+            f"this month's budget of {month.budget_usd:,.2f} USD is spent, so the host would stop itself",
+            hint="raise guard.monthly_budget_usd in deploy.toml; then make deploy and make apply",
         )
-    return seen
+    return state
 
 
-def _require_room(seen: TrainingState) -> None:
-    for path, disk in seen.disks.items():
-        if disk["free"] < LEAST_FREE:
+def _require_free_space(state: TrainingState) -> None:
+    for path, disk in state.disks.items():
+        if disk["free"] < MIN_FREE:
             raise RedoxError(
-                f"{path} of the host has {disk['free'] / GB:.1f} GB free, a run needs {LEAST_FREE / GB:.0f}",
-                hint="docker system prune in python -m ops shell frees images; deploy.toml has the volumes' sizes",
+                f"{path} of the host has {disk['free'] / GB:.1f} GB free, a run needs {MIN_FREE / GB:.0f}",
+                hint="docker system prune in python -m ops shell frees images; deploy.toml sets the disk sizes",
             )
 
 
-def _image(session: Session, there: str) -> str:
-    """Return the image that the host shall run, once it is where the host finds it."""
-    if there:
+def _image(host: RemoteHost, remote_image: str) -> str:
+    """Return the name of the image to run, once the host can take it."""
+    session = host.session
+    if remote_image:
         if session.settings.container.image_delivery == "host":
-            session.on_host().run(f"sudo -n docker image inspect --format {{{{.Id}}}} {there}", reads=True)
-        return there
-    if not session.change("build the image of this clone, try it out here and send it"):
+            image.require_on_host(host, remote_image)
+        return remote_image
+    if not session.announce("build the image of this clone, try it out here and send it"):
         return "the image of this clone"
     name = image.build()
-    image.smoke(session, name)
-    return image.deliver(session, name)
+    image.smoke_test(session, name)
+    return image.deliver(host, name)

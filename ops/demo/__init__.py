@@ -1,1 +1,1 @@
-"""What `make demo` and the tests have in place of an account: AWS on this machine, and hosts behind a real sshd."""
+"""`make demo`: the workflow of a deployment on one machine, against simulated AWS and hosts."""

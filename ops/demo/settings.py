@@ -1,4 +1,4 @@
-"""The settings of the demonstration: the deployment's own file, with a small machine and a short training."""
+"""Settings of the demo: the file of the deployment, with a small instance type and a short training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from infra.settings import FILE, Settings, load
 
 RUN = "demo"
 SAVE_INTERVAL_S = 15
-# Updates of a second or so, even on a busy machine: between two of them nothing is saved.
+# Updates of about a second even on a busy machine: a checkpoint can only be written between two of them.
 TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64)
-# An instance type that can be quoted, and its list price on demand, Linux, us-east-1.
+# A small instance type, and its list price on demand, Linux, us-east-1.
 INSTANCE, PER_HOUR_USD = "r7i.large", 0.1323
 
 
-def _most(wanted: int, limit: int) -> int:
-    """Return what this machine allows of a limit of the host."""
+def _at_most(wanted: int, limit: int) -> int:
+    """Lower a limit of the host to what this machine allows."""
     hard = resource.getrlimit(limit)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
@@ -32,7 +32,7 @@ def _free_port() -> int:
 
 
 def write(path: Path) -> Settings:
-    """Write the settings of the demonstration into a file and return them, read by the one loader."""
+    """Write the settings of the demo to a file, and return them as the loader of the settings reads them."""
     real = load(FILE)
     text = FILE.read_text()
     for key, value in _changes(real).items():
@@ -48,13 +48,13 @@ def _changes(real: Settings) -> dict[str, Any]:
         "instance_type": f'"{INSTANCE}"',
         "per_hour_usd": PER_HOUR_USD,
         "source": f'"AWS list price of {INSTANCE} on demand, Linux, us-east-1"',
-        "alert_email": '"nobody@demo.invalid"',  # mail to .invalid goes nowhere (RFC 2606)
-        "nofile": _most(real.limits.nofile, resource.RLIMIT_NOFILE),
-        "nproc": _most(real.limits.nproc, resource.RLIMIT_NPROC),
+        "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
+        "nofile": _at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
+        "nproc": _at_most(real.limits.nproc, resource.RLIMIT_NPROC),
         "run": f'"{RUN}"',
-        "timesteps": 20_000_000,  # longer than the story
+        "timesteps": 20_000_000,  # longer than the demo
         "save_interval_s": SAVE_INTERVAL_S,
-        "dashboard": _free_port(),  # hosts here share the loopback
+        "dashboard": _free_port(),  # simulated hosts share the loopback interface
         "tmp_bytes": 2_000_000_000,
         "environment": '"demo"',
     }

@@ -1,1 +1,1 @@
-"""The host over SSH: its instance, commands and files on it, and the training that runs there."""
+"""The host over SSH: connection, commands and files, the training that runs on it, and its container image."""

@@ -1,4 +1,4 @@
-"""Following a run on the host: the trainer's own progress bar, fed from its heartbeat and metrics."""
+"""Attaching to a run on the host: the trainer's progress bar, fed from its heartbeat and metrics."""
 
 from __future__ import annotations
 
@@ -7,101 +7,96 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ops.remote import training
+from ops.remote.training import TrainingState
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
-    from ops.remote.training import TrainingState
-    from ops.session import Session
+    from ops.remote.host import RemoteHost
 
-LOOK_S = 2.0
-TRIES = 5  # to reach the host again, with pauses that grow
+POLL_S = 2.0
+ATTEMPTS = 5  # to reach the host again, with increasing pauses
 START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 
 
-def follow(session: Session, run: str, since: float, sleep: Callable[[float], Any] = time.sleep) -> Heartbeat | None:
-    """Show how a run goes on until it ends; None where the user detaches by Ctrl-C and the run goes on.
+def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], Any] = time.sleep) -> Heartbeat | None:
+    """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     Parameters
     ----------
-    session
-        The session; a connection that breaks off is made anew.
+    host
+        The host. A lost connection is opened again.
     run
         Name of the run.
     since
-        Unix time, by the host, of the start: an older heartbeat is of an earlier trainer.
+        Unix time of the start, by the host's clock: an older heartbeat is of an earlier trainer.
     sleep
-        Waits between two looks.
+        Waits between two polls.
+
+    Raises
+    ------
+    RedoxError
+        If the training dies without reporting it, or the host cannot be reached any more.
     """
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415 - loads torch
 
     sink = open_progress()
-    started, rows, dead = False, -1.0, False
+    started, last_step, dead = False, -1.0, False
     try:
-        sink.message(f"following run {run}; Ctrl-C detaches, and the run goes on")
+        sink.message(f"attached to run {run}; Ctrl-C detaches, the run continues")
         while True:
-            seen = _look(session, run, sink.warning, sleep)
-            beat = seen.beat if seen.beat and seen.beat.written_at >= since else None
+            state = _inspect(host, run, sink.warning, sleep)
+            beat = state.beat if state.beat and state.beat.written_at >= since else None
             if beat is not None and beat.updated_at is not None:
                 if not started:
                     sink.start(beat.step, beat.timesteps)
                     started = True
                 sink.advance(beat.step)
-                if seen.row.get("steps", -1.0) > rows:
-                    rows = seen.row["steps"]
-                    sink.row({"steps_per_s": beat.steps_per_s, **seen.row})
-            if beat is not None and beat.ended and not seen.at_work:
+                if state.row.get("steps", -1.0) > last_step:
+                    last_step = state.row["steps"]
+                    sink.row({"steps_per_s": beat.steps_per_s, **state.row})
+            if beat is not None and beat.ended and not state.unit_active:
                 return beat
             if dead:
-                raise _death(session, seen)
-            # What it said last may have come between two glances of one look: only the next tells.
-            dead = _is_dead(seen, beat, since)
-            sleep(LOOK_S)
+                raise _death(host, state)
+            # Heartbeat and unit are read one after the other; the last heartbeat may come in between. So the training
+            # counts as dead only if the next poll agrees.
+            dead = _seems_dead(state, beat, since)
+            sleep(POLL_S)
     except KeyboardInterrupt:
         return None
     finally:
         sink.close()
 
 
-def _look(session: Session, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> TrainingState:
-    for attempt in range(TRIES):
+def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> TrainingState:
+    for attempt in range(ATTEMPTS):
         try:
-            return training.look(session, run)
+            return training.inspect(host, run)
         except RedoxError as error:
-            if attempt == TRIES - 1:
+            if attempt == ATTEMPTS - 1:
                 raise RedoxError(
-                    f"{error.message}; the run goes on by itself", hint=f"make status RUN={run} looks again"
+                    f"{error.message}; the run continues by itself", hint=f"make status RUN={run} shows it"
                 ) from error
-            warn(f"{error.message}; trying again, the run goes on meanwhile")
-            session.hang_up()
-            sleep(LOOK_S * 2**attempt)
+            warn(f"{error.message}; trying again, the run continues meanwhile")
+            host.close()
+            sleep(POLL_S * 2**attempt)
     raise AssertionError
 
 
-def _is_dead(seen: TrainingState, beat: Heartbeat | None, since: float) -> bool:
-    """Whether the unit ended without a word of the trainer, or its container says nothing for too long."""
-    late = beat is None and seen.now - since > START_TIMEOUT_S
-    return late or (not seen.at_work and seen.now - since > LOOK_S)
+def _seems_dead(state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
+    """Whether the unit has ended without a last heartbeat, or its container is late with the first one."""
+    late = beat is None and state.now - since > START_TIMEOUT_S
+    return late or (not state.unit_active and state.now - since > POLL_S)
 
 
-def _death(session: Session, seen: TrainingState) -> RedoxError:
-    """Return what is known of the end of a training."""
-    last = last_lines(session)
-    if seen.at_work:
-        text = f"run {seen.run} wrote no heartbeat within {START_TIMEOUT_S:.0f} s: {last}"
+def _death(host: RemoteHost, state: TrainingState) -> RedoxError:
+    """Return an error with what is known of the end of a training."""
+    last = training.last_lines(host)
+    if state.unit_active:
+        text = f"run {state.run} wrote no heartbeat within {START_TIMEOUT_S:.0f} s: {last}"
     else:
-        unit = seen.unit
+        unit = state.unit
         how = f"unit {unit.get('ActiveState')} ({unit.get('Result')}, exit code {unit.get('ExecMainStatus')})"
-        text = f"the training of {seen.run} did not last: {how}: {last}"
-    return RedoxError(text, hint="make logs shows all of it")
-
-
-def last_lines(session: Session, lines: int = 3) -> str:
-    """Return what the training said last, in one line."""
-    try:
-        said = session.on_host().run(
-            f"sudo -n journalctl -u {training.UNIT} -n {lines} -o cat --no-pager", reads=True
-        )
-    except RedoxError:
-        return "its log cannot be read"
-    return " | ".join(said.strip().splitlines()) or "it said nothing"
+        text = f"the training of {state.run} has died: {how}: {last}"
+    return RedoxError(text, hint="make logs shows its log")

@@ -1,7 +1,7 @@
-"""How the host is entered: one generated ssh_config for Fabric, for `ssh` itself and for what it forwards.
+"""SSH access to the host: a generated ssh_config for Fabric, for `ssh` itself and for port forwarding.
 
-The way in is Systems Manager, the key is the settings' or one that EC2 Instance Connect takes for a minute, and the
-keys of the host come from AWS, never from whoever answers: nothing of ~/.ssh/config or its known hosts is used.
+The transport is Systems Manager. The key is that of the settings, or one that EC2 Instance Connect admits for one
+minute. The host's keys come from AWS, never from whoever answers. `~/.ssh/config` and its known hosts are not used.
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import platformdirs
 
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
-if TYPE_CHECKING:
-    from ops.session import Session
-
 CONNECT_TIMEOUT_S = 20
-GATEWAY = "aws ssm start-session --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p --region"
+GATEWAY = (
+    *("aws", "ssm", "start-session", "--target", "{host}", "--region", "{region}"),
+    *("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22"),
+)
 # cloud-init writes them to the console at the first start of an instance.
 HOST_KEYS = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
 HOST_KEY = re.compile(r"\b((?:ssh-ed25519|ecdsa-sha2-\S+|ssh-rsa) [A-Za-z0-9+/]+=*)")
 CONFIG = """\
-# Made anew by python -m ops at each connection; in a shell: ssh -F {config} {host}
+# Rewritten by python -m ops for each connection. In a shell: ssh -F {config} {host}
 Host {host}
     User {user}
     Port 22
@@ -49,20 +50,20 @@ WITH_KEY = """\
 
 @dataclass(frozen=True)
 class Access:
-    """The way to a host.
+    """How to reach a host over SSH.
 
     Attributes
     ----------
     host
         Its instance id, which is also its name in the generated files.
     user
-        Who logs in there.
+        The user to log in as.
     folder
-        Where the generated files lie.
+        Folder of the generated files.
     key
-        The private key; None where the user's agent has it.
+        The private key; None if the user's agent holds it.
     gateway
-        The command that joins its stdin and stdout with the host's sshd.
+        The command that connects its stdin and stdout to the host's sshd.
     """
 
     host: str
@@ -81,25 +82,31 @@ class Access:
         """The keys of the host."""
         return self.folder / "known_hosts"
 
-    def ssh(self, *arguments: str) -> list[str]:
-        """Return the command line of `ssh` to the host; what follows the host's name follows it here."""
-        options = [argument for argument in arguments if argument.startswith("-")]
-        rest = [argument for argument in arguments if not argument.startswith("-")]
-        return ["ssh", "-F", str(self.config), *options, self.host, *rest]
+    def ssh(self, *options: str, command: str = "") -> list[str]:
+        """Return the `ssh` command line to the host.
+
+        Parameters
+        ----------
+        options
+            Options of `ssh`.
+        command
+            A command line for the shell of the host; empty for an interactive shell.
+        """
+        # After "--", because ssh takes options behind the name of the host, too.
+        return ["ssh", "-F", str(self.config), *options, self.host, *(["--", command] if command else [])]
 
 
 def prepare(session: Session) -> Access:
-    """Write what `ssh` needs, and have the host take our key; once for each connection, since it takes it briefly."""
-    host, settings = session.host, session.settings.host
+    """Write the files that `ssh` needs and have the host admit our key, which it does for one minute only."""
+    host, settings = session.instance_id, session.settings.host
     folder = platformdirs.user_cache_path("redox_balancer") / "hosts" / host
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    region = session.settings.aws.region
     access = Access(
         host=host,
         user=settings.ssh_user,
         folder=folder,
-        key=_own_key(settings.ssh_public_key) if settings.ssh_public_key else _fresh_key(folder),
-        gateway=tuple(f"{GATEWAY} {region}".replace("%h", host).replace("%p", "22").split()),
+        key=_own_key(settings.ssh_public_key) if settings.ssh_public_key else _generated_key(folder),
+        gateway=tuple(word.format(host=host, region=session.settings.aws.region) for word in GATEWAY),
     )
     if not access.known_hosts.exists():
         write_atomically(access.known_hosts, _known_hosts(session).encode())
@@ -118,7 +125,7 @@ def prepare(session: Session) -> Access:
 
 
 def host_keys(console: str) -> list[str]:
-    """Return the keys that cloud-init wrote to a console, those of the newest start that told them."""
+    """Return the host keys in a console's output, those of the newest block."""
     blocks: list[str] = HOST_KEYS.findall(console)
     return list(dict.fromkeys(HOST_KEY.findall(blocks[-1]))) if blocks else []
 
@@ -126,53 +133,55 @@ def host_keys(console: str) -> list[str]:
 def _known_hosts(session: Session) -> str:
     """Return the lines of known_hosts, from AWS.
 
-    The console tells the keys at an instance's first start only; later Systems Manager asks the host itself.
+    The console shows the keys at an instance's first start only; later they are read through Systems Manager.
     """
-    answer = session.client("ec2").get_console_output(InstanceId=session.host)
-    keys = host_keys(answer.get("Output", "")) or _asked_for(session)
+    host = session.instance_id
+    answer = session.client("ec2").get_console_output(InstanceId=host)
+    keys = host_keys(answer.get("Output", "")) or _keys_from_systems_manager(session)
     if not keys:
         raise RedoxError(
-            f"{session.host} is an unknown host: neither its console nor Systems Manager tells its keys",
-            hint="within minutes of its first start that is normal: try again; "
-            f"aws ec2 get-console-output --latest --instance-id {session.host} shows how far it is",
+            f"{host} is an unknown host: neither its console nor Systems Manager shows its keys",
+            hint="normal in the first minutes after its first start: try again; "
+            f"aws ec2 get-console-output --latest --instance-id {host} shows its progress",
         )
-    return "".join(f"{session.host} {key}\n" for key in keys)
+    return "".join(f"{host} {key}\n" for key in keys)
 
 
-def _asked_for(session: Session) -> list[str]:
+def _keys_from_systems_manager(session: Session) -> list[str]:
     if session.dry_run:
         return []
     ssm = session.client("ssm")
-    asked = ssm.send_command(
-        InstanceIds=[session.host],
+    sent = ssm.send_command(
+        InstanceIds=[session.instance_id],
         DocumentName="AWS-RunShellScript",
         Comment="redox_balancer: keys of the host",
         Parameters={"commands": ["cat /etc/ssh/ssh_host_*_key.pub"]},
     )["Command"]
-    which = {"CommandId": asked["CommandId"], "InstanceId": session.host}
-    ssm.get_waiter("command_executed").wait(**which, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
-    return HOST_KEY.findall(ssm.get_command_invocation(**which)["StandardOutputContent"])
+    invocation = {"CommandId": sent["CommandId"], "InstanceId": session.instance_id}
+    ssm.get_waiter("command_executed").wait(**invocation, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    return HOST_KEY.findall(ssm.get_command_invocation(**invocation)["StandardOutputContent"])
 
 
 def _own_key(public: str) -> Path | None:
-    """Return the file of the private key that belongs to the settings' public one; None leaves it to the agent."""
-    wanted = public.split()[:2]
+    """Return the file of the private key for the settings' public key; None leaves it to the user's agent."""
+    wanted = public.split()[:2]  # without the comment
     for path in sorted((Path.home() / ".ssh").glob("*.pub")):
         if path.read_text(errors="replace").split()[:2] == wanted and path.with_suffix("").exists():
             return path.with_suffix("")
     return None
 
 
-def _fresh_key(folder: Path) -> Path:
-    """Return a key of this host's own; by itself it opens nothing, since the host takes it for a minute at a time."""
+def _generated_key(folder: Path) -> Path:
+    """Return a key for this host alone. By itself it opens nothing: the host admits it for one minute at a time."""
     path = folder / "key"
     if not path.exists():
-        from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - only a first visit needs it
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - needed once for each host
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
         key = Ed25519PrivateKey.generate()
-        public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
-        private = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption())
+        openssh = serialization.PrivateFormat.OpenSSH
+        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        private = key.private_bytes(serialization.Encoding.PEM, openssh, serialization.NoEncryption())
         write_atomically(folder / "key.pub", public + b" redox_balancer\n")
         path.touch(mode=0o600)
         path.write_bytes(private)
@@ -180,7 +189,7 @@ def _fresh_key(folder: Path) -> Path:
 
 
 def _admit(session: Session, access: Access) -> None:
-    """Send our key through EC2 Instance Connect; it opens the host for 60 s."""
+    """Send our key through EC2 Instance Connect, which admits it for 60 s."""
     connect: Any = session.client("ec2-instance-connect")
     connect.send_ssh_public_key(
         InstanceId=access.host,

@@ -1,55 +1,60 @@
-"""The training on the host: looking at it, beginning a run, and who else may be writing it."""
+"""The training on the host: inspecting it, starting and stopping a run, and other writers of the run."""
 
 from __future__ import annotations
 
-import shlex
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from infra.machine import contract
+from infra.machine.contract import WatchState
+from ops.remote.connect import connect
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
-    from ops.session import Session
+    from ops.remote.host import RemoteHost
 
-UNIT = "redox-trainer"
-RUN_FILE = "/etc/redox/run.env"
-AT_WORK = frozenset(("active", "activating", "reloading", "deactivating"))
-LOOK_S = 1.0
+POLL_S = 1.0
+STOP_MARGIN_S = 60.0  # beyond the time that a training may take to save
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What `ops/remote_scripts/look.py` saw on the host.
+    """State of the host, from `ops/remote_scripts/state.py`.
 
     Attributes
     ----------
     now, uptime_s
         Unix time of the host and seconds since its start.
+    watch
+        State that the host's watch recorded; None before its first record.
     awake_at
-        Unix time at which a person last asked to keep it awake, None if nobody did.
+        Unix time at which somebody last asked to keep the host awake; None if nobody did.
     run
-        The run that was looked at.
+        The inspected run.
     set_run, image
-        The run and the image of the unit.
+        The run and the image that the unit is set to.
     beats
         Heartbeats of all runs.
     row
-        Newest row of the run's metrics.
+        Last row of the run's metrics.
     writer
-        What the run's lock calls a trainer on this folder, None where there is no such folder.
+        Name of a trainer on this folder in the run's lock; None if the folder does not exist.
     unit
-        What systemd says of the trainer's unit.
-    seconds
-        Seconds that the host ran, by month.
+        Properties of the trainer's systemd unit.
+    ledger
+        Seconds of host time by month, as the data volume has them.
     disks
-        Bytes of its file systems, all and free, by path.
+        Total and free bytes of the file systems, by path.
     """
 
     now: float
     uptime_s: float
+    watch: WatchState | None
     awake_at: float | None
     run: str
     set_run: str
@@ -58,93 +63,186 @@ class TrainingState:
     row: Mapping[str, float]
     writer: str | None
     unit: Mapping[str, str]
-    seconds: Mapping[str, float]
+    ledger: Mapping[str, float]
     disks: Mapping[str, Mapping[str, int]]
 
     @property
     def beat(self) -> Heartbeat | None:
-        """The heartbeat of the run."""
+        """The heartbeat of the inspected run."""
         return self.beats.get(self.run)
 
     @property
-    def at_work(self) -> bool:
-        """Whether the unit of the trainer is at work."""
-        return self.unit.get("ActiveState") in AT_WORK
+    def unit_active(self) -> bool:
+        """Whether the unit of the trainer is active."""
+        return self.unit.get("ActiveState") in contract.UNIT_ACTIVE
+
+    @property
+    def unit_text(self) -> str:
+        """State and result of the unit of the trainer."""
+        return f"{self.unit.get('ActiveState')} ({self.unit.get('Result')})"
+
+    @property
+    def month_seconds(self) -> Mapping[str, float]:
+        """Seconds of host time by month, including those that the watch could not write to the ledger."""
+        if self.watch is None:
+            return self.ledger
+        saved, unsaved = self.watch.saved, self.watch.unsaved
+        return {month: saved.get(month, 0.0) + unsaved.get(month, 0.0) for month in {*saved, *unsaved}}
 
     def age_s(self, at: float | None) -> float | None:
-        """Seconds since a Unix time by the host's own clock."""
+        """Seconds since a Unix time, by the host's clock."""
         return None if at is None else max(self.now - at, 0.0)
 
+    def is_at_work(self, beat: Heartbeat) -> bool:
+        """Whether a heartbeat belongs to a live trainer."""
+        return contract.at_work(beat.status, beat.written_at, self.now)
 
-def look(session: Session, run: str) -> TrainingState:
-    """Look at the host; an empty run is the one that the unit is set to."""
-    settings = session.settings
-    asked = {"data": settings.container.data, "runs": settings.storage.runs, "run": run}
-    told: dict[str, Any] = session.on_host().python("look", asked, reads=True)
+
+def inspect(host: RemoteHost, run: str = "") -> TrainingState:
+    """Inspect the host; an empty name stands for the run that the unit is set to."""
+    settings = host.session.settings
+    request = {
+        "data": settings.container.data,
+        "runs": settings.storage.runs,
+        "run": run,
+        "unit": contract.TRAINER,
+        "environment": [str(contract.ETC / name) for name in contract.ENVIRONMENT_FILES],
+        "watch_state": str(contract.WATCH_STATE),
+        "keep_awake": str(contract.KEEP_AWAKE),
+        "ledger": contract.LEDGER,
+    }
+    answer: dict[str, Any] = host.script("state", request, reads=True)
     known = Heartbeat.__dataclass_fields__
     beats = {
         name: Heartbeat(**{key: value for key, value in beat.items() if key in known})
-        for name, beat in told.pop("beats").items()
+        for name, beat in answer.pop("beats").items()
     }
-    return TrainingState(beats=beats, **told)
+    watch = answer.pop("watch")
+    known_state = WatchState.__dataclass_fields__
+    return TrainingState(
+        beats=beats,
+        watch=None if watch is None else WatchState(**{key: watch[key] for key in known_state if key in watch}),
+        **answer,
+    )
 
 
-def begin(session: Session, run: str, image: str, options: Sequence[str]) -> None:
-    """Have the unit train a run from now on: `--resume auto`, with the settings' options and then these.
+def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> None:
+    """Start the unit with a run: `--resume auto`, the options of the settings, then these.
 
-    Safe to do again: it is written as a whole under a lock of the host, and a unit that is at work stays as it is.
+    It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone.
 
     Raises
     ------
     RedoxError
-        Where the unit is already at work.
+        If the unit is active already.
     """
-    lines = {"REDOX_RUN": run, "REDOX_IMAGE": image, "REDOX_MORE": shlex.join(options)}
-    text = "".join(f'{name}="{value}"\n' for name, value in lines.items())
-    answer = session.on_host().python("start", {"path": RUN_FILE, "text": text, "unit": UNIT})
-    if answer["busy"]:
-        refuse_busy(session, look(session, ""))
+    request = {
+        "path": str(contract.ETC / contract.RUN_ENV),
+        "text": run_environment(run, image, options),
+        "unit": contract.TRAINER,
+        "active": sorted(contract.UNIT_ACTIVE),
+    }
+    if host.script("start", request)["busy"]:
+        refuse_busy(host, inspect(host))
 
 
-def refuse_busy(session: Session, seen: TrainingState) -> None:
-    """Raise an error where the host is training: the message names who it is."""
-    if not seen.at_work:
+def run_environment(run: str, image: str, options: Sequence[str]) -> str:
+    """Return the unit's environment file for a run.
+
+    systemd unquotes twice, by rules of its own (systemd.exec(5), systemd.service(5)): when it reads the file, and
+    when it splits `$REDOX_MORE` of the command line into words.
+    """
+    values = {"REDOX_RUN": run, "REDOX_IMAGE": image, "REDOX_MORE": " ".join(map(_quoted_word, options))}
+    for value in values.values():
+        if any(character in value for character in "\n\r\0"):
+            raise RedoxError(f"{value!r} contains a line break", hint="options of a training are single lines")
+    escaped = {name: re.sub(r'(["\\`$])', r"\\\1", value) for name, value in values.items()}
+    return "".join(f'{name}="{value}"\n' for name, value in escaped.items())
+
+
+def _quoted_word(word: str) -> str:
+    """Quote a word of a list that systemd splits; unlike a shell, it unescapes within single quotes, too."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", word, flags=re.ASCII):
+        return word
+    escaped = re.sub(r'(["\\])', r"\\\1", word)
+    return f'"{escaped}"'
+
+
+def end_training(session: Session) -> int | None:
+    """Stop the training, which saves first, and return the step of its newest checkpoint.
+
+    None if it has no checkpoint or the host cannot be reached: a training also saves when its host shuts down.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - not needed for `--help`
+
+    try:
+        with connect(session) as host:
+            state = inspect(host)
+            if state.unit_active and session.announce(f"end the training of run {state.set_run}, which saves first"):
+                stop_unit(host)
+                state = inspect(host)
+    except (RedoxError, ClientError, BotoCoreError) as error:
+        session.note(f"{error}; a training also saves when its host shuts down")
+        return None
+    step = state.beat.checkpoint_step if state.beat else None
+    session.note(f"newest checkpoint of run {state.run}: " + ("none" if step is None else f"step {step:,}"))
+    return step
+
+
+def stop_unit(host: RemoteHost) -> None:
+    """Stop the unit of the trainer and wait until the training has saved and ended."""
+    timeout_s = host.session.settings.limits.stop_timeout_s + STOP_MARGIN_S
+    host.run(f"sudo -n systemctl stop {contract.TRAINER}", timeout_s=timeout_s)
+
+
+def last_lines(host: RemoteHost, lines: int = 3) -> str:
+    """Return the last lines of the training's log, as one line."""
+    try:
+        output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n {lines} -o cat --no-pager", reads=True)
+    except RedoxError:
+        return "its log cannot be read"
+    return " | ".join(output.strip().splitlines()) or "its log is empty"
+
+
+def refuse_busy(host: RemoteHost, state: TrainingState) -> None:
+    """Raise a RedoxError if the host is training."""
+    if not state.unit_active:
         return
-    beat = seen.beats.get(seen.set_run)
-    who = f"process {beat.pid} on {beat.host}, step {beat.step:,}" if beat else "its trainer is starting"
+    beat = state.beats.get(state.set_run)
+    trainer = f"process {beat.pid} on {beat.host}, step {beat.step:,}" if beat else "its trainer is starting"
     raise RedoxError(
-        f"{session.host} is training run {seen.set_run}: {who}",
-        hint=f"make status RUN={seen.set_run} shows it; python -m ops stop --keep-host ends it",
+        f"{host.name} is training run {state.set_run}: {trainer}",
+        hint=f"make status RUN={state.set_run} shows it; python -m ops stop --keep-host ends it",
     )
 
 
 def refuse_other_writer(
-    session: Session, run: str, seen: TrainingState, sleep: Callable[[float], Any] = time.sleep
+    session: Session, run: str, state: TrainingState, sleep: Callable[[float], Any] = time.sleep
 ) -> None:
-    """Raise an error where another trainer holds the run's lock and lives.
+    """Raise a RedoxError if a live trainer elsewhere holds the run's lock.
 
-    A lock outlives a trainer that was killed by up to two minutes. One of a trainer on this very host is known to be
-    dead when its unit is; of any other a sign of life is waited for, as the trainer itself does.
+    The lock of a killed trainer is valid for up to two more minutes. A trainer on this host is known to be dead when
+    its unit is; for any other, this waits for a renewal of the lock, as the trainer itself does.
     """
     from redox_balancer.runs.remote.lock import read_lock  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
     first = read_lock(remote.bucket, remote.address)
-    found, told = first, False
-    while found is not None and not found.free and found.holder.writer != seen.writer:
-        assert first is not None  # noqa: S101 - it was found before
-        if found.etag != first.etag:
+    lock, waited = first, False
+    while lock is not None and not lock.free and lock.holder.writer != state.writer:
+        assert first is not None  # noqa: S101 - a lock is never deleted
+        if lock.etag != first.etag:
             raise RedoxError(
-                f"run {run} is written by {found.holder.name}",
-                hint=f"stop it first; its lock ends {found.holder.ttl_s:.0f} s after it is dead",
+                f"run {run} is written by {lock.holder.name}",
+                hint=f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end",
             )
-        if not told:
-            session.say(
-                f"run {run} is written by {found.holder.name}; waiting up to {found.left_s:.0f} s for a sign of life"
+        if not waited:
+            session.note(
+                f"run {run} is written by {lock.holder.name}; waiting up to {lock.left_s:.0f} s for a sign of life"
             )
-            told = True
-        sleep(LOOK_S)
-        found = read_lock(remote.bucket, remote.address)
-    if told:
-        session.say("its lock has ended: taking the run over")
+            waited = True
+        sleep(POLL_S)
+        lock = read_lock(remote.bucket, remote.address)
+    if waited:
+        session.note("its lock has expired: taking over the run")

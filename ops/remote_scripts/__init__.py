@@ -1,5 +1,5 @@
-"""Programs that run on the host, with its own Python and nothing but the standard library.
+"""Programs that are sent to the host and run by its own Python; standard library only.
 
-`Host.python` sends one as text, so the host needs nothing of them beforehand and versions never differ. Each reads
-one JSON value from its first argument and writes one to stdout; what fails is one line on stderr and exit code 1.
+`RemoteHost.script` sends the source text, so nothing has to be installed on the host and versions cannot differ. A
+program reads one JSON value from its first argument and prints one; an error is one line on stderr and exit code 1.
 """

@@ -1,6 +1,6 @@
-"""Starts a run: `{"path": file of the unit, "text": its content, "unit": name}`; of two at once only one does it.
+"""Start the unit of a run: `{"path": file, "text": its content, "unit": name, "active": states of an active unit}`.
 
-Answers `{"busy": state}` where the unit is at work, and then changes nothing.
+Answers `{"busy": state}`; if the unit is active, nothing is changed. Of two starts at once, one succeeds.
 """
 
 import fcntl
@@ -9,39 +9,39 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 LOCK = Path("/run/redox-start.lock")
-AT_WORK = ("active", "activating", "reloading", "deactivating")
 
 
 def systemctl(*words: str) -> str:
-    """Run it; what it says goes to the user where it fails."""
+    """Run systemctl; its error is ours."""
     answer = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if answer.returncode and words[0] not in ("is-active", "reset-failed"):
         sys.exit(f"systemctl {' '.join(words)}: {(answer.stderr or answer.stdout).strip()}")
     return answer.stdout.strip()
 
 
-def main(asked: dict[str, str]) -> dict[str, str]:
-    """Write what the unit reads, whole or not at all, and start it."""
+def main(request: dict[str, Any]) -> dict[str, str]:
+    """Replace the file that the unit reads, atomically, and start the unit."""
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        state = systemctl("is-active", asked["unit"])
-        if state in AT_WORK:
+        state = systemctl("is-active", request["unit"])
+        if state in request["active"]:
             return {"busy": state}
-        path = Path(asked["path"])
+        path = Path(request["path"])
         temporary = path.with_name(f"{path.name}.new")
         try:
             with temporary.open("w") as file:
-                file.write(asked["text"])
+                file.write(request["text"])
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             sys.exit(f"{path} cannot be written: {error.strerror}")
-        systemctl("reset-failed", asked["unit"])
-        systemctl("start", "--no-block", asked["unit"])
+        systemctl("reset-failed", request["unit"])
+        systemctl("start", "--no-block", request["unit"])
         return {"busy": ""}
 
 

@@ -1,1 +1,1 @@
-"""Bringing a host back from its image: what to do, doing it, and checking that the run continued."""
+"""Replacing a lost host by one made from its image: the plan, its execution, and verifying that the run resumed."""

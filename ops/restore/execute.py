@@ -1,4 +1,4 @@
-"""Carrying out a restore: the steps of `ops.restore.plan`, each of which can be begun again."""
+"""Executing the plan of a restore; each step can be repeated."""
 
 from __future__ import annotations
 
@@ -11,205 +11,204 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.deployed import CDK, Deployed, cdk, find
 from infra.names import AMI_ID, DATA_DEVICE, TRAINING
 from infra.settings import ROOT, Settings
-from ops.commands.stop import end_training
-from ops.restore.backups import Image
+from ops.aws.backups import HostImage
+from ops.remote.training import end_training
 from ops.restore.plan import RestoreAction, Situation
-from ops.restore.verify import resume
+from ops.restore.verify import wait_until_resumed
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 
-if TYPE_CHECKING:
-    from ops.session import Session
-
-LOOK_S = 5.0
-SETTLED_TIMEOUT_S = 3_600.0  # the bring-up alone may take half an hour until CloudFormation gives up
-STOP_MARGIN_S = 300.0  # for the system to shut down, beyond what a training may take to save
+POLL_S = 5.0
+SETTLE_TIMEOUT_S = 3_600.0  # CloudFormation waits half an hour for the set-up of a host alone
+STOP_MARGIN_S = 300.0  # for the shutdown, beyond the time that a training may take to save
 
 
 @dataclass(frozen=True)
-class Job:
-    """A restore.
+class Restore:
+    """A restore that is being executed.
 
     Attributes
     ----------
     session
         The session.
-    seen
-        What was the case at its start.
+    situation
+        State of the deployment at its start.
     image
-        What the host is made from.
+        The image for the new host.
     run
-        The run that goes on.
+        The run to resume.
     wait
-        Whether to wait until the training is seen at work; the unit of the host goes on by itself, too.
+        Whether to wait until the run is training; the unit of the host resumes it in any case.
     resumed_at
-        Takes the step at which it resumed.
+        Receives the step at which it resumed.
     """
 
     session: Session
-    seen: Situation
-    image: Image
+    situation: Situation
+    image: HostImage
     run: str
     wait: bool = True
     resumed_at: list[int] = field(default_factory=list)
 
     @property
     def host(self) -> str:
-        """The host that was there."""
-        return self.seen.host or ""
+        """The old host."""
+        return self.situation.host or ""
 
 
-def carry_out(job: Job, actions: Sequence[RestoreAction]) -> None:
-    """Take the steps one after another; the first that fails ends it, and a later start goes on from there."""
-    with _assembly(job, actions) as app:
+def execute(restore: Restore, actions: Sequence[RestoreAction]) -> None:
+    """Take the steps in order. The first error ends the restore; started again, it continues from there."""
+    with _assembly(restore, actions) as assembly:
         for action in actions:
-            STEPS[action](job, app)
+            STEPS[action](restore, assembly)
 
 
 def require_deployable(settings: Settings) -> None:
-    """Raise an error where a host could be ended here but not be deployed again."""
+    """Raise a RedoxError if a host could be ended but not deployed again from this machine."""
     for line in settings.unfinished:
-        raise RedoxError(line, hint="a restore deploys, and make deploy refuses it")
+        raise RedoxError(line, hint="a restore deploys a host, which make deploy would refuse")
     if not CDK.exists() or importlib.util.find_spec("aws_cdk") is None:
         raise RedoxError(
             "the CDK is not installed, and a restore deploys with it", hint="make setup, then make synth"
         )
 
 
-def settle(session: Session) -> Deployed:
-    """Return what is deployed once CloudFormation has ended what it is at, which a restore before may have begun."""
-    deadline = time.monotonic() + SETTLED_TIMEOUT_S
+def wait_until_settled(session: Session) -> Deployed:
+    """Return the deployment once CloudFormation has finished what an earlier restore may have started."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
     with notes().status("") as status:
         while True:
-            there = find(session.settings)
-            if there is None:
+            deployed = find(session.settings)
+            if deployed is None:
                 raise RedoxError("nothing is deployed", hint="make deploy")
-            if not Situation(stack=there.status).unsettled:
-                session.deployed = there
-                return there
+            if not Situation(stack=deployed.status).in_progress:
+                session.deployed = deployed
+                return deployed
             if session.dry_run or time.monotonic() > deadline:
                 raise RedoxError(
-                    f"{TRAINING} is in {there.status}, what comes next depends on how that ends",
-                    hint="try again when it is over; its events in the console say what it waits for",
+                    f"{TRAINING} is in {deployed.status}; the next step depends on how that ends",
+                    hint="try again when it has ended; the stack's events in the console show what it waits for",
                 )
-            status.update(f"{TRAINING}: {there.status}")
-            time.sleep(LOOK_S)
+            status.update(f"{TRAINING}: {deployed.status}")
+            time.sleep(POLL_S)
 
 
 def last_run(session: Session) -> str | None:
-    """Return the run whose lock was written last, which is the one that was at work; None where none ever was."""
-    prefix = f"{session.settings.storage.locks}/"
-    pages = (
-        session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=session.deployed.bucket, Prefix=prefix)
-    )
+    """Return the run whose lock was written last, which is the one that trained last; None if there is no lock."""
+    prefix, s3 = f"{session.settings.storage.locks}/", session.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=session.deployed.bucket, Prefix=prefix)
     locks = [(item["LastModified"], item["Key"]) for page in pages for item in page.get("Contents", ())]
     return max(locks)[1].removeprefix(prefix).removesuffix(".json") if locks else None
 
 
 @contextmanager
-def _assembly(job: Job, actions: Sequence[RestoreAction]) -> Iterator[Path | None]:
-    """Synthesise what is to be deployed before the host ends: settings that do not work must cost no host."""
-    if job.session.dry_run or RestoreAction.DEPLOY not in actions:
+def _assembly(restore: Restore, actions: Sequence[RestoreAction]) -> Iterator[Path | None]:
+    """Synthesise the deployment before the old host is ended: invalid settings must not cost a host."""
+    if restore.session.dry_run or RestoreAction.DEPLOY not in actions:
         yield None
         return
+    image = restore.image.image_id
     with tempfile.TemporaryDirectory(prefix="redox-restore-") as folder:
-        job.session.say(f"synthesising the deployment from {job.image.image_id}")
-        if cdk(["synth", "--quiet", "--output", folder, "-c", f"{AMI_ID}={job.image.image_id}"], to_stderr=True):
-            raise RedoxError("the deployment cannot be synthesised: nothing was changed", hint="make synth says why")
+        restore.session.note(f"synthesising the deployment from {image}")
+        if cdk(["synth", "--quiet", "--output", folder, "-c", f"{AMI_ID}={image}"], to_stderr=True):
+            raise RedoxError("the deployment cannot be synthesised: nothing was changed", hint="make synth shows why")
         yield Path(folder)
 
 
-def _save(job: Job, _app: Path | None) -> None:
-    if job.session.change(f"save and end the training on {job.host}, if it answers"):
-        end_training(job.session)
+def _save(restore: Restore, _assembly: Path | None) -> None:
+    if restore.session.announce(f"save and end the training on {restore.host}, if it can be reached"):
+        end_training(restore.session)
 
 
-def _stop(job: Job, _app: Path | None) -> None:
-    """Shut the system down: that saves a training, too, and writes the volume's file system to its end."""
-    session, ec2 = job.session, job.session.client("ec2")
+def _stop(restore: Restore, _assembly: Path | None) -> None:
+    """Shut the system down, which saves a training, too, and flushes the file system of the volume."""
+    session, ec2, host = restore.session, restore.session.client("ec2"), restore.host
     spot = session.settings.host.spot
-    if not session.change(f"{'end' if spot else 'stop'} {job.host}"):
+    if not session.announce(f"{'terminate' if spot else 'stop'} {host}"):
         return
-    patience_s = session.settings.limits.stop_timeout_s + STOP_MARGIN_S
+    timeout_s = session.settings.limits.stop_timeout_s + STOP_MARGIN_S
     if spot:  # cannot be stopped
-        ec2.terminate_instances(InstanceIds=[job.host])
-        _wait(ec2, "instance_terminated", f"until {job.host} has ended", patience_s, InstanceIds=[job.host])
+        ec2.terminate_instances(InstanceIds=[host])
+        _wait(ec2, "instance_terminated", f"until {host} is terminated", timeout_s, InstanceIds=[host])
         return
-    ec2.stop_instances(InstanceIds=[job.host])
+    ec2.stop_instances(InstanceIds=[host])
     try:
-        _wait(ec2, "instance_stopped", f"until {job.host} has stopped", patience_s, InstanceIds=[job.host])
+        _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
     except RedoxError:
-        session.say(f"{job.host} does not stop by itself: forcing it")
-        ec2.stop_instances(InstanceIds=[job.host], Force=True)
-        _wait(ec2, "instance_stopped", f"until {job.host} has stopped", patience_s, InstanceIds=[job.host])
+        session.note(f"{host} does not stop: forcing it")
+        ec2.stop_instances(InstanceIds=[host], Force=True)
+        _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
 
 
-def _detach(job: Job, _app: Path | None) -> None:
-    volume, ec2 = job.seen.volume, job.session.client("ec2")
-    if job.session.change(f"detach {volume} from {job.host}"):
-        ec2.detach_volume(VolumeId=volume, InstanceId=job.host)
-        _wait(ec2, "volume_available", f"until {volume} is free", STOP_MARGIN_S, VolumeIds=[volume])
+def _detach(restore: Restore, _assembly: Path | None) -> None:
+    volume, ec2 = restore.situation.volume, restore.session.client("ec2")
+    if restore.session.announce(f"detach {volume} from {restore.host}"):
+        ec2.detach_volume(VolumeId=volume, InstanceId=restore.host)
+        _wait(ec2, "volume_available", f"until {volume} is detached", STOP_MARGIN_S, VolumeIds=[volume])
 
 
-def _destroy(job: Job, app: Path | None) -> None:
-    protected = f" and lift the protection of {job.host}" if job.host and not job.session.settings.host.spot else ""
-    if job.session.change(f"destroy {TRAINING}{protected}; bucket, volume and images stay"):
-        _infra("destroy", "--instance", job.host, "--app", app)
+def _destroy(restore: Restore, assembly: Path | None) -> None:
+    protected = restore.host and not restore.session.settings.host.spot
+    lifting = f" and lift the termination protection of {restore.host}" if protected else ""
+    if restore.session.announce(f"destroy {TRAINING}{lifting}; bucket, volume and images are retained"):
+        _infra("destroy", "--instance", restore.host, "--app", assembly)
 
 
-def _deploy(job: Job, app: Path | None) -> None:
-    settings = job.session.settings
-    what = f"deploy a {settings.host.instance_type} from {job.image.image_id}"
-    if job.session.change(f"{what} at {settings.price.per_hour_usd} USD an hour, {job.seen.volume} attached to it"):
-        # Direct: nobody looks at a change set.
-        options = ("--app", app, "--require-approval", "never", "--method", "direct")
-        _infra("deploy", "--image", job.image.image_id, *options)
+def _deploy(restore: Restore, assembly: Path | None) -> None:
+    settings, image = restore.session.settings, restore.image.image_id
+    change = f"deploy a {settings.host.instance_type} from {image} at {settings.price.per_hour_usd} USD an hour"
+    if restore.session.announce(f"{change}, {restore.situation.volume} attached to it"):
+        # Directly, without a change set, which nobody would review.
+        options = ("--app", assembly, "--require-approval", "never", "--method", "direct")
+        _infra("deploy", "--image", image, *options)
 
 
-def _infra(verb: str, *arguments: object) -> None:
-    """Run `python -m infra.VERB`, in a process of its own: what it needs, the other verbs do without."""
-    command = [sys.executable, "-m", f"infra.{verb}", *map(str, arguments)]
-    # stdout is for our own answer.
-    code = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode  # noqa: S603 - our own
+def _infra(command: str, *arguments: object) -> None:
+    """Run `python -m infra.COMMAND` in a process of its own: only this step needs the CDK's libraries."""
+    line = [sys.executable, "-m", f"infra.{command}", *map(str, arguments)]
+    # stdout is for our own result.
+    code = subprocess.run(line, cwd=ROOT, stdout=sys.stderr, check=False).returncode  # noqa: S603 - our own
     if code:
         raise RedoxError(
-            f"python -m infra.{verb} ended with exit code {code}; what it said is above",
-            hint="mend that and start the restore again: it goes on where it stopped",
+            f"python -m infra.{command} failed with exit code {code}; see its output above",
+            hint="fix that and start the restore again: it continues where it stopped",
         )
 
 
-def _attach(job: Job, _app: Path | None) -> None:
-    volume, ec2 = job.seen.volume, job.session.client("ec2")
-    if job.session.change(f"attach {volume} to {job.host}"):
-        ec2.attach_volume(VolumeId=volume, InstanceId=job.host, Device=DATA_DEVICE)
+def _attach(restore: Restore, _assembly: Path | None) -> None:
+    volume, ec2 = restore.situation.volume, restore.session.client("ec2")
+    if restore.session.announce(f"attach {volume} to {restore.host}"):
+        ec2.attach_volume(VolumeId=volume, InstanceId=restore.host, Device=DATA_DEVICE)
         _wait(ec2, "volume_in_use", f"until {volume} is attached", STOP_MARGIN_S, VolumeIds=[volume])
 
 
-def _resume(job: Job, _app: Path | None) -> None:
-    if job.session.change(f"let the training of {job.run} go on") and job.wait:
-        job.resumed_at.append(resume(job.session.settings, job.run))
+def _resume(restore: Restore, _assembly: Path | None) -> None:
+    if restore.session.announce(f"resume the training of {restore.run}") and restore.wait:
+        restore.resumed_at.append(wait_until_resumed(restore.session.settings, restore.run))
 
 
-def _wait(ec2: Any, waiter: str, what: str, seconds: float, **which: Any) -> None:
-    """Wait for a state that boto3 knows how to wait for; an error where it does not come in time."""
-    from botocore.exceptions import WaiterError  # noqa: PLC0415 - `--help` does without
+def _wait(ec2: Any, waiter: str, condition: str, timeout_s: float, **resource: Any) -> None:
+    """Wait with a waiter of boto3; a RedoxError if the time runs out."""
+    from botocore.exceptions import WaiterError  # noqa: PLC0415 - not needed for `--help`
 
-    with notes().status(f"waiting {what}"):
+    with notes().status(f"waiting {condition}"):
         try:
-            tries = {"Delay": int(LOOK_S), "MaxAttempts": int(seconds / LOOK_S)}
-            ec2.get_waiter(waiter).wait(**which, WaiterConfig=tries)
+            config = {"Delay": int(POLL_S), "MaxAttempts": int(timeout_s / POLL_S)}
+            ec2.get_waiter(waiter).wait(**resource, WaiterConfig=config)
         except WaiterError as error:
             raise RedoxError(
-                f"waited {what}, for {seconds:.0f} s: {error}", hint="start the restore again: it goes on from there"
+                f"waited {condition}, for {timeout_s:.0f} s: {error}",
+                hint="start the restore again: it continues from there",
             ) from error
 
 
-STEPS: Mapping[RestoreAction, Callable[[Job, Path | None], None]] = {
+STEPS: Mapping[RestoreAction, Callable[[Restore, Path | None], None]] = {
     RestoreAction.SAVE: _save,
     RestoreAction.STOP: _stop,
     RestoreAction.DETACH: _detach,

@@ -1,26 +1,24 @@
-"""What a restore has to do, decided from what AWS says: one that broke off goes on where it stopped."""
+"""Plan of a restore, derived from the state of AWS alone: an interrupted restore continues where it stopped."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ops.restore.backups import Image
+from infra.deployed import Deployed
+from infra.settings import Settings
+from ops.aws.backups import HostImage
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 
-if TYPE_CHECKING:
-    from infra.deployed import Deployed
-    from infra.settings import Settings
-    from ops.session import Session
-
-GONE = ("", "terminated", "shutting-down")  # states of an instance that nothing can be done to
-# The CDK takes such a stack away by itself.
+TERMINATED = ("", "terminated", "shutting-down")  # states of an instance that is, or will soon be, deleted
+# The CDK deletes such a stack by itself.
 FAILED_CREATION = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS")
 
 
 class RestoreAction(Enum):
-    """A step of a restore, in the order in which they are taken."""
+    """A step of a restore; they are taken in this order."""
 
     SAVE = "save"
     STOP = "stop"
@@ -31,36 +29,32 @@ class RestoreAction(Enum):
     RESUME = "resume"
 
 
-ENDING = {
-    RestoreAction.SAVE,
-    RestoreAction.STOP,
-    RestoreAction.DETACH,
-    RestoreAction.DESTROY,
-}  # the old host is gone
+# The steps that end the old host.
+ENDING = {RestoreAction.SAVE, RestoreAction.STOP, RestoreAction.DETACH, RestoreAction.DESTROY}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What is the case.
+    """State of the deployment in AWS.
 
     Attributes
     ----------
     stack
-        Status of the host's stack, in AWS's words; empty where there is none.
+        Status of the host's stack, as CloudFormation names it; empty if there is none.
     host
-        The instance that the stack names, None where it names none.
+        The instance of the stack; None if it has none.
     host_state
-        Its state in AWS's words; empty where AWS no longer knows it.
+        State of the instance, as EC2 names it; empty if EC2 no longer knows it.
     host_image
-        What it was made from.
+        The image that it was made from.
     volume
         The data volume of the deployment.
     volume_state
-        Its state in AWS's words; empty where there is no such volume.
+        Its state, as EC2 names it; empty if it does not exist.
     volume_zone
-        Where it is.
+        Its availability zone.
     attached_to
-        The instance that has it, None where none has.
+        The instance that it is attached to; None if it is not.
     replaced
         Whether the settings name a new data volume.
     """
@@ -76,87 +70,91 @@ class Situation:
     replaced: bool = False
 
     @property
-    def unsettled(self) -> bool:
-        """Whether CloudFormation is at work on the stack."""
+    def in_progress(self) -> bool:
+        """Whether CloudFormation is changing the stack."""
         return self.stack.endswith("_IN_PROGRESS") and self.stack not in FAILED_CREATION
 
-    def is_restored(self, image: Image) -> bool:
-        """Whether the host is a whole one that was made from an image."""
-        whole = self.stack in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-        alive = self.host_state in ("pending", "running")
-        return whole and alive and self.host_image == image.image_id and not self.replaced
+    def is_restored(self, image: HostImage) -> bool:
+        """Whether the stack is complete and its host, made from this image, is running."""
+        complete = self.stack in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+        running = self.host_state in ("pending", "running")
+        return complete and running and self.host_image == image.image_id and not self.replaced
 
 
-def look(session: Session, there: Deployed) -> Situation:
-    """Ask AWS."""
+def inspect(session: Session, deployed: Deployed) -> Situation:
+    """Query AWS."""
     ec2 = session.client("ec2")
     instance: Any = {}
-    if there.instance_id:
-        # A filter: an instance that ended an hour ago is unknown, which is an error only to who asks for it by name.
-        wanted = [{"Name": "instance-id", "Values": [there.instance_id]}]
-        found = ec2.describe_instances(Filters=wanted)["Reservations"]
+    if deployed.instance_id:
+        # A filter, because the id of an instance that ended an hour ago is an error if asked for by name.
+        filters = [{"Name": "instance-id", "Values": [deployed.instance_id]}]
+        found = ec2.describe_instances(Filters=filters)["Reservations"]
         instance = found[0]["Instances"][0] if found else {}
-    volumes = ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [there.volume_id]}])["Volumes"]
+    volumes = ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [deployed.volume_id]}])["Volumes"]
     volume = volumes[0] if volumes else {}
     attached = [each["InstanceId"] for each in volume.get("Attachments", ()) if each["State"] != "detached"]
     return Situation(
-        stack=there.status,
-        host=there.instance_id,
+        stack=deployed.status,
+        host=deployed.instance_id,
         host_state=instance.get("State", {}).get("Name", ""),
         host_image=instance.get("ImageId", ""),
-        volume=there.volume_id,
+        volume=deployed.volume_id,
         volume_state=volume.get("State", ""),
         volume_zone=volume.get("AvailabilityZone", ""),
         attached_to=attached[0] if attached else None,
-        replaced=there.volume_name != session.settings.host.data_volume_name,
+        replaced=deployed.volume_name != session.settings.host.data_volume_name,
     )
 
 
-def refuse_volume(seen: Situation, settings: Settings) -> None:
-    """Raise an error where the data volume cannot be brought to a new host."""
-    if seen.replaced:  # an empty one is made, and the training fetches its newest checkpoint from the bucket
+def refuse_volume(situation: Situation, settings: Settings) -> None:
+    """Raise a RedoxError if the data volume cannot be attached to a new host."""
+    if situation.replaced:  # an empty one is made, and the training fetches its newest checkpoint from the bucket
         return
-    another = (
+    volume = situation.volume
+    hint = (
         f"give host.data_volume_name of deploy.toml another name than {settings.host.data_volume_name}: an empty "
+        "volume is made, and the training fetches its newest checkpoint from the bucket"
     )
-    hint = another + "volume is made, and the training fetches its newest checkpoint from the bucket"
-    if seen.volume_state in ("", "error", "deleting", "deleted"):
-        raise RedoxError(f"the data volume {seen.volume} is {seen.volume_state or 'gone'}", hint=hint)
-    if seen.volume_zone != settings.aws.zone:
-        where = f"in {seen.volume_zone}, not in {settings.aws.zone}"
-        raise RedoxError(f"the data volume {seen.volume} is {where}", hint=hint)
-    if seen.attached_to not in (None, seen.host):
+    if situation.volume_state in ("", "error", "deleting", "deleted"):
+        raise RedoxError(f"the data volume {volume} is {situation.volume_state or 'deleted'}", hint=hint)
+    if situation.volume_zone != settings.aws.zone:
+        where = f"in {situation.volume_zone}, not in {settings.aws.zone}"
+        raise RedoxError(f"the data volume {volume} is {where}", hint=hint)
+    if situation.attached_to not in (None, situation.host):
         raise RedoxError(
-            f"the data volume {seen.volume} is attached to {seen.attached_to}, which is not the host",
-            hint=f"aws ec2 detach-volume --volume-id {seen.volume} frees it, once nothing there uses it",
+            f"the data volume {volume} is attached to {situation.attached_to}, which is not the host",
+            hint=f"detach it once it is not in use there: aws ec2 detach-volume --volume-id {volume}",
         )
 
 
-def plan(seen: Situation, image: Image, *, anew: bool = False, spot: bool = False) -> tuple[RestoreAction, ...]:
-    """Decide what is left to do.
+def plan(
+    situation: Situation, image: HostImage, *, replace: bool = False, spot: bool = False
+) -> tuple[RestoreAction, ...]:
+    """Return the remaining steps.
 
     Parameters
     ----------
-    seen
-        What is the case; not `unsettled`.
+    situation
+        State of the deployment; not `in_progress`.
     image
-        What the host shall be made from.
-    anew
-        Whether a host that was made from it is replaced, too.
+        The image for the new host.
+    replace
+        Whether to replace even a host that was made from this image.
     spot
-        Whether hosts are of the spot market: they are ended and not stopped.
+        Whether hosts are spot instances, which can be terminated but not stopped.
     """
-    if seen.is_restored(image) and not anew:
-        attach = () if seen.attached_to else (RestoreAction.ATTACH,)
+    if situation.is_restored(image) and not replace:
+        attach = () if situation.attached_to else (RestoreAction.ATTACH,)
         return (*attach, RestoreAction.RESUME)
-    due: list[RestoreAction] = []
-    if seen.host_state == "running":
-        due.append(RestoreAction.SAVE)
-    if seen.host_state not in (*GONE, "stopped"):
-        due.append(RestoreAction.STOP)
-    frees_it = seen.host_state in GONE or (spot and RestoreAction.STOP in due)  # termination detaches the volume
-    if seen.host and seen.attached_to == seen.host and not frees_it:
-        due.append(RestoreAction.DETACH)
-    if seen.stack and seen.stack not in FAILED_CREATION:
-        due.append(RestoreAction.DESTROY)
-    return (*due, RestoreAction.DEPLOY, RestoreAction.RESUME)
+    actions: list[RestoreAction] = []
+    if situation.host_state == "running":
+        actions.append(RestoreAction.SAVE)
+    if situation.host_state not in (*TERMINATED, "stopped"):
+        actions.append(RestoreAction.STOP)
+    # A terminated instance releases its volume.
+    terminated = situation.host_state in TERMINATED or (spot and RestoreAction.STOP in actions)
+    if situation.host and situation.attached_to == situation.host and not terminated:
+        actions.append(RestoreAction.DETACH)
+    if situation.stack and situation.stack not in FAILED_CREATION:
+        actions.append(RestoreAction.DESTROY)
+    return (*actions, RestoreAction.DEPLOY, RestoreAction.RESUME)

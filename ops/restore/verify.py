@@ -1,77 +1,72 @@
-"""The training on a restored host: the right run, at work, and the step at which it went on."""
+"""Verifying a restore: the new host trains the right run, and the step at which it resumed."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from ops.remote import attach as following
-from ops.remote import instance, training
+from infra.machine import contract
+from infra.settings import Settings
+from ops.aws import instance
+from ops.remote import training
+from ops.remote.connect import connect
+from ops.remote.training import TrainingState
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
-    from ops.remote.training import TrainingState
-    from ops.session import Session
+    from ops.remote.host import RemoteHost
 
-ONLINE_TIMEOUT_S, WORK_TIMEOUT_S = 600.0, 900.0  # the trainer may fetch its checkpoint first
-LOOK_S = 2.0
-FRESH_S = 15.0  # a trainer writes its heartbeat every few seconds
-AT_WORK = ("training", "saving", "finished")
+RESUME_TIMEOUT_S = 900.0  # the trainer may have to fetch its checkpoint first
+POLL_S = 2.0
 
 
-def resume(settings: Settings, run: str) -> int:
-    """Have the unit of a new host train a run, and return the step at which it is once it is at work.
+def wait_until_resumed(settings: Settings, run: str) -> int:
+    """Start a run on the new host unless it trains it already, and return its step once it trains.
 
-    The unit starts with its host and trains the run that the image knows, which may be another one. The trainer
-    itself takes the newest whole checkpoint of volume and bucket.
+    The unit starts with its host and trains the run that was set when the image was taken, which may be another one.
+    The trainer itself resumes the newest complete checkpoint of volume and bucket.
     """
-    from ops.session import Session  # noqa: PLC0415 - the host is another one than that of the caller's session
-
-    with Session(settings) as session, notes().status(f"waiting until run {run} is at work"):
-        _wait_until_online(session)
-        _set_run(session, training.look(session, run), run)
-        deadline = time.monotonic() + WORK_TIMEOUT_S
+    # A session of its own: the caller's has the old host.
+    session = Session(settings)
+    with connect(session) as host, notes().status(f"waiting until run {run} is training"):
+        instance.wait_until_online(session)
+        _set_run(host, training.inspect(host, run), run)
+        deadline = time.monotonic() + RESUME_TIMEOUT_S
         while time.monotonic() < deadline:
-            seen = training.look(session, run)
-            if (step := _step(seen)) is not None:
+            state = training.inspect(host, run)
+            if (step := resumed_step(state)) is not None:
                 return step
-            if not seen.at_work:
+            if not state.unit_active:
                 raise RedoxError(
-                    f"run {run} is not at work on {session.host}: {following.last_lines(session)}",
-                    hint=f"make logs shows more; where there is no image yet: make train-remote RUN={run}",
+                    f"run {run} is not training on {host.name}: {training.last_lines(host)}",
+                    hint=f"make logs shows more; if there is no image yet: make train-remote RUN={run}",
                 )
-            time.sleep(LOOK_S)
-    raise RedoxError(f"run {run} is not at work after {WORK_TIMEOUT_S:.0f} s", hint="make logs shows what it does")
+            time.sleep(POLL_S)
+    raise RedoxError(f"run {run} is not training after {RESUME_TIMEOUT_S:.0f} s", hint="make logs shows its progress")
 
 
-def _wait_until_online(session: Session) -> None:
-    deadline = time.monotonic() + ONLINE_TIMEOUT_S
-    while time.monotonic() < deadline and not instance.online(session):
-        time.sleep(LOOK_S)
-    instance.require_online(session)
-
-
-def _set_run(session: Session, seen: TrainingState, run: str) -> None:
-    """Have the unit train this run: with the options it was begun with where the image knows them."""
-    unit, patience_s = training.UNIT, session.settings.limits.stop_timeout_s + 60.0
-    if seen.set_run == run:
-        if not seen.at_work:
-            session.on_host().run(f"sudo -n systemctl start --no-block {unit}")
+def _set_run(host: RemoteHost, state: TrainingState, run: str) -> None:
+    """Have the unit train this run, with the options that it was started with if the image has them."""
+    if state.set_run == run:
+        if not state.unit_active:
+            host.run(f"sudo -n systemctl start --no-block {contract.TRAINER}")
         return
-    session.say(f"the image knows run {seen.set_run}: {run} goes on with the settings' options")
-    if seen.at_work:
-        session.on_host().run(f"sudo -n systemctl stop {unit}", timeout_s=patience_s)
-    training.begin(session, run, seen.image, [])
+    host.session.note(f"the image was set to run {state.set_run}: {run} continues with the options of the settings")
+    if state.unit_active:
+        training.stop_unit(host)
+    training.start(host, run, state.image, [])
 
 
-def _step(seen: TrainingState) -> int | None:
-    """Return the step of a trainer that is at work, None where none is; by the host's clock alone.
+def resumed_step(state: TrainingState) -> int | None:
+    """Return the step of a run that the new host's trainer has resumed; None if it has not.
 
-    A heartbeat from before the host's start is that of the trainer which the old host had: a quick restore finds it
-    still fresh on the volume.
+    A heartbeat from before the host's start is that of the old host's trainer: after a quick restore it is still
+    fresh. Only the host's clock counts.
     """
-    beat, age_s = seen.beat, seen.age_s(seen.beat.written_at if seen.beat else None)
-    fresh = age_s is not None and age_s < min(FRESH_S, seen.uptime_s)
-    return beat.step if beat is not None and fresh and beat.status in AT_WORK else None
+    beat = state.beat
+    if beat is None or state.now - beat.written_at >= state.uptime_s:
+        return None
+    training_now = state.is_at_work(beat) and beat.status != "starting"
+    return beat.step if training_now or beat.status == "finished" else None

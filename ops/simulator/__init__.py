@@ -1,1 +1,1 @@
-"""Stand-ins for AWS and for hosts on this machine, used by the demonstration and the tests."""
+"""Simulated AWS and simulated hosts on this machine, for the demo and the tests."""

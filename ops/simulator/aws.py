@@ -1,7 +1,7 @@
-"""AWS on one machine: moto over HTTP, with what it lacks of a host, and the environment in which the CDK finds it.
+"""Simulated AWS: moto over HTTP, extended by what it lacks, and the environment in which clients find it.
 
-Run as a program it is the server, with what moto lacks and the deployment or its daily commands need; see `serve`.
-Of hosts it knows what lies in the folder of `ops.simulator.host`: who is online, what a console says, whom it admits.
+Run as a program, this module is the server; see `serve`. It reads the records of the simulated hosts: whether they
+are online, their console output, and their authorized keys.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ops.simulator.records import HOSTS, HostRecord, console_of, records
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
-KEY_S = 60.0  # for which EC2 Instance Connect opens a host to a key
-VCPUS = 256  # the quota of the account; a new one at AWS has 5
-CALL = "call: "  # begins the line of the log that names an operation
-# What operations that change nothing begin with; of S3 the method says it.
-READING = ("Describe", "Get", "List", "Head", "Lookup", "GET", "HEAD")
-# Whoever started the server may be killed, too.
-_ENDING_WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-# What moto's CloudFormation passes over; held by the tests of the template instead.
+KEY_S = 60.0  # for which EC2 Instance Connect authorizes a key
+VCPUS = 256  # quota of the account; a new account at AWS has 5
+CALL = "call: "  # prefix of the log lines that name operations
+# Prefixes of operations that change nothing; for S3, its methods.
+READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "GET", "HEAD")
+# If the process that starts the server is killed, so is the server.
+_ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+# Ignored by moto's CloudFormation; the tests of the template cover them.
 UNSUPPORTED = {
     "AWS::Budgets::Budget",
     "AWS::Budgets::BudgetsAction",
@@ -52,22 +52,22 @@ UNSUPPORTED = {
 
 @dataclass(frozen=True)
 class StandIn:
-    """A server that runs, and its log."""
+    """A running server and its log."""
 
     address: str
     log: Path
 
     @property
     def hosts(self) -> Path:
-        """Folder of the hosts that it knows of."""
+        """Folder of the simulated hosts."""
         return self.log.parent / "hosts"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for the CDK, for boto3 and for whatever they start."""
+        """Environment for the CDK, for boto3 and for the processes they start."""
         return {
             "AWS_ENDPOINT_URL": self.address,
-            # The CDK writes addresses of templates itself, and moto tells a bucket from a host by the name.
+            # The CDK builds addresses of templates itself, and moto needs a host name to recognise the bucket in it.
             "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": self.address.replace("127.0.0.1", "localhost"),
             "AWS_ACCESS_KEY_ID": "stand-in",
             "AWS_SECRET_ACCESS_KEY": "stand-in",
@@ -80,22 +80,22 @@ class StandIn:
 
     def client(self, service: str) -> Any:
         """Return a client of boto3."""
-        import boto3  # noqa: PLC0415 - only who asks needs it
+        import boto3  # noqa: PLC0415 - not needed by the server
 
         keys = {"aws_access_key_id": "stand-in", "aws_secret_access_key": "stand-in"}
         return boto3.client(service, endpoint_url=self.address, region_name=REGION, **keys)
 
     def calls(self) -> list[str]:
-        """Return the operations that it was asked for so far, "ec2 RunInstances" or "s3 PUT /bucket/key"."""
+        """Return all operations so far, "ec2 RunInstances" or "s3 PUT /bucket/key"."""
         lines = self.log.read_text().splitlines()
         return [line.removeprefix(CALL) for line in lines if line.startswith(CALL)]
 
     def changes(self) -> list[str]:
-        """Return those of the operations that may change something."""
-        return [call for call in self.calls() if not call.split(" ")[1].startswith(READING)]
+        """Return the operations that may have changed something."""
+        return [call for call in self.calls() if not call.split(" ")[1].startswith(READ_ONLY)]
 
     def hidden_failures(self) -> list[str]:
-        """Return what went wrong inside: the CDK tries failures again until they look green."""
+        """Return internal failures of the server, which retries of the CDK would hide."""
         lines = self.log.read_text().splitlines()
         unknown = re.compile(r"No Moto CloudFormation support for (\S+)")
         return [
@@ -107,11 +107,11 @@ class StandIn:
 
 @contextmanager
 def stand_in(folder: Path) -> Iterator[StandIn]:
-    """Run a server on a free port of the loopback; its log lies in the folder."""
+    """Run a server on a free port of the loopback interface; its log is in the folder."""
     log = folder / "stand-in.log"
     with log.open("w") as output:
         server = subprocess.Popen(  # noqa: S603 - our own
-            [*_ENDING_WITH_US, sys.executable, "-m", "ops.simulator.aws"],
+            [*_ENDS_WITH_PARENT, sys.executable, "-m", "ops.simulator.aws"],
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -126,7 +126,7 @@ def stand_in(folder: Path) -> Iterator[StandIn]:
 
 
 def _address(server: subprocess.Popen[bytes], log: Path) -> str:
-    """Return the address that the server says it has, once it answers there."""
+    """Return the address in the server's log, once it answers there."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and server.poll() is None:
         found = re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())
@@ -137,29 +137,29 @@ def _address(server: subprocess.Popen[bytes], log: Path) -> str:
             except urllib.error.URLError:
                 pass
         time.sleep(0.05)
-    raise RuntimeError(f"the stand-in does not start: {log.read_text()[-2_000:]}")
+    raise RuntimeError(f"simulated AWS does not start: {log.read_text()[-2_000:]}")
 
 
 def serve() -> None:
-    """Be the server."""
-    from moto.server import main  # noqa: PLC0415 - only the server needs it
+    """Run the server."""
+    from moto.server import main  # noqa: PLC0415 - needed by the server only
 
-    _make_hosts_as_templates_say()
-    _take_tags_of_an_image()
-    _have_quotas()
-    _reach_hosts()
-    _write_down_calls()
+    _patch_instances()
+    _patch_images()
+    _patch_quotas()
+    _patch_host_access()
+    _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])
 
 
-def _give(kind: Any, **methods: Any) -> None:
-    """Put methods in the place of those that moto has, or lacks."""
+def _replace(kind: Any, **methods: Any) -> None:
+    """Replace methods of a class of moto, or add them."""
     for name, method in methods.items():
         setattr(kind, name, method)
 
 
-def _make_hosts_as_templates_say() -> None:
-    """Have devices that are left out of an image, and termination protection: moto's CloudFormation knows neither."""
+def _patch_instances() -> None:
+    """Add suppressed devices and termination protection, which moto's CloudFormation ignores."""
     from moto.ec2.models.instances import Instance  # noqa: PLC0415
 
     create = Instance.create_from_cloudformation_json
@@ -172,11 +172,11 @@ def _make_hosts_as_templates_say() -> None:
         instance.disable_api_termination = properties.get("DisableApiTermination") in (True, "true")
         return instance
 
-    _give(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
+    _replace(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
 
 
-def _take_tags_of_an_image() -> None:
-    """Tag the snapshots of an image when it is made: moto refuses to, and makes one of the root device whatever."""
+def _patch_images() -> None:
+    """Tag the snapshots of an image when it is made, which moto refuses."""
     from moto.ec2.models.amis import AmiBackend  # noqa: PLC0415
 
     create = AmiBackend.create_image
@@ -189,25 +189,25 @@ def _take_tags_of_an_image() -> None:
                 image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
         return image
 
-    _give(AmiBackend, create_image=as_aws_does)
+    _replace(AmiBackend, create_image=as_aws_does)
 
 
-def _have_quotas() -> None:
-    """Know the quotas of vCPUs: moto has those of VPC alone."""
+def _patch_quotas() -> None:
+    """Add the vCPU quotas; moto has quotas of VPC only."""
     from moto.servicequotas.models import ServiceQuotasBackend  # noqa: PLC0415
 
-    known = ServiceQuotasBackend.get_service_quota
+    original = ServiceQuotasBackend.get_service_quota
 
     def as_aws_does(self: Any, service_code: str, quota_code: str) -> Any:
         if service_code != "ec2":
-            return known(self, service_code, quota_code)
+            return original(self, service_code, quota_code)
         return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": float(VCPUS)}
 
-    _give(ServiceQuotasBackend, get_service_quota=as_aws_does)
+    _replace(ServiceQuotasBackend, get_service_quota=as_aws_does)
 
 
-def _reach_hosts() -> None:
-    """Lead to hosts: moto has one sample of a console, lets nobody in, and does not know who is online."""
+def _patch_host_access() -> None:
+    """Answer from the records of the hosts: console output, Systems Manager's inventory, EC2 Instance Connect."""
     from moto.core.responses import ActionResult  # noqa: PLC0415
     from moto.ec2.responses.general import General  # noqa: PLC0415
     from moto.ec2instanceconnect.responses import Ec2InstanceConnectResponse  # noqa: PLC0415
@@ -215,8 +215,8 @@ def _reach_hosts() -> None:
 
     def console(self: Any) -> Any:
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
-        said = base64.b64encode(console_of(instance.id).encode()).decode()
-        return ActionResult({"InstanceId": instance.id, "Output": said, "Timestamp": _now()})
+        output = base64.b64encode(console_of(instance.id).encode()).decode()
+        return ActionResult({"InstanceId": instance.id, "Output": output, "Timestamp": _now()})
 
     def information(self: Any) -> Any:
         wanted = {
@@ -229,16 +229,16 @@ def _reach_hosts() -> None:
         return ActionResult({"InstanceInformationList": known})
 
     def admit(self: Any) -> str:
-        asked = json.loads(self.body)
+        request = json.loads(self.body)
         for each in records():
-            if each.instance_id == asked["InstanceId"] and each.alive:
-                each.admit(asked["InstanceOSUser"], asked["SSHPublicKey"], KEY_S)
+            if each.instance_id == request["InstanceId"] and each.alive:
+                each.admit(request["InstanceOSUser"], request["SSHPublicKey"], KEY_S)
                 return json.dumps({"RequestId": "stand-in", "Success": True})
-        raise RuntimeError(f"{asked['InstanceId']} does not run")
+        raise RuntimeError(f"{request['InstanceId']} is not running")
 
-    _give(General, get_console_output=console)
-    _give(SimpleSystemManagerResponse, describe_instance_information=information)
-    _give(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
+    _replace(General, get_console_output=console)
+    _replace(SimpleSystemManagerResponse, describe_instance_information=information)
+    _replace(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
 
 
 def _information(host: HostRecord) -> dict[str, Any]:
@@ -254,22 +254,22 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _write_down_calls() -> None:
-    """Name each operation in the log; the server itself writes only a path, which of most services is `/`."""
+def _log_operations() -> None:
+    """Log the name of each operation; the server itself logs only the path, which is `/` for most services."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: PLC0415
 
     dispatch = DomainDispatcherApplication.__call__
 
-    def written_down(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+    def logged(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
         scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         print(f"{CALL}{scope[1] if scope else '-'} {_operation(environ)}", flush=True)  # noqa: T201 - its log
         return dispatch(self, environ, start_response)
 
-    _give(DomainDispatcherApplication, __call__=written_down)
+    _replace(DomainDispatcherApplication, __call__=logged)
 
 
 def _operation(environ: dict[str, Any]) -> str:
-    """Return the name of what is asked for: services say it in a header, in a form, or by method and path."""
+    """Return the name of an operation, from a header, a form, or method and path, depending on the service."""
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return str(target).rpartition(".")[2]
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):

@@ -1,6 +1,6 @@
-"""In place of the AWS CLI on the user's side: `aws ssm start-session` for SSH, and nothing else.
+"""Stand-in for the AWS CLI: `aws ssm start-session` for SSH, and nothing else.
 
-Joins stdin and stdout with the sshd of a host on this machine. Only the standard library and the records of hosts.
+Connects stdin and stdout to the sshd of a simulated host. Only the standard library and the records of the hosts.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ BUFFER = 65_536
 DOCUMENT = "AWS-StartSSHSession"
 WRAPPER = """\
 #!/bin/sh
-# Stand-in of the AWS CLI: reaches the hosts of this machine.
+# Stand-in for the AWS CLI: reaches the simulated hosts.
 {variable}={hosts} PYTHONPATH={root} exec {python} -P -m ops.simulator.gateway "$@"
 """
 PLUGIN = """\
 #!/bin/sh
-# Stand-in of the plugin that the AWS CLI needs for sessions.
+# Stand-in for the Session Manager plugin of the AWS CLI.
 echo 1.2.0.0
 """
 
 
 def install(folder: Path, hosts: Path) -> None:
-    """Write `aws` and `session-manager-plugin` into a folder for the PATH."""
+    """Write `aws` and `session-manager-plugin` to a folder that goes on the PATH."""
     folder.mkdir(parents=True, exist_ok=True)
     known = {"hosts": hosts.absolute(), "root": Path(__file__).parents[2], "python": Path(sys.executable).absolute()}
     text = WRAPPER.format(variable=HOSTS, **{name: shlex.quote(str(path)) for name, path in known.items()})
@@ -39,12 +39,12 @@ def install(folder: Path, hosts: Path) -> None:
         (folder / name).chmod(0o755)
 
 
-def join(line: socket.socket) -> None:
-    """Carry bytes both ways until either side ends."""
+def relay(connection: socket.socket) -> None:
+    """Relay bytes in both directions until either side ends."""
     while True:
-        ready, _, _ = select.select([sys.stdin, line], [], [])
-        if line in ready:
-            data = line.recv(BUFFER)
+        ready, _, _ = select.select([sys.stdin, connection], [], [])
+        if connection in ready:
+            data = connection.recv(BUFFER)
             if not data:
                 return
             _write_all(data)
@@ -52,7 +52,7 @@ def join(line: socket.socket) -> None:
             data = os.read(0, BUFFER)
             if not data:
                 return
-            line.sendall(data)
+            connection.sendall(data)
 
 
 def _write_all(data: bytes) -> None:
@@ -63,7 +63,7 @@ def _write_all(data: bytes) -> None:
 def main(arguments: list[str]) -> int:
     """Open a session."""
     parser = argparse.ArgumentParser(
-        prog="aws", description="Stand-in of the AWS CLI: aws ssm start-session for SSH."
+        prog="aws", description="Stand-in for the AWS CLI: aws ssm start-session for SSH."
     )
     parser.add_argument("service", choices=["ssm"])
     parser.add_argument("operation", choices=["start-session"])
@@ -71,17 +71,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--document-name", required=True, choices=[DOCUMENT])
     parser.add_argument("--parameters", default="")
     parser.add_argument("--region")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     for host in records():
-        if host.instance_id == asked.target and host.alive:
-            with socket.create_connection(("127.0.0.1", host.port)) as line:
-                join(line)
+        if host.instance_id == options.target and host.alive:
+            with socket.create_connection(("127.0.0.1", host.port)) as connection:
+                relay(connection)
             return 0
     sys.stderr.write(
         "\nAn error occurred (TargetNotConnected) when calling the StartSession operation: "
-        f"{asked.target} is not connected.\n"
+        f"{options.target} is not connected.\n"
     )
-    return 254  # as the AWS CLI ends where a service refuses
+    return 254  # exit code of the AWS CLI where a service refuses
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A host on this machine: processes in namespaces of their own behind a real sshd, ended as a whole by one kill.
+"""A simulated host: processes in namespaces of their own behind a real sshd, all ended by one kill.
 
-`guest/boot.sh` says what it sees of this machine, `guest/init.py` is its first process. Needs Linux and root.
+`guest/boot.sh` sets up its file system, `guest/init.py` is its first process. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from redox_balancer.errors import RedoxError
 PROGRAMS = Path(__file__).parent / "guest"
 SSHD = "/usr/sbin/sshd"
 START_TIMEOUT_S = 30.0
-DISK = "disk"  # what an image of the host takes along
-DEVICE_BYTES = 16_000_000  # of the disk that stands for the data volume when it is looked at
+POLL_S = 0.02
+DISK = "disk"  # the part of the root disk that an image of the host contains
+DEVICE_BYTES = 16_000_000  # of the file that stands for the device of the data volume
 PACKAGES = {
     SSHD: "openssh-server",
     "ssh": "openssh-client",
@@ -41,8 +42,8 @@ HOST_KEYS = "-----BEGIN SSH HOST KEY KEYS-----\r\n{}\r\n-----END SSH HOST KEY KE
 
 
 def namespaces() -> list[str]:
-    """Return the command that runs another in namespaces of its own, which end with its first process."""
-    # Whoever starts a host may be killed, too: no host outlives it. The clock of an idle host begins at its start.
+    """Return the command that runs another one in namespaces of its own, which end with its first process."""
+    # If the process that starts a host is killed, so is the host. Its uptime begins at its start.
     uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     own = ["--mount", "--pid", "--uts", "--ipc", "--time", f"--boottime=-{uptime_s}"]
     ending = ["--fork", "--kill-child", "--propagation=private"]
@@ -50,33 +51,33 @@ def namespaces() -> list[str]:
 
 
 def require() -> None:
-    """Raise an error of one line where this machine cannot have a host on it."""
+    """Raise a RedoxError if this machine cannot run a simulated host."""
     if sys.platform != "linux":
-        raise RedoxError("a host on this machine needs Linux", hint="try it in a virtual machine")
-    # A user namespace is not enough: in one, nobody may write into a copy of what belongs to the machine's root.
+        raise RedoxError("a simulated host needs Linux", hint="use a virtual machine")
+    # A user namespace is not enough: within one, files of the machine's root cannot be copied on write.
     if os.geteuid():
         raise RedoxError(
-            "a host on this machine needs root, whose file system it sees copied on write",
+            "a simulated host needs root, because it sees this machine's file system copied on write",
             hint="make setup, then: sudo .venv/bin/python -m ops demo",
         )
     path = f"{os.environ.get('PATH', '')}:{SBIN}"
     missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=path)}
     if missing:
         names = " ".join(sorted(missing))
-        raise RedoxError(f"a host on this machine needs {names}", hint=f"apt-get install {names}")
+        raise RedoxError(f"a simulated host needs {names}", hint=f"apt-get install {names}")
     trial = subprocess.run(  # noqa: S603 - our own
         [*namespaces(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True, check=False
     )
     if trial.returncode:
-        said = (trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"])[-1]
+        output = (trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"])[-1]
         raise RedoxError(
-            f"this machine forbids namespaces: {said}", hint="in a container they take docker run --privileged"
+            f"this machine forbids namespaces: {output}", hint="in a container, they need docker run --privileged"
         )
 
 
 @dataclass(frozen=True)
 class Login:
-    """Who logs in there, and what the machine is told at its start."""
+    """The login user of a host, and its user data."""
 
     user: str
     user_data: str = ""
@@ -84,14 +85,14 @@ class Login:
 
 @dataclass
 class SimulatedHost:
-    """A host that was started.
+    """A started host.
 
     Attributes
     ----------
     record
-        How the AWS stand-in finds it.
+        Its record, by which simulated AWS finds it.
     process
-        Joins its end: exit code 0 when it was shut down.
+        The process that waits for its end: exit code 0 after a shutdown.
     """
 
     record: HostRecord
@@ -99,31 +100,31 @@ class SimulatedHost:
 
     @property
     def root(self) -> Path:
-        """Its file system, seen from here; only root may look."""
+        """Its file system as this machine sees it; readable by root only."""
         return Path(f"/proc/{self.record.pid}/root")
 
     @property
     def disk(self) -> Path:
-        """What stays of its root disk."""
+        """The persistent part of its root disk."""
         return self.record.folder / DISK
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on it without SSH."""
+        """Run a command on it, without SSH."""
         kinds = ["--mount", "--pid", "--uts", "--ipc", "--time", "--root", "--wd"]
         enter = ["nsenter", f"--target={self.record.pid}", *kinds]
-        # The engine that it knows is its own, whatever engine whoever asks has.
-        known = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER")}
+        # Its own engine is meant, whatever engine the caller uses.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER")}
         return subprocess.run(  # noqa: S603 - ours
-            [*enter, *command], capture_output=True, text=True, check=False, env=known
+            [*enter, *command], capture_output=True, text=True, check=False, env=environment
         )
 
     def kill(self) -> None:
-        """End it as a power failure does."""
+        """End it like a power failure."""
         os.kill(self.record.pid, signal.SIGKILL)
         self.process.wait()
 
     def shut_down(self, patience_s: float) -> None:
-        """Press its power button, and pull the plug if it takes too long."""
+        """Press its power button, and cut the power if the shutdown takes too long."""
         if self.record.alive:
             os.kill(self.record.pid, signal.SIGTERM)
             try:
@@ -133,20 +134,20 @@ class SimulatedHost:
 
 
 def start(folder: Path, volume: Path, device: str, login: Login, environment: Mapping[str, str]) -> SimulatedHost:
-    """Start a host; returns when its sshd answers.
+    """Start a host, and return once its sshd accepts connections.
 
     Parameters
     ----------
     folder
-        Of this host, named by its instance id; what is left there of an earlier start is its root disk.
+        Folder of the host, named by its instance id; it keeps the root disk between two starts.
     volume
         Folder that is its data volume.
     device
-        Name of the volume's device, as AWS gives it.
+        Device name of the volume in AWS.
     login
-        Who logs in, and the user data.
+        The login user and the user data.
     environment
-        What every process on it sees besides: where AWS is, for example.
+        Further environment of all its processes, such as the address of simulated AWS.
     """
     _prepare(folder, volume, login)
     with socket.socket() as free:
@@ -157,7 +158,8 @@ def start(folder: Path, volume: Path, device: str, login: Login, environment: Ma
         "DATA": volume,
         "DEVICE": device,
         "PROGRAMS": PROGRAMS,
-        "SEEN": " ".join(_seen(folder)),
+        "CLONE": ROOT,
+        "SHARED": "\n".join(_shared_folders(folder)),
         "LOGIN": login.user,
         "PORT": port,
         "PYTHON": Path(sys.executable).absolute(),
@@ -187,21 +189,21 @@ def _prepare(folder: Path, volume: Path, login: Login) -> None:
         with device.open("wb") as file:
             file.truncate(DEVICE_BYTES)
     key = folder / "host_key"
-    if not key.exists():  # made at the first start of an instance, and written to its console
+    if not key.exists():  # generated at the first start of an instance, and written to its console
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{folder.name}", "-f", str(key)]
         subprocess.run(command, check=True)  # noqa: S603 - our own
         public = key.with_suffix(".pub").read_text().strip()
         (folder / CONSOLE).write_text(f"[    0.000000] Linux version 6.8\r\n{HOST_KEYS.format(public)}")
 
 
-def _seen(folder: Path) -> list[str]:
-    """Return the folders that are needed there; they may be mounts of their own, which a copy of / does not show."""
+def _shared_folders(folder: Path) -> list[str]:
+    """Return the folders that a host needs; they may be separate mounts, which an overlay of / does not show."""
     wanted = [ROOT, Path(sys.prefix), Path(sys.base_prefix), folder.parents[1]]
     return [str(each.resolve()) for each in dict.fromkeys(wanted)]
 
 
 def _wait(folder: Path, port: int, process: subprocess.Popen[bytes]) -> HostRecord:
-    """Return the host's record once its sshd answers."""
+    """Return the record of the host once its sshd accepts connections."""
     deadline = time.monotonic() + START_TIMEOUT_S
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None and time.monotonic() < deadline:
@@ -210,8 +212,8 @@ def _wait(folder: Path, port: int, process: subprocess.Popen[bytes]) -> HostReco
             if record.online:
                 record.write()
                 return record
-        time.sleep(0.02)
+        time.sleep(POLL_S)
     process.kill()
     process.wait()
-    said = (folder / "boot.log").read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    raise RedoxError(f"a host on this machine does not start: {said[-1]}", hint=f"all of it is in {folder}/boot.log")
+    log = (folder / "boot.log").read_text(errors="replace").strip().splitlines() or ["no output"]
+    raise RedoxError(f"the simulated host does not start: {log[-1]}", hint=f"see {folder}/boot.log")

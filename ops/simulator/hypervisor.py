@@ -1,7 +1,7 @@
-"""Gives each instance of the AWS stand-in that runs a host on this machine, with its volume, and ends it in time.
+"""Runs a simulated host for each running instance of simulated AWS, and ends it with its instance.
 
-It looks at the stand-in again and again, as the stand-in tells nobody what it is asked for. A host that ends by
-itself was shut down, and its instance counts as stopped; one that was killed stays dead, as a machine without power.
+Simulated AWS is polled, as it sends no events. A host that ends by itself was shut down, and its instance becomes
+stopped; a killed host stays dead while its instance stays running, like a machine without power.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ops.simulator import gateway, host
 from ops.simulator.aws import StandIn
 from ops.simulator.host import DISK, Login, SimulatedHost
 
-LOOK_S = 0.3
-# The stand-in waits for no bring-up, so the handle by which it would report has no address.
+POLL_S = 0.3
+# Simulated AWS waits for no set-up, so the wait condition has no address to report to.
 NO_SIGNAL = "REDOX_SIGNAL_URL='None'"
 SHELL_SCRIPT = "text/x-shellscript"
 
 
 class Hypervisor:
-    """The hosts of a stand-in.
+    """The hosts of simulated AWS.
 
     Parameters
     ----------
     aws
-        The stand-in.
+        Simulated AWS.
     login
-        Name of who logs in on the hosts.
+        Login user of the hosts.
     patience_s
-        How long a host may take to shut down.
+        Time limit of a shutdown, s.
     """
 
     def __init__(self, aws: StandIn, login: str, patience_s: float = 150.0) -> None:
@@ -46,21 +46,21 @@ class Hypervisor:
         self._hosts: dict[str, SimulatedHost] = {}
         self._images: set[str] = set()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="hypervisor")
+        self._thread = threading.Thread(target=self._poll_until_closed, name="hypervisor")
         self.problem: Exception | None = None
-        self._looked = threading.Condition()
+        self._polled = threading.Condition()
         aws.hosts.mkdir(parents=True, exist_ok=True)
         gateway.install(self.programs, aws.hosts)
 
     @property
     def programs(self) -> Path:
-        """Folder for the user's PATH: what the AWS CLI is there."""
+        """Folder for the user's PATH, with the stand-in for the AWS CLI."""
         return self._folder / "bin"
 
     def host(self, instance_id: str) -> SimulatedHost:
-        """Return the host of an instance, once it is up."""
-        with self._looked:
-            up = self._looked.wait_for(lambda: self.problem or instance_id in self._hosts, self._patience_s)
+        """Return the host of an instance, once it is running."""
+        with self._polled:
+            up = self._polled.wait_for(lambda: self.problem or instance_id in self._hosts, self._patience_s)
         if self.problem:
             raise self.problem
         if not up:
@@ -68,30 +68,30 @@ class Hypervisor:
         return self._hosts[instance_id]
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         self._thread.start()
 
     def close(self) -> None:
-        """End every host, hard: nothing outlives the hypervisor."""
+        """Kill all hosts: none outlives the hypervisor."""
         self._stopped.set()
         self._thread.join()
         for each in self._hosts.values():
             if each.record.alive:
                 each.kill()
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_S):
+    def _poll_until_closed(self) -> None:
+        while not self._stopped.wait(POLL_S):
             try:
-                self.look()
-            except Exception as error:  # noqa: BLE001 - whoever waits for a host is told
+                self.poll()
+            except Exception as error:  # noqa: BLE001 - raised again by `host`
                 self.problem = error
-            with self._looked:
-                self._looked.notify_all()
+            with self._polled:
+                self._polled.notify_all()
             if self.problem:
                 return
 
-    def look(self) -> None:
-        """Look once, and do what follows."""
+    def poll(self) -> None:
+        """Start and end hosts according to the instances."""
         self._take_images()
         instances = {
             each["InstanceId"]: each
@@ -114,7 +114,7 @@ class Hypervisor:
         for name, instance in instances.items():
             if instance["State"]["Name"] == "running" and name not in self._hosts:
                 volume = _volume_of(instance)
-                if volume:  # the bring-up would wait for it
+                if volume:  # the set-up would wait for it
                     self._hosts[name] = self._start(name, instance, volume)
 
     def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> SimulatedHost:
@@ -132,12 +132,12 @@ class Hypervisor:
             Login(
                 self._login, script_of(base64.b64decode(encoded).decode()).replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")
             ),
-            # A host at AWS has its rights from its role; where AWS is, every machine knows.
+            # Credentials and the address of simulated AWS; a real host has a role instead.
             self.aws.environment,
         )
 
     def _take_images(self) -> None:
-        """Copy the root disk of a host of which an image was made since the last look."""
+        """Copy the root disk of each host of which an image was made since the last poll."""
         for image in self._ec2.describe_images(Owners=["self"])["Images"]:
             name, source = image["ImageId"], image.get("SourceInstanceId")
             if name not in self._images:
@@ -150,7 +150,7 @@ class Hypervisor:
 
 
 def _volume_of(instance: Mapping[str, Any]) -> str | None:
-    """Return the id of the data volume that is attached to an instance, if one is."""
+    """Return the id of the data volume attached to an instance; None if there is none."""
     for each in instance["BlockDeviceMappings"]:
         if each["DeviceName"] == DATA_DEVICE:
             return str(each["Ebs"]["VolumeId"])
@@ -158,7 +158,7 @@ def _volume_of(instance: Mapping[str, Any]) -> str | None:
 
 
 def script_of(user_data: str) -> str:
-    """Return the shell script of user data, alone or as a part among others, as cloud-init finds it."""
+    """Return the shell script in user data, which may be one part of several, as cloud-init finds it."""
     if user_data.startswith("#!"):
         return user_data
     parts = [part for part in email.message_from_string(user_data).walk() if part.get_content_type() == SHELL_SCRIPT]
@@ -167,7 +167,7 @@ def script_of(user_data: str) -> str:
 
 @contextmanager
 def hypervisor(aws: StandIn, login: str) -> Iterator[Hypervisor]:
-    """Run one."""
+    """Run a hypervisor."""
     made = Hypervisor(aws, login)
     made.start()
     try:

@@ -1,6 +1,6 @@
-"""What is known of a host on this machine: a folder, by which the AWS stand-in and the way in find it.
+"""Records of the simulated hosts, one folder each, which simulated AWS and the gateway read.
 
-The hypervisor writes `host.json`, its console and its keys; the stand-in reads them and adds whom it lets in.
+The hypervisor writes `host.json`, the console output and the host key; simulated AWS adds authorized keys.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pathlib import Path
 
 from redox_balancer.files import write_atomically
 
-HOSTS = "REDOX_STAND_IN_HOSTS"  # variable that names the folder of all hosts
+HOSTS = "REDOX_STAND_IN_HOSTS"  # environment variable with the folder of all hosts
 RECORD, CONSOLE, KEYS = "host.json", "console", "authorized_keys"
 
 
 @dataclass(frozen=True)
 class HostRecord:
-    """A host that was started.
+    """A started host.
 
     Attributes
     ----------
     folder
         Its folder, named by the instance id.
     pid
-        Its first process: whatever runs on the host ends with it.
+        Its first process; everything on the host ends with it.
     port
-        Of its sshd, on the loopback.
+        Port of its sshd on the loopback interface.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class HostRecord:
 
     @property
     def alive(self) -> bool:
-        """Whether its first process lives; a zombie waits to be seen dead."""
+        """Whether its first process is alive; a zombie is dead."""
         try:
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
         except OSError:
@@ -52,34 +52,34 @@ class HostRecord:
 
     @property
     def online(self) -> bool:
-        """Whether its sshd takes connections."""
+        """Whether its sshd accepts connections."""
         with socket.socket() as trial:
             return self.alive and trial.connect_ex(("127.0.0.1", self.port)) == 0
 
     def admit(self, user: str, public_key: str, seconds: float) -> None:
-        """Let a key in for a while, as EC2 Instance Connect does; sshd itself watches the time."""
-        # In local time, as sshd before 9.1 takes no other; whole seconds, rounded up.
+        """Authorize a key for a while, as EC2 Instance Connect does; sshd itself enforces the time."""
+        # In local time, because sshd before 9.1 reads no other; in whole seconds, rounded up.
         until = time.strftime("%Y%m%d%H%M%S", time.localtime(time.time() + seconds + 1))
         with (self.folder / KEYS / user).open("a") as file:
             file.write(f'expiry-time="{until}" {public_key.strip()}\n')
 
     def write(self) -> None:
-        """Make it known."""
+        """Publish the record."""
         write_atomically(self.folder / RECORD, json.dumps({"pid": self.pid, "port": self.port}).encode())
 
 
-def folder_of_hosts() -> Path:
-    """Return the folder that the environment names."""
+def hosts_folder() -> Path:
+    """Return the folder of all hosts, from the environment."""
     return Path(os.environ[HOSTS])
 
 
 def records(hosts: Path | None = None) -> Iterator[HostRecord]:
-    """Give what is known of every host that was started."""
-    for path in sorted((hosts or folder_of_hosts()).glob(f"*/{RECORD}")):
+    """Yield the records of all started hosts."""
+    for path in sorted((hosts or hosts_folder()).glob(f"*/{RECORD}")):
         yield HostRecord(path.parent, **json.loads(path.read_text()))
 
 
 def console_of(instance_id: str) -> str:
-    """Return what a console says; empty where the instance has not said anything yet."""
-    path = folder_of_hosts() / instance_id / CONSOLE
+    """Return the console output of an instance; empty if there is none yet."""
+    path = hosts_folder() / instance_id / CONSOLE
     return path.read_text() if path.exists() else ""

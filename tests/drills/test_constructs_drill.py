@@ -32,7 +32,7 @@ def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_no_construct_runs_in_a_sealed_cell(model: str, request: pytest.FixtureRequest) -> None:
     path: Path | None = None if model == "core" else request.getfixturevalue("recon3d_core")
     space = Task(model=path, candidates="all").space()
-    loops = {entry.id: entry.cycle for entry in space.excluded if entry.reason is Reason.LOOP}
+    loops = {entry.id: entry.cycle for entry in space.excluded if entry.reason is Reason.CYCLE}
     generator = np.random.default_rng(23)
     began = time.perf_counter()
     found = free_flux(space, (random_construct(space, generator) for _ in range(CONSTRUCTS)))

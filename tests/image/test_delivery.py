@@ -1,4 +1,4 @@
-"""What `train-remote` does with an image: tries it out here, and brings it to the engine of the host."""
+"""The image of `train-remote` is tried out here and sent to the engine of the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import pytest
@@ -27,18 +27,20 @@ DAEMON = "/usr/sbin/dockerd"
 SMALL = "redox-delivery:0123456789ab"
 
 
-class Way:
-    """The way to a host's engine; that it leads through SSH is held by the tests of the host."""
+class ForwardedHost:
+    """A host whose engine is reached without SSH; the tests of the host cover forwarding."""
+
+    name = "i-0123456789abcdef0"
 
     def __init__(self, socket: Path) -> None:
-        self._socket = socket
+        self.session, self._socket = Session(SETTINGS), socket
 
     @contextmanager
-    def forward(self, _session: Session, what: str) -> Iterator[None]:
-        here = Path(what.split(":", maxsplit=1)[0])
-        here.symlink_to(self._socket)
+    def forward(self, forward: str) -> Iterator[None]:
+        local = Path(forward.split(":", maxsplit=1)[0])
+        local.symlink_to(self._socket)
         yield
-        here.unlink()
+        local.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +100,24 @@ def tags(client: DockerClient, name: str) -> set[str]:
 
 
 def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_what_it_runs(
-    small: str, engine: Engine, there: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    small: str, engine: Engine, there: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    session = Session(SETTINGS)
-    monkeypatch.setattr(session, "on_host", lambda: Way(there))
-    monkeypatch.setattr(Session, "host", "i-0123456789abcdef0")
-    assert image.deliver(session, small) == small
+    remote: Any = ForwardedHost(there)
+    assert image.deliver(remote, small) == small
     host = docker.DockerClient(base_url=f"unix://{there}")
     assert host.images.get(small).id == engine.client.images.get(small).id
     assert tags(host, small) == {small, f"{small.split(':', maxsplit=1)[0]}:{SETTINGS.container.current_tag}"}
     assert f"loading {small} into the engine" in capfd.readouterr().err
-    image.deliver(session, small)
+    image.deliver(remote, small)
     assert f"{small} is already on" in capfd.readouterr().err
 
 
 def test_an_image_that_trains_here_passes(engine: Engine) -> None:
-    image.smoke(Session(SETTINGS), engine.image)
+    image.smoke_test(Session(SETTINGS), engine.image)
 
 
 def test_an_image_that_does_not_train_here_is_not_sent(engine: Engine) -> None:
     # A second is over before Ray has started.
     with pytest.raises(RedoxError, match="does not train on this machine") as refused:
-        image.smoke(Session(SETTINGS), engine.image, seconds=1)
+        image.smoke_test(Session(SETTINGS), engine.image, seconds=1)
     assert "nothing was sent" in refused.value.hint

@@ -55,7 +55,7 @@ def test_a_looping_enzyme_is_refused_with_its_cycle(tmp_path: Path) -> None:
     library = edited_library(tmp_path, "nadh_m + h_m + q10_m --> nad_m + q10h2_m", "LOOP")
     library.write_text(library.read_text().replace("LOOP", "nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m"))
     answer = redox("enzymes", "--enzymes", library, cwd=tmp_path)
-    assert_refused(answer, "NDI1_m in model human_redox_core: closes a loop with NADH2_u10mi")
+    assert_refused(answer, "NDI1_m in model human_redox_core: closes an infeasible cycle with NADH2_u10mi")
     assert_refused(redox("train", "--enzymes", library, cwd=tmp_path), "NADH2_u10mi")
 
 

@@ -54,7 +54,7 @@ def test_commands_run_on_models_nobody_tuned_for(
 
     found = answer("enzymes", "--model", core)
     assert {placement["placement"] for placement in found["placements"]} >= offered
-    refused = {entry["placement"]: entry for entry in found["excluded"] if entry["reason"] == "loop"}
+    refused = {entry["placement"]: entry for entry in found["excluded"] if entry["reason"] == "cycle"}
     assert set(refused) >= loops
     for entry in refused.values():
         assert len(entry["cycle"]) > 1

@@ -25,13 +25,24 @@ def answer_of(*arguments: object) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ["known", "untold", "robust", "guaranteed"])
+@pytest.mark.parametrize("name", ["known", "robust", "guaranteed"])
 def test_designs(old_runs: Path, name: str) -> None:
     design, expected = answer_of("design", old_runs / name, *CONDITION), EXPECTED["design"][name]
     placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
     assert placed == expected["construct"]
     for key in ("growth", "capacity", "guaranteed", "value", "paid", "rescue"):
         assert design[key] == pytest.approx(expected[key], abs=1e-6), key
+
+
+def test_the_design_of_a_hidden_condition_is_the_most_probable_one(old_runs: Path) -> None:
+    """Version 0.1 chose among 100 samples by their value, which a policy of a hidden condition cannot know.
+
+    It gave this answer where it drew no sample.
+    """
+    design = answer_of("design", old_runs / "untold", *CONDITION)
+    placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
+    assert placed == [["TPNOX_c", 1e-3]] != EXPECTED["design"]["untold"]["construct"]
+    assert design["value"] == design["paid"] == 0.0
 
 
 def test_report(old_runs: Path, tmp_path: Path) -> None:
@@ -51,4 +62,8 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
     expected = EXPECTED["evaluate"][name]
     summary = answer_of("evaluate", old_runs / name, *expected["options"], "--output", tmp_path)
     shares = {row["method"]: row["share"] for row in summary["sets"]["training"]["methods"]}
-    assert shares == pytest.approx(expected["shares"], abs=1e-6)
+    expected_shares = dict(expected["shares"])
+    if name == "guaranteed":
+        # Version 0.1 let the policy answer with constructs worth less than nothing: its share was negative.
+        assert expected_shares.pop("policy") < 0 <= shares.pop("policy") < 0.01
+    assert shares == pytest.approx(expected_shares, abs=1e-6)

@@ -1,16 +1,20 @@
-"""A host behind a real sshd, and sessions that find it."""
+"""A host behind a real sshd, and sessions that reach it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from fake_host import INSTANCE, FakeAws, Opened, settings
+from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost, settings
 from infra.deployed import Deployed
+from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import Session
 from ssh_host import SshHost, ssh_host, why_not
+from training_host import bucket, interruptible, train, training_host  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def host_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHost]:
 
 @pytest.fixture
 def host(host_process: SshHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SshHost:
-    """The host as it is in order, and a user who never saw it."""
+    """The host in working order, and a user who has never connected to it."""
     host_process.gateway("works")
     host_process.refuse_all()
     for name, value in host_process.environment.items():
@@ -38,18 +42,25 @@ def fake_aws(host: SshHost) -> FakeAws:
 
 
 @pytest.fixture
-def opened(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Open sessions that find the host."""
-    there = Deployed(bucket="checkpoints", volume_id="vol-1", repository="repository", instance_id=INSTANCE)
-    monkeypatch.setattr("infra.deployed.find", lambda _settings: there)
-    sessions: list[Session] = []
+def open_session(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> OpenSession:
+    """Open sessions whose deployment is the host."""
+    deployed = Deployed(bucket="checkpoints", volume_id="vol-1", repository="repository", instance_id=INSTANCE)
+    monkeypatch.setattr("ops.session.find", lambda _settings: deployed)
 
-    def open_session(*, dry_run: bool = False, **changes: str) -> Session:
+    def opened(*, dry_run: bool = False, **changes: str) -> Session:
         session = Session(settings(**changes), dry_run=dry_run)
         monkeypatch.setattr(session, "client", fake_aws.client)
-        sessions.append(session)
         return session
 
-    yield open_session
-    for session in sessions:
-        session.closing.close()
+    return opened
+
+
+@pytest.fixture
+def reach(open_session: OpenSession) -> Iterator[ReachHost]:
+    """Connect to the host as the commands do; every connection is closed at the end."""
+    with ExitStack() as closing:
+
+        def reached(*, dry_run: bool = False, **changes: str) -> RemoteHost:
+            return closing.enter_context(connect(open_session(dry_run=dry_run, **changes)))
+
+        yield reached

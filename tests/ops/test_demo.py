@@ -1,4 +1,4 @@
-"""`make demo`, from nothing to the report of a run that outlived its host: the end-to-end test of the daily work."""
+"""`make demo`, from deployment to the report of a run that survived its host: the end-to-end test of all commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def able(cdk: Path) -> None:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Whoever works on a folder, by command line or by what it was told."""
+    """Processes that use a folder, by command line or environment."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -41,7 +41,7 @@ def processes_of(folder: Path) -> list[str]:
 
 @contextmanager
 def demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A demo that is under way, in a folder of its own."""
+    """A running demo, in a folder of its own."""
     with subprocess.Popen(
         [sys.executable, "-m", "ops", "demo", "--json", *options],
         cwd=ROOT,
@@ -53,24 +53,24 @@ def demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_a_run_outlives_its_host_and_loses_one_interval_at_most(tmp_path: Path) -> None:
+def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
-        answer, said = process.communicate()
-    assert process.returncode == 0, said
-    figures = json.loads(answer)
-    killed, restored = figures["killed"], figures["restored"]
+        answer, log = process.communicate()
+    assert process.returncode == 0, log
+    results = json.loads(answer)
+    killed, restored = results["killed"], results["restored"]
     assert killed["host"] != restored["host"]
     assert killed["checkpoint_step"] < killed["step"]
-    # What was saved is what it went on from, and it was not older than an interval.
+    # It resumed from the last checkpoint, which was not older than one interval.
     assert restored["step"] == killed["checkpoint_step"]
-    assert killed["since_checkpoint_s"] <= figures["save_interval_s"]
-    assert figures["pulled"]["step"] > killed["step"]
-    assert figures["hidden_failures"] == []
-    typed = [step["command"] for step in figures["steps"]]
-    verbs = ("train-remote", "status", "snapshot", "health", "restore", "stop", "checkpoints", "pull-checkpoints")
-    assert all(any(f"-m ops {verb} " in f"{each} " for each in typed) for verb in verbs)
+    assert killed["since_checkpoint_s"] <= results["save_interval_s"]
+    assert results["pulled"]["step"] > killed["step"]
+    assert results["hidden_failures"] == []
+    typed = [step["command"] for step in results["steps"]]
+    commands = ("train-remote", "status", "snapshot", "health", "restore", "stop", "checkpoints", "pull-checkpoints")
+    assert all(any(f"-m ops {name} " in f"{each} " for each in typed) for name in commands)
     assert any("redox report" in each for each in typed)
-    # Nothing is left: no folder, no server, no host.
+    # No folder, server or host is left.
     assert list(tmp_path.iterdir()) == []
     assert processes_of(tmp_path) == []
 
@@ -80,14 +80,12 @@ def test_a_run_outlives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     [(signal.SIGTERM, "stand-in.log", 130), (signal.SIGKILL, "hosts/*/host.json", -signal.SIGKILL)],
     ids=["ended", "killed"],
 )
-def test_nothing_outlives_a_demo_that_is_ended_in_the_middle(
-    sent: signal.Signals, once: str, code: int, tmp_path: Path
-) -> None:
+def test_nothing_outlives_an_interrupted_demo(sent: signal.Signals, once: str, code: int, tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         wait_until(lambda: process.poll() is not None or any(tmp_path.glob(f"redox-demo-*/{once}")))
         process.send_signal(sent)
-        said = process.communicate()[1]
-    assert process.returncode == code, said
+        log = process.communicate()[1]
+    assert process.returncode == code, log
     wait_until(lambda: processes_of(tmp_path) == [])
-    # Only what could still act leaves its folder in order.
+    # A killed process cannot remove its folder.
     assert bool(list(tmp_path.iterdir())) is (sent == signal.SIGKILL)

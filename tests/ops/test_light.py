@@ -1,4 +1,4 @@
-"""Each half does without what the other needs, and help without either."""
+"""infra and ops work without the packages of the other, and help works without either."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.__main__ import verb_names
+from ops.__main__ import command_names
 
 ROOT = Path(__file__).parents[2]
 OF_INFRA = ("aws_cdk", "constructs", "cdk_nag")
@@ -21,7 +21,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def without(blocked: tuple[str, ...], *lines: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in which an import of these ends in an ImportError, as where they are not installed."""
+    """Run a program in which these packages cannot be imported, as if they were not installed."""
     return python("\n".join(["import sys", f"sys.modules.update(dict.fromkeys({blocked!r}))", *lines]))
 
 
@@ -32,23 +32,23 @@ def test_help_loads_nothing_heavy() -> None:
         f"except SystemExit: print('loaded', [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     assert answer.stderr == "loaded []\n"
-    for verb in verb_names():
-        assert verb in answer.stdout
+    for name in command_names():
+        assert name in answer.stdout
 
 
 def test_ops_works_without_what_infra_needs() -> None:
-    """A verb that only asks gets to AWS, and a restore says what it lacks before it asks anybody."""
+    """A command that only queries gets as far as AWS; a restore reports what is missing before any query."""
     away = "import os; os.environ.update(AWS_ENDPOINT_URL='http://127.0.0.1:9', AWS_ACCESS_KEY_ID='x', "
     away += "AWS_SECRET_ACCESS_KEY='x', AWS_MAX_ATTEMPTS='1')"
-    for verb, message in (
+    for name, message in (
         ("checkpoints", "AWS does not answer"),
         ("restore", "the CDK is not installed"),
     ):
         answer = without(
             OF_INFRA,
             away,
-            "import infra.settings as s; s.RESERVED_DOMAINS = ()",  # or the sample address is what is refused
-            f"import ops.__main__ as o; sys.argv = ['ops', '{verb}']; o.main()",
+            "import infra.settings as s; s.RESERVED_DOMAINS = ()",  # or the sample address would be refused first
+            f"import ops.__main__ as o; sys.argv = ['ops', '{name}']; o.main()",
         )
         assert answer.returncode == 2, answer.stderr
         assert message in answer.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ops.__main__ import build, verb_names
+from ops.__main__ import build, command_names
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -20,23 +20,23 @@ COMMANDS: dict[str, typer.core.TyperCommand] = typer.main.get_command(build()).c
 EXAMPLES = {name: str(command.epilog).removeprefix("Example: ") for name, command in COMMANDS.items()}
 
 
-def typed() -> list[str]:
-    """Every command line of `python -m ops` on the page and in the examples of the help."""
+def command_lines() -> list[str]:
+    """All command lines of `python -m ops` on the page and in the examples of the help."""
     return [*re.findall(r"^(?:\$ )?(python -m ops .*)$", PAGE, flags=re.MULTILINE), *EXAMPLES.values()]
 
 
-def test_every_verb_has_its_section_and_every_section_is_a_verb() -> None:
-    assert sorted(SECTIONS) == verb_names()
+def test_every_command_has_a_section_and_every_section_is_a_command() -> None:
+    assert sorted(SECTIONS) == command_names()
 
 
-@pytest.mark.parametrize("name", verb_names())
-def test_every_section_has_an_example_and_every_help_too(name: str) -> None:
+@pytest.mark.parametrize("name", command_names())
+def test_every_section_and_every_help_has_an_example(name: str) -> None:
     assert f"\npython -m ops {name}" in SECTIONS[name]
     assert EXAMPLES[name].startswith(f"python -m ops {name}")
 
 
-@pytest.mark.parametrize("line", typed())
-def test_every_command_line_is_one_that_the_program_takes(line: str) -> None:
+@pytest.mark.parametrize("line", command_lines())
+def test_every_command_line_is_valid(line: str) -> None:
     _, _, _, name, *words = shlex.split(line.partition("  #")[0])
     COMMANDS[name].make_context(name, list(words))  # an unknown option, or a wrong value, raises
 
@@ -44,13 +44,13 @@ def test_every_command_line_is_one_that_the_program_takes(line: str) -> None:
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_every_option_that_a_section_names_exists(name: str) -> None:
     known = {each for parameter in COMMANDS[name].params for each in [*parameter.opts, *parameter.secondary_opts]}
-    # What stands after -- is the trainer's, as is what the text says of it.
+    # Options after -- are the trainer's, and so is --resume.
     own = re.sub(r"`--resume[^`]*`|-- .*", "", SECTIONS[name])
     assert set(re.findall(r"(?<![\w-])--[a-z-]+", own)) - {"--debug"} <= known
 
 
-def test_every_verb_is_a_target_with_a_row_in_commands_md() -> None:
-    for name in verb_names():
+def test_every_command_is_a_target_with_a_row_in_commands_md() -> None:
+    for name in command_names():
         assert re.search(rf"^{name}: .*## ", MAKEFILE, flags=re.MULTILINE), name
         assert f"| `make {name}` |" in COMMANDS_PAGE, name
 

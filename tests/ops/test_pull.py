@@ -1,4 +1,4 @@
-"""`pull-checkpoints` and `restore-drill` on an S3 that fails: nothing damaged is accepted, nothing is written."""
+"""`pull-checkpoints` and `restore-drill` with a failing S3: damaged data are refused, nothing is written there."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Pull = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def session(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """A session whose deployment has the bucket of the stand-in; patience is short, so that stalls are."""
+    """A session whose deployment has the bucket of the stand-in, with short timeouts."""
     monkeypatch.setitem(RemoteRun.__init__.__kwdefaults__, "timeout_s", 1.0)  # type: ignore[index]
     monkeypatch.setattr("redox_balancer.runs.remote.transfer.FIRST_PAUSE_S", 0.01)
     opened = Session(load())
@@ -62,38 +62,36 @@ def drill(session: Session, to: Path) -> dict[str, Any]:
     return answer
 
 
-def only_whole(folder: Path) -> list[int]:
-    """The steps of a folder, each read and verified."""
+def complete_steps(folder: Path) -> list[int]:
+    """The checkpoints of a folder, each read and verified."""
     return [checkpoint.load(path).step for path in checkpoint.steps(folder).values()]
 
 
-@pytest.mark.parametrize("verb", [pull, drill], ids=["pull", "drill"])
+@pytest.mark.parametrize("command", [pull, drill], ids=["pull", "drill"])
 @pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip"])
-def test_a_fault_that_passes_costs_a_second_try(
-    verb: Pull, kind: Kind, session: Session, s3: S3, tmp_path: Path
-) -> None:
+def test_a_transient_fault_is_retried(command: Pull, kind: Kind, session: Session, s3: S3, tmp_path: Path) -> None:
     fault = Fault(kind, ARRAYS, method="GET", times=2)
     s3.proxy.faults = [fault]
-    assert verb(session, tmp_path / "here")["step"] == NEWEST
+    assert command(session, tmp_path / "here")["step"] == NEWEST
     assert fault.met == 2
-    assert only_whole(tmp_path / "here") == [NEWEST]
+    assert complete_steps(tmp_path / "here") == [NEWEST]
     assert s3.proxy.methods() == {"GET"}
 
 
-@pytest.mark.parametrize("verb", [pull, drill], ids=["pull", "drill"])
-def test_a_damaged_object_is_named_and_an_older_checkpoint_taken(
-    verb: Pull, session: Session, s3: S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", [pull, drill], ids=["pull", "drill"])
+def test_a_damaged_object_is_reported_and_an_older_checkpoint_taken(
+    command: Pull, session: Session, s3: S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = f"experiments/run/{ARRAYS}"
     s3.write(key, flipped(s3.read(key)))
-    answer = verb(session, tmp_path / "here")
+    answer = command(session, tmp_path / "here")
     assert (answer["step"], list(answer["damaged"])) == (OLDER, [NEWEST])
     assert "arrays.safetensors does not have its sha256; using an older one" in capsys.readouterr().err
-    assert only_whole(tmp_path / "here") == [OLDER]
+    assert complete_steps(tmp_path / "here") == [OLDER]
     with pytest.raises(DamagedCheckpointError, match=r"step_000003000/ is damaged: arrays\.safetensors") as refused:
         pull(session, tmp_path / "other", NEWEST)
     assert (refused.value.hint, refused.value.settings) == (f"fetch the next older one, step {OLDER}", ("step",))
-    assert only_whole(tmp_path / "other") == []
+    assert complete_steps(tmp_path / "other") == []
     listed = checkpoints(session, run=RUN, verify=True)
     states = [(each["step"], each["state"]) for each in listed.data["checkpoints"]]
     assert states == [(NEWEST, "damaged"), (OLDER, "whole"), (1000, "whole")]
@@ -102,19 +100,19 @@ def test_a_damaged_object_is_named_and_an_older_checkpoint_taken(
     assert s3.proxy.methods() == {"GET"}
 
 
-@pytest.mark.parametrize("verb", [pull, drill], ids=["pull", "drill"])
-def test_an_s3_that_is_gone_leaves_nothing_that_looks_like_a_checkpoint(
-    verb: Pull, session: Session, s3: S3, tmp_path: Path
+@pytest.mark.parametrize("command", [pull, drill], ids=["pull", "drill"])
+def test_an_unreachable_s3_leaves_nothing_that_looks_like_a_checkpoint(
+    command: Pull, session: Session, s3: S3, tmp_path: Path
 ) -> None:
     s3.proxy.faults = [Fault("error", ARRAYS, method="GET", times=1e9, status=503)]
     with pytest.raises(UnreachableError) as gone:
-        verb(session, tmp_path / "here")
+        command(session, tmp_path / "here")
     assert gone.value.exit_code == EXIT_UNREACHABLE
-    assert only_whole(tmp_path / "here") == []
+    assert complete_steps(tmp_path / "here") == []
     assert s3.proxy.methods() == {"GET"}
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(session: Session, s3: S3, tmp_path: Path) -> None:
+def test_an_interrupted_download_continues_where_it_stopped(session: Session, s3: S3, tmp_path: Path) -> None:
     s3.proxy.faults = [Fault("error", ARRAYS, method="GET", times=1e9, status=503)]
     with pytest.raises(UnreachableError):
         pull(session, tmp_path)
@@ -123,14 +121,14 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(session: Session, s3
     assert s3.proxy.count("GET", r"000003000/state\.json") == before == 1
 
 
-def test_a_dry_run_reads_a_list_and_writes_nothing(session: Session, s3: S3, tmp_path: Path) -> None:
+def test_a_dry_run_lists_and_writes_nothing(session: Session, s3: S3, tmp_path: Path) -> None:
     session.dry_run = True
     planned = pull(session, tmp_path / "here", OLDER)
     assert (planned["step"], (tmp_path / "here").exists()) == (OLDER, False)
     assert drill(session, tmp_path / "here") == {"step": NEWEST}
     assert not (tmp_path / "here").exists()
     assert s3.proxy.methods() == {"GET"}
-    with pytest.raises(RedoxError, match="no whole checkpoint of step 4,000"):
+    with pytest.raises(RedoxError, match="no complete checkpoint of step 4,000"):
         pull(session, tmp_path / "here", 4000)
 
 
@@ -140,7 +138,7 @@ def test_a_drill_refuses_a_folder_that_is_not_empty(session: Session, tmp_path: 
 
 
 def test_the_drill_resumes_where_the_training_stopped(s3: S3, session: Session, tmp_path: Path) -> None:
-    """A real training, pushed as the host pushes, and the trainer itself that goes on with it."""
+    """A real training that is uploaded as on the host, and resumed by the trainer itself."""
     url = f"s3://{s3.bucket}/experiments/real"
     redox = [sys.executable, "-m", "redox_balancer", "train", "--num-actors", "0", "--remote", url]
     options = ["--timesteps", "512", "--hidden-sizes", "8", "--conditions", "hypoxia", "--seed", "3"]
@@ -159,4 +157,4 @@ def test_the_drill_resumes_where_the_training_stopped(s3: S3, session: Session, 
     assert data["seconds"] >= data["fetch_s"] + data["load_s"] + data["train_s"] > 0
     assert f"resumed at step {step:,}" in answer.shown
     assert json.dumps(data)
-    assert s3.proxy.methods() == {"GET"}  # the training of a drill has no bucket
+    assert s3.proxy.methods() == {"GET"}  # the training of a drill uploads nothing

@@ -1,4 +1,4 @@
-"""The daily commands on a real deployment: nothing changes unasked, and the host comes back from what AWS says."""
+"""The commands on a real deployment: nothing changes without confirmation, and a lost host is restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORED = "redox-balancer-123456789012-us-east-1"
 
 @pytest.fixture(scope="module")
 def ops(cloud: Cloud, settings_file: Path) -> Ops:
-    """Run a verb as a user does."""
+    """Run a command as a user does."""
 
     def run(*arguments: object, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {"REDOX_SETTINGS": str(settings_file), **environment}
@@ -41,7 +41,7 @@ def ec2(cloud: Cloud) -> Any:
 
 @pytest.fixture
 def _backed_up(cloud: Cloud, ec2: Any) -> None:
-    """There is an image of the host, and two runs were at work, `second` last."""
+    """There is an image of the host, and two runs have been trained, `second` last."""
     tags = [{"ResourceType": "image", "Tags": [{"Key": BACKUP_TAG, "Value": "host"}]}]
     ec2.create_image(InstanceId=host_of(cloud), Name="by the lifecycle manager", TagSpecifications=tags)
     for run in ("first", "second"):
@@ -49,7 +49,7 @@ def _backed_up(cloud: Cloud, ec2: Any) -> None:
 
 
 def host_of(cloud: Cloud) -> str:
-    """The host of the stack, asked past the code under test."""
+    """The host of the stack, not from the code under test."""
     client = cloud.aws.client("cloudformation")
     outputs = client.describe_stacks(StackName="RedoxTraining")["Stacks"][0]["Outputs"]
     return next(each["OutputValue"] for each in outputs if each["OutputKey"] == "InstanceId")
@@ -62,7 +62,7 @@ def volume_of(cloud: Cloud) -> dict[str, Any]:
     return volume
 
 
-def test_without_an_image_a_restore_says_what_else_there_is(cloud: Cloud, ops: Ops) -> None:
+def test_without_an_image_a_restore_names_the_alternatives(cloud: Cloud, ops: Ops) -> None:
     before = cloud.aws.changes()
     answer = ops("restore")
     assert answer.returncode == 2
@@ -71,7 +71,7 @@ def test_without_an_image_a_restore_says_what_else_there_is(cloud: Cloud, ops: O
     assert cloud.aws.changes() == before
 
 
-def test_a_snapshot_has_the_tags_of_the_lifecycles_and_reboots_nothing(cloud: Cloud, ops: Ops, ec2: Any) -> None:
+def test_a_backup_has_the_tags_of_the_lifecycle_manager_and_reboots_nothing(cloud: Cloud, ops: Ops, ec2: Any) -> None:
     host, volume = host_of(cloud), volume_of(cloud)["VolumeId"]
     before = cloud.aws.changes()
     dry = ops("snapshot", "--dry-run")
@@ -90,7 +90,7 @@ def test_a_snapshot_has_the_tags_of_the_lifecycles_and_reboots_nothing(cloud: Cl
 
 
 @pytest.mark.usefixtures("_backed_up")
-def test_a_dry_run_changes_nothing_and_shows_the_whole_plan(cloud: Cloud, ops: Ops) -> None:
+def test_a_dry_run_changes_nothing_and_shows_the_plan(cloud: Cloud, ops: Ops) -> None:
     host, volume, before = host_of(cloud), volume_of(cloud), cloud.aws.changes()
     answer = ops("restore", "--dry-run", "--json")
     assert answer.returncode == 0, answer.stderr
@@ -98,27 +98,28 @@ def test_a_dry_run_changes_nothing_and_shows_the_whole_plan(cloud: Cloud, ops: O
     assert planned["actions"] == [name for name in ALL if name != "attach"]
     assert planned["run"] == "second"  # whose lock was written last
     would = [line for line in answer.stderr.splitlines() if line.startswith("would ")]
-    assert [line.split()[1] for line in would] == ["save", "stop", "detach", "destroy", "deploy", "let"]
-    for verb in ("quota", "checkpoints", "cost", "orphans"):
-        assert ops(verb, "--dry-run").returncode == 0
+    assert [line.split()[1] for line in would] == ["save", "stop", "detach", "destroy", "deploy", "resume"]
+    for name in ("quota", "checkpoints", "cost", "orphans"):
+        assert ops(name, "--dry-run").returncode == 0
     assert cloud.aws.changes() == before
     assert (host_of(cloud), volume_of(cloud)) == (host, volume)
 
 
-def test_the_guard_of_a_dry_run_holds_where_a_verb_forgets_to_ask(
+def test_a_dry_run_refuses_changes_even_if_a_command_does_not_check(
     cloud: Cloud, settings_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in cloud.aws.environment.items():
         monkeypatch.setenv(name, value)
     before = cloud.aws.changes()
-    wanted = pytest.raises(RuntimeError, match="a dry run wants to call StopInstances")
-    with Session(load(settings_file), dry_run=True) as session, wanted:
+    wanted = pytest.raises(RuntimeError, match="a dry run must not call StopInstances")
+    session = Session(load(settings_file), dry_run=True)
+    with wanted:
         session.client("ec2").stop_instances(InstanceIds=[host_of(cloud)])
     assert cloud.aws.changes() == before
 
 
 @pytest.mark.usefixtures("_backed_up")
-def test_another_id_than_the_hosts_changes_nothing(cloud: Cloud, ops: Ops) -> None:
+def test_the_id_of_another_host_changes_nothing(cloud: Cloud, ops: Ops) -> None:
     host, before = host_of(cloud), cloud.aws.changes()
     typed = ops("restore", typed="yes\n")
     given = ops("restore", "--instance", "i-0123456789abcdef0")
@@ -129,7 +130,7 @@ def test_another_id_than_the_hosts_changes_nothing(cloud: Cloud, ops: Ops) -> No
     assert cloud.aws.changes() == before
 
 
-def test_a_quota_that_is_too_small_ends_before_an_instance_is_asked_for(
+def test_a_quota_that_is_too_small_is_refused_before_an_instance_is_requested(
     cloud: Cloud, ops: Ops, settings_file: Path, tmp_path: Path
 ) -> None:
     larger = tmp_path / "deploy.toml"
@@ -160,15 +161,15 @@ def test_settings_that_cannot_be_deployed_cost_no_host(cloud: Cloud, ops: Ops, t
     assert cloud.aws.changes() == before
 
 
-def test_a_restore_that_broke_off_goes_on_and_brings_host_and_volume_back(cloud: Cloud, ops: Ops, ec2: Any) -> None:
-    """Broken off after the host was ended, with no way to deploy: the worst moment."""
+def test_an_interrupted_restore_continues_and_restores_host_and_volume(cloud: Cloud, ops: Ops, ec2: Any) -> None:
+    """Interrupted after the host was ended, with no way to deploy: the worst moment."""
     host, volume = host_of(cloud), volume_of(cloud)["VolumeId"]
     image = json.loads(ops("snapshot", "--json").stdout)["image_id"]
-    # A deployment that fails, as with an account that lost a right: the address of its service leads nowhere.
+    # The deployment fails, as it does without a permission: the address of one service is invalid.
     broken = ops("restore", "--instance", host, "--no-wait", AWS_ENDPOINT_URL_SSM="http://127.0.0.1:9")
     assert broken.returncode == 2, broken.stderr
     assert "error: python -m infra." in broken.stderr
-    assert "goes on where it stopped" in broken.stderr
+    assert "continues where it stopped" in broken.stderr
     before = len(cloud.aws.calls())
     again = ops("restore", "--instance", host, "--no-wait", "--json")
     assert again.returncode == 0, again.stderr
@@ -186,7 +187,7 @@ def test_a_restore_that_broke_off_goes_on_and_brings_host_and_volume_back(cloud:
 
     done, changes = ops("restore", "--no-wait", "--json"), cloud.aws.changes()
     assert json.loads(done.stdout)["actions"] == ["resume"]
-    assert f"{answer['host']} was made from {image}: going on with it; --anew replaces it" in done.stderr
+    assert f"{answer['host']} was made from {image}: keeping it; --anew replaces it" in done.stderr
     ec2.detach_volume(VolumeId=volume, InstanceId=answer["host"])
     attached = ops("restore", "--no-wait", "--json")
     assert json.loads(attached.stdout)["actions"] == ["attach", "resume"]
@@ -194,7 +195,7 @@ def test_a_restore_that_broke_off_goes_on_and_brings_host_and_volume_back(cloud:
     assert volume_of(cloud)["Attachments"][0]["InstanceId"] == answer["host"]
 
 
-def test_cost_counts_the_hours_and_what_stays(cloud: Cloud, ops: Ops) -> None:
+def test_cost_counts_hours_and_retained_resources(cloud: Cloud, ops: Ops) -> None:
     volume = volume_of(cloud)["VolumeId"]
     metrics = b"steps,updates,seconds\n512,1,100\n1024,2,7200\n"
     s3 = cloud.aws.client("s3")
@@ -212,11 +213,11 @@ def test_cost_counts_the_hours_and_what_stays(cloud: Cloud, ops: Ops) -> None:
     assert kept["volume"]["name"] == f"{volume} in us-east-1a"
     assert kept["volume"]["usd_month"] == pytest.approx(45.0)
     shown = ops("cost", "--run", "nobody").stdout
-    assert "run nobody: no figures of it in the bucket yet" in shown
+    assert "run nobody: no metrics in the bucket yet" in shown
     assert re.search(r"h left at 12\.70 USD an hour; since the last start of the host", shown)
 
 
-def test_orphans_are_named_with_price_and_command_and_stay(cloud: Cloud, ops: Ops, ec2: Any) -> None:
+def test_orphans_are_listed_with_cost_and_command_and_kept(cloud: Cloud, ops: Ops, ec2: Any) -> None:
     assert json.loads(ops("orphans", "--json").stdout)["orphans"] == []
     tags = [{"Key": key, "Value": value} for key, value in load().tags.items()]
 

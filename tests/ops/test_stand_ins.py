@@ -1,4 +1,4 @@
-"""The stand-ins of `ops.demo`: AWS leads to hosts, and they live and die as machines do."""
+"""The simulator: simulated AWS leads to simulated hosts, which start, stop and die like machines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def machines(aws: StandIn) -> Iterator[Hypervisor]:
 
 @pytest.fixture
 def instance(aws: StandIn, machines: Hypervisor) -> Iterator[str]:
-    """An instance with a volume, whose host is up; gone at the end, as is its host."""
+    """An instance with a volume and a running host; terminated at the end."""
     ec2 = aws.client("ec2")
     name = run_instance(ec2)
     volume = ec2.create_volume(Size=10, AvailabilityZone="us-east-1a")["VolumeId"]
@@ -70,7 +70,7 @@ def run_instance(ec2: Any, image: str = "ami-12c6146b") -> str:
 
 
 def ssh(machines: Hypervisor, name: str, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Log in as the daily commands do: through the gateway, with the key that the console tells."""
+    """Log in as the commands do: through the gateway, with the host key of the console."""
     console = machines.aws.client("ec2").get_console_output(InstanceId=name)["Output"]
     key = console.split("KEYS-----")[1].splitlines()[1]
     (folder / "known").write_text(f"{name} {key}\n")
@@ -94,7 +94,7 @@ def online(aws: StandIn, name: str) -> list[str]:
     return [each["PingStatus"] for each in found]
 
 
-def test_a_host_lets_in_the_key_that_instance_connect_was_sent_and_no_other(
+def test_a_host_admits_the_key_sent_through_instance_connect_and_no_other(
     aws: StandIn, machines: Hypervisor, instance: str, tmp_path: Path
 ) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
@@ -103,9 +103,9 @@ def test_a_host_lets_in_the_key_that_instance_connect_was_sent_and_no_other(
     public = (tmp_path / "key.pub").read_text()
     connect = aws.client("ec2-instance-connect")
     connect.send_ssh_public_key(InstanceId=instance, InstanceOSUser="ubuntu", SSHPublicKey=public)
-    let_in = ssh(machines, instance, tmp_path, "hostname; sudo -n id -u; echo $HOME")
-    assert let_in.stdout.split() == [instance, "0", "/home/ubuntu"], let_in.stderr
-    # Nor is it let in when its minute is over.
+    admitted = ssh(machines, instance, tmp_path, "hostname; sudo -n id -u; echo $HOME")
+    assert admitted.stdout.split() == [instance, "0", "/home/ubuntu"], admitted.stderr
+    # Nor once its minute is over.
     host = machines.host(instance)
     host.record.admit("late", public, -60)
     keys = host.record.folder / "authorized_keys"
@@ -113,7 +113,7 @@ def test_a_host_lets_in_the_key_that_instance_connect_was_sent_and_no_other(
     assert "Permission denied" in ssh(machines, instance, tmp_path, "true").stderr
 
 
-def test_one_kill_ends_everything_on_a_host_and_aws_sees_it_run_on(
+def test_one_kill_ends_everything_on_a_host_and_its_instance_stays_running(
     aws: StandIn, machines: Hypervisor, instance: str
 ) -> None:
     host = machines.host(instance)
@@ -131,7 +131,7 @@ def test_one_kill_ends_everything_on_a_host_and_aws_sees_it_run_on(
     assert (refused.returncode, "(TargetNotConnected)" in refused.stderr) == (254, True)
 
 
-def test_what_a_host_writes_stays_on_its_volume_and_in_its_images_and_never_reaches_this_machine(
+def test_a_host_writes_to_its_volume_and_its_images_and_never_to_this_machine(
     aws: StandIn, machines: Hypervisor, instance: str
 ) -> None:
     host, ec2 = machines.host(instance), aws.client("ec2")
@@ -144,7 +144,7 @@ def test_what_a_host_writes_stays_on_its_volume_and_in_its_images_and_never_reac
     data = next(each["VolumeId"] for each in volume if each["Attachments"][0]["Device"] == DATA_DEVICE)
     ec2.stop_instances(InstanceIds=[instance])
     wait_until(lambda: not host.record.alive)
-    assert host.process.wait(10) == 0  # in order, and not killed
+    assert host.process.wait(10) == 0  # shut down, not killed
     ec2.detach_volume(VolumeId=data, InstanceId=instance)
     second = run_instance(ec2, image)
     ec2.attach_volume(VolumeId=data, InstanceId=second, Device=DATA_DEVICE)
@@ -156,7 +156,7 @@ def test_what_a_host_writes_stays_on_its_volume_and_in_its_images_and_never_reac
         ec2.terminate_instances(InstanceIds=[second])
 
 
-def test_a_unit_waits_for_its_condition_comes_back_when_killed_and_stays_down_when_stopped(
+def test_a_unit_waits_for_its_condition_restarts_when_killed_and_stays_down_when_stopped(
     machines: Hypervisor, instance: str
 ) -> None:
     host = machines.host(instance)
@@ -182,18 +182,18 @@ def test_a_unit_waits_for_its_condition_comes_back_when_killed_and_stays_down_wh
     assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
 
 
-def test_the_clock_of_a_host_begins_at_its_start(machines: Hypervisor, instance: str) -> None:
-    said = machines.host(instance).run("cat", "/proc/uptime").stdout
-    assert float(said.split()[0]) < 60
+def test_the_uptime_of_a_host_begins_at_its_start(machines: Hypervisor, instance: str) -> None:
+    uptime = machines.host(instance).run("cat", "/proc/uptime").stdout
+    assert float(uptime.split()[0]) < 60
 
 
-def test_a_host_that_shuts_itself_down_counts_as_stopped(aws: StandIn, machines: Hypervisor, instance: str) -> None:
+def test_a_host_that_shuts_itself_down_stops_its_instance(aws: StandIn, machines: Hypervisor, instance: str) -> None:
     machines.host(instance).run("shutdown", "--poweroff", "now")
     ec2 = aws.client("ec2")
     ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
-def test_the_script_is_found_in_user_data_of_several_parts() -> None:
+def test_the_script_is_found_in_user_data_with_several_parts() -> None:
     from infra.bring_up import MachineContext, script, user_data  # noqa: PLC0415
     from infra.settings import load  # noqa: PLC0415
 
@@ -201,7 +201,7 @@ def test_the_script_is_found_in_user_data_of_several_parts() -> None:
     assert script_of(user_data(load(), machine)).strip() == script(load(), machine).strip()
 
 
-def test_the_end_of_whoever_watches_ends_every_host(tmp_path: Path) -> None:
+def test_the_end_of_the_starting_process_ends_the_host(tmp_path: Path) -> None:
     host = hosts.start(tmp_path / "hosts" / "i-1", tmp_path / "volume", "nvme", hosts.Login("ubuntu"), {})
     began = time.monotonic()
     os.kill(host.process.pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_the_end_of_whoever_watches_ends_every_host(tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_the_engine_of_a_host_speaks_dockers_own_interface(machines: Hypervisor, instance: str) -> None:
+def test_the_engine_of_a_host_has_the_api_of_docker(machines: Hypervisor, instance: str) -> None:
     import docker  # noqa: PLC0415 - takes a tenth of a second
     from docker.errors import ContainerError, ImageNotFound  # noqa: PLC0415
 
@@ -225,22 +225,22 @@ def test_the_engine_of_a_host_speaks_dockers_own_interface(machines: Hypervisor,
         client.images.get("trial:three")
     with pytest.raises(ContainerError, match="exit status 7"):
         client.containers.run("trial:one", ["shell", "-c", "exit 7"], remove=True)
-    said = 'echo "$REDOX_RUN from $(cd / && python3 -c "import redox_balancer as r; print(r.__file__)")"'
+    report = 'echo "$REDOX_RUN from $(cd / && python3 -c "import redox_balancer as r; print(r.__file__)")"'
     run = client.containers.run(
         "trial:one",
-        ["shell", "-c", f"{said}; echo $$; exec sleep 1000"],
+        ["shell", "-c", f"{report}; trap 'exit 143' TERM; echo $$; sleep 1000 & wait"],
         environment={"REDOX_RUN": "mine"},
         name="trial",
         detach=True,
     )
     wait_until(lambda: run.logs().count(b"\n") == 2)
-    # It runs what was built, not what is installed in this environment of Python.
+    # It runs the built code, not the package installed on this machine.
     assert run.logs().startswith(b"mine from /opt/redox/app/redox_balancer/__init__.py")
     assert run.exec_run(["sh", "-c", "echo $REDOX_COMMIT; exit 3"]) == (3, b"c0ffee\n")
     assert host.run("docker", "inspect", "--format", "{{.State.Status}} {{.Config.Image}}", "trial").stdout == (
         "running trial:one\n"
     )
     run.stop(timeout=10)
-    assert run.wait()["StatusCode"] == 143  # 128 and SIGTERM
+    assert run.wait()["StatusCode"] == 143
     run.remove()
     assert client.containers.list(all=True) == []

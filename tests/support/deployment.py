@@ -1,4 +1,4 @@
-"""The real deployment with the pinned command line, against the stand-in: synthesised once for all tests."""
+"""The real deployment with the pinned CDK, on simulated AWS; synthesised once for all tests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 
 @dataclass
 class Cloud:
-    """The stand-in and how the CDK gets at it."""
+    """Simulated AWS, and the CDK that deploys to it."""
 
     aws: StandIn
     cdk: Path
     folder: Path
 
     def run(self, *arguments: object, app: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run the command line; a failure shows what it said."""
+        """Run the CDK; a failure shows its output."""
         app_arguments = ["--app", app] if app else []
         answer = subprocess.run(
             [self.cdk, *map(str, arguments), *map(str, app_arguments)],
@@ -40,11 +40,11 @@ class Cloud:
         return answer
 
     def bootstrap(self, app: Path) -> None:
-        """Make what the CDK needs in an account."""
+        """Create the resources that the CDK needs in an account."""
         self.run("bootstrap", f"aws://{ACCOUNT}/{REGION}", app=app)
 
     def deploy(self, app: Path) -> dict[str, dict[str, str]]:
-        """Deploy what was synthesised and return the outputs."""
+        """Deploy a synthesised app, and return the outputs."""
         outputs = self.folder / "outputs.json"
         self.run(
             "deploy", "--all", "--method=direct", "--require-approval=never", f"--outputs-file={outputs}", app=app
@@ -76,14 +76,14 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def cdk() -> Path:
-    """The pinned command line, installed if it is not."""
+    """The pinned CDK, installed if it is not."""
     subprocess.run(["make", "-C", ROOT, "node_modules/.bin/cdk"], check=True, capture_output=True)
     return ROOT / "node_modules" / ".bin" / "cdk"
 
 
 @pytest.fixture(scope="session")
 def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthesised offline: no account, and a proxy that goes nowhere."""
+    """The app, synthesised offline: without an account, behind a proxy that does not exist."""
     folder = tmp_path_factory.mktemp("assembly")
     nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -93,7 +93,7 @@ def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The settings with an address that is not a sample, as a user has them."""
+    """The settings with a mail address of the user's own instead of the sample."""
     path = tmp_path_factory.mktemp("settings") / "deploy.toml"
     path.write_text(FILE.read_text().replace("alerts@example.com", "lab@cell.bio"))
     return path
@@ -101,11 +101,11 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path, assembly: Path) -> Iterator[Cloud]:
-    """A deployment that the daily commands work on; a test that restores its host leaves another one there."""
+    """A deployment for the commands; a test that restores its host leaves another one."""
     folder = tmp_path_factory.mktemp("cloud")
     with stand_in(folder) as aws:
         made = Cloud(aws, cdk, folder)
         made.bootstrap(assembly)
         made.deploy(assembly)
         yield made
-        assert aws.hidden_failures() == []  # the CDK tries again until a failure looks green
+        assert aws.hidden_failures() == []  # retries of the CDK would hide them

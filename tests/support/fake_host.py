@@ -1,4 +1,4 @@
-"""The AWS calls that lead to a host behind an sshd, where moto lacks them or answers with samples."""
+"""AWS calls that moto lacks or answers with samples: they lead to the host behind the sshd."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.settings import FILE, Settings, parse
+from ops.remote.host import RemoteHost
 from ops.session import Session
 from ssh_host import USER, SshHost
 
 INSTANCE = "i-0123456789abcdef0"
-Opened = Callable[..., Session]
+OpenSession = Callable[..., Session]
+ReachHost = Callable[..., RemoteHost]
 
 
 def settings(**changes: str) -> Settings:
-    """The deployment's settings, with some lines of the file changed."""
+    """The settings of the deployment, with some values of the file replaced by these TOML values."""
     text = FILE.read_text()
     for key, value in changes.items():
-        text, count = re.subn(rf"(?m)^(# )?{key} = .*$", f"{key} = {value}", text)
+        line = f"{key} = {value}"
+        text, count = re.subn(rf"(?m)^(# )?{key} = .*$", lambda _, line=line: line, text)  # type: ignore[misc]
         assert count == 1, key
     return parse(text)
 
 
 @dataclass
 class FakeAws:
-    """The calls that moto lacks or answers with samples: they lead to the host behind the sshd.
+    """A client for every AWS service.
 
     Attributes
     ----------
     host
         The host.
     state, online
-        What EC2 and Systems Manager say of it.
+        Its state in EC2, and whether Systems Manager reaches it.
     console
-        Its console output; None is the host's own.
+        Its console output; None for the host's own.
     admits
-        Whether EC2 Instance Connect lets a key in.
+        Whether EC2 Instance Connect authorizes keys.
     keys
-        What Systems Manager says when it is asked for the keys of the host.
+        The host keys that Systems Manager returns.
     calls
-        Names of the operations that were called.
+        Names of the called operations.
     """
 
     host: SshHost
@@ -54,7 +57,7 @@ class FakeAws:
     calls: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
-        """Be a client of any service."""
+        """Return this client for any service."""
         del service
         return self
 

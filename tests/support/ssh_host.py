@@ -1,4 +1,4 @@
-"""A host behind a real sshd whose gateway can be dead or silent and whose connections can be cut."""
+"""A simulated host whose gateway can be dead or silent and whose connections can be cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redox_balancer.errors import RedoxError
 
 USER = load().host.ssh_user
 DEVICE = "nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
-# In front of the stand-in of the AWS CLI.
+# Wraps the stand-in for the AWS CLI.
 MODES = """\
 #!/bin/sh
 case $(cat {mode}) in
@@ -27,7 +27,7 @@ exec {aws} "$@"
 
 
 def why_not() -> str | None:
-    """Say what this machine lacks for a host behind an sshd; None where nothing is missing."""
+    """Return why this machine cannot run a simulated host; None if it can."""
     try:
         host.require()
     except RedoxError as error:
@@ -37,60 +37,60 @@ def why_not() -> str | None:
 
 @dataclass
 class SshHost:
-    """A host that runs, and the folder of its deployment."""
+    """A running host, and the folder of its deployment."""
 
     folder: Path
     host: SimulatedHost
 
     @property
     def public_key(self) -> str:
-        """The key of the host, as cloud-init writes it to the console."""
+        """The host key, as cloud-init writes it to the console."""
         return (self.host.record.folder / "host_key.pub").read_text().strip()
 
     @property
     def console(self) -> str:
-        """What the console says at a first start."""
+        """The console output of a first start."""
         return (self.host.record.folder / "console").read_text()
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where the gateway is found."""
+        """Environment in which the gateway is found."""
         return {"PATH": f"{self.folder / 'front'}:{self.folder / 'bin'}:{os.environ['PATH']}"}
 
     def gateway(self, mode: str) -> None:
-        """Have the gateway work, be dead or be silent."""
+        """Set the gateway: `works`, `dead` or `silent`."""
         (self.folder / "mode").write_text(mode)
 
     def admit(self, public_key: str) -> None:
-        """Let a key in, as EC2 Instance Connect does."""
+        """Authorize a key, as EC2 Instance Connect does."""
         self.host.record.admit(USER, public_key, 60.0)
 
     def refuse_all(self) -> None:
-        """Let nobody in."""
+        """Authorize no key."""
         (self.host.record.folder / "authorized_keys" / USER).write_text("")
 
     def run(self, command: str) -> str:
-        """Run a command there without SSH, as root."""
+        """Run a command on the host as root, without SSH."""
         answer = self.host.run("sh", "-c", command)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
     def program(self, name: str, text: str) -> None:
-        """Put a program where units and people find it."""
+        """Install a program where units and users find it."""
         for folder in ("usr/local/sbin", "usr/bin"):
             path = self.host.root / folder / name
-            path.unlink(missing_ok=True)  # it may be a link to a file that is not this host's own
+            path.unlink(missing_ok=True)  # it may be a link to a file of this machine
             path.write_text(text)
             path.chmod(0o755)
 
     def cut(self) -> None:
-        """Break every connection off; the sshd itself goes on."""
+        """Cut every connection; the sshd itself keeps running."""
         self.host.run("sh", "-c", "pkill -KILL -P $(pgrep -o -x sshd)")
 
 
 @contextmanager
 def ssh_host(folder: Path, instance_id: str) -> Iterator[SshHost]:
-    """Run a host."""
+    """Run a simulated host."""
     hosts = folder / "hosts"
     hosts.mkdir()
     gateway.install(folder / "bin", hosts)
@@ -101,7 +101,7 @@ def ssh_host(folder: Path, instance_id: str) -> Iterator[SshHost]:
     (folder / "mode").write_text("works")
     made = host.start(hosts / instance_id, folder / "volume", DEVICE, Login(USER), {})
     try:
-        made.run("touch", "/var/log/lastlog")  # sshd says so where it misses it
+        made.run("touch", "/var/log/lastlog")  # else sshd prints a warning
         yield SshHost(folder, made)
     finally:
         made.kill()

@@ -1,4 +1,4 @@
-"""Waiting for what another thread or process does."""
+"""Waiting for another thread or process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PATIENCE_S = 120.0
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Look again and again, for two minutes at most."""
-    deadline, looks = time.monotonic() + PATIENCE_S, threading.Event()
+    """Poll a condition, for two minutes at most."""
+    deadline, pause = time.monotonic() + PATIENCE_S, threading.Event()
     while not true():
         if time.monotonic() > deadline:
-            raise AssertionError("it did not happen")
-        looks.wait(0.02)
+            raise AssertionError("the condition was not met")
+        pause.wait(0.02)

@@ -109,6 +109,14 @@ def test_every_package_is_in_the_diagram_and_no_other() -> None:
     assert packages <= set(modules())
 
 
+def test_the_tables_describe_every_package_of_the_diagram() -> None:
+    described = {
+        name for row in re.findall(r"^\| (`.*?) \|", PAGE, flags=re.MULTILINE) for name in re.findall(r"`(.+?)`", row)
+    }
+    drawn = {name for label in diagram()[0] for name in label.split(", ")}
+    assert described == drawn - {"__main__", "ops.__main__"}
+
+
 def test_the_diagram_has_no_circle_and_no_arrow_that_others_imply() -> None:
     nodes, arrows = diagram()
     assert len(arrows) > 15

@@ -120,6 +120,9 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
     asked = time.perf_counter()
     best = proposer.greedy()
     console.print(f"{_answer(best)}  ({time.perf_counter() - asked:.2f} s)", markup=False)
+    if proposer.hidden_condition and samples:
+        notes().print("the run was trained with a hidden condition: samples are not compared by their value")
+        return best
     with notes().status("sampling constructs") as status:
         for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
             status.update(f"sampling constructs: {number} of {samples}")

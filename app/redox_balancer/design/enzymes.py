@@ -1,6 +1,6 @@
-"""The enzyme library: what may be placed, where, and how much flux a share of the proteome buys.
+"""The enzyme library: enzymes, the sites where they can be placed, and their capacity by proteome fraction.
 
-How a library fits a model (what is new there, what exists already, what would be a loop) is in `fitting.py`.
+How a library fits a model is determined in `fitting.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROTEIN_G_PER_GDW = 0.506
 
 
 class Role(StrEnum):
-    """What an enzyme is for; a producer makes NADH, and foreign ones stand in the library as negative controls."""
+    """Function of an enzyme; a producer forms NADH, and foreign producers serve as negative controls."""
 
     OXIDASE = "oxidase"
     PEROXIDASE = "peroxidase"
@@ -40,14 +40,14 @@ class Role(StrEnum):
 
 
 class Confidence(StrEnum):
-    """How sure a figure is."""
+    """Confidence in a value."""
 
     MEASURED = "measured"
-    """On this protein, as far as the source tells."""
+    """Measured on this protein, as far as the source shows."""
     PROXY = "proxy"
-    """On a relative, or with another substrate."""
+    """Measured on a related protein, or with another substrate."""
     ASSUMED = "assumed"
-    """No source gives it: a considered guess."""
+    """An educated guess without a source."""
 
 
 class EnzymeParameter(BaseModel):
@@ -61,7 +61,7 @@ class EnzymeParameter(BaseModel):
 
 
 class Accession(BaseModel):
-    """A UniProt accession, where it was seen and how sure it is."""
+    """A UniProt accession with its source and its confidence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,17 +71,17 @@ class Accession(BaseModel):
 
 
 class Site(BaseModel):
-    """A compartment an enzyme can be placed in, with what it does there.
+    """A compartment that an enzyme can be placed in, and its reaction there.
 
     Attributes
     ----------
     compartment
         BiGG compartment of the enzyme's NAD(P)H: c cytosol, m mitochondrial matrix, x peroxisome.
     reaction
-        Its reaction, `nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c`, `<=>` where it runs both ways; BiGG metabolite ids
-        or a model's own.
+        The reaction, `nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c`, with `<=>` if it is reversible; in BiGG metabolite
+        ids or in those of the model.
     native
-        The native reaction that is the same one although models write it with other protons.
+        The equivalent native reaction, where models write it with other protons.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,12 +100,12 @@ class Site(BaseModel):
 
     @cached_property
     def stoichiometry(self) -> dict[str, float]:
-        """Coefficients by metabolite, negative for what is consumed."""
+        """Coefficients by metabolite, negative for those consumed."""
         return parse_equation(self.reaction)
 
     @property
     def reversible(self) -> bool:
-        """Whether it runs both ways."""
+        """Whether the reaction is reversible."""
         return "<=>" in self.reaction
 
 
@@ -129,13 +129,14 @@ class Enzyme(Record):
     Attributes
     ----------
     name, ec, organism
-        What it is; transporters have their number in the Transporter Classification instead of an EC number.
+        Name, EC number and source organism; transporters have their number in the Transporter Classification instead
+        of an EC number.
     uniprot
         UniProt accession, where known.
     role
-        What it is for.
+        Its function.
     membrane
-        Whether it sits in a membrane and draws on the membrane budget.
+        Whether it is a membrane protein and draws on the membrane budget.
     kcat_per_s
         Turnover number, 1/s.
     mass_kda
@@ -143,7 +144,7 @@ class Enzyme(Record):
     km_mm
         Michaelis constant of the NAD(P)H it consumes, mM, where known.
     sites
-        Where it can be placed.
+        Compartments it can be placed in.
     """
 
     name: str
@@ -158,23 +159,23 @@ class Enzyme(Record):
     sites: tuple[Site, ...] = Field(min_length=1)
 
     def capacity(self, fraction: float, saturation: float) -> float:
-        """Largest flux that a share of the proteome can carry, mmol/gDW/h.
+        """Enzyme capacity: the largest flux of a proteome fraction, mmol/gDW/h.
 
-        kcat [1/s] x 3600 x fraction x protein [g/gDW] / mass [g/mmol] x saturation; the mass in kDa is the mass
-        in g/mmol. Saturation, not kcat, limits an oxidase: free cytosolic NADH is 1-5 uM against a KM of tens of uM.
+        kcat [1/s] x 3600 x fraction x protein [g/gDW] / mass [g/mmol] x saturation; a mass in kDa is numerically the
+        mass in g/mmol. An oxidase is limited by saturation rather than kcat: free cytosolic NADH is 1-5 uM, and its
+        KM is tens of uM.
         """
         per_hour = 3600.0 * self.kcat_per_s.value
         return per_hour * fraction * PROTEIN_G_PER_GDW / self.mass_kda.value * saturation
 
-    def saturation(self, site: Site, otherwise: float) -> float:
-        """Share of kcat at which the enzyme runs at a site: c / (c + KM), or `otherwise` where one is not known."""
-        if self.km_mm is None:
-            return otherwise
-        consumed = [name for name, amount in site.stoichiometry.items() if amount < 0 and name in load_cofactors()]
-        if not consumed:
-            return otherwise
-        concentration = load_cofactors()[consumed[0]].concentration_mm
-        return concentration / (concentration + self.km_mm.value)
+    def saturation(self, concentration_mm: float | None, default: float) -> float:
+        """Share of kcat at which the enzyme operates: c / (c + KM), or `default` if c or KM is unknown.
+
+        c is the free concentration of the NAD(P)H it consumes, mM.
+        """
+        if self.km_mm is None or concentration_mm is None:
+            return default
+        return concentration_mm / (concentration_mm + self.km_mm.value)
 
     def sourced_values(self) -> Iterator[tuple[str, str, Confidence, str]]:
         """Every value that has a source: its name, the value as text, its confidence and the source."""
@@ -187,12 +188,12 @@ class Enzyme(Record):
 
 
 class NativeCapacity(Record):
-    """Largest flux that a native enzyme carries at its natural abundance; `id` is the reaction.
+    """Native limit: the largest flux of a native enzyme at natural abundance; `id` is the reaction.
 
     Attributes
     ----------
     limit
-        mmol/gDW/h, either way.
+        mmol/gDW/h, in either direction.
     """
 
     limit: NonNegative
@@ -201,25 +202,44 @@ class NativeCapacity(Record):
 
 
 def load_library(path: Path | None = None) -> dict[str, Enzyme]:
-    """Enzymes of a file, or those that come with the package, by id."""
+    """Enzymes of a file by id; by default the library of the package.
+
+    Raises
+    ------
+    RedoxError
+        The file cannot be read, or an entry does not fit the schema.
+    """
     library = read_records(path or packaged("enzymes.toml"), "enzyme", Enzyme)
     for enzyme in library.values():
         compartments = [site.compartment for site in enzyme.sites]
         if len(set(compartments)) < len(compartments):
             raise RedoxError(
-                f"enzyme {enzyme.id} has two sites in one compartment", hint="give each compartment once"
+                f"enzyme {enzyme.id} has two sites in one compartment", hint="list each compartment once"
             )
     return library
 
 
 @cache
 def load_cofactors() -> Mapping[str, Cofactor]:
-    """Free concentrations that come with the package, by BiGG id."""
+    """Free concentrations of cofactors by BiGG id, as supplied with the package."""
     return read_records(packaged("cofactors.toml"), "cofactor", Cofactor)
 
 
+def free_concentration(network: Network, stoichiometry: Mapping[str, float]) -> float | None:
+    """Free concentration of the NAD(P)H that a reaction consumes, mM; None where unknown.
+
+    `stoichiometry` is in the model's own ids where it has the metabolite; cofactors are recognised by BiGG names.
+    """
+    known = {network.find_metabolite(name) or name: cofactor for name, cofactor in load_cofactors().items()}
+    consumed = (
+        known[metabolite] for metabolite, amount in stoichiometry.items() if amount < 0 and metabolite in known
+    )
+    cofactor = next(consumed, None)
+    return None if cofactor is None else cofactor.concentration_mm
+
+
 def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
-    """Limits of native reactions by reaction: figures are known for the embedded core, none for other models."""
+    """Native limits by reaction: supplied for the embedded core, and empty for any other model."""
     if network.id != CORE_ID:
         return {}
     return read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)

@@ -1,12 +1,12 @@
-"""How a library fits a model: which entries can be placed, and why the others cannot.
+"""Fit of a library to a model: the entries that can be placed, and the reasons why the others cannot.
 
-Foreign chemistry becomes a reaction of its own, `SINK_<enzyme>_<compartment>`. Where the model has the reaction
-already, in either direction and with any factor, the enzyme raises that reaction's limit instead: a second copy of
-a reversible reaction would form a loop with the first and carry any flux at no cost.
+A foreign reaction is added to the model as `SINK_<enzyme>_<compartment>`. Where the model has the reaction already,
+in either direction and with any factor, the enzyme raises the limit of that reaction instead: a second copy of a
+reversible reaction would form a cycle with the first one and carry any flux at no cost.
 
-Entries are left out, each with its reason, when the model lacks something they need, when they do not balance in
-the model's own formulas, when they close a loop (alone or together with others), when they can change nothing, and
-when another entry does the same with less protein. So one library serves any model.
+An entry is excluded if the model lacks a metabolite, if the reaction does not balance in the model's own formulas, if
+it closes a thermodynamically infeasible cycle (alone or together with others), if it has no effect, or if another
+entry dominates it, doing the same with less protein. Thus one library serves any model.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
-from redox_balancer.design.enzymes import Enzyme, Site
+from redox_balancer.design.enzymes import Enzyme, Site, free_concentration
 from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
 
-LOOP_TOLERANCE = 1e-9
-"""Largest flux, mmol/gDW/h, that a reaction may show with every exchange closed."""
+CYCLE_TOLERANCE = 1e-9
+"""Flux with all exchanges closed below which a reaction is in no cycle, mmol/gDW/h."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What of a library can be placed in a model, and what cannot."""
+    """Placements of a library in a model, and the entries that are excluded."""
 
     placements: tuple[Placement, ...]
     excluded: tuple[ExcludedEntry, ...]
@@ -53,13 +53,14 @@ def fit(
     network
         The model on its medium.
     levels
-        Proteome fractions to buy flux with.
+        Proteome fractions that an enzyme can be given.
     saturation
-        Share of kcat at which an enzyme without a known KM runs.
+        Share of kcat at which an enzyme without a known KM operates.
     limited
-        Native reactions whose enzyme limits them, always or under a condition; to express more of another is idle.
+        Native reactions that are limited by their enzyme, always or under a condition; over-expressing any other
+        enzyme has no effect.
     candidates
-        `distinct` leaves out what another entry does with less protein, `all` keeps it.
+        `distinct` excludes dominated entries, `all` keeps them.
 
     Raises
     ------
@@ -67,23 +68,24 @@ def fit(
         Nothing of the library can be placed.
     """
     excluded: list[ExcludedEntry] = []
-    twins = _Duplicates(network)
+    natives = _NativeReactions(network)
     found = [
         checked
         for enzyme in library.values()
         for site in enzyme.sites
-        if (checked := _placement(enzyme, site, twins, excluded, levels=levels, saturation=saturation)) is not None
+        if (checked := _placement(enzyme, site, natives, excluded, levels=levels, saturation=saturation)) is not None
     ]
     found = _limited(found, limited, network, excluded)
     if candidates == "distinct":
         found = _distinct(found, excluded)
-    found = _without_loops(found, network, excluded)
+    found = _without_cycles(found, network, excluded)
     found = _runnable(found, network, excluded)
     if not found:
         first = excluded[0]
         raise RedoxError(
             f"nothing of the enzyme library can be placed in model {network.id}: {first.id}: {first.detail}",
-            hint="models in other identifiers than BiGG's need BiGG names among their annotations",
+            hint="a model in identifiers other than BiGG's needs BiGG names among its annotations",
+            settings=("enzymes", "model"),
         )
     return Fit(tuple(found), tuple(excluded))
 
@@ -91,13 +93,13 @@ def fit(
 def _placement(
     enzyme: Enzyme,
     site: Site,
-    twins: _Duplicates,
+    natives: _NativeReactions,
     excluded: list[ExcludedEntry],
     *,
     levels: Sequence[float],
     saturation: float,
 ) -> Placement | None:
-    network, name = twins.network, f"{enzyme.id}_{site.compartment}"
+    network, name = natives.network, f"{enzyme.id}_{site.compartment}"
     own = {metabolite: network.find_metabolite(metabolite) for metabolite in site.stoichiometry}
     missing = [metabolite for metabolite, found in own.items() if found is None]
     native = network.find_reaction(site.native) if site.native is not None else None
@@ -111,8 +113,9 @@ def _placement(
         if surplus:
             excluded.append(ExcludedEntry(name, Reason.UNBALANCED, surplus))
             return None
-        native, factor = twins.of(stoichiometry, reversible=site.reversible)
-    share = enzyme.saturation(site, saturation)
+        native, factor = natives.equivalent(stoichiometry, reversible=site.reversible)
+    concentration = free_concentration(network, stoichiometry)
+    operating = enzyme.saturation(concentration, saturation)
     return Placement(
         id=name,
         enzyme=enzyme,
@@ -120,12 +123,13 @@ def _placement(
         reaction=native or f"SINK_{name}",
         stoichiometry=stoichiometry,
         foreign=native is None,
-        caps=tuple(enzyme.capacity(level, share) / factor for level in levels),
+        caps=tuple(enzyme.capacity(level, operating) / factor for level in levels),
+        cofactor_mm=concentration,
     )
 
 
 def _surplus(stoichiometry: Mapping[str, float], network: Network) -> str:
-    """What a reaction makes or loses in the model's formulas, in words; nothing where a formula is not known."""
+    """Imbalance of a reaction in the model's formulas, in words; empty if it balances or a formula is unknown."""
     if any(metabolite not in network.formulas for metabolite in stoichiometry):
         return ""
     surplus = imbalance(stoichiometry, network.formulas, network.charges)
@@ -133,8 +137,8 @@ def _surplus(stoichiometry: Mapping[str, float], network: Network) -> str:
     return f"not balanced in the model's formulas: {listed}" if surplus else ""
 
 
-class _Duplicates:
-    """Finds the native reaction with the same metabolites in the same proportions, whatever its direction."""
+class _NativeReactions:
+    """Index of native reactions by their metabolites and proportions, regardless of direction."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -148,10 +152,11 @@ class _Duplicates:
                 key, scale = _proportions(stoichiometry)
                 self._found.setdefault(key, (reaction, scale))
 
-    def of(self, stoichiometry: Mapping[str, float], *, reversible: bool) -> tuple[str | None, float]:
-        """The twin, None if there is none, and how many times the given reaction one turn of it is.
+    def equivalent(self, stoichiometry: Mapping[str, float], *, reversible: bool) -> tuple[str | None, float]:
+        """The native duplicate of a reaction, None if there is none, and its multiple of the given coefficients.
 
-        A native reaction that runs only against a one-way reaction is no twin of it: together they are a loop.
+        A native reaction that runs only in the opposite direction of an irreversible one is not a duplicate: together
+        they form a cycle.
         """
         key, scale = _proportions(stoichiometry)
         reaction, native_scale = self._found.get(key, (None, scale))
@@ -171,7 +176,7 @@ def _proportions(stoichiometry: Mapping[str, float]) -> tuple[frozenset[tuple[st
 def _limited(
     found: Iterable[Placement], limited: Collection[str], network: Network, excluded: list[ExcludedEntry]
 ) -> list[Placement]:
-    """Drop native placements whose reaction nothing limits, so that more enzyme changes nothing."""
+    """Exclude native placements whose reaction is not limited by the enzyme, so that more of it has no effect."""
     kept = []
     for placement in found:
         if placement.foreign or placement.reaction in limited:
@@ -183,8 +188,8 @@ def _limited(
     return kept
 
 
-def _without_loops(found: Iterable[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
-    """Drop foreign placements that close a loop: first those that do alone, then the last one of every joint loop."""
+def _without_cycles(found: Iterable[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
+    """Exclude placements that close a cycle: first those that do so alone, then the last one of each joint cycle."""
     kept = list(found)
     closed = closed_network(network.with_columns([p.column for p in kept if p.foreign]))
 
@@ -193,13 +198,13 @@ def _without_loops(found: Iterable[Placement], network: Network, excluded: list[
 
     def exclude(placement: Placement, cycle: tuple[str, ...]) -> None:
         others = ", ".join(reaction for reaction in cycle if reaction != placement.reaction)
-        excluded.append(ExcludedEntry(placement.id, Reason.LOOP, f"closes a loop with {others}", cycle))
+        excluded.append(ExcludedEntry(placement.id, Reason.CYCLE, f"closes an infeasible cycle with {others}", cycle))
         kept.remove(placement)
 
     def running() -> tuple[str, ...]:
-        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign], LOOP_TOLERANCE)
+        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign], CYCLE_TOLERANCE)
 
-    # What runs alone runs among all others as well.
+    # A cycle that a placement closes alone exists among all others as well.
     suspects = running()
     for placement in [p for p in kept if p.reaction in suspects]:
         if cycle := cycle_through(opened([placement]), placement.reaction):
@@ -210,15 +215,15 @@ def _without_loops(found: Iterable[Placement], network: Network, excluded: list[
 
 
 def _runnable(found: Sequence[Placement], network: Network, excluded: list[ExcludedEntry]) -> list[Placement]:
-    """Drop foreign placements that cannot carry flux in the cell, whatever else is placed."""
+    """Exclude foreign placements that cannot carry flux in the cell, whatever else is placed."""
     foreign = [p for p in found if p.foreign]
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
         {p.reaction: p.bounds(OPEN) for p in foreign}
     )
-    running = set(unblocked(opened, [p.reaction for p in foreign], LOOP_TOLERANCE))
+    running = set(unblocked(opened, [p.reaction for p in foreign], CYCLE_TOLERANCE))
     kept = [p for p in found if not p.foreign or p.reaction in running]
     excluded += [
-        ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not make or use what it needs")
+        ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not produce or consume its metabolites")
         for p in found
         if p not in kept
     ]
@@ -226,22 +231,22 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
 
 
 def _distinct(found: Sequence[Placement], excluded: list[ExcludedEntry]) -> list[Placement]:
-    """Keep, of placements that do the same, the one that buys the most flux with a share of the proteome."""
+    """Exclude dominated placements: of equivalent ones, keep the one of the largest capacity per protein."""
     best: dict[object, Placement] = {}
 
-    def what(p: Placement) -> object:
+    def function(p: Placement) -> object:
         return p.enzyme.membrane, (
             (frozenset(p.stoichiometry.items()), p.site.reversible) if p.foreign else p.reaction
         )
 
     for placement in found:
-        other = best.get(what(placement))
+        other = best.get(function(placement))
         if other is None or placement.caps > other.caps:
-            best[what(placement)] = placement
-    kept = [p for p in found if best[what(p)] is p]
+            best[function(placement)] = placement
+    kept = [p for p in found if best[function(p)] is p]
     excluded += [
-        ExcludedEntry(p.id, Reason.OUTDONE, f"{best[what(p)].id} does the same with less protein")
+        ExcludedEntry(p.id, Reason.DOMINATED, f"{best[function(p)].id} does the same with less protein")
         for p in found
-        if best[what(p)] is not p
+        if best[function(p)] is not p
     ]
     return kept

@@ -40,8 +40,8 @@ def parameter_samples(placements: Sequence[Placement], samples: int, saturation:
     """
     factors = np.ones((samples, len(placements)))
     for position, placement in enumerate(placements):
-        enzyme, site = placement.enzyme, placement.site
-        usual = enzyme.capacity(1.0, enzyme.saturation(site, saturation))
+        enzyme, concentration = placement.enzyme, placement.cofactor_mm
+        usual = enzyme.capacity(1.0, enzyme.saturation(concentration, saturation))
         for sample in range(samples):
             generator = np.random.default_rng([SEED, sample, *enzyme.id.encode()])
             drawn = enzyme.model_copy(
@@ -49,7 +49,7 @@ def parameter_samples(placements: Sequence[Placement], samples: int, saturation:
                 | ({} if enzyme.km_mm is None else {"km_mm": _drawn(enzyme.km_mm, generator)})
             )
             guess = min(1.0, saturation * _factor(Confidence.ASSUMED, generator))
-            factors[sample, position] = drawn.capacity(1.0, drawn.saturation(site, guess)) / usual
+            factors[sample, position] = drawn.capacity(1.0, drawn.saturation(concentration, guess)) / usual
     return factors
 
 

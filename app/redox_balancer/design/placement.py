@@ -1,4 +1,4 @@
-"""A placement, one enzyme in one compartment of a model, and why an entry of the library is none."""
+"""A placement, one enzyme in one compartment of a model, and the reason why a library entry cannot be one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from redox_balancer.design.enzymes import Enzyme, Site
 
 
 class Reason(StrEnum):
-    """Why an entry of the library cannot be placed in a model."""
+    """Reason why an entry of the library is excluded."""
 
     MISSING = "missing"
     """The model lacks a metabolite."""
     UNBALANCED = "not balanced"
-    """It makes or loses atoms or charge in the model's formulas."""
-    LOOP = "loop"
-    """It runs with nothing entering or leaving the cell."""
+    """The reaction creates or destroys atoms or charge, by the formulas of the model."""
+    CYCLE = "cycle"
+    """The reaction closes a thermodynamically infeasible cycle: it carries flux with all exchanges closed."""
     IDLE = "idle"
-    """It can change nothing: it carries no flux, or the native enzyme is not limited."""
-    OUTDONE = "outdone"
+    """The placement has no effect: it carries no flux, or the native enzyme limits nothing."""
+    DOMINATED = "dominated"
     """Another entry does the same with less protein."""
 
 
@@ -34,11 +34,11 @@ class ExcludedEntry:
     id
         `<enzyme>_<compartment>`.
     reason
-        The kind of reason.
+        Kind of the reason.
     detail
         The reason in words.
     cycle
-        The reactions of the loop it closes.
+        Reactions of the cycle that it closes.
     """
 
     id: str
@@ -48,28 +48,30 @@ class ExcludedEntry:
 
     @property
     def at_fault(self) -> bool:
-        """Whether it would make something from nothing, rather than being of no use."""
-        return self.reason in (Reason.UNBALANCED, Reason.LOOP)
+        """Whether the entry violates a conservation law, rather than being of no use."""
+        return self.reason in (Reason.UNBALANCED, Reason.CYCLE)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """One enzyme in one compartment: a column of the network and the flux each level buys.
+    """One enzyme in one compartment: a column of the network and its enzyme capacity at each level.
 
     Attributes
     ----------
     id
         `<enzyme>_<compartment>`.
     enzyme, site
-        The library's entries.
+        The entries of the library.
     reaction
-        `SINK_<id>` for foreign chemistry, else the native reaction.
+        `SINK_<id>` for a foreign reaction, else the native reaction.
     stoichiometry
-        The site's coefficients by the model's own metabolite ids.
+        Coefficients of the site's reaction by the model's own metabolite ids.
     foreign
         Whether the reaction is new to the cell.
     caps
-        Flux bought by each level, mmol/gDW/h, counted in the reaction's own coefficients.
+        Enzyme capacity at each level, mmol/gDW/h, in units of the column's own coefficients.
+    cofactor_mm
+        Free concentration of the NAD(P)H that it consumes, mM, where known.
     """
 
     id: str
@@ -79,12 +81,13 @@ class Placement:
     stoichiometry: Mapping[str, float]
     foreign: bool
     caps: tuple[float, ...]
+    cofactor_mm: float | None = None
 
     @property
     def column(self) -> Column:
-        """The closed reaction that foreign chemistry adds to a network."""
+        """The closed reaction that a foreign placement adds to a network."""
         return Column(self.reaction, self.stoichiometry)
 
     def bounds(self, flux: float) -> tuple[float, float]:
-        """Bounds of foreign chemistry that may carry `flux`, mmol/gDW/h."""
+        """Bounds of a foreign placement that may carry `flux`, mmol/gDW/h."""
         return (-flux if self.site.reversible else 0.0), flux

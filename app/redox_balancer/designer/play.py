@@ -64,6 +64,39 @@ def play_episodes(
     return finished
 
 
+def candidates(
+    envs: Sequence[RedoxEnv], condition: str, policy: Policy, sampled: Sequence[Valued] = ()
+) -> list[Valued]:
+    """The constructs that a policy may answer with under a named condition: the answer is the most valuable one.
+
+    Under a known condition these are the construct of the most probable actions, those sampled from the policy, and
+    the empty construct, which is worth 0: no answer is worse than nothing.
+
+    Under a hidden condition it is the construct of the most probable actions alone. Choosing by value would use the
+    condition that the policy is not shown, and so would comparing the measurements of many episodes: the protocol
+    grants one episode, and the most probable actions are the ones that the policy itself prefers in it.
+
+    Parameters
+    ----------
+    envs, condition, policy
+        As in `play_episodes`.
+    sampled
+        Constructs of episodes whose actions were sampled from the policy.
+    """
+    greedy = play_episodes(envs, condition, policy, 1, None)
+    env = envs[0]
+    if env.hidden_condition:
+        return greedy
+    env.reset(options={"condition": condition})
+    empty = Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
+    return [*greedy, *sampled, empty]
+
+
+def most_valuable(constructs: Sequence[Valued]) -> Valued:
+    """The construct of the largest value, the first of equals."""
+    return max(constructs, key=lambda entry: entry.outcome.value)
+
+
 def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:
     """One legal action for each row of `masks`, shape (N, A), all equally likely; shape (N,)."""
     actions: NDArray[np.int64] = np.argmax(generator.random(masks.shape) * masks, axis=1)

@@ -15,7 +15,7 @@ from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, play_episodes
+from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.version import __version__
 
@@ -178,13 +178,29 @@ class Proposer:
         self._envs = replace(environments, space=space).named(BATCH)
         self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
+    @property
+    def hidden_condition(self) -> bool:
+        """Whether the policy was trained without being shown the condition."""
+        return self._envs[0].hidden_condition
+
+    def best(self, samples: int = 100, seed: int = 0) -> Proposal:
+        """The most valuable of the greedy and of `samples` sampled constructs, by the task of the run.
+
+        Under a hidden condition it is the greedy one, see `candidates`.
+        """
+        return max((self.greedy(), *self.sampled(samples, seed)), key=lambda proposal: proposal.task_value)
+
     def greedy(self) -> Proposal:
-        """The construct of the most probable actions."""
-        (played,) = play_episodes(self._envs, self.condition.id, self._policy, 1, None)
-        return self._proposal(played)
+        """The construct of the most probable actions; the empty one if that is worth less than nothing.
+
+        Under a hidden condition, whose values the policy cannot know, it is never replaced; see `candidates`.
+        """
+        return self._proposal(most_valuable(candidates(self._envs, self.condition.id, self._policy)))
 
     def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
-        """Constructs sampled from the policy, as they are played."""
+        """Constructs sampled from the policy, as they are played; none under a hidden condition, see `candidates`."""
+        if self.hidden_condition:
+            return
         generator = np.random.default_rng(seed)
         for start in range(0, samples, BATCH):
             count = min(BATCH, samples - start)

@@ -10,7 +10,7 @@ import numpy as np
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.designer.play import play_episodes
+from redox_balancer.designer.play import candidates, play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
@@ -99,11 +99,15 @@ def oracle_method(evaluator: Evaluator, placements: int, *, time_limit_s: float)
 
 
 def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The optimum of the plain task (`DesignSpace.plain`), evaluated by the task at hand: a cheap substitute."""
+    """The optimum of the plain task (`DesignSpace.plain`) by its value in the task at hand: a cheap substitute.
+
+    The answer is the empty construct where that optimum is worth less than nothing in the task at hand.
+    """
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
-        valued = Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+        problem = Problem.under(evaluator, condition, placements)
+        valued = Search(problem).proposed([chosen.construct, problem.empty])
         return replace(
             valued,
             solves=chosen.solves + valued.solves,
@@ -184,9 +188,10 @@ def best_fixed(
 def policies(
     envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
 ) -> list[Method]:
-    """The most probable construct of a policy, and the best of that and `samples` sampled ones.
+    """The construct of the most probable actions of a policy, and the best of that and `samples` sampled ones.
 
-    Choosing the best requires the condition; where it is hidden, there is the first method alone.
+    Both answer with the empty construct where theirs is worth less than nothing. Under a hidden condition there is
+    the first method alone, and it answers without the value, see `candidates`.
 
     Parameters
     ----------
@@ -203,10 +208,8 @@ def policies(
     def played(condition: Condition, seed: int, sampled: int) -> SearchResult:
         search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
         policy = trained[seed % len(trained)]
-        episodes = play_episodes(envs, condition.id, policy, 1, None)
-        if sampled:
-            episodes += play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
-        return search.proposed(entry.construct for entry in episodes)
+        drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
+        return search.proposed(entry.construct for entry in candidates(envs, condition.id, policy, drawn))
 
     distinct = len(trained) if len(trained) > 1 else seeds
     alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)

@@ -11,8 +11,9 @@ import numpy as np
 
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator, Valued
+from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, play_episodes
+from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
 from redox_balancer.designer.proposal import Proposal, find_condition
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
@@ -35,9 +36,10 @@ class ConditionScore:
     policy_mean, random_mean
         Mean value of the constructs sampled from the policy, and of constructs of uniformly random legal actions.
     greedy
-        The construct of the most probable actions.
+        Answer of the policy without samples: the construct of the most probable actions, or the empty one.
     best
-        The best of `greedy` and the sampled constructs.
+        Answer of the policy with the sampled constructs; the same as `greedy` under a hidden condition. Both are
+        chosen among `candidates`.
     """
 
     condition: str
@@ -73,8 +75,7 @@ class PolicyScore:
         """One row per condition; `share` is the policy's mean over the best value, None where there is no best."""
         rows = []
         for score in self.conditions:
-            reference = self.references.get(score.condition)
-            best = reference.best[0] if reference else None
+            best = self._best_of_all(score)
             rows.append(
                 {
                     "condition": score.condition,
@@ -92,6 +93,10 @@ class PolicyScore:
                 }
             )
         return rows
+
+    def _best_of_all(self, score: ConditionScore) -> Valued | None:
+        reference = self.references.get(score.condition)
+        return reference.best[0] if reference else None
 
     def proposals(self) -> Iterator[Proposal]:
         """The best construct of the policy under each condition, evaluated by the plain task."""
@@ -115,15 +120,15 @@ class PolicyScore:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """`rows` as a table with one row per condition; the columns of constructs hold text."""
+        """`rows` as a table with one row per condition and constructs as text."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
-        return pd.DataFrame(
-            [
-                row | {name: _text(row[name]) for name in ("construct", "best_construct") if row[name] is not None}
-                for row in self.rows()
-            ]
-        ).set_index("condition")
+        rows = self.rows()
+        for row, score in zip(rows, self.conditions, strict=True):
+            best = self._best_of_all(score)
+            row["construct"] = str(NamedConstruct.of(self.space, score.best.construct))
+            row["best_construct"] = str(NamedConstruct.of(self.space, best.construct)) if best else None
+        return pd.DataFrame(rows).set_index("condition")
 
 
 def score_policy(
@@ -156,24 +161,19 @@ def score_policy(
     for condition in environments.space.conditions:
         sampled = play_episodes(envs, condition.id, policy, episodes, generator)
         random = play_episodes(envs, condition.id, None, episodes, generator)
-        (greedy,) = play_episodes(envs, condition.id, policy, 1, None)
         scores.append(
             ConditionScore(
                 condition=condition.id,
                 growth_without=evaluator.reference(condition).growth,
                 policy_mean=_mean([played.outcome.value for played in sampled]),
                 random_mean=_mean([played.outcome.value for played in random]),
-                greedy=greedy,
-                best=max((greedy, *sampled), key=lambda played: played.outcome.value),
+                greedy=most_valuable(candidates(envs, condition.id, policy)),
+                best=most_valuable(candidates(envs, condition.id, policy, sampled)),
             )
         )
         progress(f"playing episodes: {condition.id}")
     evaluator.close()
     return PolicyScore(environments.space, scores, episodes)
-
-
-def _text(placements: Sequence[Mapping[str, Any]]) -> str:
-    return " + ".join(f"{p['placement']} {100 * p['proteome_fraction']:g} %" for p in placements) or "nothing"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,1 +1,1 @@
-"""Searches the agent is measured against."""
+"""Searches for good constructs that learn nothing: the baselines of an agent."""

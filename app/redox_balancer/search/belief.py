@@ -1,4 +1,4 @@
-"""Search under a condition that is not told: place, measure, conclude, place again."""
+"""Search under a hidden condition: place an enzyme, measure, update the belief, place the next one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SHARPNESS = 0.02
-"""Difference of growth or capacity, relative to the healthy cell's, at which a state loses 40 % of its weight."""
+"""Standard deviation of the assumed measurement error, of growth or capacity relative to the healthy cell."""
+
 CONSIDERED = 16
-"""States, the likeliest ones, that a placement is chosen for once something was measured."""
+"""Number of conditions, the most likely ones, that a placement is chosen for after the first measurement."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What the condition may be: states, each as likely as the others before anything is measured."""
+    """The conditions that the hidden one may be, all equally likely before the first measurement."""
 
     evaluator: Evaluator
     conditions: Sequence[Condition]
@@ -33,25 +34,28 @@ class Belief:
         Parameters
         ----------
         search
-            Keeps the account; its problem values the answer under the true state.
+            Records the cost; its problem values the answer under the true condition.
         hidden
-            The true state, of which only the growth and the capacity of what is built are looked at.
+            The true condition, of which only growth and capacity of the constructs built are used.
         """
         construct = search.problem.empty
-        doubts = np.zeros(len(self.conditions))
+        errors = np.zeros(len(self.conditions))
         while True:
-            extended = self._best_extension(construct, doubts)
+            extended = self._best_extension(construct, errors)
             if extended is None:
                 return search.proposed([construct])
             construct = extended
-            seen = self._measured(construct, hidden)
-            told = np.asarray([self._measured(construct, condition) for condition in self.conditions])
-            doubts += np.sum(((told - seen) / SHARPNESS) ** 2, axis=1)
+            measured = self._measured(construct, hidden)
+            expected = np.asarray([self._measured(construct, condition) for condition in self.conditions])
+            errors += np.sum(((expected - measured) / SHARPNESS) ** 2, axis=1)
 
-    def _best_extension(self, construct: Construct, doubts: FloatArray) -> Construct | None:
-        """The placement with the highest expected value; None where none is better than what is there."""
-        likely = np.arange(doubts.size) if not doubts.any() else np.argsort(doubts, kind="stable")[:CONSIDERED]
-        weights = np.exp(-0.5 * (doubts[likely] - doubts[likely].min()))
+    def _best_extension(self, construct: Construct, errors: FloatArray) -> Construct | None:
+        """The placement with the highest expected value; None if none improves the construct.
+
+        `errors`, shape (conditions,), are the squared deviations of each condition from all measurements.
+        """
+        likely = np.arange(errors.size) if not errors.any() else np.argsort(errors, kind="stable")[:CONSIDERED]
+        weights = np.exp(-0.5 * (errors[likely] - errors[likely].min()))
         problem = Problem(
             self.evaluator,
             tuple(self.conditions[place] for place in likely.tolist()),

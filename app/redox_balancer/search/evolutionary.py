@@ -1,9 +1,9 @@
 """Evolutionary search by CatCMA with margin (Hamano et al. 2024 and 2025), from the library cmaes.
 
 A candidate has K slots, each with a categorical gene, the placement or none, and an integer gene, its level. The
-method adapts a probability for every category and a normal distribution over the levels together. cmaes is small,
-depends on NumPy alone, is released several times a year and draws from a generator of its own; and, unlike the usual
-genetic algorithm, the method needs no mutation and crossover that somebody made up for constructs.
+method adapts the probability of every category together with a normal distribution over the levels. cmaes is small,
+depends on NumPy alone, is released several times a year and draws from a generator of its own. Unlike the usual
+genetic algorithm, the method needs no mutation and crossover operators made up for constructs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.search.problem import Search
 
 POPULATION = 40
-"""Candidates of a generation. With 2,000 evaluations at K = 3 it reached 99 % of the optimum, the library's own
-default of about 10 reached 98 %."""
+"""Candidates per generation. With 2,000 evaluations at K = 3 it reached 99 % of the optimum, and the default of the
+library, about 10, reached 98 %."""
 
 
 def evolutionary(search: Search, generator: np.random.Generator) -> None:
-    """Evolve constructs until the search is spent; a population that has converged starts anew."""
+    """Evolve constructs until a limit is reached; a population that has converged is replaced by a new one."""
     space, slots = search.problem.evaluator.space, search.problem.placements
     while not search.spent():
         optimizer = CatCMAwM(
@@ -42,14 +42,14 @@ def evolutionary(search: Search, generator: np.random.Generator) -> None:
 
 
 def decode(space: DesignSpace, chosen: np.ndarray, levels: np.ndarray) -> Construct:
-    """Construct of a candidate's genes, slot by slot; what no longer fits the budget is left out.
+    """Construct of a candidate's genes, slot by slot; placements beyond the budgets are omitted.
 
     Parameters
     ----------
     space
-        What may be built.
+        The cell and what can be built into it.
     chosen
-        Placement of each slot, shape (K,); the number of placements means none.
+        Placement of each slot, shape (K,); the number of placements stands for none.
     levels
         Index of its level, shape (K,).
     """

@@ -1,4 +1,4 @@
-"""Exhaustive search: every affordable construct of up to K placements, the yardstick for small K."""
+"""Exhaustive search: every affordable construct of up to K placements, the exhaustive reference for small K."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
 LARGEST = 5_000_000
-"""Constructs beyond which the search is refused: hours on one core."""
+"""Number of constructs beyond which the search is refused: hours on one core."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExhaustiveReference:
-    """What an exhaustive search found under one condition.
+    """Result of an exhaustive search under one condition.
 
     Attributes
     ----------
     condition
         Id of the condition.
     constructs
-        How many were valued.
+        Number of constructs valued, all with at least one placement.
     best
-        The best of them, best first.
+        The best of them, best first; the empty construct precedes them where none has a value of 0 or more.
     mean
-        Mean value of all.
+        Mean value of all constructs; 0 if there are none.
     solves
         Linear programs solved.
     seconds
@@ -51,7 +51,7 @@ class ExhaustiveReference:
 
 
 def constructs(space: DesignSpace, placements: int) -> Iterator[Construct]:
-    """Every affordable construct of 1 to `placements` placements, neighbours alike, so that bases stay warm."""
+    """Every affordable construct of 1 to `placements` placements, similar ones in a row, so that bases stay warm."""
     empty = Construct.empty(len(space.placements))
     for size in range(1, placements + 1):
         for chosen in itertools.combinations(range(len(space.placements)), size):
@@ -64,12 +64,12 @@ def constructs(space: DesignSpace, placements: int) -> Iterator[Construct]:
 
 
 def largest_count(space: DesignSpace, placements: int) -> int:
-    """Upper bound of how many constructs there are, the budget left aside."""
+    """Upper bound of the number of constructs, regardless of the budgets."""
     return sum(comb(len(space.placements), k) * len(space.levels) ** k for k in range(1, placements + 1))
 
 
 def refuse_too_many(space: DesignSpace, placements: int) -> None:
-    """Raise a RedoxError where a design space has more than `LARGEST` constructs."""
+    """Raise a RedoxError if a design space has more than `LARGEST` constructs."""
     count = largest_count(space, placements)
     if count > LARGEST:
         raise RedoxError(
@@ -80,7 +80,7 @@ def refuse_too_many(space: DesignSpace, placements: int) -> None:
 
 
 def search_condition(evaluator: Evaluator, condition: Condition, placements: int, keep: int) -> ExhaustiveReference:
-    """Value every construct under one state and keep the best."""
+    """Value every construct under one condition and keep the best."""
     before, started = evaluator.solves, time.perf_counter()
     values: list[float] = []
 
@@ -91,11 +91,14 @@ def search_condition(evaluator: Evaluator, condition: Condition, placements: int
             yield Valued(construct, outcome)
 
     best = heapq.nlargest(keep, ranked(), key=lambda entry: entry.outcome.value)
+    if not best or best[0].outcome.value < 0:
+        empty = Construct.empty(len(evaluator.space.placements))
+        best = [Valued(empty, evaluator.evaluate(empty, condition)), *best][:keep]
     return ExhaustiveReference(
         condition=condition.id,
         constructs=len(values),
         best=tuple(best),
-        mean=statistics.fmean(values),
+        mean=statistics.fmean(values) if values else 0.0,
         solves=evaluator.solves - before,
         seconds=time.perf_counter() - started,
     )
@@ -114,15 +117,20 @@ def exhaustive(
     Parameters
     ----------
     space
-        What can be built.
+        The cell and what can be built into it.
     placements
-        K.
+        K, the maximum number of placements.
     keep
-        How many of the best to keep for each condition.
+        Number of the best constructs to keep for each condition.
     processes
-        Worker processes, each with its own linear programs; a condition is one piece of work.
+        Number of worker processes, each with linear programs of its own; a condition is one unit of work.
     progress
-        Called with each condition's result as it comes in.
+        Called with the result of each condition once it is available.
+
+    Returns
+    -------
+    dict
+        The result of each condition by its id, in the order of the design space.
 
     Raises
     ------
@@ -131,14 +139,14 @@ def exhaustive(
     """
     refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}
-    # Workers start afresh: forking a process that runs Ray's or torch's threads can hang it.
+    # Workers are spawned: a fork of a process with threads of Ray or torch can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(space.conditions)), context, _start, (space,)) as pool:
         futures = [pool.submit(_work, condition, placements, keep) for condition in space.conditions]
         for future in as_completed(futures):
-            yardstick = future.result()
-            found[yardstick.condition] = yardstick
-            progress(yardstick)
+            reference = future.result()
+            found[reference.condition] = reference
+            progress(reference)
     return {condition.id: found[condition.id] for condition in space.conditions}
 
 
@@ -146,7 +154,7 @@ _evaluators: list[Evaluator] = []
 
 
 def _start(space: DesignSpace) -> None:
-    # No construct comes twice, so nothing is worth remembering.
+    # No construct recurs, so there is nothing worth remembering.
     _evaluators.append(Evaluator(space, cache_entries=0))
 
 

@@ -1,4 +1,4 @@
-"""Random and greedy search: what any method has to beat."""
+"""Random and greedy search: the baselines that every method has to beat."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from redox_balancer.design.construct import Construct
 from redox_balancer.search.problem import Problem, Search
 
-DRAWS = 20
-"""Tries to draw an extension before all are listed."""
+ATTEMPTS = 20
+"""Attempts to draw an extension at random before all are enumerated."""
 
 
 def random_search(search: Search, generator: np.random.Generator) -> None:
-    """Value random constructs of K placements until the search is spent."""
+    """Value random constructs of K placements until a limit is reached."""
     while not search.spent():
         search.value(random_construct(search.problem, generator))
 
 
 def random_construct(problem: Problem, generator: np.random.Generator) -> Construct:
-    """K placements, each drawn uniformly from those that stay within the budget."""
+    """K placements, each drawn uniformly from the affordable ones."""
     construct = problem.empty
     while len(construct) < problem.placements:
         extended = _drawn(problem, construct, generator)
         if extended is None:
-            # Few extensions are left, or none: list them.
+            # Few extensions are left, or none: enumerate them.
             extensions = problem.extensions(construct)
             if not extensions:
                 break
@@ -33,9 +33,9 @@ def random_construct(problem: Problem, generator: np.random.Generator) -> Constr
 
 
 def _drawn(problem: Problem, construct: Construct, generator: np.random.Generator) -> Construct | None:
-    """One extension, drawn by rejection, which is quicker than to list them all; None if none comes up."""
+    """One extension by rejection sampling, which is faster than to enumerate all; None if all attempts fail."""
     space = problem.evaluator.space
-    draws = generator.integers([len(space.placements), len(space.levels)], size=(DRAWS, 2)).tolist()
+    draws = generator.integers([len(space.placements), len(space.levels)], size=(ATTEMPTS, 2)).tolist()
     for placement, level in draws:
         if not construct.levels[placement]:
             extended = construct.place(placement, level)
@@ -45,7 +45,7 @@ def _drawn(problem: Problem, construct: Construct, generator: np.random.Generato
 
 
 def greedy(search: Search) -> None:
-    """Add the placement that raises the value most, until none raises it."""
+    """Add the placement that raises the value most, until none does."""
     construct, value = search.problem.empty, 0.0
     while extensions := search.problem.extensions(construct):
         best, best_value = construct, value

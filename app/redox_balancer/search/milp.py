@@ -1,9 +1,9 @@
-"""A mixed-integer linear program that grows column by column, and HiGHS to solve it.
+"""A mixed-integer linear program, built column by column and solved by HiGHS.
 
     maximise  c x + constant   subject to   row_lower <= A x <= row_upper,  lower <= x <= upper,  some x integer
 
-This is the only module that imports highspy. GLPK stays the solver of the many small linear programs; HiGHS is the
-better branch and bound. SciPy ships HiGHS too, but hides its simplex iterations and its tolerances.
+This is the only module that imports highspy. GLPK remains the solver of the many small linear programs; HiGHS has the
+better branch and bound. SciPy includes HiGHS too, but hides its simplex iterations and tolerances.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
 
 TOLERANCE = 1e-9
-"""By how much a bound or a row may be missed, and how far the best point may be from the bound."""
+"""Feasibility tolerance of bounds and rows, and optimality gap."""
 
 INTEGRALITY = 1e-7
-"""By how much an integer may be missed. Held to 1e-9, HiGHS 1.15 takes round-off for a fraction and cuts the best
-point off; with its own 1e-6 an enzyme that is not there leaks more flux than `TOLERANCE` lets pass."""
+"""Integrality tolerance. With 1e-9, HiGHS 1.15 mistakes round-off for a fraction and cuts off the best solution; with
+its default 1e-6 an enzyme that is not placed carries more flux than `TOLERANCE`."""
 
 Term = tuple[int, float]
 """A column and its coefficient in a row."""
@@ -31,18 +31,18 @@ Term = tuple[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """What the solver found.
+    """Result of a solve.
 
     Attributes
     ----------
     columns
-        Value of each column of the best point found.
+        Value of each column of the best solution.
     bound
-        No point is worth more than this.
+        Upper bound of the objective.
     proven
-        Whether the best point is the optimum.
+        Whether the best solution is proven optimal.
     iterations
-        Simplex iterations, in all of branch and bound.
+        Simplex iterations, including branch and bound.
     """
 
     columns: FloatArray
@@ -52,11 +52,11 @@ class Optimum:
 
 
 class NoSolutionError(RedoxError):
-    """There is no point, or the time was over before one was found."""
+    """The program is infeasible, or no solution was found within the time limit."""
 
 
 class MixedIntegerProgram:
-    """A program under construction; columns and rows are numbered from 0 in the order in which they come."""
+    """A program under construction; columns and rows are numbered from 0 in the order in which they are added."""
 
     def __init__(self) -> None:
         self.constant = 0.0
@@ -79,7 +79,7 @@ class MixedIntegerProgram:
         return range(first, len(self._lower))
 
     def add_binary(self, *, certain: bool = False) -> int:
-        """Add a column that is 0 or 1; where the answer is certain it is 1."""
+        """Add a column that is 0 or 1, or 1 for certain."""
         return self.add_columns([1.0 if certain else 0.0], [1.0], integer=True)[0]
 
     def add_row(self, terms: Iterable[Term], *, lower: float = -np.inf, upper: float = np.inf) -> None:
@@ -116,7 +116,7 @@ class MixedIntegerProgram:
         Raises
         ------
         NoSolutionError
-            There is no point, or the time was over before one was found.
+            The program is infeasible, or no solution was found within the time limit.
         """
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
@@ -127,15 +127,16 @@ class MixedIntegerProgram:
         solver.setOptionValue("mip_rel_gap", 0.0)
         solver.setOptionValue("time_limit", time_limit_s)
         solver.setOptionValue("threads", 1)
-        # Programs of this kind end at the root or after a few nodes: beginning anew there doubles the mean time.
-        solver.setOptionValue("mip_allow_restart", False)  # noqa: FBT003 - the solver's own interface
+        # Programs of this kind end at the root or after a few nodes; a restart there doubles the mean time.
+        solver.setOptionValue("mip_allow_restart", False)  # noqa: FBT003 - the interface of the solver
         solver.passModel(self._model())
         solver.run()
         status, info, solution = solver.getModelStatus(), solver.getInfo(), solver.getSolution()
         if not solution.value_valid:
             raise NoSolutionError(
                 f"the mixed-integer program ended without a solution: {solver.modelStatusToString(status)}",
-                hint="give it more time, or use a smaller model",
+                hint="extend the time limit, or use a smaller model",
+                settings=("time_limit_s", "model"),
             )
         return Optimum(
             columns=np.asarray(solution.col_value),

@@ -1,25 +1,25 @@
-"""The oracle: the best construct of a known condition, with proof, from one mixed-integer linear program.
+"""The oracle: the best construct under a known condition, with proof, from one mixed-integer linear program.
 
-A binary x[p,l] says whether placement p has level l. The value of `design/value.py` has two programs, (a) growth and
-(b) capacity at a growth floor, so the network stands in the program twice, with fluxes v and w, and both copies share
-the binaries:
+A binary x[p,l] indicates that placement p has level l. The value (`design/evaluator.py`) has two programs, (a) growth
+and (b) capacity at a growth floor, so the network appears twice, with fluxes v and w, and both copies share the
+binaries:
 
-    bounds     the bound of a reaction grows with what is built, so it is a sum over binaries and needs no big M:
-               v[p] <= sum_l cap[p,l] x[p,l] for foreign chemistry,
-               v[r] <= limit[r] + sum_{p on r, l} cap[p,l] x[p,l] for an amplified native reaction; likewise below.
-    expression growth counts times keep = 1 - phi / phi_max, a product of a flux and the binaries. phi takes few
-               values, so a binary t[s] chooses which, and growth is split: v[growth] = sum_s g[s], g[s] <= G t[s]
-               with G the largest growth that anything built can give; mu = sum_s keep[s] g[s].
-    floor      w[growth] >= sum_s floor / keep[s] t[s]. Where the cell may be too ill for the floor, a binary z says
-               whether capacity counts: without it the floor goes and all foreign chemistry in w stops.
-    ill cells  Where even the forced fluxes (maintenance) may be out of reach, y and z release them: the construct is
-               then worth what a cell without growth is worth.
+    bounds     the bound of a reaction grows with the construct, so it is a sum over binaries and needs no big M:
+               v[p] <= sum_l cap[p,l] x[p,l] for foreign enzymes,
+               v[r] <= limit[r] + sum_{p on r, l} cap[p,l] x[p,l] for over-expressed native ones; likewise below.
+    expression growth is multiplied by keep = 1 - phi / phi_max, a product of a flux and the binaries. phi takes few
+               values, so a binary t[s] selects one, and growth is split: v[growth] = sum_s g[s], g[s] <= G t[s]
+               with G the largest growth of any construct; mu = sum_s keep[s] g[s].
+    floor      w[growth] >= sum_s floor / keep[s] t[s]. Where growth may be below the floor, a binary z decides
+               whether capacity counts: without it the floor is void and all foreign reactions in w are closed.
+    no growth  Where even the forced fluxes (maintenance) may be infeasible, y and z release them: the construct then
+               has the value of a cell without growth.
     penalty    shortfall >= 0.95 - mu / mu_wt, shortfall >= 0: the objective pushes it down to the larger of the two.
 
-Built enzymes only widen bounds, so what the cell can do without a construct it can do with any: that settles y and z
-beforehand in nearly every condition. Several states, weighted, share the binaries too: that finds the best fixed
-construct. So do several sets of uncertain figures, which multiply the program by their number. Tests hold the oracle
-against exhaustive search.
+A construct only widens bounds, so all that the cell can do without one it can do with any: this settles y and z in
+advance under nearly every condition. Several weighted conditions share the binaries too, which gives the best fixed
+construct. So do parameter samples, which multiply the size of the program. Tests compare the oracle with exhaustive
+search.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ from redox_balancer.search.problem import Problem, Search, SearchResult
 
 TIME_LIMIT_S = 600.0
 Caps = Sequence[Sequence[float]]
-"""Flux that each level of each placement buys, mmol/gDW/h."""
+"""Enzyme capacity of each level of each placement, mmol/gDW/h."""
 
-SURE = 1e-6
-"""Relative distance from a threshold beyond which round-off decides nothing."""
+MARGIN = 1e-6
+"""Relative distance from a threshold at which round-off is irrelevant."""
 
 
 def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:
-    """Find the best construct there is; its `bound` exceeds its value where the time was too short for the proof.
+    """Find the best construct; its `bound` exceeds its value where the time limit was too short for the proof.
 
     Raises
     ------
     RedoxError
-        The space pays for something that is no largest value, or no construct was found in time.
+        The reward is not the optimum of a single program, or no construct was found within the time limit.
     """
     program = _ConstructProgram(search.problem)
     optimum = program.program.maximise(time_limit_s=time_limit_s)
     construct = program.construct(optimum.columns)
     if not search.problem.evaluator.space.affordable(construct):
         raise RedoxError(
-            "the best construct of the mixed-integer program is over a budget it does not know",
-            hint="this is a bug: every budget of the design space belongs into budgets() of search/oracle.py",
+            "the best construct of the mixed-integer program exceeds a budget that the program lacks",
+            hint="this is a bug: every budget of the design space must appear in budgets() of search/oracle.py",
         )
     search.value(construct)
     return search.found(iterations=optimum.iterations, bound=optimum.bound)
@@ -77,16 +77,16 @@ def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A cell without a construct, under a state.
+    """A cell without a construct, under a condition.
 
     Attributes
     ----------
     unmodified
         Its changing bounds.
     lower, upper
-        Bounds by column.
+        All bounds by column.
     caps
-        Flux that each level of each placement buys.
+        Enzyme capacity of each level of each placement.
     """
 
     unmodified: UnmodifiedCell
@@ -102,8 +102,9 @@ class _ConstructProgram:
         space = problem.evaluator.space
         if space.settings.reward != "capacity":
             raise RedoxError(
-                f"the reward {space.settings.reward!r} is no largest value of one program: it has no proven optimum",
-                hint="use --reward capacity, or a search that values constructs one by one",
+                f"the reward {space.settings.reward!r} is not the optimum of a single program: nothing can be proven",
+                hint="use the reward 'capacity', or a search that values constructs one by one",
+                settings=("reward",),
             )
         self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
         self._formulation = Formulation(space, compressed=False)
@@ -118,7 +119,7 @@ class _ConstructProgram:
                 self._add_condition(condition, weight / len(samples), caps)
 
     def construct(self, point: FloatArray) -> Construct:
-        """The construct that the binaries of a point describe."""
+        """The construct that the binaries of a solution describe."""
         construct = self.problem.empty
         for (placement, level), column in self._placed.items():
             if point[column] > 0.5:
@@ -145,10 +146,10 @@ class _ConstructProgram:
             )
 
     def _add_expression(self) -> None:
-        """Binaries of the share of the proteome that the construct takes, and what growth keeps at each."""
+        """Binaries of the proteome fraction of the construct, and the share of growth that is kept at each."""
         space, program = self.space, self.program
         largest = sum(limit for _, limit in budgets(space)) / self._unit * (1 + 1e-9)
-        # At phi_max nothing grows, which no construct makes up for.
+        # At phi_max nothing grows, and no construct is worth that.
         largest = min(largest, space.settings.phi_max / self._unit * (1 - 1e-9))
         levels = {level for _, level in self._placed}
         totals = {0.0}
@@ -171,19 +172,19 @@ class _ConstructProgram:
         )
 
     def _add_condition(self, condition: Condition, weight: float, caps: Caps) -> None:
-        """Both programs under one state with one set of caps, and what they add to the objective."""
+        """Both programs under one condition with one parameter sample, and their terms of the objective."""
         settings, reference = self.space.settings, self.problem.evaluator.reference(condition)
         least_keep = min(self._keeps)
         cell = self._cell(condition, caps)
-        penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + SURE)
+        penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + MARGIN)
         if reference.lowered or penalty:
             self._add_growth(cell, reference, weight, penalty=penalty)
         self._add_capacity(
-            cell, reference, weight, certain=reference.growth * least_keep >= reference.floor * (1 + SURE)
+            cell, reference, weight, certain=reference.growth * least_keep >= reference.floor * (1 + MARGIN)
         )
 
     def _add_growth(self, cell: _Cell, reference: Reference, weight: float, *, penalty: bool) -> None:
-        """Program (a): growth less the cost of expression, what is rescued of it and what is lost."""
+        """Program (a): growth after the cost of expression, the rescue and the penalty."""
         program, settings = self.program, self.space.settings
         fluxes, growth = self._add_copy(cell), self._growth
         largest = self._largest_growth(cell)
@@ -210,7 +211,7 @@ class _ConstructProgram:
             )
 
     def _add_capacity(self, cell: _Cell, reference: Reference, weight: float, *, certain: bool) -> None:
-        """Program (b): what inserted reactions take from the NAD(P)H pools while growth is held at the floor."""
+        """Program (b): NAD(P)H that inserted reactions take from the pools while growth is held at the floor."""
         program, space = self.program, self.space
         fluxes = self._add_copy(cell)
         counts = program.add_binary(certain=certain)
@@ -235,11 +236,11 @@ class _ConstructProgram:
             program.pay(fluxes[space.network.column(reaction)], scale * taken)
 
     def _add_copy(self, cell: _Cell) -> range:
-        """The network with bounds that follow the construct."""
+        """A copy of the network whose bounds depend on the construct."""
         program, network = self.program, self.space.network
         lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         fluxes = program.add_network(network, lower, upper)
-        # What is beyond its budget at every level stays closed.
+        # A placement that no budget allows at any level stays closed.
         bought: dict[int, list[Term]] = {column: [] for column in self._columns}
         for (position, level), binary in self._placed.items():
             bought[self._columns[position]].append((binary, cell.caps[position][level]))
@@ -265,10 +266,10 @@ class _ConstructProgram:
         return _Cell(unmodified, *self._formulation.bounds(unmodified.point), caps)
 
     def _largest_growth(self, cell: _Cell) -> float:
-        """No construct lets the cell grow faster, 1/h."""
+        """Upper bound of growth with any construct, 1/h."""
         network = self.space.network
         lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         bounds = dict(zip(network.reactions, zip(lower.tolist(), upper.tolist(), strict=True), strict=True))
         with FluxLP(network.with_bounds(bounds)) as lp:
             solution = lp.maximise()
-        return solution.objective * (1 + SURE) if solution.optimal else 0.0
+        return solution.objective * (1 + MARGIN) if solution.optimal else 0.0

@@ -1,8 +1,7 @@
-"""What a search is asked for, and the account it keeps while it looks."""
+"""The problem that a search solves, and the record it keeps of answer and cost."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,16 +14,16 @@ from redox_balancer.design.evaluator import Evaluator
 
 @dataclass(frozen=True)
 class Problem:
-    """Find the construct of the highest value under one state, or of the highest weighted sum under several.
+    """Find the construct of the highest value under one condition, or of the highest weighted sum under several.
 
     Attributes
     ----------
     evaluator
-        Values constructs; its space says what may be built.
+        Values constructs of its design space.
     conditions, weights
-        The conditions and the weight of the value under each.
+        The conditions, and the weight of the value under each.
     placements
-        K, the number of placements at most.
+        K, the maximum number of placements.
     """
 
     evaluator: Evaluator
@@ -34,23 +33,23 @@ class Problem:
 
     @classmethod
     def under(cls, evaluator: Evaluator, condition: Condition, placements: int) -> Self:
-        """The problem of one named condition."""
+        """The problem of a single condition."""
         return cls(evaluator, (condition,), (1.0,), placements)
 
     @property
     def empty(self) -> Construct:
-        """The construct with nothing placed."""
+        """The construct without placements."""
         return Construct.empty(len(self.evaluator.space.placements))
 
     def value(self, construct: Construct) -> float:
-        """Value of a construct, summed over the states by their weights."""
+        """Weighted sum of a construct's values under the conditions."""
         return sum(
             weight * self.evaluator.evaluate(construct, condition).value
             for condition, weight in zip(self.conditions, self.weights, strict=True)
         )
 
     def extensions(self, construct: Construct) -> list[Construct]:
-        """Every construct within the budget that has one placement more; none when K are placed."""
+        """Every affordable construct with one placement more; none if K are placed already."""
         if len(construct) >= self.placements:
             return []
         space = self.evaluator.space
@@ -67,20 +66,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found and what the answer cost.
+    """Answer of a search and its cost.
 
     Attributes
     ----------
     construct, value
-        The best construct seen and what it is worth.
+        The best construct found and its value; the empty construct, of value 0, if none was better.
     evaluations
-        Constructs valued, those that came again included.
+        Constructs valued, including those that recurred.
     solves
         Linear programs solved by GLPK.
     iterations
-        Simplex iterations of the mixed-integer solver, its branch and bound included; 0 for other searches.
+        Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
     seconds
-        Wall time, from a solver that knows nothing to the answer.
+        Wall time, starting from a reset evaluator.
     bound
         Proven upper bound of the value of every construct; None where nothing is proven.
     """
@@ -95,17 +94,17 @@ class SearchResult:
 
 
 class Search:
-    """One search at work: values constructs, keeps the best and counts what it cost.
+    """A search in progress: values constructs, keeps the best one and records the cost.
 
-    Searches are compared by their cost, so each begins with an evaluator that has forgotten what others asked.
-    The empty construct, which costs nothing and is worth nothing, is the best until a better one is seen.
+    Searches are compared by their cost, so each starts from an evaluator that was reset. The empty construct, of
+    value 0 and without cost, is the best one until a better one is found.
 
     Parameters
     ----------
     problem
-        What to look for.
+        The problem to solve.
     evaluations, seconds
-        When to stop: constructs valued and wall time; no limit where None.
+        Limits of constructs valued and of wall time; None for no limit.
     """
 
     def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:
@@ -119,7 +118,7 @@ class Search:
         self._best_value = problem.value(self._best)
 
     def spent(self) -> bool:
-        """Whether the search has used up what it may."""
+        """Whether a limit is reached."""
         return (self._limit is not None and self._evaluations >= self._limit) or (
             self._limit_s is not None and time.perf_counter() - self._started >= self._limit_s
         )
@@ -133,14 +132,13 @@ class Search:
         return value
 
     def proposed(self, constructs: Iterable[Construct]) -> SearchResult:
-        """The best of constructs that somebody proposes, even where nothing at all would be better."""
-        self._best_value = -math.inf
+        """The best of some constructs, or the empty construct if all of them have a negative value."""
         for construct in constructs:
             self.value(construct)
         return self.found()
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
-        """The best construct and the account up to now."""
+        """The best construct and the cost so far."""
         return SearchResult(
             construct=self._best,
             value=self._best_value,

@@ -1,1 +1,1 @@
-"""What runs on a host of this machine in the place of systemd, cloud-init and Docker, and what makes it a host."""
+"""Programs of a simulated host: stand-ins for systemd, Docker and a few commands. Only the standard library."""

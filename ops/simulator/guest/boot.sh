@@ -1,19 +1,20 @@
 #!/bin/bash
-# Becomes a host: runs as the first process of namespaces of its own. This machine's file system is seen copied on
-# write, so paths are the true ones and nothing that is written reaches it but what lies on the two disks of the host.
-#   FOLDER    of the host: host key, keys that are let in, user data, root disk
+# Boots a simulated host: the first process of its namespaces. It sees this machine's file system copied on write, so
+# paths are the real ones and nothing that is written reaches this machine except through the two disks of the host.
+#   FOLDER    folder of the host: host key, authorized keys, user data, root disk
 #   DATA      folder that is the data volume
 #   DEVICE    name of the data volume in /dev/disk/by-id
 #   PROGRAMS  the stand-ins
-#   SEEN      folders that have to be seen there, wherever they are mounted
-#   LOGIN     who logs in
-#   PORT      of sshd
-#   PYTHON    the interpreter of all this
+#   CLONE     the clone of this repository
+#   SHARED    folders that must be visible wherever they are mounted, one on each line
+#   LOGIN     user to log in as
+#   PORT      port of sshd
+#   PYTHON    the Python interpreter
 set -euo pipefail
 
 work=$FOLDER/work
 root=$work/root
-mount -t tmpfs -o size=64g tmpfs "$work" # the size of a root disk; what is not written takes nothing
+mount -t tmpfs -o size=64g tmpfs "$work" # the size of a root disk; only what is written takes memory
 mkdir "$work"/{upper,work,root}
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$root"
 
@@ -33,27 +34,27 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 for each in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${each%:*}" "$root/dev/${each#*:}"; done
 
-for each in $SEEN; do
+while IFS= read -r each; do
     mkdir -p "$root$each"
     mount --rbind "$each" "$root$each"
-done
-# What stays of the root disk when the host stops, and goes into an image of it.
+done <<<"$SHARED"
+# The persistent part of the root disk, which an image of the host contains.
 for each in etc/redox etc/systemd/system usr/local/lib/redox var/lib/docker var/log; do
     mkdir -p "$FOLDER/disk/$each" "$root/$each"
     mount --bind "$FOLDER/disk/$each" "$root/$each"
 done
 mount --bind "$DATA" "$root/data"
-# The device is there for blkid, mkfs and resize2fs; a folder needs no rights to be mounted.
+# The device exists for blkid, mkfs and resize2fs; mounting a folder needs no privileges.
 ln -s "$DATA.device" "$root/dev/disk/by-id/$DEVICE"
 
-# Whoever logs in is root here by another name: sudo needs no rights of its own, and Python is found wherever it is.
+# The login user is another name for root: sudo needs no privileges, and Python can be read wherever it is installed.
 sed -i "/^$LOGIN:/d" "$root/etc/passwd" "$root/etc/group"
 echo "$LOGIN:x:0:0::/home/$LOGIN:/bin/bash" >>"$root/etc/passwd"
 echo "$LOGIN:x:0:" >>"$root/etc/group"
 grep -q ^docker: "$root/etc/group" || echo "docker:x:999:" >>"$root/etc/group" # as Docker's package does
 mkdir -p "$root/home/$LOGIN"
 
-# First on every PATH, and where units look for them.
+# First on every PATH, and where units expect them.
 mkdir -p "$root/usr/local/sbin"
 for each in "$PROGRAMS"/*; do
     [[ ! -f $each || $each == *.* ]] || ln -sf "$each" "$root/usr/local/sbin/${each##*/}"
@@ -78,4 +79,4 @@ AcceptEnv LANG
 SetEnv PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 END
 
-exec chroot "$root" "$PYTHON" -I "$PROGRAMS/init.py"
+exec chroot "$root" env --chdir="$CLONE" "$PYTHON" -s -m ops.simulator.guest.init

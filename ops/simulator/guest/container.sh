@@ -1,10 +1,10 @@
 #!/bin/bash
-# First process of a container: its mounts and limits, then the image's entrypoint with the arguments. The rest of the
-# file system is the host's, as the image's own Python and libraries are: those of this machine.
-#   IMAGE     folder of what was built
-#   VENV      Python and all it needs
-#   HOME_IN   where both lie in the image
-#   TMP_BYTES, SHM_BYTES, NOFILE, NPROC  as docker run was told; 0 leaves what is there
+# First process of a simulated container: mounts and limits, then the image's entrypoint with the arguments. The rest of
+# the file system is the host's; Python and its libraries, which an image holds, are those of this machine.
+#   IMAGE     folder of the build context
+#   VENV      environment of Python with all libraries
+#   HOME_IN   folder of both within the image
+#   TMP_BYTES, SHM_BYTES, NOFILE, NPROC  limits of docker run; 0 leaves them unchanged
 #   BINDS     lines FROM:TO
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-"""Containers of the engine: an entrypoint in namespaces of its own, see `container.sh`."""
+"""Containers of the simulated engine: an entrypoint in namespaces of its own, see `container.sh`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RUNNING = Path("/run/containers")
 PROGRAMS = Path(__file__).parent
 HOME_IN = Path("/opt/redox")
 TMP = "/tmp"  # noqa: S108 - that of a container
-HALF = 0.5  # of the memory is what a tmpfs has by itself
+DEFAULT_SHARE = 0.5  # of the memory: default size of a tmpfs
 HEALTH_START_S = 180.0
-CLOUD = ("AWS_", "NO_PROXY")  # what a container learns from the metadata service of its host
+CLOUD = ("AWS_", "NO_PROXY")  # a real container has these from the metadata service of its host
 
 
 def limit(host_config: dict[str, Any], name: str) -> str:
-    """Return a limit that a container was asked to have; 0 where none was named."""
+    """Return a limit of a container's configuration; 0 if it is not set."""
     found = [each["Hard"] for each in host_config.get("Ulimits") or [] if each["Name"] == name]
     return str(found[0] if found else 0)
 
@@ -37,16 +37,18 @@ class SimulatedContainer:
 
     Attributes
     ----------
-    name, asked
-        Its name, and what it was created with.
+    name
+        Its name.
+    config
+        The request it was created with.
     image
         Its image.
     process
-        Joins its end.
+        The process that waits for its end.
     """
 
     name: str
-    asked: dict[str, Any]
+    config: dict[str, Any]
     image: dict[str, Any]
     id: str = field(default_factory=lambda: uuid.uuid4().hex * 2)
     process: subprocess.Popen[bytes] | None = None
@@ -56,18 +58,18 @@ class SimulatedContainer:
 
     @property
     def log(self) -> Path:
-        """What it wrote."""
+        """File of its output."""
         return RUNNING / f"{self.id}.log"
 
     @property
     def host_config(self) -> dict[str, Any]:
-        """Limits and mounts."""
-        found: dict[str, Any] = self.asked.get("HostConfig") or {}
+        """Its limits and mounts."""
+        found: dict[str, Any] = self.config.get("HostConfig") or {}
         return found
 
     def start(self) -> None:
         """Start it."""
-        pairs = [*self.image["Config"]["Env"], *(self.asked.get("Env") or [])]
+        pairs = [*self.image["Config"]["Env"], *(self.config.get("Env") or [])]
         environment = {name: value for name, value in os.environ.items() if name.startswith(CLOUD)}
         environment |= dict(pair.partition("=")[::2] for pair in pairs)
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -76,8 +78,8 @@ class SimulatedContainer:
             "IMAGE": str(IMAGES / self.image["Id"].removeprefix("sha256:")),
             "VENV": str(Path(os.environ["PYTHON"]).parents[1]),
             "HOME_IN": str(HOME_IN),
-            "TMP_BYTES": tmp[1] if tmp else str(int(memory * HALF)),
-            "SHM_BYTES": str(self.host_config.get("ShmSize") or int(memory * HALF)),
+            "TMP_BYTES": tmp[1] if tmp else str(int(memory * DEFAULT_SHARE)),
+            "SHM_BYTES": str(self.host_config.get("ShmSize") or int(memory * DEFAULT_SHARE)),
             "NOFILE": limit(self.host_config, "nofile"),
             "NPROC": limit(self.host_config, "nproc"),
             "BINDS": "\n".join(self.host_config.get("Binds") or []),
@@ -86,23 +88,23 @@ class SimulatedContainer:
         self.started_at = time.time()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [*space, "bash", str(PROGRAMS / "container.sh"), *(self.asked.get("Cmd") or [])],
+                [*space, "bash", str(PROGRAMS / "container.sh"), *(self.config.get("Cmd") or [])],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        threading.Thread(target=self._join, daemon=True).start()
+        threading.Thread(target=self._wait, daemon=True).start()
 
-    def _join(self) -> None:
+    def _wait(self) -> None:
         assert self.process  # noqa: S101 - it was started
         self.process.wait()
         self.ended.set()
 
     @property
     def pid(self) -> int:
-        """Its first process; 0 where it does not run."""
+        """Its first process; 0 if it is not running."""
         if self.process is None or self.ended.is_set():
             return 0
         with suppress(OSError):
@@ -117,27 +119,27 @@ class SimulatedContainer:
         return (code or 0) if (code or 0) >= 0 else 128 - (code or 0)
 
     def signal(self, number: int) -> None:
-        """Send its first process a signal."""
+        """Send a signal to its first process."""
         if pid := self.pid:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def stop(self, seconds: float) -> None:
-        """End it in order, and hard after a while."""
+        """End it with SIGTERM, and with SIGKILL after a time limit, s."""
         self.signal(signal.SIGTERM)
         if not self.ended.wait(seconds):
             self.signal(signal.SIGKILL)
             self.ended.wait()
 
-    def inside(self) -> list[str]:
-        """Return the command that runs another in it."""
+    def enter(self) -> list[str]:
+        """Return the command that runs another one in it."""
         return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--root", "--wd"]
 
     def health(self) -> str:
-        """Say whether its health check passes now."""
+        """Run its health check and return its health status."""
         check = subprocess.run(
             [
-                *self.inside(),
+                *self.enter(),
                 "bash",
                 str(IMAGES / self.image["Id"].removeprefix("sha256:") / "docker/healthcheck.sh"),
             ],
@@ -147,8 +149,8 @@ class SimulatedContainer:
         young = time.time() - self.started_at < HEALTH_START_S
         return "healthy" if check.returncode == 0 else "starting" if young else "unhealthy"
 
-    def seen(self) -> dict[str, Any]:
-        """Return what `docker inspect` tells."""
+    def inspect(self) -> dict[str, Any]:
+        """Return the answer of `docker inspect`."""
         running = bool(self.process) and not self.ended.is_set()
         started = time.strftime("%FT%T.000000000Z", time.gmtime(self.started_at))
         state: dict[str, Any] = {
@@ -167,10 +169,10 @@ class SimulatedContainer:
             "Image": self.image["Id"],
             "State": state,
             "Config": {
-                "Image": self.asked["Image"],
+                "Image": self.config["Image"],
                 "Tty": False,
-                "Cmd": self.asked.get("Cmd"),
-                "Env": [*self.image["Config"]["Env"], *(self.asked.get("Env") or [])],
+                "Cmd": self.config.get("Cmd"),
+                "Env": [*self.image["Config"]["Env"], *(self.config.get("Env") or [])],
                 "Labels": self.image["Config"]["Labels"],
             },
             "HostConfig": self.host_config | {"LogConfig": {"Type": "local", "Config": {}}},

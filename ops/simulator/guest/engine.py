@@ -1,8 +1,7 @@
-"""A container engine on a host, as far as this deployment needs it: Docker's own interface on /run/docker.sock.
+"""Simulated container engine of a host: the part of Docker's API that this deployment needs, on /run/docker.sock.
 
-An image is the context it was built from, with the settings of its Dockerfile; what the Dockerfile installs is there
-already, in the environment of Python that runs all this. A container is its entrypoint in namespaces of its own
-(`container.sh`).
+An image is its build context with the settings of its Dockerfile; the packages that the Dockerfile installs come from
+the Python environment that runs this program. A container is its entrypoint in its own namespaces (`container.sh`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ STDOUT = 1
 
 
 class Engine:
-    """SimulatedImages and containers."""
+    """Images and containers."""
 
     def __init__(self) -> None:
         self.images, self.containers = SimulatedImages(), dict[str, SimulatedContainer]()
@@ -45,11 +44,11 @@ class Engine:
                 return each
         raise ApiError(404, f"No such container: {name}")
 
-    def create(self, name: str, asked: dict[str, Any]) -> SimulatedContainer:
-        """Make a container that does not run yet."""
+    def create(self, name: str, config: dict[str, Any]) -> SimulatedContainer:
+        """Create a container without starting it."""
         if any(each.name == name for each in self.containers.values()):
             raise ApiError(409, f'Conflict. The container name "/{name}" is already in use')
-        made = SimulatedContainer(name, asked, self.images.find(asked["Image"]))
+        made = SimulatedContainer(name, config, self.images.find(config["Image"]))
         self.containers[made.id] = made
         return made
 
@@ -74,36 +73,36 @@ class Engine:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one call; the routes are those of Docker's interface."""
+    """Handles one request; the routes are those of Docker's API."""
 
     protocol_version = "HTTP/1.1"
     engine: Engine
 
     def address_string(self) -> str:
-        """Return who asks: a socket has no address."""
+        """Return a constant: clients of a socket have no address."""
         return "socket"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _any(self) -> None:
         split = urlsplit(self.path)
         path = re.sub(r"^/v[\d.]+", "", unquote(split.path))
-        asked = {key: values[-1] for key, values in parse_qs(split.query).items()}
-        asked["tags"] = parse_qs(split.query).get("t", [])  # type: ignore[assignment]
+        query = {key: values[-1] for key, values in parse_qs(split.query).items()}
+        query["tags"] = parse_qs(split.query).get("t", [])  # type: ignore[assignment]
         try:
             for method, pattern, answer in ROUTES:
                 if method == self.command and (found := re.fullmatch(pattern, path)):
-                    answer(self, asked, *found.groups())
+                    answer(self, query, *found.groups())
                     return
-            raise ApiError(404, f"this stand-in of Docker does not know {self.command} {path}")  # noqa: TRY301
+            raise ApiError(404, f"not simulated: {self.command} {path}")  # noqa: TRY301
         except ApiError as error:
-            self.say({"message": str(error)}, error.code)
+            self.respond({"message": str(error)}, error.code)
 
     do_GET = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - the server looks for them
 
     def body(self) -> bytes:
-        """Return what was sent, of a known length or in chunks."""
+        """Return the body of the request."""
         if self.headers.get("Transfer-Encoding", "") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         found = b""
@@ -113,9 +112,9 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return found
 
-    def say(self, what: Any, code: int = 200) -> None:
-        """Answer with JSON, or with nothing."""
-        content = b"" if what is None else json.dumps(what).encode()
+    def respond(self, data: Any, code: int = 200) -> None:
+        """Send a JSON response, or an empty one."""
+        content = b"" if data is None else json.dumps(data).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Api-Version", "1.43")
@@ -124,8 +123,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def begin(self, kind: str) -> None:
-        """Begin an answer that goes on until the end of the connection."""
+    def start_stream(self, kind: str) -> None:
+        """Start a response that lasts until the connection is closed."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Connection", "close")
@@ -133,12 +132,12 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def frame(self, data: bytes) -> None:
-        """Send output as Docker frames it."""
+        """Send output in a frame of Docker's stream format."""
         self.wfile.write(bytes([STDOUT, 0, 0, 0]) + len(data).to_bytes(4, "big") + data)
         self.wfile.flush()
 
 
-def _ping(call: Handler, _asked: Any) -> None:
+def _ping(call: Handler, _query: Any) -> None:
     call.send_response(200)
     call.send_header("Api-Version", "1.43")
     call.send_header("Content-Length", "2")
@@ -147,66 +146,67 @@ def _ping(call: Handler, _asked: Any) -> None:
         call.wfile.write(b"OK")
 
 
-def _version(call: Handler, _asked: Any) -> None:
-    call.say({"Version": "stand-in", "ApiVersion": "1.43", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"})
+def _version(call: Handler, _query: Any) -> None:
+    versions = {"Version": "stand-in", "ApiVersion": "1.43", "MinAPIVersion": "1.24"}
+    call.respond({**versions, "Os": "linux", "Arch": "amd64"})
 
 
-def _build(call: Handler, asked: Any) -> None:
-    image = call.engine.images.build(call.body(), asked["tags"], json.loads(asked.get("buildargs", "{}")))
-    call.begin("application/json")
+def _build(call: Handler, query: Any) -> None:
+    image = call.engine.images.build(call.body(), query["tags"], json.loads(query.get("buildargs", "{}")))
+    call.start_stream("application/json")
     short = image["Id"].removeprefix("sha256:")[:12]
     for line in (*(f"Successfully tagged {tag}\n" for tag in image["RepoTags"]), f"Successfully built {short}\n"):
         call.wfile.write(json.dumps({"stream": line}).encode() + b"\r\n")
 
 
-def _tag(call: Handler, asked: Any, name: str) -> None:
-    call.engine.images.tag(name, f"{asked['repo']}:{asked.get('tag', 'latest')}")
-    call.say(None, 201)
+def _tag(call: Handler, query: Any, name: str) -> None:
+    call.engine.images.tag(name, f"{query['repo']}:{query.get('tag', 'latest')}")
+    call.respond(None, 201)
 
 
-def _create(call: Handler, asked: Any) -> None:
-    made = call.engine.create(asked.get("name") or uuid.uuid4().hex[:12], json.loads(call.body()))
-    call.say({"Id": made.id, "Warnings": []}, 201)
+def _create(call: Handler, query: Any) -> None:
+    made = call.engine.create(query.get("name") or uuid.uuid4().hex[:12], json.loads(call.body()))
+    call.respond({"Id": made.id, "Warnings": []}, 201)
 
 
-def _start(call: Handler, _asked: Any, name: str) -> None:
+def _start(call: Handler, _query: Any, name: str) -> None:
     call.engine.start(call.engine.container(name))
-    call.say(None, 204)
+    call.respond(None, 204)
 
 
-def _wait(call: Handler, _asked: Any, name: str) -> None:
+def _wait(call: Handler, _query: Any, name: str) -> None:
     container = call.engine.container(name)
     container.ended.wait()
-    call.say({"StatusCode": container.code})
+    call.respond({"StatusCode": container.code})
 
 
-def _stop(call: Handler, asked: Any, name: str) -> None:
-    call.engine.container(name).stop(float(asked.get("t", 10)))
-    call.say(None, 204)
+def _stop(call: Handler, query: Any, name: str) -> None:
+    call.engine.container(name).stop(float(query.get("t", 10)))
+    call.respond(None, 204)
 
 
-def _kill(call: Handler, asked: Any, name: str) -> None:
-    wanted = asked.get("signal", "SIGKILL")
+def _kill(call: Handler, query: Any, name: str) -> None:
+    wanted = query.get("signal", "SIGKILL")
     known = signal.Signals[f"SIG{wanted.removeprefix('SIG')}"] if not wanted.isdigit() else int(wanted)
     call.engine.container(name).signal(known)
-    call.say(None, 204)
+    call.respond(None, 204)
 
 
-def _remove(call: Handler, asked: Any, name: str) -> None:
-    call.engine.remove(call.engine.container(name), force=asked.get("force", "").lower() in ("1", "true"))
-    call.say(None, 204)
+def _remove(call: Handler, query: Any, name: str) -> None:
+    call.engine.remove(call.engine.container(name), force=query.get("force", "").lower() in ("1", "true"))
+    call.respond(None, 204)
 
 
-def _list(call: Handler, asked: Any) -> None:
-    everyone = asked.get("all", "").lower() in ("1", "true")
-    found = [each.seen() for each in call.engine.containers.values() if everyone or each.pid]
-    call.say([each | {"Names": [each["Name"]], "State": each["State"]["Status"]} for each in found])
+def _list(call: Handler, query: Any) -> None:
+    everything = query.get("all", "").lower() in ("1", "true")
+    found = [each.inspect() for each in call.engine.containers.values() if everything or each.pid]
+    call.respond([each | {"Names": [each["Name"]], "State": each["State"]["Status"]} for each in found])
 
 
-def _logs(call: Handler, asked: Any, name: str) -> None:
+def _logs(call: Handler, query: Any, name: str) -> None:
     container = call.engine.container(name)
-    follow, tail = asked.get("follow", "").lower() in ("1", "true"), asked.get("tail", "all")
-    call.begin("application/vnd.docker.multiplexed-stream")
+    follow, tail = query.get("follow", "").lower() in ("1", "true"), query.get("tail", "all")
+    call.start_stream("application/vnd.docker.multiplexed-stream")
     with container.log.open("rb") as log:
         text = log.read()
         lines = text.splitlines(keepends=True)
@@ -217,26 +217,26 @@ def _logs(call: Handler, asked: Any, name: str) -> None:
                 call.frame(text)
             if not follow or ended:
                 return
-            ended = container.ended.wait(0.0 if text else 0.1)  # look once more after its end
+            ended = container.ended.wait(0.0 if text else 0.1)  # read once more after its end
             text = log.read()
 
 
-def _prepare(call: Handler, _asked: Any, name: str) -> None:
+def _prepare(call: Handler, _query: Any, name: str) -> None:
     container, made = call.engine.container(name), uuid.uuid4().hex
     if not container.pid:
         raise ApiError(409, f"container {name} is not running")
     call.engine.commands[made] = (container, json.loads(call.body())["Cmd"])
-    call.say({"Id": made}, 201)
+    call.respond({"Id": made}, 201)
 
 
-def _execute(call: Handler, _asked: Any, made: str) -> None:
+def _execute(call: Handler, _query: Any, made: str) -> None:
     call.body()
     container, command = call.engine.commands[made]
     known = Path(f"/proc/{container.pid}/environ").read_bytes().split(b"\0")
     environment = dict(os.fsdecode(each).partition("=")[::2] for each in known if each)
-    call.begin("application/vnd.docker.raw-stream")
+    call.start_stream("application/vnd.docker.raw-stream")
     with subprocess.Popen(
-        [*container.inside(), *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*container.enter(), *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout  # noqa: S101 - a pipe
         while data := os.read(process.stdout.fileno(), 65_536):
@@ -244,8 +244,8 @@ def _execute(call: Handler, _asked: Any, made: str) -> None:
     call.engine.codes[made] = process.returncode
 
 
-def _executed(call: Handler, _asked: Any, made: str) -> None:
-    call.say({"ID": made, "Running": made not in call.engine.codes, "ExitCode": call.engine.codes.get(made)})
+def _executed(call: Handler, _query: Any, made: str) -> None:
+    call.respond({"ID": made, "Running": made not in call.engine.codes, "ExitCode": call.engine.codes.get(made)})
 
 
 NAME = r"([\w./:@-]+?)"
@@ -254,12 +254,12 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("HEAD", "/_ping", _ping),
     ("GET", "/version", _version),
     ("POST", "/build", _build),
-    ("GET", "/images/json", lambda call, _: call.say(call.engine.images.all())),
-    ("GET", f"/images/{NAME}/json", lambda call, _, name: call.say(call.engine.images.find(name))),
+    ("GET", "/images/json", lambda call, _: call.respond(call.engine.images.all())),
+    ("GET", f"/images/{NAME}/json", lambda call, _, name: call.respond(call.engine.images.find(name))),
     ("POST", f"/images/{NAME}/tag", _tag),
     ("GET", "/containers/json", _list),
     ("POST", "/containers/create", _create),
-    ("GET", f"/containers/{NAME}/json", lambda call, _, name: call.say(call.engine.container(name).seen())),
+    ("GET", f"/containers/{NAME}/json", lambda call, _, name: call.respond(call.engine.container(name).inspect())),
     ("POST", f"/containers/{NAME}/start", _start),
     ("POST", f"/containers/{NAME}/wait", _wait),
     ("POST", f"/containers/{NAME}/stop", _stop),
@@ -273,7 +273,7 @@ ROUTES: list[tuple[str, str, Any]] = [
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """A server of HTTP on a socket."""
+    """An HTTP server on a Unix socket."""
 
     daemon_threads = True
 

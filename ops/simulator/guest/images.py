@@ -1,4 +1,4 @@
-"""SimulatedImages of the engine: each is the context it was built from, with the settings of its Dockerfile."""
+"""Images of the simulated engine: the build context, and the settings of its Dockerfile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGES = Path("/var/lib/docker/images")
 
 
 class ApiError(Exception):
-    """An answer that is not 200."""
+    """An error response of the engine."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ def instructions(dockerfile: str) -> list[tuple[str, str]]:
 
 
 def image_settings(dockerfile: str, given: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the environment and the labels that a Dockerfile gives, with the arguments of a build."""
+    """Return the environment and the labels of a Dockerfile for the arguments of a build."""
     found: dict[str, dict[str, str]] = {"ARG": {}, "ENV": {}, "LABEL": {}}
     for name, rest in instructions(dockerfile):
         if name in found:
@@ -47,7 +47,7 @@ def image_settings(dockerfile: str, given: dict[str, str]) -> tuple[dict[str, st
 
 
 def digest(folder: Path) -> str:
-    """Return a sum of every file of a folder."""
+    """Return a digest of all files of a folder."""
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -60,13 +60,13 @@ def with_tag(name: str) -> str:
 
 
 class SimulatedImages:
-    """What was built; on the root disk, so that it goes into an image of the host."""
+    """The images, on the root disk, so that an image of the host contains them."""
 
     def __init__(self) -> None:
         IMAGES.mkdir(parents=True, exist_ok=True)
 
     def all(self) -> list[dict[str, Any]]:
-        """Return what is known of each."""
+        """Return the properties of all images."""
         return [json.loads(path.read_text()) for path in sorted(IMAGES.glob("*/image.json"))]
 
     def find(self, name: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class SimulatedImages:
         raise ApiError(404, f"No such image: {with_tag(name)}")
 
     def build(self, context: bytes, tags: list[str], arguments: dict[str, str]) -> dict[str, Any]:
-        """Keep a context as an image."""
+        """Store a build context as an image."""
         content = gzip.decompress(context) if context[:2] == b"\x1f\x8b" else context
         new = Path(tempfile.mkdtemp(dir=IMAGES, prefix="."))
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
@@ -106,7 +106,7 @@ class SimulatedImages:
         return self.find(name)
 
     def tag(self, name: str, tag: str) -> None:
-        """Give an image a further name, and take it from any other."""
+        """Add a tag to an image, and remove it from any other."""
         wanted, tag = self.find(name)["Id"], with_tag(tag)
         for image in self.all():
             tags = set(image["RepoTags"]) - {tag} | ({tag} if image["Id"] == wanted else set())

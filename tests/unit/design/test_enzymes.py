@@ -9,7 +9,14 @@ from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.records import packaged
-from redox_balancer.design.enzymes import Confidence, Role, load_cofactors, load_library, load_native_capacities
+from redox_balancer.design.enzymes import (
+    Confidence,
+    Role,
+    free_concentration,
+    load_cofactors,
+    load_library,
+    load_native_capacities,
+)
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
@@ -55,11 +62,13 @@ def test_flux_of_an_expression_level_follows_from_kcat_mass_and_saturation() -> 
 
 def test_saturation_follows_from_the_km_where_it_is_known() -> None:
     oxidase, shuttle = load_library()["LBNOX"], load_library()["NDI1"]
-    cytosol, matrix, _ = oxidase.sites
+    network = load_network(None)
+    cytosol, matrix = (free_concentration(network, site.stoichiometry) for site in oxidase.sites[:2])
     free = load_cofactors()["nadh_c"].concentration_mm
+    assert (cytosol, matrix) == (free, None)
     assert oxidase.saturation(cytosol, 0.05) == pytest.approx(free / (free + 0.069))
     assert oxidase.saturation(matrix, 0.05) == 0.05
-    assert shuttle.saturation(shuttle.sites[0], 0.05) == 0.05
+    assert shuttle.saturation(free, 0.05) == 0.05
 
 
 def test_each_km_is_used(space: DesignSpace) -> None:

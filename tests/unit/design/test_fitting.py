@@ -97,9 +97,9 @@ def test_a_loop_is_refused_with_its_reactions(core: Network) -> None:
     assert excluded(fitted(core, A=transhydrogenase)) == {}
     found = fitted(opened, A=transhydrogenase, B=LDH)
     (entry,) = found.excluded
-    assert entry.reason is Reason.LOOP
+    assert entry.reason is Reason.CYCLE
     assert entry.cycle == ("ME1m", "ME2m", "SINK_A_c")
-    assert entry.detail == "closes a loop with ME1m, ME2m"
+    assert entry.detail == "closes an infeasible cycle with ME1m, ME2m"
 
 
 def test_a_loop_through_two_insertions_is_broken_at_the_later(core: Network) -> None:
@@ -108,7 +108,7 @@ def test_a_loop_through_two_insertions_is_broken_at_the_later(core: Network) -> 
         assert excluded(fitted(core, A=only)) == {}
     found = fitted(core, A=there, B=LDH, C=back)
     (entry,) = found.excluded
-    assert (entry.id, entry.reason, entry.cycle) == ("C_c", Reason.LOOP, ("SINK_A_c", "SINK_C_c"))
+    assert (entry.id, entry.reason, entry.cycle) == ("C_c", Reason.CYCLE, ("SINK_A_c", "SINK_C_c"))
     assert [placement.id for placement in found.placements] == ["A_c", "B_c"]
 
 
@@ -117,14 +117,14 @@ def test_a_loop_leaves_native_enzymes_alone(core: Network) -> None:
     opened = core.with_bounds({"ME1m": (-1000.0, 1000.0)})
     merged = {"Z": library(Z="mal__L_m + nad_m --> co2_m + nadh_m + pyr_m")["Z"]}
     found = fit(library(A="nadph_m + nad_m <=> nadp_m + nadh_m") | merged, opened, [1e-3], 1.0, limited=("ME1m",))
-    assert excluded(found) == {"A_c": Reason.LOOP}
+    assert excluded(found) == {"A_c": Reason.CYCLE}
     assert [placement.id for placement in found.placements] == ["Z_c"]
 
 
 def test_a_one_way_native_reaction_backwards_is_a_loop_and_no_twin(core: Network) -> None:
     found = fitted(core, A="nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m", B=LDH)
     (entry,) = found.excluded
-    assert (entry.reason, entry.cycle) == (Reason.LOOP, ("NADH2_u10mi", "SINK_A_c"))
+    assert (entry.reason, entry.cycle) == (Reason.CYCLE, ("NADH2_u10mi", "SINK_A_c"))
     (same,) = fitted(core, ("NADH2_u10mi",), A="nadh_m + q10_m + 5 h_m --> nad_m + q10h2_m + 4 h_i").placements
     assert same.reaction == "NADH2_u10mi"
 
@@ -139,7 +139,7 @@ def test_a_second_copy_of_a_reversible_reaction_would_carry_any_flux(core: Netwo
 def test_of_placements_that_do_the_same_the_best_is_offered() -> None:
     every = Task(candidates="all").space()
     distinct = Task().space()
-    dropped = {entry.id: entry for entry in distinct.excluded if entry.reason is Reason.OUTDONE}
+    dropped = {entry.id: entry for entry in distinct.excluded if entry.reason is Reason.DOMINATED}
     assert {p.id for p in every.placements} - {p.id for p in distinct.placements} == set(dropped)
     assert dropped["EFNOX_c"].detail == "LBNOX_c does the same with less protein"
     by_id = {p.id: p for p in every.placements}
@@ -157,7 +157,7 @@ def test_the_package_library_fits_the_core(space: DesignSpace, core: Network) ->
     assert reactions["PNTAB_m"] == "THD1m"
     assert not any(p.reaction in core.reaction_index for p in space.placements if p.foreign)
     assert all(p.reaction in core.reaction_index for p in space.placements if not p.foreign)
-    assert not {entry.reason for entry in space.excluded} & {Reason.LOOP, Reason.UNBALANCED}
+    assert not {entry.reason for entry in space.excluded} & {Reason.CYCLE, Reason.UNBALANCED}
 
 
 def test_a_library_of_which_nothing_fits_is_an_error(core: Network) -> None:
@@ -188,6 +188,24 @@ def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> N
                 construct = Construct.empty(len(own.placements)).place(position, 3)
                 expected = ours.evaluate(construct, mine).value
                 assert theirs.evaluate(construct, other).value == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_km_is_used_in_a_library_in_the_models_own_ids() -> None:
+    """The cytosol's free NADH is found by its BiGG name, whatever the library calls it."""
+    network = to_network(metabolic_atlas(annotated=True)[0])
+    nadh, proton, oxygen, nad, water = map(network.find_metabolite, ("nadh_c", "h_c", "o2_c", "nad_c", "h2o_c"))
+    assert nadh == "MAM02553c"
+    lbnox = load_library()["LBNOX"]
+    assert lbnox.km_mm is not None
+    caps = []
+    for reaction in (
+        f"{nadh} + {proton} + 0.5 {oxygen} --> {nad} + {water}",
+        "nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c",
+    ):
+        site = Site(compartment="c", reaction=reaction)
+        (placement,) = fit({"LBNOX": lbnox.model_copy(update={"sites": (site,)})}, network, [1e-3], 0.5).placements
+        caps.append(placement.caps)
+    assert caps[0] == caps[1]
 
 
 def test_a_loop_in_metabolic_atlas_ids_names_their_reactions() -> None:

@@ -28,8 +28,8 @@ def test_the_spread_is_what_the_confidence_says(space: DesignSpace) -> None:
     checked = 0
     for placement, spread in zip(space.placements, spreads, strict=True):
         enzyme = placement.enzyme
-        known = enzyme.km_mm is not None and enzyme.saturation(placement.site, -1.0) != -1.0
-        if known and enzyme.saturation(placement.site, SATURATION) > 0.2:
+        known = enzyme.km_mm is not None and placement.cofactor_mm is not None
+        if known and enzyme.saturation(placement.cofactor_mm, SATURATION) > 0.2:
             continue
         km = enzyme.km_mm.confidence if known and enzyme.km_mm is not None else Confidence.ASSUMED
         expected = np.hypot(np.log(SPREADS[enzyme.kcat_per_s.confidence]), np.log(SPREADS[km]))

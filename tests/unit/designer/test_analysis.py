@@ -175,6 +175,17 @@ def test_a_range_holds_the_flux_and_the_floor_allows_more(rescued: tuple[Designe
         assert one.at_floor[1] >= one.at_growth[1] - 1e-6, one
 
 
+def test_flux_ranges_and_envelope_are_tables(rescued: tuple[DesignedCell, Analysis]) -> None:
+    _, found = rescued
+    frame = found.to_frame()
+    assert list(frame.index) == [one.reaction for one in found.ranges]
+    assert tuple(frame.loc["SINK_LBNOX_c", ["smallest_at_growth_floor", "largest_at_growth_floor"]]) == (
+        found.ranges[0].at_floor
+    )
+    assert found.envelope is not None
+    assert tuple(found.envelope.to_frame()["largest"]) == found.envelope.largest
+
+
 def test_the_analysis_leaves_the_cell_as_it_was(rescued: tuple[DesignedCell, Analysis]) -> None:
     cell, found = rescued
     reactions, variables = len(cell.model.reactions), len(cell.model.variables)

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from policies import stubborn, untrained
 from redox_balancer.cell.media import load_conditions, pick_condition
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
+from redox_balancer.designer.play import play_episodes
 from redox_balancer.designer.proposal import Proposal, Proposer
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.policy import Policy, PolicyShape
+from redox_balancer.impala.policy import Policy
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +23,7 @@ def environments() -> RedoxEnvs:
 
 @pytest.fixture(scope="module")
 def policy(environments: RedoxEnvs) -> Policy:
-    """A policy that has learned nothing."""
-    shape = PolicyShape(len(environments.fingerprint["observation"]), environments.space.actions, (8,))
-    return Policy(shape, shape.initial(np.random.default_rng(0)))
+    return untrained(environments)
 
 
 def by_policy(environments: RedoxEnvs, policy: Policy, condition: str) -> Proposal:
@@ -64,3 +64,41 @@ def test_an_unknown_condition_or_part_is_named(
     with pytest.raises(RedoxError, match=f"unknown condition '{part}'") as refused:
         propose(environments, policy, condition)
     assert "hypoxia" in refused.value.hint
+
+
+@pytest.fixture(scope="module")
+def hidden() -> RedoxEnvs:
+    return Task(reward="guaranteed", hidden_condition=True).environments()
+
+
+def test_a_construct_worth_less_than_nothing_is_not_proposed() -> None:
+    environments = Task(reward="guaranteed").environments()
+    proposer = Proposer(environments, stubborn(environments, "LOX_c", 1e-3), "healthy")
+    for proposal in (proposer.greedy(), proposer.best(samples=3, seed=0)):
+        assert len(proposal.construct) == 0
+        assert (proposal.task_value, proposal.outcome.value) == (0.0, 0.0)
+        assert proposal.outcome.growth == pytest.approx(proposal.reference.growth, abs=1e-12)
+
+
+def test_under_a_hidden_condition_its_value_does_not_discard_a_construct(hidden: RedoxEnvs) -> None:
+    proposal = Proposer(hidden, stubborn(hidden, "LOX_c", 1e-3), "healthy").greedy()
+    assert [row["placement"] for row in proposal.placed] == ["LOX_c"]
+    assert proposal.task_value < -0.1
+
+
+def test_samples_are_ranked_by_value_under_a_known_condition(environments: RedoxEnvs, policy: Policy) -> None:
+    proposer = Proposer(environments, policy, "hypoxia")
+    sampled = [proposal.task_value for proposal in proposer.sampled(60, seed=3)]
+    assert len(sampled) == 60
+    assert proposer.best(samples=60, seed=3).task_value == max(sampled) > proposer.greedy().task_value
+
+
+def test_samples_are_not_ranked_by_the_value_under_a_hidden_condition(hidden: RedoxEnvs) -> None:
+    """The most probable construct is the answer, although the policy samples better ones."""
+    policy = untrained(hidden)
+    proposer = Proposer(hidden, policy, "hypoxia")
+    assert list(proposer.sampled(60, seed=3)) == []
+    greedy = proposer.greedy()
+    assert proposer.best(samples=60, seed=3).construct == greedy.construct
+    sampled = play_episodes(hidden.named(50), "hypoxia", policy, 50, np.random.default_rng(3))
+    assert max(played.outcome.value for played in sampled) > greedy.task_value + 0.01

@@ -37,6 +37,9 @@ def test_shares_regret_and_cost_are_those_of_the_answers() -> None:
     assert rows["noisy"]["smallest_share"] == pytest.approx(1.0 / 5.0)
     assert rows["noisy"]["seeds"] == 2
     assert benchmark.unproven == []
+    frame = benchmark.to_frame()
+    assert list(frame.index) == [row["method"] for row in benchmark.rows()]
+    assert frame.loc["half", "mean_regret"] == rows["half"]["mean_regret"]
 
 
 def test_what_beats_an_unproven_optimum_becomes_the_best_known() -> None:

@@ -1,28 +1,26 @@
-"""What the hours of a month cost, and for how long the budget lasts."""
+"""Spending: the hours of a month, what they cost, and how long the budget lasts."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from infra.settings import Settings
-    from ops.session import Session
+from infra.settings import Settings
+from ops.session import Session
 
 Source = Literal["ledger", "bill", "launch", "nothing"]
-SAID_BY: dict[Source, str] = {
-    "ledger": "by the host's own ledger",
-    "bill": "by Cost Explorer, which is up to a day late",
-    "launch": "since the last start of the host; what ran before it is not in it",
+SOURCES: dict[Source, str] = {
+    "ledger": "from the host's own ledger",
+    "bill": "from Cost Explorer, which lags by up to a day",
+    "launch": "since the last start of the host; earlier hours are not included",
     "nothing": "there is no host",
 }
-# What AWS answers where the account or its user may not ask Cost Explorer.
-FORBIDDEN = ("AccessDeniedException", "AccessDenied", "DataUnavailableException", "UnrecognizedClientException")
+# Error codes where the account or the user has no access to Cost Explorer.
+ACCESS_ERRORS = ("AccessDeniedException", "AccessDenied", "DataUnavailableException", "UnrecognizedClientException")
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,15 @@ class Spending:
     month
         Like 2026-11, in UTC.
     hours
-        Hours of the host in it, so far.
+        Hours of the host so far.
     usd
-        What they cost.
+        Their cost, USD.
     source
-        Where the hours are from.
+        Where the hours come from.
     budget_usd
-        What the hours of a month may cost.
+        Budget of a month, USD.
     per_hour_usd
-        Price of an hour of the host and its workers.
+        Price of an hour of the host and its workers, USD.
     """
 
     month: str
@@ -54,30 +52,52 @@ class Spending:
 
     @property
     def hours_left(self) -> float:
-        """Hours until the month's budget is spent, when the host stops itself."""
+        """Hours until the budget of the month is spent and the host stops itself."""
         return max(self.budget_usd - self.usd, 0.0) / self.per_hour_usd
 
     @property
     def text(self) -> str:
-        """For people."""
+        """One line with all of it."""
         return (
             f"{self.month}: {self.hours:,.1f} h, {self.usd:,.2f} USD of {self.budget_usd:,.2f}, "
-            f"{self.hours_left:,.1f} h left at {self.per_hour_usd:,.2f} USD an hour; {SAID_BY[self.source]}"
+            f"{self.hours_left:,.1f} h left at {self.per_hour_usd:,.2f} USD an hour; {SOURCES[self.source]}"
         )
 
 
+@dataclass(frozen=True)
+class RunCost:
+    """Cost of a run: seconds of training, environment steps, and USD at the hourly price of the host."""
+
+    run: str
+    seconds: float
+    steps: int
+    usd: float
+
+
 def per_hour_usd(settings: Settings) -> float:
-    """Return the price of an hour of the host and its workers."""
+    """Return the price of an hour of the host and its workers, USD."""
     return settings.price.per_hour_usd * (1 + settings.host.workers)
 
 
-def this_month(session: Session) -> Spending:
-    """Return what this month's hours cost so far: the host knows it best, then AWS's bill, then its last start."""
+def cost_of_seconds(settings: Settings, seconds: float) -> float:
+    """Return the cost of this many seconds of the host and its workers, USD."""
+    return seconds / 3_600 * per_hour_usd(settings)
+
+
+def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending:
+    """Return the spending of this month: from the host's ledger, else from the bill, else since the host's start.
+
+    Parameters
+    ----------
+    session
+        The session.
+    ledger
+        Seconds of host time by month, as the host counted them; None if the host cannot be reached.
+    """
     now = datetime.now(UTC)
     month = f"{now:%Y-%m}"
-    hours = _ledger_hours(session, month)
-    if hours is not None:
-        return _at_list_price(session.settings, month, hours, "ledger")
+    if ledger is not None:
+        return _at_list_price(session.settings, month, ledger.get(month, 0.0) / 3_600, "ledger")
     billed = _billed(session, now)
     if billed is not None:
         return billed
@@ -88,23 +108,8 @@ def this_month(session: Session) -> Spending:
     return _at_list_price(session.settings, month, (now - begin).total_seconds() / 3_600, "launch")
 
 
-def of_seconds(settings: Settings, seconds: float) -> float:
-    """Return what so many seconds of the host and its workers cost, in USD."""
-    return seconds / 3_600 * per_hour_usd(settings)
-
-
-@dataclass(frozen=True)
-class RunCost:
-    """What a run took: seconds of training, environment steps, and USD at the price of the host's hours."""
-
-    run: str
-    seconds: float
-    steps: int
-    usd: float
-
-
-def of_run(session: Session, run: str) -> RunCost | None:
-    """Return what a run cost so far, by the last row of its metrics in the bucket; None where there is none."""
+def cost_of_run(session: Session, run: str) -> RunCost | None:
+    """Return the cost of a run so far, from the last row of its metrics in the bucket; None without metrics."""
     from redox_balancer.runs.remote.bucket import ObjectNotFoundError  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
@@ -118,7 +123,7 @@ def of_run(session: Session, run: str) -> RunCost | None:
         seconds, steps = float(rows[-1]["seconds"]), int(float(rows[-1]["steps"]))
     except (IndexError, KeyError, ValueError):
         return None
-    return RunCost(run, seconds, steps, of_seconds(session.settings, seconds))
+    return RunCost(run, seconds, steps, cost_of_seconds(session.settings, seconds))
 
 
 def _at_list_price(settings: Settings, month: str, hours: float, source: Source) -> Spending:
@@ -126,53 +131,41 @@ def _at_list_price(settings: Settings, month: str, hours: float, source: Source)
     return Spending(month, hours, hours * price, source, settings.guard.monthly_budget_usd, price)
 
 
-def _ledger_hours(session: Session, month: str) -> float | None:
-    """Return what the host counted, in the ledger on its data volume; None where it does not answer."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `--help` does without
-
-    from ops.remote import training  # noqa: PLC0415 - as above
-
-    try:
-        return training.look(session, "").seconds.get(month, 0.0) / 3_600
-    except (RedoxError, ClientError, BotoCoreError):  # there is another way to know
-        return None
-
-
 def _billed(session: Session, now: datetime) -> Spending | None:
-    """Ask Cost Explorer, which takes 0.01 USD a question; None where it may not be asked or knows nothing."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - `--help` does without
+    """Query Cost Explorer, at 0.01 USD a request; None without access or data."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - not needed for `--help`
 
     host, region = session.settings.host, session.settings.aws.region
-    wanted = {"INSTANCE_TYPE": host.instance_type, "REGION": region}
+    dimensions = {"INSTANCE_TYPE": host.instance_type, "REGION": region}
+    # The end of the period is exclusive.
+    period = {"Start": f"{now:%Y-%m}-01", "End": f"{now + timedelta(days=1):%Y-%m-%d}"}
     try:
         answer = session.client("ce").get_cost_and_usage(
-            TimePeriod={
-                "Start": f"{now:%Y-%m}-01",
-                "End": f"{now + timedelta(days=1):%Y-%m-%d}",
-            },  # the end is not in it
+            TimePeriod=period,
             Granularity="MONTHLY",
             Metrics=["UnblendedCost", "UsageQuantity"],
-            Filter={"And": [{"Dimensions": {"Key": key, "Values": [value]}} for key, value in wanted.items()]},
+            Filter={"And": [{"Dimensions": {"Key": key, "Values": [value]}} for key, value in dimensions.items()]},
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] in FORBIDDEN:
+        if error.response["Error"]["Code"] in ACCESS_ERRORS:
             return None
         raise
     totals: list[dict[str, Any]] = [each["Total"] for each in answer.get("ResultsByTime", ()) if each.get("Total")]
     if not totals:
         return None
     usd = sum(float(each["UnblendedCost"]["Amount"]) for each in totals)
-    # Hours of all instances of the type, as those of the price are.
+    # The bill counts host and workers; an hour of ours is one of each.
     hours = sum(float(each["UsageQuantity"]["Amount"]) for each in totals) / (1 + host.workers)
     budget = session.settings.guard.monthly_budget_usd
     return Spending(f"{now:%Y-%m}", hours, usd, "bill", budget, per_hour_usd(session.settings))
 
 
 def _started_at(session: Session) -> datetime | None:
-    """Return when a host that runs was started; None where none runs."""
+    """Return the start time of a running host; None if none is running."""
     host = session.deployed.instance_id
     if host is None:
         return None
+    # A filter, because the id of an instance that ended long ago is unknown, which is an error if asked for by name.
     found = session.client("ec2").describe_instances(Filters=[{"Name": "instance-id", "Values": [host]}])
     running = [
         each

@@ -1,0 +1,167 @@
+"""`status` and `health` on a host behind a real sshd: a live run, a stuck one, an idle host and a stopped one."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost
+from infra.machine import contract
+from infra.machine.decisions import HostAction
+from infra.machine.watch import Watch
+from ops import health as health_rules
+from ops.commands.health import health
+from ops.commands.status import status
+from ops.health import idle_stop_at
+from ops.remote import training
+from ssh_host import SshHost
+from training_host import SETTINGS, Train, TrainingHost
+
+
+def status_of(open_session: OpenSession) -> dict[str, Any]:
+    result = status(open_session(), run="mine")
+    assert result is not None
+    data: dict[str, Any] = result.data
+    return data
+
+
+def problems(open_session: OpenSession) -> list[str]:
+    found: list[str] = health(open_session(), run="mine").data["problems"]
+    return found
+
+
+def test_status_shows_a_live_run(training_host: TrainingHost, train: Train, open_session: OpenSession) -> None:
+    train(detach=True)
+    training_host.heartbeat()
+    data = status_of(open_session)
+    found = data["training"]
+    shown = (found["status"], found["timesteps"], found["actors_alive"], found["return"])
+    assert shown == ("training", 1_000, 2, 0.25)
+    assert found["percent"] == pytest.approx(100 * found["step"] / 1_000)
+    assert found["left_s"] == pytest.approx((1_000 - found["step"]) / 50)
+    assert data["idle_stop_at"] is None
+    assert data["host"]["uptime_s"] == pytest.approx(7_200, abs=60)
+
+
+def test_health_lists_what_is_wrong(
+    training_host: TrainingHost,
+    train: Train,
+    open_session: OpenSession,
+    fake_aws: FakeAws,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = health(open_session(), run="mine")
+    assert (missing.exit_code, missing.data["problems"]) == (1, ["run mine never trained on this host"])
+    train(detach=True)
+    training_host.heartbeat()
+    monkeypatch.setattr(health_rules, "FULL_DISK", 1.0)  # the disks of the host are those of this machine
+    assert health(open_session(), run="mine").data == {
+        "healthy": True,
+        "problems": [],
+        "run": "mine",
+        "host": INSTANCE,
+    }
+    monkeypatch.setattr(health_rules, "FULL_DISK", 0.0)
+    assert any(re.fullmatch(r"/data is \d+% full", text) for text in problems(open_session))
+    monkeypatch.setattr(contract, "UPDATE_S", -1.0)
+    assert any("the last policy update is" in text for text in problems(open_session))
+    write_watch_state(training_host.ssh, contract.WatchState(alarms=["the ledger cannot be kept"]))
+    assert "the ledger cannot be kept" in problems(open_session)
+    fake_aws.state = "stopped"
+    assert problems(open_session) == [f"{INSTANCE} is stopped"]
+
+
+def write_watch_state(host: SshHost, state: contract.WatchState) -> None:
+    state.write(host.host.root / contract.WATCH_STATE.relative_to("/"))
+
+
+def restarted_watch(host: SshHost, folder: Path, *, uptime_s: float, now: float) -> Watch:
+    """The watch of the host, started on its recorded state; its ledger and heartbeats are in a folder here."""
+    settings = {
+        "container.data": str(folder),
+        "storage.runs": "experiments",
+        "host.idle_minutes": SETTINGS.host.idle_minutes,
+        "host.workers": 0,
+        "guard.monthly_budget_usd": 1e9,
+        "price.per_hour_usd": 1.0,
+    }
+    state = host.host.root / contract.WATCH_STATE.relative_to("/")
+    return Watch(settings, uptime_s=uptime_s, now=now, state=state)
+
+
+@pytest.mark.parametrize("kept_awake", [False, True])
+def test_the_shown_deadline_is_the_moment_at_which_the_watch_stops_the_host(
+    training_host: TrainingHost, reach: ReachHost, open_session: OpenSession, tmp_path: Path, *, kept_awake: bool
+) -> None:
+    """Also after the watch was restarted, as `make apply` does, on a host that has been up for long."""
+    host = reach()
+    uptime_s = training.inspect(host).uptime_s
+    recorded = contract.WatchState(idle_since_s=0.25 * uptime_s, counted_s=uptime_s)
+    write_watch_state(training_host.ssh, recorded)
+    if kept_awake:
+        training_host.run(f"touch -d '+10 minutes' {contract.KEEP_AWAKE}")
+    state = training.inspect(host)
+    shown = status_of(open_session)["idle_stop_at"]
+    assert shown == pytest.approx(idle_stop_at(state, SETTINGS.host.idle_minutes), abs=1e-3)
+
+    def decision(now: float) -> HostAction:
+        uptime_s = now - (state.now - state.uptime_s)
+        watch = restarted_watch(training_host.ssh, tmp_path, uptime_s=uptime_s, now=now)
+        return watch.decide(uptime_s=uptime_s, now=now, awake_at=state.awake_at).action
+
+    assert decision(shown - 1.0) is HostAction.WARN
+    assert decision(shown + 0.01) is HostAction.STOP_HOST
+
+
+def test_without_a_record_the_idle_time_starts_now(training_host: TrainingHost, open_session: OpenSession) -> None:
+    assert not training_host.exists(str(contract.WATCH_STATE))
+    data = status_of(open_session)
+    assert data["idle_stop_in_s"] == pytest.approx(60 * SETTINGS.host.idle_minutes)
+
+
+def test_a_fresh_heartbeat_of_any_run_keeps_the_host_up(
+    training_host: TrainingHost, reach: ReachHost, train: Train
+) -> None:
+    train(run="other", detach=True)
+    training_host.heartbeat("other")
+    host = reach()
+    assert idle_stop_at(training.inspect(host, "mine"), SETTINGS.host.idle_minutes) is None
+    training_host.run("systemctl stop redox-trainer")
+    ended = idle_stop_at(training.inspect(host, "mine"), SETTINGS.host.idle_minutes)
+    assert ended is not None
+    assert idle_stop_at(training.inspect(host, "mine"), 0) is None  # set never to stop
+
+
+def test_hours_that_the_ledger_could_not_take_cost_as_much(
+    training_host: TrainingHost, open_session: OpenSession, reach: ReachHost
+) -> None:
+    state = training.inspect(reach())
+    month = time.strftime("%Y-%m", time.gmtime(state.now))
+    training_host.run(f"""echo '{json.dumps({month: 3_600})}' >/data/host-seconds.json""")
+    price = SETTINGS.price.per_hour_usd * (1 + SETTINGS.host.workers)
+    assert status_of(open_session)["month_usd"] == pytest.approx(price)
+    write_watch_state(
+        training_host.ssh, contract.WatchState(idle_since_s=0.0, saved={month: 3_600.0}, unsaved={month: 1_800.0})
+    )
+    assert status_of(open_session)["month_usd"] == pytest.approx(1.5 * price)
+
+
+@pytest.mark.usefixtures("training_host")
+def test_watching_refreshes_until_ctrl_c(open_session: OpenSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def rest(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    fake = SimpleNamespace(sleep=rest, strftime=time.strftime, gmtime=time.gmtime, localtime=time.localtime)
+    monkeypatch.setattr("ops.commands.status.time", fake)
+    assert status(open_session(), run="mine", watch=True, every=7.0) is None
+    assert pauses == [7.0, 7.0]

@@ -1,0 +1,201 @@
+"""`train-remote` on a host behind a real sshd: starting and resuming runs, and every reason to refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost
+from ops.remote import training
+from redox_balancer.errors import RedoxError
+from redox_balancer.runs.remote.lock import RunLock
+from redox_balancer.runs.remote.run import RemoteRun
+from training_host import IMAGE, Train, TrainingHost
+from waiting import wait_until
+
+# Characters that a shell, systemd or TOML could interpret.
+NASTY = 'it\'s "quoted" $(touch /run/pwned) `touch /run/pwned` ${HOME} $HOME \\ \\n 100% ; exit'
+
+
+def test_a_run_starts_with_limits_bucket_and_options_and_is_followed_to_its_end(
+    training_host: TrainingHost, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training_host.run("rm /data/endless")
+    result = train(timesteps=1_000, num_actors=2, options=["--batch-size", "64"])
+    assert result.data["ended"]["status"] == "finished"
+    assert "1,000 steps  100.0 %" in capsys.readouterr().err
+    arguments = training_host.arguments()
+    assert arguments[-6:] == [
+        "--remote",
+        "s3://checkpoints/experiments/mine",
+        "--timesteps=1000",
+        "--batch-size",
+        "64",
+        "--num-actors=2",
+    ]
+    assert {"--ulimit=nofile=1048576:1048576", "--supervise", "--resume", "auto"} <= set(arguments)
+
+
+def test_options_reach_the_trainer_literally(training_host: TrainingHost, train: Train) -> None:
+    train(detach=True, options=["--medium", NASTY, "--model", "a b'c.json"])
+    assert training_host.arguments()[-4:] == ["--medium", NASTY, "--model", "a b'c.json"]
+    assert not training_host.ssh.host.root.joinpath("run/pwned").exists()
+
+
+def test_the_name_of_an_image_reaches_the_engine_literally(
+    training_host: TrainingHost, train: Train, reach: ReachHost
+) -> None:
+    train(detach=True, remote_image=NASTY)
+    assert NASTY in training_host.arguments()
+    assert json.loads(training_host.run("cat /data/image.json"))[-1] == NASTY
+    assert training.inspect(reach()).image == NASTY
+    assert not training_host.ssh.host.root.joinpath("run/pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["$(touch /run/pwned)", "a'b", 'a"b', "a b", "../up", "a\nb"])
+def test_a_name_that_a_shell_could_interpret_is_refused(training_host: TrainingHost, train: Train, name: str) -> None:
+    with pytest.raises(RedoxError, match="is not a valid name for a run"):
+        train(run=name)
+    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+
+
+def test_an_option_with_a_line_break_is_refused(training_host: TrainingHost, train: Train) -> None:
+    with pytest.raises(RedoxError, match="contains a line break"):
+        train(options=["--medium", "one\nREDOX_IMAGE=other"])
+    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+
+
+def test_a_second_start_names_the_live_trainer(training_host: TrainingHost, train: Train) -> None:
+    train(detach=True)
+    training_host.heartbeat()
+    with pytest.raises(RedoxError, match=f"{INSTANCE} is training run mine: process 7 on box, step") as refused:
+        train(detach=True)
+    assert "stop --keep-host" in refused.value.hint
+    with pytest.raises(RedoxError, match="is training run mine"):
+        train(run="other", detach=True)
+
+
+@pytest.mark.usefixtures("training_host")
+def test_of_two_starts_at_once_one_succeeds(reach: ReachHost) -> None:
+    hosts = [reach(), reach()]
+    outcomes: list[str] = []
+
+    def start(index: int, run: str) -> None:
+        try:
+            training.start(hosts[index], run, IMAGE, [])
+            outcomes.append("begun")
+        except RedoxError as error:
+            outcomes.append(error.message)
+
+    for host in hosts:
+        host.open()
+    threads = [threading.Thread(target=start, args=each) for each in enumerate(("one", "two"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert min(outcomes) == "begun"
+    assert sum("is training run" in text for text in outcomes) == 1
+
+
+def test_the_lock_of_a_live_trainer_elsewhere_is_respected(
+    training_host: TrainingHost, train: Train, bucket: str, tmp_path: Path
+) -> None:
+    remote = RemoteRun(f"{bucket}/mine")
+    with RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0) as lock:
+        lock.take(print)
+        lock.keep(print)
+        with pytest.raises(RedoxError, match=f"run mine is written by process {os.getpid()} on "):
+            train(detach=True)
+    assert not training_host.is_training()
+    train(detach=True)  # the lock was released
+    assert training_host.arguments()
+
+
+def test_the_lock_of_a_dead_trainer_is_taken_over_once_it_has_expired(
+    training_host: TrainingHost, reach: ReachHost, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = reach()
+    state = training.inspect(host, "mine")
+    remote = RemoteRun(f"{bucket}/mine")
+    lock = RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0)
+    lock.take(print)  # never renewed, as if its process had died
+    training.refuse_other_writer(host.session, "mine", state)
+    notes = capsys.readouterr().err
+    assert f"run mine is written by process {os.getpid()} on" in notes
+    assert "its lock has expired: taking over the run" in notes
+    training.start(host, "mine", IMAGE, [])
+    assert training_host.arguments()
+
+
+def test_a_connection_lost_during_a_start_is_one_line_and_a_second_attempt_works(
+    training_host: TrainingHost, train: Train
+) -> None:
+    systemctl = training_host.run("cat /usr/local/sbin/systemctl")
+    hanging = f'#!/bin/sh\n[ "$1" != start ] || {{ touch /run/starting; sleep 1234; }}\n: {systemctl!r}\n'
+    training_host.ssh.program("systemctl", hanging)
+
+    def cut_during_the_start() -> None:
+        wait_until(lambda: training_host.ssh.host.run("test", "-e", "/run/starting").returncode == 0)
+        training_host.ssh.cut()
+
+    cutter = threading.Thread(target=cut_during_the_start)
+    cutter.start()
+    with pytest.raises(RedoxError, match=r"was lost while it ran ops/remote_scripts/start\.py") as lost:
+        train(detach=True)
+    assert lost.value.hint == "repeat the command to continue"
+    cutter.join()
+    training_host.run("pkill -KILL -x sleep; rm /run/starting")
+    training_host.ssh.program("systemctl", systemctl)
+    train(detach=True)
+    assert training_host.arguments()
+
+
+def test_a_missing_image_and_invalid_options_are_refused_before_anything_is_changed(
+    training_host: TrainingHost, train: Train
+) -> None:
+    training_host.run("touch /data/no-image")
+    with pytest.raises(RedoxError, match="docker image inspect"):
+        train()
+    with pytest.raises(Exception, match="No such option: --no-such"):
+        train(options=["--no-such", "1"])
+    with pytest.raises(RedoxError, match="--remote is set by the host"):
+        train(options=["--remote", "s3://bucket/experiments/x"])
+    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+
+
+def test_a_program_missing_on_this_machine_is_named(training_host: TrainingHost, train: Train) -> None:
+    folder = training_host.ssh.folder
+    (folder / "bin" / "session-manager-plugin").rename(folder / "plugin")
+    try:
+        with pytest.raises(RedoxError, match="session-manager-plugin is not installed"):
+            train()
+    finally:
+        (folder / "plugin").rename(folder / "bin" / "session-manager-plugin")
+
+
+def test_a_stopped_host_is_started(training_host: TrainingHost, train: Train, fake_aws: FakeAws) -> None:
+    fake_aws.state = "stopped"
+    train(detach=True)
+    assert "start_instances" in fake_aws.calls
+    assert training_host.arguments()
+
+
+def test_a_dry_run_starts_and_writes_nothing(training_host: TrainingHost, train: Train, fake_aws: FakeAws) -> None:
+    assert train(dry_run=True, snapshot=True).data["begun"] is False
+    fake_aws.state = "stopped"
+    assert train(dry_run=True).data["begun"] is False
+    assert "start_instances" not in fake_aws.calls
+    listed = training_host.run("ls /etc/redox; ls /data | grep -v image.json")
+    assert listed == "machine.env\ntraining.env\nendless\nhost-seconds.json\n"
+
+
+def test_a_session_without_a_host_connects_to_nothing(open_session: OpenSession, fake_aws: FakeAws) -> None:
+    """Sessions hold no connection: what only queries AWS never opens one."""
+    session = open_session()
+    assert session.instance_id == INSTANCE
+    assert fake_aws.calls == []

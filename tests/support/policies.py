@@ -1,0 +1,29 @@
+"""Policies that nobody trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from redox_balancer.impala.policy import Policy, PolicyShape
+
+if TYPE_CHECKING:
+    from redox_balancer.design.env import RedoxEnvs
+
+
+def untrained(environments: RedoxEnvs) -> Policy:
+    """A policy with random parameters: almost uniform, with most probable actions all the same."""
+    shape = PolicyShape(len(environments.fingerprint["observation"]), environments.space.actions, (8,))
+    return Policy(shape, shape.initial(np.random.default_rng(0)))
+
+
+def stubborn(environments: RedoxEnvs, placement: str, fraction: float) -> Policy:
+    """A policy that places one enzyme at one proteome fraction, whatever it observes."""
+    space = environments.space
+    shape = PolicyShape(len(environments.fingerprint["observation"]), space.actions, ())
+    parameters = np.zeros(shape.size, dtype=np.float32)
+    position = [each.id for each in space.placements].index(placement)
+    action = position * len(space.levels) + space.levels.index(fraction)
+    shape.unflatten(parameters)["policy/bias"][action] = 100.0
+    return Policy(shape, parameters)

@@ -1,0 +1,114 @@
+"""Fixtures: a host with the real unit of the deployment, whose container engine is `fake_trainer.py`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fake_trainer
+from fake_host import OpenSession
+from infra.bring_up import files
+from infra.settings import load
+from ops.commands.train_remote import train_remote
+from ops.remote import attach
+from ops.session import Session
+from s3_stand_in import S3
+from ssh_host import SshHost
+from waiting import wait_until
+
+SETTINGS = load()
+IMAGE = "redox-balancer:latest"
+EMPTY = """\
+systemctl stop redox-trainer
+rm -rf /data/* /etc/redox/* /var/log/journal/* /run/redox-*
+touch /data/endless
+echo '{}' >/data/host-seconds.json
+"""
+Train = Callable[..., Any]
+
+
+@dataclass
+class TrainingHost:
+    """The host, as the tests see it past the code under test."""
+
+    ssh: SshHost
+
+    def run(self, command: str) -> str:
+        """Run a command as root without SSH."""
+        return self.ssh.run(command)
+
+    def exists(self, path: str) -> bool:
+        return self.ssh.host.run("test", "-s", path).returncode == 0
+
+    def arguments(self, run: str = "mine") -> list[str]:
+        """The arguments of `docker run` of a run, once it has started."""
+        path = f"/data/experiments/{run}/words.json"
+        wait_until(lambda: self.exists(path))
+        found: list[str] = json.loads(self.run(f"cat {path}"))
+        return found
+
+    def heartbeat(self, run: str = "mine") -> dict[str, Any]:
+        """The heartbeat of a run, once it has one."""
+        path = f"/data/experiments/{run}/heartbeat.json"
+        wait_until(lambda: self.exists(path))
+        found: dict[str, Any] = json.loads(self.run(f"cat {path}"))
+        return found
+
+    def is_training(self) -> bool:
+        return self.ssh.host.run("systemctl", "is-active", "redox-trainer").stdout.strip() == "active"
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as on a terminal: children of a shell in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def training_host(host: SshHost, interruptible: None) -> Iterator[TrainingHost]:
+    """A host with the unit of the deployment, stopped, and an empty volume."""
+    del interruptible
+    host.run(EMPTY)
+    for name in ("etc/systemd/system/redox-trainer.service", "etc/redox/training.env"):
+        path = host.host.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # No restart after a failure while a test inspects it.
+        path.write_bytes(files(SETTINGS, "host")[name].replace(b"RestartSec=30", b"RestartSec=300"))
+    machine = f"REDOX_REGION='us-east-1'\nREDOX_BUCKET='checkpoints'\nREDOX_IMAGE='{IMAGE}'\n"
+    (host.host.root / "etc/redox/machine.env").write_text(machine)
+    host.program("docker", f"#!{Path(sys.executable).absolute()} -I\n{Path(fake_trainer.__file__).read_text()}")
+    yield TrainingHost(host)
+    host.run("systemctl stop redox-trainer")
+
+
+@pytest.fixture
+def bucket(s3: S3, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of all runs in a bucket of the S3 stand-in."""
+    place = f"s3://{s3.bucket}/experiments"
+    monkeypatch.setattr(Session, "run_url", lambda _self, run: f"{place}/{run}")
+    return place
+
+
+@pytest.fixture
+def train(
+    training_host: TrainingHost, open_session: OpenSession, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> Train:
+    """`train-remote` with an image that is on the host."""
+    assert bucket
+    assert training_host
+
+    def started(*, dry_run: bool = False, **options: Any) -> Any:
+        monkeypatch.setattr(attach, "POLL_S", 0.1)
+        given = {"run": "mine", "remote_image": IMAGE, "snapshot": False} | options
+        return train_remote(open_session(dry_run=dry_run), **given)
+
+    return started

@@ -1,0 +1,75 @@
+"""Searches where the empty construct is the best answer, or the only one that the budgets allow."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import Task
+from redox_balancer.search.belief import Belief
+from redox_balancer.search.evolutionary import evolutionary
+from redox_balancer.search.exhaustive import exhaustive
+from redox_balancer.search.heuristics import greedy, random_search
+from redox_balancer.search.oracle import oracle
+from redox_balancer.search.problem import Problem, Search, SearchResult
+
+
+@pytest.fixture(scope="module")
+def unaffordable() -> DesignSpace:
+    """A space whose budgets are below every level."""
+    return Task(budget=1e-9, membrane_budget=1e-9, conditions=("healthy", "hypoxia")).space()
+
+
+def run_random(search: Search) -> SearchResult:
+    random_search(search, np.random.default_rng(0))
+    return search.found()
+
+
+def run_evolutionary(search: Search) -> SearchResult:
+    evolutionary(search, np.random.default_rng(0))
+    return search.found()
+
+
+def run_greedy(search: Search) -> SearchResult:
+    greedy(search)
+    return search.found()
+
+
+def run_belief(search: Search) -> SearchResult:
+    problem = search.problem
+    return Belief(problem.evaluator, problem.conditions, problem.placements).search(search, problem.conditions[0])
+
+
+@pytest.mark.parametrize("run", [run_random, run_evolutionary, run_greedy, run_belief, oracle])
+def test_the_empty_construct_is_found_where_nothing_is_affordable(
+    unaffordable: DesignSpace, run: Callable[[Search], SearchResult]
+) -> None:
+    with Evaluator(unaffordable) as evaluator:
+        for condition in unaffordable.conditions:
+            found = run(Search(Problem.under(evaluator, condition, 2), evaluations=50))
+            assert (len(found.construct), found.value) == (0, 0.0)
+
+
+def test_exhaustive_search_finds_it_too(unaffordable: DesignSpace) -> None:
+    references = exhaustive(unaffordable, 2)
+    assert list(references) == ["healthy", "hypoxia"]
+    for reference in references.values():
+        (best,) = reference.best
+        assert (len(best.construct), best.outcome.value) == (0, 0.0)
+        assert (reference.constructs, reference.mean) == (0, 0.0)
+
+
+def test_a_proposal_of_negative_value_is_not_the_answer() -> None:
+    space = Task(reward="guaranteed", conditions=("hypoxia",)).space()
+    with Evaluator(space) as evaluator:
+        problem = Problem.under(evaluator, space.conditions[0], 2)
+        harmful = min(problem.extensions(problem.empty), key=problem.value)
+        assert problem.value(harmful) < 0.0
+        found = Search(problem).proposed([harmful])
+        assert (found.construct, found.value) == (Construct.empty(len(space.placements)), 0.0)
+        assert found.evaluations == 1
+        useful = max(problem.extensions(problem.empty), key=problem.value)
+        assert Search(problem).proposed([harmful, useful]).construct == useful
