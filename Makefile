@@ -118,26 +118,26 @@ destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= a
 diagram: setup ## draw the deployment into docs/deployment.md
 	$(BIN)/python -m infra.diagram --write
 
-# The daily work on a deployment: `python -m ops VERB`, whose options are variables here. What has a default above counts where it was given.
+# Operating a deployment: `python -m ops COMMAND`, with its options as variables. A variable with a default above is passed on only where it was given.
 given = $(if $(filter command environment,$(firstword $(origin $1))),$2 $($1))
 REMOTE_RUN := $(call given,RUN,--run)
 SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
 OPS = $(BIN)/python -m ops
 
 .PHONY: train-remote
-train-remote: setup ## start a run on the host and follow it (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS= DRY_RUN=1)
+train-remote: setup ## start or resume a run on the host and attach to it (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS= DRY_RUN=1)
 	$(OPS) train-remote $(REMOTE_RUN) $(call given,TIMESTEPS,--timesteps) $(call given,ACTORS,--num-actors) $(SHARED) $(if $(TRAIN_OPTIONS),-- $(TRAIN_OPTIONS))
 
 .PHONY: status
-status: setup ## how host and run do: step, speed, ages, dollars (RUN= WATCH=1 JSON=1)
+status: setup ## state of host and run: step, speed, ages, cost (RUN= WATCH=1 JSON=1)
 	$(OPS) status $(REMOTE_RUN) $(if $(WATCH),--watch) $(SHARED)
 
 .PHONY: health
-health: setup ## what is wrong, and exit code 1 where something is (RUN= JSON=1)
+health: setup ## list problems of host and run, with exit code 1 if there are any (RUN= JSON=1)
 	$(OPS) health $(REMOTE_RUN) $(SHARED)
 
 .PHONY: logs
-logs: setup ## what the training and the host said (FOLLOW=1)
+logs: setup ## log of the training or of the host (FOLLOW=1)
 	$(OPS) logs $(if $(FOLLOW),--follow) $(SHARED)
 
 .PHONY: shell
@@ -145,15 +145,15 @@ shell: setup ## a shell on the host
 	$(OPS) shell $(SHARED)
 
 .PHONY: dash
-dash: setup ## TensorBoard and Ray's dashboard of the host in a browser here
+dash: setup ## TensorBoard and Ray's dashboard of the host in a local browser
 	$(OPS) dash $(SHARED)
 
 .PHONY: profile
 profile: setup ## flame graph of an actor's memory or time on the host
-	$(OPS) profile $(REMOTE_RUN) $(SHARED)
+	$(OPS) profile $(SHARED)
 
 .PHONY: stop
-stop: setup ## save, end the training and stop the host (INSTANCE= answers the question)
+stop: setup ## save, end the training and stop the host (INSTANCE= confirms it)
 	$(OPS) stop $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: snapshot
@@ -161,11 +161,11 @@ snapshot: setup ## take an image of the host and a snapshot of its volume now
 	$(OPS) snapshot $(SHARED)
 
 .PHONY: restore
-restore: setup $(CDK) ## bring the host back from its newest image, and the run on it (AMI= RUN= INSTANCE=)
+restore: setup $(CDK) ## replace the host by one made from its newest image, and resume the run (AMI= RUN= INSTANCE=)
 	$(OPS) restore $(REMOTE_RUN) $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: restore-drill
-restore-drill: setup ## restore a run into an empty folder here and say how long it took (RUN=)
+restore-drill: setup ## restore a run into an empty local folder and report how long it took (RUN=)
 	$(OPS) restore-drill $(REMOTE_RUN) $(SHARED)
 
 .PHONY: checkpoints
@@ -177,19 +177,19 @@ pull-checkpoints: setup ## fetch a run's newest checkpoint, verified (RUN= STEP=
 	$(OPS) pull-checkpoints $(REMOTE_RUN) $(if $(STEP),--step $(STEP)) $(SHARED)
 
 .PHONY: cost
-cost: setup ## what this month and this run cost so far, and what stays costs (RUN= JSON=1)
+cost: setup ## cost of this month and of a run so far, and of retained resources (RUN= JSON=1)
 	$(OPS) cost $(REMOTE_RUN) $(SHARED)
 
 .PHONY: quota
-quota: setup ## whether the account may have a host of this size
+quota: setup ## whether the account's quota allows a host of this size
 	$(OPS) quota $(SHARED)
 
 .PHONY: orphans
-orphans: setup ## what costs money and belongs to no deployment (JSON=1)
+orphans: setup ## resources that cost money and belong to no deployment (JSON=1)
 	$(OPS) orphans $(SHARED)
 
 .PHONY: demo
-demo: setup $(CDK) ## the whole story on this machine, without an account: deploy, train, crash, restore, pull
+demo: setup $(CDK) ## the whole workflow on this machine, without an account: deploy, train, crash, restore, pull
 	$(OPS) demo $(OPS_OPTIONS)
 
 .PHONY: bench

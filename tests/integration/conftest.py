@@ -1,12 +1,11 @@
-"""A run and a model that several tests use."""
+"""A run that several tests look at."""
 
 from pathlib import Path
 
-import cobra
 import pytest
 
 from commands import redox
-from redox_balancer.cell.models import load_model, save_model
+from model_server import e_coli_core, model_server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +18,3 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert trained.returncode == 0, trained.stderr
     return folder
-
-
-@pytest.fixture(scope="session")
-def e_coli_core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The compressed file that BiGG publishes, made from the copy in COBRApy."""
-    source = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
-    path = tmp_path_factory.mktemp("bigg") / "e_coli_core.json.gz"
-    save_model(load_model(source).model, path)
-    return path.read_bytes()

@@ -71,6 +71,7 @@ def load_model(path: Path) -> LoadedModel:
         raise RedoxError(
             f"no model file {path}",
             hint="check the path, or fetch a public model",
+            settings=("model",),
         )
     with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
         try:

@@ -32,8 +32,8 @@ def fetch(
     file: Annotated[
         Path | None, typer.Option("--from", help="Take this file, offline, with the same checks.")
     ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
+    folder: Annotated[
+        Path | None, typer.Option("--to", help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
     ] = None,
     mirror: Annotated[
         str | None,
@@ -50,12 +50,8 @@ def fetch(
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
-    try:
-        with transfer_progress(f"fetching {name}") as progress:
-            fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
-    except RedoxError as error:
-        error.settings = tuple({"file": "from", "folder": "to"}.get(each, each) for each in error.settings)
-        raise
+    with transfer_progress(f"fetching {name}") as progress:
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=folder, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
@@ -43,7 +44,7 @@ def end(app: Callable[..., Any], program: str, translate: Translate | None = Non
         known = _known(error, translate)
         if debug or known is None:
             raise
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in known.settings)
+        options = ", ".join(_options(app, sys.argv[1:], known.settings))
         _say(known.message, f"{known.hint} ({options})" if options else known.hint)
         sys.exit(known.exit_code)
 
@@ -54,6 +55,17 @@ def _known(error: Exception, translate: Translate | None) -> RedoxError | None:
     if isinstance(error, ImportError) and (missing := missing_extra(error)):
         return missing
     return translate(error) if translate else None
+
+
+def _options(app: Callable[..., Any], arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+    """Options of these settings, as far as the command that these arguments run has them."""
+    command: Any = getattr(app, "func", app)
+    if isinstance(command, typer.Typer):
+        command = typer.main.get_command(command)
+    for argument in arguments:
+        command = getattr(command, "commands", {}).get(argument, command)
+    options = {parameter.name: parameter.opts for parameter in getattr(command, "params", ())}
+    return [opts[0] for name in settings if (opts := options.get(name)) and opts[0].startswith("-")]
 
 
 def _say(message: str, hint: str) -> None:

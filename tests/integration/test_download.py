@@ -1,0 +1,98 @@
+"""Downloads over connections that break off, from servers of every kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_server import FILE, ModelServer, fetch_from, names
+from redox_balancer.cell.download import download
+from redox_balancer.cell.fetch import fetch_model
+from redox_balancer.errors import RedoxError
+
+
+def test_a_cut_connection_is_resumed_where_it_stopped(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.cuts = [3000, 2000]
+    fetched = fetch_from(model_server, tmp_path)
+    assert fetched.path.read_bytes() == model_server.body
+    assert model_server.seen == [None, "bytes=3000-", "bytes=5000-"]
+
+
+def test_a_later_call_goes_on_from_what_an_earlier_one_left(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.cuts = [1000] * 4
+    with pytest.raises(RedoxError, match="failed") as caught:
+        fetch_from(model_server, tmp_path)
+    assert "the download resumes" in caught.value.hint
+    assert names(tmp_path) == {"e_coli_core.part.json.gz", "e_coli_core.part.json.gz.json"}
+    fetched = fetch_from(model_server, tmp_path)
+    assert model_server.seen[-1] == "bytes=4000-"
+    assert fetched.path.read_bytes() == model_server.body
+    assert names(tmp_path) == {FILE, "pins.json"}
+
+
+def test_resuming_works_with_a_date_in_place_of_an_etag(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.etag, model_server.last_modified = 'W/"weak"', "Mon, 01 Jan 2018 00:00:00 GMT"
+    model_server.cuts = [3000]
+    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
+    assert model_server.seen == [None, "bytes=3000-"]
+
+
+def test_a_file_that_changed_between_two_attempts_is_downloaded_whole(
+    model_server: ModelServer, tmp_path: Path
+) -> None:
+    part = tmp_path / "file.part"
+    model_server.cuts = [1000] * 4
+    with pytest.raises(RedoxError):
+        download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    model_server.body, model_server.etag, model_server.cuts = model_server.body[::-1], '"v2"', []
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    assert part.read_bytes() == model_server.body
+
+
+def test_a_server_without_ranges_sends_the_file_from_the_start(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.ranges = False
+    model_server.cuts = [3000]
+    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
+    assert model_server.seen == [None, "bytes=3000-"]
+
+
+def test_without_a_validator_nothing_is_pieced_together(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.etag = None
+    model_server.cuts = [3000]
+    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
+    assert model_server.seen == [None, None]
+
+
+def test_a_part_that_is_whole_already_is_taken(model_server: ModelServer, tmp_path: Path) -> None:
+    part = tmp_path / "file.part"
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    assert part.read_bytes() == model_server.body
+    assert model_server.seen == [None, f"bytes={len(model_server.body)}-"]
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(model_server: ModelServer, tmp_path: Path) -> None:
+    part = tmp_path / "file.part"
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    part.write_bytes(model_server.body + b"more")
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    assert part.read_bytes() == model_server.body
+
+
+def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(model_server: ModelServer, tmp_path: Path) -> None:
+    model_server.errors = [503, 429]
+    assert fetch_from(model_server, tmp_path).new
+    assert len(model_server.seen) == 3
+    model_server.errors, model_server.seen = [404], []
+    with pytest.raises(RedoxError, match="404") as caught:
+        fetch_from(model_server, tmp_path / "other")
+    assert caught.value.settings == ("file", "mirror")
+    assert len(model_server.seen) == 1
+
+
+def test_an_unreachable_server_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(RedoxError, match=r"cannot reach 127\.0\.0\.1") as caught:
+        fetch_model("e_coli_core", mirror="http://127.0.0.1:9", folder=tmp_path, wait_s=0.0)
+    assert caught.value.settings == ("file",)
+    assert names(tmp_path) == set()

@@ -1,0 +1,66 @@
+"""`redox model` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands import assert_refused, redox
+from model_server import FILE, ModelServer
+from redox_balancer.cell.fetch import sha256_of
+
+
+def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(
+    model_server: ModelServer, tmp_path: Path
+) -> None:
+    environment = {"REDOX_MIRROR": model_server.address, "REDOX_CACHE": str(tmp_path)}
+    done = redox("model", "fetch", "e_coli_core", "--json", environment=environment)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["path"] == str(tmp_path / FILE)
+    assert answer["sha256"] == sha256_of(tmp_path / FILE)
+    assert (answer["reactions"], answer["metabolites"], answer["genes"]) == (95, 72, 137)
+    assert f"{len(model_server.body):,} bytes" in done.stderr
+
+
+def test_the_command_without_a_network_ends_in_two_lines(tmp_path: Path) -> None:
+    server_that_is_not_there = "http://127.0.0.1:9"
+    done = redox("model", "fetch", "e_coli_core", "--mirror", server_that_is_not_there, "--to", str(tmp_path))
+    assert_refused(done, "127.0.0.1", "(--from)")
+
+
+def test_info_reports_the_core_on_a_medium() -> None:
+    done = redox("model", "info", "--medium", "physiological", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["reactions"], answer["imbalanced"], answer["free_loops"]) == (164, 0, 0)
+    assert answer["growth"] == pytest.approx(0.08444, abs=1e-5)
+
+
+def test_info_on_a_medium_where_nothing_grows_reports_it_and_exits_2(e_coli_core: bytes, tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(e_coli_core)
+    done = redox("model", "info", str(path), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["growth"] == pytest.approx(0.8739215, rel=1e-6)
+    done = redox("model", "info", str(path), "--medium", "physiological", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["growth"] == 0.0
+    assert "does not grow on medium 'physiological' (infeasible)" in done.stderr
+    assert "hint" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "absent.json"],
+        ["info", "--medium", "seawater"],
+        ["info", "--biomass", "GROWTH"],
+        ["fetch", "nothing"],
+    ],
+)
+def test_mistakes_exit_2_without_a_traceback(arguments: list[str]) -> None:
+    assert_refused(redox("model", *arguments))
