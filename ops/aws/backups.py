@@ -79,7 +79,7 @@ def image_to_restore(session: Session, image_id: str) -> HostImage:
         return available[0]
     if not AMI.fits(image_id):
         raise RedoxError(f"{image_id} is not {AMI.wanted}", hint=WITHOUT_IMAGE)
-    filters = [{"Name": "image-id", "Values": [image_id]}]  # asked for by name, an unknown id would be an AWS error
+    filters = [{"Name": "image-id", "Values": [image_id]}]  # by name, an unknown id would be an AWS error
     found = session.client("ec2").describe_images(Filters=filters)["Images"]
     if not found:
         raise RedoxError(f"there is no image {image_id} in {session.settings.aws.region}", hint=WITHOUT_IMAGE)
@@ -147,7 +147,7 @@ def _wait(backup: HostBackup, ec2: Any, sleep: Callable[[float], Any] = time.sle
 
 def _is_stored(backup: HostBackup, ec2: Any, show: Callable[[str], Any]) -> bool:
     """Whether AWS has stored both; a RedoxError if it cannot."""
-    # Filters, because AWS may not know an id yet that it gave a second ago: asked for by name, that is an error.
+    # Filters, because a new id may not be visible yet, which is an error in a query by id.
     images = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [backup.image_id]}])["Images"]
     snapshots = ec2.describe_snapshots(Filters=[{"Name": "snapshot-id", "Values": [backup.snapshot_id]}])["Snapshots"]
     for name, state, reason in (

@@ -104,8 +104,8 @@ def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending
     started = _started_at(session)
     if started is None:
         return _at_list_price(session.settings, month, 0.0, "nothing")
-    begin = max(started, now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
-    return _at_list_price(session.settings, month, (now - begin).total_seconds() / 3_600, "launch")
+    start = max(started, now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    return _at_list_price(session.settings, month, (now - start).total_seconds() / 3_600, "launch")
 
 
 def cost_of_run(session: Session, run: str) -> RunCost | None:
@@ -165,7 +165,7 @@ def _started_at(session: Session) -> datetime | None:
     host = session.deployed.instance_id
     if host is None:
         return None
-    # A filter, because the id of an instance that ended long ago is unknown, which is an error if asked for by name.
+    # A filter, because the id of an instance that ended long ago is unknown, which is an error in a query by id.
     found = session.client("ec2").describe_instances(Filters=[{"Name": "instance-id", "Values": [host]}])
     running = [
         each

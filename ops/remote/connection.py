@@ -84,7 +84,7 @@ def open_connection(access: Access, closing: contextlib.ExitStack) -> fabric.Con
     Raises
     ------
     RedoxError
-        If the host cannot be reached, is not the one that AWS knows, or refuses the key.
+        If the host cannot be reached, has a key that AWS did not report, or refuses the login.
     """
     gateway = Gateway(access.gateway)
     closing.callback(gateway.close)

@@ -66,7 +66,7 @@ def require_on_host(host: RemoteHost, name: str) -> None:
 
 
 def deliver(host: RemoteHost, name: str) -> str:
-    """Send an image to where the settings say, and return its name on the host."""
+    """Send an image to the destination of the settings, and return its name on the host."""
     if host.session.settings.container.image_delivery == "repository":
         return _push(host.session, name)
     return _load(host, name)

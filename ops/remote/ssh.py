@@ -1,7 +1,7 @@
 """SSH access to the host: a generated ssh_config for Fabric, for `ssh` itself and for port forwarding.
 
 The transport is Systems Manager. The key is that of the settings, or one that EC2 Instance Connect admits for one
-minute. The host's keys come from AWS, never from whoever answers. `~/.ssh/config` and its known hosts are not used.
+minute. The host keys come from AWS and not from the connection. `~/.ssh/config` and its known hosts are not used.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class TrainingState:
     watch
         State that the host's watch recorded; None before its first record.
     awake_at
-        Unix time at which somebody last asked to keep the host awake; None if nobody did.
+        Unix time of the last request to keep the host awake; None if there was none.
     run
         The inspected run.
     set_run, image
@@ -234,12 +234,12 @@ def refuse_other_writer(
         assert first is not None  # noqa: S101 - a lock is never deleted
         if lock.etag != first.etag:
             raise RedoxError(
-                f"run {run} is written by {lock.holder.name}",
+                f"run {run} is locked by {lock.holder.name}",
                 hint=f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end",
             )
         if not waited:
             session.note(
-                f"run {run} is written by {lock.holder.name}; waiting up to {lock.left_s:.0f} s for a sign of life"
+                f"run {run} is locked by {lock.holder.name}; waiting up to {lock.left_s:.0f} s for a sign of life"
             )
             waited = True
         sleep(POLL_S)

@@ -14,7 +14,7 @@ def docker(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def main(request: dict[str, str]) -> dict[str, bool]:
-    """Start its container unless it is running. It stops by itself: nobody has to clean up."""
+    """Start its container unless it is running. It stops by itself."""
     running = docker("inspect", "--format", "{{.State.Running}}", NAME)
     if running.stdout.strip() == "true":
         return {"started": False}

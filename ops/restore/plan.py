@@ -44,7 +44,7 @@ class Situation:
     host
         The instance of the stack; None if it has none.
     host_state
-        State of the instance, as EC2 names it; empty if EC2 no longer knows it.
+        State of the instance, as EC2 names it; empty if it was deleted.
     host_image
         The image that it was made from.
     volume
@@ -86,7 +86,7 @@ def inspect(session: Session, deployed: Deployed) -> Situation:
     ec2 = session.client("ec2")
     instance: Any = {}
     if deployed.instance_id:
-        # A filter, because the id of an instance that ended an hour ago is an error if asked for by name.
+        # A filter, because the id of an instance that ended an hour ago is an error in a query by id.
         filters = [{"Name": "instance-id", "Values": [deployed.instance_id]}]
         found = ec2.describe_instances(Filters=filters)["Reservations"]
         instance = found[0]["Instances"][0] if found else {}

@@ -16,6 +16,7 @@ import pytest
 from fault_proxy import Fault, Kind, flipped
 from infra.deployed import Deployed
 from infra.settings import load
+from old_runs import unpack_old_runs
 from ops.commands.checkpoints import checkpoints
 from ops.commands.pull_checkpoints import pull_checkpoints
 from ops.commands.restore_drill import restore_drill
@@ -158,3 +159,11 @@ def test_the_drill_resumes_where_the_training_stopped(s3: S3, session: Session, 
     assert f"resumed at step {step:,}" in answer.shown
     assert json.dumps(data)
     assert s3.proxy.methods() == {"GET"}  # the training of a drill uploads nothing
+
+
+def test_the_drill_resumes_a_run_of_version_0_1(s3: S3, session: Session, tmp_path: Path) -> None:
+    """Its config.json has the old names of the settings."""
+    RemoteRun(f"s3://{s3.bucket}/experiments/untold").sync(unpack_old_runs(tmp_path) / "untold", lambda _: None)
+    data = restore_drill(session, run="untold", to=None, train_steps=64).data
+    assert data["resumed_at"] == data["step"] == 2048
+    assert data["trained_to"] > 2048

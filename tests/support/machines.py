@@ -1,7 +1,7 @@
-"""A machine to set up: the distribution in a folder, with its real package manager, shell, Python and disk.
+"""A machine to set up: a distribution in a folder, with its real package manager, shell, Python and disk.
 
-Debian, since Ubuntu's packages are not everywhere to be had; the two share what the bring-up uses. Only systemd and
-the metadata service are stand-ins: the first needs to be process 1, the second to be AWS.
+Debian, because Ubuntu's packages are not available everywhere; both have what the bring-up uses. Only systemd, which
+would need to be process 1, and AWS's metadata service are stand-ins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SUITE = "bookworm"
-# What Ubuntu's server image has and the smallest Debian has not, and systemd for its checks of units.
+# Packages that Ubuntu's server image has and a minimal Debian lacks, and systemd to verify units.
 INCLUDED = "ca-certificates,curl,python3,systemd"
 DISK_BYTES = 200_000_000
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -33,7 +33,7 @@ echo "$(basename "$0") $*" >>/var/log/{CALLS}
 
 
 def why_not() -> str | None:
-    """Say what this machine lacks for another in a folder; None where nothing is missing."""
+    """Return why a machine in a folder is not possible here; None if it is."""
     if not hasattr(os, "geteuid") or os.geteuid():
         return "a machine in a folder needs root on Linux"
     return (
@@ -43,7 +43,7 @@ def why_not() -> str | None:
 
 @dataclass
 class Chroot:
-    """A machine in a folder; its mounts live in a namespace of their own and go with it.
+    """A machine in a folder; its mounts are in a namespace of their own and disappear with it.
 
     Attributes
     ----------
@@ -69,20 +69,20 @@ class Chroot:
 
     @staticmethod
     def env(more: Mapping[str, str] | None) -> dict[str, str]:
-        """Return what a service sees of the environment, and how this machine reaches packages."""
+        """Return the environment of a service, and the proxies of this machine."""
         proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
         return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **proxies, **(more or {})}
 
     def outside(self, path: str) -> str:
-        """Return the content of a file of the machine, seen with its mounts."""
+        """Return the content of a file of the machine, including its mounts."""
         return self.run("cat", path).stdout
 
     def calls(self) -> list[str]:
-        """Return what systemd and its like were asked for."""
+        """Return the calls of systemctl, shutdown and wall."""
         return (self.root / "var/log" / CALLS).read_text().splitlines()
 
     def tree(self) -> dict[str, tuple[Any, ...]]:
-        """Return kind, mode, owner and content of every file but logs and what the kernel makes."""
+        """Return kind, mode, owner and content of every file except logs and virtual file systems."""
         found: dict[str, tuple[Any, ...]] = {}
         for folder, names, files in os.walk(self.root):
             here = Path(folder)
@@ -107,7 +107,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def machine(folder: Path, volume: str) -> Iterator[Chroot]:
-    """Make a machine with an empty disk that has the name AWS would give it."""
+    """Create a machine with an empty disk under its name in AWS."""
     root, disk = folder / "root", folder / "disk"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={INCLUDED}"]
     subprocess.run([*command, SUITE, root], check=True)
@@ -135,7 +135,7 @@ def machine(folder: Path, volume: str) -> Iterator[Chroot]:
 
 
 def _enter(namespace: subprocess.Popen[bytes]) -> None:
-    """Wait until the process has mounts of its own."""
+    """Wait until the process has its own mount namespace."""
     ours = Path("/proc/self/ns/mnt").readlink()
     while Path(f"/proc/{namespace.pid}/ns/mnt").readlink() == ours:
         assert namespace.poll() is None
@@ -147,7 +147,7 @@ def _stub(root: Path) -> None:
         path.write_text(STUB)
         path.chmod(0o755)
     (root / "var/log" / CALLS).touch()
-    # Without systemd nothing may start a service: this is how Debian says so.
+    # Without systemd, no package may start a service.
     policy = root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
@@ -158,7 +158,7 @@ def _stub(root: Path) -> None:
 
 @dataclass
 class Metadata:
-    """What the metadata service says, by path, and what was put to other addresses of the server."""
+    """Answers of the metadata service by path, and the bodies of other PUT requests."""
 
     answers: dict[str, str] = field(default_factory=dict)
     received: list[Any] = field(default_factory=list)
@@ -167,7 +167,7 @@ class Metadata:
 
 @contextmanager
 def metadata_service(instance_id: str) -> Iterator[Metadata]:
-    """Run a metadata service, version 2 only, that also takes the signal to CloudFormation at /signal."""
+    """Run a metadata service, version 2 only, that also accepts the signal to CloudFormation at /signal."""
     credentials = {
         "Code": "Success",
         "Type": "AWS-HMAC",

@@ -32,8 +32,8 @@ def fetch(
     file: Annotated[
         Path | None, typer.Option("--from", help="Use this file instead of a download, with the same checks.")
     ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder for the file; REDOX_CACHE or the user's cache by default.")
+    folder: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the file; REDOX_CACHE or the user's cache by default.")
     ] = None,
     mirror: Annotated[
         str | None,
@@ -51,7 +51,7 @@ def fetch(
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
     with transfer_progress(f"fetching {name}") as progress:
-        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=folder, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,

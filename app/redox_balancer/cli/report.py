@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,6 @@ from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
-    from redox_balancer.design.space import DesignSpace
     from redox_balancer.designer.design import Design
 
 EXAMPLE = "Example: redox report experiments/first --episodes 1000"
@@ -38,7 +36,7 @@ def report(
 ) -> None:
     """Write the report of a run: learning curve, policy, random and best constructs, and their analysis."""
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
-    from redox_balancer.evaluation.score import score_policy  # noqa: PLC0415 - loads the solver
+    from redox_balancer.evaluation.score import estimated_search_s, score_policy  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
     from redox_balancer.terminal.tables import construct_text, notes, number, out, table  # noqa: PLC0415
@@ -59,7 +57,7 @@ def report(
         )
     placements = opened.task.placements
     if exhaustive is None:
-        estimate = _search_seconds(space, placements)
+        estimate = estimated_search_s(space, placements)
         exhaustive = estimate <= LONGEST_SEARCH_S
         if not exhaustive:
             console.print(f"an exhaustive search takes about {estimate / 60:.0f} min: skipped (--exhaustive runs it)")
@@ -114,21 +112,3 @@ def report(
             f"mean over {episodes:,} episodes in each condition"
         )
     out().print(f"report: {target}", markup=False)
-
-
-def _search_seconds(space: DesignSpace, placements: int) -> float:
-    """Estimate the seconds that an exhaustive search takes on one core, from a few dozen neighbouring constructs."""
-    from itertools import islice  # noqa: PLC0415
-
-    from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
-    from redox_balancer.search.exhaustive import constructs, largest_count  # noqa: PLC0415
-
-    with Evaluator(space, cache_entries=0) as evaluator:
-        condition = space.conditions[0]
-        evaluator.reference(condition)
-        started = time.perf_counter()
-        sample = list(islice(constructs(space, placements), 30))
-        for construct in sample:
-            evaluator.evaluate(construct, condition)
-        each = (time.perf_counter() - started) / len(sample)
-    return each * largest_count(space, placements) * len(space.conditions)

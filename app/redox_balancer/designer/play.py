@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
@@ -23,6 +25,8 @@ def play_episodes(
     generator: np.random.Generator | None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
+
+    Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
     Parameters
     ----------
@@ -42,6 +46,23 @@ def play_episodes(
     list of Valued
         The final construct of each episode and its outcome by the task of the environments.
     """
+    with _blas().limit(limits=1, user_api="blas"):
+        return _play(envs, condition, policy, episodes, generator)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
+    return ThreadpoolController()
+
+
+def _play(
+    envs: Sequence[RedoxEnv],
+    condition: str,
+    policy: Policy | None,
+    episodes: int,
+    generator: np.random.Generator | None,
+) -> list[Valued]:
     finished: list[Valued] = []
     while len(finished) < episodes:
         running = list(envs[: episodes - len(finished)])

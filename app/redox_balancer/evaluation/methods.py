@@ -10,7 +10,7 @@ import numpy as np
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.designer.play import candidates, play_episodes
+from redox_balancer.designer.play import candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
@@ -107,7 +107,7 @@ def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, tim
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
         problem = Problem.under(evaluator, condition, placements)
-        valued = Search(problem).proposed([chosen.construct, problem.empty])
+        valued = Search(problem).proposed([chosen.construct])
         return replace(
             valued,
             solves=chosen.solves + valued.solves,
@@ -171,7 +171,7 @@ def best_fixed(
     chosen = oracle(Search(Problem(plain or evaluator, conditions, weights, placements)), time_limit_s=time_limit_s)
     if plain is not None:
         problem = Problem(evaluator, conditions, weights, placements)
-        first = Search(problem).proposed([chosen.construct])
+        first = Search(problem).chosen(chosen.construct)
         search = Search(problem, evaluations=budget.evaluations or FIXED_EVALUATIONS, seconds=budget.seconds)
         evolutionary(search, np.random.default_rng(0))
         evolved = search.found()
@@ -179,7 +179,7 @@ def best_fixed(
         chosen = replace(better, seconds=chosen.seconds + first.seconds + evolved.seconds)
 
     def answer(condition: Condition, _seed: int) -> SearchResult:
-        return Search(Problem.under(evaluator, condition, placements)).proposed([chosen.construct])
+        return Search(Problem.under(evaluator, condition, placements)).chosen(chosen.construct)
 
     training_s = chosen.seconds + sum(found.seconds for found in optima.values())
     return Method("best fixed construct", answer, training_s=training_s), chosen
@@ -209,7 +209,7 @@ def policies(
         search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
         policy = trained[seed % len(trained)]
         drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
-        return search.proposed(entry.construct for entry in candidates(envs, condition.id, policy, drawn))
+        return search.chosen(most_valuable(candidates(envs, condition.id, policy, drawn)).construct)
 
     distinct = len(trained) if len(trained) > 1 else seeds
     alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_
 from redox_balancer.designer.proposal import Proposal, find_condition
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
-from redox_balancer.search.exhaustive import ExhaustiveReference
+from redox_balancer.search.exhaustive import ExhaustiveReference, constructs, largest_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +176,21 @@ def score_policy(
         progress(f"playing episodes: {condition.id}")
     evaluator.close()
     return PolicyScore(environments.space, scores, episodes)
+
+
+def estimated_search_s(space: DesignSpace, placements: int) -> float:
+    """Estimated time of an exhaustive search under all conditions on one core, in seconds, from a few constructs."""
+    with Evaluator(space, cache_entries=0) as evaluator:
+        condition = space.conditions[0]
+        evaluator.reference(condition)
+        started = time.perf_counter()
+        timed = list(itertools.islice(constructs(space, placements), 30))
+        if not timed:
+            return 0.0
+        for construct in timed:
+            evaluator.evaluate(construct, condition)
+        each = (time.perf_counter() - started) / len(timed)
+    return each * largest_count(space, placements) * len(space.conditions)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -43,7 +43,7 @@ class Belief:
         while True:
             extended = self._best_extension(construct, errors)
             if extended is None:
-                return search.proposed([construct])
+                return search.chosen(construct)
             construct = extended
             measured = self._measured(construct, hidden)
             expected = np.asarray([self._measured(construct, condition) for condition in self.conditions])
@@ -74,5 +74,5 @@ class Belief:
         outcome = evaluator.outcome(construct, condition)
         return (
             outcome.growth / evaluator.healthy_growth,
-            outcome.capacity / (2.0 * evaluator.space.oxygen_uptake),
+            outcome.capacity / evaluator.space.capacity_unit,
         )

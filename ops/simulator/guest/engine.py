@@ -99,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             self.respond({"message": str(error)}, error.code)
 
-    do_GET = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - the server looks for them
+    do_GET = do_POST = do_DELETE = do_HEAD = _any  # noqa: N815 - called by the server
 
     def body(self) -> bytes:
         """Return the body of the request."""

@@ -6,7 +6,7 @@ from policies import stubborn
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
-from redox_balancer.evaluation.methods import plain_oracle, policies
+from redox_balancer.evaluation.methods import belief_search, plain_oracle, policies
 
 
 def guaranteed_task(*, hidden: bool) -> RedoxEnvs:
@@ -30,6 +30,16 @@ def test_a_policy_answers_with_nothing_instead_of_a_harmful_construct_if_it_know
         assert answer.value < -0.1
     else:
         assert [(len(answer.construct), answer.value) for answer in answers] == [(0, 0.0), (0, 0.0)]
+
+
+def test_a_belief_that_is_wrong_answers_with_a_harmful_construct() -> None:
+    """Under a hidden condition the value is not available, so it cannot discard the answer."""
+    space = Task(reward="guaranteed", conditions=("hypoxia", "slc25a11_deficiency")).space()
+    believed, true = space.conditions
+    with Evaluator(space) as evaluator:
+        answer = belief_search(evaluator, 1, [believed]).answer(true, 0)
+    assert answer.value < -1e-3
+    assert len(answer.construct) == 1
 
 
 def test_the_optimum_of_the_plain_task_is_not_the_answer_where_it_does_harm() -> None:
