@@ -1,4 +1,4 @@
-# Every target has a line of help; options are variables: make train RUN=mine TIMESTEPS=500000
+# `make` lists the targets. Options are variables: make train RUN=mine TIMESTEPS=500000
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -6,7 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# PyTorch's own index of builds without CUDA, asked for torch alone; where it cannot be reached, pip's usual places serve.
+# PyTorch's index of CPU builds, used for torch alone; where it cannot be reached, pip's configured indexes are used.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.13.0
 
@@ -20,11 +20,14 @@ TEST_WORKERS ?= 2
 TEST_OPTIONS ?=
 DRILL ?=
 TASK ?= known
+ifeq ($(TASK),untold) # the name of version 0.1
+override TASK := hidden
+endif
 EVALUATED = experiments/evaluation/$(TASK)
 TRAINED_FOR_known = --sampling mixed
 TRAINED_FOR_robust = --sampling mixed --parameter-samples 64
 TRAINED_FOR_guaranteed = --sampling mixed --reward guaranteed
-TRAINED_FOR_untold = --sampling mixed --untold --entropy-cost 0.15 --entropy-cost-end 0.005
+TRAINED_FOR_hidden = --sampling mixed --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
 INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
@@ -42,17 +45,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/installed ## make .venv and install everything
+setup: $(VENV)/installed ## create .venv and install everything
 
 $(VENV)/installed: pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; say which to use: make setup PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; choose another: make setup PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,dev,image,infra,ops]'
 	@touch $@
 
 .PHONY: lock
-lock: setup ## resolve all dependencies anew, those of the container into docker/requirements.lock
+lock: setup ## resolve all dependencies again; those of the container go into docker/requirements.lock
 	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --allow-unsafe --output-file requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --extra train --extra profile --extra s3 --constraint requirements.lock --strip-extras --no-header --no-annotate \
@@ -69,8 +72,8 @@ report: setup ## write the report of a run (RUN=)
 	$(BIN)/redox report $(DIR)
 
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every search (TASK=known, robust, guaranteed or untold; TIMESTEPS=)
-	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: no task '$(TASK)': known, robust, guaranteed or untold" >&2; exit 2; }
+evaluation: setup ## train five policies for a task and compare them with every search (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
+	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: unknown task '$(TASK)'; choose known, robust, guaranteed or hidden" >&2; exit 2; }
 	for seed in 1 2 3 4 5; do \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed$$seed --seed $$seed --resume auto --num-actors $(ACTORS) \
 			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK)) || exit; \
@@ -81,12 +84,20 @@ evaluation: setup ## train five policies for a task and compare them with every 
 tensorboard: setup ## show the learning curves of all runs in a browser
 	$(BIN)/tensorboard --logdir experiments
 
+.PHONY: check
+check: setup ## lint and unit tests side by side, under 3 minutes on 2 cores (TEST_WORKERS= TEST_OPTIONS=)
+	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) lint unit-tests
+
+.PHONY: unit-tests
+unit-tests: setup
+	@$(BIN)/pytest --quiet --numprocesses $(TEST_WORKERS) $(TEST_OPTIONS) tests/unit
+
 .PHONY: test
-test: setup ## run all tests (TEST_WORKERS= at once, TEST_OPTIONS= for pytest)
+test: setup ## run all tests (TEST_WORKERS= processes, TEST_OPTIONS= for pytest)
 	$(BIN)/pytest --numprocesses $(TEST_WORKERS) $(TEST_OPTIONS)
 
 .PHONY: drills
-drills: setup ## kill, starve and flood trainings for minutes and print what they lost (DRILL= for one)
+drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill for one)
 	REDOX_DRILLS=1 $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
 
 $(CDK): package.json package-lock.json
@@ -95,23 +106,23 @@ $(CDK): package.json package-lock.json
 	@touch $@
 
 .PHONY: synth
-synth: setup $(CDK) ## write what CloudFormation would deploy into cdk.out; needs no account
+synth: setup $(CDK) ## write the CloudFormation templates to cdk.out; needs no account
 	$(CDK) synth --quiet
 
 .PHONY: diff
-diff: setup $(CDK) ## show what a deployment would change (AMI=)
+diff: setup $(CDK) ## show the changes a deployment would make (AMI=)
 	$(CDK) diff $(if $(AMI),-c ami_id=$(AMI)) $(CDK_OPTIONS)
 
 .PHONY: deploy
-deploy: setup $(CDK) ## deploy storage and host, or change them (AMI= restores from an image, CDK_OPTIONS=)
+deploy: setup $(CDK) ## deploy storage and host, or update them (AMI= restores from an image, CDK_OPTIONS=)
 	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(CDK_OPTIONS)
 
 .PHONY: apply
-apply: setup ## bring the edited set-up to the running host without stopping it
+apply: setup ## apply the edited setup to the running host without stopping it
 	$(BIN)/python -m infra.apply
 
 .PHONY: destroy
-destroy: setup $(CDK) ## take the host away; bucket and volume stay (INSTANCE= answers the question)
+destroy: setup $(CDK) ## remove the host; bucket and volume are retained (INSTANCE= confirms its id)
 	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
 
 .PHONY: diagram
@@ -141,7 +152,7 @@ logs: setup ## log of the training or of the host (FOLLOW=1)
 	$(OPS) logs $(if $(FOLLOW),--follow) $(SHARED)
 
 .PHONY: shell
-shell: setup ## a shell on the host
+shell: setup ## open a shell on the host
 	$(OPS) shell $(SHARED)
 
 .PHONY: dash
@@ -157,7 +168,7 @@ stop: setup ## save, end the training and stop the host (INSTANCE= confirms it)
 	$(OPS) stop $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: snapshot
-snapshot: setup ## take an image of the host and a snapshot of its volume now
+snapshot: setup ## create an image of the host and a snapshot of its volume now
 	$(OPS) snapshot $(SHARED)
 
 .PHONY: restore
@@ -173,7 +184,7 @@ checkpoints: setup ## list a run's checkpoints in the bucket (RUN= JSON=1)
 	$(OPS) checkpoints $(REMOTE_RUN) $(SHARED)
 
 .PHONY: pull-checkpoints
-pull-checkpoints: setup ## fetch a run's newest checkpoint, verified (RUN= STEP=)
+pull-checkpoints: setup ## fetch and verify a run's newest checkpoint (RUN= STEP=)
 	$(OPS) pull-checkpoints $(REMOTE_RUN) $(if $(STEP),--step $(STEP)) $(SHARED)
 
 .PHONY: cost
@@ -197,7 +208,7 @@ bench: setup ## measure speed and memory into docs/benchmarks.md, 20 minutes (IN
 	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
 
 .PHONY: lint
-lint: setup ## check style and types
+lint: setup ## check style and types of Python, shell and Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -215,14 +226,14 @@ RUN_OPTIONS ?=
 WHEELHOUSE := build/wheelhouse
 PLATFORMS := manylinux_2_28_x86_64 manylinux_2_17_x86_64 manylinux2014_x86_64 manylinux_2_5_x86_64
 
-# Whatever the client runs, the wheels are those of Linux and Python 3.11. The lock is whole, so --no-deps: nothing is
-# resolved again, by the rules of another system.
+# The wheels are those of Linux and Python 3.11 on every client. The lock is complete, so --no-deps: nothing is resolved
+# again by the rules of another system.
 $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 	rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
 	$(BIN)/pip download --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" \
 		--no-deps --only-binary=:all: --implementation cp --python-version 3.11 $(PLATFORMS:%=--platform %) \
 		--dest $(WHEELHOUSE) -r docker/requirements.lock
-	@ls $(WHEELHOUSE)/torch-*+cpu-*.whl >/dev/null 2>&1 || { echo "error: found only the build of torch with CUDA, which is gigabytes; say where its CPU build is: make image TORCH_INDEX=..." >&2; exit 2; }
+	@ls $(WHEELHOUSE)/torch-*+cpu-*.whl >/dev/null 2>&1 || { echo "error: only the CUDA build of torch was found, which takes gigabytes; name an index with its CPU build: make image TORCH_INDEX=..." >&2; exit 2; }
 	@cp docker/requirements.lock $@
 
 .PHONY: image
@@ -236,14 +247,14 @@ image-test: image ## run the tests of the container
 	REDOX_ENGINE=required $(BIN)/pytest $(TEST_OPTIONS) tests/image
 
 .PHONY: sbom
-sbom: setup ## list what the container is made of in build/sbom.json (CycloneDX)
+sbom: setup ## write the container's software bill of materials to build/sbom.json (CycloneDX)
 	@mkdir -p build
 	@PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements docker/requirements.lock --pyproject pyproject.toml \
 		--mc-type application --output-reproducible --output-file build/sbom.json
 	@echo build/sbom.json
 
 .PHONY: audit
-audit: setup ## ask for known vulnerabilities of what is in the container, into build/vulnerabilities.json
+audit: setup ## write known vulnerabilities of the container's packages to build/vulnerabilities.json
 	@mkdir -p build
 	@rm -f build/vulnerabilities.json
 	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement docker/requirements.lock \
@@ -258,5 +269,5 @@ image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= 
 		$(DOCKER) run --rm $(RUN_OPTIONS) $$flags $(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean
-clean: ## remove .venv and caches; runs stay
+clean: ## remove .venv and caches; runs are kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

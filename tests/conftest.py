@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the embedded core, an S3 stand-in, a browser and, where it is there, Recon3D."""
+"""Fixtures for every test (the embedded core and, where it is present, Recon3D), and which tests share a worker."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from redox_balancer.cell.models import load_model, load_network
 
@@ -16,29 +14,22 @@ if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
     from redox_balancer.cell.network import Network
 
-pytest_plugins = ("browser", "deployment", "s3_stand_in")
-
 RECON3D_VARIABLE = "REDOX_RECON3D"
 
-# Drills take minutes to hours and print figures: `make drills` runs them.
+# Drills take minutes to hours and print measurements: `make drills` runs them.
 DRILLS = os.environ.get("REDOX_DRILLS") == "1"
 collect_ignore_glob = [] if DRILLS else ["drills/*"]
 
-# Images, machines and engines: what takes ports, memory and kernels, one after the other.
-MACHINES = {"image", "infra", "ops"}
+# Tests of images, hosts and engines compete for ports, memory and kernel objects.
+ONE_AT_A_TIME = {"image", "infra", "ops"}
 
 
-class MachinesApart(LoadScopeScheduling):
-    """Deals out files to the workers of `make test`, and all that builds machines to one of them."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.partition("::")[0])
-        return "machines" if MACHINES & set(path.parts) else str(path)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> MachinesApart:
-    return MachinesApart(config, log)
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each file on one worker of `--dist loadgroup`, and all tests that build machines on the same one."""
+    for item in items:
+        alone = ONE_AT_A_TIME & set(item.nodeid.partition("::")[0].split("/"))
+        item.add_marker(pytest.mark.xdist_group("machines" if alone else item.path.stem))
 
 
 @pytest.fixture(scope="session")

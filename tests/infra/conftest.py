@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from deployment import assembly, cdk
 from ops.simulator.aws import StandIn, stand_in
+
+__all__ = ["assembly", "cdk"]
 
 NODE = all(map(shutil.which, ("node", "npm")))
 collect_ignore = [] if NODE else ["test_template.py", "test_deployment.py", "test_diagram.py"]

@@ -1,11 +1,15 @@
-"""A run that several tests look at."""
+"""A run that several tests read, an S3 stand-in, and a browser."""
 
 from pathlib import Path
 
 import pytest
 
+from browser import chromium
 from commands import redox
-from model_server import e_coli_core, model_server  # noqa: F401 - fixtures
+from model_server import e_coli_core, model_server
+from s3_stand_in import moto_address, s3
+
+__all__ = ["chromium", "e_coli_core", "model_server", "moto_address", "s3"]
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from deployment import assembly, cdk, cloud, settings_file
 from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost, settings
 from infra.deployed import Deployed
 from ops.remote.connect import connect
 from ops.remote.host import RemoteHost
 from ops.session import Session
+from s3_stand_in import moto_address, s3
 from ssh_host import SshHost, ssh_host, why_not
-from training_host import bucket, interruptible, train, training_host  # noqa: F401 - fixtures
+from training_host import bucket, interruptible, train, training_host
+
+__all__ = [
+    "assembly",
+    "bucket",
+    "cdk",
+    "cloud",
+    "interruptible",
+    "moto_address",
+    "s3",
+    "settings_file",
+    "train",
+    "training_host",
+]
 
 
 @pytest.fixture(scope="module")

@@ -83,8 +83,10 @@ def cdk() -> Path:
 
 @pytest.fixture(scope="session")
 def assembly(cdk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The app, synthesised offline: without an account, behind a proxy that does not exist."""
-    folder = tmp_path_factory.mktemp("assembly")
+    """The app, synthesised offline, once for all folders: without an account, behind a proxy that does not exist."""
+    folder = tmp_path_factory.getbasetemp() / "assembly"
+    if folder.exists():
+        return folder
     nowhere = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     subprocess.run([cdk, "synth", "--quiet", "--output", folder], cwd=ROOT, env=bare | nowhere, check=True)
