@@ -138,7 +138,7 @@ def design(
     else:
         task, space = source, source.space()
     if construct is not None:
-        proposal = Proposal.from_text(space, str(NamedConstruct(construct)), condition)
+        proposal = Proposal.by_name(space, construct, condition)
     elif isinstance(source, TrainedRun):
         proposal = Proposer(environments, source.policy(), condition).best(samples, seed)
     else:
