@@ -119,7 +119,7 @@ def test_runs_that_differ_in_more_than_their_seed_are_not_averaged(runs: list[Pa
 def test_a_held_out_list_of_what_was_trained_on_is_refused(runs: list[Path], tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[combination]]\nid = "hypoxia"\n')
-    assert_refused(redox("evaluate", runs[0], "--held-out", path), "is no held-out condition")
+    assert_refused(redox("evaluate", runs[0], "--held-out", path), "is not a held-out condition")
     assert not (tmp_path / "evaluation.json").exists()
 
 

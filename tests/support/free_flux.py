@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
-from redox_balancer.design.space import H2O2_LEFT, H2O2_SPARE
+from redox_balancer.design.insertion import H2O2_LEFT, H2O2_SPARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

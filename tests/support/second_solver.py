@@ -9,7 +9,7 @@ import numpy as np
 
 from redox_balancer.cell.media import OPEN, Side, limited
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.space import H2O2_LEFT
+from redox_balancer.design.insertion import H2O2_LEFT
 
 if TYPE_CHECKING:
     from redox_balancer.cell.media import Condition

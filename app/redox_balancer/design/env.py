@@ -20,6 +20,7 @@ from redox_balancer.cell.media import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
+from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.observation import REMAINING, fourier_features, layout
 from redox_balancer.design.settings import Sampling
 from redox_balancer.design.space import DesignSpace
@@ -209,8 +210,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     def _measured(self) -> tuple[float, float]:
         """Growth relative to healthy growth, and capacity in healthy respirations."""
         evaluator = self.evaluator
-        respiration = 2.0 * evaluator.space.oxygen_uptake
-        return self.outcome.growth / evaluator.healthy_growth, self.outcome.capacity / respiration
+        return (
+            self.outcome.growth / evaluator.healthy_growth,
+            self.outcome.capacity / evaluator.space.capacity_unit,
+        )
 
     def _legal(self) -> Mask:
         """Whether each action stays within the protein budgets, shape (actions,); stopping always does."""
@@ -289,7 +292,7 @@ class RedoxEnvs:
     def fingerprint(self) -> dict[str, Any]:
         """Everything that a policy trained here depends on: layout of observations and actions, and checksums."""
         return {
-            **self.space.fingerprint,
+            **space_fingerprint(self.space),
             "observation": list(layout(self.space, self.placements, hidden_condition=self.hidden_condition)),
             "actions": self.space.actions,
             "max_placements": self.placements,

@@ -126,7 +126,7 @@ class Evaluator:
     Raises
     ------
     RedoxError
-        The healthy cell does not grow.
+        The healthy cell does not grow, or takes up no oxygen, which the unit of the value is derived from.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class Evaluator:
         exact_check: bool = False,
     ) -> None:
         self.space = space
+        self._unit = space.capacity_unit
         self.formulation = Formulation(space, compressed=compressed)
         self.programs = ValuePrograms(space, self.formulation, region_bytes=region_bytes)
         self._foreign = tuple(placement.foreign for placement in space.placements)
@@ -265,7 +266,7 @@ class Evaluator:
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
             shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)
-        value = capacity / (2.0 * space.oxygen_uptake) + rescue - settings.growth_penalty * shortfall
+        value = capacity / self._unit + rescue - settings.growth_penalty * shortfall
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
     def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:

@@ -29,8 +29,9 @@ from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
-from redox_balancer.design.space import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, DesignSpace, ValueSettings
+from redox_balancer.design.space import DesignSpace, ValueSettings
 
 NO_GROWTH = 1e-9
 """Growth below this, 1/h, is round-off of the solver."""

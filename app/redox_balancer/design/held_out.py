@@ -1,4 +1,4 @@
-"""Combinations of conditions that no policy is trained on, to ask it about something new; and those it may see."""
+"""Held-out combinations of conditions, which no policy is trained on, and the mixtures it may be trained on."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from redox_balancer.errors import RedoxError
 
 
 class Combination(Record):
-    """Conditions that hold at once; the id names them, `a+b`."""
+    """Conditions that hold at once, named by the id: `a+b`."""
 
 
 def held_out(
     trained: Sequence[Condition], path: Path | None = None, *, mixed: Sequence[Condition] = ()
 ) -> list[Condition]:
-    """Combinations of conditions a policy was trained on one by one.
+    """Combinations of conditions that a policy was trained on one by one.
 
     Parameters
     ----------
     trained
-        The conditions of its training.
+        The conditions of the training.
     path
-        A list of combinations; None for the package's, of which those that fit are taken.
+        A list of combinations (TOML); None for those in the package's list that consist of trained conditions.
     mixed
-        Mixtures it was trained on besides.
+        Mixtures that the policy was trained on as well.
 
     Raises
     ------
     RedoxError
-        No combination fits, one of a list of the user's own does not, or one was trained on.
+        The package's list has no such combination, or one in the user's list is unknown or was trained on.
     """
     if path is None:
         chosen = _of_the_package(trained)
         if not chosen:
             raise RedoxError(
-                "none of the held-out combinations is made of the conditions of this training",
-                hint="give some with --held-out FILE, or compare on the training conditions alone (--on training)",
+                "none of the held-out combinations consists of conditions of this training",
+                hint="provide a list of combinations, or compare on the training conditions alone",
+                settings=("held_out", "on"),
             )
     else:
         known = {condition.id: condition for condition in trained}
@@ -49,33 +50,34 @@ def held_out(
         same = frozenset((change.key, change.value) for change in condition.changes) in changed
         if same or any(_keys(condition) <= _keys(mixture) for mixture in mixed):
             raise RedoxError(
-                f"{condition.id} is no held-out condition: the training has shown it",
-                hint="take it off the list",
+                f"{condition.id} is not a held-out condition: it was part of the training",
+                hint="remove it from the list",
+                settings=("held_out",),
             )
     return chosen
 
 
 def mixtures(trained: Sequence[Condition]) -> list[Condition]:
-    """Two or three conditions at once that a policy may be trained on.
+    """Combinations of two or three conditions that a policy may be trained on.
 
-    A mixture that lowers every bound of a held-out combination of the package, whatever else it lowers, would show
-    that combination: there is none of these among them.
+    A mixture that changes every bound of a held-out combination of the package, whatever else it changes, would
+    reveal that combination and is therefore excluded.
     """
-    lowering = [condition for condition in trained if condition.changes]
-    kept_apart = [_keys(condition) for condition in _of_the_package(trained)]
+    changing = [condition for condition in trained if condition.changes]
+    reserved = [_keys(condition) for condition in _of_the_package(trained)]
     found = []
     for size in (2, 3):
-        for parts in itertools.combinations(lowering, size):
+        for parts in itertools.combinations(changing, size):
             if any(_keys(a) <= _keys(b) or _keys(b) <= _keys(a) for a, b in itertools.combinations(parts, 2)):
                 continue
             mixture = combined(parts)
-            if not any(keys <= _keys(mixture) for keys in kept_apart):
+            if not any(keys <= _keys(mixture) for keys in reserved):
                 found.append(mixture)
     return found
 
 
 def _of_the_package(trained: Sequence[Condition]) -> list[Condition]:
-    """Those of the package's combinations that are made of these conditions."""
+    """Combinations of the package that consist of these conditions."""
     known = {condition.id: condition for condition in trained}
     names = read_records(packaged("held_out.toml"), "combination", Combination)
     return [pick_condition(known, name) for name in names if all(part in known for part in name.split(JOIN))]

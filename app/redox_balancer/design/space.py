@@ -1,12 +1,10 @@
-"""The design space: one cell, the placements offered to it, the conditions it can be in, and the budget.
+"""The design space: one cell, its placements, the conditions it can be in, and the protein budgets.
 
-`DesignSpace` is data: it pickles, and everything an actor needs is in it. `value.py` computes on it.
+`DesignSpace` is data: it pickles, and it holds everything an actor needs. `evaluator.py` computes on it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,41 +12,42 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
-from redox_balancer.cell.network import Column, FloatArray, Network
+from redox_balancer.cell.media import HEALTHY, Change, Condition, Side
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
+from redox_balancer.design.insertion import with_insertions
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
 from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
 
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
-"""Shares of the proteome that an enzyme can be given."""
+"""Proteome fractions that an enzyme can be given."""
 
 
 @dataclass(frozen=True)
 class ValueSettings:
-    """Weights of a construct's value; the defaults are those the value is defined with.
+    """Weights of a construct's value; the defaults are part of its definition.
 
     Attributes
     ----------
     reward
-        `capacity`: the value of `value.py`. `guaranteed`: the same with the least that inserted reactions take at
-        largest growth in place of the most that they can take. `sink-flux`: the sum of the fluxes of the inserted
-        reactions where growth plus 1e-3 times that sum is largest; a flux of one vertex among many, for comparison.
+        `capacity`: the value of `evaluator.py`. `guaranteed`: the same with the least NAD(P)H that inserted reactions
+        take at largest growth in place of the most that they can take. `sink-flux`: the sum of the inserted fluxes
+        where growth plus 1e-3 times that sum is largest; a flux at one vertex of many, for comparison.
     growth_fraction
         Share of the condition's own growth that must be kept while capacity is counted.
     healthy_floor
-        Share of healthy growth that must be kept at least, for cells that cannot grow on their own.
+        Minimum share of healthy growth to be kept, for cells that cannot grow on their own.
     growth_penalty
         Loss of value per unit of relative growth below `growth_fraction`.
     h2o2_price
-        NAD(P)H equivalents taken off for each H2O2 that inserted reactions form and do not remove (assumed:
-        one cancels the NADH oxidised to make it).
+        NAD(P)H deducted for each H2O2 that inserted reactions form and do not remove (assumed: one cancels the NADH
+        oxidised to form it).
     phi_max
-        Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099,
-        measured in E. coli and assumed for human cells.
+        Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099, measured
+        in E. coli and assumed for human cells.
     """
 
     reward: Reward = "capacity"
@@ -59,33 +58,28 @@ class ValueSettings:
     phi_max: float = 0.48
 
 
-H2O2_BALANCE = "h2o2_ledger"
-H2O2_LEFT = "H2O2_LEFT"
-H2O2_SPARE = "H2O2_SPARE"
-
-
 @dataclass(frozen=True, eq=False)
 class DesignSpace:
-    """What can be built, into what, under which conditions.
+    """The cell, what can be built into it, and under which conditions.
 
     Attributes
     ----------
     network
         The cell on its medium, with the closed columns of all foreign placements.
     placements
-        What can be placed; position counts.
+        What can be placed; a construct refers to them by position.
     levels
         Proteome fraction of each level.
     budget, membrane_budget
-        Largest sum of levels of soluble and of membrane proteins, as proteome fractions.
+        Largest sums of the levels of soluble and of membrane proteins, as proteome fractions.
     conditions
-        The named conditions, in the order asked for.
+        The named conditions, in the order of the task.
     mixtures
-        Several of them at once, which a policy may be trained on besides.
+        Combinations of several conditions that a policy may be trained on as well.
     changes
         Each bound that some condition changes, once.
     capacities
-        Limit of native reactions at natural abundance, mmol/gDW/h, by reaction.
+        Native limits at natural abundance, mmol/gDW/h, by reaction.
     settings
         Weights of the value.
     parameter_samples
@@ -130,24 +124,26 @@ class DesignSpace:
         Parameters
         ----------
         network
-            The cell, medium applied.
+            The cell, on its medium.
         library, conditions, capacities
-            Enzymes, conditions and limits of native reactions by reaction.
+            Enzymes, conditions and native limits, the last by reaction.
         levels, budget, membrane_budget
-            Proteome fractions: the levels to choose from, and the largest sums of soluble and membrane proteins.
+            Proteome fractions: the levels to choose from, and the largest sums for soluble and membrane proteins.
         saturation
-            Share of kcat at which an enzyme without a known KM runs in the cell.
+            Share of kcat at which an enzyme without a known KM operates.
         candidates
             As in `fit`.
         mixtures
-            Several of the conditions at once.
+            Combinations of several of the conditions.
         samples
             Number of samples of the uncertain enzyme parameters.
+        settings
+            Weights of the value.
 
         Raises
         ------
         RedoxError
-            Nothing of the library fits the model, or a condition speaks of a reaction the model lacks.
+            Nothing in the library fits the model, or a condition changes a reaction that the model lacks.
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
@@ -156,7 +152,8 @@ class DesignSpace:
             if missing:
                 raise RedoxError(
                     f"condition {condition.id!r} needs reaction {missing[0]!r}, which model {network.id} lacks",
-                    hint="choose other conditions with --conditions",
+                    hint="choose other conditions",
+                    settings=("conditions",),
                 )
         conditions = [condition.of(network) for condition in conditions]
         changes = {change.key: change for condition in conditions for change in condition.changes}
@@ -168,7 +165,7 @@ class DesignSpace:
         limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
         fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
-            network=_with_insertions(network, fitted.placements),
+            network=with_insertions(network, fitted.placements),
             placements=fitted.placements,
             excluded=fitted.excluded,
             levels=tuple(levels),
@@ -184,17 +181,17 @@ class DesignSpace:
 
     @property
     def plain(self) -> DesignSpace:
-        """The same with the library's own figures and valued by capacity: what one mixed-integer program answers."""
+        """The same with the library's own parameters, valued by capacity: the task that the oracle solves."""
         settings = replace(self.settings, reward="capacity")
         return replace(self, settings=settings, parameter_samples=self.parameter_samples[:0])
 
     @property
     def is_plain(self) -> bool:
-        """Whether this is the task that one mixed-integer program answers."""
+        """Whether this is the plain task."""
         return self.settings.reward == "capacity" and not len(self.parameter_samples)
 
     def largest_cap(self, position: int) -> float:
-        """The most that any level of a placement buys, whatever the figures are, mmol/gDW/h."""
+        """Largest enzyme capacity of a placement at any level with any parameter sample, mmol/gDW/h."""
         factors = self.parameter_samples[:, position] if len(self.parameter_samples) else ()
         return max(self.placements[position].caps) * float(max((1.0, *factors)))
 
@@ -204,11 +201,11 @@ class DesignSpace:
         return len(self.placements) * len(self.levels) + 1
 
     def protein(self, construct: Construct) -> float:
-        """Share of the proteome that a construct takes."""
+        """Proteome fraction that a construct takes."""
         return sum(self.levels[level] for _, level in construct)
 
     def describe(self, construct: Construct) -> list[dict[str, Any]]:
-        """Placements of a construct as data: enzyme, place, share of the proteome and flux it can carry."""
+        """Placements of a construct as data: enzyme, compartment, proteome fraction and enzyme capacity."""
         return [
             {
                 "placement": self.placements[position].id,
@@ -228,7 +225,7 @@ class DesignSpace:
         return tuple(placement.enzyme.membrane for placement in self.placements)
 
     def spent(self, construct: Construct) -> tuple[float, float]:
-        """Shares of the proteome that a construct takes for soluble and for membrane proteins."""
+        """Proteome fractions that a construct takes for soluble and for membrane proteins."""
         soluble = membrane = 0.0
         for position, level in construct:
             if self.in_membrane[position]:
@@ -275,63 +272,34 @@ class DesignSpace:
 
     @cached_property
     def oxygen_uptake(self) -> float:
-        """Largest oxygen uptake of the healthy cell, mmol/gDW/h: the scale of all capacities.
+        """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none.
 
-        The largest uptake, not the uptake at one optimum, which need not be unique.
+        The largest uptake rather than the uptake at an optimum, which need not be unique.
         """
-        exchange = self.network.find_reaction("EX_o2_e")
-        if exchange is None:
-            return 1.0
-        return max(-self.network.bounds_of(exchange)[0], 1e-3)
+        network = self.network
+        exchange, oxygen = network.find_reaction("EX_o2_e"), network.find_metabolite("o2_e")
+        if exchange is None and oxygen is not None:
+            exchange = next((each for each in network.exchanges if oxygen in network.stoichiometry_of(each)), None)
+        return 0.0 if exchange is None else max(0.0, -network.bounds_of(exchange)[0])
 
     @cached_property
-    def fingerprint(self) -> dict[str, Any]:
-        """What a policy must have in common with the space it is used on, and checksums of the rest."""
-        network = self.network
-        digest = hashlib.sha256()
-        for array in (network.indptr, network.indices, network.data, network.lower, network.upper):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(json.dumps([network.reactions, network.metabolites, network.objective]).encode())
-        return {
-            "model": network.id,
-            "model_sha256": digest.hexdigest(),
-            "placements": [placement.id for placement in self.placements],
-            "caps": [list(placement.caps) for placement in self.placements],
-            "parameter_samples": [
-                len(self.parameter_samples),
-                hashlib.sha256(self.parameter_samples.tobytes()).hexdigest(),
-            ],
-            "levels": list(self.levels),
-            "budget": self.budget,
-            "membrane_budget": self.membrane_budget,
-            "parameters": [[c.reaction, c.side.value, c.high] for c in self.changes],
-            "conditions": [condition.id for condition in self.conditions],
-            "mixtures": [condition.id for condition in self.mixtures],
-            "settings": {name: getattr(self.settings, name) for name in ValueSettings.__dataclass_fields__},
-        }
+    def capacity_unit(self) -> float:
+        """One healthy respiration, the unit of the value: NAD(P)H that the oxygen uptake can oxidise, mmol/gDW/h.
 
+        With the reward `sink-flux`, whose value is a flux, it scales observations alone and is 2 without oxygen.
 
-def _with_insertions(network: Network, offered: Sequence[Placement]) -> Network:
-    """Network with the closed columns of foreign placements and, where they touch H2O2, its ledger.
-
-    The ledger is a row that counts H2O2 formed minus H2O2 removed by inserted reactions: what is left drains
-    through `H2O2_LEFT`, which has a price; removing more than was formed is free (`H2O2_SPARE`).
-    """
-    columns: list[Column] = []
-    ledger = False
-    for placement in offered:
-        if not placement.foreign:
-            continue
-        stoichiometry = dict(placement.stoichiometry)
-        formed = sum(c for metabolite, c in stoichiometry.items() if network.species(metabolite) == "h2o2")
-        if formed:
-            stoichiometry[H2O2_BALANCE] = formed
-            ledger = True
-        columns.append(Column(placement.reaction, stoichiometry))
-    if not ledger:
-        return network.with_columns(columns)
-    columns += [
-        Column(H2O2_LEFT, {H2O2_BALANCE: -1.0}, 0.0, OPEN),
-        Column(H2O2_SPARE, {H2O2_BALANCE: 1.0}, 0.0, OPEN),
-    ]
-    return network.with_columns(columns, new_metabolites=[H2O2_BALANCE])
+        Raises
+        ------
+        RedoxError
+            The healthy cell takes up no oxygen.
+        """
+        if self.oxygen_uptake > 0.0:
+            return 2.0 * self.oxygen_uptake
+        if self.settings.reward == "sink-flux":
+            return 2.0
+        raise RedoxError(
+            f"the value has no unit: model {self.network.id} has no oxygen uptake on this medium",
+            hint="choose a medium with oxygen, or the reward 'sink-flux', which does not depend on it; the exchange "
+            "of oxygen is EX_o2_e, or the one annotated with that BiGG name",
+            settings=("medium", "reward"),
+        )

@@ -74,5 +74,5 @@ class Belief:
         outcome = evaluator.outcome(construct, condition)
         return (
             outcome.growth / evaluator.healthy_growth,
-            outcome.capacity / (2.0 * evaluator.space.oxygen_uptake),
+            outcome.capacity / evaluator.space.capacity_unit,
         )

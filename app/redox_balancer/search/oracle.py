@@ -231,7 +231,7 @@ class _ConstructProgram:
                     lower, upper = placement.bounds(max(caps))
                     program.add_row([(fluxes[column], 1.0), (counts, -upper)], upper=0.0)
                     program.add_row([(fluxes[column], 1.0), (counts, -lower)], lower=0.0)
-        scale = weight / (2.0 * space.oxygen_uptake)
+        scale = weight / space.capacity_unit
         for reaction, taken in capacity_weights(space).items():
             program.pay(fluxes[space.network.column(reaction)], scale * taken)
 

@@ -10,7 +10,8 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import CACHE_DROP, Evaluator, remember
 from redox_balancer.design.formulation import nadph_weights
-from redox_balancer.design.space import H2O2_LEFT, DesignSpace
+from redox_balancer.design.insertion import H2O2_LEFT
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 
 

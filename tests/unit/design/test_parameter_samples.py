@@ -8,6 +8,7 @@ import pytest
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Confidence
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.parameter_samples import SPREADS, parameter_samples
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -73,8 +74,8 @@ def test_a_value_is_the_mean_of_those_of_spaces_with_these_figures(uncertain: De
 
 def test_the_library_itself_is_the_plain_task(uncertain: DesignSpace, space: DesignSpace) -> None:
     assert len(uncertain.plain.parameter_samples) == 0
-    assert uncertain.plain.fingerprint == space.fingerprint
-    assert uncertain.fingerprint != space.fingerprint
+    assert space_fingerprint(uncertain.plain) == space_fingerprint(space)
+    assert space_fingerprint(uncertain) != space_fingerprint(space)
     with Evaluator(uncertain) as evaluator:
         nothing = evaluator.evaluate(Construct.empty(len(uncertain.placements)), uncertain.healthy)
     assert nothing.value == 0.0

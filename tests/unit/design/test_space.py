@@ -1,10 +1,15 @@
 """The design space: conditions and the bounds they change."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from redox_balancer.cell.media import Change, Condition, Side
-from redox_balancer.design.space import DesignSpace
+from redox_balancer.cell.models import load_network
+from redox_balancer.design.enzymes import load_library
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.errors import RedoxError
 
 
@@ -40,3 +45,32 @@ def test_a_condition_that_changes_another_bound_is_refused(space: DesignSpace) -
     with pytest.raises(RedoxError, match="'no_glucose' limits the uptake of EX_glc__D_e") as refused:
         space.limits(other)
     assert refused.value.hint
+
+
+def without_oxygen(*, exchange: bool) -> DesignSpace:
+    """The core without oxygen uptake, or without the exchange at all; glycolysis alone has to feed it."""
+    network = load_network().with_bounds({"EX_glc__D_e": (-10.0, 0.0), "EX_o2_e": (0.0, 0.0)})
+    if not exchange:
+        network = network.subset([reaction for reaction in network.reactions if reaction != "EX_o2_e"])
+    healthy = Condition(id="healthy", description="no oxygen")
+    return DesignSpace.build(network, load_library(), [healthy])
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_cell_without_oxygen_uptake_has_no_unit_of_the_value(*, exchange: bool) -> None:
+    space = without_oxygen(exchange=exchange)
+    assert space.oxygen_uptake == 0.0
+    with pytest.raises(RedoxError, match="oxygen uptake") as refused:
+        Evaluator(space)
+    assert refused.value.settings == ("medium", "reward")
+    assert refused.value.hint
+    flux = dataclasses.replace(space, settings=ValueSettings(reward="sink-flux"))
+    assert flux.capacity_unit == 2.0
+
+
+def test_the_oxygen_exchange_is_found_whatever_the_model_calls_it() -> None:
+    network = load_network().with_bounds({"EX_o2_e": (-0.7, 1000.0)})
+    renamed = tuple("R_oxygen" if name == "EX_o2_e" else name for name in network.reactions)
+    healthy = Condition(id="healthy", description="the cell on its medium")
+    other = DesignSpace.build(dataclasses.replace(network, reactions=renamed), load_library(), [healthy])
+    assert other.oxygen_uptake == 0.7

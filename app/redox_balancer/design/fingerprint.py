@@ -1,0 +1,37 @@
+"""Fingerprint of a design space, which a policy depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from redox_balancer.design.space import DesignSpace, ValueSettings
+
+
+def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
+    """Names, limits and checksums that a design space shares with another one if a policy fits both."""
+    network = space.network
+    digest = hashlib.sha256()
+    for array in (network.indptr, network.indices, network.data, network.lower, network.upper):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(json.dumps([network.reactions, network.metabolites, network.objective]).encode())
+    return {
+        "model": network.id,
+        "model_sha256": digest.hexdigest(),
+        "placements": [placement.id for placement in space.placements],
+        "caps": [list(placement.caps) for placement in space.placements],
+        "parameter_samples": [
+            len(space.parameter_samples),
+            hashlib.sha256(space.parameter_samples.tobytes()).hexdigest(),
+        ],
+        "levels": list(space.levels),
+        "budget": space.budget,
+        "membrane_budget": space.membrane_budget,
+        "parameters": [[c.reaction, c.side.value, c.high] for c in space.changes],
+        "conditions": [condition.id for condition in space.conditions],
+        "mixtures": [condition.id for condition in space.mixtures],
+        "settings": {name: getattr(space.settings, name) for name in ValueSettings.__dataclass_fields__},
+    }
