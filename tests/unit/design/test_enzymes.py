@@ -34,7 +34,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
     ("old", "new", "said"),
     [
         ("kcat_per_s = { value = 648", "kcat_per_s = { value = -648", "LBNOX: kcat_per_s.value"),
-        ('id = "TPNOX"', 'id = "LBNOX"', "LBNOX stands twice"),
+        ('id = "TPNOX"', 'id = "LBNOX"', "LBNOX is defined twice"),
         ('role = "oxidase"', 'role = "oxidase"\ncolour = "green"', "colour"),
         ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + half o2_c -->", "cannot read 'half o2_c'"),
         ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + 0.5 o2_c", "no arrow"),
