@@ -62,6 +62,10 @@ lock: setup ## resolve all dependencies again; those of the container go into do
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file docker/requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock docker/requirements.lock
 
+.PHONY: generate
+generate: setup ## rewrite the lines of Dockerfile and docker/limits.conf that follow from deploy.toml
+	$(BIN)/python -m infra.generated
+
 .PHONY: train
 train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) and write its report
 	$(BIN)/redox train --checkpoint-dir $(DIR) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) --resume auto $(if $(MODEL),--model $(MODEL)) $(TRAIN_OPTIONS)
@@ -217,7 +221,8 @@ lint: setup ## check style and types of Python, shell and Dockerfile
 
 # The container: Docker with BuildKit, x86-64.
 DOCKER ?= docker
-IMAGE := redox-balancer
+setting = $(shell sed -n 's/^$1 = "\{0,1\}\([^" ]*\).*/\1/p' $(or $(REDOX_SETTINGS),deploy.toml))
+IMAGE := $(call setting,image)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 DIRTY := $(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
 COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
@@ -264,9 +269,9 @@ audit: setup ## write known vulnerabilities of the container's packages to build
 
 .PHONY: image-run
 image-run: image ## train in the container, into ./experiments (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS=)
-	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown 10001:10001 experiments; fi
+	@mkdir -p experiments && if [ "$$(id -u)" = 0 ]; then chown $(call setting,uid):$(call setting,uid) experiments; fi
 	flags=$$($(BIN)/python -m infra.container --runs experiments); if [ -t 0 ]; then flags="--interactive --tty $$flags"; fi; \
-		$(DOCKER) run --rm $(RUN_OPTIONS) $$flags $(IMAGE):$(COMMIT) train --checkpoint-dir /data/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
+		$(DOCKER) run --rm $(RUN_OPTIONS) $$flags $(IMAGE):$(COMMIT) train --checkpoint-dir $(call setting,data)/experiments/$(RUN) --timesteps $(TIMESTEPS) --num-actors $(ACTORS) $(TRAIN_OPTIONS)
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs are kept

@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 from containers import DOCKER, SETTINGS, Engine
+from infra.generated import environment
 from infra.settings import ROOT
+from redox_balancer.impala.cluster import RAY_ENVIRONMENT, THREAD_VARIABLES
 
 LARGEST = 700e6  # bytes of `docker save | gzip`
 REBUILD_S = 15.0
 OWN_STEPS = 3  # of the Dockerfile: copy the project's code, compile it, copy both into the image
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 PACKAGES = """
 import json
@@ -46,6 +47,26 @@ def test_the_image_holds_the_locked_packages_and_nothing_else(engine: Engine) ->
     assert not unwanted & found.keys()
     assert not [name for name in found if name.startswith("nvidia")]
     assert json.loads(answer.stdout)["torch"].endswith("+cpu")
+
+
+def test_the_image_has_the_settings_of_threads_ray_limits_and_heartbeats(engine: Engine) -> None:
+    config = engine.client.images.get(engine.image).attrs["Config"]
+    found = dict(each.split("=", 1) for each in config["Env"])
+    assert environment(SETTINGS).items() <= found.items()
+    assert RAY_ENVIRONMENT.items() <= found.items()
+    threads = set(THREAD_VARIABLES) - {"VECLIB_MAXIMUM_THREADS"}  # of macOS
+    assert {found[name] for name in threads} == {str(SETTINGS.threads.actor)}
+    assert found["PATH"].startswith(f"{SETTINGS.container.venv}/bin:")
+    uid = SETTINGS.container.uid
+    assert (config["User"], config["Entrypoint"]) == (f"{uid}:{uid}", ["tini", "--", "/entrypoint.sh"])
+
+
+def test_the_user_and_the_folders_are_those_of_the_settings(engine: Engine) -> None:
+    container = SETTINGS.container
+    folders = (container.data, container.experiments, container.spill)
+    code = f"id --user; id --group; id --name --user; stat --format '%a %n' {' '.join(folders)}"
+    said = engine.run("-c", code, options=["--entrypoint=bash"]).stdout.splitlines()
+    assert said == [*[str(container.uid)] * 2, container.user, *(f"1777 {folder}" for folder in folders)]
 
 
 def test_the_image_has_no_compiler_no_tests_and_no_name_of_this_machine(engine: Engine) -> None:
@@ -99,9 +120,12 @@ def build(image: str, folder: Path, *options: str) -> tuple[float, str]:
 
 
 def run_anew(log: str) -> set[str]:
-    """The steps of the Dockerfile that a build ran, for it had no earlier result of them."""
-    steps = dict(re.findall(r"^#(\d+) \[\S+ \d+/\d+\] ((?:RUN|COPY) .*)$", log, re.MULTILINE))
-    assert len(steps) == DOCKERFILE.count("\nRUN ") + DOCKERFILE.count("\nCOPY ")
+    """The steps of the Dockerfile that a build ran because it had no cached result of them."""
+    found = re.findall(r"^#(\d+) \[(\S+) (\d+)/(\d+)\] (.*)$", log, re.MULTILINE)
+    for stage in {stage for _, stage, *_ in found}:  # the log is complete
+        numbers = {(int(number), int(count)) for _, other, number, count, _ in found if other == stage}
+        assert {number for number, _ in numbers} == set(range(1, max(numbers)[1] + 1)), stage
+    steps = {step: text for step, *_, text in found if text.startswith(("RUN", "COPY"))}
     cached = re.findall(r"^#(\d+) CACHED$", log, re.MULTILINE)
     return {step for number, step in steps.items() if number not in cached}
 

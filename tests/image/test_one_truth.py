@@ -1,7 +1,4 @@
-"""Dockerfile, entrypoint, health check, compose file and limits.conf say what the settings and the trainer say.
-
-They cannot read Python, so each repeats some figures; here they are held together. No engine is needed.
-"""
+"""Entrypoint, health check and compose file agree with the settings and the trainer; no engine is needed."""
 
 from __future__ import annotations
 
@@ -13,27 +10,16 @@ import pytest
 import yaml
 
 from infra.container import Flags
+from infra.machine.contract import FRESH_S, UPDATE_S
 from infra.settings import ROOT, load
-from redox_balancer.impala.cluster import MIN_OBJECT_STORE_BYTES, RAY_ENVIRONMENT, THREAD_VARIABLES
+from redox_balancer.impala.cluster import MIN_OBJECT_STORE_BYTES
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs.preflight import MARGIN, THREADS, descriptors_needed
 
 SETTINGS = load()
 CONTAINER = SETTINGS.container
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
 ENTRYPOINT = ROOT / "docker" / "entrypoint.sh"
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-
-
-def environment() -> dict[str, str]:
-    """What the Dockerfile sets, without continued lines and comments."""
-    joined = re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", DOCKERFILE))
-    return dict(
-        part.split("=", 1)
-        for line in joined.splitlines()
-        if line.startswith("ENV ")
-        for part in line.removeprefix("ENV ").split()
-    )
 
 
 def compose(value: Any) -> Any:
@@ -48,36 +34,6 @@ def bash(function: str, *arguments: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_the_image_has_the_settings_of_threads_ray_and_limits() -> None:
-    found = environment()
-    threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"}
-    assert threads <= set(THREAD_VARIABLES)
-    assert {name: found[name] for name in threads} == dict.fromkeys(threads, str(SETTINGS.threads.actor))
-    assert {name: found[name] for name in RAY_ENVIRONMENT} == RAY_ENVIRONMENT
-    assert found["RAY_worker_num_grpc_internal_threads"] == str(SETTINGS.threads.ray_grpc)
-    assert found["RAY_object_spilling_threshold"] == str(SETTINGS.training.spilling_threshold)
-    assert found["RAY_memory_monitor_refresh_ms"] == str(SETTINGS.training.memory_monitor_refresh_ms)
-    assert found["RAY_object_spilling_directory"] == CONTAINER.spill
-    assert found["REDOX_EXPERIMENTS"] == CONTAINER.experiments
-    assert found["REDOX_NOFILE"] == str(SETTINGS.limits.nofile)
-    assert found["REDOX_NPROC"] == str(SETTINGS.limits.nproc)
-    assert found["PYTHONPATH"] == CONTAINER.app
-    assert found["PATH"].startswith(f"{CONTAINER.venv}/bin:")
-
-
-def test_the_image_runs_as_the_user_of_the_settings_under_tini_and_has_no_syntax_an_engine_would_look_up() -> None:
-    assert f"useradd --uid {CONTAINER.uid} --gid {CONTAINER.user} " in DOCKERFILE
-    assert f"groupadd --gid {CONTAINER.uid} {CONTAINER.user} " in DOCKERFILE
-    assert f"USER {CONTAINER.uid}:{CONTAINER.uid}\n" in DOCKERFILE
-    assert f"/data {CONTAINER.experiments} {CONTAINER.spill}\n" in DOCKERFILE
-    assert CONTAINER.data == "/data"
-    assert 'ENTRYPOINT ["tini", "--", "/entrypoint.sh"]' in DOCKERFILE
-    assert "# syntax=" not in DOCKERFILE
-    assert "<<" not in DOCKERFILE
-    assert not re.search(r"(?m)^FROM .*@sha256:", DOCKERFILE)
-    assert re.search(r"(?m)^ARG BASE_IMAGE=\S+@sha256:[0-9a-f]{64}$", DOCKERFILE)
-
-
 @pytest.mark.parametrize("actors", [0, 1, 2, 3, 10, 30, 60, 120])
 def test_the_entrypoint_refuses_by_the_figures_of_the_trainer_rounded_up(actors: int) -> None:
     files, processes = (int(bash(f"{name}_needed", actors)) for name in ("files", "processes"))
@@ -86,27 +42,19 @@ def test_the_entrypoint_refuses_by_the_figures_of_the_trainer_rounded_up(actors:
 
 
 def test_the_entrypoint_knows_the_trainers_defaults_and_reads_options_as_it_does() -> None:
-    text = ENTRYPOINT.read_text()
-    assert f"DEFAULT_ACTORS={TrainConfig().num_actors} " in text
-    assert f"LEAST_SHM={MIN_OBJECT_STORE_BYTES * 11 // 10} " in text
+    assert (
+        bash("eval", "echo $DEFAULT_ACTORS $LEAST_SHM")
+        == f"{TrainConfig().num_actors} {MIN_OBJECT_STORE_BYTES * 11 // 10}"
+    )
     arguments = ["--num-actors", "3", "--seed", "5", "--num-actors=4"]
     assert bash("option", "--num-actors", 2, *arguments) == "4"
     assert bash("option", "--num-actors", 2, *arguments[2:4]) == "2"
     assert bash("option", "--seed", 0, *arguments) == "5"
 
 
-def test_the_health_check_allows_several_beats_and_the_replacement_of_an_actor() -> None:
-    text = (ROOT / "docker" / "healthcheck.sh").read_text()
-    heartbeat_s = int(re.findall(r"^HEARTBEAT_S=(\d+)", text, flags=re.MULTILINE)[0])
-    update_s = int(re.findall(r"^UPDATE_S=(\d+)", text, flags=re.MULTILINE)[0])
-    assert heartbeat_s >= 6 * TrainConfig().heartbeat_interval_s
-    assert update_s >= 2 * TrainConfig().actor_timeout_s
-
-
-def test_limits_conf_raises_the_file_limit_of_everybody_and_of_the_user() -> None:
-    lines = [line.split() for line in (ROOT / "docker" / "limits.conf").read_text().splitlines()]
-    limit = str(SETTINGS.limits.nofile)
-    assert lines == [[who, kind, "nofile", limit] for who in ("*", CONTAINER.user) for kind in ("soft", "hard")]
+def test_the_health_check_allows_several_heartbeats_and_the_replacement_of_an_actor() -> None:
+    assert TrainConfig().heartbeat_interval_s * 6 <= FRESH_S
+    assert TrainConfig().actor_timeout_s * 2 <= UPDATE_S
 
 
 def test_the_compose_file_has_the_flags_of_docker_run() -> None:
@@ -144,7 +92,3 @@ def test_the_compose_file_shows_tensorboard_on_its_port_of_this_machine_only() -
     assert board["volumes"] == [f"./experiments:{CONTAINER.experiments}:ro"]
     for service in COMPOSE["services"].values():
         assert compose(service["image"]) == f"{CONTAINER.image}:latest"
-
-
-def test_make_names_the_image_of_the_settings() -> None:
-    assert f"\nIMAGE := {CONTAINER.image}\n" in (ROOT / "Makefile").read_text()

@@ -185,7 +185,7 @@ def test_a_model_without_the_exchanges_of_the_medium_is_pointed_to_its_own(tmp_p
     model.objective = "grow"
     path = tmp_path / "lonely.json"
     cobra.io.save_json_model(model, str(path))
-    assert_refused(build_core("--input", path, "--output", tmp_path / "core.json"), "--medium model")
+    assert_refused(build_core("--input", path, "--output", tmp_path / "core.json"), "'model' to keep", "(--medium)")
 
 
 def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_nothing_half_written(

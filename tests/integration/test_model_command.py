@@ -28,7 +28,7 @@ def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(
 def test_the_command_without_a_network_ends_in_two_lines(tmp_path: Path) -> None:
     server_that_is_not_there = "http://127.0.0.1:9"
     done = redox("model", "fetch", "e_coli_core", "--mirror", server_that_is_not_there, "--to", str(tmp_path))
-    assert_refused(done, "127.0.0.1")
+    assert_refused(done, "127.0.0.1", "(--from)")
 
 
 def test_info_reports_the_core_on_a_medium() -> None:

@@ -84,7 +84,7 @@ def test_a_file_that_changed_at_its_source_is_refused_until_repinned(
     model_server.body = repacked(model_server.body)
     with pytest.raises(RedoxError, match="not the file that was pinned") as caught:
         fetch_from(model_server, tmp_path)
-    assert "--repin" in caught.value.hint
+    assert caught.value.settings == ("repin",)
     assert names(tmp_path) == {"pins.json"}
     again = fetch_from(model_server, tmp_path, repin=True)
     assert again.sha256 == sha256_of(again.path) != first.sha256

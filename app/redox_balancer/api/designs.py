@@ -137,10 +137,9 @@ def design(
     else:
         task, space = source, source.space()
     if construct is not None:
-        proposal = Proposal.from_text(space, str(NamedConstruct(construct)), condition)
+        proposal = Proposal.by_name(space, construct, condition)
     elif isinstance(source, TrainedRun):
-        proposer = Proposer(environments, source.policy(), condition)
-        proposal = max([proposer.greedy(), *proposer.sampled(samples, seed)], key=lambda each: each.task_value)
+        proposal = Proposer(environments, source.policy(), condition).best(samples, seed)
     else:
         raise RedoxError("a task proposes no construct", hint="give a construct, or a training run", settings=())
     return ConstructDesign(*make_design(open_model(task), proposal))

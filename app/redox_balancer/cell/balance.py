@@ -12,14 +12,14 @@ from redox_balancer.cell.network import Network
 
 CHARGE = "charge"
 TOLERANCE = 1e-6
-"""Differences below this are rounding of stoichiometric coefficients."""
+"""Smaller imbalances are round-off of the stoichiometric coefficients."""
 
 _ELEMENT = re.compile(r"([A-Z][a-z]*)([0-9]*\.?[0-9]*)")
 
 
 @lru_cache(maxsize=5000)
 def elements(formula: str) -> Mapping[str, float]:
-    """Atoms of each element in a sum formula such as `C6H12O6`; `R` and `X` count as elements."""
+    """Count the atoms of each element in a sum formula such as `C6H12O6`; `R` and `X` count as elements."""
     counts: defaultdict[str, float] = defaultdict(float)
     for element, count in _ELEMENT.findall(formula):
         counts[element] += float(count or 1)
@@ -29,15 +29,23 @@ def elements(formula: str) -> Mapping[str, float]:
 def imbalance(
     stoichiometry: Mapping[str, float], formulas: Mapping[str, str], charges: Mapping[str, int]
 ) -> dict[str, float]:
-    """Add up what a reaction makes out of nothing, by element and `charge`; negative for what it loses.
+    """Compute the element and charge imbalance of a reaction.
 
-    A metabolite without formula or charge counts as nothing, so a reaction in which one takes part shows up
-    with the atoms of its partners.
+    A metabolite without formula or charge contributes nothing, so a reaction in which it takes part is imbalanced by
+    the atoms of the other metabolites.
+
+    Parameters
+    ----------
+    stoichiometry
+        Coefficient of each metabolite, negative for consumed ones.
+    formulas, charges
+        Sum formula and charge of each metabolite that has one.
 
     Returns
     -------
     dict
-        Empty for a balanced reaction.
+        Atoms of each element, and `charge`, produced per unit of flux, negative where consumed; empty for a balanced
+        reaction.
     """
     total: defaultdict[str, float] = defaultdict(float)
     for metabolite, coefficient in stoichiometry.items():
@@ -48,10 +56,15 @@ def imbalance(
 
 
 def imbalanced_reactions(network: Network) -> dict[str, dict[str, float]]:
-    """Find internal reactions (more than one metabolite) out of balance, with what each makes or loses.
+    """Find the internal reactions (with more than one metabolite) that are not balanced.
 
-    Biomass reactions are passed over (the objective, and whatever is called biomass): they stand for the whole
-    cell and are not balanced by design.
+    Biomass reactions (the objective, and every reaction with "biomass" in its id) are skipped: they represent the
+    whole cell and are imbalanced by design.
+
+    Returns
+    -------
+    dict
+        `imbalance` of each imbalanced reaction.
     """
     boundary = set(network.boundary)
     found = {

@@ -1,15 +1,14 @@
-"""Lossless compression: a smaller network with the same optima, for bounds that stay and columns that are protected.
+"""Lossless compression: a smaller network with the same optima.
 
-Four rules are applied until none applies (Gagneur & Klamt 2004, BMC Bioinformatics 5:175, has the first two):
+Four rules are applied until none applies (the first two are those of Gagneur & Klamt 2004, BMC Bioinformatics 5:175):
 
-1. A metabolite that only two reactions touch couples them, v_b = k v_a: they become one column within the bounds of
-   both.
-2. A reaction that alone touches a metabolite carries nothing and goes, as does one whose bounds are both 0.
-3. Reactions with proportional columns become one whose range is the sum of theirs.
-4. A mass balance that is proportional to another says nothing new and goes.
+1. A metabolite in exactly two reactions couples them, v_b = k v_a: they become one column within the bounds of both.
+2. A reaction that is the only one of a metabolite carries no flux and is removed, as is one with both bounds 0.
+3. Duplicate reactions, with proportional columns, become one whose flux range is the sum of theirs.
+4. A mass balance proportional to another is redundant and is removed.
 
-Rules 1 to 3 leave protected reactions alone: that is what makes the smaller network right for whatever bounds and
-objective weights protected reactions are given later. The others must weigh nothing.
+Rules 1 to 3 do not change protected reactions, so the compressed network is valid for all later bounds and objective
+weights of protected reactions. All other reactions keep their bounds and have no weight.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ import numpy as np
 from redox_balancer.cell.network import Network
 
 CANCELLED = 1e-11
-"""A coefficient this small next to those it comes from is their round-off."""
+"""A coefficient this small relative to the two that it is the sum of is round-off."""
 DIGITS = 10
-"""Significant digits in which proportional columns or rows agree."""
+"""Significant digits in which proportional columns or rows must agree."""
 
 
 def compress(network: Network, protected: Iterable[str]) -> Network:
-    """Smaller network with the same optima for every objective and all bounds of the protected reactions.
+    """Compress a network without changing its optima for any objective and any bounds of the protected reactions.
 
     Parameters
     ----------
@@ -41,18 +40,18 @@ def compress(network: Network, protected: Iterable[str]) -> Network:
     Returns
     -------
     Network
-        A lumped column has the id of its first reaction, in whose flux it is counted.
+        A lumped column has the id of its first reaction and is measured in the flux of that reaction.
     """
     keep = {network.column(reaction) for reaction in (*protected, network.objective)}
     work = _Compression(network, keep)
     while work.couple() or work.merge_parallel():
         pass
-    work.drop_repeated_balances()
+    work.drop_redundant_balances()
     return work.network()
 
 
 class _Compression:
-    """Columns and rows as dictionaries, while they shrink."""
+    """Working state of a compression: columns and rows of S as dictionaries."""
 
     def __init__(self, network: Network, protected: set[int]) -> None:
         self._network, self._protected = network, protected
@@ -71,7 +70,7 @@ class _Compression:
                 self._remove(column)
 
     def couple(self) -> bool:
-        """Rules 1 and 2, until neither applies; whether one did."""
+        """Apply rules 1 and 2 until neither applies; return whether one did."""
         changed = False
         waiting = list(self._rows)
         while waiting:
@@ -96,7 +95,7 @@ class _Compression:
         return changed
 
     def merge_parallel(self) -> bool:
-        """Rule 3; whether it applied."""
+        """Apply rule 3; return whether it applied."""
         alike: dict[tuple[tuple[int, float], ...], int] = {}
         changed = False
         for column in sorted(self._columns.keys() - self._protected):
@@ -114,8 +113,8 @@ class _Compression:
                 changed = True
         return changed
 
-    def drop_repeated_balances(self) -> None:
-        """Rule 4."""
+    def drop_redundant_balances(self) -> None:
+        """Apply rule 4."""
         seen: set[tuple[tuple[int, float], ...]] = set()
         for row in sorted(self._rows):
             direction = _direction({column: self._columns[column][row] for column in self._rows[row]})
@@ -125,7 +124,7 @@ class _Compression:
             seen.add(direction)
 
     def network(self) -> Network:
-        """What is left."""
+        """Return the compressed network."""
         columns, rows = sorted(self._columns), sorted(row for row, touching in self._rows.items() if touching)
         place = {row: index for index, row in enumerate(rows)}
         entries = [sorted((place[row], value) for row, value in self._columns[column].items()) for column in columns]
@@ -144,7 +143,7 @@ class _Compression:
         )
 
     def _scaled(self, column: int, factor: float) -> tuple[float, float]:
-        """Bounds of a column in other units; a lower bound above the upper one, where no flux will do, stays so."""
+        """Bounds of a column in other units; contradictory bounds (lower above upper) remain contradictory."""
         lower, upper = factor * self._lower[column], factor * self._upper[column]
         return (lower, upper) if factor > 0 else (upper, lower)
 
@@ -153,7 +152,7 @@ class _Compression:
             self._rows[row].discard(column)
 
     def _lump(self, first: int, second: int, ratio: float) -> None:
-        """Make one column of two with v_second = ratio v_first, in units of the first."""
+        """Merge two columns with v_second = ratio v_first into one, in units of the first."""
         lower, upper = self._scaled(second, 1.0 / ratio)
         self._lower[first] = max(self._lower[first], lower)
         self._upper[first] = min(self._upper[first], upper)
@@ -171,7 +170,7 @@ class _Compression:
 
 
 def _direction(entries: dict[int, float]) -> tuple[tuple[int, float], ...]:
-    """Positions and values relative to the first, rounded: equal for proportional columns or rows."""
+    """Positions and rounded values relative to the first value: equal for proportional columns or rows."""
     ordered = sorted(entries.items())
     first = ordered[0][1] if ordered else 1.0
     return tuple((position, float(f"{value / first:.{DIGITS - 1}e}")) for position, value in ordered)

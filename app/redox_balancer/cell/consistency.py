@@ -1,22 +1,22 @@
-"""Flux consistency: which reactions of a network can carry flux in steady state, and which never can.
+"""Flux consistency: which reactions of a network can carry flux in steady state.
 
-A reaction is consistent when some v with S v = 0 that respects the direction of every reaction has
-v_j != 0. Only directions matter, not the size of bounds: flux vectors form a cone, so any such v may be scaled
-into bounds that contain zero. Where bounds force a flux, see `has_slack`.
+Reaction j is consistent if some v with S v = 0 that respects the direction of every reaction has v_j != 0. Only
+directions matter, not the size of bounds: flux vectors form a cone, so any such v can be scaled into bounds that
+contain zero. Where bounds force a flux, see `has_slack`.
 
-Three steps, each exact, the first two shared with FASTCC (Vlassis, Pacheco & Sauter 2014, PLoS Comput Biol
-10:e1003424), the last from SWIFTCC (Tefagh & Boyd 2020, BMC Bioinformatics 21:140):
+There are three steps, each exact. The first two are shared with FASTCC (Vlassis, Pacheco & Sauter 2014, PLoS Comput
+Biol 10:e1003424), the third is that of SWIFTCC (Tefagh & Boyd 2020, BMC Bioinformatics 21:140):
 
-1. A metabolite that nothing makes or nothing uses stops its reactions; repeated until nothing changes.
-2. One LP settles all one-way reactions together: maximise sum z, 0 <= z <= 1, z <= v. In a cone the optimum has
-   z_j = 1 for every reaction that can run and 0 for the others, and v = w runs all that can at once.
-3. Without the blocked one-way reactions, w + eps n is in the cone for every n with S n = 0. So a
-   reversible reaction is blocked exactly when it is zero in the whole null space of S; the projection of
+1. A metabolite without a producer or without a consumer blocks its reactions; repeated until nothing changes.
+2. One LP decides all irreversible reactions together: maximise sum z, 0 <= z <= 1, z <= v. In a cone the optimum has
+   z_j = 1 for every reaction that can carry flux and 0 for the others, and its v = w uses all of them simultaneously.
+3. Without the blocked irreversible reactions, w + eps n is in the cone for every n with S n = 0 and some eps > 0. A
+   reversible reaction is therefore blocked if and only if it is zero in the whole null space of S; the projection of
    one random vector on the null space shows which are.
 
-The sum of both vectors is a witness: one flux vector that runs every reaction that is kept. It is checked.
-The resolution is that of the solver: a reaction that can run only where another runs over 1e7 times as fast may
-count as blocked: at 1000 mmol/gDW/h elsewhere, a flux below 1e-4.
+The sum of both vectors is a witness, one flux vector with flux in every reaction that is kept, and is verified. The
+resolution is that of the solver: a reaction that carries flux only while another carries over 1e7 times as much may
+count as blocked; with 1000 mmol/gDW/h elsewhere this is a flux below 1e-4.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ BoolArray = NDArray[np.bool_]
 ColumnArray = NDArray[np.intp]
 
 SOLVE_LIMIT_S = 1800.0
-"""Longest single LP; the joint LP of Recon3D takes about 3 s on one core."""
+"""Time limit of a single LP, s; the joint LP of Recon3D takes about 3 s on one core."""
 
 _SUSPECT = 1e-6
-"""Projected random entries below this are looked at one by one; on Recon3D blocked ones are below 1e-13, the
-others above 1e-4."""
+"""Entries of the projected random vector below this are tested individually; on Recon3D blocked ones are below 1e-13
+and all others above 1e-4."""
 
 _ZERO_ROW = 1e-9
-"""A unit vector whose projection on the null space is below this is a combination of rows of S."""
+"""A unit vector with a projection on the null space below this is a linear combination of rows of S."""
 
 _IMBALANCE = 1e-2
-"""Largest imbalance of a metabolite in the witness, relative to the smallest of its terms. Rounding alone gives
-1.5e-6 on Recon3D and 1.4e-4 on iYS1720, where coefficients differ by nine orders of magnitude; a reaction that
-only seems to run, by the tolerance of a solver, has an imbalance as large as its own term."""
+"""Largest imbalance of a metabolite in the witness, relative to the smallest of its terms. Round-off alone gives
+1.5e-6 on Recon3D and 1.4e-4 on iYS1720, whose coefficients span nine orders of magnitude; a reaction with flux only
+within the tolerance of the solver causes an imbalance as large as its own term."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,11 @@ class Consistency:
     kept
         Their columns, ascending.
     witness
-        One flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, every direction
-        respected, non-zero in every kept reaction and zero in every dropped one.
+        One flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
+        respected, non-zero in every kept reaction and zero in all others.
     closed, dead_ends, blocked_one_way, blocked_reversible
-        How many reactions were dropped: bounds 0 to 0, next to a dead end, by the LP, by the null space.
+        Number of reactions dropped because both bounds are 0, next to a dead end, by the LP (irreversible), and by
+        the null space (reversible).
     """
 
     kept: ColumnArray
@@ -83,26 +84,26 @@ def consistent_reactions(network: Network, progress: Progress = no_progress) -> 
     Parameters
     ----------
     network
-        Bounds give directions; their size does not matter.
+        Its bounds give the directions; their size does not matter.
     progress
         Receives the name of each phase as it starts.
 
     Raises
     ------
     RedoxError
-        The solver failed or the witness does not hold: the network is too badly scaled.
+        The solver failed or the witness is not balanced: the network is too badly scaled.
     """
     progress("dead ends")
     S = stoichiometric_matrix(network)
     is_open = (network.lower < 0) | (network.upper > 0)
     columns = np.flatnonzero(_without_dead_ends(S, network.lower, network.upper, is_open))
     connected = len(columns)
-    # Backward-only reactions are turned round, so that every one-way reaction runs forward.
+    # Backward-only reactions are reversed, so that every irreversible reaction runs forward.
     sign = np.where(network.upper[columns] <= 0, -1.0, 1.0)
     reversible = (network.lower[columns] < 0) & (network.upper[columns] > 0)
     A = (S[:, columns] @ sp.diags_array(sign)).tocsc()
 
-    progress("one-way reactions: joint LP")
+    progress("irreversible reactions: joint LP")
     flux, runs = _run_one_way(network.id, A, reversible)
     blocked_one_way = int(np.sum(~runs))
 
@@ -127,11 +128,11 @@ def consistent_reactions(network: Network, progress: Progress = no_progress) -> 
 
 
 def has_slack(network: Network) -> bool:
-    """Whether the directions alone decide which reactions can carry flux within the bounds.
+    """Return whether directions alone decide which reactions can carry flux within the bounds.
 
-    True when zero lies within all bounds. Where a bound forces a flux, true when the network still has a
-    steady state after every bound that is neither zero nor infinite gave way by one part in a million: from
-    there a small step goes anywhere in the cone. One fixed flux may stay, as the step can be scaled to it.
+    True if zero lies within all bounds. Where a bound forces a flux, true if the network still has a steady state
+    after every bound that is neither zero nor infinite is tightened by one part in a million: from there a small step
+    in any direction of the cone stays within the bounds. One fixed flux is allowed, as the step can be scaled to it.
     """
     lower, upper = network.lower, network.upper
     if np.all((lower <= 0) & (upper >= 0)):
@@ -151,7 +152,7 @@ def has_slack(network: Network) -> bool:
 
 
 def stoichiometric_matrix(network: Network) -> Any:
-    """S as a SciPy sparse array, shape (metabolites, reactions), without stored zeros."""
+    """Return S as a SciPy sparse array, shape (metabolites, reactions), without explicit zeros."""
     shape = (len(network.metabolites), len(network.reactions))
     S = sp.csc_array((network.data, network.indices, network.indptr), shape=shape, copy=True)
     S.sum_duplicates()
@@ -160,7 +161,7 @@ def stoichiometric_matrix(network: Network) -> Any:
 
 
 def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> Network:
-    """Network without names around a sparse matrix, for `FluxLP`; its columns go by number."""
+    """Return a network with stoichiometric matrix S and column numbers as ids, for `FluxLP`."""
     S = S.tocsc()
     return Network(
         id=name,
@@ -176,7 +177,7 @@ def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> N
 
 
 def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: BoolArray) -> BoolArray:
-    """Reactions left once metabolites that nothing makes, nothing uses or one reaction touches are gone."""
+    """Reactions that remain without the metabolites that lack a producer or a consumer or have a single reaction."""
     made, used = (S > 0).astype(np.int64), (S < 0).astype(np.int64)
     touched = made + used
     while True:
@@ -192,9 +193,9 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
 
 
 def _run_one_way(name: str, A: Any, reversible: BoolArray) -> tuple[FloatArray, BoolArray]:
-    """Flux that runs every one-way reaction that can run, and which reactions are not yet known to be blocked.
+    """Find a flux in every irreversible reaction that can carry one, and the reactions that are not shown blocked.
 
-    min(v, 1) is written as a copy of the column: v = z + y with 0 <= z <= 1 and y >= 0.
+    min(v, 1) is modelled by a copy of the column: v = z + y with 0 <= z <= 1 and y >= 0.
     """
     size = A.shape[1]
     one_way = np.flatnonzero(~reversible)
@@ -208,7 +209,7 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray) -> tuple[FloatArray, 
     idle = np.arange(len(one_way))
     with FluxLP(network, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
-        # The first optimum runs all that can; the loop ends with the optimum 0 that proves the rest blocked.
+        # The first optimum uses all that can carry flux; the loop ends with the optimum 0, so the rest is blocked.
         while idle.size:
             lp.set_objective_columns(dict.fromkeys((size + idle).tolist(), 1.0))
             solution = lp.maximise()
@@ -227,10 +228,10 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray) -> tuple[FloatArray, 
 
 
 def _run_reversible(B: Any, flux: FloatArray, reversible: BoolArray) -> tuple[ColumnArray, FloatArray]:
-    """Columns that are not zero in the whole null space, and a flux that runs each of them.
+    """Find the columns that are not zero in the whole null space, and a flux that is non-zero in each of them.
 
-    `flux` is at least 1/2 in every one-way reaction, so adding less than 1/2 of a null vector of largest entry 1
-    keeps every direction.
+    `flux` is at least 1/2 in every irreversible reaction, so adding less than 1/2 of a null vector with largest entry
+    1 preserves all directions.
     """
     if not B.shape[1]:
         return np.arange(0), flux
@@ -248,7 +249,7 @@ def _run_reversible(B: Any, flux: FloatArray, reversible: BoolArray) -> tuple[Co
     kept = np.flatnonzero(~blocked)
     largest = np.abs(direction).max(initial=0.0)
     if largest > 0:
-        # A random share: no reversible reaction comes to rest by accident.
+        # With a random factor no reversible flux cancels by coincidence.
         flux = flux + rng.uniform(0.2, 0.4) * direction / largest
     # The simplex leaves an imbalance of about 1e-11; projecting once more removes it.
     return kept, project(flux)[kept]
@@ -257,8 +258,8 @@ def _run_reversible(B: Any, flux: FloatArray, reversible: BoolArray) -> tuple[Co
 def _projection(B: Any) -> Callable[[FloatArray], FloatArray]:
     """Orthogonal projection on the null space of B, by one sparse factorisation.
 
-    Dependent rows make [I, B'; B, 0] singular; with -eps I in the corner it is not, and repeating the solve on
-    its own result (iterated Tikhonov regularisation) removes the error of eps.
+    Linearly dependent rows make [I, B'; B, 0] singular. With -eps I in the corner it is regular, and solving again
+    for the result (iterated Tikhonov regularisation) removes the error due to eps.
     """
     scale = 1.0 / np.sqrt(np.maximum((B * B).sum(axis=1), np.finfo(np.float64).tiny))
     scaled = (sp.diags_array(scale) @ B).tocsc()
@@ -275,7 +276,7 @@ def _projection(B: Any) -> Callable[[FloatArray], FloatArray]:
 
 
 def _check_witness(name: str, B: Any, flux: FloatArray, reversible: BoolArray) -> None:
-    """Hold the witness to what it claims: balanced, in the right directions, nowhere zero."""
+    """Verify that the witness is balanced, respects all directions and is nowhere zero."""
     if not flux.size:
         return
     terms = abs(B @ sp.diags_array(flux)).tocsr()
@@ -283,7 +284,7 @@ def _check_witness(name: str, B: Any, flux: FloatArray, reversible: BoolArray) -
     smallest = np.minimum.reduceat(terms.data, terms.indptr[:-1][touched])
     imbalance = np.abs(B @ flux)[touched]
     if np.any(flux[~reversible] <= 0) or np.any(imbalance > _IMBALANCE * smallest):
-        raise _badly_scaled(name, "the flux that should run every kept reaction is not balanced")
+        raise _badly_scaled(name, "the flux through all kept reactions is not balanced")
 
 
 def _badly_scaled(name: str, what: str) -> RedoxError:

@@ -1,9 +1,9 @@
-"""The consistent core of a model: all that can carry flux on a medium, and why each protected part is in it.
+"""The consistent core of a model: all reactions that can carry flux on a medium.
 
-The core is the whole flux-consistent part (`consistency.py`), never a selection by the fluxes of one solution: one
-optimum uses some 300 of the 8,600 reactions that can run in Recon3D, and which ones is an accident of the solver.
-The rules name what a core must not lose (growth, what growth needs, central carbon, the medium) and report
-what of it can carry flux at all.
+The core is the complete flux-consistent subnetwork (`consistency.py`), never a selection by the fluxes of one
+solution: an optimum uses about 300 of the 8,600 reactions of Recon3D that can carry flux, an arbitrary selection.
+Rules name the reactions that a core must retain (the objective, essential reactions, central carbon metabolism, the
+medium) and report which of them cannot carry flux.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     import cobra
 
 ESSENTIAL_FRACTION = 0.01
-"""A reaction is essential when growth without it is below this share of the full growth (as in COBRApy)."""
+"""A reaction is essential if growth without it is below this fraction of the full growth (as in COBRApy)."""
 
 GROWTH_TOLERANCE = 1e-6
-"""Largest difference of growth between core and model, 1/h."""
+"""Largest accepted difference of growth between core and model, 1/h."""
 
 _NO_GROWTH = 1e-6
 _ACTIVE = 1e-9
-_OFF_CANDIDATES = 1000.0
-"""Price of a flux through a candidate for essentiality, over the price of any other flux."""
+_CANDIDATE_COST = 1000.0
+"""Cost of flux through a candidate for essentiality, relative to that of any other flux."""
 
 _PATHWAYS = {
     "glycolysis and gluconeogenesis": (
@@ -54,7 +54,7 @@ _PATHWAYS = {
     "pentose phosphate pathway": "G6PDH2r?|PGL|GND|RPI|RPE|TKT[12]|TALA",
     "respiration": "NADH(?:2_u10|16|5|11)|FADH2ETC|CYOR_u10|CYOO[0-9]?|CYTBD|CYOOm[23]|ATPS4|ATPS",
 }
-"""Names of central carbon reactions in the BiGG namespace, without the compartment."""
+"""Patterns of the BiGG names of central carbon reactions, without the compartment."""
 
 _COMPARTMENT = "(?:[cmxrlngi]|er|mi|rm|pp|r|p)?"
 _CENTRAL_CARBON = re.compile(f"(?:{'|'.join(_PATHWAYS.values())}){_COMPARTMENT}")
@@ -64,16 +64,16 @@ _GLUCOSE = "glc__D"
 
 @dataclass(frozen=True)
 class CoreRule:
-    """What one rule protects.
+    """A set of reactions that a core must retain.
 
     Attributes
     ----------
     name, description
-        What the rule is for and how it finds its reactions.
+        Name of the rule and how it selects reactions.
     kept
-        Reactions it found and the core has.
+        Selected reactions in the core.
     blocked
-        Reactions it found that cannot carry flux on this medium, so the core lacks them.
+        Selected reactions that cannot carry flux on this medium and are therefore not in the core.
     """
 
     name: str
@@ -89,15 +89,15 @@ class Core:
     Attributes
     ----------
     network
-        The core; its bounds are those of the medium, its objective is growth.
+        The core, with the bounds of the medium and growth as its objective.
     growth
         Its largest growth, 1/h.
     model_growth
         The full model's largest growth on the same medium, 1/h.
     rules
-        What each rule kept.
+        Reactions selected by each rule.
     consistency
-        The proof: which reactions of the full model can carry flux.
+        Which reactions of the full model can carry flux, with the witness.
     has_slack
         Whether each kept reaction can also carry flux within the size of the bounds; see `consistency.has_slack`.
     """
@@ -111,21 +111,21 @@ class Core:
 
 
 def extract_core(network: Network, medium: Iterable[str], progress: Progress = no_progress) -> Core:
-    """Extract everything that can carry flux.
+    """Extract the reactions that can carry flux.
 
     Parameters
     ----------
     network
-        A model on its medium (bounds in mmol/gDW/h) whose objective is the biomass reaction.
+        A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
     medium
-        The exchanges of that medium.
+        Exchanges of that medium.
     progress
         Receives the name of each phase as it starts.
 
     Raises
     ------
     RedoxError
-        Nothing grows on the medium, or the model is too badly scaled to be solved.
+        The model does not grow on the medium, or is too badly scaled.
     """
     progress("growth of the model")
     model_growth = _growth(network)
@@ -157,10 +157,8 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
         rules=(
             rule("objective", "the biomass reaction", [network.objective]),
             rule("essential", f"growth below {ESSENTIAL_FRACTION:.0%} when deleted", essential),
-            rule(
-                "central_carbon", "by name, and whatever carries glucose across a membrane", central_carbon(network)
-            ),
-            rule("medium", "every exchange of the medium", filter(None, map(network.find_reaction, medium))),
+            rule("central_carbon", "by name, and all transporters of glucose", central_carbon(network)),
+            rule("medium", "exchanges of the medium", filter(None, map(network.find_reaction, medium))),
             rule("consistent", "can carry flux in steady state", core.reactions),
         ),
         consistency=consistency,
@@ -169,11 +167,11 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
 
 
 def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
-    """Reactions without which growth falls below `ESSENTIAL_FRACTION` of the full growth.
+    """Find the reactions without which growth is below `ESSENTIAL_FRACTION` of the full growth.
 
-    Each is verified by its own deletion: both bounds 0 and growth held at that fraction is infeasible. Only
-    candidates are tried: an essential reaction carries flux in every solution that grows, so those at rest in
-    any one solution are out. Solutions of least total flux, with candidates priced out, leave few.
+    Each is verified by a deletion: both bounds 0 and growth fixed at that fraction is infeasible. Only candidates are
+    deleted: an essential reaction carries flux in every solution with growth, so a reaction without flux in any one
+    solution is not essential. Solutions that minimise the total flux, with a high cost for candidates, leave few.
 
     Parameters
     ----------
@@ -182,10 +180,15 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
     growth
         Its largest growth, 1/h.
 
+    Returns
+    -------
+    tuple of str
+        Essential reactions, in the network's order.
+
     Notes
     -----
-    Fluxes are counted in units in which the growth to be reached is 1: as it is 3.7e-4 1/h on the human minimal
-    medium, what biomass needs of some metabolites would else lie near the solver's tolerance of 1e-7.
+    Fluxes are measured in units in which the required growth is 1. On the human minimal medium it is 3.7e-4 1/h, so
+    in mmol/gDW/h the demand of biomass for some metabolites would be close to the solver's tolerance of 1e-7.
     """
     unit = ESSENTIAL_FRACTION * growth
     S = stoichiometric_matrix(network)
@@ -197,20 +200,20 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
     lower[np.searchsorted(forward, biomass)] = max(1.0, lower[np.searchsorted(forward, biomass)])
     split = matrix_network(network.id, sp.hstack([S[:, forward], -S[:, backward]], format="csc"), lower, upper)
 
-    prices = np.full(len(reaction_of), -1.0)
+    weights = np.full(len(reaction_of), -1.0)
     candidates = np.ones(len(network.reactions), dtype=np.bool_)
     essential = np.zeros(len(network.reactions), dtype=np.bool_)
     essential[biomass] = True
     with FluxLP(split, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
         while True:
-            lp.set_objective_columns(dict(enumerate(prices.tolist())))
+            lp.set_objective_columns(dict(enumerate(weights.tolist())))
             _solve(lp, network.id)
             before = int(candidates.sum())
-            candidates &= _at_work(lp, reaction_of, len(candidates))
+            candidates &= _active(lp, reaction_of, len(candidates))
             if int(candidates.sum()) == before:
                 break
-            prices = np.where(candidates[reaction_of], -_OFF_CANDIDATES, -1.0)
+            weights = np.where(candidates[reaction_of], -_CANDIDATE_COST, -1.0)
         candidates[biomass] = False
         for column in np.flatnonzero(candidates):
             if not candidates[column]:
@@ -219,7 +222,7 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
             for part in parts:
                 lp.set_bounds(part, 0.0, 0.0)
             if _solve(lp, network.id):
-                candidates &= _at_work(lp, reaction_of, len(candidates)) | essential
+                candidates &= _active(lp, reaction_of, len(candidates)) | essential
             else:
                 essential[column] = True
             for part in parts:
@@ -228,10 +231,10 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
 
 
 def central_carbon(network: Network) -> tuple[str, ...]:
-    """Reactions of central carbon metabolism in any compartment.
+    """Find the reactions of central carbon metabolism in any compartment.
 
-    Found by their BiGG name with any compartment suffix, and by what they do: whatever carries glucose from one
-    compartment to another is a glucose transporter, whatever it is called.
+    They are found by their BiGG name with any compartment suffix, and by stoichiometry: a reaction that moves glucose
+    between compartments is a glucose transporter, whatever its name.
     """
     return tuple(
         reaction
@@ -243,9 +246,17 @@ def central_carbon(network: Network) -> tuple[str, ...]:
 
 
 def core_model(model: cobra.Model, core: Network) -> cobra.Model:
-    """COBRApy model of a core: its reactions, bounds and objective, all else as the full model has it.
+    """Build the COBRApy model of a core.
 
-    Built anew from the filtered document: taking 2,000 reactions out of Recon3D one by one takes three times as long.
+    It has the reactions, bounds and objective of the core and all annotations of the full model. It is built from the
+    filtered document, because removing 2,000 reactions from Recon3D one by one takes three times as long.
+
+    Parameters
+    ----------
+    model
+        The full model.
+    core
+        Network of the core.
     """
     from cobra.io.dict import model_from_dict, model_to_dict  # noqa: PLC0415 - cobra takes seconds
 
@@ -272,7 +283,8 @@ def _growth(network: Network) -> float:
     if growth.status is Status.INFEASIBLE or growth.objective < _NO_GROWTH:
         raise RedoxError(
             f"nothing grows: {network.objective} of {network.id} carries no flux on this medium",
-            hint="choose another --medium, or --medium model for the bounds the model comes with",
+            hint="choose another medium, or 'model' to keep the model's own bounds",
+            settings=("medium",),
         )
     if not growth.optimal:
         raise RedoxError(
@@ -283,18 +295,18 @@ def _growth(network: Network) -> float:
 
 
 def _solve(lp: FluxLP, name: str) -> bool:
-    """Whether the problem has a solution; anything but a clear answer is an error."""
+    """Whether the problem is feasible; any other status than optimal or infeasible is an error."""
     solution = lp.maximise()
     if solution.optimal or solution.status is Status.INFEASIBLE:
         return solution.optimal
     raise RedoxError(f"a deletion in {name} ended with: {solution.status.value}", hint="check the model's bounds")
 
 
-def _at_work(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
-    """Which reactions carry flux in the last solution, shape (reactions,)."""
-    working = np.zeros(reactions, dtype=np.bool_)
-    working[reaction_of[np.abs(lp.fluxes()) > _ACTIVE]] = True
-    return working
+def _active(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
+    """Whether each reaction carries flux in the last solution, shape (reactions,)."""
+    active = np.zeros(reactions, dtype=np.bool_)
+    active[reaction_of[np.abs(lp.fluxes()) > _ACTIVE]] = True
+    return active
 
 
 def _moves_glucose(network: Network, reaction: str) -> bool:

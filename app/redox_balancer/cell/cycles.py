@@ -1,4 +1,4 @@
-"""Which reactions can run with nothing going in or out: the free loops of a network."""
+"""Thermodynamically infeasible cycles: reactions that carry flux while all exchanges are closed."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 
 FLUX_TOLERANCE = 1e-6
-"""Smallest flux that counts, where 1 is the largest a reaction may carry."""
+"""Smallest flux that counts, where bounds are -1 and 1."""
 
 
 def reactions_in_cycles(
     network: Network, *, closed: Iterable[str] = (), seed: int = 0, time_limit_s: float = 60.0
 ) -> tuple[str, ...]:
-    """Find every reaction that carries flux with all boundary reactions closed.
+    """Find every reaction that can carry flux with all boundary reactions closed.
 
-    All others get the bounds (-1, 1), one-sided where the direction is fixed, so that 0 is a solution. A random
-    weight on each reaction not found yet is maximised, and its negative: both optima are 0 only if none of
-    those reactions can run (the weights would have to be orthogonal to a flux that exists, which has probability
-    0), and an optimum above 0 finds at least one. A dozen LPs take the place of two for each reaction.
+    All other reactions get the bounds (-1, 1), one-sided where the direction is fixed, so that 0 is feasible. The sum
+    of the fluxes that are not found yet, with random weights, is maximised and minimised: both optima are 0 only if
+    none of those reactions can carry flux (otherwise the weights would be orthogonal to an existing flux, which has
+    probability 0), and any other optimum finds at least one. A dozen LPs replace two for each reaction.
 
     Parameters
     ----------
     network
-        Directions are taken from its bounds; a reaction that is forced to run is not forced here.
+        Directions are taken from its bounds; forced fluxes are not enforced.
     closed
-        Further reactions to close, such as a demand with several metabolites.
+        Additional reactions to close, such as a demand with several metabolites.
     seed
-        Of the weights; the answer does not depend on it.
+        Seed of the weights; the result does not depend on it.
     time_limit_s
-        Longest single LP.
+        Time limit of a single LP, s.
 
     Returns
     -------
     tuple of str
-        In the network's order.
+        The reactions, in the network's order.
 
     Raises
     ------
     RedoxError
-        An LP took longer than the limit.
+        An LP reached the time limit.
     """
     shut = {network.column(reaction) for reaction in (*network.boundary, *closed)}
     runs = np.array([column not in shut for column in range(len(network.reactions))])
@@ -63,20 +63,22 @@ def reactions_in_cycles(
                 lp.set_objective_columns({int(c): sign * float(weights[c]) for c in np.flatnonzero(left & ~found)})
                 if lp.maximise().status is Status.TIME_LIMIT:
                     raise RedoxError(
-                        f"looking for loops in {network.id}: one LP took more than {time_limit_s:g} s",
+                        f"searching for cycles in {network.id}: one LP took more than {time_limit_s:g} s",
                         hint="try a smaller model, such as a core extracted from this one",
                     )
                 found |= left & (np.abs(lp.fluxes()) > FLUX_TOLERANCE)
             if not found.any():
                 break
             left &= ~found
-    looping = (lower < upper) & ~left
-    return tuple(reaction for reaction, loops in zip(network.reactions, looping, strict=True) if loops)
+    in_cycle = (lower < upper) & ~left
+    return tuple(reaction for reaction, found in zip(network.reactions, in_cycle, strict=True) if found)
 
 
 def closed_network(network: Network) -> Network:
-    """Network with every exchange, sink and demand closed, and every reaction that is forced to run."""
-    # A forced flux, such as maintenance, is a drain of energy: closed altogether.
+    """Return a network with all exchanges, sinks and demands closed, and all reactions with a forced flux.
+
+    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply.
+    """
     forced = [
         r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
     ]
@@ -84,14 +86,28 @@ def closed_network(network: Network) -> Network:
 
 
 def unblocked(network: Network, reactions: Sequence[str], tolerance: float) -> tuple[str, ...]:
-    """Those of some reactions that can carry more flux than `tolerance`, mmol/gDW/h, within the network's bounds.
+    """Return the reactions that can carry a flux within the network's bounds.
 
-    As in `reactions_in_cycles`, random weights find them all in a few LPs. The reactions need finite bounds.
+    As in `reactions_in_cycles`, random weights find all of them in a few LPs.
+
+    Parameters
+    ----------
+    network
+        Bounds in mmol/gDW/h.
+    reactions
+        Candidates; their bounds must be finite.
+    tolerance
+        Smallest flux that counts, mmol/gDW/h.
+
+    Returns
+    -------
+    tuple of str
+        Those that can carry flux, in the given order; empty where the network is infeasible.
 
     Raises
     ------
     RedoxError
-        An LP took too long. A network without any solution lets nothing run.
+        An LP did not end with an optimum.
     """
     left = {network.column(reaction): reaction for reaction in reactions}
     generator = np.random.default_rng(0)
@@ -107,7 +123,7 @@ def unblocked(network: Network, reactions: Sequence[str], tolerance: float) -> t
                     return ()
                 if status is not Status.OPTIMAL:
                     raise RedoxError(
-                        f"looking for what can run in {network.id} ended with: {status.value}",
+                        f"searching for unblocked reactions in {network.id} ended with: {status.value}",
                         hint="try a smaller model, such as a core extracted from this one",
                     )
                 found |= {reaction for column, reaction in left.items() if abs(lp.flux(column)) > tolerance}
@@ -118,9 +134,19 @@ def unblocked(network: Network, reactions: Sequence[str], tolerance: float) -> t
 
 
 def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
-    """Reactions of the cycle of least total flux through a reaction that can run in a sealed network.
+    """Return the cycle with the smallest total flux through a reaction of a closed network.
 
-    In the network's order, the reaction itself among them; empty where it cannot run.
+    Parameters
+    ----------
+    network
+        A network without exchanges, see `closed_network`.
+    reaction
+        The reaction.
+
+    Returns
+    -------
+    tuple of str
+        Reactions of the cycle in the network's order, including `reaction`; empty where it cannot carry flux.
     """
     S = stoichiometric_matrix(network)
     forward, backward = np.flatnonzero(network.upper > 0), np.flatnonzero(network.lower < 0)

@@ -1,8 +1,8 @@
-"""The embedded human redox core: two readable tables and the COBRA JSON made from them.
+"""The embedded human redox core: two tables to read and edit, and the COBRA JSON file generated from them.
 
-`data/human_redox_core/reactions.tsv` and `metabolites.tsv` are what people read and edit;
-`data/human_redox_core.json` is what programs load. `python -m redox_balancer.cell.embedded` makes the second
-from the first. Fluxes are in mmol/gDW/h, growth in 1/h.
+The tables are `data/human_redox_core/reactions.tsv` and `metabolites.tsv`; programs load
+`data/human_redox_core.json`, which `python -m redox_balancer.cell.embedded` regenerates. Fluxes are in mmol/gDW/h,
+growth in 1/h.
 """
 
 from __future__ import annotations
@@ -29,33 +29,34 @@ COMPARTMENTS = {
 
 
 def core_tables() -> Path:
-    """Folder of the tables of the embedded core."""
+    """Return the folder of the tables of the embedded core."""
     return packaged(CORE_ID)
 
 
 def core_json() -> Path:
-    """File of the embedded core, in COBRA JSON."""
+    """Return the path of the embedded core as a COBRA JSON file."""
     return packaged(f"{CORE_ID}.json")
 
 
 def core_from_tables(folder: Path) -> dict[str, Any]:
-    """Read the two tables of the core.
+    """Build the model from its two tables.
 
     Parameters
     ----------
     folder
-        Holds `reactions.tsv` (id, equation, lower, upper, name, subsystem, source) and `metabolites.tsv` (id,
-        name, formula, charge, source).
+        Contains `reactions.tsv` (id, equation, lower, upper, name, subsystem, source) and `metabolites.tsv` (id,
+        name, formula, charge, source). Bounds are in mmol/gDW/h.
 
     Returns
     -------
     dict
-        The model as COBRA JSON has it; the source of each line becomes a note.
+        The model as a COBRA JSON document; the source of each row becomes a note.
 
     Raises
     ------
     RedoxError
-        A line that is not what its heading says, an unknown metabolite or a name that stands twice.
+        A row does not match the header, an equation contradicts its bounds or names an unknown metabolite, or an id
+        is repeated.
     """
     metabolites = _rows(folder / "metabolites.tsv")
     reactions = _rows(folder / "reactions.tsv")
@@ -81,7 +82,7 @@ def core_from_tables(folder: Path) -> dict[str, Any]:
 
 
 def core_text(folder: Path) -> str:
-    """Text of the JSON file that the tables in `folder` give."""
+    """Return the content of the JSON file generated from the tables in `folder`."""
     return json.dumps(core_from_tables(folder), indent=1) + "\n"
 
 
@@ -91,7 +92,7 @@ def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
     if unknown:
         raise RedoxError(
             f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv",
-            hint="add its line, or mend the id",
+            hint="add a row for it, or correct the id",
         )
     lower, upper = float(row["lower"]), float(row["upper"])
     if lower > upper or (lower < 0 and "-->" in row["equation"]):
@@ -117,9 +118,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
     seen: set[str] = set()
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise RedoxError(f"{path.name}, line {line}: not as many cells as the heading has")
+            raise RedoxError(f"{path.name}, line {line}: the number of cells differs from the header")
         if row["id"] in seen:
-            raise RedoxError(f"{path.name}, line {line}: {row['id']} stands twice")
+            raise RedoxError(f"{path.name}, line {line}: {row['id']} is repeated")
         seen.add(row["id"])
     return rows
 

@@ -1,7 +1,7 @@
-"""Public models: download, check by content, pin.
+"""Public models: download, verification and pinned checksums.
 
-A download is checked by what the model is (sizes, optimum) the first time, and by its sha256 from then on. The
-cache holds one file for each model and `pins.json`.
+The first download of a model is verified by its content (sizes, optimum), later ones by the sha256 checksum that was
+pinned then. The cache contains one file per model and `pins.json`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from redox_balancer.files import write_atomically, written_atomically
 from redox_balancer.progress import Progress, no_progress
 
 CACHE_VARIABLE = "REDOX_CACHE"
-LEAST_OPTIMUM = 1e-6
+MIN_OPTIMUM = 1e-6
+"""Smallest accepted optimum, 1/h."""
 OPTIMUM_TOLERANCE = 1e-6
-"""Relative; solvers agree to about 1e-8."""
+"""Largest accepted relative difference of the optimum; solvers agree to about 1e-8."""
 
 
 class PublicModel(Record):
-    """A model that can be fetched, with what is known of its content.
+    """A model that can be fetched, and the expected content of its file.
 
     Attributes
     ----------
     description, url, license, source
-        What it is, where it lies, on what terms, and where its figures come from.
+        Description, address, licence, and origin of the expected values.
     reactions, metabolites, genes, objective, optimum
-        What the file must hold; not checked where not given. The optimum is with the model's own bounds.
+        Expected content, not verified where None. The optimum is that of the objective with the model's own bounds.
     """
 
     description: str
@@ -54,7 +55,7 @@ class PublicModel(Record):
 
 @dataclass(frozen=True)
 class ModelContent:
-    """What a model file holds; `optimum` is that of its own objective with its own bounds."""
+    """Content of a model file; `optimum` is that of `objective` with the model's own bounds."""
 
     reactions: int
     metabolites: int
@@ -65,7 +66,7 @@ class ModelContent:
 
 @dataclass(frozen=True)
 class Pin:
-    """A file that passed its check: name in the cache, sha256 and content."""
+    """A verified file: its name in the cache, sha256 checksum and content."""
 
     file: str
     sha256: str
@@ -74,7 +75,17 @@ class Pin:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model in the cache, and whether this call brought it there."""
+    """A model in the cache.
+
+    Attributes
+    ----------
+    model
+        Name in the catalogue.
+    path, sha256, content
+        File, checksum and content.
+    new
+        Whether this call added or replaced the file.
+    """
 
     model: str
     path: Path
@@ -85,12 +96,12 @@ class Fetched:
 
 @cache
 def load_catalogue() -> dict[str, PublicModel]:
-    """Public models by name."""
+    """Return the public models by name."""
     return read_records(packaged("models.toml"), "model", PublicModel)
 
 
 def cache_folder() -> Path:
-    """Folder of fetched models: `REDOX_CACHE`, or the user's cache folder."""
+    """Return the folder of fetched models: `REDOX_CACHE`, by default the user's cache folder."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else user_cache_path("redox_balancer")
 
@@ -105,27 +116,27 @@ def fetch_model(
     progress: Progress = no_progress,
     wait_s: float = 1.0,
 ) -> Fetched:
-    """Bring a public model into the cache, checked.
+    """Add a verified public model to the cache.
 
     Parameters
     ----------
     name
-        In the catalogue.
+        Name in the catalogue.
     file
-        A file to take in place of a download.
+        Local file to use instead of a download.
     mirror
-        Address of a folder that holds the file under its own name, in place of the catalogue's server.
+        Address of a folder that contains the file under its original name, used instead of the catalogue's server.
     folder
-        In place of the cache.
+        Folder to use instead of the cache.
     repin
-        Accept a file whose sha256 differs from the pinned one, if its content is right, and pin it.
+        Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
-        As in `download`.
+        See `download`.
 
     Raises
     ------
     RedoxError
-        Unknown name, no network, wrong content, or not the file that was pinned.
+        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -137,7 +148,7 @@ def fetch_model(
             return Fetched(name, path, pinned.sha256, pinned.content, new=False)
     trusted = None if repin or pinned is None else pinned
     if file is not None:
-        pin = _checked(entry, file, trusted)
+        pin = _verified_pin(entry, file, trusted)
         path = folder / pin.file
         with written_atomically(path) as target:
             shutil.copyfile(file, target)
@@ -149,7 +160,7 @@ def fetch_model(
 
 
 def content_of(path: Path, objective: str | None = None) -> ModelContent:
-    """Sizes of a model file and the optimum of an objective, its own if not given."""
+    """Read the sizes of a model file and the optimum of an objective, by default its own."""
     model = load_model(path).model
     network = to_network(model, objective)
     with FluxLP(network) as lp:
@@ -157,7 +168,7 @@ def content_of(path: Path, objective: str | None = None) -> ModelContent:
     if not solution.optimal:
         raise RedoxError(
             f"{path}: {network.objective} has no optimum with the model's own bounds ({solution.status.value})",
-            hint="the file is not the model it should be: get it again",
+            hint="the file is not the expected model: download it again",
         )
     return ModelContent(
         len(network.reactions), len(network.metabolites), len(model.genes), network.objective, solution.objective
@@ -165,7 +176,7 @@ def content_of(path: Path, objective: str | None = None) -> ModelContent:
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file, hexadecimal."""
+    """Compute the sha256 checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -181,46 +192,49 @@ def _download(
 ) -> tuple[Pin, Path]:
     url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
     suffix = _suffix_of(Path(entry.url))
-    # The suffix stays last, because it tells the format to the check.
+    # The suffix remains last, because the reader derives the format from it.
     part = folder / f"{entry.id}.part{suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RedoxError(
-            f"cannot make the folder {folder}: {error.strerror}", hint=f"name another with --to or {CACHE_VARIABLE}"
+            f"cannot create the folder {folder}: {error.strerror}",
+            hint=f"choose another folder, or set {CACHE_VARIABLE}",
+            settings=("folder",),
         ) from error
     download(url, part, progress, wait_s=wait_s)
     progress(f"checking {entry.id}")
     try:
-        pin = _checked(entry, part, pinned)
+        pin = _verified_pin(entry, part, pinned)
         path = folder / pin.file
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except RedoxError:
-        # What fails its check is of no use as the beginning of another download.
+        # A file that fails verification must not be resumed.
         discard(part)
         raise
     discard(part)
     return pin, path
 
 
-def _checked(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
-    """Pin of a file that is what it should be."""
+def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
+    """Verify a file and return its pin."""
     if not path.is_file():
-        raise RedoxError(f"no file {path}", hint="check the path given to --from")
+        raise RedoxError(f"no file {path}", hint="check the path", settings=("file",))
     checksum = sha256_of(path)
     if pinned is not None and checksum != pinned.sha256:
         raise RedoxError(
             f"{entry.id} is not the file that was pinned: sha256 {checksum[:12]}..., pinned {pinned.sha256[:12]}...",
-            hint="it changed at its source; if you trust the new one: --repin (its content is checked again)",
+            hint="it changed at its source; to trust the new file, verify its content again and pin it",
+            settings=("repin",),
         )
     content = content_of(path, entry.objective)
     for quantity in ("reactions", "metabolites", "genes"):
         expected, found = getattr(entry, quantity), getattr(content, quantity)
         if expected is not None and found != expected:
             raise _wrong(entry, f"{found:,} {quantity} instead of {expected:,}")
-    if content.optimum < LEAST_OPTIMUM:
+    if content.optimum < MIN_OPTIMUM:
         raise _wrong(entry, f"an optimum of {content.optimum:g} for {content.objective}: it does not grow")
     if entry.optimum is not None and abs(content.optimum - entry.optimum) > OPTIMUM_TOLERANCE * entry.optimum:
         raise _wrong(entry, f"an optimum of {content.optimum:.7g} instead of {entry.optimum:.7g}")
@@ -229,12 +243,14 @@ def _checked(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
 
 def _wrong(entry: PublicModel, what: str) -> RedoxError:
     return RedoxError(
-        f"the file is not {entry.id}: it has {what}", hint=f"get it from {entry.url} and take it with --from FILE"
+        f"the file is not {entry.id}: it has {what}",
+        hint=f"download {entry.url} yourself and use that file",
+        settings=("file",),
     )
 
 
 def _suffix_of(path: Path) -> str:
-    """Suffix that tells the format, with `.gz` where the name has that."""
+    """Suffix of the format, including `.gz`."""
     return Path(path.stem).suffix + path.suffix if path.suffix == ".gz" else path.suffix
 
 
@@ -250,7 +266,7 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RedoxError(
             f"cannot read the pinned checksums in {path}: {error}",
-            hint="remove that file: models are checked by content and pinned anew",
+            hint="remove that file: models are then verified by content and pinned again",
         ) from error
 
 

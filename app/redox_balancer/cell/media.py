@@ -1,7 +1,7 @@
-"""Media and conditions: what the cell is fed and what is wrong with it, read from data files.
+"""Media and physiological conditions, read from data files.
 
-Uptakes are positive, as in the rest of the ecosystem: an uptake of 0.64 for `EX_glc__D_e` lets at most
-0.64 mmol/gDW/h in. Exchanges a medium does not name let nothing in and everything out.
+Uptakes are positive numbers, as in COBRApy's media: an uptake of 0.64 for `EX_glc__D_e` sets its lower bound to
+-0.64 mmol/gDW/h. Exchanges that a medium does not list have no uptake and unlimited secretion.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 MODEL_MEDIUM = "model"
 HEALTHY = "healthy"
 JOIN = "+"
-"""Between the names of conditions that hold at once."""
+"""Separator of the names of conditions that hold simultaneously."""
 OPEN = 1000.0
-"""Bound of a reaction that nothing limits, mmol/gDW/h: the convention of the BiGG models."""
+"""Bound of an unlimited reaction, mmol/gDW/h, by the convention of the BiGG models."""
 
 
 class Medium(Record):
-    """Largest uptake of each exchange, and the bounds that go with a medium.
+    """A growth medium: uptake limits and the bounds that belong to them.
 
     Attributes
     ----------
     description, source, assumed
-        What it is and where its figures come from.
+        Description, origin of the values, and whether they are assumptions.
     uptakes
-        Largest uptake by exchange reaction, mmol/gDW/h, positive.
+        Largest uptake of each exchange reaction, mmol/gDW/h, positive.
     close_sinks
         Whether sinks and demands (single-metabolite reactions inside the cell) are closed.
     maintenance
-        Least flux of a maintenance reaction, mmol/gDW/h.
+        Minimum flux of each maintenance reaction, mmol/gDW/h.
     """
 
     description: str
@@ -54,7 +54,9 @@ class Medium(Record):
     maintenance: dict[str, NonNegative] = Field(default_factory=dict)
 
     def apply(self, network: Network) -> Network:
-        """Network fed with this medium; exchanges the model lacks are passed over (a core has fewer).
+        """Return a network with the bounds of this medium.
+
+        Exchanges that the model lacks are skipped, because a core has fewer than the full model.
 
         Raises
         ------
@@ -66,8 +68,9 @@ class Medium(Record):
         if not exchanges & found.keys():
             raise RedoxError(
                 f"model {network.id} has none of the exchanges of medium {self.id!r}",
-                hint="use --medium model for the bounds the model comes with; a model in other identifiers than "
+                hint="choose the medium 'model' to keep the model's own bounds; a model with other identifiers than "
                 "BiGG's needs BiGG names among its annotations",
+                settings=("medium",),
             )
         bounds: dict[str, tuple[float, float]] = {}
         for reaction in network.boundary:
@@ -84,29 +87,29 @@ class Medium(Record):
 
 
 class Side(StrEnum):
-    """Which bound a condition lowers."""
+    """Bound that a condition tightens."""
 
     UPTAKE = "uptake"
     """Largest uptake through an exchange: the lower bound is -value."""
     EXPORT = "export"
     """Largest secretion through an exchange: the upper bound is value."""
     FLUX = "flux"
-    """Largest flux either way: both bounds, as far as the reaction's direction allows."""
+    """Largest flux in either direction: both bounds, within the reaction's own direction."""
 
 
 class Change(BaseModel):
-    """One bound that a condition lowers.
+    """One limit that a condition imposes.
 
     Attributes
     ----------
     reaction, side
-        Which bound.
+        The bound that is limited.
     value
-        The bound under the named condition, mmol/gDW/h.
+        The limit under the named condition, mmol/gDW/h.
     low, high
-        Range that a sampled condition draws from, mmol/gDW/h.
+        Range from which a sampled condition draws the limit, mmol/gDW/h.
     source, assumed
-        Where the figures come from.
+        Origin of the values, and whether they are assumptions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,35 +129,43 @@ class Change(BaseModel):
         return self
 
     def of(self, network: Network) -> Change:
-        """The change in a model's own identifiers."""
+        """Return the change with the model's own reaction id."""
         own = network.find_reaction(self.reaction)
         return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
 
     @property
     def key(self) -> tuple[str, Side]:
-        """What is lowered, whatever the limit."""
+        """The bound that is limited, irrespective of the value."""
         return self.reaction, self.side
 
 
 class Condition(Record):
-    """A state of the cell: the healthy one, a lack of oxygen, a blocked complex, a deficient enzyme."""
+    """A physiological condition: healthy, hypoxic, with an inhibited respiratory complex or a deficient enzyme.
+
+    Attributes
+    ----------
+    description
+        Description for people.
+    changes
+        Limits that it imposes; none for the healthy condition.
+    """
 
     description: str
     changes: tuple[Change, ...] = ()
 
     def missing_from(self, network: Network) -> list[str]:
-        """Reactions this condition speaks of and the model does not have."""
+        """Return the reactions of this condition that the model lacks."""
         return [change.reaction for change in self.changes if network.find_reaction(change.reaction) is None]
 
     def of(self, network: Network) -> Condition:
-        """The condition in a model's own identifiers."""
+        """Return the condition with the model's own reaction ids."""
         changes = tuple(change.of(network) for change in self.changes)
         if all(own is change for own, change in zip(changes, self.changes, strict=True)):
             return self
         return self.model_copy(update={"changes": changes})
 
     def sampled(self, generator: np.random.Generator) -> Condition:
-        """The condition with each limit drawn uniformly from its range."""
+        """Return the condition with each limit drawn uniformly from its range."""
         if not self.changes:
             return self
         drawn = [float(generator.uniform(change.low, change.high)) for change in self.changes]
@@ -162,12 +173,12 @@ class Condition(Record):
         return self.model_copy(update={"changes": tuple(changes)})
 
     def __hash__(self) -> int:
-        # Hashed at every step of an environment. One limit tells sampled conditions apart.
+        # Hashed in every step of an environment. The first limit suffices to distinguish sampled conditions.
         return hash((self.id, self.changes and self.changes[0].value))
 
 
 def combined(conditions: Sequence[Condition]) -> Condition:
-    """Several conditions at once, named `a+b`; where two lower the same bound, the lower limit holds."""
+    """Combine conditions into one named `a+b`; where several limit the same bound, the lowest limit holds."""
     lowest: dict[tuple[str, Side], Change] = {}
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
         other = lowest.get(change.key, change)
@@ -182,13 +193,13 @@ def combined(conditions: Sequence[Condition]) -> Condition:
 
 
 def pick_condition(known: dict[str, Condition], name: str) -> Condition:
-    """Condition of that name; `a+b` is both at once."""
+    """Return the condition of a name; `a+b` is the combination of both."""
     parts = [pick(known, part, "condition") for part in name.split(JOIN)]
     return parts[0] if len(parts) == 1 else combined(parts)
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
-    """Bounds once one side is limited to `value`; a limit above the bound in force changes nothing."""
+    """Limit one side of a pair of bounds to `value`, mmol/gDW/h; a limit beyond the existing bound has no effect."""
     if side is Side.UPTAKE:
         return max(lower, -value), upper
     if side is Side.EXPORT:
@@ -197,23 +208,23 @@ def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float
 
 
 def get_medium(name: str) -> Medium | None:
-    """Medium of that name; None for `model`, the bounds a model comes with."""
+    """Return the medium of a name; None for `model`, which stands for the model's own bounds."""
     return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium")
 
 
 @cache
 def load_media() -> dict[str, Medium]:
-    """Media that come with the package, by name."""
+    """Return the packaged media by name."""
     return read_records(packaged("media.toml"), "medium", Medium)
 
 
 @cache
 def load_conditions(path: Path | None = None) -> dict[str, Condition]:
-    """Conditions of a file, or those that come with the package, by name."""
+    """Return the conditions of a file, by default the packaged ones, by name."""
     return read_records(path or packaged("conditions.toml"), "condition", Condition)
 
 
 def apply_medium(network: Network, name: str) -> Network:
-    """Network on the medium of that name; `model` leaves the bounds as they are."""
+    """Return a network with the bounds of a named medium; `model` leaves them unchanged."""
     medium = get_medium(name)
     return network if medium is None else medium.apply(network)

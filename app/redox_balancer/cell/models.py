@@ -1,7 +1,7 @@
-"""Reading and writing model files, and turning them into a `Network`.
+"""Reading and writing model files, and their conversion to a `Network`.
 
-COBRApy reads JSON, SBML, MAT and YAML, each also compressed with gzip. Known faults of published models are
-mended on the way in, and named.
+The formats are COBRApy's JSON, SBML, MAT and YAML, each optionally compressed with gzip. Known errors of published
+models are repaired when a file is read, and reported.
 """
 
 from __future__ import annotations
@@ -31,27 +31,35 @@ if TYPE_CHECKING:
     import cobra
 
 SUFFIXES = {".json": "json", ".xml": "sbml", ".sbml": "sbml", ".mat": "mat", ".yml": "yaml", ".yaml": "yaml"}
-"""Formats by suffix; each may be followed by `.gz`."""
+"""Format by suffix; `.gz` may follow."""
 
 KNOWN_CHARGES = {"h": (("H",), 1), "pi": (("HO4P", "HPO4"), -2)}
-"""Formulas and charge at pH 7 of metabolites that published models carry with charge 0 (Recon3D of BiGG)."""
+"""Formulas and charge at pH 7 of metabolites to which published models (BiGG's Recon3D) assign charge 0."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model as COBRApy has it, and what was mended on the way in, one line each."""
+    """A model that was read from a file.
+
+    Attributes
+    ----------
+    model
+        The COBRApy model.
+    repairs
+        Errors that were repaired, one line each.
+    """
 
     model: cobra.Model
     repairs: tuple[str, ...]
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Read a model file and mend known charge faults.
+    """Read a model file and repair known charge errors.
 
     Parameters
     ----------
     path
-        JSON, SBML (.xml, .sbml), MAT or YAML, each also with `.gz`.
+        JSON, SBML (.xml, .sbml), MAT or YAML, each optionally with `.gz`.
 
     Raises
     ------
@@ -62,27 +70,41 @@ def load_model(path: Path) -> LoadedModel:
     if not path.is_file():
         raise RedoxError(
             f"no model file {path}",
-            hint="check the path, or get a public model with `redox model fetch NAME`",
+            hint="check the path, or fetch a public model",
+            settings=("model",),
         )
     with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
         try:
-            # COBRApy takes .gz for SBML only.
+            # COBRApy reads .gz for SBML only.
             plain = _unpacked(path, Path(folder)) if path.suffix == ".gz" else path
             model = _reader(kind)(str(plain))
         except Exception as error:
-            # The readers raise whatever their parsers do (KeyError, lxml and YAML errors, zlib.error ...).
+            # The readers pass on any error of their parsers (KeyError, lxml and YAML errors, zlib.error ...).
             raise RedoxError(
                 f"cannot read {path} as a {kind.upper()} model: {_first_line(error)}",
-                hint="the file is damaged, cut short or not a metabolic model: download it again",
+                hint="the file is damaged, truncated or not a metabolic model: download it again",
             ) from error
     if not model.reactions or not model.metabolites:
-        raise RedoxError(f"{path} holds no reactions", hint="give a metabolic model: JSON, SBML, MAT or YAML")
+        raise RedoxError(f"{path} contains no reactions", hint="use a metabolic model: JSON, SBML, MAT or YAML")
     add_cross_references(model, path.parent)
-    return LoadedModel(model, _mend_charges(model))
+    return LoadedModel(model, _repair_charges(model))
 
 
 def save_model(model: cobra.Model, path: Path) -> None:
-    """Write a model in the format of the suffix (`.gz` compresses); the old file stays if anything fails."""
+    """Write a model in the format of the suffix; `.gz` compresses.
+
+    Parameters
+    ----------
+    model
+        A COBRApy model.
+    path
+        File to write; an existing file is replaced only when the new one is complete.
+
+    Raises
+    ------
+    RedoxError
+        The suffix is unknown or the file cannot be written.
+    """
     kind = _format_of(path)
     with (
         tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
@@ -92,7 +114,7 @@ def save_model(model: cobra.Model, path: Path) -> None:
         plain = Path(folder) / f"model.{kind}" if path.suffix == ".gz" else target
         _writer(kind)(model, str(plain))
         if plain is not target:
-            # No name and no time in the header: the same model gives the same file.
+            # Without name and time in the header, equal models give identical files.
             with (
                 plain.open("rb") as source,
                 target.open("wb") as raw,
@@ -102,21 +124,21 @@ def save_model(model: cobra.Model, path: Path) -> None:
 
 
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
-    """Arrays of a COBRApy model.
+    """Convert a COBRApy model to a `Network`.
 
-    Known charge faults are repaired in the network; the model stays as it is.
+    Known charge errors are repaired in the network; the model is not changed.
 
     Parameters
     ----------
     model
         Bounds in mmol/gDW/h.
     objective
-        The reaction whose flux is growth; the model's own objective if not given.
+        The reaction whose flux is growth; by default the model's own objective.
 
     Raises
     ------
     RedoxError
-        The model has no such reaction, or no objective of exactly one reaction.
+        The model has no such reaction, or its objective does not consist of exactly one reaction.
     """
     if objective is None:
         from cobra.util.solver import linear_reaction_coefficients  # noqa: PLC0415 - cobra takes seconds
@@ -132,7 +154,20 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
 
 
 def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
-    """Network of a model file or of a model, or the embedded human redox core, which needs no COBRApy to be read."""
+    """Load a network.
+
+    Parameters
+    ----------
+    source
+        Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
+    objective
+        The reaction whose flux is growth; by default the model's own objective.
+
+    Raises
+    ------
+    RedoxError
+        As in `load_model` and `to_network`.
+    """
     if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
@@ -188,23 +223,24 @@ def _only(objectives: list[str], model: object) -> str:
         found = ", ".join(sorted(objectives)[:5]) or "none"
         raise RedoxError(
             f"model {model} needs one objective reaction, it has {len(objectives)} ({found})",
-            hint="name the growth reaction with --biomass",
+            hint="specify the growth reaction",
+            settings=("biomass",),
         )
     return objectives[0]
 
 
-def _mend_charges(model: cobra.Model) -> tuple[str, ...]:
-    mended: dict[int, list[str]] = {}
+def _repair_charges(model: cobra.Model) -> tuple[str, ...]:
+    repaired: dict[int, list[str]] = {}
     for metabolite in model.metabolites:
         charge = _known_charge(metabolite)
         if charge is not None:
             metabolite.charge = charge
-            mended.setdefault(charge, []).append(metabolite.id)
-    return tuple(f"charge {charge:+d} instead of 0 or none for {', '.join(ids)}" for charge, ids in mended.items())
+            repaired.setdefault(charge, []).append(metabolite.id)
+    return tuple(f"charge {charge:+d} instead of 0 or none for {', '.join(ids)}" for charge, ids in repaired.items())
 
 
 def _known_charge(metabolite: cobra.Metabolite) -> int | None:
-    """Charge of a metabolite that published models carry without one; None for any other."""
+    """Correct charge of a metabolite in `KNOWN_CHARGES` that has charge 0 or none; None for any other."""
     formulas, charge = KNOWN_CHARGES.get(metabolite.id.rpartition("_")[0], ((), 0))
     return charge if metabolite.formula in formulas and not metabolite.charge else None
 
@@ -253,7 +289,7 @@ def _writer(kind: str) -> Callable[[cobra.Model, str], None]:
 
 @contextmanager
 def quiet_cobra() -> Iterator[None]:
-    """Keep COBRApy's remarks on missing annotations and defaults off the terminal."""
+    """Silence COBRApy's messages about missing annotations and defaults."""
     logger = logging.getLogger("cobra")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

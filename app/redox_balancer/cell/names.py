@@ -1,8 +1,8 @@
-"""BiGG names of a model's own identifiers, so that media, conditions and enzymes fit models of other namespaces.
+"""Mapping of BiGG names to a model's own identifiers, so that media, conditions and enzymes apply to any namespace.
 
-Human-GEM calls cytosolic NADH `MAM02553c` and says in an annotation that BiGG calls it `nadh`; with the
-compartment that is `nadh_c`. The annotations stand in the SBML file (identifiers.org); the YAML file has none,
-its cross-references lie beside it in `metabolites.tsv` and `reactions.tsv`.
+Human-GEM's id of cytosolic NADH is `MAM02553c`; an annotation gives its BiGG id `nadh`, which with the compartment is
+`nadh_c`. The SBML file contains these annotations (identifiers.org); the YAML file has none, but is published with
+cross-references in `metabolites.tsv` and `reactions.tsv`.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _LETTERS = (
     ("cytosol|cytoplasm", "c"),
     ("peroxisom", "x"),
 )
-"""Names of compartments and the letter BiGG gives them; the first that fits counts, and none for a membrane."""
+"""Pattern of a compartment's name and its BiGG letter, empty for a membrane; the first match counts."""
 
 _TABLES = {
     "metabolites": ("metabolites.tsv", "mets", ("metBiGGID", "metRecon3DID"), "bigg.metabolite"),
     "reactions": ("reactions.tsv", "rxns", ("rxnBiGGID", "rxnRecon3DID"), "bigg.reaction"),
 }
-"""Tables beside Human-GEM's YAML: file, column of the model's id, columns of BiGG ids, the annotation they make."""
+"""Tables beside Human-GEM's YAML file: name, column of the model's id, columns of BiGG ids, annotation key."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What BiGG calls parts of a model.
+    """BiGG names of the metabolites and reactions of a model.
 
     Attributes
     ----------
     compartments
         BiGG letter of each metabolite's compartment, by the model's own id.
     metabolites, reactions
-        The model's own id by BiGG name, where the two differ and only one has that name.
+        The model's own id by BiGG name, where the two differ and the BiGG name is unique in the model.
     """
 
     compartments: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Names:
 
 
 def names_of(model: cobra.Model) -> Names:
-    """BiGG names of a COBRApy model, from its annotations and the names of its compartments."""
+    """Collect the BiGG names of a COBRApy model from its annotations and the names of its compartments."""
     letters = {
         compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
     }
@@ -75,7 +75,7 @@ def names_of(model: cobra.Model) -> Names:
     reactions: list[tuple[str, str]] = []
     for reaction in model.reactions:
         if len(reaction.metabolites) == 1:
-            # What an exchange is called follows from what it exchanges; annotations of exchanges are often old.
+            # The name of an exchange follows from its metabolite; annotations of exchanges are often outdated.
             (metabolite,) = reaction.metabolites
             if compartments[metabolite.id] == EXTRACELLULAR:
                 reactions += [(f"EX_{name}", reaction.id) for name in own_names.get(metabolite.id, ())]
@@ -85,7 +85,7 @@ def names_of(model: cobra.Model) -> Names:
 
 
 def compartment_letter(compartment: str, name: str) -> str:
-    """BiGG letter of a compartment, from its name (`Extracellular`) or else its id (`C_e`, `c0`)."""
+    """Return the BiGG letter of a compartment, from its name (`Extracellular`) or else from its id (`C_e`, `c0`)."""
     for pattern, letter in _LETTERS:
         if re.search(pattern, name.lower()):
             return letter or compartment
@@ -93,12 +93,19 @@ def compartment_letter(compartment: str, name: str) -> str:
 
 
 def add_cross_references(model: cobra.Model, folder: Path) -> None:
-    """Annotate a model that has no BiGG names from the tables that Human-GEM keeps beside its YAML file.
+    """Add BiGG annotations from the tables published with Human-GEM's YAML file to a model that has none.
+
+    Parameters
+    ----------
+    model
+        Annotated in place.
+    folder
+        Folder of the model file; a table that is not in it is skipped.
 
     Raises
     ------
     RedoxError
-        A table of that name cannot be read as one.
+        A table cannot be read.
     """
     for kind, (file, own, columns, annotation) in _TABLES.items():
         entries = getattr(model, kind)
@@ -109,7 +116,7 @@ def add_cross_references(model: cobra.Model, folder: Path) -> None:
             with path.open(encoding="utf-8", newline="") as table:
                 rows = list(csv.DictReader(table, delimiter="\t"))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise RedoxError(f"cannot read {path}: {error}", hint="it should come with the model file") from error
+            raise RedoxError(f"cannot read {path}: {error}", hint="download it again with the model file") from error
         for row in rows:
             if row.get(own) in entries:
                 names = {name for column in columns for name in (row.get(column) or "").split(";") if name}
@@ -118,13 +125,13 @@ def add_cross_references(model: cobra.Model, folder: Path) -> None:
 
 
 def _annotated(entry: Any, key: str) -> Sequence[str]:
-    """Annotations of a kind; COBRApy gives one as a text and several as a list."""
+    """Values of an annotation; COBRApy returns one as a string and several as a list."""
     found = entry.annotation.get(key, ())
     return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _unique(own: set[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Own id by name, without names that several share and names that are themselves an own id."""
+    """Own id by BiGG name, without names of several ids and names that are themselves ids of the model."""
     found: dict[str, set[str]] = {}
     for name, identifier in pairs:
         if name not in own:

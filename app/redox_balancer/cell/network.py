@@ -1,7 +1,7 @@
-"""A metabolic network as plain arrays: all that the linear programs and the actors need.
+"""A metabolic network as plain arrays, the form that linear programs and actors use.
 
-COBRApy reads and writes model files (`models.py`); everything that computes works on `Network`, which
-pickles in milliseconds and imports nothing but NumPy.
+COBRApy reads and writes model files (`models.py`); all computation uses `Network`, which pickles in milliseconds and
+needs nothing but NumPy.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Network:
     id
         Name of the model.
     reactions, metabolites
-        Identifiers; their order is the order of columns and rows.
+        Identifiers, in the order of columns and rows.
     indptr, indices, data
-        The stoichiometric matrix S, shape (metabolites, reactions), in compressed sparse columns.
+        The stoichiometric matrix S, shape (metabolites, reactions), in compressed sparse column (CSC) format.
     lower, upper
         Flux bounds of each reaction, shape (reactions,), in mmol/gDW/h (1/h for the biomass reaction).
     objective
         The reaction whose flux is growth.
     formulas, charges
-        Sum formula and charge of each metabolite that has them.
+        Sum formula and charge of each metabolite that has one.
     names
-        BiGG names and compartments: whoever looks for a reaction or a metabolite may use the BiGG name of either.
+        BiGG names and compartments; a reaction or metabolite can be looked up by its id or its BiGG name.
     """
 
     id: str
@@ -66,39 +66,39 @@ class Network:
         return {metabolite: row for row, metabolite in enumerate(self.metabolites)}
 
     def find_reaction(self, name: str) -> str | None:
-        """The model's own id of a reaction, by that id or its BiGG name; None where it has no such reaction."""
+        """Return the model's id of a reaction, given that id or its BiGG name; None if there is none."""
         return _find(name, self.reaction_index, self.names.reactions)
 
     def find_metabolite(self, name: str) -> str | None:
-        """The model's own id of a metabolite, by that id or its BiGG name; None where it has no such metabolite."""
+        """Return the model's id of a metabolite, given that id or its BiGG name; None if there is none."""
         return _find(name, self.metabolite_index, self.names.metabolites)
 
     @cached_property
     def bigg_names(self) -> dict[str, str]:
-        """BiGG name of each metabolite and reaction whose own id is another; the first by alphabet of several."""
+        """BiGG name by id, for each metabolite and reaction whose id differs; the alphabetically first of several."""
         pairs = [*self.names.metabolites.items(), *self.names.reactions.items()]
         return {own: name for name, own in sorted(pairs, reverse=True)}
 
     def species(self, metabolite: str) -> str:
-        """BiGG name of a metabolite without its compartment: `nadh` for `nadh_c`."""
+        """Return the BiGG name of a metabolite without its compartment: `nadh` for `nadh_c`."""
         return self.bigg_names.get(metabolite, metabolite).rpartition("_")[0]
 
     def column(self, reaction: str) -> int:
-        """Column of a reaction, by its own id or BiGG name; a RedoxError names one the model does not have."""
+        """Return the column of a reaction, given its id or BiGG name; a RedoxError if there is none."""
         own = self.find_reaction(reaction)
         if own is None:
             raise RedoxError(
-                f"model {self.id} has no reaction {reaction!r}", hint="redox model info FILE lists the model"
+                f"model {self.id} has no reaction {reaction!r}", hint="use the id of the model or the BiGG name"
             )
         return self.reaction_index[own]
 
     def bounds_of(self, reaction: str) -> tuple[float, float]:
-        """Lower and upper bound of a reaction."""
+        """Return the lower and upper bound of a reaction, mmol/gDW/h."""
         column = self.column(reaction)
         return float(self.lower[column]), float(self.upper[column])
 
     def stoichiometry_of(self, reaction: str) -> dict[str, float]:
-        """Metabolites of a reaction and their coefficients, negative for those consumed."""
+        """Return the coefficient of each metabolite of a reaction, negative for consumed ones."""
         column = self.column(reaction)
         span = slice(self.indptr[column], self.indptr[column + 1])
         return {
@@ -108,7 +108,7 @@ class Network:
 
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
-        """Reactions with a single metabolite, outside of the cell."""
+        """Reactions with a single, extracellular metabolite."""
         return tuple(
             reaction
             for reaction in self.boundary
@@ -120,12 +120,12 @@ class Network:
 
     @cached_property
     def boundary(self) -> tuple[str, ...]:
-        """Every reaction with a single metabolite: exchanges, sinks and demands."""
+        """Reactions with a single metabolite: exchanges, sinks and demands."""
         sizes = np.diff(self.indptr)
         return tuple(reaction for column, reaction in enumerate(self.reactions) if sizes[column] == 1)
 
     def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> Network:
-        """Copy with other bounds for the named reactions."""
+        """Return a copy with new (lower, upper) bounds of the named reactions, mmol/gDW/h."""
         lower, upper = self.lower.copy(), self.upper.copy()
         for reaction, (low, high) in bounds.items():
             if low > high:
@@ -135,12 +135,25 @@ class Network:
         return replace(self, lower=lower, upper=upper)
 
     def with_objective(self, reaction: str) -> Network:
-        """Copy whose growth is the flux of another reaction."""
+        """Return a copy with another objective reaction."""
         self.column(reaction)
         return replace(self, objective=reaction)
 
     def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
-        """Copy with further reactions; metabolites the model lacks must be named in `new_metabolites`."""
+        """Return a copy with additional reactions.
+
+        Parameters
+        ----------
+        columns
+            The reactions.
+        new_metabolites
+            Metabolites to add where the model lacks them; any other unknown metabolite is an error.
+
+        Raises
+        ------
+        RedoxError
+            A reaction exists already, or a metabolite is unknown.
+        """
         metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
         rows = {metabolite: row for row, metabolite in enumerate(metabolites)}
         indices, data, indptr = list(self.indices), list(self.data), list(self.indptr)
@@ -165,7 +178,7 @@ class Network:
         )
 
     def subset(self, reactions: Iterable[str]) -> Network:
-        """Copy with the named reactions only, in this network's order, and the metabolites they touch."""
+        """Return a copy with the named reactions only, in this network's order, and their metabolites."""
         keep = sorted({self.column(reaction) for reaction in reactions})
         spans = [slice(self.indptr[column], self.indptr[column + 1]) for column in keep]
         old_rows = np.concatenate([self.indices[span] for span in spans]) if keep else self.indices[:0]
@@ -188,13 +201,23 @@ class Network:
 
 def _find(name: str, own: Mapping[str, int], names: Mapping[str, str]) -> str | None:
     found = name if name in own else names.get(name)
-    # A part of a model keeps the names of the whole.
+    # A subset of a model keeps the names of the full model.
     return found if found in own else None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A reaction to be added to a network: coefficients by metabolite and flux bounds in mmol/gDW/h."""
+    """A reaction to add to a network.
+
+    Attributes
+    ----------
+    id
+        Identifier.
+    stoichiometry
+        Coefficient of each metabolite, negative for consumed ones.
+    lower, upper
+        Flux bounds, mmol/gDW/h.
+    """
 
     id: str
     stoichiometry: Mapping[str, float]

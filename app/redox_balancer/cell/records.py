@@ -1,4 +1,4 @@
-"""Data files with a schema: TOML in, frozen and validated records out, one clear line for what is wrong."""
+"""Data files with a schema: TOML in, frozen and validated records out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Record(BaseModel):
-    """Base of all entries of data files: unknown keys are errors and values do not change."""
+    """Base class of the entries of data files: immutable, and unknown keys are errors.
+
+    Attributes
+    ----------
+    id
+        Unique name of the entry in its file.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,24 +33,38 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def packaged(name: str) -> Path:
-    """Path of a data file that comes with the package."""
+    """Return the path of a data file in the package."""
     return Path(str(files("redox_balancer") / "data" / name))
 
 
 def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, AnyRecord]:
-    """Entries of the array of tables `[[table]]` in a TOML file, by their id.
+    """Read the array of tables `[[table]]` of a TOML file.
+
+    Parameters
+    ----------
+    path
+        TOML file.
+    table
+        Name of the array.
+    kind
+        Schema of its entries.
+
+    Returns
+    -------
+    dict
+        Entries by id, in the order of the file.
 
     Raises
     ------
     RedoxError
-        The file is missing or not TOML, an entry does not fit its schema, or an id stands twice.
+        The file is missing or not TOML, an entry does not match the schema, or an id is repeated.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RedoxError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RedoxError(f"{path} is not valid TOML: {error}", hint="mend the file where it says") from error
+        raise RedoxError(f"{path} is not valid TOML: {error}", hint="fix the file at that position") from error
     entries = document.get(table)
     if not isinstance(entries, list) or not entries:
         raise RedoxError(f"{path} has no [[{table}]] entries", hint=f"compare it with {packaged('')}")
@@ -57,16 +77,16 @@ def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, Any
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "entry"
             raise RedoxError(
-                f"{path.name}: {table} {name}: {where}: {first['msg']}", hint=f"mend that entry in {path}"
+                f"{path.name}: {table} {name}: {where}: {first['msg']}", hint=f"fix that entry in {path}"
             ) from error
         if record.id in records:
-            raise RedoxError(f"{path.name}: {table} {record.id} stands twice", hint="rename or remove one of them")
+            raise RedoxError(f"{path.name}: {table} {record.id} is defined twice", hint="rename or remove one")
         records[record.id] = record
     return records
 
 
 def pick(records: dict[str, AnyRecord], name: str, kind: str) -> AnyRecord:
-    """Record of that name; an unknown name is an error that lists the known ones."""
+    """Return the record of a name; a RedoxError for an unknown name lists the known ones."""
     try:
         return records[name]
     except KeyError:

@@ -1,4 +1,4 @@
-"""`redox build-core`: everything of a model that can carry flux on a medium, written as a model of its own."""
+"""`redox build-core`: the consistent core of a model, the reactions that can carry flux on a medium."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network
 
 DEFAULT_BIOMASS = "BIOMASS_reaction"
-"""Growth in Recon3D, whose own objective is a maintenance reaction."""
+"""Growth reaction of Recon3D, whose objective is a maintenance reaction."""
 
 EXAMPLE = "Example: redox build-core --input Recon3D.json.gz --output core.json --reactions 1500 --json"
 
 PHASES = 8
-"""Steps that the progress bar counts."""
+"""Number of steps of the progress bar."""
 
 _SHOWN = 8
 
@@ -37,31 +37,33 @@ def build_core(
         Path, typer.Option("--input", metavar="FILE", help="Model: JSON, SBML, MAT or YAML, also .gz.")
     ],
     output_file: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="Where the core goes; the suffix gives the format.")
+        Path, typer.Option("--output", metavar="FILE", help="Path of the core; the suffix determines the format.")
     ],
     *,
     reactions: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Wished size: warn when the core is larger. Nothing that can run is cut away."
+            min=1,
+            metavar="N",
+            help="Desired size: warn if the core is larger. What can carry flux is never removed.",
         ),
     ] = None,
     medium: Annotated[
-        str, typer.Option(help="Medium of the core; 'model' leaves the bounds as they are.")
+        str, typer.Option(help="Medium of the core, or 'model' for the bounds of the model file.")
     ] = "human_minimal",
     biomass: Annotated[
         str | None,
         typer.Option(
-            help=f"Reaction that is growth; {DEFAULT_BIOMASS} where there is one, else the model's objective."
+            help=f"Reaction whose flux is growth; {DEFAULT_BIOMASS} if the model has it, else its objective."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Extract the consistent core of a model: every reaction that can carry flux on a medium.
 
-    The core carries medium and objective and grows as the full model does.
-    The report names what each rule kept (growth, what growth needs, central carbon,
-    the medium) and what of it cannot carry flux. Recon3D takes about half a minute.
+    The core has the medium and the objective, and grows like the full model. The report lists the reactions that each
+    rule keeps (growth, reactions essential for growth, central carbon metabolism, the medium) and those of them that
+    cannot carry flux. Recon3D takes about half a minute.
     """
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
@@ -122,7 +124,7 @@ def build_core(
 
 
 def _uptakes(network: Network) -> tuple[str, ...]:
-    """Exchanges that let something in: the medium of a model that comes with its own bounds."""
+    """Exchanges with an uptake: the medium of a model with its own bounds."""
     return tuple(reaction for reaction in network.exchanges if network.lower[network.column(reaction)] < 0)
 
 
@@ -131,8 +133,8 @@ def _warnings(core: Core, wished: int | None) -> list[str]:
     warnings = []
     if wished is not None and size > wished:
         warnings.append(
-            f"the consistent core has {size:,} reactions, more than the {wished:,} wished: each can carry flux, "
-            "and none is cut away for its flux in one solution"
+            f"the consistent core has {size:,} reactions, more than the {wished:,} desired: each can carry "
+            "flux, and none is removed for its flux in one solution"
         )
     warnings += [
         f"rule {rule.name}: {len(rule.blocked)} cannot carry flux on this medium and are not in the core: "
@@ -142,8 +144,8 @@ def _warnings(core: Core, wished: int | None) -> list[str]:
     ]
     if not core.has_slack:
         warnings.append(
-            "forced fluxes use the bounds to the last: a kept reaction can carry flux in its direction, "
-            "but perhaps not within these bounds"
+            "forced fluxes leave no slack: a kept reaction can carry flux in its direction, but perhaps not within "
+            "these bounds"
         )
     return warnings
 
@@ -179,7 +181,7 @@ def _print_report(answer: dict[str, Any]) -> None:
 
 @dataclass
 class _Phases:
-    """Progress on stderr, a bar on a terminal and a line for each phase otherwise, and the time of each phase."""
+    """Progress on stderr, a bar on a terminal and a line per phase otherwise, and the time of each phase."""
 
     table: list[dict[str, Any]] = field(default_factory=list)
 
@@ -213,13 +215,13 @@ class _Phases:
         self._end()
         self._name, self._since = name, (time.perf_counter(), time.process_time())
         self._bar.update(self._task, description=name, completed=len(self.table))
-        self._bar.refresh()  # a solve holds the interpreter, so nothing is drawn until it ends
+        self._bar.refresh()  # a solve holds the interpreter lock, so nothing is drawn until it ends
         if not self._console.is_terminal:
             self._console.print(f"{self.seconds:6.1f} s  {name}", markup=False)
 
     @property
     def seconds(self) -> float:
-        """Wall time since the beginning, s."""
+        """Wall time since the start, s."""
         return time.perf_counter() - self._begin[0]
 
     def _end(self) -> None:

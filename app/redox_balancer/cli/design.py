@@ -107,7 +107,7 @@ def _refuse_cell_options(task: "Task") -> None:
 def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
     from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
 
-    proposal = Proposal.from_text(task.space() if opened is None else opened.environments().space, text, condition)
+    proposal = Proposal.by_name(task.space() if opened is None else opened.environments().space, text, condition)
     console.print(_answer(proposal), markup=False)
     return proposal
 

@@ -1,4 +1,4 @@
-"""`redox doctor`: what would make a training fail, before it begins."""
+"""`redox doctor`: the checks before a training."""
 
 import json
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def doctor(
 ) -> None:
     """Check limits, threads, memory, disk, solver and reward signal for a training with these options.
 
-    Exit code 2 where a check fails; `redox train` makes the same checks before it starts.
+    Exit code 2 if a check fails; `redox train` runs the same checks before it starts.
     """
     from rich.text import Text  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ def doctor(
 
 
 def solve_something() -> str:
-    """Solve a linear program with a known optimum, and say what solved it; a RedoxError where it is not found."""
+    """Solve a linear program with a known optimum and return the name of the solver; a RedoxError if it fails."""
     from importlib.metadata import version  # noqa: PLC0415
 
     import numpy as np  # noqa: PLC0415
@@ -71,7 +71,7 @@ def solve_something() -> str:
     from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415
     from redox_balancer.cell.network import Network  # noqa: PLC0415
 
-    # One metabolite: two sources of at most 1 and 2 mmol/gDW/h feed a sink that could take 10.
+    # One metabolite: two sources of at most 1 and 2 mmol/gDW/h feed a sink of at most 10.
     chain = Network(
         id="chain",
         reactions=("first", "second", "sink"),
@@ -87,7 +87,7 @@ def solve_something() -> str:
         solution = lp.maximise()
     if not solution.optimal or abs(solution.objective - 3.0) > 1e-9:
         raise RedoxError(
-            f"the solver gives {solution.objective} ({solution.status.name}) for a program whose optimum is 3",
+            f"the solver gives {solution.objective} ({solution.status.name}) for a linear program whose optimum is 3",
             hint="pip install --force-reinstall swiglpk",
         )
     return f"GLPK by swiglpk {version('swiglpk')}"

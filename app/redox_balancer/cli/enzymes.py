@@ -1,4 +1,4 @@
-"""`redox enzymes`: the library as a table, what of it fits a model, and why the rest does not."""
+"""`redox enzymes`: the library as a table, which entries fit a model, and why the others do not."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def enzymes(
     model: Model = None,
     biomass: Biomass = None,
     assumed: Annotated[
-        bool, typer.Option("--assumed", help="List the figures that were not measured on the very protein.")
+        bool, typer.Option("--assumed", help="List the parameters that were not measured on the protein itself.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the enzyme library, checked against a model.
+    """Show the enzyme library and how it fits a model.
 
-    Every placement must use metabolites of the model, balance in its formulas and carry no flux with all exchanges
-    closed, alone or with the others. What the model has already raises the limit of that reaction. Entries that are
-    left out are listed with the reason, a loop with its reactions; exit code 2 where nothing fits.
+    Every placement must use metabolites of the model, be balanced, and carry no flux with all exchanges closed, alone
+    or with the others. A placement whose reaction the model already has raises the limit of that reaction. Excluded
+    entries are listed with the reason, infeasible cycles with their reactions; exit code 2 if nothing fits.
     """
     from redox_balancer.design.enzymes import load_library  # noqa: PLC0415 - loads the solver
     from redox_balancer.design.space import LEVELS  # noqa: PLC0415
@@ -89,12 +89,12 @@ def enzymes(
     )
     out().print(
         f"\n{len(rows)} placements fit {space.network.id}; caps in mmol/gDW/h for 0.1 % of the proteome. "
-        f"Left out of the library's {len(rows) + len(space.excluded)}:\n",
+        f"Excluded of the library's {len(rows) + len(space.excluded)}:\n",
         markup=False,
     )
     out().print(
         table(
-            {"placement": "left", "because": "left", "in detail": "left"},
+            {"placement": "left", "reason": "left", "detail": "left"},
             [(entry.id, entry.reason.value, entry.detail) for entry in space.excluded],
         )
     )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on held-out --samples 64"
 
 
-class AskAbout(StrEnum):
-    """Which conditions the methods are asked about."""
+class EvaluatedConditions(StrEnum):
+    """Conditions to evaluate on."""
 
     HELD_OUT = "held-out"
     TRAINING = "training"
@@ -28,50 +28,50 @@ class AskAbout(StrEnum):
 
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of training runs that differ in their seed: each counts as one.")
+        list[Path],
+        typer.Argument(help="Folders of training runs that differ in their seed: replicates."),
     ],
     *,
-    on: Annotated[AskAbout, typer.Option(help="Conditions to ask about.")] = AskAbout.BOTH,
+    on: Annotated[EvaluatedConditions, typer.Option(help="Conditions to evaluate on.")] = EvaluatedConditions.BOTH,
     held_out: Annotated[
-        Path | None, typer.Option(help="List of held-out combinations (TOML); the package's if not given.")
+        Path | None, typer.Option(help="Held-out combinations (TOML); those of the package by default.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Constructs the policy draws for its best of them.")] = 64,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of everything that is drawn.")] = 5,
+    samples: Annotated[int, typer.Option(min=1, help="Samples of the policy for its best one.")] = 64,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of each random method.")] = 5,
     evaluations: Annotated[
-        int, typer.Option(min=1, help="Constructs a search may value for one answer, at most.")
+        int, typer.Option(min=1, help="Maximum number of constructs that a search evaluates for one condition.")
     ] = 1000,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Time a search may take for one answer, in seconds; no limit if not given."),
+        typer.Option(min=0, help="Time limit of a search for one condition, in seconds; none by default."),
     ] = None,
     equal_time: Annotated[
         bool,
-        typer.Option(
-            "--equal-time", help="Give each search as many seconds, for all its answers, as a training took."
-        ),
+        typer.Option("--equal-time", help="Give each search the time of a training, in total over all conditions."),
     ] = False,
     time_limit_s: Annotated[
-        float, typer.Option(min=1, help="Longest time of the oracle for one answer, in seconds.")
+        float, typer.Option(min=1, help="Time limit of the oracle for one condition, in seconds.")
     ] = 600.0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's if not given.")
+        Path | None,
+        typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the policy with random, greedy and evolutionary search, the best fixed construct and the oracle.
 
-    Every method is asked about the conditions of the training and about combinations of them that were never trained
-    on. The share is that of the best construct known, as interquartile mean over seeds and conditions.
+    Every method is evaluated on the training conditions and on held-out combinations of them. The share of the best
+    known construct's value is an interquartile mean over seeds and conditions.
     """
     from redox_balancer.evaluation.comparison import HELD_OUT, TRAINING, Protocol, compare_methods  # noqa: PLC0415
     from redox_balancer.evaluation.methods import SearchBudget  # noqa: PLC0415
     from redox_balancer.files import write_atomically  # noqa: PLC0415
     from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
-    from redox_balancer.terminal.tables import construct_text, notes, out  # noqa: PLC0415 - starts at once without
+    from redox_balancer.terminal.tables import construct_text, notes, out  # noqa: PLC0415 - a fast start without
 
     console = notes()
     protocol = Protocol(
-        sets=(TRAINING, HELD_OUT) if on is AskAbout.BOTH else (on.value,),
+        sets=(TRAINING, HELD_OUT) if on is EvaluatedConditions.BOTH else (on.value,),
         held_out=held_out,
         samples=samples,
         seeds=seeds,
@@ -142,7 +142,7 @@ def _show(benchmark: Benchmark) -> None:
 
     out().print(table(columns, [cells(row) for row in benchmark.rows()]))
     if len(benchmark.unproven) == len(benchmark.conditions):
-        out().print("none of the best is proven: shares are of the best construct that anybody found")
+        out().print("no optimum is proven: shares are of the best construct found by any method")
     elif benchmark.unproven:
-        out().print(f"not proven to be the best: {', '.join(benchmark.unproven)}", markup=False)
+        out().print(f"without a proven optimum: {', '.join(benchmark.unproven)}", markup=False)
     out().print()

@@ -1,4 +1,4 @@
-"""`redox model`: get a public model, and look at one before anything is built on it."""
+"""`redox model`: download public models and test a model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from redox_balancer.terminal.progress import transfer_progress
 if TYPE_CHECKING:
     from redox_balancer.cell.network import Network
 
-app = typer.Typer(help="Get a public metabolic model and inspect models.", no_args_is_help=True)
+app = typer.Typer(help="Download public metabolic models and test models.", no_args_is_help=True)
 
 LEAST_GROWTH = 1e-6
-"""Growth in 1/h below which nothing is said to grow; solvers are exact to about 1e-9."""
+"""Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
@@ -30,28 +30,28 @@ def fetch(
     name: Annotated[str, typer.Argument(help="recon3d, human-gem, e_coli_core or ijo1366.")],
     *,
     file: Annotated[
-        Path | None, typer.Option("--from", help="Take this file, offline, with the same checks.")
+        Path | None, typer.Option("--from", help="Use this file instead of a download, with the same checks.")
     ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder to put it in; the user's cache or REDOX_CACHE if not given.")
+    folder: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the file; REDOX_CACHE or the user's cache by default.")
     ] = None,
     mirror: Annotated[
         str | None,
-        typer.Option(envvar="REDOX_MIRROR", help="Address of a folder with the file, in place of its own server."),
+        typer.Option(envvar="REDOX_MIRROR", help="URL of a folder with the file, instead of its own server."),
     ] = None,
     repin: Annotated[
-        bool, typer.Option("--repin", help="Accept a file that differs from the one pinned before.")
+        bool, typer.Option("--repin", help="Accept a file whose checksum differs from the pinned one.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Download a public model, check its content and pin its sha256.
 
-    A download that broke off goes on where it stopped.
+    An interrupted download is resumed.
     """
     from redox_balancer.cell.fetch import fetch_model, load_catalogue  # noqa: PLC0415 - takes half a second
 
     with transfer_progress(f"fetching {name}") as progress:
-        fetched = fetch_model(name, file=file, mirror=mirror, folder=to, repin=repin, progress=progress)
+        fetched = fetch_model(name, file=file, mirror=mirror, folder=folder, repin=repin, progress=progress)
     content = fetched.content
     answer = {
         "model": fetched.model,
@@ -68,7 +68,7 @@ def fetch(
     if as_json:
         typer.echo(json.dumps(answer))
         return
-    verb = "fetched, checked and pinned" if fetched.new else "already here, as pinned"
+    verb = "downloaded, checked and pinned" if fetched.new else "already in the cache, as pinned"
     typer.echo(f"{name}: {verb}")
     _print_table({key: _text(value) for key, value in answer.items() if key not in ("model", "new")})
 
@@ -78,19 +78,19 @@ def fetch(
 )
 def info(
     file: Annotated[
-        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core if not given.")
+        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core by default.")
     ] = None,
     *,
-    medium: Annotated[str, typer.Option(help="Medium to grow on; 'model' leaves the bounds as they are.")] = "model",
+    medium: Annotated[str, typer.Option(help="Medium, or 'model' for the bounds of the model file.")] = "model",
     biomass: Annotated[
-        str | None, typer.Option(help="Reaction that is growth; the model's objective if not given.")
+        str | None, typer.Option(help="Reaction whose flux is growth; the objective of the model by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Test a model: sizes, growth on a medium, imbalanced reactions and free loops.
+    """Test a model: size, growth on a medium, imbalanced reactions, thermodynamically infeasible cycles.
 
-    A free loop is an internal reaction that can run with every exchange, sink and demand closed. Recon3D takes
-    about half a minute. Exit code 2 where nothing grows.
+    A reaction in such a cycle carries flux with every exchange, sink and demand closed. Recon3D takes about half a
+    minute. Exit code 2 if the model does not grow.
     """
     from redox_balancer.cell.balance import imbalanced_reactions  # noqa: PLC0415 - takes half a second
     from redox_balancer.cell.cycles import reactions_in_cycles  # noqa: PLC0415
@@ -130,12 +130,13 @@ def info(
         raise RedoxError(
             f"{network.objective} of {network.id} does not grow on medium {medium!r}"
             + ("" if status == "optimal" else f" ({status})"),
-            hint="choose another --medium, or the growth reaction with --biomass",
+            hint="choose another medium or growth reaction",
+            settings=("medium", "biomass"),
         )
 
 
 def _growth(network: Network) -> tuple[float, str]:
-    """Largest growth, 1/h, and how its LP ended; an infeasible problem (maintenance not met) is no growth."""
+    """Largest growth, 1/h, and the status of its LP; an infeasible problem (maintenance not met) is no growth."""
     from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415 - loads the solver
 
     with FluxLP(network) as lp:
@@ -145,7 +146,7 @@ def _growth(network: Network) -> tuple[float, str]:
 
 @contextmanager
 def _at_work(first: str) -> Iterator[Any]:
-    """Show what is being done, on stderr: a spinner on a terminal, a line for each step otherwise."""
+    """Report the current step on stderr: a spinner on a terminal, a line for each step otherwise."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         console.print(first)

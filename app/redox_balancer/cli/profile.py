@@ -1,4 +1,4 @@
-"""`redox profile`: where an actor's memory or time goes."""
+"""`redox profile`: flame graphs of the memory or time of an actor."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: redox profile --seconds 10 --output flame.html"
 
 
-# The settings that change what an actor does.
+# The settings that change the work of an actor.
 @takes_config("envs_per_actor", "rollout_length", "hidden_sizes", "seed", "object_store_bytes")
 @takes_task
 def profile(
@@ -25,24 +25,24 @@ def profile(
     task: "Task",
     config: TrainConfig,
     output: Annotated[
-        Path | None, typer.Option(help="The flame graph; flame.html (memory) or flame.svg (time) if not given.")
+        Path | None, typer.Option(help="Path of the flame graph; flame.html (memory) or flame.svg (time) by default.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to look at the actor.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Duration of the profile, in seconds.")] = 10.0,
     kind: Annotated[
         Literal["memory", "time"], typer.Option(help="memory: memray inside the actor; time: py-spy, where allowed.")
     ] = "memory",
     leaks: Annotated[
-        bool, typer.Option("--leaks", help="With memory: only what was allocated and not freed again.")
+        bool, typer.Option("--leaks", help="With --kind memory: only allocations that were not freed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a flame graph of a live actor, with the environments and settings a training would have."""
+    """Draw a flame graph of a live actor with the environments and settings of a training."""
     from redox_balancer.bench.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
     from redox_balancer.files import written_atomically  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if leaks and kind != "memory":
-        raise RedoxError("--leaks is about memory", hint="--kind memory --leaks")
+        raise RedoxError("--leaks needs a memory profile", hint="use --kind memory --leaks")
     target = output or Path("flame.html" if kind == "memory" else "flame.svg")
     environments = task.environments()
     with notes().status(f"profiling an actor for {seconds:g} s"), written_atomically(target) as temporary:

@@ -18,25 +18,23 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: redox report experiments/first --episodes 1000"
 LONGEST_SEARCH_S = 300.0
-"""Estimated search time on one core beyond which the search is left out unless asked for."""
+"""Estimated time of an exhaustive search on one core beyond which it is skipped by default."""
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     *,
-    output: Annotated[Path | None, typer.Option(help="Where the page goes; RUN/report.html if not given.")] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes behind each mean, in each condition.")] = 1000,
+    output: Annotated[Path | None, typer.Option(help="Path of the page; RUN/report.html by default.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes per condition for the means.")] = 1000,
     exhaustive: Annotated[
         bool | None,
-        typer.Option(help="Compare with the best of all constructs; if not given, where that takes minutes at most."),
+        typer.Option(help="Compare with the best of all constructs; by default if that takes minutes at most."),
     ] = None,
-    designs: Annotated[
-        bool, typer.Option(help="Show with COBRApy what the best construct of each condition does in the cell.")
-    ] = True,
+    designs: Annotated[bool, typer.Option(help="Analyse the best construct of each condition by COBRApy.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of a run: learning curve, policy, random and best constructs, and what the designs do."""
+    """Write the report of a run: learning curve, policy, random and best constructs, and their analysis."""
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
     from redox_balancer.evaluation.score import estimated_search_s, score_policy  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import write_report  # noqa: PLC0415
@@ -62,14 +60,14 @@ def report(
         estimate = estimated_search_s(space, placements)
         exhaustive = estimate <= LONGEST_SEARCH_S
         if not exhaustive:
-            console.print(f"an exhaustive search takes about {estimate / 60:.0f} min: left out (--exhaustive)")
+            console.print(f"an exhaustive search takes about {estimate / 60:.0f} min: skipped (--exhaustive runs it)")
     if exhaustive:
-        with console.status("valuing every construct") as status:
+        with console.status("evaluating every construct") as status:
             references = search(
                 space,
                 placements,
                 processes=os.cpu_count() or 1,
-                progress=lambda y: status.update(f"valuing every construct: {y.condition} done, {count} in all"),
+                progress=lambda y: status.update(f"evaluating every construct: {y.condition} done, {count} in all"),
             )
         score = replace(score, references=references)
     made: list[Design] = []

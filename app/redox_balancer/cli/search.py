@@ -1,4 +1,4 @@
-"""`redox search`: searches the agent is measured against."""
+"""`redox search`: searches for constructs without learning."""
 
 import json
 import os
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
 
-Evaluations = Annotated[int, typer.Option(min=1, help="Constructs to value under each condition.")]
-Seconds = Annotated[float | None, typer.Option(min=0, help="Stop after this time under each condition, in seconds.")]
+Evaluations = Annotated[int, typer.Option(min=1, help="Constructs to evaluate under each condition.")]
+Seconds = Annotated[float | None, typer.Option(min=0, help="Time limit under each condition, in seconds.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the draws.")]
 
 
@@ -39,7 +39,7 @@ def random_(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Value random constructs within the budget and show the best."""
+    """Evaluate random constructs within the budgets and show the best."""
     import numpy as np  # noqa: PLC0415
 
     from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
@@ -54,7 +54,7 @@ def random_(
 @app.command(epilog="Example: redox search greedy --placements 3 --conditions hypoxia+mdh1_deficiency")
 @takes_task
 def greedy(*, task: "Task", as_json: AsJson = False) -> None:
-    """Add the placement that raises the value most, again and again."""
+    """Repeatedly add the placement that raises the value most."""
     from redox_balancer.search import heuristics  # noqa: PLC0415
 
     def answer(search: "Search") -> "SearchResult":
@@ -94,11 +94,11 @@ def milp(
     *,
     task: "Task",
     time_limit_s: Annotated[
-        float, typer.Option(min=0, help="Longest time under each condition, in seconds; then the bound says how far.")
+        float, typer.Option(min=0, help="Time limit under each condition, in seconds; the bound then shows the gap.")
     ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
-    """Find the best construct with proof, by a mixed-integer linear program (HiGHS): the oracle."""
+    """Find the best construct, with a proof of optimality, by a mixed-integer linear program (HiGHS)."""
     from redox_balancer.search.oracle import oracle  # noqa: PLC0415
 
     _run(task, lambda search: oracle(search, time_limit_s=time_limit_s), as_json=as_json)
@@ -109,11 +109,11 @@ def milp(
 def exhaustive(
     *,
     task: "Task",
-    top: Annotated[int, typer.Option(min=1, help="How many of the best constructs to show.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of best constructs to show.")] = 5,
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
     as_json: AsJson = False,
 ) -> None:
-    """Value every construct within the budget and show the best under each condition."""
+    """Evaluate every construct within the budgets and show the best under each condition."""
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
@@ -129,13 +129,13 @@ def exhaustive(
     if as_json:
         answer = {
             name: {
-                "constructs": yardstick.constructs,
-                "mean": yardstick.mean,
-                "solves": yardstick.solves,
-                "seconds": yardstick.seconds,
-                "best": [_outcome_data(space, ranked.construct, ranked.outcome) for ranked in yardstick.best],
+                "constructs": reference.constructs,
+                "mean": reference.mean,
+                "solves": reference.solves,
+                "seconds": reference.seconds,
+                "best": [_outcome_data(space, ranked.construct, ranked.outcome) for ranked in reference.best],
             }
-            for name, yardstick in found.items()
+            for name, reference in found.items()
         }
         typer.echo(json.dumps(answer))
         return
@@ -144,8 +144,8 @@ def exhaustive(
             OUTCOME_COLUMNS,
             [
                 (name if rank == 0 else "", *_outcome_cells(space, ranked.construct, ranked.outcome))
-                for name, yardstick in found.items()
-                for rank, ranked in enumerate(yardstick.best)
+                for name, reference in found.items()
+                for rank, ranked in enumerate(reference.best)
             ],
         )
     )
@@ -163,7 +163,7 @@ def _run(
     evaluations: int | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Search under each condition of a task and show what was found and what it cost."""
+    """Search under each condition of a task; show the best construct and the cost of finding it."""
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415

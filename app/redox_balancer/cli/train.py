@@ -28,25 +28,25 @@ def train(
     config: TrainConfig,
     checkpoint_dir: RunFolder = None,
     resume: Annotated[
-        str | None, typer.Option(help="'auto' goes on where the run stopped, a path goes on from that checkpoint.")
+        str | None, typer.Option(help="'auto' continues the run from its newest checkpoint, a path from that one.")
     ] = None,
     supervise: Annotated[
-        bool, typer.Option("--supervise", help="Train in a child process that is started again when it crashes.")
+        bool, typer.Option("--supervise", help="Train in a child process that is restarted when it crashes.")
     ] = False,
     max_restarts: Annotated[
-        int, typer.Option(help="With --supervise: restarts an hour may see before it gives up.", min=0)
+        int, typer.Option(help="With --supervise: restarts within an hour after which it gives up.", min=0)
     ] = 10,
     exact_check: Annotated[
         bool,
         typer.Option(
-            "--exact-check", help="Solve the plain linear programs as well; stop where a value differs by over 1e-8."
+            "--exact-check", help="Also solve the plain linear programs; stop if a value differs by more than 1e-8."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a policy to place enzymes, with actors that explore and a learner that learns from them.
+    """Train a policy that places enzymes (IMPALA: actors collect rollouts, a learner updates the policy).
 
-    Checkpoints, metrics and settings go to the run's folder. Ctrl-C saves and ends; `--resume auto` goes on.
+    Checkpoints, metrics and settings go to the folder of the run. Ctrl-C saves and exits; `--resume auto` continues.
     """
     if supervise:
         raise typer.Exit(_supervise(checkpoint_dir or RUNS / task.network().id, max_restarts))
@@ -54,7 +54,7 @@ def train(
     from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     environments = task.environments(exact_check=exact_check)
-    _tell_left_out(environments.space)
+    _report_excluded(environments.space)
     folder = checkpoint_dir or RUNS / environments.space.network.id
     result = run_training(
         config,
@@ -77,37 +77,37 @@ def train(
         typer.echo(json.dumps(answer))
 
 
-def _tell_left_out(space: "DesignSpace") -> None:
-    """Say on stderr how much of the library this model takes, and what of the rest is at fault."""
+def _report_excluded(space: "DesignSpace") -> None:
+    """Report on stderr how many placements of the library fit the model, and which entries are faulty."""
     for entry in space.excluded:
         if entry.at_fault:
-            typer.echo(f"{entry.id} is left out: {entry.detail}", err=True)
+            typer.echo(f"{entry.id} is excluded: {entry.detail}", err=True)
     offered = len(space.placements)
     typer.echo(
-        f"{offered} of the library's {offered + len(space.excluded)} placements are offered; redox enzymes says why "
-        "the others are not",
+        f"{offered} of the library's {offered + len(space.excluded)} placements are offered; redox enzymes lists "
+        "the others with their reasons",
         err=True,
     )
 
 
 def _supervise(folder: Path, max_restarts: int) -> int:
-    """Run this very command without `--supervise` as a child, and return its exit code."""
+    """Run this command without `--supervise` in a child process, and return its exit code."""
     from redox_balancer.runs import checkpoint  # noqa: PLC0415
     from redox_balancer.runs.supervisor import supervise  # noqa: PLC0415
 
     def command(restart: bool) -> list[str]:  # noqa: FBT001 - the supervisor calls it
-        # Before its first checkpoint a run begins as it was told to: anew, or from another run's checkpoint.
-        goes_on = restart and bool(checkpoint.steps(folder))
-        return [sys.executable, "-m", "redox_balancer", *child_arguments(sys.argv[1:], goes_on=goes_on)]
+        # Before its first checkpoint a run starts as the first process did: new, or from another run's checkpoint.
+        resumes = restart and bool(checkpoint.steps(folder))
+        return [sys.executable, "-m", "redox_balancer", *child_arguments(sys.argv[1:], resumes=resumes)]
 
     return supervise(
         command, max_restarts=max_restarts, report=lambda text: typer.echo(f"supervisor: {text}", err=True)
     )
 
 
-def child_arguments(arguments: Sequence[str], *, goes_on: bool) -> list[str]:
-    """Return the arguments of `redox` without the supervisor's own; one that goes on gets `--resume auto`."""
-    dropped = {"--max-restarts"} | ({"--resume"} if goes_on else set())
+def child_arguments(arguments: Sequence[str], *, resumes: bool) -> list[str]:
+    """Return the arguments of `redox` for a child process; one that resumes gets `--resume auto`."""
+    dropped = {"--max-restarts"} | ({"--resume"} if resumes else set())
     left: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -115,4 +115,4 @@ def child_arguments(arguments: Sequence[str], *, goes_on: bool) -> list[str]:
             next(rest, None)
         elif argument != "--supervise" and argument.split("=")[0] not in dropped:
             left.append(argument)
-    return [*left, "--resume", "auto"] if goes_on else left
+    return [*left, "--resume", "auto"] if resumes else left

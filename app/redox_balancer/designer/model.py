@@ -1,7 +1,10 @@
-"""The cell with a construct in it as a COBRApy model: what is exported, and what every figure is checked on.
+"""The cell with a construct as a COBRApy model, which is exported and on which growth and capacity are checked.
 
-It is made from the model file itself, not from the arrays of the linear programs; bounds and weights are those of
-`design/formulation.py`, which the evaluator reads too.
+It is built from the model file with COBRApy, not from the arrays of the evaluator's linear programs, without lumping,
+critical regions or caches, so it checks those. It is not an independent formulation of the value: bounds, growth
+floor, expression cost and weights are those of `design/formulation.py`, and the stoichiometry of inserted reactions
+is that of the design space, which the evaluator reads too. The independent formulation is `second_solver.py` of the
+tests, which both are compared with.
 """
 
 from __future__ import annotations
@@ -41,16 +44,16 @@ class DesignedCell:
     Attributes
     ----------
     space, construct, condition
-        What was built, into what, under which limits.
+        The design space, the construct and the condition.
     model
-        The cell under the condition with the construct. Its objective is growth: the biomass flux less the cost of
-        expression, so the biomass reaction weighs `keep`.
+        The cell under the condition with the construct. Its objective is growth after the cost of expression, so the
+        biomass reaction has the coefficient `keep`.
     keep
-        Share of growth that the cost of expression leaves.
+        Share of growth left after the cost of expression.
     capacity
         Weight of each reaction in the capacity, NAD(P)H per flux.
     floor
-        Growth that is held while capacity is counted, 1/h, cost of expression taken off.
+        Growth that is held while capacity is maximised, 1/h, after the cost of expression.
     """
 
     space: DesignSpace
@@ -63,7 +66,7 @@ class DesignedCell:
 
     @property
     def placements(self) -> list[Placement]:
-        """What is placed."""
+        """The placements of the construct."""
         return [self.space.placements[position] for position, _ in self.construct]
 
     @property
@@ -73,14 +76,14 @@ class DesignedCell:
 
     @contextmanager
     def growing(self, growth: float) -> Iterator[None]:
-        """Hold growth, cost of expression taken off, at `growth` 1/h at least."""
+        """Hold growth after the cost of expression at or above `growth`, 1/h."""
         with self.model:
             self.biomass.lower_bound = held_biomass_flux(growth, self.keep)
             yield
 
     @contextmanager
     def without_construct(self) -> Iterator[None]:
-        """Take the construct out, and the cost of its expression."""
+        """Remove the construct and the cost of its expression."""
         empty = Construct.empty(len(self.space.placements))
         with self.model:
             _set_bounds(self.model, reaction_bounds(self.space, empty, self.condition))
@@ -89,7 +92,7 @@ class DesignedCell:
 
     @contextmanager
     def metered(self, weights: Mapping[str, float]) -> Iterator[cobra.Reaction]:
-        """Add a reaction whose flux is a weighted sum of others: COBRApy's envelope takes one reaction."""
+        """Add a reaction whose flux is a weighted sum of others, since COBRApy's envelope takes a single reaction."""
         with self.model:
             token = cobra.Metabolite("redox_capacity", formula="", compartment=self.biomass.compartments.pop())
             meter = cobra.Reaction(METER, lower_bound=-1e6, upper_bound=1e6)
@@ -101,15 +104,12 @@ class DesignedCell:
 
     @property
     def capacities_at_least(self) -> list[dict[str, float]]:
-        """Weights of linear functions whose smaller one is the capacity.
-
-        See `guaranteed_weights`.
-        """
+        """Weights of the linear functions whose smallest value is guaranteed, see `guaranteed_weights`."""
         return guaranteed_weights(self.space, self.placements)
 
 
 def open_model(task: Task) -> cobra.Model:
-    """Model of a task as COBRApy has it, the caller's own: nothing lumped, nothing removed."""
+    """COBRApy model of a task, a copy of its own, with no reaction lumped or removed."""
     if task.model is None:
         return load_json_model(str(core_json()))
     return load_model(task.model).model if isinstance(task.model, Path) else task.model.copy()
@@ -128,23 +128,23 @@ def designed_cell(
     Parameters
     ----------
     model
-        The model that `space` was built on. It is changed: give each construct its own, or work within
-        `with model:`, which takes everything back at its end.
+        The model that `space` was built on. It is changed: pass a copy for each construct, or work within
+        `with model:`, which reverts all changes at its end.
     space, construct, condition
-        What to build, and under which limits.
+        The design space, the construct and the condition.
     floor
-        Growth to be held while capacity is counted, 1/h.
+        Growth to hold while capacity is maximised, 1/h.
     """
     network = space.network
     placed = {space.placements[position].reaction: space.placements[position] for position, _ in construct}
     foreign = {reaction: placement for reaction, placement in placed.items() if placement.foreign}
     columns = {reaction: network.stoichiometry_of(reaction) for reaction in foreign}
-    ledger = any(column.get(H2O2_BALANCE, 0.0) > 0 for column in columns.values())
-    if ledger:
+    counts_h2o2 = any(column.get(H2O2_BALANCE, 0.0) > 0 for column in columns.values())
+    if counts_h2o2:
         own = next(iter(columns.values()))
         token = cobra.Metabolite(
             H2O2_BALANCE,
-            name="H2O2 formed and not removed by inserted reactions (no substance)",
+            name="bookkeeping of H2O2 formed and not removed by inserted reactions (not a substance)",
             formula="",
             charge=0,
             compartment=next(model.metabolites.get_by_id(one).compartment for one in own if one != H2O2_BALANCE),
@@ -158,13 +158,13 @@ def designed_cell(
             {
                 model.metabolites.get_by_id(metabolite): coefficient
                 for metabolite, coefficient in stoichiometry.items()
-                if ledger or metabolite != H2O2_BALANCE
+                if counts_h2o2 or metabolite != H2O2_BALANCE
             }
         )
         if reaction in foreign:
             _describe(added, foreign[reaction])
         else:
-            added.name = "bookkeeping of H2O2, no reaction of the cell"
+            added.name = "bookkeeping of H2O2, not a reaction of the cell"
     _set_bounds(model, reaction_bounds(space, construct, condition))
     keep = growth_kept(space.settings, space.protein(construct))
     model.objective = {model.reactions.get_by_id(network.objective): keep}
@@ -177,8 +177,8 @@ def _describe(reaction: cobra.Reaction, placement: Placement) -> None:
     reaction.name = f"{enzyme.name}, {enzyme.organism}"
     reaction.subsystem = "Inserted"
     reaction.annotation = {"sbo": "SBO:0000176"}
-    if whole := re.findall(r"\d+\.\d+\.\d+\.\d+", enzyme.ec):
-        reaction.annotation["ec-code"] = whole
+    if complete := re.findall(r"\d+\.\d+\.\d+\.\d+", enzyme.ec):
+        reaction.annotation["ec-code"] = complete
     reaction.gene_reaction_rule = enzyme.id
     (gene,) = reaction.genes
     gene.name = f"{enzyme.name} ({enzyme.organism})"
@@ -189,6 +189,5 @@ def _describe(reaction: cobra.Reaction, placement: Placement) -> None:
 
 def _set_bounds(model: cobra.Model, bounds: Mapping[str, tuple[float, float]]) -> None:
     for reaction in model.reactions:
-        wanted = bounds[reaction.id]
-        if reaction.bounds != wanted:
-            reaction.bounds = wanted
+        if reaction.bounds != bounds[reaction.id]:
+            reaction.bounds = bounds[reaction.id]

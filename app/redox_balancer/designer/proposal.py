@@ -13,7 +13,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
-from redox_balancer.design.named_construct import NamedConstruct, build_construct
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
@@ -64,16 +64,16 @@ class Proposal:
         return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
 
     @classmethod
-    def from_text(cls, space: DesignSpace, text: str, condition: str) -> Self:
-        """Evaluate a construct written as text, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
+    def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
+        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
 
         Raises
         ------
         RedoxError
-            The text is no construct, or the condition is unknown.
+            The name cannot be read, or the condition is unknown.
         """
         chosen = find_condition(space, condition)
-        own, construct = build_construct(space, NamedConstruct(text))
+        own, construct = build_construct(space, NamedConstruct(named))
         with Evaluator(own.plain) as evaluator:
             return cls.valued(evaluator, construct, chosen)
 

@@ -1,4 +1,4 @@
-"""Tables and constructs as the subcommands print them."""
+"""Tables, numbers and constructs as text."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 FILE_WIDTH = 240
-"""Columns of a table that goes to a file or a pipe, where nothing is cut."""
+"""Width of a table in a file or a pipe, where no cell is cut."""
 
 
 def out() -> Console:
-    """Where results go: stdout, as wide as a terminal is and wide enough for any table elsewhere."""
+    """Console for results: stdout, as wide as the terminal, and wide enough for any table elsewhere."""
     console = Console(highlight=False, soft_wrap=True)
     return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=FILE_WIDTH)
 
 
 def notes() -> Console:
-    """Where progress and remarks go: stderr."""
+    """Console for progress and remarks: stderr."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def table(headings: Mapping[str, str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table; `headings` gives each column's justification (left or right)."""
+    """A table without lines; `headings` maps each heading to its justification (left or right)."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for position, (heading, justify) in enumerate(headings.items()):
         right = justify == "right"
@@ -41,7 +41,7 @@ def construct_text(placements: Sequence[Mapping[str, Any]]) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure with that many decimals, a dash where there is none."""
+    """A number with so many decimals, a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 

@@ -96,7 +96,7 @@ def test_an_unaffordable_action_changes_nothing_and_uses_up_a_placement(env: Red
     assert env.step(forbidden)[2]
 
 
-def test_the_observation_tells_conditions_by_their_limits(env: RedoxEnv, space: DesignSpace) -> None:
+def test_the_observation_distinguishes_conditions_by_their_limits(env: RedoxEnv, space: DesignSpace) -> None:
     names = layout(space, 2)
     healthy, _ = env.reset(options={"condition": "healthy"})
     hypoxic, _ = env.reset(options={"condition": "hypoxia"})
@@ -130,7 +130,7 @@ def test_mixed_sampling_shows_single_conditions_and_mixtures() -> None:
     assert len({env.condition for _ in range(20) if env.reset()}) == 20
 
 
-def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
+def test_a_hidden_condition_shows_after_a_placement_only(space: DesignSpace) -> None:
     (env,) = RedoxEnvs(space, placements=3, hidden_condition=True)(1)
     names = layout(space, 3, hidden_condition=True)
     assert env.observation_space.shape == (len(names),)
@@ -159,21 +159,21 @@ def test_an_untold_condition_shows_after_a_placement_only(space: DesignSpace) ->
     assert answers["hypoxia"] < 0.9 * answers["healthy"]
 
 
-def test_uncertain_figures_are_paid_one_set_an_episode_and_not_shown() -> None:
+def test_each_episode_is_rewarded_by_one_parameter_sample_that_is_not_observed() -> None:
     space = Task(parameter_samples=4).space()
     (env,) = RedoxEnvs(space)(1)
     position = [placement.id for placement in space.placements].index("LBNOX_c")
     action = position * len(space.levels) + space.levels.index(1e-3)
-    paid, shown = set(), set()
+    rewards, observations = set(), set()
     for seed in range(40):
         env.reset(seed=seed, options={"condition": "healthy"})
         observed, reward, *_ = env.step(action)
-        paid.add(round(reward, 9))
-        shown.add(observed.tobytes())
-    by_set = [env.evaluator.outcome(env.construct, env.condition, figures).value for figures in range(4)]
-    assert paid == {round(value, 9) for value in by_set}
-    assert len(shown) == 1
-    assert env.evaluator.evaluate(env.construct, env.condition).value == pytest.approx(np.mean(by_set))
+        rewards.add(round(reward, 9))
+        observations.add(observed.tobytes())
+    by_sample = [env.evaluator.outcome(env.construct, env.condition, sample).value for sample in range(4)]
+    assert rewards == {round(value, 9) for value in by_sample}
+    assert len(observations) == 1
+    assert env.evaluator.evaluate(env.construct, env.condition).value == pytest.approx(np.mean(by_sample))
 
 
 def test_environments_of_one_process_share_their_linear_programs(space: DesignSpace) -> None:

@@ -34,7 +34,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
     ("old", "new", "said"),
     [
         ("kcat_per_s = { value = 648", "kcat_per_s = { value = -648", "LBNOX: kcat_per_s.value"),
-        ('id = "TPNOX"', 'id = "LBNOX"', "LBNOX stands twice"),
+        ('id = "TPNOX"', 'id = "LBNOX"', "LBNOX is defined twice"),
         ('role = "oxidase"', 'role = "oxidase"\ncolour = "green"', "colour"),
         ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + half o2_c -->", "cannot read 'half o2_c'"),
         ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + 0.5 o2_c", "no arrow"),
@@ -72,7 +72,7 @@ def test_saturation_follows_from_the_km_where_it_is_known() -> None:
 
 
 def test_each_km_is_used(space: DesignSpace) -> None:
-    """No figure without a use: with another default saturation the placements with a KM keep their caps."""
+    """With another default saturation the placements with a KM keep their capacities."""
     halved = {p.id: p for p in Task(saturation=0.025, candidates="all").space().placements}
     given = [p for p in Task(candidates="all").space().placements if p.enzyme.km_mm and p.site.compartment == "c"]
     assert {p.enzyme.id for p in given} == {e.id for e in load_library().values() if e.km_mm}
@@ -82,12 +82,12 @@ def test_each_km_is_used(space: DesignSpace) -> None:
     )
 
 
-def test_the_library_holds_forty_and_more_with_source_and_confidence_for_each_figure() -> None:
+def test_the_library_has_forty_or_more_enzymes_with_source_and_confidence_for_each_value() -> None:
     library = load_library()
     assert len(library) >= 40
-    figures = [figure for enzyme in library.values() for figure in enzyme.sourced_values()]
-    assert all(source.strip() for _, _, _, source in figures)
-    for _, _, confidence, source in figures:
+    values = [value for enzyme in library.values() for value in enzyme.sourced_values()]
+    assert all(source.strip() for _, _, _, source in values)
+    for _, _, confidence, source in values:
         if "no measured figure" in source or "not looked up" in source or "not verified" in source:
             assert confidence is Confidence.ASSUMED
         if "BRENDA, E. coli" in source or "Sus scrofa" in source:
@@ -113,7 +113,7 @@ def test_the_library_balances_with_charges_at_ph_7(core: Network) -> None:
     assert elements(formulas["nadh"])["N"] == 7
 
 
-def test_known_mistakes_of_earlier_tables_are_mended() -> None:
+def test_known_mistakes_of_earlier_tables_are_corrected() -> None:
     library = load_library()
     assert [site.reaction for site in library["NNT"].sites] == ["h_i + nadh_m + nadp_m --> h_m + nad_m + nadph_m"]
     assert all("h_i" in library[carrier].sites[0].stoichiometry for carrier in ("SLC25A12", "SLC25A13", "PNTAB"))

@@ -132,7 +132,7 @@ def test_two_steps_of_one_electron_path_are_counted_once(space: DesignSpace) -> 
     assert "SINK_AOX_m" not in weights
 
 
-def test_hydrogen_peroxide_that_is_left_costs_what_it_says(space: DesignSpace, evaluator: Evaluator) -> None:
+def test_hydrogen_peroxide_that_is_left_costs_its_price(space: DesignSpace, evaluator: Evaluator) -> None:
     free = Evaluator(Task(h2o2_price=0.0).space())
     oxidase = build(space, H2O2NOX_c=1e-3)
     with_peroxidase = build(space, H2O2NOX_c=1e-3, NPR_c=3e-4)

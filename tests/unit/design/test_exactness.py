@@ -52,7 +52,7 @@ def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: Design
             evaluator.evaluate(construct, condition)
 
 
-def test_a_closed_evaluator_says_so(space: DesignSpace) -> None:
+def test_a_closed_evaluator_raises_an_error(space: DesignSpace) -> None:
     """The solver itself would crash."""
     evaluator = Evaluator(space)
     construct, condition = next(questions(space, 1, seed=4))

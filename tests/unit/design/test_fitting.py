@@ -1,4 +1,4 @@
-"""How a library fits a model: missing ids, balance, twins and loops, in BiGG and in Metabolic Atlas ids."""
+"""Fit of a library to a model: missing ids, balance, duplicates and cycles, in BiGG and in Metabolic Atlas ids."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_imbalance_is_counted_in_the_models_own_formulas(core: Network) -> None:
         ("2 pyr_c + 2 nadh_c + 2 h_c --> 2 lac__L_c + 2 nad_c", 2.0),
     ],
 )
-def test_a_twin_of_a_native_reaction_raises_its_limit(core: Network, reaction: str, factor: float) -> None:
+def test_a_duplicate_of_a_native_reaction_raises_its_limit(core: Network, reaction: str, factor: float) -> None:
     (placement,) = fitted(core, A=reaction).placements
     assert (placement.reaction, placement.foreign) == ("LDH_L", False)
     enzyme = library(A=reaction)["A"]
@@ -90,7 +90,7 @@ def test_foreign_chemistry_that_cannot_run_is_idle(core: Network) -> None:
     assert excluded(found) == {"A_c": Reason.IDLE}
 
 
-def test_a_loop_is_refused_with_its_reactions(core: Network) -> None:
+def test_a_cycle_is_refused_with_its_reactions(core: Network) -> None:
     """A transhydrogenase cycles with the two malic enzymes of the matrix once one of them runs both ways."""
     opened = core.with_bounds({"ME1m": (-1000.0, 1000.0)})
     transhydrogenase = "nadph_m + nad_m <=> nadp_m + nadh_m"
@@ -102,7 +102,7 @@ def test_a_loop_is_refused_with_its_reactions(core: Network) -> None:
     assert entry.detail == "closes an infeasible cycle with ME1m, ME2m"
 
 
-def test_a_loop_through_two_insertions_is_broken_at_the_later(core: Network) -> None:
+def test_a_cycle_through_two_insertions_is_broken_at_the_later(core: Network) -> None:
     there, back = "nadph_c + nad_c --> nadp_c + nadh_c", "nadh_c + nadp_c --> nad_c + nadph_c"
     for only in (there, back):
         assert excluded(fitted(core, A=only)) == {}
@@ -112,7 +112,7 @@ def test_a_loop_through_two_insertions_is_broken_at_the_later(core: Network) -> 
     assert [placement.id for placement in found.placements] == ["A_c", "B_c"]
 
 
-def test_a_loop_leaves_native_enzymes_alone(core: Network) -> None:
+def test_a_cycle_does_not_exclude_native_enzymes(core: Network) -> None:
     """A cycle through a merged enzyme's reaction is the fault of the foreign one that closes it."""
     opened = core.with_bounds({"ME1m": (-1000.0, 1000.0)})
     merged = {"Z": library(Z="mal__L_m + nad_m --> co2_m + nadh_m + pyr_m")["Z"]}
@@ -121,7 +121,7 @@ def test_a_loop_leaves_native_enzymes_alone(core: Network) -> None:
     assert [placement.id for placement in found.placements] == ["Z_c"]
 
 
-def test_a_one_way_native_reaction_backwards_is_a_loop_and_no_twin(core: Network) -> None:
+def test_an_irreversible_native_reaction_reversed_is_a_cycle_and_no_duplicate(core: Network) -> None:
     found = fitted(core, A="nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m", B=LDH)
     (entry,) = found.excluded
     assert (entry.reason, entry.cycle) == (Reason.CYCLE, ("NADH2_u10mi", "SINK_A_c"))
@@ -167,7 +167,7 @@ def test_a_library_of_which_nothing_fits_is_an_error(core: Network) -> None:
 
 
 def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> None:
-    """The core in Human-GEM's ids: the same placements, the same loops, the same value of a construct."""
+    """The core in Human-GEM's ids: the same placements, the same cycles, the same value of a construct."""
     model, _, _ = metabolic_atlas(annotated=True)
     network = to_network(model)
     atlas = DesignSpace.build(
@@ -208,7 +208,7 @@ def test_a_km_is_used_in_a_library_in_the_models_own_ids() -> None:
     assert caps[0] == caps[1]
 
 
-def test_a_loop_in_metabolic_atlas_ids_names_their_reactions() -> None:
+def test_a_cycle_in_metabolic_atlas_ids_names_their_reactions() -> None:
     model, _, reactions = metabolic_atlas(annotated=True)
     named = {name: own for own, name in reactions.items()}
     model.reactions.get_by_id(named["ME1m"]).bounds = (-1000.0, 1000.0)

@@ -1,4 +1,4 @@
-"""No construct gets flux for nothing, and two solvers agree on what it is worth; drills have the full figures."""
+"""No construct carries flux with exchanges closed, and two solvers agree on its value; drills test larger samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
 
 
-def test_no_construct_runs_in_a_sealed_cell() -> None:
+def test_no_construct_carries_flux_with_all_exchanges_closed() -> None:
     space = Task(candidates="all").space()
     generator = np.random.default_rng(11)
     found = free_flux(space, (random_construct(space, generator) for _ in range(10_000)))
@@ -51,7 +51,9 @@ def test_two_solvers_agree_on_growth_and_capacity(space: DesignSpace) -> None:
                 assert outcome.capacity == pytest.approx(capacity, abs=1e-7)
 
 
-def test_recon3d_refuses_what_loops_and_runs_nothing_for_nothing(recon3d: LoadedModel) -> None:
+def test_cycles_are_refused_in_recon3d_and_nothing_else_carries_flux_with_exchanges_closed(
+    recon3d: LoadedModel,
+) -> None:
     """A sample on the whole of Recon3D; the drill has ten thousand constructs on its core."""
     network = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
     space = DesignSpace.build(network, load_library(), list(load_conditions().values()))

@@ -33,7 +33,7 @@ def test_held_out_combinations_are_not_what_training_has_shown() -> None:
                 assert apart or abs(best - other_best) > 0.01 * other_best, f"{combination.id} is like {part}"
 
 
-def test_a_training_on_some_conditions_is_asked_about_what_is_made_of_them() -> None:
+def test_a_training_on_some_conditions_is_evaluated_on_their_combinations() -> None:
     some = [KNOWN["hypoxia"], KNOWN["pdh_deficiency"], KNOWN["healthy"]]
     assert [combination.id for combination in held_out(some)] == ["hypoxia+pdh_deficiency"]
     with pytest.raises(RedoxError, match="none of the held-out combinations"):
@@ -48,7 +48,7 @@ def test_a_training_on_some_conditions_is_asked_about_what_is_made_of_them() -> 
         ("hypoxia+healthy", "is not a held-out condition"),
     ],
 )
-def test_a_list_of_ones_own_is_checked(tmp_path: Path, name: str, said: str) -> None:
+def test_a_list_of_the_users_own_is_checked(tmp_path: Path, name: str, said: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f'[[combination]]\nid = "{name}"\n')
     with pytest.raises(RedoxError, match=said):
@@ -69,7 +69,7 @@ def test_mixtures_show_no_held_out_combination() -> None:
     ]
 
 
-def test_a_list_of_ones_own_may_not_name_a_mixture_of_the_training(tmp_path: Path) -> None:
+def test_a_list_of_the_users_own_may_not_name_a_mixture_of_the_training(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[combination]]\nid = "hypoxia+gpd2_deficiency"\n')
     assert len(held_out(TRAINED, path)) == 1

@@ -1,4 +1,4 @@
-"""Sets of uncertain figures, and values that are means over them."""
+"""Samples of the uncertain enzyme parameters, and values that are means over them."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def uncertain() -> DesignSpace:
     return Task(parameter_samples=8).space()
 
 
-def test_the_spread_is_what_the_confidence_says(space: DesignSpace) -> None:
+def test_the_spread_follows_from_the_confidence(space: DesignSpace) -> None:
     """Where the saturation is far from 1, KM and saturation are factors like the kcat."""
     spreads = np.std(np.log(parameter_samples(space.placements, 1000, SATURATION)), axis=0)
     checked = 0
@@ -39,8 +39,10 @@ def test_the_spread_is_what_the_confidence_says(space: DesignSpace) -> None:
     assert checked > 10
 
 
-def test_an_enzyme_has_the_same_figures_everywhere_and_more_sets_begin_with_the_same(space: DesignSpace) -> None:
-    few, more = (parameter_samples(space.placements, sets, SATURATION) for sets in (3, 5))
+def test_an_enzyme_has_the_same_parameters_everywhere_and_more_samples_start_with_the_same(
+    space: DesignSpace,
+) -> None:
+    few, more = (parameter_samples(space.placements, samples, SATURATION) for samples in (3, 5))
     assert (few == more[:3]).all()
     assert len(np.unique(more[:, 0])) == 5
     assert (parameter_samples(space.placements[3:], 3, SATURATION) == few[:, 3:]).all()
@@ -54,8 +56,8 @@ def test_an_enzyme_has_the_same_figures_everywhere_and_more_sets_begin_with_the_
         assert few[:, first] == pytest.approx(few[:, second])
 
 
-def test_a_value_is_the_mean_of_those_of_spaces_with_these_figures(uncertain: DesignSpace) -> None:
-    """Each set is also built as a design space of its own, whose caps are multiplied beforehand."""
+def test_a_value_is_the_mean_over_spaces_with_these_parameters(uncertain: DesignSpace) -> None:
+    """Each sample is also built as a design space of its own, whose capacities are multiplied beforehand."""
     generator = np.random.default_rng(5)
     with Evaluator(uncertain, exact_check=True) as evaluator:
         problem = Problem.under(evaluator, uncertain.conditions[3], 3)

@@ -15,7 +15,7 @@ from redox_balancer.errors import RedoxError
 
 @pytest.fixture(scope="module")
 def design() -> tuple[Design, DesignedCell]:
-    proposal = Proposal.from_text(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
+    proposal = Proposal.by_name(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
     return make_design(open_model(Task()), proposal, linked=False)
 
 

@@ -31,7 +31,7 @@ def by_policy(environments: RedoxEnvs, policy: Policy, condition: str) -> Propos
 
 
 def by_hand(environments: RedoxEnvs, _policy: Policy, condition: str) -> Proposal:
-    return Proposal.from_text(environments.space, "LBNOX_c 0.1 % + MDH1_c 0.001 %", condition)
+    return Proposal.by_name(environments.space, "LBNOX_c 0.1 % + MDH1_c 0.001 %", condition)
 
 
 @pytest.mark.parametrize("propose", [by_policy, by_hand])
@@ -53,7 +53,7 @@ def test_two_conditions_at_once(
 
 def test_a_condition_that_a_run_was_trained_on_by_its_joint_name_alone() -> None:
     space = Task(conditions=("hypoxia+mdh1_deficiency",)).space()
-    assert Proposal.from_text(space, "nothing", "hypoxia+mdh1_deficiency").condition == space.conditions[0]
+    assert Proposal.by_name(space, "nothing", "hypoxia+mdh1_deficiency").condition == space.conditions[0]
 
 
 @pytest.mark.parametrize("propose", [by_policy, by_hand])

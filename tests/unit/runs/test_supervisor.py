@@ -96,6 +96,6 @@ def test_a_signal_reaches_the_child_once_which_is_not_started_again_and_leaves_n
 
 def test_the_child_gets_the_command_without_the_supervisors_options() -> None:
     given = ["train", "--supervise", "--max-restarts", "3", "--resume=runs/a", "--timesteps", "9"]
-    assert child_arguments(given, goes_on=False) == ["train", "--resume=runs/a", "--timesteps", "9"]
-    assert child_arguments(given, goes_on=True) == ["train", "--timesteps", "9", "--resume", "auto"]
-    assert child_arguments(["train", "--max-restarts=3", "--supervise"], goes_on=False) == ["train"]
+    assert child_arguments(given, resumes=False) == ["train", "--resume=runs/a", "--timesteps", "9"]
+    assert child_arguments(given, resumes=True) == ["train", "--timesteps", "9", "--resume", "auto"]
+    assert child_arguments(["train", "--max-restarts=3", "--supervise"], resumes=False) == ["train"]

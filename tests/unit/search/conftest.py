@@ -3,13 +3,7 @@ import os
 import pytest
 
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.task import Task
 from redox_balancer.search.exhaustive import ExhaustiveReference, exhaustive
-
-
-@pytest.fixture(scope="session")
-def space() -> DesignSpace:
-    return Task().space()
 
 
 @pytest.fixture(scope="session")

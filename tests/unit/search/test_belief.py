@@ -1,4 +1,4 @@
-"""Search under a condition that is not told."""
+"""Search under a hidden condition."""
 
 import numpy as np
 import pytest
@@ -16,15 +16,15 @@ def test_one_possible_condition_is_greedy_search(space: DesignSpace) -> None:
     with Evaluator(space) as evaluator:
         for condition in space.conditions[:4]:
             problem = Problem.under(evaluator, condition, PLACEMENTS)
-            told = Search(problem)
-            greedy(told)
+            informed = Search(problem)
+            greedy(informed)
             found = Belief(evaluator, [condition], PLACEMENTS).search(Search(problem), condition)
-            assert found.construct == told.found().construct
-            assert found.value == pytest.approx(told.found().value)
+            assert found.construct == informed.found().construct
+            assert found.value == pytest.approx(informed.found().value)
 
 
 def test_measurements_tell_conditions_apart(space: DesignSpace) -> None:
-    """It takes more than the same construct for all, and no more than greedy search that is told."""
+    """It finds more than the best construct that is the same for all conditions."""
     with Evaluator(space) as evaluator:
         belief = Belief(evaluator, space.conditions, PLACEMENTS)
         found = [

@@ -32,9 +32,9 @@ def test_the_best_constructs_use_no_foreign_producer(
     space: DesignSpace, references: dict[str, ExhaustiveReference]
 ) -> None:
     assert list(references) == [condition.id for condition in space.conditions]
-    for yardstick in references.values():
-        assert len(yardstick.best) == 10
-        for ranked in yardstick.best:
+    for reference in references.values():
+        assert len(reference.best) == 10
+        for ranked in reference.best:
             for placement, _ in ranked.construct:
                 placed = space.placements[placement]
                 assert placed.enzyme.role is not Role.PRODUCER or not placed.foreign

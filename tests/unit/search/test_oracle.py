@@ -137,7 +137,7 @@ def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
         assert ask(evaluator, [starved], 1).value == pytest.approx(expected, abs=AGREEMENT)
 
 
-def test_the_best_construct_over_sets_of_uncertain_figures_is_found() -> None:
+def test_the_best_construct_over_parameter_samples_is_found() -> None:
     uncertain = Task(parameter_samples=3).space()
     chosen = [condition for condition in uncertain.conditions if condition.id in ("hypoxia", "mdh1_deficiency")]
     with Evaluator(uncertain) as evaluator:

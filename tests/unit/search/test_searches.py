@@ -93,7 +93,7 @@ def test_random_constructs_reach_every_placement_and_level(evaluator: Evaluator)
     assert all(len(construct) == 3 or not problem.extensions(construct) for construct in drawn)
 
 
-def test_genes_beyond_the_budget_are_left_out(space: DesignSpace) -> None:
+def test_genes_beyond_the_budget_are_omitted(space: DesignSpace) -> None:
     top = len(space.levels) - 2
     construct = decode(space, np.asarray([0, 1, len(space.placements)]), np.asarray([top, top, 0]))
     assert dict(construct) == {0: top}
