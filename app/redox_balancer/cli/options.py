@@ -22,7 +22,7 @@ from redox_balancer.terminal.tables import notes
 PANEL = "Cell and constructs"
 
 RENAMED = RENAMED_FIELDS | {"save_interval": "save_interval_s"}
-"""Options by their names in version 0.1, or in the predecessor of this project: accepted for one more version, hidden."""
+"""Options by their names in version 0.1 or in the predecessor of this project: hidden, accepted for one version."""
 
 RunFolder = Annotated[
     Path | None, typer.Option(help="Folder of the run; experiments/<model> by default.", show_default=False)
