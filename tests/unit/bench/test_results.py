@@ -118,6 +118,6 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     assert_refused(redox("bench", "core"), "core needs a model", "--input")
     assert_refused(redox("bench", "step", "--model", tmp_path / "none.json"), "none.json")
     both = redox("bench", "step", "--model", tmp_path / "a.json", "--input", tmp_path / "b.json")
-    assert_refused(both, "--input makes the core")
+    assert_refused(both, "--input and --model exclude each other")
     assert_refused(redox("bench", "core", "--input", tmp_path / "none.json"), "none.json")
     assert redox("bench", "nonsense").returncode == 2
