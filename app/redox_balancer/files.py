@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one, and what is seen survives a power cut."""
+"""Atomic and durable writes: no reader sees a partial file, and a complete one survives a power failure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from pathlib import Path
 from redox_balancer.errors import RedoxError
 
 TEMPORARY = ".partial-"
-"""Begins the name of everything that is not finished; no reader matches it."""
+"""Prefix of the names of incomplete files and folders; no reader matches it."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the caller a name to write to; what is there becomes `path` when the block ends well.
+    """Yield a temporary path that replaces `path` when the block succeeds.
 
-    The temporary file lies in the folder of `path` and ends as `path` does, because writers go by suffix.
-    It is flushed to disk and renamed, and removed when the block fails, so `path` keeps what it held before.
+    The temporary file is in the folder of `path` and has its suffix, because writers derive the format from it. It is
+    flushed to disk and renamed; if the block fails it is removed, and `path` is unchanged.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
     handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.name, dir=path.parent)
     os.close(handle)
@@ -28,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private; a result is as readable as any file of its owner.
+        # mkstemp creates private files; results get the usual permissions.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -40,7 +45,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """As `replacing`, for what a user asked for: makes the folder, and a failure is a RedoxError."""
+    """Replace a file as `replacing` does, for output that a user requested.
+
+    Creates the folder; a failure is a RedoxError.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -48,18 +56,18 @@ def written_atomically(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise RedoxError(
             f"cannot write {path}: {error.strerror or error}",
-            hint="check the folder, its rights and free space",
+            hint="check the folder, its permissions and free space",
         ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or leave the old one as it was; a failure is a RedoxError."""
+    """Write a file completely or leave the old one unchanged; a failure is a RedoxError."""
     with written_atomically(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a whole file or leave the old one as it was; a failure is an OSError."""
+    """Write a file completely or leave the old one unchanged; a failure is an OSError."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -73,7 +81,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was created and renamed in a folder survive a power cut."""
+    """Flush a folder to disk, so that files created or renamed in it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Resources: what a process uses, and what its machine still allows: limits, free memory, free disk, cores."""
+"""Resource usage of processes, and the limits of the machine: memory, disk, descriptors, threads, cores."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ MEBIBYTE = 2**20
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
 CGROUP = Path("/sys/fs/cgroup")
 MOST_DESCRIPTORS = 2**20
-"""The soft limit is not raised beyond the kernel's usual maximum: some programs go through all they may have."""
+"""Upper bound of the raised soft limit, the kernel's usual maximum: some programs iterate over every permitted
+descriptor."""
 
 
 @dataclass(frozen=True)
 class MachineLimits:
-    """What this process may take of its machine; `math.inf` where there is no limit.
+    """Resources of the machine that this process may use; `math.inf` where there is no limit.
 
     Attributes
     ----------
     files_soft, files_hard
         Limits of open descriptors of one process.
     threads_limit, threads
-        Most threads of this user (or container), and those there are.
+        Largest number of threads of this user (or container), and the current number.
     shared_memory_bytes
         Free space for the object store; None where the system has no such place.
     disk_bytes
         Free space where the run is written.
     memory_bytes
-        Memory that can still be taken.
+        Available memory.
     cores
-        Cores this process may use.
+        Cores that this process may use.
     environment
         Environment variables.
     """
@@ -53,9 +54,15 @@ class MachineLimits:
 
 
 def machine(run_dir: Path) -> MachineLimits:
-    """Look at this machine; `run_dir` need not be there yet."""
+    """Query the limits of this machine.
+
+    Parameters
+    ----------
+    run_dir
+        Folder of the run, which need not exist yet.
+    """
     files = [_limit(value) for value in resource.getrlimit(resource.RLIMIT_NOFILE)]
-    # The kernel does not hold root to the number of its processes.
+    # The kernel does not enforce the limit of processes for root.
     by_user = math.inf if os.geteuid() == 0 else _limit(resource.getrlimit(resource.RLIMIT_NPROC)[1])
     in_container = _cgroup("pids.max")
     if in_container < by_user:
@@ -77,19 +84,19 @@ def machine(run_dir: Path) -> MachineLimits:
 
 
 class Memory(NamedTuple):
-    """Memory that can still be taken, and all there is, in bytes."""
+    """Available and total memory, bytes."""
 
     available_bytes: int
     total_bytes: int
 
 
 def memory() -> Memory:
-    """Return the memory of this machine or, where that is less, of this container."""
+    """Return the memory of this machine or, where that is smaller, of this container."""
     whole = psutil.virtual_memory()
     limit = _cgroup("memory.max")
     if limit >= whole.total:
         return Memory(whole.available, whole.total)
-    # The kernel gives up what it only keeps of files before it runs out.
+    # The kernel reclaims its file cache before it runs out of memory.
     left = limit - _cgroup("memory.current", absent=0.0) + _file_cache_bytes()
     return Memory(int(min(whole.available, left)), int(limit))
 
@@ -107,7 +114,7 @@ def _limit(value: int) -> float:
 
 
 def _cgroup(name: str, *, absent: float = math.inf) -> float:
-    """Return a figure of this container's control group (version 2), `absent` where there is none."""
+    """Return a value of this container's control group (version 2), `absent` where there is none."""
     try:
         text = (CGROUP / name).read_text().strip()
     except OSError:
@@ -122,7 +129,7 @@ def _threads_of_this_user() -> int:
 
 
 def raise_file_limit() -> None:
-    """Raise this process's soft limit of open descriptors as far as it may go; its children inherit it."""
+    """Raise this process's soft limit of open descriptors as far as allowed; child processes inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -130,7 +137,7 @@ def raise_file_limit() -> None:
 
 
 class ProcessStats(NamedTuple):
-    """Figures of one process at one moment.
+    """Resource usage of one process.
 
     Attributes
     ----------
@@ -154,9 +161,9 @@ def process_stats(pid: int | None = None) -> ProcessStats:
     Raises
     ------
     psutil.NoSuchProcess
-        Where there is none.
+        There is no such process.
     psutil.AccessDenied
-        Where it belongs to someone else.
+        The process belongs to another user.
     """
     process = psutil.Process(pid)
     with process.oneshot():

@@ -153,7 +153,7 @@ def test_tasks_beyond_one_known_condition_at_equal_time(
         assert "samples are not compared" in designed.stderr
     else:
         assert proposal["paid"] != proposal["value"]
-        assert "by the run's own task" in designed.stderr
+        assert "by the task of the run" in designed.stderr
 
 
 def test_each_search_says_what_it_found_and_what_it_cost() -> None:

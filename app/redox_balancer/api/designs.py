@@ -105,7 +105,8 @@ def design(
     construct
         A construct to analyse in place of one that a policy proposes; a task needs one.
     samples
-        Constructs to sample from the policy besides its most probable one; the best of all is taken.
+        Constructs to sample from the policy besides its most probable one; the best of all is taken. None are
+        sampled where the policy was trained with a hidden condition.
     seed
         Seed of the samples.
 
@@ -141,7 +142,7 @@ def design(
     elif isinstance(source, TrainedRun):
         proposal = Proposer(environments, source.policy(), condition).best(samples, seed)
     else:
-        raise RedoxError("a task proposes no construct", hint="give a construct, or a training run", settings=())
+        raise RedoxError("a task proposes no construct", hint="give a construct, or a training run")
     return ConstructDesign(*make_design(open_model(task), proposal))
 
 

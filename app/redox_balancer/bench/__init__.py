@@ -1,1 +1,1 @@
-"""Benchmarks of speed and memory, side by side with the plain COBRApy way, measured on the machine they run on."""
+"""Benchmarks of speed and memory, compared with plain COBRApy on the same machine."""

@@ -1,6 +1,6 @@
-"""Collectors for benchmarks: one that adds up where its time goes, and one that replays what it recorded.
+"""Collectors for benchmarks: one that measures where its time goes, and one that replays recorded rollouts.
 
-Both are what training collects with, in an actor of training's own pool.
+Both run in the actors of a training's own pool.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy
 from redox_balancer.impala.rollout import EnvFactory, Environment, Rollout, RolloutCollector
 
 RECORDED = 8
-"""Rollouts that a `ReplayCollector` gives again and again."""
+"""Rollouts that a `ReplayCollector` records and repeats."""
 
 
 class _WatchedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that adds up the seconds spent in it."""
+    """An environment that measures the time spent in it."""
 
     seconds = 0.0
 
@@ -42,7 +42,7 @@ class _WatchedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _WatchedEnvs:
-    """Makes environments whose time is added up, and keeps the newest of them."""
+    """Factory of environments that measure their time; keeps the most recent ones."""
 
     def __init__(self, inner: EnvFactory) -> None:
         self._inner = inner
@@ -55,7 +55,7 @@ class _WatchedEnvs:
 
 
 class _WatchedPolicy(Policy):
-    """A policy that adds up the seconds of its forward passes and of what is asked of their results."""
+    """A policy that measures the time of its forward passes, sampling and log-probabilities."""
 
     seconds = 0.0
 
@@ -67,7 +67,7 @@ class _WatchedPolicy(Policy):
 
 
 class _WatchedChoice(MaskedCategorical):
-    """A choice whose drawing counts as its policy's time."""
+    """A distribution whose sampling counts as time of its policy."""
 
     def __init__(self, policy: _WatchedPolicy, choice: MaskedCategorical) -> None:
         self.__dict__.update(vars(choice))
@@ -88,16 +88,16 @@ class _WatchedChoice(MaskedCategorical):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TimedRollout(Rollout):
-    """A rollout that tells where its seconds went.
+    """A rollout with the time that its collection took.
 
     Attributes
     ----------
     env_s, act_s
-        Inside the environments, and in forward passes, drawing and log-probabilities.
+        Time in the environments, and in forward passes, sampling and log-probabilities, s.
     collect_s
-        In `collect` as a whole, both included.
+        Total time of `collect`, s.
     ended_at
-        When it was ready, on a clock of its process: from one to the next is all that a rollout takes.
+        Time of completion on a clock of its process, s; the difference of two rollouts is the total time of one.
     """
 
     env_s: float
@@ -107,19 +107,19 @@ class TimedRollout(Rollout):
 
 
 class TimedCollector(RolloutCollector):
-    """Collects as ever and gives `TimedRollout`s."""
+    """A collector that returns `TimedRollout`s."""
 
     def __init__(self, factory: EnvFactory, **settings: Any) -> None:
         self._watched = _WatchedEnvs(factory)
         super().__init__(self._watched, **settings)
 
     def set_weights(self, parameters: Float32, version: int) -> None:
-        """Act with these parameters from now on."""
+        """Use these parameters for subsequent rollouts."""
         if version != self._version:
             self._policy, self._version = _WatchedPolicy(self.shape, parameters), version
 
     def collect(self) -> TimedRollout:
-        """Play one rollout."""
+        """Collect one rollout."""
         policy, environments = self._policy, self._watched.made
         if not isinstance(policy, _WatchedPolicy):
             raise TypeError("collect() before set_weights()")
@@ -139,12 +139,12 @@ class TimedCollector(RolloutCollector):
 
 
 class ReplayCollector(RolloutCollector):
-    """Plays its first rollouts and from then on gives those again, as if the newest policy had made them."""
+    """A collector that records its first rollouts and then repeats them, labelled with the newest version."""
 
     _recorded: tuple[Rollout, ...] = ()
 
     def collect(self) -> Rollout:
-        """Give a recorded rollout where enough are."""
+        """Return a recorded rollout once enough are recorded."""
         if len(self._recorded) < RECORDED:
             rollout = super().collect()
             self._recorded += (rollout,)

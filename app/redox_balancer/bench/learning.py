@@ -1,4 +1,4 @@
-"""What the rest of a training takes: memory of an actor, speed of the learner alone, speed of a whole training."""
+"""Benchmarks of training: memory of an actor, speed of the learner alone, speed of a complete training."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ TRAINING_ACTORS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBenchmark:
-    """Memory of one actor, in a process of its own under Ray.
+    """Memory of one actor, in its own process under Ray.
 
     Attributes
     ----------
     model
-        The cell.
+        Id of the model.
     steps
-        Steps it took.
+        Environment steps taken.
     actor_uss_mb
         Unique set size at the end, MB (10^6 bytes).
     uss_slope_mb_per_10k_steps
-        Growth over the second half of the steps, by least squares, MB.
+        Growth per 10,000 steps over the second half of the steps, by least squares, MB.
     steps_per_s
-        What one actor gives with the learner away.
+        Speed of one actor without a learner.
     """
 
     model: str
@@ -61,16 +61,16 @@ class LearnerBenchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBenchmark:
-    """Speed of a whole training, learner, Ray and checkpoints included.
+    """Speed of a complete training, including learner, Ray and checkpoints.
 
     Attributes
     ----------
     model, actors, steps
-        What was trained.
+        Id of the model, number of actors, environment steps.
     steps_per_s
-        Over all of it, with the start of Ray, of the actors and of their caches.
+        Speed including the startup of Ray and of the actors, with cold caches.
     later_steps_per_s
-        Over its second half.
+        Speed over the second half of the steps.
     """
 
     model: str
@@ -81,7 +81,7 @@ class TrainBenchmark:
 
 
 def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
-    """Let one actor play so many steps with a fresh policy and watch its memory."""
+    """Measure the memory of one actor that takes a number of steps with an untrained policy."""
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
@@ -108,7 +108,7 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
 
 
 def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THREADS) -> LearnerBenchmark:
-    """Learn for so long from a few recorded rollouts, again and again."""
+    """Measure the learner on a few recorded rollouts that are repeated for a number of seconds."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
     from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
@@ -142,7 +142,7 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
 
 
 def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainBenchmark:
-    """Train in a process of its own, as a user would, and read the speed it tells."""
+    """Train in a separate process, as a user does, and read the reported speed."""
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         command = [
             *(sys.executable, "-m", "redox_balancer", "train", "--json", "--checkpoint-dir", f"{folder}/run"),

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and a process of its own for each part of it."""
+"""Description of the machine of a benchmark, and a separate process for each part of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def about() -> dict[str, Any]:
-    """Hardware and versions; the load tells whether others were at work."""
+    """Describe hardware and versions; the load average shows whether other work was running."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -44,7 +44,7 @@ def _processor() -> str:
 
 
 def in_own_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """Call a function in a fresh process whose linear algebra has one thread, as in an actor."""
+    """Call a function in a new process with single-threaded linear algebra, as in an actor."""
     with _one_thread(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args, **kwargs).result()
 

@@ -26,13 +26,13 @@ INSTALL = "pip install 'redox_balancer[profile]'"
 
 
 class ProfiledActor(CollectorActor):
-    """An actor that can write down what it allocates while it collects."""
+    """An actor that can record its memory allocations."""
 
     _tracker: Any = None
     _folder: tempfile.TemporaryDirectory[str]
 
     def start_memory_profile(self) -> None:
-        """Write down every allocation of this process from now on."""
+        """Start recording every allocation of this process."""
         import memray  # noqa: PLC0415 - only where a profile is wanted
 
         self._folder = tempfile.TemporaryDirectory()
@@ -40,7 +40,7 @@ class ProfiledActor(CollectorActor):
         self._tracker.__enter__()
 
     def stop_memory_profile(self) -> bytes:
-        """Stop, and return memray's capture: this actor's disk need not be the caller's."""
+        """Stop and return memray's capture as bytes, because the actor may run on another host."""
         self._tracker.__exit__(None, None, None)
         self._tracker = None
         with self._folder:
@@ -48,7 +48,7 @@ class ProfiledActor(CollectorActor):
 
 
 class _Profiled:
-    """One actor in a cluster of its own, with what it collects by."""
+    """One actor in its own cluster, with untrained weights."""
 
     def __init__(self, config: TrainConfig, factory: EnvFactory) -> None:
         self._actor: Any = ray.remote(num_cpus=1)(ProfiledActor).remote()
@@ -61,17 +61,17 @@ class _Profiled:
         prepared = self.call("prepare", factory, settings, config.log_interval_s)
         self.pid: int = prepared.pid
         self._parameters: Float32 = prepared.shape.initial(np.random.default_rng(config.seed))
-        # The first rollout fills what every later one finds there.
+        # The first rollout fills the caches.
         self.call("collect", self._parameters, 0)
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the actor and wait for its answer."""
+        """Call a method of the actor and wait for its result."""
         reference = getattr(self._actor, method).remote(*arguments)
         ray.wait([reference])
         return fetch(reference)
 
     def collect_until(self, over: Any) -> int:
-        """Collect until `over()`; the number of environment steps."""
+        """Collect until `over()`; return the number of environment steps."""
         steps = 0
         while not over():
             rollout, _ = self.call("collect", self._parameters, 0)
@@ -80,23 +80,28 @@ class _Profiled:
 
 
 def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path, *, leaks: bool) -> int:
-    """Write memray's flame graph of an actor that collects for so long, as HTML; return its environment steps.
+    """Write memray's flame graph of an actor that collects for a number of seconds, as HTML.
 
     Parameters
     ----------
     config, factory
         As for a training; one actor is started.
     seconds
-        How long to look, s.
+        Duration of the profile, s.
     output
-        The page to write.
+        File to write.
     leaks
-        Show what was allocated and not freed again in that time, in place of the moment of most memory.
+        Show the allocations that were not freed in that time, instead of those at the memory peak.
+
+    Returns
+    -------
+    int
+        Environment steps of the actor.
 
     Raises
     ------
     RedoxError
-        Where memray is not installed or cannot draw.
+        memray is not installed or cannot write its flame graph.
     """
     if importlib.util.find_spec("memray") is None:
         raise RedoxError("memray is not installed", hint=INSTALL)
@@ -115,9 +120,9 @@ def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, out
 
 
 def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path) -> int:
-    """Write py-spy's flame graph of an actor that collects for so long, as SVG; return its environment steps.
+    """Write py-spy's flame graph of an actor that collects for a number of seconds, as SVG.
 
-    Arguments are as for `profile_memory`; a RedoxError where py-spy may not look into other processes.
+    Arguments and result are those of `profile_memory`; a RedoxError where py-spy may not attach to other processes.
     """
     beside = Path(sys.executable).with_name("py-spy")
     spy = str(beside) if beside.is_file() else shutil.which("py-spy")
@@ -136,8 +141,9 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
             said = process.stderr.read() if process.stderr else ""
     if process.returncode or not output.stat().st_size:
         raise RedoxError(
-            f"py-spy does not see the actor: {_last_line(said)}",
-            hint="run it as root, or in a container with --cap-add SYS_PTRACE; --kind memory needs no such right",
+            f"py-spy cannot read the actor: {_last_line(said)}",
+            hint="run it as root, or in a container with the capability SYS_PTRACE; a memory profile needs neither",
+            settings=("kind",),
         )
     return steps
 
@@ -145,8 +151,8 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
 def _run(command: list[str], name: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
     if done.returncode:
-        raise RedoxError(f"{name} cannot draw its flame graph: {_last_line(done.stderr or done.stdout)}")
+        raise RedoxError(f"{name} cannot write its flame graph: {_last_line(done.stderr or done.stdout)}")
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it says nothing"])[-1]
+    return (text.strip().splitlines() or ["no message"])[-1]

@@ -1,4 +1,7 @@
-"""The first system's way of stepping, written plainly: COBRApy, `optimize()`, and a sum over `solution.fluxes`."""
+"""Reference for the speed of environment steps: COBRApy's `optimize()` and a sum over `solution.fluxes`.
+
+This is how the first system, the predecessor that this project replaces, took a step.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Bounds = Mapping[str, tuple[float, float]]
 
 
 class FirstSystem:
-    """A COBRApy model of a design space, the columns of its insertions included."""
+    """COBRApy model of a design space, including the reactions of all placements."""
 
     def __init__(self, space: DesignSpace) -> None:
         network = space.network
@@ -28,7 +31,7 @@ class FirstSystem:
         self.model.objective = network.objective
 
     def step(self, bounds: Bounds) -> float:
-        """Set the bounds that change, solve, and add up what the inserted reactions carry."""
+        """Set the bounds that change, solve, and return the total flux of the inserted reactions, mmol/gDW/h."""
         for reaction, (lower, upper) in bounds.items():
             self.model.reactions.get_by_id(reaction).bounds = (lower, upper)
         solution = self.model.optimize()

@@ -1,4 +1,4 @@
-"""The figures of a benchmark as data and as a page of documentation."""
+"""Results of a benchmark as data and as a page of documentation."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from redox_balancer.bench.throughput import ThroughputBenchmark
 
 Row = tuple[str, ...]
 
-SCALING = ("actors", "hosts", "model", "transitions of a batch", "steps/s", "limit")
-FULL = ("limit", "hosts", "model", "steps/s", "full at")
+SCALING = ("actors", "hosts", "model", "transitions per batch", "steps/s", "limit")
+FULL = ("limit", "hosts", "model", "steps/s", "saturated at")
 LIMITS = {
     "actors": "actors",
     "ray": "Ray",
     "network": "network of the learner's host",
-    "learner": "learner, the loop beside it",
+    "learner": "learner and loop",
 }
 
 
 @dataclass
 class BenchmarkResults:
-    """What a benchmark found.
+    """Results of a benchmark.
 
     Attributes
     ----------
     about
         Hardware and versions.
     core_seconds
-        Time of `redox build-core` on the given model; None where none was given.
+        Time to extract the core of the given model, s; None where none was given.
     step, memory, learner, train, throughput
-        One entry for each model.
+        One entry per model.
     """
 
     about: Mapping[str, Any]
@@ -46,7 +46,7 @@ class BenchmarkResults:
     throughput: list[ThroughputBenchmark] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON."""
+        """Return all values, ready for JSON."""
         return {
             "about": dict(self.about),
             **({} if self.core_seconds is None else {"core_seconds": self.core_seconds}),
@@ -59,7 +59,7 @@ class BenchmarkResults:
         }
 
     def scaling_rows(self) -> list[Row]:
-        """Rows under `SCALING`: what numbers of actors would give."""
+        """Return the rows under `SCALING`: predicted throughput of numbers of actors."""
         return [
             (
                 f"{found.actors}",
@@ -74,51 +74,51 @@ class BenchmarkResults:
         ]
 
     def full_rows(self) -> list[Row]:
-        """Rows under `FULL`: how many actors each limit takes."""
+        """Return the rows under `FULL`: how many actors saturate each limit."""
         return [
             (
                 LIMITS[found.limit],
                 f"{found.hosts}",
                 figures.model,
                 f"{found.steps_per_s:,.0f}",
-                "more than there is room for" if found.actors is None else f"{found.actors:,} actors",
+                "does not fit on the hosts" if found.actors is None else f"{found.actors:,} actors",
             )
             for figures in self.throughput
             for found in figures.full()
         ]
 
     def rows(self) -> list[Row]:
-        """Rows of a table: what was measured, on which model, and the figure."""
+        """Return the rows of a table: quantity, model and measured value."""
         rows: list[Row] = []
         for step in self.step:
             rows += [
                 ("environment steps/s in one process", step.model, f"{step.steps_per_s:,.0f}"),
-                ("the same by the first system's way", step.model, f"{step.reference_steps_per_s:,.1f}"),
+                ("the same with the reference (COBRApy)", step.model, f"{step.reference_steps_per_s:,.1f}"),
                 ("ratio", step.model, f"{step.ratio:,.0f}"),
                 ("the same with all caches off", step.model, f"{step.uncached_steps_per_s:,.0f}"),
                 (f"the last tenth of {step.steps:,} steps, steps/s", step.model, f"{step.warm_steps_per_s:,.0f}"),
-                ("optima that needed no solve", step.model, f"{100 * step.hit_rate:.2f} %"),
-                ("look-ups that a solve contradicted", step.model, f"{step.disagreements}"),
-                ("time of a collector outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
+                ("optima without a solve", step.model, f"{100 * step.hit_rate:.2f} %"),
+                ("lookups that a solve contradicted", step.model, f"{step.disagreements}"),
+                ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:
             rows += [
                 ("unique memory of an actor (USS)", memory.model, f"{memory.actor_uss_mb:.1f} MB"),
                 (
-                    f"its growth per 10,000 steps, second half of {memory.steps:,}",
+                    f"growth of USS per 10,000 steps, second half of {memory.steps:,}",
                     memory.model,
                     f"{memory.uss_slope_mb_per_10k_steps:+.3f} MB",
                 ),
-                ("steps/s of one actor under Ray, learner away", memory.model, f"{memory.steps_per_s:,.0f}"),
+                ("steps/s of one actor under Ray, no learner", memory.model, f"{memory.steps_per_s:,.0f}"),
             ]
         for learner in self.learner:
             what = f"learner alone, {learner.threads} threads, transitions/s"
             rows.append((what, learner.model, f"{learner.learner_transitions_per_s:,.0f}"))
         for train in self.train:
-            what = f"whole training, {train.actors} actors, {train.steps:,} steps, steps/s"
+            what = f"complete training, {train.actors} actors, {train.steps:,} steps, steps/s"
             rows += [
                 (what, train.model, f"{train.steps_per_s:,.0f}"),
-                ("its second half, steps/s", train.model, f"{train.later_steps_per_s:,.0f}"),
+                ("second half, steps/s", train.model, f"{train.later_steps_per_s:,.0f}"),
             ]
         for found in self.throughput:
             rows += _throughput_rows(found)
@@ -129,73 +129,72 @@ class BenchmarkResults:
 
 def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
     terms, threads = found.terms, f"{found.learner_threads} thread{'s' if found.learner_threads > 1 else ''}"
-    replayed = f"{found.replay_actors} actors that replay"
+    replayed = f"{found.replay_actors} replaying actors"
     return [
         (what, found.model, figure)
         for what, figure in (
-            ("t_env of a step in one actor, environment", f"{1e6 * terms.env_s:.1f} µs"),
-            ("t_act of it, forward pass and sampling", f"{1e6 * terms.act_s:.1f} µs"),
-            ("t_overhead of it, packing, Ray's put, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
+            ("t_env per step in one actor: environment", f"{1e6 * terms.env_s:.1f} µs"),
+            ("t_act: forward pass and sampling", f"{1e6 * terms.act_s:.1f} µs"),
+            ("t_overhead: packing, Ray's put, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
             (f"learner alone, {threads}, per transition", f"{1e6 * terms.learner_s:.1f} µs"),
-            ("loop that receives, per rollout, core time", f"{1e6 * terms.loop_s:,.0f} µs"),
-            ("raylet, per rollout, core time", f"{1e6 * terms.raylet_s:,.0f} µs"),
+            ("receiving loop, CPU time per rollout", f"{1e6 * terms.loop_s:,.0f} µs"),
+            ("raylet, CPU time per rollout", f"{1e6 * terms.raylet_s:,.0f} µs"),
             (f"a rollout of {terms.transitions} steps", f"{terms.rollout_bytes:,} bytes"),
             ("a version of the weights", f"{terms.weights_bytes:,} bytes"),
             (f"Ray alone, {replayed}, steps/s", f"{found.ray_steps_per_s:,.0f}"),
             (f"learner and Ray, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
-            ("the same by the model below, a core for each", f"{found.model_replay_steps_per_s:,.0f}"),
+            ("the same by the model below, one core each", f"{found.model_replay_steps_per_s:,.0f}"),
         )
     ]
 
 
 HOW = """\
-How they are taken: uniform random legal actions, at most 3 placements, the whole library, limits drawn from the
-ranges of the conditions, both linear programs of the value, a cold start. With all caches off every optimum is solved
-for, on the compressed network, and only what a state is without a construct is kept for its episode. The first
-system's way is COBRApy's `optimize()` and a sum over `solution.fluxes`, one program a step
-(`app/redox_balancer/bench/reference.py`), timed before and after ours in the same process.
+Protocol: uniform random legal actions, at most 3 placements, the whole library, limits drawn from the ranges of the
+conditions, both linear programs of the value, a cold start. With all caches off every optimum is solved, on the
+compressed network, and only the values of the cell without a construct are kept for an episode. The reference is the
+method of the first system, the predecessor of this project: COBRApy's `optimize()` and a sum over `solution.fluxes`,
+one program per step (`app/redox_balancer/bench/reference.py`), timed before and after in the same process.
 """
 
 _HOST = HostModel()
 PREDICTION = f"""\
-## What more actors would give
+## Predicted throughput of more actors
 
-A prediction from the terms above, not a measurement. steps/s is the least of what the actors deliver,
-N / (t_env + t_act + t_overhead), and of what Ray, the network and the learner take up
-(`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are taken as if one always waited
-for the other. An update takes `--batch-size` transitions, or more where rollouts of so many actors would grow older
-than `--max-lag`.
+A prediction from the terms above, not a measurement. steps/s is the minimum of the throughput of the actors,
+N / (t_env + t_act + t_overhead), and of the limits of Ray, the network and the learner
+(`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are assumed never to overlap. An
+update uses `batch_size` transitions, or more where rollouts would otherwise become older than `max_lag` versions.
 
 Assumed, not measured:
 
 - hosts of {_HOST.vcpus} vCPU (r7i.48xlarge), {_HOST.threads_per_core} hyperthreads a core;
-- each core is as fast as the one measured here; actors take nothing from each other's caches and memory bandwidth;
-- the two hyperthreads of a core do {_HOST.pair_yield} times what one does alone;
-- {_HOST.reserved_cores} cores of the learner's host are the learner's and Ray's;
-- neither more threads nor larger batches make the learner faster;
-- {_HOST.network_gbit_s:g} Gbit/s of network each way, and every version of the weights goes to every host;
-- Ray needs no more for a rollout from another host than for one from here.
+- each core is as fast as the one measured here; actors do not compete for caches and memory bandwidth;
+- the two hyperthreads of a core do {_HOST.pair_yield} times the work of one alone;
+- {_HOST.reserved_cores} cores of the learner's host are reserved for the learner and Ray;
+- more threads or larger batches do not make the learner faster;
+- {_HOST.network_gbit_s:g} Gbit/s of network in each direction; every version of the weights is sent to every host;
+- a rollout from another host costs Ray no more than a local one.
 """
 
 
 def page(figures: BenchmarkResults, command: str) -> str:
-    """The figures as a page in Markdown, with the command that made it."""
+    """Format the results as a Markdown page, with the command that produced them."""
     about = figures.about
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
     machine = (
         f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB, load {about['load_before']} before "
-        f"it began; {about['system']}, Python {about['python']}; {packages}."
+        f"the start; {about['system']}, Python {about['python']}; {packages}."
     )
     parts = [
         "# Benchmarks",
-        f"Made by `{command}`. Every figure was measured in that run.",
+        f"Made by `{command}`. All values were measured in that run.",
         machine,
         _table(("what", "model", "measured"), figures.rows()),
         HOW.strip(),
     ]
     if figures.throughput:
         parts += [PREDICTION.strip(), _table(SCALING, figures.scaling_rows())]
-        parts += ["Each limit by itself:", _table(FULL, figures.full_rows())]
+        parts += ["Each limit alone:", _table(FULL, figures.full_rows())]
     return "\n\n".join(parts) + "\n"
 
 

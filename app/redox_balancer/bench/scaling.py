@@ -1,13 +1,14 @@
-"""How fast a training is with N actors: a model of what each part takes, and of which of them is full first.
+"""Throughput model of a training with N actors: the cost of each part, and which part saturates first.
 
-N actors deliver N / (t_env + t_act + t_overhead) steps per second. What takes them up has a speed of its own:
+N actors deliver N / (t_env + t_act + t_overhead) steps per second. The parts that consume the rollouts have their own
+limits:
 
-- the loop that receives them, and the one raylet (Ray's daemon) of the learner's machine, by the rollout;
-- in a cluster, the network of the learner's machine, by the byte;
-- the learner, by the transition. Its thread and the loop share one interpreter, so the two are taken as if one always
-  waited for the other: 1 / (t_learner + t_loop / transitions of a rollout).
+- the receiving loop, and the one raylet (Ray's daemon) of the learner's host, per rollout;
+- in a cluster, the network of the learner's host, per byte;
+- the learner, per transition. Its thread and the loop share one interpreter, so the model assumes that they never
+  overlap: 1 / (t_learner + t_loop / transitions of a rollout).
 
-An update takes as many rollouts as it needs to use all of them (`min_rollouts_per_batch`), and so do these figures.
+An update uses as many rollouts as are needed to consume all of them (`min_rollouts_per_batch`), as in training.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ GIGA = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the parts of a training take, measured.
+    """Measured costs of the parts of a training.
 
     Attributes
     ----------
     env_s, act_s, overhead_s
-        Seconds of an actor per environment step: in the environment; in forward pass and sampling; in all the rest
+        Time of an actor per environment step, s: in the environment; in forward pass and sampling; in everything else
         (packing, Ray's put, weights).
     learner_s
-        Seconds of the learner per transition.
+        Time of the learner per transition, s.
     loop_s, raylet_s
-        Seconds of a core per rollout, in the loop that receives (bookkeeping included) and in its machine's raylet.
+        CPU time per rollout, s, of the receiving loop (bookkeeping included) and of the raylet of its host.
     rollout_bytes, weights_bytes
-        What a rollout and a version of the weights take when they travel.
+        Serialised size of a rollout and of a version of the weights, bytes.
     transitions
         Environment steps in a rollout.
     rollouts_per_batch
-        Rollouts of an update with few actors.
+        Rollouts per update with few actors.
     max_lag
-        Versions after which a rollout is too old to learn from.
+        Largest accepted lag of a rollout behind the learner, in versions of the weights.
     """
 
     env_s: float
@@ -59,26 +60,26 @@ class Terms:
 
     @property
     def step_s(self) -> float:
-        """Seconds of an actor per environment step."""
+        """Time of an actor per environment step, s."""
         return self.env_s + self.act_s + self.overhead_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostModel:
-    """A machine of the cluster; everything here is assumed, nothing is measured.
+    """A host of the cluster; all values are assumptions, none is measured.
 
     Attributes
     ----------
     vcpus, threads_per_core
-        r7i.48xlarge: 192 vCPU, which are 96 cores of two hyperthreads each. A core is taken to be as fast as the one
-        that the terms were measured on.
+        r7i.48xlarge: 192 vCPU, which are 96 cores of two hyperthreads each. A core is assumed to be as fast as the
+        one on which the terms were measured.
     pair_yield
-        What the two hyperthreads of a core do together, over what one does alone; Intel speaks of up to 1.3.
+        Throughput of the two hyperthreads of a core relative to one alone; Intel states up to 1.3.
     reserved_cores
-        Cores of the learner's machine that no actor gets: 8 for the learner's threads (taken to be no faster than
-        the threads it was measured with), one for the loop and one for Ray's daemons.
+        Cores of the learner's host that are not available to actors: 8 for the learner's threads (assumed to be no
+        faster than the threads of the measurement), one for the loop and one for Ray's daemons.
     network_gbit_s
-        Each way; AWS documents 50 for r7i.48xlarge.
+        Network bandwidth in each direction; AWS documents 50 for r7i.48xlarge.
     """
 
     vcpus: int = 192
@@ -88,7 +89,7 @@ class HostModel:
     network_gbit_s: float = 50.0
 
     def working(self, actors: int, *, learner: bool) -> float:
-        """How many actors with a core to themselves do as much as so many on this machine."""
+        """Return how many actors with a core of their own have the throughput of `actors` on this host."""
         cores = self.vcpus // self.threads_per_core - (self.reserved_cores if learner else 0)
         if self.threads_per_core == 1:
             return float(min(actors, cores))
@@ -97,20 +98,20 @@ class HostModel:
 
 
 class Prediction(NamedTuple):
-    """What so many actors give on so many machines.
+    """Predicted throughput of a number of actors on a number of hosts.
 
     Attributes
     ----------
     actors, hosts
-        All actors, and the machines that they are spread over.
+        Total number of actors, and the hosts that they are distributed over.
     steps_per_s
         Environment steps per second.
     limit
-        What holds them back: "actors", "ray", "network" or "learner".
+        The bottleneck: "actors", "ray", "network" or "learner".
     limits
-        What each of those would let through, were it the only one, steps per second.
+        Throughput with each of them as the only limit, steps per second.
     batch_size
-        Transitions of a batch.
+        Transitions per batch.
     """
 
     actors: int
@@ -122,7 +123,7 @@ class Prediction(NamedTuple):
 
 
 class SaturationPoint(NamedTuple):
-    """How many actors one limit takes, and what it lets through; None where the machines have room for fewer."""
+    """Number of actors that saturate a limit, and its throughput; `actors` is None if the hosts have no room."""
 
     limit: str
     hosts: int
@@ -131,7 +132,7 @@ class SaturationPoint(NamedTuple):
 
 
 class LimitChange(NamedTuple):
-    """From so many actors on, this is the limit."""
+    """The bottleneck from a number of actors on."""
 
     limit: str
     hosts: int
@@ -139,7 +140,7 @@ class LimitChange(NamedTuple):
 
 
 def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Prediction:
-    """Predict the speed of a training whose actors are spread evenly over the machines of a cluster."""
+    """Predict the throughput of a training with actors distributed evenly over the hosts of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
     working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
     batch = terms.transitions * max(terms.rollouts_per_batch, min_rollouts_per_batch(actors, terms.max_lag))
@@ -151,7 +152,7 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
     if away := actors - on_each[0]:
         bytes_per_s = host.network_gbit_s * GIGA / BITS
         incoming = bytes_per_s * terms.transitions / terms.rollout_bytes * actors / away
-        # At worst every version goes to every machine.
+        # In the worst case every version is sent to every host.
         outgoing = bytes_per_s * batch / terms.weights_bytes / (hosts - 1)
         limits["network"] = min(incoming, outgoing)
     limit = min(limits, key=lambda name: limits[name])
@@ -166,7 +167,7 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
 
 
 def changes(terms: Terms, host: HostModel, hosts: int = 1) -> list[LimitChange]:
-    """Return what the limit is and where it becomes another as actors are added, to one for each hyperthread."""
+    """Return the bottleneck and where it changes, from one actor per host to one per hyperthread."""
     found: list[LimitChange] = []
     for one in _every(terms, host, hosts):
         if not found or found[-1].limit != one.limit:
@@ -175,7 +176,7 @@ def changes(terms: Terms, host: HostModel, hosts: int = 1) -> list[LimitChange]:
 
 
 def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]:
-    """Return how many actors fill each of the parts that take up what they deliver, were it the only limit."""
+    """Return how many actors saturate each consumer of rollouts, were it the only limit."""
     every = _every(terms, host, hosts)
     found = []
     for limit in every[-1].limits:
@@ -187,7 +188,7 @@ def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]
 
 
 def _every(terms: Terms, host: HostModel, hosts: int) -> list[Prediction]:
-    """Predictions for each number of actors that the machines have hyperthreads for."""
+    """Predictions for each number of actors up to one per hyperthread."""
     return [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
 
 

@@ -1,7 +1,7 @@
-"""Environment steps per second in one process, by the first system's way, without any cache, and as they are taken.
+"""Environment steps per second in one process: as in training, without caches, and as in the first system.
 
-All three take uniform random legal actions with K = 3 under continuously sampled conditions. Ours starts cold and has
-both programs of the value; the reference solves the one program the first system had.
+All three take uniform random legal actions with K = 3 under continuously sampled conditions. The first two start cold
+and evaluate both linear programs of the value; the reference solves the single program of the first system.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class StepBenchmark:
     Attributes
     ----------
     model, reactions, placements
-        The cell, its reactions with those of the library, and what can be placed.
+        Id of the model, number of its reactions including those of the library, number of placements.
     steps, steps_per_s
         Steps taken from a cold start, and their speed.
     hit_rate, solves, disagreements
-        Optima that needed no solve, those that did, and hits that a solve contradicted.
+        Share of optima that needed no solve, number of solves, and hits that a solve contradicted.
     warm_steps_per_s
-        Speed of the last tenth.
+        Speed of the last tenth of the steps.
     uncached_steps_per_s
-        Speed with nothing remembered between constructs and every optimum solved for.
+        Speed without caches of outcomes and regions, so that every optimum is solved.
     reference_steps_per_s
-        Speed of the first system's way, measured before and after.
+        Speed of the reference, measured before and after.
     ratio
-        `steps_per_s` over `reference_steps_per_s`.
+        `steps_per_s` divided by `reference_steps_per_s`.
     outside_share
-        Share of its time that a collector spends outside the environment.
+        Share of the time of a collector that is spent outside the environment.
     """
 
     model: str
@@ -65,7 +65,7 @@ class StepBenchmark:
 
 
 def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:
-    """Measure all of it in this process; `seconds` for each slice of what is slow."""
+    """Measure everything in this process, with `seconds` for each measurement of a slow variant."""
     space = environments.space
     first = FirstSystem(space)
     walk = reference_walk(environments)
@@ -98,7 +98,7 @@ def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmar
 def _walk(
     environments: RedoxEnvs, evaluator: Evaluator, steps: int, seconds: float = float("inf")
 ) -> tuple[int, float]:
-    """Take random steps, at most so many and for so long; return how many and the seconds they took."""
+    """Take random steps within limits of number and time; return the number and the time, s."""
     environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
     rng = np.random.default_rng(SEED + evaluator.lookups)
     _, info = environment.reset(seed=SEED + evaluator.lookups)
@@ -112,13 +112,13 @@ def _walk(
 
 
 def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
-    """Draw one of the legal actions, each as likely as the others."""
+    """Draw one of the legal actions uniformly."""
     legal = info["action_mask"].nonzero()[0]
     return int(legal[int(rng.random() * len(legal))])
 
 
 def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
-    """Give the bounds that each of endless random steps changes."""
+    """Yield the bounds that each step of an endless random walk changes."""
     space = environments.space
     names = {placement.reaction for placement in space.placements} | {c.reaction for c in space.changes}
     formulation = Formulation(space, compressed=False)
@@ -140,7 +140,7 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
 
 
 def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds: float) -> float:
-    """Steps per second of the first system's way; what the walk itself takes does not count."""
+    """Steps per second of the reference, without the time of the walk itself."""
     taken, spent = 0, 0.0
     while spent < seconds:
         bounds = next(walk)
@@ -152,7 +152,7 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
 
 
 def outside_share(environments: RedoxEnvs, steps: int) -> float:
-    """Share of its time that a collector with a fresh policy spends outside the environments."""
+    """Measure the share of time that a collector with an untrained policy spends outside the environments."""
     collector = TimedCollector(environments, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
     taken, inside, total = 0, 0.0, 0.0

@@ -1,6 +1,6 @@
-"""The terms of the model of throughput, each measured alone, and learner and Ray together on replayed rollouts.
+"""Measurement of the terms of the throughput model, and of learner and Ray together on replayed rollouts.
 
-Replaying actors are real ones in Ray processes; they go through training's own pool, loop and learner.
+Replaying actors are real actors in Ray processes; they use the pool, loop and learner of a training.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 SEED = 0
 REPLAY_ACTORS = 2
 ACTORS = (30, 60, 120)
-"""Numbers of actors on one machine that a prediction is made for; the last one also on each machine of a cluster."""
+"""Numbers of actors on one host with a prediction; the last one is also used for each host of a cluster."""
 CLUSTERS = (2, 4)
 
 
 class ActorTerms(NamedTuple):
-    """Seconds of one actor per environment step, and what its rollouts and their weights take, bytes."""
+    """Times of one actor per environment step, s, and sizes of its rollouts and weights, bytes."""
 
     env_s: float
     act_s: float
@@ -48,9 +48,9 @@ class ActorTerms(NamedTuple):
 
 
 class RayTerms(NamedTuple):
-    """What Ray does with replayed rollouts that nobody learns from.
+    """Ray with replayed rollouts and without a learner.
 
-    `raylet_s` are seconds of a core in the raylet per rollout, `steps_per_s` all that the machine took.
+    `raylet_s` is the CPU time of the raylet per rollout, s; `steps_per_s` the throughput.
     """
 
     raylet_s: float
@@ -58,9 +58,9 @@ class RayTerms(NamedTuple):
 
 
 class ReplayTerms(NamedTuple):
-    """What a training does with replayed rollouts.
+    """A training on replayed rollouts.
 
-    `loop_s` are seconds of a core in the loop that receives, per rollout; `steps_per_s` is what learner and Ray took
+    `loop_s` is the CPU time of the receiving loop per rollout, s; `steps_per_s` the throughput of learner and Ray
     together.
     """
 
@@ -70,20 +70,20 @@ class ReplayTerms(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ThroughputBenchmark:
-    """The measured terms on one model, and what follows for a host and a cluster.
+    """Measured terms on one model, and predictions for a host and for clusters.
 
     Attributes
     ----------
     model
-        The cell.
+        Id of the model.
     terms
-        What each part takes.
+        Cost of each part.
     learner_threads, replay_actors
-        What the learner was measured with, alone and on replayed rollouts, and how many actors replayed.
+        Threads of the learner in all measurements, and number of replaying actors.
     ray_steps_per_s
-        What Ray took from actors that replay, with the learner away.
+        Throughput of Ray with replaying actors and without a learner.
     replay_steps_per_s
-        What learner and Ray took together, in a whole training on replayed rollouts.
+        Throughput of learner and Ray in a complete training on replayed rollouts.
     """
 
     model: str
@@ -95,25 +95,25 @@ class ThroughputBenchmark:
 
     @property
     def model_replay_steps_per_s(self) -> float:
-        """What the model says of `replay_steps_per_s` on a machine with a core for each process and thread."""
+        """Prediction of `replay_steps_per_s` for a machine with a core for each process and thread."""
         terms = self.terms
         return 1.0 / (terms.learner_s + terms.loop_s / terms.transitions)
 
     def predictions(self) -> list[Prediction]:
-        """Return what each number of actors gives."""
+        """Return the predicted throughput of each number of actors."""
         places = [(actors, 1) for actors in ACTORS] + [(ACTORS[-1] * hosts, hosts) for hosts in CLUSTERS]
         return [scaling.predict(self.terms, HostModel(), actors, hosts) for actors, hosts in places]
 
     def full(self) -> list[SaturationPoint]:
-        """Return how many actors fill each limit, on one machine and on clusters."""
+        """Return how many actors saturate each limit, on one host and on clusters."""
         return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, HostModel(), hosts)]
 
     def changes(self) -> list[LimitChange]:
-        """Return at how many actors the limit changes, on one machine and on clusters."""
+        """Return the numbers of actors at which the bottleneck changes, on one host and on clusters."""
         return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, HostModel(), hosts)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return all values, ready for JSON."""
         return {
             **asdict(self),
             "step_s": self.terms.step_s,
@@ -128,9 +128,9 @@ class ThroughputBenchmark:
 def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
 ) -> ThroughputBenchmark:
-    """Measure every term in a process of its own, for so many seconds each, and a training of so many steps."""
+    """Measure each term in a separate process for a number of seconds, and a training of a number of steps."""
     config = TrainConfig()
-    progress("one actor: environment, policy, the rest")
+    progress("one actor: environment, policy, overhead")
     one = in_own_process(actor, environments, actor_s)
     progress("learner alone")
     alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
@@ -157,7 +157,7 @@ def measure(
 
 
 def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
-    """Let one actor play for so long with a fresh policy; the second half counts."""
+    """Measure one actor with an untrained policy over the second half of a number of seconds."""
     found: list[TimedRollout] = []
     with _pool(environments, TimedCollector, actors=1) as source:
         started = time.perf_counter()
@@ -166,7 +166,7 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
             if past > seconds / 2:
                 found += [rollout for rollout in rollouts if isinstance(rollout, TimedRollout)]
         weights_bytes = source.parameters.nbytes
-    # From the end of one rollout to that of the next is all that a rollout takes.
+    # The time between the ends of two rollouts is the total time of one.
     steps = sum(rollout.transitions for rollout in found[1:])
     env_s = sum(rollout.env_s for rollout in found[1:]) / steps
     act_s = sum(rollout.act_s for rollout in found[1:]) / steps
@@ -182,7 +182,7 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
 
 
 def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
-    """Receive what replaying actors send and throw it away, for so long."""
+    """Receive and discard replayed rollouts for a number of seconds."""
     with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS) as source:
         replaying: dict[int, int] = {}
         while len(replaying) < REPLAY_ACTORS:
@@ -196,7 +196,7 @@ def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
 
 
 def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
-    """Train on replayed rollouts for so many steps; the second half counts."""
+    """Train on replayed rollouts for a number of steps and measure the second half."""
     from redox_balancer.runs.trainer import train  # noqa: PLC0415 - loads torch
 
     config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
@@ -205,14 +205,14 @@ def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
         train(config, environments, Path(folder), resume=None, progress=clock, collector=ReplayCollector)
     first, last = next(tick for tick in clock.ticks if tick.steps >= steps // 2), clock.ticks[-1]
     taken = last.steps - first.steps
-    rollouts = taken / (config.rollout_length * config.envs_per_actor)  # so few actors lose none to their age
+    rollouts = taken / (config.rollout_length * config.envs_per_actor)  # with so few actors none is too old
     return ReplayTerms(
         loop_s=(last.loop_s - first.loop_s) / rollouts, steps_per_s=taken / (last.seconds - first.seconds)
     )
 
 
 class _Tick(NamedTuple):
-    """Steps of a training at a time, and the seconds of a core that its loop had used by then."""
+    """Steps of a training at a time, and the CPU time of its loop by then, s."""
 
     steps: int
     seconds: float
@@ -220,7 +220,7 @@ class _Tick(NamedTuple):
 
 
 class _Clock:
-    """Listens to a training, from the thread of its loop, and shows nothing."""
+    """A progress sink that records times in the thread of the training loop and shows nothing."""
 
     def __init__(self) -> None:
         self.ticks: list[_Tick] = []
@@ -236,7 +236,7 @@ class _Clock:
 
 
 class _Source:
-    """Training's pool of actors in training's order of calls, with new weights for each batch and no learner."""
+    """A training's pool of actors, called as in training, with new weights for each batch and no learner."""
 
     def __init__(self, pool: ActorPool, config: TrainConfig) -> None:
         self._pool, self._batch = pool, config.rollouts_per_batch
@@ -244,7 +244,7 @@ class _Source:
         self.received = 0
 
     def turn(self, timeout_s: float) -> list[Rollout]:
-        """Publish weights, ask for rollouts and take what is ready, after so many seconds at most."""
+        """Publish weights, request rollouts and return those that are ready within a timeout."""
         self._pool.publish(self.parameters, self.received // self._batch)
         self._pool.request()
         rollouts = self._pool.receive(timeout_s)
@@ -263,6 +263,6 @@ def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors
 
 
 def _raylet_s() -> float:
-    """Seconds of a core that the raylet started here has used."""
+    """CPU time of the raylet that this process started, s."""
     times = [child.cpu_times() for child in psutil.Process().children() if child.name() == "raylet"]
     return float(sum(used.user + used.system for used in times))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 Example: redox bench step memory --model core.json --json
 
-What 30 to 480 actors would give, and what would hold them back: redox bench throughput"""
+Throughput of 30 to 480 actors, and its limits: redox bench throughput"""
 
 PLACEMENTS = 3
 SHORT = {
@@ -40,7 +40,7 @@ FULL = {
 
 
 class Part(StrEnum):
-    """What can be measured."""
+    """Parts of the benchmark."""
 
     CORE = "core"
     STEP = "step"
@@ -51,36 +51,38 @@ class Part(StrEnum):
 
 
 def bench(
-    parts: Annotated[list[Part] | None, typer.Argument(help="What to measure; everything if not given.")] = None,
+    parts: Annotated[list[Part] | None, typer.Argument(help="Parts to measure; all by default.")] = None,
     *,
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A model to measure beside the embedded core.")
+        Path | None, typer.Option(metavar="FILE", help="A model to measure besides the embedded core.")
     ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option("--input", metavar="FILE", help="A model whose core is extracted and measured (Recon3D)."),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Measure for longer: about 20 minutes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Measure longer, for about 20 minutes.")] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the figures as a page in Markdown.")
+        Path | None, typer.Option(metavar="FILE", help="Also write the results as a Markdown page.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure speed and memory: steps, an actor's memory, the learner, a whole training, the extraction of a core.
 
-    Steps are compared with the first system's way in one process: COBRApy's `optimize()` and a sum
-    over `solution.fluxes`. Alone it takes under 8 minutes.
+    Steps are compared with the method of the predecessor of this project, COBRApy's `optimize()` and a sum over
+    `solution.fluxes`, in one process. On an idle machine it takes less than 8 minutes.
 
-    throughput measures what each part of a training takes, and learner and Ray with actors that only replay recorded
-    rollouts; a model then tells what many actors would give on hosts of 192 vCPU, and what limits them.
+    throughput measures the time of each part of a training, and learner and Ray with actors that only replay recorded
+    rollouts; a model then predicts the throughput of many actors on hosts of 192 vCPU, and its limit.
     """
     if input_file is not None and model is not None:
         raise RedoxError(
-            "--input makes the core that --model would give", hint="use one of them: --input extracts it anew"
+            "--input and --model exclude each other", hint="--input extracts the core that --model would name"
         )
     chosen = parts or [part for part in Part if part is not Part.CORE or input_file is not None]
     if Part.CORE in chosen and input_file is None:
-        raise RedoxError("core needs a model to extract the core of", hint="redox bench core --input Recon3D.json.gz")
+        raise RedoxError(
+            "the part core needs a model to extract the core from", hint="redox bench core --input Recon3D.json.gz"
+        )
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         core = Path(folder) / "core.json"
         seconds = None if input_file is None else _extract(input_file, core)
@@ -107,7 +109,7 @@ def bench(
 
 
 def _extract(source: Path, target: Path) -> float:
-    """Extract a core as a user would; the seconds it took."""
+    """Extract a core with the command line; the seconds it took."""
     notes().print(f"extracting the core of {source}", markup=False)
     command = [sys.executable, "-m", "redox_balancer", "build-core", "--input", str(source), "--output", str(target)]
     started = time.perf_counter()
@@ -130,7 +132,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
 
     figures = BenchmarkResults(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
-    # All models first: a file that is none must not end a benchmark that has run for minutes.
+    # All models first: a file that is not a model should fail now, not after minutes.
     every = [
         (model, Task(model=model, placements=PLACEMENTS, sampling="range").environments())
         for model in dict.fromkeys(models)

@@ -1,4 +1,4 @@
-"""`redox design`: a construct for a condition, from a trained policy or by hand, and what it does in the cell."""
+"""`redox design`: a construct for a condition, from a trained policy or given, and its analysis in the cell."""
 
 import json
 import math
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed --output designs/first"
 LINKED_SHOWN = 12
-"""NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files have all."""
+"""NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files list all."""
 
 
 @takes_task_without("conditions", "sampling", "placements", "reward")
@@ -34,29 +34,31 @@ def design(
     task: "Task",
     condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
     construct: Annotated[
-        str | None, typer.Option(help="Your own construct in place of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
+        str | None,
+        typer.Option(help="Construct to use instead of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json.")
+        Path | None,
+        typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json."),
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=0, help="Also sample this many constructs and take the best of all.")
+        int, typer.Option(min=0, help="Constructs to sample besides the most probable one; the best is taken.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Stop after placements and value.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Print placements and value, without analysis.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Propose a construct for a condition, and show what it does in the cell.
+    """Design a construct for a condition and analyse it in the cell.
 
-    Placements and value come first. Then COBRApy works on the whole model, with nothing lumped: growth, capacity,
-    guaranteed minimum, flux ranges, envelope. It must find the growth and the capacity that the construct was
-    valued with; with --output, so must the exported models once they are read again.
+    Placements and value come first. COBRApy then analyses the complete, uncompressed model: growth, capacity,
+    guaranteed minimum, flux ranges and production envelope. Growth and capacity must agree with the values found
+    before; with --output this is also checked on the exported models.
     """
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if quick and output is not None:
-        raise RedoxError("--quick writes no files", hint="leave out --quick or --output")
+        raise RedoxError("--quick writes no files", hint="use either --quick or --output")
     opened = None if run is None else TrainedRun.open(run)
     if opened is not None:
         _refuse_cell_options(task)
@@ -69,12 +71,12 @@ def design(
     else:
         raise RedoxError(
             "neither a run nor a construct is given",
-            hint="redox design RUN asks a policy; redox design --construct 'LBNOX_c 0.1 %' needs none",
+            hint="use redox design RUN, or redox design --construct 'LBNOX_c 0.1 %', which needs no run",
         )
-    told = {"run": None if run is None else str(run)}
+    source = {"run": None if run is None else str(run)}
     if quick:
         if as_json:
-            typer.echo(json.dumps(told | proposal.data()))
+            typer.echo(json.dumps(source | proposal.data()))
         return
     with notes().status("loading COBRApy") as status:
         from redox_balancer.designer.design import make_design  # noqa: PLC0415
@@ -86,7 +88,7 @@ def design(
         written = [] if output is None else export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
-        typer.echo(json.dumps(told | made.data() | files))
+        typer.echo(json.dumps(source | made.data() | files))
         return
     _print(made)
     if output is not None:
@@ -99,8 +101,8 @@ def _refuse_cell_options(task: "Task") -> None:
     changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
     if changed:
         raise RedoxError(
-            f"--{changed[0].replace('_', '-')} contradicts the run, whose own settings hold",
-            hint="leave it out, or give --construct without a run",
+            f"--{changed[0].replace('_', '-')} cannot be combined with a run, which has its own settings",
+            hint="omit it, or use --construct without a run",
         )
 
 
@@ -117,9 +119,9 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
     from redox_balancer.terminal.tables import notes  # noqa: PLC0415
 
     proposer = Proposer(opened.environments(), opened.policy(), condition)
-    asked = time.perf_counter()
+    started = time.perf_counter()
     best = proposer.greedy()
-    console.print(f"{_answer(best)}  ({time.perf_counter() - asked:.2f} s)", markup=False)
+    console.print(f"{_answer(best)}  ({time.perf_counter() - started:.2f} s)", markup=False)
     if proposer.hidden_condition and samples:
         notes().print("the run was trained with a hidden condition: samples are not compared by their value")
         return best
@@ -137,7 +139,7 @@ def _answer(proposal: "Proposal") -> str:
 
     placed = construct_text(proposal.space.describe(proposal.construct))
     value, own = proposal.outcome.value, proposal.task_value
-    by_task = "" if own == value else f", {own:.4f} by the run's own task"
+    by_task = "" if own == value else f", {own:.4f} by the task of the run"
     return f"{proposal.condition.id}: {placed}  value {value:.4f}{by_task}"
 
 
@@ -174,7 +176,7 @@ def _print(made: "Design") -> None:
         "protein": f"{100 * proposal.protein:.3g} % of the proteome, budgets {100 * space.budget:g} % soluble and "
         f"{100 * space.membrane_budget:g} % membrane{over}; costs {100 * proposal.growth_cost:.2g} % of growth",
         "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {proposal.healthy_growth:.5f}",
-        "rescue": f"{100 * outcome.rescue:.1f} % of healthy growth won back",
+        "rescue": f"{100 * outcome.rescue:.1f} % of healthy growth restored",
         "capacity": f"{outcome.capacity:.4f} mmol NAD(P)H/gDW/h with growth of {reference.floor:.5f} at least",
         "guaranteed": f"{analysis.guaranteed:.4f} mmol NAD(P)H/gDW/h at largest growth{share}",
     }
