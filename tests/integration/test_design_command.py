@@ -1,4 +1,4 @@
-"""`redox design` as a user runs it, and what others make of its files: COBRApy, libSBML, Escher."""
+"""`redox design` as a user runs it, and its files as COBRApy, libSBML and Escher read them."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def test_the_exported_model_gives_growth_and_capacity_in_cobrapy(
     assert model.slim_optimize() == pytest.approx(printed["capacity"], rel=1e-6)
 
 
-def test_the_sbml_is_valid_and_says_what_was_built(exported: tuple[Path, dict[str, Any]]) -> None:
+def test_the_sbml_is_valid_and_describes_the_construct(exported: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = exported
     model, findings = validate_sbml_model(str(folder / "model.xml"))
     assert model is not None
@@ -60,7 +60,7 @@ def test_the_sbml_is_valid_and_says_what_was_built(exported: tuple[Path, dict[st
     assert "complex_iii_closed" in model.notes["condition"]
 
 
-def test_fluxes_are_what_escher_loads(exported: tuple[Path, dict[str, Any]]) -> None:
+def test_fluxes_are_in_the_form_that_escher_loads(exported: tuple[Path, dict[str, Any]]) -> None:
     folder, printed = exported
     reactions = {entry["id"] for entry in json.loads((folder / "model.json").read_text())["reactions"]}
     for name in ("fluxes.json", "fluxes_at_capacity.json"):
@@ -73,7 +73,7 @@ def test_fluxes_are_what_escher_loads(exported: tuple[Path, dict[str, Any]]) -> 
     assert json.loads((folder / "fluxes_without.json").read_text())["SINK_LBNOX_c"] == 0.0
 
 
-def test_tables_and_figure_are_whole(exported: tuple[Path, dict[str, Any]]) -> None:
+def test_tables_and_figure_are_complete(exported: tuple[Path, dict[str, Any]]) -> None:
     folder, printed = exported
     with (folder / "construct.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -93,9 +93,7 @@ def test_tables_and_figure_are_whole(exported: tuple[Path, dict[str, Any]]) -> N
     assert design["checked"]["model.xml"]["growth"] == pytest.approx(printed["growth"], rel=1e-6)
 
 
-def test_a_second_design_replaces_the_first_and_leaves_nothing_of_it(
-    exported: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_second_design_replaces_the_first_completely(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     shutil.copytree(exported[0], tmp_path / "again")
     (tmp_path / "again" / "notes.txt").write_text("mine")
     answer = redox("design", "--construct", "NDI1_m=0.001", *CONDITION, "--output", "again", cwd=tmp_path)
@@ -109,9 +107,7 @@ def test_a_second_design_replaces_the_first_and_leaves_nothing_of_it(
     assert json.loads((tmp_path / "again" / "design.json").read_text())["growth"] == 0.0
 
 
-def test_a_run_answers_first_and_its_design_is_that_of_the_same_construct_by_hand(
-    short_run: Path, tmp_path: Path
-) -> None:
+def test_the_design_of_a_run_is_that_of_the_same_construct_by_hand(short_run: Path, tmp_path: Path) -> None:
     answer = redox("design", short_run, *CONDITION, "--json", "--samples", 50, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr.startswith("complex_iii_closed: ")
@@ -125,14 +121,14 @@ def test_a_run_answers_first_and_its_design_is_that_of_the_same_construct_by_han
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_construct_by_hand_may_exceed_the_budget_and_is_told_so(tmp_path: Path) -> None:
+def test_a_construct_by_hand_may_exceed_the_budget_with_a_note(tmp_path: Path) -> None:
     answer = redox("design", "--construct", "LBNOX_c 1 % + LDHA_c 0.1 %", "--condition", "hypoxia", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert "budgets 0.15 % soluble and 0.05 % membrane (exceeded)" in answer.stdout
     assert "LDH_L" in answer.stdout
 
 
-def test_a_model_nobody_tuned_for(tmp_path: Path) -> None:
+def test_a_model_and_a_library_of_the_user(tmp_path: Path) -> None:
     packed = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
     (tmp_path / "few.toml").write_text(
         """[[enzyme]]
@@ -169,7 +165,7 @@ sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2
         (("nowhere", "--construct", TEXT), "holds no run"),
     ],
 )
-def test_what_makes_no_design_is_refused_and_leaves_nothing(
+def test_arguments_that_make_no_design_are_refused_without_a_trace(
     arguments: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     assert_refused(redox("design", *arguments, cwd=tmp_path), said)

@@ -1,4 +1,4 @@
-"""The report of a run as people see it: one file, opened in a real browser without a network."""
+"""The report of a run in a real browser without a network."""
 
 import json
 from collections.abc import Iterator
@@ -22,25 +22,23 @@ def reported(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 @pytest.fixture
 def seen(chromium: Browser, reported: tuple[Path, dict[str, Any]]) -> Iterator[Page]:
-    """The page in the browser; whatever it complains of or asks for fails the test."""
+    """The page in the browser; a console message, an error or a network request fails the test."""
     context = chromium.new_context(offline=True, accept_downloads=True)
     page = context.new_page()
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    requests: list[str] = []
+    messages: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     address = reported[0].as_uri()
     page.goto(address)
     yield page
     context.close()
-    assert [url for url in asked if not url.startswith("data:")] == [address]
-    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [address]
+    assert messages == []
 
 
-def test_the_figures_are_drawn_and_named_for_those_who_cannot_see_them(
-    seen: Page, reported: tuple[Path, dict[str, Any]]
-) -> None:
+def test_figures_have_a_size_and_an_alternative_text(seen: Page, reported: tuple[Path, dict[str, Any]]) -> None:
     drawn = [design for design in reported[1]["designs"] if design["envelope"]]
     assert drawn
     images = seen.get_by_role("img").all()
@@ -54,7 +52,7 @@ def test_the_figures_are_drawn_and_named_for_those_who_cannot_see_them(
     assert seen.locator("svg path").count() > 20
 
 
-def test_the_tables_hold_the_figures_of_the_designs(seen: Page, reported: tuple[Path, dict[str, Any]]) -> None:
+def test_the_table_of_designs_holds_their_values(seen: Page, reported: tuple[Path, dict[str, Any]]) -> None:
     rows = [row.split("\t") for row in seen.locator("#designs tr").all_inner_texts()[1:]]
     designs = reported[1]["designs"]
     assert [row[0] for row in rows] == [design["condition"] for design in designs]
@@ -63,15 +61,22 @@ def test_the_tables_hold_the_figures_of_the_designs(seen: Page, reported: tuple[
         assert float(row[4]) == pytest.approx(design["growth"], abs=6e-5)
         assert float(row[6]) == pytest.approx(design["capacity"], abs=6e-4)
         assert float(row[7]) == pytest.approx(design["guaranteed"], abs=6e-4)
-        section = seen.locator(f"#design-{design['condition']}")
-        for placed in design["construct"]:
-            assert section.get_by_text(placed["reaction"], exact=True).is_visible()
-            assert placed["ec"] in section.inner_text()
-    text = seen.inner_text("body")
-    assert not {"nan", "None", "Undefined"} & set(text.replace(",", " ").split())
 
 
-def test_a_condition_leads_to_its_design(seen: Page) -> None:
+def test_each_placement_of_a_design_is_shown(seen: Page, reported: tuple[Path, dict[str, Any]]) -> None:
+    placed = [(design["condition"], row) for design in reported[1]["designs"] for row in design["construct"]]
+    assert placed
+    for condition, row in placed:
+        section = seen.locator(f"#design-{condition}")
+        assert section.get_by_text(row["reaction"], exact=True).is_visible()
+        assert row["ec"] in section.inner_text()
+
+
+def test_missing_values_are_shown_as_dashes(seen: Page) -> None:
+    assert not {"nan", "None", "Undefined"} & set(seen.inner_text("body").replace(",", " ").split())
+
+
+def test_a_condition_links_to_its_design(seen: Page) -> None:
     seen.set_viewport_size({"width": 1000, "height": 500})
     section = seen.locator("#design-complex_iii_closed h3")
     seen.locator("#designs").get_by_role("link", name="complex_iii_closed").click()
@@ -79,7 +84,7 @@ def test_a_condition_leads_to_its_design(seen: Page) -> None:
     assert 0 <= top < 500
 
 
-def test_the_fluxes_are_a_file_that_escher_loads(seen: Page, tmp_path: Path) -> None:
+def test_the_fluxes_are_a_download_for_escher(seen: Page, tmp_path: Path) -> None:
     with seen.expect_download() as download:
         seen.locator("#design-healthy").get_by_role("link", name="Fluxes for Escher").click()
     assert download.value.suggested_filename == "healthy_fluxes.json"
@@ -89,12 +94,15 @@ def test_the_fluxes_are_a_file_that_escher_loads(seen: Page, tmp_path: Path) -> 
     assert all(isinstance(flux, float) for flux in fluxes.values())
 
 
-def test_a_phone_scrolls_tables_and_not_the_page_and_paper_takes_all(seen: Page) -> None:
+def test_a_phone_scrolls_tables_but_not_the_page(seen: Page) -> None:
     seen.set_viewport_size({"width": 390, "height": 800})
     assert seen.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_prints(seen: Page) -> None:
     assert seen.pdf().startswith(b"%PDF")
 
 
-def test_no_id_stands_twice(seen: Page) -> None:
+def test_ids_are_unique(seen: Page) -> None:
     ids = seen.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
     assert sorted(ids) == sorted(set(ids))

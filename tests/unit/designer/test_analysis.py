@@ -1,4 +1,4 @@
-"""What COBRApy says of designs, against the fast linear programs and against what is known of the core."""
+"""Analyses by COBRApy, against the evaluator and against known facts of the core."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from redox_balancer.search.problem import Problem
 
 @pytest.fixture(scope="module")
 def unlimited() -> DesignSpace:
-    """The cell of the facts: no native capacities, and enzymes so fast that their caps never bind."""
+    """The cell of the facts: no native limits, and enzymes so fast that their capacities never bind."""
     return DesignSpace.build(
         load_network(), load_library(), [load_conditions()["complex_iii_closed"]], saturation=1.0, candidates="all"
     )
@@ -69,7 +69,7 @@ def test_cobrapy_finds_the_growth_and_capacity_that_constructs_are_valued_with(
     assert living > len(space.conditions)
 
 
-def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_paid_for() -> None:
+def test_cobrapy_finds_the_guaranteed_minimum_that_constructs_are_valued_by() -> None:
     paid = Task(reward="guaranteed").space()
     generator = np.random.default_rng(1)
     model = open_model(Task())
@@ -102,7 +102,7 @@ def test_a_blocked_chain_forces_the_oxidase_to_run(unlimited: DesignSpace) -> No
     assert not any(one.in_cycle for one in found.ranges)
 
 
-def test_a_cell_that_dies_without_the_construct_and_with_it(unlimited: DesignSpace) -> None:
+def test_a_cell_that_is_not_viable_with_or_without_the_construct(unlimited: DesignSpace) -> None:
     cell = placed(unlimited, "NDI1_m 10 %", "complex_iii_closed")
     found = analyse(cell)
     assert (found.growth, found.capacity, found.guaranteed) == (0.0, 0.0, 0.0)
@@ -110,7 +110,7 @@ def test_a_cell_that_dies_without_the_construct_and_with_it(unlimited: DesignSpa
     assert found.fluxes_at_capacity is None
 
 
-def test_a_cell_that_has_no_way_to_live_has_no_fluxes(space: DesignSpace) -> None:
+def test_an_infeasible_model_has_no_fluxes(space: DesignSpace) -> None:
     cell = placed(space, "LBNOX_c 0.1 %", "healthy")
     cell.model.reactions.get_by_id("EX_glc__D_e").lower_bound = 0.0
     cell.model.reactions.get_by_id("EX_gln__L_e").lower_bound = 0.0
@@ -122,7 +122,7 @@ def test_a_cell_that_has_no_way_to_live_has_no_fluxes(space: DesignSpace) -> Non
 
 
 def test_the_guaranteed_minimum_counts_only_h2o2_that_was_formed(space: DesignSpace) -> None:
-    """With a price of 2 each H2O2 left costs more than its NADH is worth: the worst is the most that can run."""
+    """With a price of 2, an H2O2 left costs more than its NADH: the worst case is the largest flux."""
     dear = replace(space, settings=replace(space.settings, h2o2_price=2.0))
     cell = placed(dear, "H2O2NOX_c 0.1 %", "complex_iii_closed")
     found = analyse(cell, linked=False)
@@ -186,7 +186,7 @@ def test_flux_ranges_and_envelope_are_tables(rescued: tuple[DesignedCell, Analys
     assert tuple(found.envelope.to_frame()["largest"]) == found.envelope.largest
 
 
-def test_the_analysis_leaves_the_cell_as_it_was(rescued: tuple[DesignedCell, Analysis]) -> None:
+def test_the_analysis_does_not_change_the_cell(rescued: tuple[DesignedCell, Analysis]) -> None:
     cell, found = rescued
     reactions, variables = len(cell.model.reactions), len(cell.model.variables)
     assert largest_growth(cell) == pytest.approx(found.growth, abs=1e-9)

@@ -1,4 +1,4 @@
-"""An exported model that does not give the design's figures is refused, whatever went wrong on the way."""
+"""An exported model that does not reproduce growth and capacity of the design is refused."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def design() -> tuple[Design, DesignedCell]:
     return make_design(open_model(Task()), proposal, linked=False)
 
 
-def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_whole(
+def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_completely(
     design: tuple[Design, DesignedCell], tmp_path: Path
 ) -> None:
     made, cell = design
@@ -29,7 +29,7 @@ def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_whole(
 
 
 @pytest.mark.parametrize("reaction", ["SINK_NPR_c", "MDH"])
-def test_a_changed_model_is_found_out(design: tuple[Design, DesignedCell], reaction: str, tmp_path: Path) -> None:
+def test_a_changed_model_is_refused(design: tuple[Design, DesignedCell], reaction: str, tmp_path: Path) -> None:
     made, cell = design
     export(cell, made, tmp_path)
     path = tmp_path / "model.json"
@@ -41,7 +41,7 @@ def test_a_changed_model_is_found_out(design: tuple[Design, DesignedCell], react
         verify_model(path, cell, made)
 
 
-def test_sbml_that_is_not_valid_is_found_out(design: tuple[Design, DesignedCell], tmp_path: Path) -> None:
+def test_invalid_sbml_is_refused(design: tuple[Design, DesignedCell], tmp_path: Path) -> None:
     made, cell = design
     export(cell, made, tmp_path)
     text = (tmp_path / "model.xml").read_text()
@@ -50,7 +50,7 @@ def test_sbml_that_is_not_valid_is_found_out(design: tuple[Design, DesignedCell]
         verify_model(tmp_path / "model.xml", cell, made)
 
 
-def test_figures_that_differ_are_no_agreement(design: tuple[Design, DesignedCell]) -> None:
+def test_values_that_differ_are_refused(design: tuple[Design, DesignedCell]) -> None:
     outcome = design[0].proposal.outcome
     check_agreement("COBRApy", outcome.growth, outcome.capacity, outcome)
     with pytest.raises(RedoxError, match="growth is"):

@@ -1,4 +1,4 @@
-"""The evaluation core on methods whose answers are known."""
+"""Benchmarks of methods with known answers."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,9 @@ OPTIMA = {condition: found(2.0 + i, bound=2.0 + i) for i, condition in enumerate
 def test_shares_regret_and_cost_are_those_of_the_answers() -> None:
     half = Method("half", lambda condition, _: found(0.5 * OPTIMA[condition].value, seconds=0.3), training_s=7.0)
     noisy = Method("noisy", lambda _, seed: found(1.0 + seed), seeds=2)
-    asked: list[str] = []
-    benchmark = run_benchmark(OPTIMA, [half, noisy], progress=asked.append)
-    assert asked == ["half", "noisy"]
+    called: list[str] = []
+    benchmark = run_benchmark(OPTIMA, [half, noisy], progress=lambda name, *_: called.append(name))
+    assert called == ["half", "noisy"]
     rows = {row["method"]: row for row in benchmark.rows()}
     assert next(iter(rows)) == "oracle"
     assert rows["oracle"]["share"] == 1.0
@@ -42,7 +42,7 @@ def test_shares_regret_and_cost_are_those_of_the_answers() -> None:
     assert frame.loc["half", "mean_regret"] == rows["half"]["mean_regret"]
 
 
-def test_what_beats_an_unproven_optimum_becomes_the_best_known() -> None:
+def test_an_answer_better_than_an_unproven_optimum_becomes_the_best_known() -> None:
     first = CONDITIONS[0]
     optima = OPTIMA | {first: found(2.0, bound=3.0)}
     better = Method("better", lambda condition, _: found(2.5 if condition == first else optima[condition].value))
