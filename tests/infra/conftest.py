@@ -1,23 +1,27 @@
-"""The stand-in of AWS for every test of a machine; tests of the CDK are left out where it cannot run."""
+"""The AWS stand-in for every test of a machine, and the synthesised templates; tests of the CDK need node."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment import assembly, cdk
 from ops.simulator.aws import StandIn, stand_in
 
+if TYPE_CHECKING:
+    from templates import Templates
+
 __all__ = ["assembly", "cdk"]
 
 NODE = all(map(shutil.which, ("node", "npm")))
-collect_ignore = [] if NODE else ["test_template.py", "test_deployment.py", "test_diagram.py"]
+collect_ignore = [] if NODE else ["test_template.py", "test_user_data.py", "test_deployment.py", "test_diagram.py"]
 
 
 def pytest_report_header() -> str:
-    return "" if NODE else "left out: tests of the CDK, which needs node and npm (apt-get install nodejs npm)"
+    return "" if NODE else "excluded: tests of the CDK, which needs node and npm (apt-get install nodejs npm)"
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,16 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     with stand_in(tmp_path_factory.mktemp("aws")) as server:
         yield server
         assert server.hidden_failures() == []
+
+
+@pytest.fixture(scope="session")
+def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Templates]:
+    """The templates of every kind of deployment."""
+    from templates import VARIANTS, synthesise  # noqa: PLC0415 - loads the CDK
+
+    return {name: synthesise(tmp_path_factory.mktemp(name), changes) for name, changes in VARIANTS.items()}
+
+
+@pytest.fixture
+def default(variants: dict[str, Templates]) -> Templates:
+    return variants["default"]

@@ -55,8 +55,9 @@ def test_a_live_trainer_is_never_stale() -> None:
         ("failed", 0.0, False),
     ],
 )
-def test_at_work(status: str, age_s: float, *, expected: bool) -> None:
+def test_at_work(status: Status, age_s: float, *, expected: bool) -> None:
     assert at_work(status, NOW - age_s, NOW) is expected
+    assert Heartbeat(pid=1, host="", status=status, written_at=NOW - age_s).at_work(NOW) is expected
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import copy
-import io
 import json
-import lzma
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,26 +13,13 @@ from typing import Any
 import pytest
 from aws_cdk import CfnResource, aws_ec2, aws_iam
 
-from infra import bring_up
 from infra.acknowledgements import reasons
-from infra.bring_up import USER_DATA_LIMIT, MachineContext, user_data
-from infra.settings import FILE, SettingsError, load, parse
+from infra.settings import SettingsError, load
 from infra.stacks import RedoxTraining
 from infra.storage import RedoxStorage
-from templates import VARIANTS, Templates, flat, synthesise
+from templates import Templates, flat, synthesise
 
 SETTINGS = load()
-PLACEHOLDERS = 1_200  # bytes that names, addresses and the signed address of the signal take at most
-
-
-@pytest.fixture(scope="session")
-def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Templates]:
-    return {name: synthesise(tmp_path_factory.mktemp(name), changes) for name, changes in VARIANTS.items()}
-
-
-@pytest.fixture
-def default(variants: dict[str, Templates]) -> Templates:
-    return variants["default"]
 
 
 def ingress(found: Templates) -> Iterator[dict[str, Any]]:
@@ -303,18 +285,6 @@ def test_names_that_must_never_change(variants: dict[str, Templates]) -> None:
         assert "2.275" not in json.dumps([found.storage, found.training])  # nothing of the library's version
 
 
-def test_an_edited_bring_up_changes_the_user_data_alone(
-    default: Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bring_up, "_SCRIPT", bring_up._SCRIPT.replace("exec /usr", "sync\nexec /usr"))
-    edited = synthesise(tmp_path, [])
-    assert edited.storage == default.storage
-    before, after = copy.deepcopy(default.training), copy.deepcopy(edited.training)
-    old, new = (found["Resources"]["TrainingHost"]["Properties"].pop("UserData") for found in (before, after))
-    assert old != new  # which CloudFormation changes in place
-    assert before == after
-
-
 def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templates, tmp_path: Path) -> None:
     restored = synthesise(tmp_path, [], context={"ami_id": "ami-0123456789abcdef0"})
     assert restored.storage == default.storage
@@ -322,23 +292,6 @@ def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templ
     assert restored.training == default.training
     with pytest.raises(SettingsError, match="-c ami_id=newest is not an AMI id"):
         synthesise(tmp_path, [], context={"ami_id": "newest"})
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_user_data_fits_and_carries_the_files(variants: dict[str, Templates], variant: str) -> None:
-    text = FILE.read_text()
-    for old, new in VARIANTS[variant]:
-        text = text.replace(old, new)
-    settings = parse(text)
-    for kind in ("host", "worker"):
-        machine = MachineContext(kind=kind, region="us-east-1", image="image")  # type: ignore[arg-type]
-        data = user_data(settings, machine)
-        assert len(data.encode()) + PLACEHOLDERS <= USER_DATA_LIMIT
-        packed = base64.b85decode("".join(data.split('"""')[1].split()))
-        with tarfile.open(fileobj=io.BytesIO(lzma.decompress(packed))) as archive:
-            assert {entry.name for entry in archive} == set(bring_up.files(settings, machine.kind))
-    assert "@{" not in "".join(content.decode() for content in bring_up.files(settings, "host").values())
-    assert flat(variants[variant].training["Resources"]["TrainingHost"]["Properties"]["UserData"]).startswith("MIME")
 
 
 def test_cfn_lint_finds_nothing(variants: dict[str, Templates]) -> None:

@@ -5,7 +5,7 @@ import resource
 from pathlib import Path
 
 from commands import assert_refused, redox
-from redox_balancer.runs.preflight import descriptors_needed
+from redox_balancer.runs.checks import descriptors_needed
 
 TOO_SMALL = ("--budget", "1e-9", "--membrane-budget", "1e-9")
 

@@ -1,19 +1,18 @@
-"""A training on the embedded core that is killed and resumed gives the bits of one that was left alone."""
+"""A training on the embedded core that is killed and resumed equals an uninterrupted one bit for bit."""
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import REDOX, redox
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import read_heartbeat
-from redox_balancer.runs.metrics import TIME_COLUMNS
+from runs_on_disk import reproducible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,28 +24,14 @@ ARGUMENTS = (
 )
 
 
-def left_behind(run: Path) -> dict[str, Any]:
-    """Everything of a run that may not depend on interruptions."""
-    newest = checkpoint.find(run).checkpoint
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = [{k: v for k, v in row.items() if k not in TIME_COLUMNS} for row in csv.DictReader(file)]
-    return {
-        "arrays": {name: array.tobytes() for name, array in newest.arrays.items()},
-        "state": {key: value for key, value in newest.state.items() if key != "training_time_s"},
-        "rows": rows,
-        "checkpoints": list(checkpoint.steps(run)),
-        "best": (run / "best").readlink().name,
-    }
-
-
-def kill_when(run: Path, said: str, *options: str) -> int:
-    """Start a training, kill the process that trains when stderr says something, return the command's exit code."""
+def kill_when(run: Path, output: str, *options: str) -> int:
+    """Start a training, kill the process that trains once stderr shows `output`, return the command's exit code."""
     with subprocess.Popen(
         [REDOX, *ARGUMENTS, "--checkpoint-dir", run, *options], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if said in line:
+            if output in line:
                 break
         beat = read_heartbeat(run)
         assert beat is not None
@@ -55,16 +40,16 @@ def kill_when(run: Path, said: str, *options: str) -> int:
     return process.returncode
 
 
-def test_a_killed_and_resumed_run_is_bit_for_bit_the_one_left_alone_and_its_curves_have_no_seam(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_its_curves_have_no_seam(
     tmp_path: Path,
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert redox(*ARGUMENTS, "--checkpoint-dir", whole).returncode == 0
-    # Between two saves, so that rows and events lie beyond the checkpoint that the next process goes on from.
+    # Between two saves, so that rows and events lie beyond the checkpoint that the next process resumes from.
     assert kill_when(broken, "1,280 steps") == -signal.SIGKILL
     # And once under a supervisor, which sees the run to its end.
     assert kill_when(broken, "2,304 steps", "--supervise") == 0
-    assert left_behind(broken) == left_behind(whole)
+    assert reproducible(broken) == reproducible(whole)
     steps = []
     for run in (whole, broken):
         events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
@@ -76,7 +61,7 @@ def test_a_killed_and_resumed_run_is_bit_for_bit_the_one_left_alone_and_its_curv
     assert (beat.status, beat.step, beat.checkpoint_step) == ("finished", 3072, 3072)
 
 
-def test_a_second_trainer_of_a_run_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_trainer_of_a_run_is_refused_and_the_first_continues(tmp_path: Path) -> None:
     with subprocess.Popen(
         [REDOX, *ARGUMENTS, "--timesteps", "100000000", "--checkpoint-dir", tmp_path],
         stderr=subprocess.PIPE,

@@ -1,6 +1,8 @@
 """Runs that version 0.1 trained, designed with, reported on and compared: every value is the one it gave."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +69,36 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
         # Version 0.1 let the policy answer with constructs worth less than nothing: its share was negative.
         assert expected_shares.pop("policy") < 0 <= shares.pop("policy") < 0.01
     assert shares == pytest.approx(expected_shares, abs=1e-6)
+
+
+def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path) -> None:
+    run, expected = shutil.copytree(old_runs / "known", tmp_path / "known", symlinks=True), EXPECTED["resumed"]
+    before = json.loads((run / "config.json").read_text())
+    answer = answer_of("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto")
+    newest = Path(answer["checkpoint"])
+    assert (answer["steps"], newest.name) == (3072, "step_000003072")
+    assert hashlib.sha256((newest / "arrays.safetensors").read_bytes()).hexdigest() == expected["sha256"]
+    record = json.loads((run / "config.json").read_text())
+    first, second = record["history"]
+    assert first["settings"] == before["settings"]
+    assert first["versions"]["redox_balancer"] == before["versions"]["redox_balancer"]
+    assert (second["step"], second["settings"]) == (2048, {"timesteps": 3072})
+
+
+@pytest.mark.parametrize("name", ["untold", "robust"])
+def test_a_run_with_renamed_settings_resumes(old_runs: Path, tmp_path: Path, name: str) -> None:
+    """Its task and its fingerprint name the hidden condition and the parameter samples by their former words."""
+    run = shutil.copytree(old_runs / name, tmp_path / name, symlinks=True)
+    record = json.loads((run / "config.json").read_text())
+    settings, task = record["settings"], record["task"]
+    options = [
+        f"--{option.replace('_', '-')}={settings[option]}"
+        for option in ("num_actors", "envs_per_actor", "rollout_length", "batch_size", "seed")
+    ]
+    hidden = [f"--hidden-sizes={units}" for units in settings["hidden_sizes"]]
+    former = ["--untold"] if task["untold"] else [f"--uncertain={task['uncertain']}"]
+    answer = answer_of(
+        *("train", *options, *hidden, *former, f"--sampling={task['sampling']}", "--timesteps", 2048 + 256),
+        *("--checkpoint-dir", run, "--resume", "auto"),
+    )
+    assert answer["steps"] == 2048 + 256

@@ -87,7 +87,7 @@ def test_a_damaged_object_is_reported_and_an_older_checkpoint_taken(
     s3.write(key, flipped(s3.read(key)))
     answer = command(session, tmp_path / "here")
     assert (answer["step"], list(answer["damaged"])) == (OLDER, [NEWEST])
-    assert "arrays.safetensors does not have its sha256; using an older one" in capsys.readouterr().err
+    assert "arrays.safetensors does not match its sha256; using an older one" in capsys.readouterr().err
     assert complete_steps(tmp_path / "here") == [OLDER]
     with pytest.raises(DamagedCheckpointError, match=r"step_000003000/ is damaged: arrays\.safetensors") as refused:
         pull(session, tmp_path / "other", NEWEST)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FaultyShelf(Shelf):
-    """A `Shelf` whose process dies, hangs or takes 1 MB more at each step from its `after`-th on."""
+    """A `Shelf` that raises, or whose process dies, hangs or takes 1 MB more, at each step from its `after`-th on."""
 
     def __init__(self, fault: str, after: int) -> None:
         super().__init__()
@@ -24,6 +24,8 @@ class FaultyShelf(Shelf):
     def step(self, action: int) -> Any:
         self._left -= 1
         if self._left < 0:
+            if self._fault == "raise":
+                raise ValueError("the shelf is empty")
             if self._fault == "die":
                 os._exit(1)
             if self._fault == "hang":

@@ -33,7 +33,8 @@ def doctor(
     """
     from rich.text import Text  # noqa: PLC0415
 
-    from redox_balancer.runs.preflight import Check, Level, all_checks  # noqa: PLC0415
+    from redox_balancer.runs.checks import Check, Level  # noqa: PLC0415
+    from redox_balancer.runs.preflight import all_checks  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     environments = task.environments()
@@ -59,6 +60,7 @@ def doctor(
             f"{failed[0].name}: {failed[0].found}; needed: {failed[0].needed}"
             + (f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""),
             hint=failed[0].remedy,
+            settings=failed[0].settings,
         )
 
 

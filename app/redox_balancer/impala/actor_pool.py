@@ -14,7 +14,7 @@ import ray
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
-from redox_balancer.impala.cluster import actor_memory_bytes, free_cores
+from redox_balancer.impala.cluster import actor_memory, free_cores
 from redox_balancer.impala.config import ROLLOUTS_IN_FLIGHT, TrainConfig
 from redox_balancer.impala.ledger import RolloutLedger
 from redox_balancer.impala.policy import Float32, PolicyShape
@@ -34,7 +34,8 @@ class _Slot:
 
     `startup` is the reference to the pending startup report, `pending` holds those to the requested rollouts, oldest
     first. `since` is the time of the last result or, where nothing was pending, of the request. `deaths` counts since
-    the last rollout, `start_at` is the time at which a dead actor may start again.
+    the last rollout, `start_at` is the time at which a dead actor may start again. `retiring` is the reason why it is
+    about to be replaced, if it is.
     """
 
     incarnation: int
@@ -43,8 +44,9 @@ class _Slot:
     pending: deque[Any] = field(default_factory=deque)
     since: float = 0.0
     pid: int | None = None
+    startup_bytes: float = 0.0
     health: ActorHealth | None = None
-    retiring: bool = False
+    retiring: str = ""
     deaths: int = 0
     start_at: float = 0.0
 
@@ -113,6 +115,8 @@ class ActorPool:
     ----------
     ledger
         Which rollouts were used.
+    memory_limits
+        Memory limits of the actors.
     restarts, recycled
         Number of actors replaced because they died or hung, and because of their memory.
     """
@@ -131,7 +135,7 @@ class ActorPool:
         self._config, self._incarnations, self._report = config, incarnations, report
         self.ledger = RolloutLedger()
         self.restarts = self.recycled = 0
-        self.budget_bytes = actor_memory_bytes(config)
+        self.memory_limits = actor_memory(config)
         # SPREAD takes the nodes in turn; the default fills one node before it uses the next.
         self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
         self._factory = ray.put(factory)
@@ -259,10 +263,11 @@ class ActorPool:
         slot.pid, slot.health = report.pid, report.health
         self._shape = report.shape
         uss_bytes = report.health.stats.uss_bytes
-        if uss_bytes > self.budget_bytes:
+        slot.startup_bytes = uss_bytes
+        if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
-                f"a new actor {self._over_budget(uss_bytes)}",
-                hint="raise the memory of an actor, or start fewer actors",
+                f"a new actor takes {uss_bytes / MEBIBYTE:.0f} MB, too much for {self.size} actors",
+                hint="raise the memory of an actor where it is limited, or start fewer actors",
                 settings=("actor_memory_mb", "num_actors"),
             )
 
@@ -270,10 +275,12 @@ class ActorPool:
         """Retire an actor that outgrew its budget, a tenth of all at a time; its pending rollouts are still used."""
         if health is None:
             return
-        self._slots[actor].health = health
-        retiring = sum(slot.retiring for slot in self._slots.values())
-        if health.stats.uss_bytes > self.budget_bytes and retiring < max(1, self.size // 10):
-            self._slots[actor].retiring = True
+        slot = self._slots[actor]
+        slot.health = health
+        taken, budget = health.stats.uss_bytes, self.memory_limits.budget_bytes(self.size, slot.startup_bytes)
+        retiring = sum(bool(each.retiring) for each in self._slots.values())
+        if taken > budget and retiring < max(1, self.size // 10):
+            slot.retiring = f"takes {taken / MEBIBYTE:.0f} MB, over its budget of {budget / MEBIBYTE:.0f}"
 
     def _start(self, actor: int) -> None:
         slot = self._slots[actor]
@@ -312,16 +319,10 @@ class ActorPool:
         )
 
     def _recycle(self, actor: int) -> None:
-        health = self._slots[actor].health
-        uss_bytes = health.stats.uss_bytes if health else 0
+        reason = self._slots[actor].retiring
         self.recycled += 1
         self._renew(actor, 0.0)
-        self._report(
-            f"actor {actor} {self._over_budget(uss_bytes)}; incarnation {self._incarnations[actor]} takes over"
-        )
-
-    def _over_budget(self, uss_bytes: int) -> str:
-        return f"takes {uss_bytes / MEBIBYTE:.0f} MB, over its budget of {self.budget_bytes / MEBIBYTE:.0f}"
+        self._report(f"actor {actor} {reason}; incarnation {self._incarnations[actor]} takes over")
 
     def _renew(self, actor: int, wait_s: float) -> None:
         """Kill the process of an actor, whatever its state, and let the next one start after `wait_s` seconds."""

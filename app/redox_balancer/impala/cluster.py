@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -12,11 +13,10 @@ from typing import Any
 import psutil
 import ray
 
-from redox_balancer.errors import RedoxError
+from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
+from redox_balancer.impala.scale_up import ActorMemory
 from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
-
-ACTORS_SHARE = 0.8  # of the memory free at the start; the learner and the system grow too
 
 # Read by the processes of Ray when they start, not by ray.init.
 RAY_ENVIRONMENT = {
@@ -59,15 +59,12 @@ def object_store_bytes(config: TrainConfig) -> int:
     return max(wanted, MIN_OBJECT_STORE_BYTES)
 
 
-def actor_memory_bytes(config: TrainConfig) -> int:
-    """Return the memory budget of one actor: as set, else its share of the memory of the cluster.
-
-    Ray must be running.
-    """
+def actor_memory(config: TrainConfig) -> ActorMemory:
+    """Return the memory limits of the actors: of each one as set, else of all together; Ray must be running."""
     if config.actor_memory_mb:
-        return config.actor_memory_mb * MEBIBYTE
+        return ActorMemory(config.actor_memory_mb * MEBIBYTE, math.inf)
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return int(ACTORS_SHARE * resources["memory"] / max(config.num_actors, 1))
+    return ActorMemory(math.inf, resources["memory"])
 
 
 def free_cores() -> float:
@@ -117,12 +114,17 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
         ray.init(**options)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:
+        # Ray raises a bare Exception where its own processes take too long to start, on a busy machine for example.
+        slow = type(error) is Exception
+        if not slow and not isinstance(error, (ConnectionError, RuntimeError, ValueError, OSError)):
+            raise
         where = f"at {config.ray_address}" if config.ray_address else "on this machine"
         raise RedoxError(
             f"Ray cannot be started {where}: {str(error).splitlines()[0]}",
-            hint="0 actors train without Ray",
+            hint="try again; 0 actors train without Ray" if slow else "0 actors train without Ray",
             settings=("num_actors",),
+            exit_code=EXIT_UNREACHABLE if slow else EXIT_USER_ERROR,
         ) from error
     try:
         if config.learner_resource:

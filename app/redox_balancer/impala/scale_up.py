@@ -13,6 +13,37 @@ STEP = 30
 INTERVAL_S = 60.0  # caches fill within minutes, so the size of an actor shows in this time
 RESERVE = 0.1  # share of the memory that stays free
 GROWTH = 1.25  # a new actor is expected to need this much more than the largest one takes now
+ACTORS_SHARE = 0.8  # of the memory free at the start; the learner and the system grow too
+LEAK = 2.0  # an actor of less than this many times its memory at startup has not outgrown it
+
+
+class ActorMemory(NamedTuple):
+    """Memory limits of the actors, in bytes.
+
+    Attributes
+    ----------
+    each_bytes
+        Limit of one actor that the user has set; infinite without one.
+    total_bytes
+        Memory free at the start on all machines of the cluster; infinite where the user has set a limit.
+    """
+
+    each_bytes: float
+    total_bytes: float
+
+    def budget_bytes(self, actors: int, startup_bytes: float) -> float:
+        """Return the memory beyond which one of this many actors is replaced, given its memory at startup."""
+        if math.isfinite(self.each_bytes):
+            return self.each_bytes
+        return max(ACTORS_SHARE * self.total_bytes / max(actors, 1), LEAK * startup_bytes)
+
+    def exceeded(self, actors: int, startup_bytes: float) -> bool:
+        """Whether there is no room for this many actors of a size."""
+        return startup_bytes > self.each_bytes or actors * startup_bytes > self.total_bytes
+
+    def room(self, running: int, largest_bytes: float) -> float:
+        """Return the number of further actors that the limits allow, from the size of the largest one."""
+        return ACTORS_SHARE * self.total_bytes / (GROWTH * largest_bytes) - running
 
 
 class ScaleUpDecision(NamedTuple):
@@ -23,7 +54,14 @@ class ScaleUpDecision(NamedTuple):
 
 
 def decide(
-    *, running: int, target: int, uss_bytes: Sequence[int], budget_bytes: int, available_bytes: int, total_bytes: int
+    *,
+    running: int,
+    target: int,
+    uss_bytes: Sequence[int],
+    limits: ActorMemory,
+    available_bytes: int,
+    total_bytes: int,
+    initial: int = INITIAL_ACTORS,
 ) -> ScaleUpDecision:
     """Return the number of actors to run now.
 
@@ -35,24 +73,26 @@ def decide(
         Actors requested by the user.
     uss_bytes
         Memory of each actor that has reported it; a new one has not yet.
-    budget_bytes
-        Memory that one actor may take.
+    limits
+        Memory limits of the actors.
     available_bytes, total_bytes
         Free and total memory of the machines that the actors run on.
+    initial
+        Number of actors to start with.
     """
     if running >= target:
         return ScaleUpDecision(running, f"all {target} actors run")
     if running == 0:
-        first = min(target, INITIAL_ACTORS)
+        first = min(target, initial)
         return ScaleUpDecision(first, f"starting with {first} of {target} actors")
     if len(uss_bytes) < running:
         return ScaleUpDecision(running, f"{running} of {target} actors until all have reported their memory")
     largest = max(uss_bytes)
-    if largest > budget_bytes:
-        over = f"{largest / MEBIBYTE:.0f} MB, over its budget of {budget_bytes / MEBIBYTE:.0f}"
+    if largest > limits.each_bytes:
+        over = f"{largest / MEBIBYTE:.0f} MB, over its budget of {limits.each_bytes / MEBIBYTE:.0f}"
         return ScaleUpDecision(running, f"{running} of {target} actors: one takes {over}")
-    room = int((available_bytes - RESERVE * total_bytes) // (GROWTH * largest))
-    more = min(STEP, target - running, max(room, 0))
+    room = min((available_bytes - RESERVE * total_bytes) / (GROWTH * largest), limits.room(running, largest))
+    more = min(STEP, target - running, math.floor(max(room, 0)))
     sizes = f"the largest takes {largest / MEBIBYTE:.0f} MB, {available_bytes / MEBIBYTE:.0f} MB are free"
     if more == 0:
         return ScaleUpDecision(running, f"no room for more than {running} of {target} actors: {sizes}")
@@ -66,14 +106,18 @@ class ScaleUp:
     ----------
     target
         Actors requested by the user.
-    budget_bytes
-        Memory that one actor may take.
+    limits
+        Memory limits of the actors.
+    initial
+        Number of actors to start with.
     interval_s
         Seconds between two decisions.
     """
 
-    def __init__(self, target: int, budget_bytes: int, interval_s: float = INTERVAL_S) -> None:
-        self._target, self._budget, self._interval_s = target, budget_bytes, interval_s
+    def __init__(
+        self, target: int, limits: ActorMemory, *, initial: int = INITIAL_ACTORS, interval_s: float = INTERVAL_S
+    ) -> None:
+        self._target, self._limits, self._initial, self._interval_s = target, limits, initial, interval_s
         self._last_at = -math.inf
         self._paused_at: int | None = None
 
@@ -92,9 +136,10 @@ class ScaleUp:
             running=running,
             target=self._target,
             uss_bytes=uss_bytes,
-            budget_bytes=self._budget,
+            limits=self._limits,
             available_bytes=available_bytes,
             total_bytes=total_bytes,
+            initial=self._initial,
         )
         # The sizes behind a pause change every time; the pause itself is logged once.
         paused = decision.actors == running

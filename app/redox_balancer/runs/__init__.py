@@ -1,1 +1,1 @@
-"""A training run, on disk and alive: checkpoints, metrics, monitoring, supervision and the bucket."""
+"""A training run, on disk and while it trains: checkpoints, metrics, monitoring, supervision and the bucket."""

@@ -1,8 +1,8 @@
-"""Checkpoints: folders `step_000932960` that are whole or not there.
+"""Checkpoints of a run: folders `step_000932960` that are complete or absent.
 
-A checkpoint is written under a temporary name that no reader matches, every file is flushed to disk, the manifest
-with sizes and sha256 of all files comes last, then the folder is renamed. Readers check the manifest before they
-believe a file. Arrays are safetensors and the rest is JSON: loading a foreign checkpoint runs no code of it.
+A checkpoint is written under a temporary name that readers ignore, every file is flushed to disk, the manifest with
+size and sha256 of all files comes last, then the folder is renamed. Readers verify the manifest before they use a
+file. Arrays are safetensors and the rest is JSON, so loading a foreign checkpoint runs none of its code.
 
 This module imports neither Ray nor torch, so that tools which only verify or fetch checkpoints stay light.
 """
@@ -29,43 +29,29 @@ from safetensors.numpy import save as save_arrays
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_synced
 from redox_balancer.impala.policy import Policy, PolicyShape
+from redox_balancer.runs.manifest import MANIFEST, SCHEMA, Manifest, check_file, read_manifest, write_manifest
 
-SCHEMA = 2
-ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
+ARRAYS, STATE = "arrays.safetensors", "state.json"
 LATEST, BEST = "latest", "best"
-_REPLACED = "replaced_"  # begins the name of a checkpoint while another one of its step takes its place
-_DAMAGED = "damaged_"  # begins the name of a checkpoint that was set aside
-_NAME = re.compile(rf"(?:{_REPLACED})?step_(\d{{9,}})")
+_REPLACED = "replaced_"  # prefix of a checkpoint while another one of the same step takes its place
+_DAMAGED = "damaged_"  # prefix of a checkpoint that was set aside
+# The predecessor of this project named its folders without leading zeros.
+_NAME = re.compile(rf"(?:{_REPLACED})?step_(\d+)")
 
 State = Mapping[str, Any]
 
 
-class FileEntry(NamedTuple):
-    """What the manifest says of a file: its size in bytes and its sha256 in hex."""
-
-    size: int
-    sha256: str
-
-
-class Manifest(NamedTuple):
-    """What a checkpoint is: its format, environment steps and the files beside the manifest."""
-
-    schema: int
-    step: int
-    files: Mapping[str, FileEntry]
-
-
 def _with_returns(state: State) -> State:
-    """Schema 1 knew nothing of the best checkpoint."""
+    """Schema 1 did not record returns and the best checkpoint."""
     return {"return_mean": None, "best": None, **state}
 
 
-# What makes the state of schema n one of schema n + 1.
+# Converts the state of schema n to that of schema n + 1.
 MIGRATIONS: Mapping[int, Callable[[State], State]] = {1: _with_returns}
 
 
 class DamagedCheckpointError(RedoxError):
-    """A checkpoint is not what its manifest says."""
+    """A checkpoint does not match its manifest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +64,25 @@ class Checkpoint:
     state: State
 
 
-def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State) -> Path:
-    """Write a checkpoint into a run's folder and point `latest` at it.
+class CheckpointContents(NamedTuple):
+    """The bytes of a verified checkpoint by file, the manifest last."""
 
-    A checkpoint of the same step is replaced. When anything fails (OSError: disk full, no permission) what was
-    written is removed and the earlier checkpoints are as before.
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+
+class FoundCheckpoint(NamedTuple):
+    """An intact checkpoint, and the damaged ones that are newer with the reason for each."""
+
+    checkpoint: Checkpoint
+    damaged: Mapping[Path, str]
+
+
+def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State) -> Path:
+    """Write a checkpoint into the folder of a run and point `latest` at it.
+
+    A checkpoint of the same step is replaced. When anything fails (OSError: disk full, no permission) the partial
+    checkpoint is removed and the earlier ones are unchanged.
 
     Parameters
     ----------
@@ -103,17 +103,13 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State)
             ARRAYS: save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}),
             STATE: json.dumps(state, indent=1).encode(),
         }
-        files = {
-            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for name, content in contents.items()
-        }
-        manifest = {"schema": SCHEMA, "step": step, "files": files}
-        contents[MANIFEST] = json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1).encode()
+        contents[MANIFEST] = write_manifest(step, contents)
         for name, content in contents.items():
             write_synced(partial / name, content)
         sync_folder(partial)
-        # Killed between the two renames the old one is still read, see `steps`.
-        replaced = final.rename(run / f"{_REPLACED}{final.name}") if final.exists() else None
+        # A kill between the two renames leaves the old one readable, see `steps`.
+        before = steps(run).get(step)
+        replaced = before.rename(run / f"{_REPLACED}{final.name}") if before else None
         partial.rename(final)
         sync_folder(run)
     except OSError:
@@ -123,7 +119,7 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State)
         _remove(replaced)
     # The checkpoint is safe now; `latest` is a convenience for people, readers list the folder.
     with suppress(OSError):
-        _point(LATEST, final)
+        _link(LATEST, final)
     return final
 
 
@@ -132,19 +128,20 @@ def steps(run: Path) -> dict[int, Path]:
     if not run.is_dir():
         return {}
     found: dict[int, Path] = {}
-    for path in sorted(run.iterdir(), reverse=True):  # "step_..." comes before "replaced_step_..." and stands
+    # Of several folders of one step the one that this version names so comes first, a replaced one last.
+    for path in sorted(run.iterdir(), key=lambda path: (path.name.startswith(_REPLACED), path.name)):
         if match := _NAME.fullmatch(path.name):
             found.setdefault(int(match[1]), path)
     return dict(sorted(found.items(), reverse=True))
 
 
 def folder_name(step: int) -> str:
-    """Return the name of a checkpoint's folder."""
+    """Return the name of the folder of a checkpoint."""
     return f"step_{step:09d}"
 
 
 def step_of(path: Path) -> int:
-    """Return the environment steps that the name of a checkpoint folder tells; a RedoxError where it is none."""
+    """Return the environment steps in the name of a checkpoint folder; a RedoxError where `path` is not one."""
     match = _NAME.fullmatch(path.resolve().name)
     if not path.is_dir() or match is None:
         raise RedoxError(
@@ -157,28 +154,27 @@ def step_of(path: Path) -> int:
 def load(path: Path) -> Checkpoint:
     """Read and verify one checkpoint folder.
 
-    One of an older format comes back as this version would have written it. A RedoxError where `path` is no
-    checkpoint or one of a newer format, a DamagedCheckpointError where a file differs from the manifest.
+    The state of an older format is converted to that of this version.
+
+    Raises
+    ------
+    RedoxError
+        Where `path` is not a checkpoint, or one of a newer format.
+    DamagedCheckpointError
+        Where a file does not match the manifest.
     """
     manifest, contents = read(path)
-    with _damage_named(path):
+    with _as_damage(path):
         state: State = json.loads(contents[STATE])
         for older in range(manifest.schema, SCHEMA):
             state = MIGRATIONS[older](state)
         return Checkpoint(path, manifest.step, load_arrays(contents[ARRAYS]), state)
 
 
-class CheckpointContents(NamedTuple):
-    """The bytes of a verified checkpoint by file, its manifest last."""
-
-    manifest: Manifest
-    files: Mapping[str, bytes]
-
-
 def read(path: Path) -> CheckpointContents:
     """Read and verify the files of one checkpoint folder; errors as those of `load`."""
     step = step_of(path)
-    with _damage_named(path):
+    with _as_damage(path):
         written = (path / MANIFEST).read_bytes()
         manifest = read_manifest(written, step, str(path))
         files = {name: (path / name).read_bytes() for name in manifest.files}
@@ -187,47 +183,8 @@ def read(path: Path) -> CheckpointContents:
         return CheckpointContents(manifest, {**files, MANIFEST: written})
 
 
-def read_manifest(content: bytes, step: int, name: str) -> Manifest:
-    """Return the manifest of the checkpoint of a step; `name` is what errors call that.
-
-    A ValueError where it is not as it was written, a RedoxError where its format is a newer one.
-    """
-    try:
-        manifest = json.loads(content)
-    except ValueError as error:
-        raise ValueError(f"{MANIFEST} is no JSON: {error}") from error
-    _require(isinstance(manifest, dict), f"{MANIFEST} holds no manifest")
-    digest = manifest.pop("sha256", None)
-    try:
-        schema = manifest["schema"]
-        _require(isinstance(schema, int) and schema >= 1, f"there is no checkpoint format {schema!r}")
-        # Schema 1 had no checksum of the manifest itself.
-        intact = digest == _digest(manifest) or (digest is None and schema == 1)
-        _require(intact, f"{MANIFEST} does not have its sha256")
-        if schema > SCHEMA:  # the rest may look different
-            raise RedoxError(
-                f"{name} has checkpoint format {schema}, this version reads up to {SCHEMA}",
-                hint="use the version of redox_balancer that wrote it, or a newer one",
-            )
-        files = dict(manifest["files"])
-        _require(manifest["step"] == step, f"its manifest is of step {manifest['step']}")
-        # Names become paths, and the manifest may come from elsewhere.
-        odd = [name for name in files if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) or name == MANIFEST]
-        _require(not odd, f"{MANIFEST} names {odd}")
-        entries = {name: FileEntry(int(entry["size"]), str(entry["sha256"])) for name, entry in files.items()}
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{MANIFEST} is incomplete: {error}") from error
-    return Manifest(schema, step, entries)
-
-
-def check_file(name: str, expected: FileEntry, size: int, sha256: str) -> None:
-    """Compare a file with the manifest; a ValueError where it differs."""
-    _require(size == expected.size, f"{name} has {size} bytes instead of {expected.size}")
-    _require(sha256 == expected.sha256, f"{name} does not have its sha256")
-
-
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _as_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -236,17 +193,15 @@ def _damage_named(path: Path) -> Iterator[None]:
         ) from error
 
 
-class FoundCheckpoint(NamedTuple):
-    """A whole checkpoint, and the damaged ones that are newer, each with what is wrong with it."""
-
-    checkpoint: Checkpoint
-    damaged: Mapping[Path, str]
-
-
 def find(path: Path) -> FoundCheckpoint:
-    """Read a checkpoint folder, or the newest whole checkpoint of a run's folder.
+    """Read a checkpoint folder, or the newest intact checkpoint in the folder of a run.
 
-    A RedoxError where there is none, a DamagedCheckpointError where there are some and all are damaged.
+    Raises
+    ------
+    RedoxError
+        Where there is none.
+    DamagedCheckpointError
+        Where all are damaged.
     """
     candidates = list(steps(path).values())
     if not candidates:
@@ -264,7 +219,7 @@ def find(path: Path) -> FoundCheckpoint:
 
 
 def load_policy(path: Path) -> Policy:
-    """Read the policy of a checkpoint folder, or of the newest complete checkpoint of a run's folder.
+    """Read the policy of a checkpoint folder, or of the newest intact checkpoint in the folder of a run.
 
     A RedoxError where there is none.
     """
@@ -273,30 +228,30 @@ def load_policy(path: Path) -> Policy:
 
 
 def damaged(run: Path) -> list[Path]:
-    """Checkpoints of a run that were found damaged and set aside."""
+    """Return the damaged checkpoints of a run that were set aside."""
     return sorted(run.glob(f"{_DAMAGED}*")) if run.is_dir() else []
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint so that no reader takes it and its step can be saved again."""
+    """Rename a damaged checkpoint so that readers ignore it and its step can be saved again."""
     aside = path.with_name(f"{_DAMAGED}{path.name}-{uuid.uuid4().hex[:8]}")
     path.rename(aside)
     return aside
 
 
-def kept(saved: Collection[int], *, newest: int, every: int = 0, best: int | None = None) -> set[int]:
-    """Return which of the saved steps stay.
+def retained(saved: Collection[int], *, newest: int, every: int = 0, best: int | None = None) -> set[int]:
+    """Return the steps whose checkpoints are kept.
 
     Parameters
     ----------
     saved
-        Steps of the checkpoints there are.
+        Steps of the existing checkpoints.
     newest
-        How many of the newest stay.
+        Number of newest checkpoints to keep.
     every
-        The first checkpoint at or after each multiple of this many steps stays for good; 0 for none.
+        The first checkpoint at or after each multiple of this many steps is kept permanently; 0 for none.
     best
-        A step that stays.
+        A step to keep.
     """
     stay = set(sorted(saved)[-newest:]) | {step for step in saved if step == best}
     if every:
@@ -308,19 +263,19 @@ def kept(saved: Collection[int], *, newest: int, every: int = 0, best: int | Non
 
 
 def prune(run: Path, keep: int, *, every: int = 0, best: int | None = None) -> None:
-    """Remove the checkpoints that need not stay, see `kept`."""
+    """Remove the checkpoints that are not `retained`."""
     saved = steps(run)
-    for step in saved.keys() - kept(saved, newest=keep, every=every, best=best):
+    for step in saved.keys() - retained(saved, newest=keep, every=every, best=best):
         _remove(saved[step])
 
 
 def mark_best(checkpoint: Path) -> None:
-    """Let the link `best` of a run show a checkpoint."""
-    _point(BEST, checkpoint)
+    """Point the link `best` of a run at a checkpoint."""
+    _link(BEST, checkpoint)
 
 
 def remove_leftovers(run: Path) -> None:
-    """Clear up after an interrupted save; only while nobody writes into the folder."""
+    """Remove the leftovers of an interrupted save; only while no other process writes into the folder."""
     for path in run.glob(f"{_REPLACED}*"):
         final = path.with_name(path.name.removeprefix(_REPLACED))
         if final.exists():
@@ -334,21 +289,12 @@ def remove_leftovers(run: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _point(name: str, checkpoint: Path) -> None:
+def _link(name: str, checkpoint: Path) -> None:
     link = checkpoint.with_name(f"{TEMPORARY}{name}-{uuid.uuid4().hex}")
     link.symlink_to(checkpoint.name)
     link.replace(checkpoint.with_name(name))
 
 
 def _remove(path: Path) -> None:
-    # Renamed first: a removal that is cut short must not leave a folder that looks like a checkpoint.
+    # Renamed first: an interrupted removal must not leave a folder that looks like a checkpoint.
     shutil.rmtree(path.rename(path.with_name(f"{TEMPORARY}old-{uuid.uuid4().hex}")), ignore_errors=True)
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _require(fine: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not fine:
-        raise ValueError(otherwise)

@@ -1,8 +1,8 @@
-"""The heartbeat of a run: `heartbeat.json`, a few lines that say whether a training lives and how it does.
+"""The heartbeat of a run: `heartbeat.json`, a small file that shows liveness and progress of a training.
 
-A thread of the training replaces the file every few seconds, so the age of the file tells whether the process lives,
-and the age of the last update whether it gets anywhere. Who looks after a run (a health check, a person, a host that
-stops when idle) reads it with `read_heartbeat`, which needs neither Ray nor torch.
+A thread of the training replaces the file every few seconds. Its age shows whether the process is alive, and the age
+of the last update whether it makes progress. It is read by health checks, by people and by a host that stops when
+idle.
 """
 
 from __future__ import annotations
@@ -22,45 +22,46 @@ from redox_balancer.files import TEMPORARY
 HEARTBEAT = "heartbeat.json"
 
 Status = Literal["starting", "training", "saving", "stopped", "finished", "failed"]
+ENDED: frozenset[Status] = frozenset({"stopped", "finished", "failed"})
+FRESH_S = 60.0  # twelve heartbeats at the default interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
-    """How a training does.
+    """Liveness and progress of a training.
 
     Attributes
     ----------
     pid, host
-        The process of the trainer, and the machine it runs on.
+        Process of the trainer, and the machine it runs on.
     status
-        `stopped` by a signal and saved, `finished` with all steps, `failed` with an error; else still at work.
+        `stopped` by a signal with a checkpoint, `finished` with all steps, `failed` with an error; otherwise active.
     message
-        What there is to say, the error of a failed run for example.
+        A line on the status, the error of a failed run for example.
     written_at
-        Unix time at which this was written, in seconds.
+        Unix time of this heartbeat, in seconds.
     updated_at
-        Unix time of the last update of the policy, None before the first of this process.
+        Unix time of the last update of the policy, None before the first one of this process.
     step, timesteps
-        Environment steps of the run, done and asked for.
+        Environment steps of the run so far, and in total.
     steps_per_s
-        Steps of this process over its seconds.
+        Steps of this process per second.
     checkpoint_step, checkpoint_at
-        Environment step and Unix time of the newest checkpoint, None where there is none.
+        Environment steps and Unix time of the newest checkpoint, None without one.
     failed_saves
-        Checkpoints that this process could not write.
+        Checkpoints that this process failed to write.
     pushed_step, pushed_at
-        Newest checkpoint that is in the bucket, and Unix time at which this process last pushed one; None where
-        there is none.
+        Newest checkpoint in the bucket, and Unix time of the last upload of this process; None without one.
     failed_pushes
-        Rounds of pushing that failed; each was or is tried again.
+        Failed rounds of uploads; each was or will be retried.
     actors_alive
-        Actor processes at work, None in a serial run and before they were looked at.
+        Number of running actors, None in a serial run and before the first count.
     trainer_bytes, actor_bytes
-        Memory of their own of this process and of the largest actor, None before they were looked at.
+        Memory (USS) of the trainer and of the largest actor, None before the first measurement.
     growth_bytes_per_s
-        Growth of all processes together, 0 before they were watched for long enough.
+        Growth of the memory of all processes together, 0 until there are enough measurements.
     alarm, alarm_at
-        The newest alarm of the watchdog and its Unix time, None where there was none.
+        Newest alarm of the watchdog and its Unix time, empty and None without one.
     """
 
     pid: int
@@ -86,42 +87,36 @@ class Heartbeat:
     alarm_at: float | None = None
 
     @property
-    def age_s(self) -> float:
-        """Seconds since this was written; a living trainer writes every few seconds."""
-        return max(time.time() - self.written_at, 0.0)
-
-    @property
-    def update_age_s(self) -> float | None:
-        """Seconds since the last update of the policy, None before the first."""
-        return None if self.updated_at is None else max(time.time() - self.updated_at, 0.0)
-
-    @property
-    def checkpoint_age_s(self) -> float | None:
-        """Seconds since the newest checkpoint, None where there is none."""
-        return None if self.checkpoint_at is None else max(time.time() - self.checkpoint_at, 0.0)
-
-    @property
-    def push_age_s(self) -> float | None:
-        """Seconds since this process last pushed a checkpoint, None where it did not."""
-        return None if self.pushed_at is None else max(time.time() - self.pushed_at, 0.0)
-
-    @property
     def ended(self) -> bool:
-        """Whether the trainer said that it leaves; one that was killed could not."""
-        return self.status in ("stopped", "finished", "failed")
+        """Whether the trainer reported its end; one that was killed could not."""
+        return self.status in ENDED
+
+    def at_work(self, now: float) -> bool:
+        """Whether this belongs to a live trainer: it does not report an end and was written within `FRESH_S` seconds.
+
+        A heartbeat from the future (the clock was set back) is as stale as an old one: a live trainer soon replaces
+        it.
+
+        Parameters
+        ----------
+        now
+            Unix time on the clock of the trainer's host, s.
+        """
+        return not self.ended and abs(now - self.written_at) <= FRESH_S
 
 
 class HeartbeatWriter:
-    """Writes the heartbeat of this process until it is closed.
+    """Writes the heartbeat of this process in a thread until it is closed.
 
-    A file that cannot be written (disk full) never disturbs the training; its age then shows that something is wrong.
+    Nothing but `close` waits for the disk, so that a slow one does not delay the training. A file that cannot be
+    written (disk full) does not disturb it either; its age then shows that something is wrong.
 
     Parameters
     ----------
     run
         Folder of the run.
     interval_s
-        Seconds between two writings; a change of status is written at once.
+        Seconds between two heartbeats; a change of status is written as soon as possible.
     known
         Fields of `Heartbeat` that are known from the start.
     """
@@ -129,47 +124,53 @@ class HeartbeatWriter:
     def __init__(self, run: Path, interval_s: float, **known: Any) -> None:
         self._path, self._interval_s = run / HEARTBEAT, interval_s
         self._beat = Heartbeat(pid=os.getpid(), host=socket.gethostname(), **known)
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._lock = threading.Lock()  # of `_beat`, never held while writing
+        self._due = threading.Event()
+        self._closed = False
         self._write()
-        self._thread = threading.Thread(target=self._go_on, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def note(self, **changes: Any) -> None:
-        """Change fields of the heartbeat; a new status is written at once, the rest at the next beat."""
+        """Change fields of the heartbeat; a new status is written at once, other fields with the next heartbeat."""
         with self._lock:
             before, self._beat = self._beat, replace(self._beat, **changes)
         if self._beat.status != before.status:
-            self._write()
+            self._due.set()
 
     def close(self) -> None:
-        """Write a last time and end."""
-        self._closed.set()
+        """Write a last heartbeat and end the thread."""
+        self._closed = True
+        self._due.set()
         self._thread.join()
         self._write()
 
-    def _go_on(self) -> None:
-        while not self._closed.wait(self._interval_s):
+    def _run(self) -> None:
+        while True:
+            self._due.wait(self._interval_s)
+            self._due.clear()
+            if self._closed:
+                return
             self._write()
 
     def _write(self) -> None:
         with self._lock:
-            self._beat = replace(self._beat, written_at=time.time())
-            temporary = self._path.with_name(f"{TEMPORARY}{HEARTBEAT}")
-            try:
-                # No fsync: what counts is what the file says while the machine runs.
-                temporary.write_text(json.dumps(asdict(self._beat), indent=1) + "\n")
-                temporary.replace(self._path)
-            except OSError:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+            beat = self._beat = replace(self._beat, written_at=time.time())
+        temporary = self._path.with_name(f"{TEMPORARY}{HEARTBEAT}")
+        try:
+            # No fsync: the content counts while the machine runs.
+            temporary.write_text(json.dumps(asdict(beat), indent=1) + "\n")
+            temporary.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def read_heartbeat(run: Path) -> Heartbeat | None:
-    """Return the newest heartbeat of a run, None where there is none that can be read."""
+    """Return the newest heartbeat of a run, None where none can be read."""
     try:
         written = json.loads((run / HEARTBEAT).read_text())
-        # Fields that a later version added are passed over.
+        # Fields that a later version added are ignored.
         return Heartbeat(**{field.name: written[field.name] for field in fields(Heartbeat) if field.name in written})
     except (OSError, ValueError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""One trainer for each run: a lock on its folder that ends with the process that holds it, however it ends."""
+"""One trainer per run: a lock on its folder, which ends with the process that holds it, however that ends."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ LOCK = "trainer.lock"
 
 @contextmanager
 def sole_trainer(run: Path) -> Iterator[None]:
-    """Hold the lock of a run's folder, which is made where it is missing.
+    """Hold the lock of a run's folder, which is created where it is missing.
 
-    The file stays, since a lock on a file that somebody removes keeps nobody out. A folder that was made here and got
-    nothing but the lock is removed again.
+    The lock file is kept, because a lock on a file that was deleted excludes nobody. A folder that was created here
+    and holds nothing but the lock is removed at the end.
 
     Raises
     ------
     RedoxError
         Where another process holds the lock, or the folder cannot be written.
     """
-    made = not run.exists()
+    created = not run.exists()
     try:
         run.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise RedoxError(
-            f"cannot write to {run}: {error.strerror}", hint="choose another folder, or free some disk"
+            f"cannot write to {run}: {error.strerror}",
+            hint="choose another folder, or free some disk",
+            settings=("checkpoint_dir",),
         ) from error
     try:
         try:
@@ -42,14 +44,15 @@ def sole_trainer(run: Path) -> Iterator[None]:
             raise RedoxError(
                 f"{run} is in use by a trainer: {_holder(descriptor)}",
                 hint="wait for it, stop it, or train into another folder",
+                settings=("checkpoint_dir",),
             ) from None
-        with suppress(OSError):  # a full disk: the lock holds without the name of its holder
+        with suppress(OSError):  # on a full disk the lock holds without the name of its holder
             os.ftruncate(descriptor, 0)
             os.write(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         try:
             yield
         finally:
-            if made and [path.name for path in run.iterdir()] == [LOCK]:
+            if created and [path.name for path in run.iterdir()] == [LOCK]:
                 with suppress(OSError):
                     (run / LOCK).unlink()
                     run.rmdir()
@@ -62,4 +65,4 @@ def _holder(descriptor: int) -> str:
         holder = json.loads(os.pread(descriptor, 1000, 0))
         return f"process {holder['pid']} on {holder['host']}"
     except (ValueError, KeyError, TypeError):
-        return "a process that left no name"
+        return "an unknown process"

@@ -1,33 +1,80 @@
-"""Monitor of a run: brings its samples to the watchdog, and the alarms to whoever should hear them."""
+"""The monitor of a run: samples its rollouts, updates and processes for the watchdog, and reports the alarms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.learner import Update
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 from redox_balancer.runs.watchdog import (
-    EpisodeTracker,
+    Alarm,
+    EpisodeSample,
     HealthSample,
     ProcessSample,
     Sample,
     UpdateSample,
     Watchdog,
-    raise_if_stop,
 )
 
 
+class NonsenseError(RedoxError):
+    """A training that learns from nonsense: its state must not be saved, and a restart would not help."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(
+            f"stopped by the watchdog ({alarm.name}): {alarm.text}",
+            hint="check the reward signal of the environment; the checkpoints before this are kept",
+            exit_code=EXIT_NONSENSE,
+        )
+
+
+def raise_if_stop(alarms: Iterable[Alarm]) -> None:
+    """Raise a `NonsenseError` for the first alarm that stops a run."""
+    for alarm in alarms:
+        if alarm.level == "stop":
+            raise NonsenseError(alarm)
+
+
+class EpisodeTracker:
+    """Reassembles the episodes of actors from their rollouts, which cut them at any step."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
+
+    def samples(self, rollout: Rollout) -> list[EpisodeSample]:
+        """Return the episodes that ended in this rollout and of which every step was seen."""
+        follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
+        if follows != (rollout.incarnation, rollout.sequence):
+            taken = [[] for _ in range(rollout.actions.shape[1])]
+        found = []
+        episodes = zip(rollout.episodes.returns.tolist(), rollout.episodes.lengths.tolist(), strict=True)
+        over = rollout.terminated | rollout.truncated
+        for actions, ends in zip(rollout.actions.tolist(), over.tolist(), strict=True):
+            for b, (action, end) in enumerate(zip(actions, ends, strict=True)):
+                taken[b].append(action)
+                if end:
+                    value, length = next(episodes)
+                    # More actions than steps: the collector dropped an episode and started another. Fewer: the
+                    # episode started in a rollout that was not seen.
+                    if len(taken[b]) >= length:
+                        found.append(EpisodeSample(tuple(sorted(taken[b][-length:])), value))
+                    taken[b] = []
+        self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
+        return found
+
+
 class Monitor:
-    """Watches one process of a run.
+    """Watches a run from one process.
 
     Parameters
     ----------
     watchdog
         Judges the samples.
     warn
-        Takes a line for each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
+        Called with each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
     """
 
     def __init__(self, watchdog: Watchdog, warn: Callable[[str], Any]) -> None:
@@ -35,23 +82,23 @@ class Monitor:
         self._episodes = EpisodeTracker()
         self._processes: set[str] = set()
 
-    def see(self, rollout: Rollout) -> None:
-        """Look at the episodes that ended in a rollout."""
+    def rollout(self, rollout: Rollout) -> None:
+        """Check the episodes that ended in a rollout."""
         for sample in self._episodes.samples(rollout):
             self._observe(sample)
 
     def update(self, update: Update) -> None:
-        """Look at an update of the learner."""
+        """Check an update of the learner."""
         lag_max = max(update.lags, default=0)
         self._observe(UpdateSample(update.metrics, lag_max, update.state.steps, update.state.dropped))
 
     def health(self, processes: Mapping[str, ProcessStats], run: HealthSample) -> float:
-        """Look at the processes of the run, all of them, and at the run as a whole.
+        """Check all processes of the run, and the run as a whole.
 
         Returns
         -------
         float
-            Growth of all processes together, in bytes per second; those watched for too short a time count as 0.
+            Growth of all processes together, in bytes per second; those with too few samples count as 0.
         """
         for process in self._processes - processes.keys():
             self._watchdog.forget(process)

@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, plain lines elsewhere, always on stderr."""
+"""Progress of a training on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from redox_balancer.runs.metrics import ENVIRONMENT
 
-# What a reader wants to see at a glance, where the run reports it.
 SHOWN = {"return": "return_mean", "growth": f"{ENVIRONMENT}growth", "value": f"{ENVIRONMENT}value"}
+"""Columns shown beside the progress, where a run reports them."""
 
 
 class ProgressSink(Protocol):
-    """Where a training reports to."""
+    """Receiver of the progress of a training."""
 
     def start(self, steps: int, total: int) -> None:
-        """Training begins at `steps` of `total` environment steps."""
+        """Training starts at `steps` of `total` environment steps."""
 
     def advance(self, steps: int) -> None:
-        """The run has this many steps now."""
+        """The run now has this many steps."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """A row of metrics was logged."""
 
     def message(self, text: str) -> None:
-        """Something worth a line happened."""
+        """An event to log."""
 
     def warning(self, text: str) -> None:
-        """Something went wrong, training goes on."""
+        """A problem that does not stop the training."""
 
     def close(self) -> None:
-        """Training is over."""
+        """Training has ended."""
 
 
 class SilentProgress:
@@ -64,19 +64,19 @@ class SilentProgress:
 
 
 def open_progress(console: Console | None = None) -> ProgressSink:
-    """Return a bar where stderr is a terminal, plain lines where it is not."""
+    """Return a bar if stderr is a terminal, plain lines otherwise."""
     console = console or Console(stderr=True, highlight=False, soft_wrap=True)
     return BarProgress(console) if console.is_terminal else PlainProgress(console)
 
 
-def figures(row: Mapping[str, float]) -> str:
-    """Return the figures of a row that are shown beside the progress, and nothing for those it lacks."""
+def format_metrics(row: Mapping[str, float]) -> str:
+    """Return the metrics of a row that are shown beside the progress, without those that are missing."""
     shown = {name: row.get(column, math.nan) for name, column in SHOWN.items()}
-    return "  ".join(f"{name} {figure:.4g}" for name, figure in shown.items() if not math.isnan(figure))
+    return "  ".join(f"{name} {value:.4g}" for name, value in shown.items() if not math.isnan(value))
 
 
 class PlainProgress:
-    """One line for each row of metrics."""
+    """One line per row of metrics."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -84,11 +84,11 @@ class PlainProgress:
         self._started = time.monotonic()
 
     def start(self, steps: int, total: int) -> None:
-        """Training begins."""
+        """Start counting time and steps."""
         self._first, self._total, self._started = steps, total, time.monotonic()
 
     def advance(self, steps: int) -> None:
-        """Steps alone make no line."""
+        """Print nothing for steps alone."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row."""
@@ -97,7 +97,7 @@ class PlainProgress:
         left = elapsed / max(steps - self._first, 1) * max(self._total - steps, 0)
         self._console.print(
             f"{steps:>10,} steps  {100 * steps / self._total:5.1f} %  {row['steps_per_s']:7,.0f} steps/s  "
-            f"{_clock(left)} left  {figures(row)}"
+            f"{_clock(left)} left  {format_metrics(row)}"
         )
 
     def message(self, text: str) -> None:
@@ -105,7 +105,7 @@ class PlainProgress:
         self._console.print(escape(text))
 
     def warning(self, text: str) -> None:
-        """Print a line that stands out."""
+        """Print a highlighted line."""
         self._console.print(f"[bold yellow]warning:[/] {escape(text)}")
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class PlainProgress:
 
 
 class BarProgress(PlainProgress):
-    """A bar with steps, percent, speed, time left and the figures of the newest row."""
+    """A bar with steps, percentage, speed, time left and the metrics of the newest row."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -123,10 +123,10 @@ class BarProgress(PlainProgress):
             TaskProgressColumn(),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             console=console,
         )
-        self._task = self._bar.add_task("training", total=None, visible=False, speed="", figures="")
+        self._task = self._bar.add_task("training", total=None, visible=False, speed="", metrics="")
 
     def start(self, steps: int, total: int) -> None:
         """Show the bar."""
@@ -138,16 +138,16 @@ class BarProgress(PlainProgress):
         self._bar.update(self._task, completed=steps)
 
     def row(self, row: Mapping[str, float]) -> None:
-        """Show the figures of the row beside the bar."""
+        """Show the metrics of the row beside the bar."""
         self._bar.update(
             self._task,
             completed=int(row["steps"]),
             speed=f"{row['steps_per_s']:,.0f} steps/s",
-            figures=figures(row),
+            metrics=format_metrics(row),
         )
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar as it is."""
         self._bar.stop()
 
 

@@ -1,4 +1,4 @@
-"""Whether an environment rewards anything: a few random and greedy episodes before a run spends hours on it."""
+"""Reward signal of an environment: a few random and greedy episodes show whether there is anything to learn."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from redox_balancer.impala.rollout import Environment, action_count
 
-STARTS = 4  # as many beginnings of an episode (conditions) are tried before the signal counts as missing
-RANDOM_EPISODES = 4  # from each of them
+STARTS = 4  # initial states (conditions) that are tried before the signal counts as missing
+RANDOM_EPISODES = 4  # per initial state
 CANDIDATES = 8  # actions that a greedy step compares
 GREEDY_STEPS = 3  # a greedy step replays the episode for each candidate; later steps are random
 LONGEST_EPISODE = 64
 
 
 class RewardSignal(NamedTuple):
-    """Returns of the episodes that were played, those from one beginning side by side.
+    """Returns of the episodes that were played, grouped by initial state.
 
     Attributes
     ----------
     starts
-        For each beginning the returns by the actions that earned them.
+        For each initial state the returns by their actions.
     """
 
     starts: Sequence[dict[tuple[int, ...], float]]
@@ -35,26 +35,26 @@ class RewardSignal(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        """Whether all returns are numbers."""
+        """Whether all returns are finite."""
         return all(math.isfinite(value) for value in self.returns)
 
     @property
     def present(self) -> bool:
-        """Whether different actions from one beginning earned different returns."""
+        """Whether different actions from one initial state have different returns."""
         return self.finite and any(_varies(start) for start in self.starts)
 
 
 def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> RewardSignal:
-    """Play random and greedy episodes until returns vary with the actions, at most from `STARTS` beginnings.
+    """Play random and greedy episodes until returns vary with the actions, from at most `STARTS` initial states.
 
-    The same seed begins the same episode again, so that returns differ by what was done and not by where it began.
+    The same seed repeats the same initial state, so that differences of returns come from the actions alone.
 
     Parameters
     ----------
     environments
-        One or more, fresh; they are left in the middle of an episode.
+        One or more new environments; they are left in the middle of an episode.
     seed
-        Seed of the beginnings and of the random actions.
+        Seed of the initial states and of the random actions.
     """
     rng = np.random.default_rng(seed)
     starts: list[dict[tuple[int, ...], float]] = []
@@ -80,13 +80,13 @@ def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> Rewa
 
 
 def _varies(start: dict[tuple[int, ...], float]) -> bool:
-    """Whether returns differ by more than the last digits of an LP optimum; then one of them is not zero."""
+    """Whether returns differ by more than the rounding of an LP optimum; then one of them is not zero."""
     low, high = min(start.values()), max(start.values())
     return not math.isclose(low, high, rel_tol=1e-7, abs_tol=1e-9)
 
 
 def _replay(environment: Environment, seed: int, actions: tuple[int, ...]) -> tuple[float, bool, Any]:
-    """Return the return of these actions from a beginning, whether the episode is over, and the mask after them."""
+    """Return the return of these actions, whether the episode is over, and the mask after them."""
     _, info = environment.reset(seed=seed)
     total, over = 0.0, False
     for action in actions:
@@ -109,7 +109,7 @@ def _legal(environment: Environment, mask: Any) -> Any:
 def _play(
     environment: Environment, seed: int, prefix: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[tuple[int, ...], float]:
-    """Return the actions and the return of an episode that begins with `prefix` and goes on at random."""
+    """Return actions and return of an episode that starts with `prefix` and continues with random actions."""
     total, over, mask = _replay(environment, seed, prefix)
     actions = list(prefix)
     while not over and len(actions) < LONGEST_EPISODE:

@@ -1,4 +1,4 @@
-"""A run as it goes on: its counters, rows of metrics and checkpoints, however its rollouts are collected."""
+"""A run while it trains: learner state, metrics, monitoring and checkpoints, however rollouts are collected."""
 
 from __future__ import annotations
 
@@ -6,53 +6,43 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner import Learner, LearnerState, Update
 from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats, memory, process_stats
-from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
 from redox_balancer.runs.heartbeat import HeartbeatWriter, Status
-from redox_balancer.runs.metrics import MetricsLog, Window
+from redox_balancer.runs.metrics import Window
+from redox_balancer.runs.metrics_log import MetricsLog
 from redox_balancer.runs.monitor import Monitor
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
+from redox_balancer.runs.resume import arrays_of, counters_of, learner_state, next_incarnations
+from redox_balancer.runs.saving import CheckpointWriter, interval_over
 from redox_balancer.runs.watchdog import HealthSample, Watchdog, WatchdogLimits
-
-# The fields of `LearnerState`: those in a checkpoint's arrays and those in its state.
-VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
-COUNTERS = ("updates", "steps", "dropped")
-
-# Below this many episodes since the save before, luck decides which mean return is the best.
-BEST_EPISODES = 100
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended.
+    """Result of a training.
 
     Attributes
     ----------
     steps, updates
         Environment steps and updates of the run, over all its processes.
     steps_per_s
-        Steps of this process over its seconds; 0 where there was nothing left to do.
+        Steps of this process per second; 0 where there was nothing left to do.
     checkpoint
-        The newest checkpoint.
+        Newest checkpoint.
     finished
-        Whether the run has all its steps; False where a signal ended it.
+        Whether the run has all its steps; False where a signal stopped it.
     last_row
-        The last row of metrics of this process.
+        Last row of metrics of this process.
     """
 
     steps: int
@@ -63,43 +53,69 @@ class TrainResult:
     last_row: Mapping[str, float]
 
 
-class Best(NamedTuple):
-    """The checkpoint before which episodes had the highest mean return, and that return."""
+class RunClock:
+    """Training time and speed of a run.
 
-    step: int
-    return_mean: float
+    Parameters
+    ----------
+    started
+        `time.monotonic()` at the start of this process.
+    first_step
+        Environment steps at that time.
+    seconds_before
+        Training time of earlier processes.
+    """
 
+    def __init__(self, started: float, first_step: int, seconds_before: float) -> None:
+        self._started, self._first_step, self._seconds_before = started, first_step, seconds_before
 
-class Saved(NamedTuple):
-    """A written checkpoint, the best one then, and what kept old ones from being removed."""
+    @property
+    def seconds(self) -> float:
+        """Training time over all processes."""
+        return self._seconds_before + time.monotonic() - self._started
 
-    path: Path
-    step: int
-    best: Best | None
-    untidy: OSError | None
+    def steps_per_s(self, steps: int) -> float:
+        """Return the steps of this process per second, without those of earlier processes."""
+        return (steps - self._first_step) / (time.monotonic() - self._started)
+
+    def left_s(self, steps: int, timesteps: int) -> float:
+        """Return the seconds for the remaining steps at this speed."""
+        speed = self.steps_per_s(steps)
+        return (timesteps - steps) / speed if speed else math.inf
 
 
 class TrainingRun:
-    """Bookkeeping of one process of a run.
+    """One process of a run.
 
     Parameters
     ----------
     config
-        Settings.
+        Settings of the run.
     fingerprint
-        What the environments are, stored with each checkpoint.
+        Identity of the environments, stored with each checkpoint.
     folder
         Folder of the run.
     restored
-        The checkpoint to go on from.
+        Checkpoint to resume from.
     progress
-        Where to report.
-    seen
-        Returns that the environment gave before the run, for the watchdog.
+        Receives progress, messages and warnings.
+    known_returns
+        Returns that the environments gave before the run, for the watchdog.
     started
-        `time.monotonic()` when this process began.
+        `time.monotonic()` at the start of this process.
     uploader
-        Pushes what is saved to a bucket.
+        Uploads checkpoints to a bucket.
+
+    Attributes
+    ----------
+    incarnations
+        Generation of the process of each actor (0, 1, ...).
+    collector_state
+        State of the serial collector in the restored checkpoint, None without one.
+    extra_metrics
+        Returns further columns of each row of metrics.
+    actor_stats, daemon_stats
+        Return the process statistics of the actors and of Ray's daemons.
     """
 
     def __init__(
@@ -110,40 +126,33 @@ class TrainingRun:
         folder: Path,
         restored: Checkpoint | None,
         progress: ProgressSink,
-        seen: Sequence[float],
+        known_returns: Sequence[float],
         started: float,
         uploader: Uploader | None = None,
     ) -> None:
         self.config, self.progress = config, progress
-        self._mirror = uploader
-        self._fingerprint, self._folder, self._restored, self._started = fingerprint, folder, restored, started
+        self._uploader = uploader
+        self._fingerprint, self._restored = fingerprint, restored
         self._first_step = restored.step if restored else 0
-        self._seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
-        self.incarnations = self._next_incarnations()
-        # From whoever collects: further figures of each row of metrics, and what the actors and Ray's processes take.
-        self.gauges: Callable[[], Mapping[str, float]] = dict
-        self.actors: Callable[[], Mapping[str, ProcessStats]] = dict
-        self.daemons: Callable[[], Mapping[str, ProcessStats]] = dict
-        self._oversight = Monitor(Watchdog(WatchdogLimits.of(config), seen=seen), self._alarm)
+        seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
+        self._clock = RunClock(started, self._first_step, seconds_before)
+        self.incarnations = next_incarnations(config, restored)
+        self.collector_state = restored.state["collector"] if restored else None
+        self.extra_metrics: Callable[[], Mapping[str, float]] = dict
+        self.actor_stats: Callable[[], Mapping[str, ProcessStats]] = dict
+        self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict
+        self._monitor = Monitor(Watchdog(WatchdogLimits.of(config), known_returns=known_returns), self._alarm)
 
         self._state: LearnerState | None = None
         self._shape: PolicyShape | None = None
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
-        self._logged_at = self._saved_at = self._checkpoint_at = time.monotonic()
-        self._looked_at = -math.inf
-        self._logged_step = self._saved_step = self._first_step
-        self._written = restored.path if restored else None
-        self._written_step = restored.step if restored else -1
-        self._writing: Future[Saved] | None = None
-        self._failure: OSError | None = None
-        self._failed_saves = 0
-        self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save
-        self._best = self._restored_best()
-        self._metrics = MetricsLog(folder, self._first_step)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._logged_at, self._logged_step = time.monotonic(), self._first_step
+        self._checked_at = -math.inf
         self._end: tuple[Status, str] | None = None
-        self._pulse = HeartbeatWriter(
+        self._checkpoints = CheckpointWriter(folder, config, restored, warn=progress.warning)
+        self._metrics = MetricsLog(folder, self._first_step)
+        self._heartbeat = HeartbeatWriter(
             folder,
             config.heartbeat_interval_s,
             timesteps=config.timesteps,
@@ -152,54 +161,19 @@ class TrainingRun:
             checkpoint_at=restored.path.stat().st_mtime if restored and restored.path.exists() else None,
         )
         if uploader is not None:
-            uploader.report_to(self._pulse.note)
-
-    @property
-    def collector_state(self) -> Mapping[str, Any] | None:
-        """State of the serial collector in the restored checkpoint, None where there is none."""
-        return self._restored.state["collector"] if self._restored else None
-
-    def _restored_best(self) -> Best | None:
-        """Return the best checkpoint so far, None where this folder does not hold it."""
-        best = self._restored.state["best"] if self._restored else None
-        return Best(**best) if best and best["step"] in checkpoint.steps(self._folder) else None
-
-    def _next_incarnations(self) -> dict[int, int]:
-        """Give each actor a process number that no process of its name had, so that no random draw repeats.
-
-        A serial collector whose random state was saved goes on as the process it was.
-        """
-        before = (
-            {int(actor): number for actor, number in self._restored.state["incarnations"].items()}
-            if self._restored
-            else {}
-        )
-        if self.config.num_actors == 0 and self.collector_state is not None:
-            return before
-        return before | {actor: before.get(actor, -1) + 1 for actor in range(max(self.config.num_actors, 1))}
+            uploader.report_to(self._heartbeat.note)
 
     def learner(self, shape: PolicyShape) -> Learner:
-        """Make the learner where the run stands, and begin to report."""
-        restored = self._restored
-        if restored is None:
-            state = LearnerState.fresh(shape, self.config.seed)
-        elif restored.state["policy"] == shape.as_dict():
-            parameters, exp_avg, exp_avg_sq = (restored.arrays[name] for name in VECTORS)
-            updates, steps, dropped = (int(restored.state[name]) for name in COUNTERS)
-            state = LearnerState(parameters, exp_avg, exp_avg_sq, updates, steps, dropped)
-        else:
-            raise RedoxError(
-                f"{restored.path} holds a policy of sizes {restored.state['policy']}, not {shape.as_dict()}",
-                hint="resume with the environment and the hidden layers of that run (its config.json)",
-            )
+        """Create the learner in the state of the run, and start to report progress."""
+        state = learner_state(shape, self.config.seed, self._restored)
         self._state, self._shape = state, shape
         self.progress.start(state.steps, self.config.timesteps)
-        self._pulse.note(status="training")
+        self._heartbeat.note(status="training")
         return Learner(self.config, shape, state)
 
     @property
     def state(self) -> LearnerState:
-        """The learner after the last recorded update."""
+        """State of the learner after the last recorded update."""
         if self._state is None:
             raise RuntimeError("the run has no learner yet")
         return self._state
@@ -209,50 +183,39 @@ class TrainingRun:
         """Whether the run has all its steps."""
         return self.state.steps >= self.config.timesteps
 
-    @property
-    def _steps_per_s(self) -> float:
-        """Steps of this process over its seconds; what earlier processes did does not count."""
-        return (self.state.steps - self._first_step) / (time.monotonic() - self._started)
-
-    @property
-    def _left_s(self) -> float:
-        """Seconds that the remaining steps take at this speed."""
-        speed = self._steps_per_s
-        return (self.config.timesteps - self.state.steps) / speed if speed else math.inf
-
-    @property
-    def _training_time_s(self) -> float:
-        return self._seconds_before + time.monotonic() - self._started
-
-    def see(self, rollout: Rollout) -> None:
-        """Look at a rollout before the learner gets it; a `NonsenseError` where it teaches nothing."""
-        self._oversight.see(rollout)
+    def check(self, rollout: Rollout) -> None:
+        """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
+        self._monitor.rollout(rollout)
 
     def _alarm(self, text: str) -> None:
         self.progress.warning(text)
-        self._pulse.note(alarm=text, alarm_at=time.time())
+        self._heartbeat.note(alarm=text, alarm_at=time.time())
 
     def record(self, update: Update) -> None:
-        """Take in an update, and log a row where one is due; a `NonsenseError` where it makes no sense."""
-        self._oversight.update(update)
+        """Record an update, and log a row of metrics when due; a `NonsenseError` where the update makes no sense."""
+        self._monitor.update(update)
         self._state = update.state
         self._window.add(update)
-        self._returns += [batch.returns for batch in update.episodes]
-        self._pulse.note(updated_at=time.time(), step=self.state.steps, steps_per_s=self._steps_per_s)
+        for episodes in update.episodes:
+            self._checkpoints.add_returns(episodes.returns)
+        self._heartbeat.note(
+            updated_at=time.time(), step=self.state.steps, steps_per_s=self._clock.steps_per_s(self.state.steps)
+        )
         self.progress.advance(self.state.steps)
-        every = self.config.log_interval_steps
-        if _due(self.state.steps, self._logged_step, every, self._logged_at, self.config.log_interval_s):
+        every, every_s = self.config.log_interval_steps, self.config.log_interval_s
+        if interval_over(self.state.steps, self._logged_step, every, self._logged_at, every_s):
             self._log()
 
     def _check_health(self) -> None:
-        """Look at the memory, descriptors and threads of all processes, and at the age of the newest checkpoint."""
-        self._looked_at = time.monotonic()
-        own, actors = process_stats(), self.actors()
-        growth = self._oversight.health(
-            {"trainer": own, **actors, **self.daemons()},
-            HealthSample(self._looked_at - self._checkpoint_at, memory().available_bytes, self._left_s),
+        """Check memory, descriptors and threads of all processes, and the age of the newest checkpoint."""
+        self._checked_at = time.monotonic()
+        own, actors = process_stats(), self.actor_stats()
+        left_s = self._clock.left_s(self.state.steps, self.config.timesteps)
+        growth = self._monitor.health(
+            {"trainer": own, **actors, **self.daemon_stats()},
+            HealthSample(self._checked_at - self._checkpoints.written_at, memory().available_bytes, left_s),
         )
-        self._pulse.note(
+        self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
             actor_bytes=max((stats.uss_bytes for stats in actors.values()), default=None),
             trainer_bytes=own.uss_bytes,
@@ -263,11 +226,13 @@ class TrainingRun:
         if self._window.empty:
             return
         row = self._window.row(
-            seconds=self._training_time_s, steps_per_s=self._steps_per_s, failed_saves=self._failed_saves
+            seconds=self._clock.seconds,
+            steps_per_s=self._clock.steps_per_s(self.state.steps),
+            failed_saves=self._checkpoints.failed,
         )
-        row |= self.gauges()
-        if self._mirror is not None:
-            row |= self._mirror.metrics
+        row |= self.extra_metrics()
+        if self._uploader is not None:
+            row |= self._uploader.metrics
         self._last_row, self._logged_at, self._logged_step = row, time.monotonic(), self.state.steps
         self.progress.row(row)
         try:
@@ -277,139 +242,92 @@ class TrainingRun:
 
     @property
     def save_due(self) -> bool:
-        """Whether the interval between checkpoints is over, and the one before is written."""
-        if self._writing is not None and not self._writing.done():
-            return False  # a slow disk must not hold up the actors
-        every = self.config.save_interval_steps
-        return self.state.steps > self._saved_step and _due(
-            self.state.steps, self._saved_step, every, self._saved_at, self.config.save_interval_s
-        )
+        """Whether a checkpoint is due."""
+        return self._checkpoints.due(self.state.steps)
 
     def save(self, collector: Mapping[str, Any] | None = None) -> None:
-        """Begin to write a checkpoint beside the loop; a failure is reported and the next interval tries again.
+        """Start to write a checkpoint; a failure is reported, and the next interval tries again.
 
-        `collector` is the state of the collector of a serial run. A row of metrics comes first, so that the rows of
-        a resumed run begin where those of this process would.
+        `collector` is the state of the collector of a serial run. A row of metrics is logged first, so that the rows
+        of a resumed run start where those of this process would.
         """
         self.settle()
         self._log()
         state, shape = self.state, self._shape
         if shape is None:
             raise RuntimeError("the run has no learner yet")
-        self._saved_at, self._saved_step = time.monotonic(), state.steps
-        returns, self._returns = np.concatenate([*self._returns, np.zeros(0)]), []
-        mean = float(returns.mean()) if returns.size else None
-        best = self._best
-        if mean is not None and returns.size >= BEST_EPISODES and (best is None or mean > best.return_mean):
-            best = Best(state.steps, mean)
-        arrays = {name: getattr(state, name) for name in VECTORS}
         rest = {
-            **{name: getattr(state, name) for name in COUNTERS},
+            **counters_of(state),
             "policy_version": state.updates,
-            "training_time_s": self._training_time_s,
+            "training_time_s": self._clock.seconds,
             "seed": self.config.seed,
-            "incarnations": self.incarnations,
+            "incarnations": dict(self.incarnations),
             "collector": collector,
             "policy": shape.as_dict(),
-            "return_mean": mean,
-            "best": best._asdict() if best else None,
             "fingerprint": self._fingerprint,
             "settings": self.config.as_dict(),
         }
-
-        def write() -> Saved:
-            path = checkpoint.save(self._folder, state.steps, arrays, rest)
-            untidy = None
-            try:
-                if best is not None and best.step == state.steps:
-                    checkpoint.mark_best(path)
-                checkpoint.prune(
-                    self._folder,
-                    self.config.keep_checkpoints,
-                    every=self.config.keep_every_steps,
-                    best=best.step if best else None,
-                )
-            except OSError as error:
-                untidy = error
-            return Saved(path, state.steps, best, untidy)
-
-        self._pulse.note(status="saving")
-        self._writing = self._writer.submit(write)
+        self._heartbeat.note(status="saving")
+        self._checkpoints.start(state.steps, arrays_of(state), rest)
 
     def poll(self) -> None:
-        """Report a checkpoint that was finished since the last call; look at the run's health once a heartbeat."""
-        if self._writing is not None and self._writing.done():
+        """Report a checkpoint finished since the last call, and check the health of the run once per heartbeat."""
+        if self._checkpoints.done:
             self.settle()
-        if time.monotonic() - self._looked_at >= self.config.heartbeat_interval_s:
+        if time.monotonic() - self._checked_at >= self.config.heartbeat_interval_s:
             self._check_health()
 
     def settle(self) -> None:
-        """Wait for the checkpoint that is being written, if any, and report how it went."""
-        if self._writing is None:
-            return
-        writing, self._writing = self._writing, None
+        """Wait for the checkpoint that is being written, if any, and report the result."""
         try:
-            saved = writing.result()
+            saved = self._checkpoints.settle()
         except OSError as error:
-            self._failure = error
-            self._failed_saves += 1
-            self.progress.warning(
-                f"NO CHECKPOINT at step {self._saved_step:,}: {error.strerror or error}; "
-                "training goes on and tries again"
-            )
-            self._pulse.note(
-                status="training",
-                failed_saves=self._failed_saves,
-                message=f"no checkpoint at step {self._saved_step:,}: {error.strerror or error}",
+            reason = f"at step {self._checkpoints.started_step:,}: {error.strerror or error}"
+            self.progress.warning(f"NO CHECKPOINT {reason}; training continues and tries again")
+            self._heartbeat.note(
+                status="training", failed_saves=self._checkpoints.failed, message=f"no checkpoint {reason}"
             )
             return
-        self._written, self._written_step, self._best, self._failure = saved.path, saved.step, saved.best, None
-        self._checkpoint_at = time.monotonic()
-        if self._mirror is not None:
-            self._mirror.push()
-        self._pulse.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
-        if saved.untidy is not None:
-            self.progress.warning(f"old checkpoints stay in {self._folder}: {saved.untidy.strerror or saved.untidy}")
+        if saved is None:
+            return
+        if self._uploader is not None:
+            self._uploader.push()
+        self._heartbeat.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
+
+    def save_after_error(self, collector: Mapping[str, Any] | None = None) -> None:
+        """Save the state after the last update, before an error that does not concern it ends the run."""
+        self.settle()
+        if self.state.steps > max(self._first_step, self._checkpoints.newest_step):
+            self.save(collector)
+            self.settle()
+            if self._checkpoints.failure is None:
+                self.progress.message(f"saved {self._checkpoints.newest} before the error")
 
     def finish(self, collector: Mapping[str, Any] | None = None) -> TrainResult:
         """Write the last row and checkpoint; a RedoxError where the checkpoint cannot be written."""
         self.settle()
-        if self._written_step != self.state.steps:
+        checkpoints, state = self._checkpoints, self.state
+        if checkpoints.newest_step != state.steps:
             self.save(collector)
             self.settle()
-        if self._failure is not None or self._written is None:
-            kept = f"the newest is {self._written}" if self._written else "there is none"
-            reason = (self._failure.strerror or self._failure) if self._failure else "nothing was written"
-            raise RedoxError(
-                f"the last checkpoint, step {self.state.steps:,}, could not be written: {reason}; {kept}",
-                hint="free some disk, then --resume auto goes on from there",
-            )
+        newest = checkpoints.require_newest()
         if not self.finished:
             self.progress.message(
-                f"stopped at step {self.state.steps:,} of {self.config.timesteps:,}, saved {self._written}; "
-                "the same command with --resume auto goes on"
+                f"stopped at step {state.steps:,} of {self.config.timesteps:,}, saved {newest}; "
+                "the run can be resumed from there"
             )
         self._end = ("finished" if self.finished else "stopped", "")
-        state = self.state
-        return TrainResult(
-            state.steps, state.updates, self._steps_per_s, self._written, self.finished, self._last_row
-        )
+        speed = self._clock.steps_per_s(state.steps)
+        return TrainResult(state.steps, state.updates, speed, newest, self.finished, self._last_row)
 
     def close(self) -> None:
-        """Close the files and end the report; the heartbeat names the error that is on its way, if any."""
+        """Close the files; the last heartbeat names the exception being handled, if any."""
         self.settle()
-        self._writer.shutdown()
-        if self._mirror is not None:
-            self._mirror.finish(self.config.remote_patience_s, self.progress.message)
+        self._checkpoints.close()
+        if self._uploader is not None:
+            self._uploader.finish(self.config.remote_patience_s, self.progress.message)
         error = sys.exception()
         status, message = self._end or ("failed", f"{type(error).__name__}: {error}" if error else "")
-        self._pulse.note(status=status, message=message)
-        self._pulse.close()
+        self._heartbeat.note(status=status, message=message)
+        self._heartbeat.close()
         self.progress.close()
-
-
-def _due(step: int, last_step: int, every_steps: int, last_at: float, every_s: float) -> bool:
-    """Whether an interval is over: a multiple of `every_steps` was passed or, where that is 0, the seconds were."""
-    if every_steps:
-        return step // every_steps > last_step // every_steps
-    return time.monotonic() - last_at >= every_s

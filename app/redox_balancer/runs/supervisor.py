@@ -1,6 +1,6 @@
-"""A training that nobody watches: runs it as a child process and starts it again when it crashes.
+"""Unattended training: a supervisor that runs it as a child process and restarts it after a crash.
 
-Only the standard library: the supervisor stays small beside what it looks after, and has nothing that could crash.
+Only the standard library, so that the supervisor stays small beside the training and has little that could fail.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from redox_balancer.errors import EXIT_NONSENSE, EXIT_OK, EXIT_USER_ERROR
 
-# A child that ends with one of these has said all there is to say; the same again would end the same.
+# A child that exits with one of these is not restarted: it is done, or would fail again in the same way.
 FINAL = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_NONSENSE})
-WINDOW_S = 3600.0  # restarts count for this long
+WINDOW_S = 3600.0  # for which restarts count
 LONGEST_PAUSE_S = 60.0
 
 
@@ -31,25 +31,25 @@ def supervise(
     report: Callable[[str], None],
     first_pause_s: float = 1.0,
 ) -> int:
-    """Run a command until it ends well or for good, and return its exit code.
+    """Run a command until it succeeds or fails for good, and return its exit code.
 
-    SIGTERM and SIGINT are handed to the child, which then is not started again. Called from a main thread.
+    SIGTERM and SIGINT are passed on to the child, which is then not restarted. Must be called from the main thread.
 
     Parameters
     ----------
     command
-        Gives the child's command line; told whether this is a restart.
+        Returns the command line of the child; called with whether this is a restart.
     max_restarts
-        How many restarts an hour may see; one more crash and its exit code is returned.
+        Largest number of restarts per hour; the exit code of one more crash is returned.
     report
-        Takes a line about each crash.
+        Called with a message about each crash.
     first_pause_s
-        Pause before a restart, doubled with every restart of the last hour up to a minute.
+        Pause before a restart, doubled with every restart within the last hour up to a minute.
 
     Returns
     -------
     int
-        The child's exit code, 128 + number for one that a signal ended, as a shell says it.
+        The child's exit code, 128 + number where a signal ended it, as in a shell.
     """
     restarts: deque[float] = deque()
     restarting = False
@@ -74,7 +74,7 @@ def supervise(
 
 
 class _Signals:
-    """Takes SIGINT and SIGTERM while it is entered: `stop` is set, and the child that runs gets them too."""
+    """Context manager that handles SIGINT and SIGTERM: sets `stop` and passes them on to the running child."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -96,22 +96,22 @@ class _Signals:
 
     def run(self, command: Sequence[str]) -> int:
         """Run a child to its end and return its exit code, 128 + number where a signal ended it."""
-        # A group of its own: Ctrl-C on a terminal reaches the child once, through this process, and not twice.
+        # A process group of its own, so that Ctrl-C on a terminal reaches the child once, through this process.
         with subprocess.Popen(command, process_group=0) as child:  # noqa: S603 - our own command line
             self._child = child
-            if self.stop.is_set():  # the signal came before there was a child
+            if self.stop.is_set():  # the signal arrived before the child was started
                 child.terminate()
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
             self._child = None
             with suppress(ProcessLookupError, PermissionError):
-                # What a killed trainer leaves behind would take memory from its successor.
+                # Processes left behind by a killed trainer would take memory from its successor.
                 os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
         return code if code >= 0 else 128 - code
 
 
 def _ending(code: int) -> str:
-    """Say how a child ended, from its exit code as a shell gives it."""
+    """Return how a child ended, from its exit code as in a shell."""
     if code > 128:
         with suppress(ValueError):
             return f"was ended by {signal.Signals(code - 128).name}"

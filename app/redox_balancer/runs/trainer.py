@@ -1,47 +1,32 @@
-"""The trainer: finds where to begin, collects rollouts in this process or with Ray actors, and learns from them."""
+"""The trainer: collects rollouts in this process or with Ray actors, and learns from them."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.metadata import version as package_version
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
-
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import write_whole
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
-from redox_balancer.impala.scale_up import ScaleUp
+from redox_balancer.impala.scale_up import INITIAL_ACTORS, ScaleUp
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.checkpoint import Checkpoint
-from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.lock import sole_trainer
+from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
+from redox_balancer.runs.record import write_record
 from redox_balancer.runs.remote.uploader import Uploader, uploading
+from redox_balancer.runs.resume import check_fits, find_start
 from redox_balancer.runs.run import TrainingRun, TrainResult
-from redox_balancer.runs.watchdog import NonsenseError
-from redox_balancer.version import __version__
+from redox_balancer.runs.signals import kill_children_and_exit, stop_on_signals
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
 
-_POLL_S = 0.01  # how long the loop waits for rollouts before it looks at the learner again
-_PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-compat")
+_POLL_S = 0.01  # time that the loop waits for rollouts before it checks the learner again
 
 
 def train(
@@ -56,32 +41,34 @@ def train(
 ) -> TrainResult:
     """Train a policy until it has `config.timesteps` environment steps, or until SIGINT or SIGTERM.
 
+    Any exception of an environment or an actor is raised after the state of the last update has been saved.
+
     Parameters
     ----------
     config
-        Settings.
+        Settings of the run.
     factory
-        Makes the environments.
+        Creates the environments.
     run_dir
-        Folder of the run: settings, metrics and checkpoints.
+        Folder of the run, for its settings, metrics and checkpoints.
     resume
-        "auto" goes on from the newest whole checkpoint in `run_dir` and starts anew where there is none; a path
-        goes on from that checkpoint or that run's newest one; None starts a new run.
+        "auto" resumes from the newest intact checkpoint in `run_dir` and starts a new run where there is none; a path
+        resumes from that checkpoint, or from the newest one of that run; None starts a new run.
     progress
-        Where to report.
+        Receives progress, messages and warnings.
     about
-        What the environments were made from, ready for JSON; kept in `config.json` under "task".
+        The task that the environments were made from, ready for JSON; stored in `config.json` as "task".
     collector
-        What collects the rollouts; the benchmarks replay recorded ones.
+        Class that collects the rollouts; benchmarks replay recorded ones.
 
     Raises
     ------
     RedoxError
-        Where the folder or `config.remote` holds another run or belongs to another trainer, `resume` is no checkpoint
-        or one of another environment, a preflight check fails, an actor keeps dying, or the last checkpoint cannot be
-        written.
+        Where the folder or `config.remote` holds another run or belongs to another trainer, `resume` is not a
+        checkpoint or one of another environment, a preflight check fails, an actor keeps dying, or the last
+        checkpoint cannot be written.
     NonsenseError
-        Where the watchdog ends the run; what it distrusts is not saved.
+        Where the watchdog ends the run; its last state is not saved.
     """
     with sole_trainer(run_dir), uploading(config, run_dir, resume=resume, progress=progress) as uploader:
         return _train(
@@ -109,118 +96,51 @@ def _train(
 ) -> TrainResult:
     """`train` without the locks of the folder and of the remote run."""
     started = time.monotonic()
-    restored = _restore(run_dir, resume, progress)
+    fingerprint = dict(factory.fingerprint)
+    restored = find_start(run_dir, resume, progress)
     if restored is not None:
-        _check_fits(factory, restored)
+        check_fits(fingerprint, restored)
         if restored.step >= config.timesteps:
             progress.message(
-                f"{restored.path} already has {restored.step:,} of {config.timesteps:,} steps: nothing left to do; "
-                "more --timesteps train further"
+                f"{restored.path} already has {restored.step:,} of {config.timesteps:,} steps: nothing left to do"
             )
             return TrainResult(restored.step, restored.state["updates"], 0.0, restored.path, True, {})  # noqa: FBT003
         progress.message(f"resuming {restored.path} at step {restored.step:,} of {config.timesteps:,}")
-    reward = preflight(config, factory, run_dir, warn=progress.warning)
+    checked = preflight(config, factory, run_dir, warn=progress.warning)
     try:
         checkpoint.remove_leftovers(run_dir)
-        _write_settings(config, factory, run_dir, about)
+        write_record(run_dir, config, task=about, environment=fingerprint, restored=restored, warn=progress.warning)
         run = TrainingRun(
             config,
-            fingerprint=dict(factory.fingerprint),
+            fingerprint=fingerprint,
             folder=run_dir,
             restored=restored,
             progress=progress,
-            seen=reward.returns,
+            known_returns=checked.returns,
             started=started,
             uploader=uploader,
         )
     except OSError as error:
         raise RedoxError(
-            f"cannot write to {run_dir}: {error.strerror}", hint="choose another folder, or free some disk"
+            f"cannot write to {run_dir}: {error.strerror}",
+            hint="choose another folder, or free some disk",
+            settings=("checkpoint_dir",),
         ) from error
     try:
-        serial = config.num_actors == 0
-        return _train_serial(run, factory, collector) if serial else _train_with_actors(run, factory, collector)
+        if config.num_actors == 0:
+            return _train_serial(run, factory, collector)
+        return _train_with_actors(run, factory, collector, initial=min(checked.actors, INITIAL_ACTORS))
     finally:
         run.close()
 
 
-def _restore(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
-    """Find the checkpoint to go on from, None for a new start."""
-    existing = checkpoint.steps(run_dir)
-    if resume is None:
-        if existing:
-            raise RedoxError(
-                f"{run_dir} already holds a run, up to step {next(iter(existing)):,}",
-                hint="--resume auto goes on with it; another folder starts a new one",
-            )
-        return None
-    if resume == "auto" and not existing:
-        if damaged_before := checkpoint.damaged(run_dir):
-            raise RedoxError(
-                f"{run_dir} holds only damaged checkpoints ({', '.join(path.name for path in damaged_before)})",
-                hint="bring back a whole one from a backup, or train into another folder",
-            )
-        progress.message(f"no checkpoint in {run_dir}: starting anew")
-        return None
-    restored, damaged = checkpoint.find(run_dir if resume == "auto" else resume)
-    for path, reason in damaged.items():
-        progress.warning(f"{reason}; using {restored.path.name}")
-        if path.parent.resolve() == run_dir.resolve():
-            checkpoint.set_aside(path)
-    branches = existing and restored.path.resolve().parent != run_dir.resolve()
-    if branches or any(step > restored.step for step in checkpoint.steps(run_dir)):
-        raise RedoxError(
-            f"{run_dir} holds checkpoints that do not come before {restored.path}",
-            hint="--resume auto goes on from the newest; an older or foreign one needs a folder of its own",
-        )
-    return restored
-
-
-def _check_fits(factory: EnvFactory, restored: Checkpoint) -> None:
-    """Refuse a checkpoint that was trained on another environment."""
-    if differing := differing_entries(factory.fingerprint, restored.state["fingerprint"]):
-        raise RedoxError(
-            f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
-            hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",
-        )
-
-
-def _write_settings(config: TrainConfig, factory: EnvFactory, run_dir: Path, about: Mapping[str, Any]) -> None:
-    """Write `config.json`: what it takes to repeat the run."""
-    settings = {
-        "settings": config.as_dict(),
-        "task": dict(about),
-        "environment": dict(factory.fingerprint),
-        "git_commit": _git_commit(),
-        "versions": {
-            "redox_balancer": __version__,
-            "python": platform.python_version(),
-            **{name: package_version(name) for name in _PACKAGES},
-        },
-    }
-    write_whole(run_dir / "config.json", json.dumps(settings, indent=1).encode())
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the source this runs from, as an image or a checkout says; None where neither does."""
-    if given := os.environ.get("REDOX_COMMIT"):
-        return given
-    git = shutil.which("git")
-    if git is None:
-        return None
-    answer = subprocess.run(  # noqa: S603 - fixed arguments
-        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or None
-
-
-def _train_serial(run: TrainingRun, factory: EnvFactory, collects: type[RolloutCollector]) -> TrainResult:
-    """Collect and learn in turns; with intervals in steps the same settings give the same bits.
+def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[RolloutCollector]) -> TrainResult:
+    """Collect and learn in turn; with intervals in steps the same settings reproduce a run bit for bit.
 
     At each save the collector drops its unfinished episodes and environments, as a process that resumes has to.
     """
     config = run.config
-    collector = collects(
+    collector = collector_class(
         factory,
         count=config.envs_per_actor,
         length=config.rollout_length,
@@ -231,66 +151,82 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collects: type[RolloutC
     )
     try:
         learner = run.learner(collector.shape)
-        with _stop_on_signals() as stop:
-            while not (run.finished or stop.is_set()):
-                collector.set_weights(run.state.parameters, run.state.updates)
-                rollouts = [collector.collect() for _ in range(config.rollouts_per_batch)]
-                for rollout in rollouts:
-                    run.see(rollout)
-                run.record(learner.update(rollouts))
-                run.poll()
-                if run.save_due:
-                    run.save(collector.state())
-                    run.settle()
-                    collector.restart()
+        with stop_on_signals() as stop:
+            try:
+                while not (run.finished or stop.is_set()):
+                    collector.set_weights(run.state.parameters, run.state.updates)
+                    rollouts = [collector.collect() for _ in range(config.rollouts_per_batch)]
+                    for rollout in rollouts:
+                        run.check(rollout)
+                    run.record(learner.update(rollouts))
+                    run.poll()
+                    if run.save_due:
+                        run.save(collector.state())
+                        run.settle()
+                        collector.restart()
+            except NonsenseError:
+                raise
+            except Exception:
+                run.save_after_error(collector.state())
+                raise
             return run.finish(collector.state())
     finally:
         collector.close()
 
 
-def _train_with_actors(run: TrainingRun, factory: EnvFactory, collector: type[RolloutCollector]) -> TrainResult:
-    """Collect with Ray actors while a thread learns; an error of an actor leaves the last state saved."""
-    # A serial run needs no Ray.
+def _train_with_actors(
+    run: TrainingRun, factory: EnvFactory, collector: type[RolloutCollector], *, initial: int
+) -> TrainResult:
+    """Collect with Ray actors, at first `initial` of them, while a thread learns."""
+    # A serial run does not load Ray.
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415
     from redox_balancer.impala.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
 
     config = run.config
-    failure: RedoxError | None = None
-    with _stop_on_signals(second=_leave) as stop, ray_cluster(config):
+    failure: Exception | None = None
+    with stop_on_signals(second=kill_children_and_exit) as stop, ray_cluster(config):
         pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0, collector=collector)
-        run.gauges, run.actors, run.daemons = pool.metrics, pool.process_stats, ray_daemons
-        scale_up = ScaleUp(config.num_actors, pool.budget_bytes)
+        run.extra_metrics, run.actor_stats, run.daemon_stats = pool.metrics, pool.process_stats, ray_daemons
+        scale_up = ScaleUp(config.num_actors, pool.memory_limits, initial=initial)
         _grow(pool, scale_up, run)
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
             try:
                 while not (run.finished or stop.is_set()):
                     pool.publish(run.state.parameters, run.state.updates)
-                    # A learner that falls behind slows the actors down; rollouts that wait only grow old.
+                    # A learner that lags behind slows the actors down; waiting rollouts would only grow old.
                     if learner.waiting < 2 * config.rollouts_per_batch:
                         pool.request()
                     for rollout in pool.receive(_POLL_S):
-                        run.see(rollout)
+                        run.check(rollout)
                         learner.put(rollout)
-                    for update in learner.updates():
-                        run.record(update)
+                    _record(run, learner)
                     run.poll()
                     if run.save_due:
                         run.save()
                     _grow(pool, scale_up, run)
             except NonsenseError:
                 raise
-            except RedoxError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, after the last update was saved
                 failure = error
-        for update in learner.updates():
-            run.record(update)
-        result = run.finish()
-    if failure is not None:
+        try:
+            _record(run, learner)
+        except NonsenseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below, after the last update was saved
+            failure = failure or error
+        if failure is None:
+            return run.finish()
+        run.save_after_error()
         raise failure
-    return result
+
+
+def _record(run: TrainingRun, learner: LearnerThread) -> None:
+    for update in learner.updates():
+        run.record(update)
 
 
 def _grow(pool: ActorPool, scale_up: ScaleUp, run: TrainingRun) -> None:
-    """Start more actors where it is time to and memory allows."""
+    """Start more actors when it is time to and memory allows."""
     now = time.monotonic()
     if not scale_up.due(now):
         return
@@ -305,45 +241,3 @@ def _grow(pool: ActorPool, scale_up: ScaleUp, run: TrainingRun) -> None:
     if decision is not None:
         run.progress.message(decision.reason)
         pool.grow(decision.actors)
-
-
-def _leave(number: int) -> None:
-    """End this process at once, with all it started: some of Ray's processes would outlive it."""
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it ended by itself
-            child.kill()
-    if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h\n")  # a progress bar hides the cursor
-        sys.stderr.flush()
-    os._exit(128 + number)
-
-
-@contextmanager
-def _stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
-    """Give an event that the first SIGINT or SIGTERM sets; a second one acts as it did before, or calls `second`.
-
-    Only a main thread can receive signals; elsewhere the event stays unset.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def request_stop(number: int, _frame: FrameType | None) -> None:
-        if second is not None and stop.is_set():
-            second(number)
-        stop.set()
-        if second is None:
-            restore()
-
-    for number in before:
-        signal.signal(number, request_stop)
-    try:
-        yield stop
-    finally:
-        restore()

@@ -1,7 +1,7 @@
-"""Watchdogs: what a run's samples say about its health, as pure logic with a clock that can be given.
+"""The watchdog: judges the health of a run from samples, as pure logic on a clock that a test can replace.
 
-A sample goes in, alarms come out: `warn` is a line in the log, `stop` ends the run with `EXIT_NONSENSE`, which a
-supervisor must not restart, because the next process would compute the same nonsense.
+Samples go in, alarms come out: `warn` is logged, `stop` ends the run with `EXIT_NONSENSE`, after which a supervisor
+does not restart it, because the next process would compute the same nonsense.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.stats import theilslopes
 
-from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 
 CHECKED_FOR_NAN = ("policy_loss", "baseline_loss", "entropy", "rho_mean", "grad_norm")
@@ -31,9 +29,9 @@ class EpisodeSample:
     Attributes
     ----------
     construct
-        The actions taken, sorted: the same placements in another order are the same construct.
+        Actions taken, sorted: the same placements in another order are the same construct.
     value
-        Its return.
+        Return of the episode.
     """
 
     construct: tuple[int, ...]
@@ -42,7 +40,7 @@ class EpisodeSample:
 
 @dataclass(frozen=True)
 class UpdateSample:
-    """An update of the learner: its figures, the largest lag of its rollouts, and the run's counters after it."""
+    """An update of the learner: its metrics, the largest lag of its rollouts, and the run's counters after it."""
 
     metrics: Mapping[str, float]
     lag_max: int
@@ -52,7 +50,7 @@ class UpdateSample:
 
 @dataclass(frozen=True)
 class ProcessSample:
-    """What a process takes; `process` names it and its incarnation, as in `actor 3.0`."""
+    """Statistics of a process; `process` names it and its incarnation, as in `actor 3.0`."""
 
     process: str
     stats: ProcessStats
@@ -65,11 +63,11 @@ class HealthSample:
     Attributes
     ----------
     checkpoint_age_s
-        Seconds since the last whole checkpoint was written (or since the start).
+        Seconds since the last checkpoint was written (or since the start).
     available_bytes
-        Memory that is still free on this machine.
+        Free memory of this machine.
     left_s
-        Seconds until the run has all its steps.
+        Estimated seconds until the run has all its steps.
     """
 
     checkpoint_age_s: float
@@ -82,7 +80,7 @@ Sample = EpisodeSample | UpdateSample | ProcessSample | HealthSample
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong: a name, whether the run must stop, and one line."""
+    """A problem: its name, whether the run must stop, and one line of text."""
 
     name: str
     level: Literal["warn", "stop"]
@@ -91,31 +89,31 @@ class Alarm:
 
 @dataclass(frozen=True)
 class WatchdogLimits:
-    """When to raise an alarm.
+    """Limits beyond which an alarm is raised.
 
     Attributes
     ----------
     episodes, constructs
-        So many episodes in a row with so many different constructs among them and one value are nonsense.
+        This many consecutive episodes with at least this many different constructs and a single value are nonsense.
     rho_mean, grad_norm
-        Mean importance ratio (1 on policy) and norm of the unclipped gradient that no healthy update has.
+        Mean importance ratio (1 on policy) and norm of the unclipped gradient that no healthy update reaches.
     exploding_warn, exploding_stop
-        So many updates in a row beyond one of these.
+        Consecutive updates beyond one of these.
     lag
         Versions of the policy between acting and learning.
     dropped_share
-        Share of transitions thrown away as too old, over `dropped_window` transitions.
+        Share of transitions dropped as too old, over `dropped_window` transitions.
     checkpoint_age_s
         Age of the newest checkpoint.
     memory_horizon_s
-        Projections further away, or after the end of the run, are not reported: caches that fill in the first
+        Projections further ahead, or beyond the end of the run, are not reported: caches that fill in the first
         minutes look like a leak.
     slope_samples, slope_min_s
-        Samples of memory kept for a fit, and the time they must span.
+        Number of memory samples kept for a fit, and the time they must span.
     growth
         Descriptors or threads above the first sample of a process.
     repeat_s
-        An alarm of one name is repeated after this time at the earliest.
+        Shortest time until an alarm of the same name is repeated.
     """
 
     episodes: int = 512
@@ -136,31 +134,35 @@ class WatchdogLimits:
 
     @classmethod
     def of(cls, config: TrainConfig) -> WatchdogLimits:
-        """WatchdogLimits of a run: its own largest lag, and three missed checkpoints where those go by seconds."""
+        """Return the limits of a run: its largest lag, and three missed checkpoints if they are due by time."""
         age_s = math.inf if config.save_interval_steps else 3 * config.save_interval_s
         return cls(lag=config.max_lag, checkpoint_age_s=age_s)
 
 
 class Watchdog:
-    """Looks at samples of a run and says what is wrong with it.
+    """Raises alarms from samples of a run.
 
     Parameters
     ----------
     limits
-        When to raise an alarm.
-    seen
-        Returns that the environment is known to give, as the reward signal of the preflight checks. Without them a
-        resumed run whose policy rests on a plateau looks as if no other value existed.
+        Limits beyond which an alarm is raised.
+    known_returns
+        Returns observed before, such as those of the preflight checks. Without them a resumed run whose policy rests
+        on a plateau looks as if no other value existed.
     clock
-        Seconds that only grow.
+        Monotonic time in seconds.
     """
 
     def __init__(
-        self, limits: WatchdogLimits, *, seen: Sequence[float] = (), clock: Callable[[], float] = time.monotonic
+        self,
+        limits: WatchdogLimits,
+        *,
+        known_returns: Sequence[float] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
         self._episodes: deque[EpisodeSample] = deque(maxlen=limits.episodes)
-        self._range = (min(seen, default=math.inf), max(seen, default=-math.inf))
+        self._range = (min(known_returns, default=math.inf), max(known_returns, default=-math.inf))
         self._exploding = 0
         self._counters: deque[tuple[int, int]] = deque()
         self._memory: dict[str, deque[tuple[float, int]]] = {}
@@ -168,7 +170,7 @@ class Watchdog:
         self._raised: dict[str, float] = {}
 
     def observe(self, sample: Sample) -> list[Alarm]:
-        """Take in a sample; the alarms it raises, without those of the same name raised a short time ago."""
+        """Return the alarms that a sample raises, without warnings of the same name raised a short time ago."""
         match sample:
             case EpisodeSample():
                 alarms = self._constant(sample)
@@ -181,13 +183,13 @@ class Watchdog:
         return [alarm for alarm in alarms if self._due(alarm)]
 
     def forget(self, process: str) -> None:
-        """A process has ended: its samples no longer count."""
+        """Forget the samples of a process that has ended."""
         self._memory.pop(process, None)
         self._first.pop(process, None)
 
     @property
     def memory_slope(self) -> Mapping[str, float]:
-        """Growth of each process that was watched long enough, in bytes per second."""
+        """Growth of each process with enough samples, in bytes per second."""
         slopes = {process: _slope(samples, self._limits.slope_min_s) for process, samples in self._memory.items()}
         return {process: slope for process, slope in slopes.items() if slope is not None}
 
@@ -199,15 +201,15 @@ class Watchdog:
         return True
 
     def _constant(self, sample: EpisodeSample) -> list[Alarm]:
-        """Different constructs that all have one value.
+        """Detect different constructs that all have one value.
 
-        A policy that has converged may rest on a plateau where its constructs are equally good. Such a plateau is
-        the best that was ever seen, with worse below it; that is worth a warning and no more.
+        A converged policy may rest on a plateau where its constructs are equally good. Such a plateau is the best
+        value ever observed, with worse ones below it, and only raises a warning.
         """
         if math.isnan(sample.value):
             return [Alarm("nan", "stop", "the value of a construct is not a number")]
         low, high = self._range = min(self._range[0], sample.value), max(self._range[1], sample.value)
-        # The episode that differs leaves the window at the earliest after `episodes` others.
+        # Only episodes since the last different value count.
         if self._episodes and not _same(sample.value, self._episodes[-1].value):
             self._episodes.clear()
         self._episodes.append(sample)
@@ -231,7 +233,7 @@ class Watchdog:
         self._exploding = self._exploding + 1 if beyond else 0
         if self._exploding < self._limits.exploding_warn:
             return []
-        text = f"{', '.join(beyond)} in the last of {self._exploding} updates in a row beyond the limit"
+        text = f"{', '.join(beyond)} in the last of {self._exploding} consecutive updates beyond the limit"
         return [Alarm("exploding", "stop" if self._exploding >= self._limits.exploding_stop else "warn", text)]
 
     def _lagging(self, sample: UpdateSample) -> list[Alarm]:
@@ -246,7 +248,9 @@ class Watchdog:
             used, lost = (after - before for before, after in zip(counters[0], counters[-1], strict=True))
             share = lost / (used + lost)
             if share > self._limits.dropped_share:
-                alarms.append(Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were too old to use"))
+                alarms.append(
+                    Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were dropped as too old")
+                )
             counters.popleft()
         return alarms
 
@@ -256,8 +260,8 @@ class Watchdog:
         samples.append((self._clock(), stats.uss_bytes))
         first = self._first.setdefault(process, stats)
         return [
-            Alarm(f"{what} of {process}", "warn", f"{process} has {now} {what}, {now - before} more than at first")
-            for what, before, now in (
+            Alarm(f"{kind} of {process}", "warn", f"{process} has {now} {kind}, {now - before} more than at first")
+            for kind, before, now in (
                 ("descriptors", first.descriptors, stats.descriptors),
                 ("threads", first.threads, stats.threads),
             )
@@ -271,7 +275,7 @@ class Watchdog:
         return [Alarm("checkpoint age", "warn", f"no checkpoint for {age / 60:.0f} min")]
 
     def _out_of_memory(self, sample: HealthSample) -> list[Alarm]:
-        """Projects the growth of all processes together onto the memory that is left."""
+        """Project the growth of all processes together onto the free memory."""
         slopes = self.memory_slope
         total = sum(slopes.values())
         if total <= 0:
@@ -285,55 +289,9 @@ class Watchdog:
                 "memory",
                 "warn",
                 f"out of memory in {left_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
-                f"MB an hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
+                f"MB per hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
             )
         ]
-
-
-class EpisodeTracker:
-    """Puts the episodes of an actor together again from its rollouts, which cut them at any step."""
-
-    def __init__(self) -> None:
-        self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
-
-    def samples(self, rollout: Rollout) -> list[EpisodeSample]:
-        """Episodes that ended in this rollout and whose every step was seen here."""
-        follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
-        if follows != (rollout.incarnation, rollout.sequence):
-            taken = [[] for _ in range(rollout.actions.shape[1])]
-        found = []
-        episodes = zip(rollout.episodes.returns.tolist(), rollout.episodes.lengths.tolist(), strict=True)
-        over = rollout.terminated | rollout.truncated
-        for actions, ends in zip(rollout.actions.tolist(), over.tolist(), strict=True):
-            for b, (action, end) in enumerate(zip(actions, ends, strict=True)):
-                taken[b].append(action)
-                if end:
-                    value, length = next(episodes)
-                    # More actions than steps: the collector dropped an episode and began anew. Fewer: it began in a
-                    # rollout that is not here.
-                    if len(taken[b]) >= length:
-                        found.append(EpisodeSample(tuple(sorted(taken[b][-length:])), value))
-                    taken[b] = []
-        self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
-        return found
-
-
-class NonsenseError(RedoxError):
-    """A training that learns from nonsense: its state must not be saved, and to start it again would not help."""
-
-    def __init__(self, alarm: Alarm) -> None:
-        super().__init__(
-            f"stopped by the watchdog ({alarm.name}): {alarm.text}",
-            hint="redox doctor checks the reward signal; the checkpoints before this are kept",
-            exit_code=EXIT_NONSENSE,
-        )
-
-
-def raise_if_stop(alarms: Iterable[Alarm]) -> None:
-    """Raise a `NonsenseError` for the first alarm that stops a run."""
-    for alarm in alarms:
-        if alarm.level == "stop":
-            raise NonsenseError(alarm)
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:
@@ -342,12 +300,12 @@ def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:
 
 
 def _same(one: float, other: float) -> bool:
-    """Whether two values are one: LP optima differ in their last digits with the path that led to them."""
+    """Whether two values are equal: LP optima differ in their last digits with the path of the solver."""
     return math.isclose(one, other, rel_tol=1e-7, abs_tol=1e-9)
 
 
 def _slope(samples: deque[tuple[float, int]], least_s: float) -> float | None:
-    """Return bytes per second by the median of all pairwise slopes (Theil-Sen), None where too short a time is known.
+    """Return the median of all pairwise slopes (Theil-Sen) in bytes per second, None for too short a time span.
 
     A cache that fills or is emptied at once is a step, which hardly moves that median.
     """

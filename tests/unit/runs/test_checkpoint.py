@@ -3,38 +3,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from full_disk import disk_full_after
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_whole
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.manifest import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0, dtype=np.float32)}
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
-
-
-@contextmanager
-def disk_full_after(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: the system refuses the write as it does on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
@@ -106,7 +93,9 @@ def take_another_steps_place(path: Path) -> None:
         take_another_steps_place,
     ],
 )
-def test_damage_is_seen_and_the_checkpoint_before_it_is_used(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_damage_is_detected_and_the_checkpoint_before_it_is_used(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
     checkpoint.save(tmp_path, 100, ARRAYS, STATE)
     newest = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
     damage(newest)
@@ -123,9 +112,9 @@ def test_damage_is_seen_and_the_checkpoint_before_it_is_used(tmp_path: Path, dam
         checkpoint.find(tmp_path)
 
 
-def test_a_format_of_the_future_is_refused_and_not_taken_for_damage(tmp_path: Path) -> None:
+def test_a_newer_format_is_refused_and_not_reported_as_damage(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 100, ARRAYS, STATE)
-    manifest = json.loads((path / "manifest.json").read_text()) | {"schema": checkpoint.SCHEMA + 1}
+    manifest = json.loads((path / "manifest.json").read_text()) | {"schema": SCHEMA + 1}
     del manifest["sha256"]
     manifest["sha256"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(manifest))
@@ -134,10 +123,10 @@ def test_a_format_of_the_future_is_refused_and_not_taken_for_damage(tmp_path: Pa
     assert not isinstance(caught.value, DamagedCheckpointError)
 
 
-@pytest.mark.parametrize("name", ["nothing", "file", "step_12", "folder"])
-def test_a_path_that_is_no_checkpoint_says_so_with_a_hint(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["nothing", "file", "step_12a", "folder"])
+def test_a_path_that_is_not_a_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("x")
-    (tmp_path / "step_12").mkdir()
+    (tmp_path / "step_12a").mkdir()
     (tmp_path / "folder").mkdir()
     with pytest.raises(RedoxError, match="not a checkpoint") as caught:
         checkpoint.find(tmp_path / name)
@@ -145,7 +134,7 @@ def test_a_path_that_is_no_checkpoint_says_so_with_a_hint(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("size", [0, 100, 10_000, 200_300])
-def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(tmp_path: Path, size: int) -> None:
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_no_partial_file(tmp_path: Path, size: int) -> None:
     checkpoint.save(tmp_path, 1, ARRAYS, STATE)
     before = sorted(path.name for path in tmp_path.iterdir())
     big = {"parameters": np.zeros(1_000_000, dtype=np.float32)}
@@ -155,7 +144,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(tmp_
     assert checkpoint.find(tmp_path).checkpoint.step == 1
 
 
-def test_a_save_that_was_killed_is_invisible_and_is_cleared_away_at_the_next_start(tmp_path: Path) -> None:
+def test_a_killed_save_is_invisible_and_its_leftovers_are_removed(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, ARRAYS, STATE)
     child = os.fork()
     if child == 0:  # die in the middle of the second file
@@ -179,7 +168,7 @@ def test_a_save_that_was_killed_is_invisible_and_is_cleared_away_at_the_next_sta
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_000000001"]
 
 
-def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_old_one(tmp_path: Path) -> None:
+def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_earlier_one(tmp_path: Path) -> None:
     for step in (5, 999_999_999, 1_000_000_000, 40):
         checkpoint.save(tmp_path, step, ARRAYS, STATE)
     checkpoint.prune(tmp_path, 2)
@@ -189,7 +178,18 @@ def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_old_one(tmp_pat
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+def test_a_folder_name_without_leading_zeros_is_read_and_replaced_by_the_one_with_them(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 7, ARRAYS, STATE)
+    path = checkpoint.save(tmp_path, 932_960, ARRAYS, STATE).rename(tmp_path / "step_932960")
+    assert checkpoint.steps(tmp_path) == {932_960: path, 7: tmp_path / "step_000000007"}
+    assert checkpoint.find(tmp_path).checkpoint.path == path
+    assert checkpoint.load(path).step == 932_960
+    saved = checkpoint.save(tmp_path, 932_960, ARRAYS, {"again": True})
+    assert checkpoint.steps(tmp_path) == {932_960: saved, 7: tmp_path / "step_000000007"}
+    assert not path.exists()
+
+
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_whole(path, b"old")
     with disk_full_after(2), pytest.raises(OSError, match="too large"):
@@ -198,14 +198,14 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_damaged_one_set_aside_is_kept_but_no_longer_read(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_set_aside_is_kept_but_no_longer_read(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 3, ARRAYS, STATE)
     aside = checkpoint.set_aside(path)
     assert aside.is_dir()
     assert checkpoint.steps(tmp_path) == {}
 
 
-# As version 0.1.0 wrote it: no checksum in the manifest, nothing about returns.
+# No checksum in the manifest, no returns.
 SCHEMA_1_STATE = b'{\n "updates": 7,\n "steps": 3584,\n "collector": null\n}'
 
 
@@ -223,7 +223,7 @@ def write_schema_1(run: Path) -> Path:
     return path
 
 
-def test_a_checkpoint_of_an_older_format_reads_as_one_of_today_and_stays_as_it_was(tmp_path: Path) -> None:
+def test_an_older_format_is_converted_when_read_and_left_unchanged_on_disk(tmp_path: Path) -> None:
     path = write_schema_1(tmp_path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     loaded = checkpoint.load(path)
@@ -232,11 +232,11 @@ def test_a_checkpoint_of_an_older_format_reads_as_one_of_today_and_stays_as_it_w
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
 
-def test_every_older_format_has_a_way_to_this_one() -> None:
-    assert sorted(checkpoint.MIGRATIONS) == list(range(1, checkpoint.SCHEMA))
+def test_every_older_format_has_a_migration() -> None:
+    assert sorted(checkpoint.MIGRATIONS) == list(range(1, SCHEMA))
 
 
-def test_no_flipped_byte_of_a_manifest_goes_unseen(tmp_path: Path) -> None:
+def test_every_flipped_byte_of_a_manifest_is_detected(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 100, {"parameters": np.zeros(3)}, STATE)
     manifest = path / "manifest.json"
     whole = manifest.read_bytes()
@@ -250,7 +250,7 @@ def test_no_flipped_byte_of_a_manifest_goes_unseen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old_is_whole", [True, False])
-def test_a_half_renamed_folder_never_costs_the_step_it_replaces(tmp_path: Path, old_is_whole: bool) -> None:  # noqa: FBT001
+def test_an_interrupted_replacement_never_loses_the_step(tmp_path: Path, old_is_whole: bool) -> None:  # noqa: FBT001
     checkpoint.save(tmp_path, 100, ARRAYS, STATE)
     path = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
     # As a kill between the two renames of a save leaves it.
@@ -277,15 +277,15 @@ def test_a_half_renamed_folder_never_costs_the_step_it_replaces(tmp_path: Path, 
         ({"newest": 9}, {10, 260, 520, 780, 1030, 1290}),
     ],
 )
-def test_what_stays_is_the_newest_the_first_of_every_so_many_steps_and_the_best(
+def test_the_newest_the_first_of_each_interval_and_the_best_are_retained(
     options: dict[str, int], stay: set[int]
 ) -> None:
     saved = [10, 260, 520, 780, 1030, 1290]
-    assert checkpoint.kept(saved, **options) == stay
+    assert checkpoint.retained(saved, **options) == stay
     # Whatever went before: one save after the other ends with the same.
     left: set[int] = set()
     for step in saved:
-        left = checkpoint.kept({*left, step}, **options)
+        left = checkpoint.retained({*left, step}, **options)
     assert left == stay
 
 

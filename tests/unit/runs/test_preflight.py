@@ -1,4 +1,4 @@
-"""Preflight checks: what is refused, what is warned of, and what passes, with the command that helps."""
+"""Preflight checks: what is refused, what raises a warning and what passes, with its remedy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import MachineLimits, machine, memory
-from redox_balancer.runs import preflight
-from redox_balancer.runs.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
+from redox_balancer.runs import checks, preflight
+from redox_balancer.runs.checks import Check, Level, machine_checks
+from redox_balancer.runs.preflight import all_checks, reward_check, solver_check
 from redox_balancer.runs.reward_signal import reward_signal
 from toy_envs import BEST_RETURN, Fading, Shelf, Shelves
 
@@ -45,8 +46,8 @@ def test_an_ample_machine_passes_every_check() -> None:
     assert not any(check.remedy for check in by_name(CONFIG, AMPLE).values())
 
 
-NEEDED_FILES = preflight.descriptors_needed(10)
-NEEDED_THREADS = preflight.THREADS.at(10, preflight.MARGIN)
+NEEDED_FILES = checks.descriptors_needed(10)
+NEEDED_THREADS = checks.THREADS.at(10, checks.MARGIN)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ NEEDED_THREADS = preflight.THREADS.at(10, preflight.MARGIN)
         ("shared memory", {"shared_memory_bytes": 99_999_999}, Level.WARN, "remount,size=110000000"),
         ("shared memory", {"shared_memory_bytes": None}, Level.OK, ""),
         ("cores", {"cores": 10}, Level.OK, ""),
-        ("cores", {"cores": 9}, Level.WARN, "at most 9 for --num-actors"),
+        ("cores", {"cores": 9}, Level.WARN, "at most 9 actors"),
         (
             "thread variables",
             {"environment": {"RAY_worker_num_grpc_internal_threads": "8"}},
@@ -82,7 +83,7 @@ def test_each_limit_is_graded_at_its_edge(name: str, change: dict[str, Any], lev
     assert bool(check.remedy) is (level is not Level.OK)
 
 
-def test_a_joined_cluster_and_a_serial_run_are_not_held_to_what_they_do_not_use() -> None:
+def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_them() -> None:
     poor = replace(AMPLE, shared_memory_bytes=0, cores=1)
     assert "cores" not in by_name(replace(CONFIG, ray_address="auto"), poor)
     assert set(by_name(replace(CONFIG, num_actors=0), poor)) == {"file limit", "process limit"}
@@ -96,8 +97,9 @@ def test_a_joined_cluster_and_a_serial_run_are_not_held_to_what_they_do_not_use(
         # 400 milestones of half a megabyte each are more than the rest.
         ({"disk_bytes": 300_000_000}, {}, {"disk": Level.OK, "memory": Level.OK}),
         ({"disk_bytes": 300_000_000}, {"keep_every_steps": 5000}, {"disk": Level.FAIL, "memory": Level.OK}),
-        ({"memory_bytes": 10**9}, {}, {"disk": Level.OK, "memory": Level.FAIL}),
-        # Room for the first 30 of 100 actors: the others only come where memory allows.
+        ({"memory_bytes": 500_000_000}, {}, {"disk": Level.OK, "memory": Level.FAIL}),
+        # Room for some of the actors: a run starts with those, and adds others while memory allows.
+        ({"memory_bytes": 10**9}, {}, {"disk": Level.OK, "memory": Level.WARN}),
         ({"memory_bytes": 4 * 10**9}, {"num_actors": 100}, {"disk": Level.OK, "memory": Level.WARN}),
         ({"memory_bytes": 10**9}, {"num_actors": 0}, {"disk": Level.OK}),
     ],
@@ -126,37 +128,54 @@ class OneInTen(Shelf):
     ("value", "said"),
     [(0.0, "a return of 0 for each"), (0.7, "returns from 0.7 to 0.7"), (math.nan, "a return of nan")],
 )
-def test_a_reward_that_tells_nothing_is_refused(value: float, said: str, tmp_path: Path) -> None:
+def test_a_reward_without_signal_is_refused(value: float, said: str, tmp_path: Path) -> None:
     warnings: list[str] = []
     with pytest.raises(RedoxError, match=f"reward signal: {said}") as caught:
         preflight.preflight(replace(CONFIG, num_actors=0), Fading(value), tmp_path, warn=warnings.append)
     assert caught.value.exit_code == 2
-    assert "--conditions" in caught.value.hint
+    assert "conditions" in caught.value.settings
     assert not warnings
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_returns_that_were_seen_are_handed_on_and_what_is_unwise_is_a_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("memory_bytes", "actors"), [(10**9, 5), (4 * 10**9, 30), (40 * 10**9, 100)])
+def test_a_run_starts_with_the_actors_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, actors: int
+) -> None:
+    """The memory that a hundred actors need is no reason to refuse a machine on which fewer can train."""
+    monkeypatch.setattr(preflight, "machine", lambda _: replace(AMPLE, memory_bytes=memory_bytes))
+    found = preflight.preflight(replace(CONFIG, num_actors=100), Shelves(), tmp_path, warn=lambda _: None)
+    assert found.actors == pytest.approx(actors, rel=0.3)  # the size of an environment is measured
+    assert (
+        preflight.preflight(
+            replace(CONFIG, num_actors=100, ray_address="auto"), Shelves(), tmp_path, warn=lambda _: None
+        ).actors
+        == 100
+    )
+
+
+def test_the_returns_of_the_trial_and_warnings_are_passed_on(tmp_path: Path) -> None:
     warnings: list[str] = []
     config = replace(CONFIG, num_actors=1, learner_threads=10_000)
-    returns = preflight.preflight(config, Shelves(), tmp_path, warn=warnings.append).returns
+    returns, actors = preflight.preflight(config, Shelves(), tmp_path, warn=warnings.append)
+    assert actors == 1
     assert 0.0 <= min(returns) < max(returns) <= BEST_RETURN
     assert any(text.startswith("cores: ") for text in warnings)
 
 
-def test_a_reward_that_tells_something_passes_even_where_it_is_rare() -> None:
+def test_a_rare_reward_is_found() -> None:
     assert reward_check(reward_signal([Shelf()])).level is Level.OK
     for seed in range(20):
         assert reward_signal([OneInTen()], seed=seed).present
 
 
-def test_the_solver_speaks_for_itself() -> None:
+def test_the_error_of_a_solver_is_the_finding() -> None:
     def broken() -> str:
-        raise RedoxError("it gives 2", hint="mend it")
+        raise RedoxError("it gives 2", hint="reinstall it")
 
     assert solver_check(lambda: "fine").level is Level.OK
     assert solver_check(broken) == Check(
-        "solver", Level.FAIL, "it gives 2", "the known optimum of a small problem", "mend it"
+        "solver", Level.FAIL, "it gives 2", "the known optimum of a small problem", "reinstall it"
     )
 
 
@@ -176,7 +195,7 @@ def test_memory_is_that_of_the_container_where_it_has_less_than_the_machine(
     assert machine(tmp_path).memory_bytes == 450_000_000
 
 
-def test_this_machine_is_looked_at_and_every_check_is_ready_for_json(tmp_path: Path) -> None:
+def test_the_limits_of_this_machine_are_read_and_every_check_is_ready_for_json(tmp_path: Path) -> None:
     found = machine(tmp_path / "not" / "there")
     assert found.files_hard == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert found.disk_bytes > 0

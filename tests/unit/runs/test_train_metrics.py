@@ -16,7 +16,8 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig, help_of
 from redox_balancer.impala.learner import LearnerState, Update
 from redox_balancer.impala.rollout import Episodes
-from redox_balancer.runs.metrics import COLUMNS, MetricsLog, Window
+from redox_balancer.runs.metrics import COLUMNS, Window
+from redox_balancer.runs.metrics_log import MetricsLog
 from redox_balancer.runs.progress import BarProgress, PlainProgress, open_progress
 
 if TYPE_CHECKING:

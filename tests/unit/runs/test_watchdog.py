@@ -11,16 +11,15 @@ import pytest
 from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.resources import ProcessStats
+from redox_balancer.runs.monitor import EpisodeTracker, raise_if_stop
 from redox_balancer.runs.watchdog import (
     Alarm,
     EpisodeSample,
-    EpisodeTracker,
     HealthSample,
     ProcessSample,
     UpdateSample,
     Watchdog,
     WatchdogLimits,
-    raise_if_stop,
 )
 from toy_envs import Shelves
 
@@ -77,8 +76,8 @@ def test_different_constructs_of_one_value_stop_the_run_and_a_converged_policy_d
 
 def test_a_resumed_run_on_a_plateau_knows_the_values_that_were_seen_before() -> None:
     stream = episodes(4, 20, 0.7)
-    assert levels(Watchdog(LIMITS, seen=(0.0, 0.5)), stream) == {("constant value", "warn")}
-    assert levels(Watchdog(LIMITS, seen=(0.0, 0.9)), stream) == {("constant value", "stop")}
+    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.5)), stream) == {("constant value", "warn")}
+    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.9)), stream) == {("constant value", "stop")}
 
 
 def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> list[UpdateSample]:

@@ -18,7 +18,8 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_atomically, write_synced
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.checkpoint import MANIFEST, DamagedCheckpointError, Manifest
+from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.manifest import MANIFEST, Manifest, read_manifest
 from redox_balancer.runs.remote import transfer
 from redox_balancer.runs.remote.bucket import (
     Bucket,
@@ -284,7 +285,7 @@ class RemoteRun:
 
         def read() -> tuple[Manifest, bytes]:
             written = self.bucket.get(folder + MANIFEST).body
-            return checkpoint.read_manifest(written, step, self.bucket.url(folder)), written
+            return read_manifest(written, step, self.bucket.url(folder)), written
 
         manifest, written = transfer.retrying(ValueError, UnreachableError)(read)
         for name, expected in manifest.files.items():

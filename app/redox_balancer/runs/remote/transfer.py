@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from redox_balancer.files import write_synced
 from redox_balancer.progress import Progress, no_progress
-from redox_balancer.runs.checkpoint import FileEntry, Manifest, check_file
+from redox_balancer.runs.manifest import FileEntry, Manifest, check_file
 from redox_balancer.runs.remote.bucket import Bucket, UnreachableError
 
 SEGMENT_BYTES = 16 * 2**20

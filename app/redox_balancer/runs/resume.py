@@ -1,0 +1,124 @@
+"""Resuming a run: the checkpoint that a new process starts from, and the state it restores from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner import LearnerState
+from redox_balancer.impala.policy import PolicyShape
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import Checkpoint
+from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.runs.progress import ProgressSink
+
+# The fields of `LearnerState`: those in the arrays of a checkpoint and those in its state.
+VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
+COUNTERS = ("updates", "steps", "dropped")
+
+
+def find_start(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
+    """Return the checkpoint to resume from, None for a new run.
+
+    Damaged checkpoints are reported, and those in the run's folder are set aside.
+
+    Parameters
+    ----------
+    run_dir, resume
+        As for `trainer.train`.
+    progress
+        Receives messages and warnings.
+
+    Raises
+    ------
+    RedoxError
+        Where the folder holds a run that `resume` does not continue, or no intact checkpoint.
+    """
+    existing = checkpoint.steps(run_dir)
+    if resume is None:
+        if existing:
+            raise RedoxError(
+                f"{run_dir} already holds a run, up to step {next(iter(existing)):,}",
+                hint="resume that run, or choose another folder for a new one",
+                settings=("resume", "checkpoint_dir"),
+            )
+        return None
+    if resume == "auto" and not existing:
+        if damaged_before := checkpoint.damaged(run_dir):
+            raise RedoxError(
+                f"{run_dir} holds only damaged checkpoints ({', '.join(path.name for path in damaged_before)})",
+                hint="restore an intact one from a backup, or train into another folder",
+                settings=("checkpoint_dir",),
+            )
+        progress.message(f"no checkpoint in {run_dir}: starting a new run")
+        return None
+    restored, damaged = checkpoint.find(run_dir if resume == "auto" else resume)
+    for path, reason in damaged.items():
+        progress.warning(f"{reason}; using {restored.path.name}")
+        if path.parent.resolve() == run_dir.resolve():
+            checkpoint.set_aside(path)
+    branches = existing and restored.path.resolve().parent != run_dir.resolve()
+    if branches or any(step > restored.step for step in checkpoint.steps(run_dir)):
+        raise RedoxError(
+            f"{run_dir} holds checkpoints that do not precede {restored.path}",
+            hint="resume from the newest one; an older one, or one of another run, needs a folder of its own",
+            settings=("resume", "checkpoint_dir"),
+        )
+    return restored
+
+
+def check_fits(fingerprint: Mapping[str, Any], restored: Checkpoint) -> None:
+    """Raise a RedoxError where a checkpoint was trained on another environment."""
+    if differing := differing_entries(fingerprint, restored.state["fingerprint"]):
+        raise RedoxError(
+            f"{restored.path} was trained on another environment: {', '.join(differing)} differ",
+            hint="resume with the model, enzymes and conditions of that run (its config.json), or start a new one",
+        )
+
+
+def next_incarnations(config: TrainConfig, restored: Checkpoint | None) -> dict[int, int]:
+    """Return for each actor an incarnation that none of its processes had, so that no random draw repeats.
+
+    A serial collector with a saved random state continues its incarnation.
+    """
+    before = (
+        {int(actor): number for actor, number in restored.state["incarnations"].items()}
+        if restored is not None
+        else {}
+    )
+    if config.num_actors == 0 and restored is not None and restored.state["collector"] is not None:
+        return before
+    return before | {actor: before.get(actor, -1) + 1 for actor in range(max(config.num_actors, 1))}
+
+
+def arrays_of(state: LearnerState) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a checkpoint with this state of the learner."""
+    return {name: getattr(state, name) for name in VECTORS}
+
+
+def counters_of(state: LearnerState) -> dict[str, int]:
+    """Return the counters in the state of such a checkpoint."""
+    return {name: getattr(state, name) for name in COUNTERS}
+
+
+def learner_state(shape: PolicyShape, seed: int, restored: Checkpoint | None) -> LearnerState:
+    """Return the state of the learner in a checkpoint, or the initial state without one.
+
+    A RedoxError where the checkpoint holds a policy of another shape.
+    """
+    if restored is None:
+        return LearnerState.fresh(shape, seed)
+    if restored.state["policy"] != shape.as_dict():
+        raise RedoxError(
+            f"{restored.path} holds a policy of sizes {restored.state['policy']}, not {shape.as_dict()}",
+            hint="resume with the environment and the hidden layers of that run (its config.json)",
+            settings=("hidden_sizes",),
+        )
+    parameters, exp_avg, exp_avg_sq = (restored.arrays[name] for name in VECTORS)
+    updates, steps, dropped = (int(restored.state[name]) for name in COUNTERS)
+    return LearnerState(parameters, exp_avg, exp_avg_sq, updates, steps, dropped)

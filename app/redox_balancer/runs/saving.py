@@ -1,0 +1,183 @@
+"""Saving checkpoints of a running training, in a background thread so that a slow disk does not delay it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.checkpoint import Checkpoint
+
+BEST_EPISODES = 100  # with fewer episodes since the previous save, chance decides which mean return is the best
+
+
+class BestCheckpoint(NamedTuple):
+    """Step of the checkpoint with the highest mean return of the episodes before it, and that return."""
+
+    step: int
+    return_mean: float
+
+
+class SavedCheckpoint(NamedTuple):
+    """A written checkpoint, the best one at that time, and the error that kept old ones from being removed."""
+
+    path: Path
+    step: int
+    best: BestCheckpoint | None
+    not_removed: OSError | None
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a run.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+    config
+        Settings of the run.
+    restored
+        Checkpoint that the run resumes from.
+    warn
+        Called with a warning where old checkpoints cannot be removed.
+
+    Attributes
+    ----------
+    newest
+        Newest checkpoint, None without one.
+    newest_step
+        Its environment steps, -1 without one.
+    written_at
+        `time.monotonic()` of the last successful save, or of the start.
+    started_step
+        Environment steps of the last save that was started, or of the start.
+    failed
+        Number of failed saves.
+    failure
+        Error of the last save, None where it succeeded.
+    """
+
+    def __init__(
+        self, folder: Path, config: TrainConfig, restored: Checkpoint | None, *, warn: Callable[[str], Any]
+    ) -> None:
+        self._folder, self._config, self._warn = folder, config, warn
+        self.newest = restored.path if restored else None
+        self.newest_step = restored.step if restored else -1
+        self.written_at = self._started_at = time.monotonic()
+        self.started_step = restored.step if restored else 0
+        self.failed = 0
+        self.failure: OSError | None = None
+        self._best = self._restored_best(restored)
+        self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[SavedCheckpoint] | None = None
+
+    def _restored_best(self, restored: Checkpoint | None) -> BestCheckpoint | None:
+        """Return the best checkpoint so far, None where this folder does not contain it."""
+        best = restored.state["best"] if restored else None
+        return BestCheckpoint(**best) if best and best["step"] in checkpoint.steps(self._folder) else None
+
+    def add_returns(self, returns: NDArray[np.float64]) -> None:
+        """Record the returns of episodes, shape (E,), for the choice of the best checkpoint."""
+        self._returns.append(returns)
+
+    def due(self, step: int) -> bool:
+        """Whether a checkpoint is due at this step; never before the previous one is written."""
+        if self._writing is not None and not self._writing.done():
+            return False
+        config = self._config
+        return step > self.started_step and interval_over(
+            step, self.started_step, config.save_interval_steps, self._started_at, config.save_interval_s
+        )
+
+    def start(self, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:
+        """Start to write a checkpoint; `settle` comes before, and again for its result.
+
+        The mean return since the previous save and the best checkpoint so far are added to `state`.
+        """
+        self._started_at, self.started_step = time.monotonic(), step
+        returns, self._returns = np.concatenate([*self._returns, np.zeros(0)]), []
+        mean = float(returns.mean()) if returns.size else None
+        best = self._best
+        if mean is not None and returns.size >= BEST_EPISODES and (best is None or mean > best.return_mean):
+            best = BestCheckpoint(step, mean)
+        complete = {**state, "return_mean": mean, "best": best._asdict() if best else None}
+        self._writing = self._executor.submit(self._write, step, arrays, complete, best)
+
+    def _write(
+        self, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any], best: BestCheckpoint | None
+    ) -> SavedCheckpoint:
+        path = checkpoint.save(self._folder, step, arrays, state)
+        not_removed = None
+        try:
+            if best is not None and best.step == step:
+                checkpoint.mark_best(path)
+            checkpoint.prune(
+                self._folder,
+                self._config.keep_checkpoints,
+                every=self._config.keep_every_steps,
+                best=best.step if best else None,
+            )
+        except OSError as error:
+            not_removed = error
+        return SavedCheckpoint(path, step, best, not_removed)
+
+    @property
+    def done(self) -> bool:
+        """Whether a checkpoint was written, or failed, and `settle` has not been called since."""
+        return self._writing is not None and self._writing.done()
+
+    def settle(self) -> SavedCheckpoint | None:
+        """Wait for the checkpoint that is being written and return it, None without one.
+
+        Raises
+        ------
+        OSError
+            Where it could not be written.
+        """
+        if self._writing is None:
+            return None
+        writing, self._writing = self._writing, None
+        try:
+            saved = writing.result()
+        except OSError as error:
+            self.failure = error
+            self.failed += 1
+            raise
+        self.newest, self.newest_step, self._best, self.failure = saved.path, saved.step, saved.best, None
+        self.written_at = time.monotonic()
+        if saved.not_removed is not None:
+            reason = saved.not_removed.strerror or saved.not_removed
+            self._warn(f"old checkpoints remain in {self._folder}: {reason}")
+        return saved
+
+    def require_newest(self) -> Path:
+        """Return the newest checkpoint; a RedoxError where the last save failed or there is no checkpoint."""
+        if self.failure is None and self.newest is not None:
+            return self.newest
+        reason = (self.failure.strerror or self.failure) if self.failure else "nothing was written"
+        newest = f"the newest is {self.newest}" if self.newest else "there is none"
+        raise RedoxError(
+            f"the last checkpoint, step {self.started_step:,}, could not be written: {reason}; {newest}",
+            hint="free some disk, then resume the run",
+            settings=("resume",),
+        )
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown()
+
+
+def interval_over(step: int, last_step: int, every_steps: int, last_at: float, every_s: float) -> bool:
+    """Whether an interval is over: a multiple of `every_steps` was passed or, where that is 0, `every_s` seconds."""
+    if every_steps:
+        return step // every_steps > last_step // every_steps
+    return time.monotonic() - last_at >= every_s

@@ -1,0 +1,40 @@
+"""Ray that does not start: what a user can fix, and what a supervisor should try again."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+
+from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
+from redox_balancer.impala.cluster import ray_cluster
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.runs.supervisor import FINAL
+
+CONFIG = TrainConfig(num_actors=1, object_store_bytes=80_000_000)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (Exception("The current node timed out during startup.\nThis could happen"), EXIT_UNREACHABLE),
+        (ConnectionError("no cluster at this address"), EXIT_USER_ERROR),
+    ],
+)
+def test_a_slow_start_may_be_tried_again_and_a_wrong_address_may_not(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, exit_code: int
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(RedoxError, match=r"Ray cannot be started on this machine: \w") as caught, ray_cluster(CONFIG):
+        pass
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == exit_code
+    assert (exit_code in FINAL) is (exit_code == EXIT_USER_ERROR)
+
+
+def test_a_bug_is_not_reported_as_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", lambda **_: {}["missing"])
+    with pytest.raises(KeyError), ray_cluster(CONFIG):
+        pass

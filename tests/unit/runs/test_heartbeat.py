@@ -1,0 +1,118 @@
+"""The heartbeat: what it reports during and after a training, and that a slow disk does not delay the training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from full_disk import disk_full_after
+from redox_balancer.files import TEMPORARY
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import HEARTBEAT, Heartbeat, HeartbeatWriter, read_heartbeat
+from redox_balancer.runs.trainer import train
+from runs_on_disk import SERIAL, Killed, kill
+from sinks import Recorder
+from toy_envs import Shelves
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def heartbeat_that(run: Path, condition: Callable[[Heartbeat], bool]) -> Heartbeat:
+    """Wait for a heartbeat: another thread writes it soon after the change that it reports."""
+    while (beat := read_heartbeat(run)) is None or not condition(beat):
+        pass
+    return beat
+
+
+def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
+    seen: list[Heartbeat] = []
+    config = replace(SERIAL, heartbeat_interval_s=0.001)
+
+    def look() -> None:
+        now = time.time()
+        seen.append(heartbeat_that(tmp_path, lambda beat: beat.written_at >= now))
+
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder(1000, look))
+    (during,) = seen
+    assert (during.pid, during.status, during.timesteps) == (os.getpid(), "training", 1600)
+    assert during.checkpoint_step == 896
+    assert during.steps_per_s > 0
+    assert not during.ended
+    assert during.at_work(time.time())
+    after = read_heartbeat(tmp_path)
+    assert after is not None
+    assert (after.status, after.step, after.checkpoint_step, after.failed_saves) == ("finished", 1664, 1664, 0)
+    assert after.ended
+
+    longer = replace(config, timesteps=4000)
+    sink = Recorder(2000, lambda: signal.raise_signal(signal.SIGTERM))
+    train(longer, Shelves(), tmp_path, resume="auto", progress=sink)
+    stopped = read_heartbeat(tmp_path)
+    assert stopped is not None
+    assert (stopped.status, stopped.step) == ("stopped", checkpoint.find(tmp_path).checkpoint.step)
+
+    with pytest.raises(Killed):
+        train(longer, Shelves(), tmp_path, resume="auto", progress=Recorder(2500, kill))
+    failed = read_heartbeat(tmp_path)
+    assert failed is not None
+    assert failed.status == "failed"
+    assert "Killed" in failed.message
+
+
+def test_a_failed_save_is_reported_until_the_next_one_succeeds(tmp_path: Path) -> None:
+    beats: list[Heartbeat] = []
+    with ExitStack() as full:
+        # Too small for a checkpoint, large enough for a heartbeat.
+        sink = Recorder(300, lambda: full.enter_context(disk_full_after(1500)))
+        advance = sink.advance
+
+        def look(steps: int) -> None:
+            advance(steps)
+            if steps == 640:
+                beats.append(heartbeat_that(tmp_path, lambda beat: beat.failed_saves == 1))
+                full.close()
+
+        sink.advance = look  # type: ignore[method-assign]
+        assert train(SERIAL, Shelves(), tmp_path, resume=None, progress=sink).finished
+    (during,) = beats
+    assert during.checkpoint_step is None
+    assert "no checkpoint at step 512" in during.message
+    after = read_heartbeat(tmp_path)
+    assert after is not None
+    assert (after.failed_saves, after.message, after.checkpoint_step) == (1, "", 1664)
+
+
+def test_a_disk_that_stalls_delays_no_update(tmp_path: Path) -> None:
+    writer = HeartbeatWriter(tmp_path, 60.0)
+    # Whoever opens a pipe for writing waits for its reader, as a write waits for a disk that stalls.
+    pipe = tmp_path / f"{TEMPORARY}{HEARTBEAT}"
+    os.mkfifo(pipe)
+    loop = threading.Thread(
+        target=lambda: [writer.note(status=status, step=7) for status in ("training", "saving") * 10], daemon=True
+    )
+    loop.start()
+    loop.join(10.0)
+    stalled = loop.is_alive()
+    with pipe.open() as reader:
+        reader.read()
+    # The pipe has taken the place of the heartbeat: the writer is past it.
+    writer.close()
+    assert not stalled
+    assert heartbeat_that(tmp_path, lambda beat: beat.step == 7).status == "saving"
+
+
+def test_a_file_that_cannot_be_read_is_no_heartbeat(tmp_path: Path) -> None:
+    assert read_heartbeat(tmp_path) is None
+    (tmp_path / HEARTBEAT).write_text('{"pid": 1')
+    assert read_heartbeat(tmp_path) is None
+    (tmp_path / HEARTBEAT).write_text('{"pid": 1, "host": "a", "status": "training", "of a later version": 2}')
+    assert read_heartbeat(tmp_path) == Heartbeat(pid=1, host="a", status="training")

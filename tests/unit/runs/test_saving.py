@@ -1,0 +1,79 @@
+"""Saving while a training runs: full disks, errors of environments, and which checkpoints are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from faulty_envs import FaultyShelves
+from full_disk import disk_full_after
+from redox_balancer.errors import RedoxError
+from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import read_heartbeat
+from redox_balancer.runs.trainer import train
+from runs_on_disk import SERIAL
+from sinks import Recorder
+from toy_envs import Shelves
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:
+    sink = Recorder()
+    with pytest.raises(ValueError, match="the shelf is empty"):
+        train(SERIAL, FaultyShelves("raise", 60), tmp_path, resume=None, progress=sink)
+    saved = checkpoint.find(tmp_path).checkpoint
+    # Environments fail at their 61st step, in the fourth update; the first checkpoint is due at the fifth.
+    assert saved.step == 384
+    assert saved.state["updates"] == 3
+    assert sink.rows[-1]["steps"] == 384
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert (beat.status, beat.checkpoint_step) == ("failed", 384)
+    assert "ValueError: the shelf is empty" in beat.message
+    resumed = Recorder()
+    assert train(SERIAL, FaultyShelves("raise", 1000), tmp_path, resume="auto", progress=resumed).finished
+    assert resumed.started == (384, 1600)
+
+
+def test_an_error_before_the_first_update_saves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the shelf is empty"):
+        train(
+            replace(SERIAL, rollout_length=64), FaultyShelves("raise", 60), tmp_path, resume=None, progress=Recorder()
+        )
+    assert checkpoint.steps(tmp_path) == {}
+
+
+def test_on_a_full_disk_training_continues_and_its_end_is_an_error(tmp_path: Path) -> None:
+    config = replace(SERIAL, hidden_sizes=(64, 64))  # a checkpoint of 60 kB, far larger than any other file
+    train(replace(config, timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    record_size = (tmp_path / "config.json").stat().st_size
+    saved = list(checkpoint.steps(tmp_path))
+    sink = Recorder()
+    with disk_full_after(record_size + 3000), pytest.raises(RedoxError, match="could not be written") as caught:
+        train(config, Shelves(), tmp_path, resume="auto", progress=sink)
+    assert caught.value.exit_code == 2
+    assert caught.value.settings == ("resume",)
+    assert sink.rows[-1]["steps"] == 1664
+    failed = sum("NO CHECKPOINT" in warning for warning in sink.warnings)
+    assert failed >= 3
+    # The last two, at the last step, came after the last row.
+    assert [row["failed_saves"] for row in sink.rows][-1] == failed - 2
+    assert list(checkpoint.steps(tmp_path)) == saved
+    assert not list(tmp_path.glob(".*"))
+    # With room again the run resumes.
+    assert train(config, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+
+
+def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: Path) -> None:
+    config = replace(SERIAL, timesteps=4000, keep_checkpoints=2, keep_every_steps=1000, learning_rate=1e-6)
+    train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
+    loaded = [checkpoint.load(path) for path in checkpoint.steps(tmp_path).values()]
+    best = checkpoint.load(tmp_path / "best")
+    newest = loaded[0].state["best"]
+    assert newest == {"step": best.step, "return_mean": best.state["return_mean"]}
+    assert best.state["return_mean"] == max(each.state["return_mean"] for each in loaded)
+    assert {each.step for each in loaded} == {4096, 3712, 1280, 2048, 3200, best.step}
