@@ -21,9 +21,8 @@ def test_no_source_repeats_the_version() -> None:
 
 
 def test_the_changelog_and_the_citation_follow_the_version() -> None:
-    released = re.findall(r"^## \[?(\d[^\s\]]*)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
-    assert all(version == redox_balancer.__version__ for version in released[:1])
-    citation = ROOT / "CITATION.cff"
-    if citation.exists():
-        cited = re.search(r"^version: \"?([^\s\"]+)", citation.read_text(), flags=re.MULTILINE)
-        assert cited is None or cited[1] == redox_balancer.__version__
+    released = re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert released[0] == redox_balancer.__version__
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), flags=re.MULTILINE)
+    assert cited is not None
+    assert cited[1].strip("\"'") == redox_balancer.__version__

@@ -21,9 +21,8 @@ from redox_balancer.terminal.tables import notes
 
 PANEL = "Cell and constructs"
 
-# The last version with these names is 0.2; they are accepted, not shown.
 RENAMED = RENAMED_FIELDS | {"save_interval": "save_interval_s"}
-"""Options that had another name in version 0.1, or in the first system."""
+"""Options by their names in version 0.1 or in the predecessor of this project: hidden, accepted for one version."""
 
 RunFolder = Annotated[
     Path | None, typer.Option(help="Folder of the run; experiments/<model> by default.", show_default=False)

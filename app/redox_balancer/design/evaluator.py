@@ -245,7 +245,7 @@ class Evaluator:
         space, settings, programs = self.space, self.space.settings, self.programs
         reference, bounds = self._cell(condition)
         placed = tuple(construct)
-        kept = growth_kept(settings, space.protein(construct))
+        kept = growth_kept(settings, space.protein(placed))
         growth, point = reference.growth, bounds.point
         if placed:
             point = self.formulation.with_placed(bounds, placed, sample)

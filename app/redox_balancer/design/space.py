@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -200,9 +200,9 @@ class DesignSpace:
         """Number of actions: one for each placement at each level, and stop."""
         return len(self.placements) * len(self.levels) + 1
 
-    def protein(self, construct: Construct) -> float:
-        """Proteome fraction that a construct takes."""
-        return sum(self.levels[level] for _, level in construct)
+    def protein(self, placed: Iterable[tuple[int, int]]) -> float:
+        """Proteome fraction that a construct takes, given as such or by its pairs of placement and level index."""
+        return sum(self.levels[level] for _, level in placed)
 
     def describe(self, construct: Construct) -> list[dict[str, Any]]:
         """Placements of a construct as data: enzyme, compartment, proteome fraction and enzyme capacity."""
