@@ -1,4 +1,4 @@
-"""`redox build-core` as a user runs it, in a process of its own."""
+"""`redox build-core` as a user runs it, in a separate process."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_recon3d_essential_reactions_stop_growth_in_the_written_core(recon3d_cor
             lp.set_bounds(column, network.lower[column], network.upper[column])
 
 
-def test_a_core_larger_than_wished_is_told_and_not_cut(recon3d_core: Built) -> None:
+def test_a_core_larger_than_requested_is_reported_and_not_cut(recon3d_core: Built) -> None:
     assert any("8,605" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
 
 

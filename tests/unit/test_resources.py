@@ -1,4 +1,4 @@
-"""Figures of a process follow what it does."""
+"""Process statistics follow the resources that a process uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of throughput: which part is full first, and with how many actors."""
+"""The throughput model: which part saturates first, and with how many actors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from redox_balancer.bench.scaling import HostModel, Terms, changes, full, predict
 
-# A step takes 1 ms. No part of these terms is full before 300 actors.
+# A step takes 1 ms. No part saturates below 300 actors.
 TERMS = Terms(
     env_s=0.7e-3,
     act_s=0.2e-3,
@@ -25,7 +25,7 @@ TERMS = Terms(
 HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
 
 
-def test_actors_that_wait_for_nothing_give_n_over_the_time_of_a_step() -> None:
+def test_unlimited_actors_deliver_n_over_the_time_of_a_step() -> None:
     found = predict(TERMS, HOST, 5)
     assert (found.steps_per_s, found.limit) == (pytest.approx(5_000), "actors")
     for term in ("env_s", "act_s", "overhead_s"):
@@ -33,7 +33,7 @@ def test_actors_that_wait_for_nothing_give_n_over_the_time_of_a_step() -> None:
         assert predict(slower, HOST, 5).steps_per_s == pytest.approx(2_500)
 
 
-def test_actors_that_share_a_core_give_less_and_those_without_a_hyperthread_nothing() -> None:
+def test_actors_that_share_a_core_deliver_less_and_those_without_a_hyperthread_nothing() -> None:
     # 10 cores, 2 of them for the learner and Ray.
     expected = {8: 8.0, 9: 8.5, 16: 12.0, 20: 12.0}
     assert {actors: HOST.working(actors, learner=True) for actors in expected} == expected
@@ -42,7 +42,7 @@ def test_actors_that_share_a_core_give_less_and_those_without_a_hyperthread_noth
     assert replace(HOST, threads_per_core=1).working(30, learner=True) == 18.0
 
 
-def test_each_part_becomes_the_limit_where_it_is_full() -> None:
+def test_each_part_becomes_the_limit_where_it_saturates() -> None:
     slow_ray = replace(TERMS, loop_s=2e-3, raylet_s=25e-3)
     assert predict(slow_ray, HOST, 3).limit == "actors"
     assert predict(slow_ray, HOST, 5)[2:4] == (pytest.approx(4_000), "ray")
@@ -54,23 +54,23 @@ def test_each_part_becomes_the_limit_where_it_is_full() -> None:
 
 
 def test_the_network_limits_only_what_comes_from_other_machines() -> None:
-    # 1e9 bytes/s; a step of 1 MB, half of the actors far away.
+    # 1e9 bytes/s; a step of 1 MB, half of the actors remote.
     heavy = replace(TERMS, rollout_bytes=100_000_000)
     assert "network" not in predict(heavy, HOST, 8).limits
     assert predict(heavy, HOST, 8, hosts=2).limits["network"] == pytest.approx(2_000)
     assert predict(heavy, HOST, 8, hosts=2).limit == "network"
-    # Weights of 1 GB for each 1,000 steps, to three machines.
+    # Weights of 1 GB for each 1,000 steps, to three hosts.
     weighty = replace(TERMS, weights_bytes=1_000_000_000)
     assert predict(weighty, HOST, 8, hosts=4).limits["network"] == pytest.approx(1_000 / 3)
 
 
 def test_batches_grow_with_the_actors_so_that_no_rollout_is_too_old() -> None:
-    # 16 actors owe 32 rollouts; 4 updates must take them.
+    # 16 actors have 32 rollouts in flight; 4 updates must consume them.
     strict = replace(TERMS, max_lag=3, rollouts_per_batch=2)
     assert [predict(strict, HOST, actors).batch_size for actors in (2, 4, 5, 16)] == [200, 200, 300, 800]
 
 
-def test_a_limit_tells_how_many_actors_fill_it_or_that_there_is_no_room_for_them() -> None:
+def test_a_limit_reports_how_many_actors_saturate_it_or_that_they_do_not_fit() -> None:
     found = {each.limit: each for each in full(replace(TERMS, learner_s=0.2e-3, loop_s=5e-3), HOST)}
     assert (found["learner"].actors, found["learner"].steps_per_s) == (4, pytest.approx(4_000))
     assert found["ray"].actors is None

@@ -1,4 +1,4 @@
-"""A compressed network has the optima of the one it comes from, whatever becomes of the protected reactions."""
+"""A compressed network has the optima of the original for all bounds and weights of the protected reactions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def network_of(reactions: Mapping[str, tuple[dict[str, float], float, float]], o
 CHAIN = {
     "in": ({"a": 1.0}, 0.0, 10.0),
     "step": ({"a": -2.0, "b": 1.0}, 0.0, 4.0),
-    "twin": ({"a": -1.0, "b": 0.5}, -1.0, 1.0),
+    "duplicate": ({"a": -1.0, "b": 0.5}, -1.0, 1.0),
     "dead": ({"b": -1.0, "nowhere": 1.0}, 0.0, 5.0),
     "closed": ({"a": -1.0, "c": 1.0}, 0.0, 0.0),
     "next": ({"b": -1.0, "c": 3.0}, 0.0, 1000.0),
@@ -61,11 +61,11 @@ def optimum(network: Network, weights: Mapping[str, float] | None = None) -> Sol
         return lp.maximise()
 
 
-def test_chains_twins_and_dead_ends_become_one_column() -> None:
+def test_chains_duplicates_and_dead_ends_become_one_column() -> None:
     network = network_of(CHAIN, "out")
     small = compress(network, ())
     assert small.reactions == ("in", "out")
-    # 10 of a make 5 of b, of which `step` carries 4 and its twin half of 1; each makes 3 of c.
+    # 10 of a make 5 of b, of which `step` carries 4 and its duplicate half of 1; each makes 3 of c.
     assert optimum(network).objective == pytest.approx(13.5)
     assert optimum(small).objective == pytest.approx(13.5)
     assert small.upper[small.column("in")] == pytest.approx(9.0)
@@ -81,7 +81,7 @@ def test_protected_reactions_keep_their_column_and_bounds() -> None:
         )
 
 
-def test_a_forced_flux_that_cannot_be_is_still_infeasible() -> None:
+def test_an_infeasible_forced_flux_remains_infeasible() -> None:
     network = network_of(CHAIN | {"dead": ({"b": -1.0, "nowhere": 1.0}, 1.0, 5.0)}, "out")
     assert optimum(network).status is Status.INFEASIBLE
     assert optimum(compress(network, ())).status is Status.INFEASIBLE

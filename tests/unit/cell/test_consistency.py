@@ -38,7 +38,7 @@ def kept(network: Network) -> set[str]:
 
 
 def assert_witnessed(network: Network, found: Consistency) -> None:
-    """One flux vector balances, respects every direction and runs exactly the kept reactions."""
+    """The witness is balanced, respects every direction and is non-zero exactly in the kept reactions."""
     v = found.witness
     S = stoichiometric_matrix(network)
     assert np.all(np.abs(S @ v) <= 1e-9 * (abs(S) @ np.abs(v) + 1e-300))
@@ -48,7 +48,7 @@ def assert_witnessed(network: Network, found: Consistency) -> None:
 
 
 def can_run(network: Network, column: int) -> bool:
-    """By two LPs of another solver, in the cone cut off at 1."""
+    """Decided by two LPs of another solver, with fluxes limited to 1."""
     S = stoichiometric_matrix(network)
     bounds = [
         (-1.0 if low < 0 else 0.0, 1.0 if high > 0 else 0.0)
@@ -78,7 +78,7 @@ def test_a_chain_to_a_dead_end_is_dropped_and_the_way_through_is_kept() -> None:
 
 
 def test_a_one_way_reaction_whose_by_product_cannot_leave_is_dropped() -> None:
-    # m goes round with n but never out: no dead end, so only the LP can tell.
+    # m and n form a cycle without an exit: there is no dead end, so only the LP can decide.
     network = network_of(
         {
             "in": ({"a": 1}, ONE_WAY),
@@ -122,13 +122,13 @@ def test_a_reversible_reaction_that_only_one_way_partners_decide_is_kept_or_drop
     assert kept(network_of(two_ways_in | {"out": ({"a": -1}, BACKWARD)})) == set()
 
 
-def test_a_loop_without_any_exchange_is_consistent() -> None:
-    loop = {
+def test_a_cycle_without_any_exchange_is_consistent() -> None:
+    cycle = {
         "ab": ({"a": -1, "b": 1}, ONE_WAY),
         "bc": ({"b": -1, "c": 1}, ONE_WAY),
         "ac": ({"a": -1, "c": 1}, BACKWARD),
     }
-    assert kept(network_of(loop)) == set(loop)
+    assert kept(network_of(cycle)) == set(cycle)
 
 
 def test_a_reaction_a_million_times_slower_than_its_supply_is_kept() -> None:
@@ -177,13 +177,13 @@ def test_the_embedded_core_is_consistent_but_for_its_closed_reactions(core: Netw
     ("uptake", "need", "slack"),
     [
         pytest.param((0, 10), (0, 1000), True, id="nothing is forced"),
-        pytest.param((0, 10), (9, 1000), True, id="room is left"),
-        pytest.param((0, 10), (10, 1000), False, id="all that comes in is spoken for"),
+        pytest.param((0, 10), (9, 1000), True, id="slack remains"),
+        pytest.param((0, 10), (10, 1000), False, id="the whole uptake is needed"),
         pytest.param((0, 10), (5, 5), True, id="one fixed flux can be scaled to"),
         pytest.param((5, 5), (5, 5), False, id="two fixed fluxes"),
     ],
 )
-def test_slack_is_what_forced_fluxes_leave(
+def test_slack_depends_on_the_forced_fluxes(
     uptake: tuple[float, float], need: tuple[float, float], *, slack: bool
 ) -> None:
     network = network_of({"in": ({"a": 1}, uptake), "need": ({"a": -1}, need), "out": ({"a": -1}, (0, 1000))})

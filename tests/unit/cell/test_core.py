@@ -57,7 +57,7 @@ def rule(core: Core, name: str) -> tuple[set[str], set[str]]:
 
 
 def growth_without(network: Network, reaction: str) -> float:
-    """By the plain way: the deletion and the largest growth after it; 0 where maintenance cannot be met."""
+    """Largest growth after the deletion; 0 where maintenance cannot be met."""
     with FluxLP(network.with_bounds({reaction: (0.0, 0.0)})) as lp:
         solution = lp.maximise()
     return solution.objective if solution.optimal else 0.0
@@ -113,7 +113,7 @@ def test_essential_reactions_of_the_embedded_core_agree_with_plain_deletions(cor
     assert essential == {r for r in extracted.network.reactions if growth_without(extracted.network, r) < floor}
 
 
-def test_central_carbon_is_found_by_name_and_glucose_transport_by_what_it_does(core: Network) -> None:
+def test_central_carbon_is_found_by_name_and_glucose_transport_by_stoichiometry(core: Network) -> None:
     found = set(central_carbon(core))
     assert {"AKGDm", "SUCOASm", "PDHm", "CSm", "HEX1", "GLCt1r", "TALA", "NADH2_u10mi"} <= found
     assert not found & {"EX_glc__D_e", "GLNtm", "LYStiDF", "PCGD", "GLUDxm", "BIOMASS_proxy"}

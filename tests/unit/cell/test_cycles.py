@@ -8,12 +8,12 @@ from redox_balancer.cell.network import Column, Network
 
 
 @pytest.fixture(scope="module")
-def looping(core: Network) -> Network:
-    """Core with loops: the two closed twins opened, a second column of LDH and a futile pair of carriers."""
+def cyclic(core: Network) -> Network:
+    """Core with cycles: the two closed duplicate reactions opened, a second LDH and a futile pair of carriers."""
     opened = core.with_bounds({"GLUDym": (-1000.0, 1000.0), "MTHFDm": (-1000.0, 1000.0), "DM_atp_c_": (0.0, 1000.0)})
-    twin = Column("LDH_twin", opened.stoichiometry_of("LDH_L"), -1000.0, 1000.0)
+    duplicate = Column("LDH_duplicate", opened.stoichiometry_of("LDH_L"), -1000.0, 1000.0)
     one_way = Column("GLC_out", {"glc__D_c": -1.0, "glc__D_e": 1.0}, 0.0, 1000.0)
-    return opened.with_columns([twin, one_way])
+    return opened.with_columns([duplicate, one_way])
 
 
 def one_lp_pair_for_each_reaction(network: Network) -> set[str]:
@@ -28,18 +28,18 @@ def one_lp_pair_for_each_reaction(network: Network) -> set[str]:
     return found
 
 
-def test_the_core_has_no_free_loop(core: Network) -> None:
+def test_the_core_has_no_infeasible_cycle(core: Network) -> None:
     assert reactions_in_cycles(core) == ()
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_few_weighted_sums_find_what_one_lp_pair_for_each_reaction_finds(looping: Network, seed: int) -> None:
-    found = reactions_in_cycles(looping, seed=seed)
-    assert set(found) == one_lp_pair_for_each_reaction(looping)
-    assert {"LDH_L", "LDH_twin", "GLUDxm", "GLUDym", "GLCt1r", "GLC_out"} <= set(found)
+def test_a_few_weighted_sums_find_what_one_lp_pair_for_each_reaction_finds(cyclic: Network, seed: int) -> None:
+    found = reactions_in_cycles(cyclic, seed=seed)
+    assert set(found) == one_lp_pair_for_each_reaction(cyclic)
+    assert {"LDH_L", "LDH_duplicate", "GLUDxm", "GLUDym", "GLCt1r", "GLC_out"} <= set(found)
 
 
-def test_a_closed_reaction_breaks_its_loop(looping: Network) -> None:
-    found = reactions_in_cycles(looping, closed=["LDH_twin"])
+def test_a_closed_reaction_breaks_its_cycle(cyclic: Network) -> None:
+    found = reactions_in_cycles(cyclic, closed=["LDH_duplicate"])
     assert "LDH_L" not in found
     assert "GLUDxm" in found

@@ -33,7 +33,7 @@ def test_the_core_has_its_164_reactions_and_one_objective(core: Network) -> None
     assert core.objective == "BIOMASS_proxy"
 
 
-def test_cobrapy_reads_the_same_network_as_the_fast_way(core: Network) -> None:
+def test_cobrapy_reads_the_same_network_as_the_reader_of_the_core(core: Network) -> None:
     loaded = load_model(core_json())
     read = to_network(loaded.model)
     assert loaded.repairs == ()
@@ -106,7 +106,7 @@ def test_no_reaction_runs_when_every_exchange_and_maintenance_is_closed(core: Ne
     assert {reaction: flux for reaction, flux in largest.items() if flux > 1e-9} == {}
 
 
-def test_opening_the_two_closed_twins_brings_a_loop_back(core: Network) -> None:
+def test_opening_the_two_closed_duplicate_reactions_creates_a_cycle(core: Network) -> None:
     closed = core.with_bounds(dict.fromkeys((*core.boundary, "DM_atp_c_"), (0.0, 0.0)))
     opened = closed.with_bounds({"GLUDym": (-1000.0, 1000.0), "MTHFDm": (-1000.0, 1000.0)})
     with FluxLP(opened, {"GLUDxm": 1.0}) as lp:

@@ -66,14 +66,14 @@ def test_a_json_document_without_reactions_is_refused(tmp_path: Path) -> None:
         load_model(path)
 
 
-def test_a_missing_file_and_an_unknown_suffix_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_unknown_suffix_are_distinguished(tmp_path: Path) -> None:
     with pytest.raises(RedoxError, match="no model file"):
         load_model(tmp_path / "absent.json")
     with pytest.raises(RedoxError, match=r"unknown model format '\.csv'"):
         load_model(tmp_path / "model.csv.gz")
 
 
-def test_charges_are_mended_only_where_formula_and_charge_show_the_fault(tmp_path: Path) -> None:
+def test_charges_are_repaired_only_where_formula_and_charge_show_the_error(tmp_path: Path) -> None:
     document = json.loads(core_json().read_text(encoding="utf-8"))
     faults: dict[str, dict[str, object]] = {
         "h_c": {"charge": 0},
@@ -94,7 +94,7 @@ def test_charges_are_mended_only_where_formula_and_charge_show_the_fault(tmp_pat
     assert loaded.repairs[1].endswith("for pi_c")
 
 
-def test_recon3d_has_its_sizes_and_its_charges_are_mended(recon3d: LoadedModel) -> None:
+def test_recon3d_has_its_sizes_and_its_charges_are_repaired(recon3d: LoadedModel) -> None:
     network = to_network(recon3d.model)
     sizes = (len(network.reactions), len(network.metabolites), len(recon3d.model.genes))
     assert sizes == (10600, 5835, 2248)
@@ -130,7 +130,9 @@ def test_an_objective_can_be_named_and_an_unknown_one_is_an_error(model: cobra.M
 
 
 @pytest.mark.parametrize("weights", [{}, {"BIOMASS_proxy": 1.0, "ATPS4mi": 1.0}])
-def test_a_model_without_one_objective_asks_for_it(model: cobra.Model, weights: dict[str, float]) -> None:
+def test_a_model_without_one_objective_requires_the_growth_reaction(
+    model: cobra.Model, weights: dict[str, float]
+) -> None:
     copy = model.copy()
     copy.objective = {copy.reactions.get_by_id(name): weight for name, weight in weights.items()}
     with pytest.raises(RedoxError, match="needs one objective") as caught:

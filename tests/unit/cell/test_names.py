@@ -1,4 +1,4 @@
-"""Models of other namespaces: what BiGG calls their parts."""
+"""BiGG names of models in other namespaces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from redox_balancer.errors import RedoxError
 
 @pytest.fixture(scope="module")
 def sbml(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """The core in MAR and MAM ids, through the SBML that carries their annotations."""
+    """The core in MAR and MAM ids, from SBML with annotations."""
     path = tmp_path_factory.mktemp("human-gem") / "Human-GEM.xml"
     model, _, _ = metabolic_atlas(annotated=True)
     save_model(model, path)
@@ -26,7 +26,7 @@ def sbml(tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 @pytest.fixture(scope="module")
 def yaml(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """The same through the YAML without annotations, whose cross-references lie beside it."""
+    """The same from YAML without annotations, with tables of cross-references."""
     folder = tmp_path_factory.mktemp("human-gem")
     model, metabolites, reactions = metabolic_atlas(annotated=False)
     save_model(model, folder / "Human-GEM.yml")
@@ -60,11 +60,11 @@ def test_media_and_conditions_in_bigg_ids_apply_to_metabolic_atlas_ids(sbml: Net
             assert change.reaction.startswith("MAR")
 
 
-def test_a_model_without_annotations_says_what_it_needs(tmp_path: Path) -> None:
+def test_a_model_without_annotations_is_refused_with_a_hint(tmp_path: Path) -> None:
     model, _, _ = metabolic_atlas(annotated=False)
     save_model(model, tmp_path / "bare.yml")
     network = load_network(tmp_path / "bare.yml")
-    # Compartments by name are enough to know what an exchange is.
+    # The names of compartments suffice to recognise exchanges.
     assert len(network.exchanges) > 20
     with pytest.raises(RedoxError, match="none of the exchanges") as caught:
         apply_medium(network, "physiological")
@@ -80,7 +80,7 @@ def test_a_broken_table_of_cross_references_is_an_error(tmp_path: Path) -> None:
         load_network(tmp_path / "Human-GEM.yml")
 
 
-def test_a_name_that_two_share_names_neither() -> None:
+def test_a_name_of_two_metabolites_refers_to_neither() -> None:
     model, _, _ = metabolic_atlas(annotated=True)
     model.metabolites.get_by_id("MAM02552c").annotation["bigg.metabolite"] = ["nad", "nadh"]
     network = to_network(model)
@@ -103,5 +103,5 @@ def test_a_name_that_two_share_names_neither() -> None:
         ("cyto", "Cytoplasm", "c"),
     ],
 )
-def test_compartments_are_known_by_name_or_else_by_id(compartment: str, name: str, letter: str) -> None:
+def test_compartments_are_recognised_by_name_or_else_by_id(compartment: str, name: str, letter: str) -> None:
     assert compartment_letter(compartment, name) == letter

@@ -1,4 +1,4 @@
-"""Critical regions give what the plain linear program gives, and stay within their memory."""
+"""Lookups in critical regions agree with the plain linear program and respect their memory limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parameters_of(network: Network) -> list[Parameter]:
 
 
 def points(parameters: list[Parameter], count: int, seed: int = 0) -> Iterator[FloatArray]:
-    """Random points, a quarter of their coordinates at an end of its range as in real conditions."""
+    """Random points with a quarter of the coordinates at an end of their range, as in real conditions."""
     rng = np.random.default_rng(seed)
     low = np.asarray([parameter.low for parameter in parameters])
     high = np.asarray([parameter.high for parameter in parameters])
@@ -45,7 +45,7 @@ def points(parameters: list[Parameter], count: int, seed: int = 0) -> Iterator[F
 
 
 def plain(network: Network, parameters: list[Parameter], u: FloatArray) -> Solution:
-    """The same program, built anew with these bounds."""
+    """The same program, built from scratch with these bounds."""
     lower, upper = network.lower.copy(), network.upper.copy()
     for parameter, value in zip(parameters, u.tolist(), strict=True):
         (upper if parameter.upper else lower)[parameter.column] = value
@@ -60,7 +60,7 @@ def lp(core: Network) -> Iterator[ParametricLP]:
     program.close()
 
 
-def test_look_ups_are_the_optima_of_the_plain_program(core: Network, lp: ParametricLP) -> None:
+def test_lookups_are_the_optima_of_the_plain_program(core: Network, lp: ParametricLP) -> None:
     parameters = parameters_of(core)
     ends: set[Status] = set()
     for u in points(parameters, 1_000):
@@ -74,7 +74,7 @@ def test_look_ups_are_the_optima_of_the_plain_program(core: Network, lp: Paramet
     assert lp.solves < lp.lookups - lp.hits + 2
 
 
-def test_every_look_up_can_be_checked_and_none_is_contradicted(core: Network) -> None:
+def test_every_lookup_can_be_verified_and_none_is_contradicted(core: Network) -> None:
     program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), check_every=1)
     for u in points(parameters_of(core), 3_000, seed=1):
         program.maximise(u)
@@ -84,7 +84,7 @@ def test_every_look_up_can_be_checked_and_none_is_contradicted(core: Network) ->
     program.close()
 
 
-def test_regions_stay_within_their_memory_and_are_right_after_some_went(core: Network) -> None:
+def test_regions_respect_their_memory_limit_and_are_right_after_some_were_dropped(core: Network) -> None:
     parameters = parameters_of(core)
     small = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, region_bytes=6_000)
     seen = 0

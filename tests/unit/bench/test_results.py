@@ -1,4 +1,4 @@
-"""Benchmarks measure what they say, at small sizes; how fast it is, is no test."""
+"""Benchmarks at small sizes: what they count and report. The speed itself is not tested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redox_balancer.design.env import RedoxEnvs
 
 
-# Made up: a step takes 0.2 ms, the learner is full at 50,000 steps/s and Ray at 256,000.
+# Invented: a step takes 0.2 ms, the learner saturates at 50,000 steps/s and Ray at 256,000.
 TERMS = Terms(
     env_s=150e-6,
     act_s=30e-6,
@@ -44,7 +44,7 @@ def environments() -> RedoxEnvs:
 
 
 @pytest.fixture(scope="module")
-def figures(environments: RedoxEnvs) -> BenchmarkResults:
+def results(environments: RedoxEnvs) -> BenchmarkResults:
     found = BenchmarkResults(about())
     found.step.append(in_own_process(stepping.measure, environments, 2_000, 0.5))
     found.learner.append(in_own_process(learning.learner, environments, 0.2))
@@ -61,19 +61,19 @@ def figures(environments: RedoxEnvs) -> BenchmarkResults:
     return found
 
 
-def test_steps_are_counted_and_compared(figures: BenchmarkResults) -> None:
-    (step,) = figures.step
+def test_steps_are_counted_and_compared(results: BenchmarkResults) -> None:
+    (step,) = results.step
     assert step.steps == 2_000
     assert step.ratio == pytest.approx(step.steps_per_s / step.reference_steps_per_s)
     assert min(step.steps_per_s, step.warm_steps_per_s, step.uncached_steps_per_s, step.reference_steps_per_s) > 0
     assert 0.3 < step.hit_rate < 1.0
     assert 0.0 < step.outside_share < 1.0
     assert step.disagreements == 0
-    # The two programs of a step, less what needs none and what a region gave.
+    # Two programs per step, without those that are not needed or were looked up.
     assert step.solves < 2 * step.steps * (1 - step.hit_rate) * 1.5
 
 
-def test_the_reference_solves_the_very_cell_that_ours_does(environments: RedoxEnvs) -> None:
+def test_the_reference_solves_the_same_cell(environments: RedoxEnvs) -> None:
     first = FirstSystem(environments.space)
     walk = stepping.reference_walk(environments)
     carried = []
@@ -87,18 +87,18 @@ def test_the_reference_solves_the_very_cell_that_ours_does(environments: RedoxEn
     assert all(total >= 0.0 for total in carried)
 
 
-def test_the_page_and_the_json_hold_every_figure(figures: BenchmarkResults) -> None:
-    written = page(figures, "redox bench step")
-    for _, _, figure in figures.rows():
-        assert f"| {figure} |" in written
-    answer = json.loads(json.dumps(figures.as_dict()))
-    assert answer["step"][0]["ratio"] == figures.step[0].ratio
+def test_the_page_and_the_json_contain_every_value(results: BenchmarkResults) -> None:
+    written = page(results, "redox bench step")
+    for _, _, value in results.rows():
+        assert f"| {value} |" in written
+    answer = json.loads(json.dumps(results.as_dict()))
+    assert answer["step"][0]["ratio"] == results.step[0].ratio
     assert answer["learner"][0]["learner_transitions_per_s"] > 0
     assert answer["about"]["packages"]["swiglpk"]
 
 
-def test_throughput_tells_its_terms_what_it_assumes_and_where_the_limits_are(figures: BenchmarkResults) -> None:
-    (found,) = json.loads(json.dumps(figures.as_dict()))["throughput"]
+def test_throughput_reports_terms_assumptions_and_limits(results: BenchmarkResults) -> None:
+    (found,) = json.loads(json.dumps(results.as_dict()))["throughput"]
     assert found["terms"]["env_s"] == TERMS.env_s
     assert found["step_s"] == pytest.approx(200e-6)
     assert found["assumed"]["vcpus"] == 192
@@ -108,8 +108,8 @@ def test_throughput_tells_its_terms_what_it_assumes_and_where_the_limits_are(fig
     }  # fmt: skip
     assert [row["limit"] for row in found["changes"] if row["hosts"] == 1] == ["actors", "learner"]
     assert {row["limit"] for row in found["full"] if row["hosts"] == 4} == {"ray", "network", "learner"}
-    written = page(figures, "redox bench throughput")
-    for row in (*figures.scaling_rows(), *figures.full_rows()):
+    written = page(results, "redox bench throughput")
+    for row in (*results.scaling_rows(), *results.full_rows()):
         assert f"| {' | '.join(row)} |" in written
     assert "Assumed, not measured" in written
 
@@ -118,6 +118,6 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     assert_refused(redox("bench", "core"), "core needs a model", "--input")
     assert_refused(redox("bench", "step", "--model", tmp_path / "none.json"), "none.json")
     both = redox("bench", "step", "--model", tmp_path / "a.json", "--input", tmp_path / "b.json")
-    assert_refused(both, "--input makes the core")
+    assert_refused(both, "--input and --model exclude each other")
     assert_refused(redox("bench", "core", "--input", tmp_path / "none.json"), "none.json")
     assert redox("bench", "nonsense").returncode == 2
