@@ -1,1 +1,1 @@
-"""The infrastructure as code: what the training host is made of, and the settings everybody reads."""
+"""The infrastructure as code: the stacks of the training host, and the settings of the deployment."""

@@ -1,4 +1,4 @@
-"""`python -m infra`: writes what CloudFormation deploys; the CDK command line calls it (see cdk.json)."""
+"""`python -m infra`: synthesises the CloudFormation templates; called by the CDK command line (see cdk.json)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.stacks import build
 
 
 def main() -> int:
-    """Synthesise both stacks; wrong settings end with a line each and exit code 2."""
+    """Synthesise both stacks; invalid settings end with a line each and exit code 2."""
     try:
         settings = load()
         app = App()

@@ -1,4 +1,4 @@
-"""Every finding of cdk-nag and of CloudFormation's own rules that stays, where it stays, with the reason."""
+"""Accepted findings of cdk-nag and of CloudFormation's own rules, by construct, each with its reason."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ BUCKET = "RedoxStorage:ExportsOutputFnGetAttCheckpointBucketArnBB4F3EE8"
 DISKS = "AwsSolutions::AwsSolutions-EC26"
 ZONE, IMAGE = "CloudFormation-Validate::W3010", "CloudFormation-Validate::W9010"
 
-SYSTEMS_MANAGER = "AWS keeps the rights of its own agent up to date; the policy has none on data"
-LIFECYCLE = "AWS's role for its own lifecycle manager, which nobody else can take"
-ANY = "The action knows no resource; a condition or its harmlessness narrows it"
-PINNED = "Pinned on purpose: the volume lives in one zone, and another image is another host"
-REGISTRY = "ecr:GetAuthorizationToken knows no resource"
+SYSTEMS_MANAGER = "AWS maintains the permissions of its own agent; the policy grants no access to data"
+LIFECYCLE = "AWS's role for Data Lifecycle Manager, which no other service can assume"
+ANY = "The action supports no resource; a condition narrows it, or it is harmless"
+PINNED = "Pinned on purpose: the volume is in one zone, and another image replaces the host"
+REGISTRY = "ecr:GetAuthorizationToken supports no resource"
 
 
 def reasons(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return the reason of every finding, by the path of its construct and the finding's id."""
+    """Return the reason of every accepted finding, by the path of its construct and its id."""
     region, storage = settings.aws.region, settings.storage
     return {
         "RedoxStorage/Bucket": {
-            "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; logs would be a second bucket to pay"
+            "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; access logs need a second bucket"
         },
         "RedoxStorage/Data": {ZONE: PINNED},
         "RedoxTraining/Network/Vpc": {
-            "AwsSolutions::AwsSolutions-VPC7": "No rule lets anything in; a flow log would hold only refused probes"
+            "AwsSolutions::AwsSolutions-VPC7": "There is no inbound rule; a flow log would hold only refused probes"
         },
         "RedoxTraining/Network/Vpc/PublicSubnet1": {ZONE: PINNED},
         "RedoxTraining/Host/Instance": {
             ZONE: PINNED,
             IMAGE: PINNED,
-            DISKS: "It breaks on a device that is left out; a test holds the encryption",
-            "AwsSolutions::AwsSolutions-EC29": "With spot = true only: AWS knows no termination protection there",
+            DISKS: "The rule fails on a suppressed device; a test checks the encryption",
+            "AwsSolutions::AwsSolutions-EC29": "With spot = true only: spot instances have no termination protection",
         },
         "RedoxTraining/Host/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
@@ -46,7 +46,7 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
             WILDCARD.format("*"): ANY,
             WILDCARD.format(
                 f"arn:aws:autoscaling:{region}:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/{WORKERS_GROUP}"
-            ): "The one group of workers; the part before its name is given by AWS when it is made",
+            ): "The one group of workers; AWS assigns the part before its name",
         },
         "RedoxTraining/Backup/ImagesRole": {
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRoleForAMIManagement"): LIFECYCLE
@@ -55,7 +55,7 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRole"): LIFECYCLE
         },
         "RedoxTraining/Workers/Group": {
-            DISKS: "With spot = true only: it breaks on the host's template, which has no disks; a test holds them"
+            DISKS: "With spot = true only: it fails on the host's template, which has no disks; a test checks them"
         },
         "RedoxTraining/Workers/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
@@ -64,17 +64,17 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
         "RedoxTraining/Guard/BudgetRole": {
             WILDCARD.format("*"): ANY,
             WILDCARD.format(f"arn:aws:ssm:{region}:*:automation-definition/AWS-StopEC2Instance:*"): (
-                "AWS's own document in any version; it stops what ec2:StopInstances of the same role allows"
+                "AWS's own document in any version; it can stop only what ec2:StopInstances of this role allows"
             ),
         },
     }
 
 
 def acknowledge(app: Construct, settings: Settings) -> None:
-    """Accept the findings that have a reason, each at its construct; any other ends the synthesis."""
+    """Accept the findings that have a reason, each at its construct; any other fails the synthesis."""
     for path, at_path in reasons(settings).items():
         found = _find(app, path)
-        if found is not None:  # workers are not always there
+        if found is not None:  # workers are optional
             accepted = (Acknowledgment(id=finding, reason=reason) for finding, reason in at_path.items())
             Validations.of(found).acknowledge(*accepted)
 

@@ -1,4 +1,4 @@
-"""The CloudWatch agent: installed and kept by Systems Manager, with the settings that the bring-up wrote."""
+"""The CloudWatch agent: installed by Systems Manager, configured by the file that the bring-up wrote."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 class Agent(Construct):
-    """What memory the host uses is known only inside it; the agent reports it, and sends the log."""
+    """Reports the memory use of the host, which AWS cannot see from outside, and ships its log."""
 
     def __init__(self, scope: Construct, name: str, *, instance_id: str) -> None:
         super().__init__(scope, name)

@@ -1,4 +1,4 @@
-"""`make apply`: brings the set-up of this clone to the running host, without stopping what runs there."""
+"""`make apply`: applies the setup of this clone to the running host, without stopping its training."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
 TIMEOUT_S = 1_800
-LOOK_S = 2.0
+POLL_S = 2.0
 RUNNING = ("Pending", "InProgress", "Delayed")
 
 
 def apply(settings: Settings, *, dry_run: bool) -> int:
-    """Run the bring-up on the host through Systems Manager and wait for its end."""
+    """Run the bring-up on the host through Systems Manager and wait until it has finished."""
     there = find(settings)
     if there is None:
         raise RedoxError("nothing is deployed", hint="make deploy")
@@ -32,7 +32,7 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
     if dry_run:
         sys.stdout.write(text)
         return 0
-    # A shell of its own: Systems Manager hands its commands to sh.
+    # In bash of its own: Systems Manager runs its commands with sh.
     packed = base64.b64encode(text.encode()).decode()
     commands = [f"echo {packed} | base64 -d | bash || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]
     ssm = client(settings, "ssm")
@@ -42,19 +42,19 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
         Comment="redox_balancer: make apply",
         Parameters={"commands": ["set -e", *commands], "executionTimeout": [str(TIMEOUT_S)]},
     )["Command"]["CommandId"]
-    say(f"sent to {host}, waiting for its end")
+    say(f"sent to {host}, waiting for it to finish")
     answer = _wait(ssm, sent, host)
     said = answer["StandardOutputContent"].rstrip()
     if answer["Status"] != "Success":
         raise RedoxError(
-            f"the set-up of {host} ended with {answer['Status']}: {said}", hint=f"all of it is in {LOG} there"
+            f"the setup of {host} ended with {answer['Status']}: {said}", hint=f"the full log is {LOG} on the host"
         )
     say(said or "done")
     return 0
 
 
 def machine_of(settings: Settings, there: Deployed) -> MachineContext:
-    """Return what the deployment told the host, without the signal of its first start."""
+    """Return the context that the deployment gave the host, without the signal of its first boot."""
     container = settings.container
     where = there.repository if container.image_delivery == "repository" else container.image
     return MachineContext(
@@ -73,23 +73,23 @@ def _wait(ssm: Any, command: str, host: str) -> Any:
         try:
             answer = ssm.get_command_invocation(CommandId=command, InstanceId=host)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "InvocationDoesNotExist":  # not yet
+            if error.response["Error"]["Code"] != "InvocationDoesNotExist":  # not yet registered
                 raise
         else:
             if answer["Status"] not in RUNNING:
                 return answer
-        time.sleep(LOOK_S)
-    raise RedoxError(f"{host} has not ended the set-up within {TIMEOUT_S} s", hint="is it running, and online?")
+        time.sleep(POLL_S)
+    raise RedoxError(f"{host} has not finished the setup within {TIMEOUT_S} s", hint="is it running, and online?")
 
 
 def main(arguments: list[str]) -> int:
     """Apply."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.apply",
-        description="Bring the set-up of this clone to the running host; a training that runs is not stopped.",
+        description="Apply the setup of this clone to the running host; its training is not stopped.",
         epilog="Example: python -m infra.apply --dry-run | less",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print what would run on the host, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print the script for the host, and change nothing")
     return run(partial(apply, dry_run=parser.parse_args(arguments).dry_run))
 
 

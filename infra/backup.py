@@ -1,4 +1,4 @@
-"""Images of the host and snapshots of its volume, on a schedule and with an end."""
+"""Scheduled images of the host and snapshots of its volume, with retention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MANAGED = "service-role/AWSDataLifecycleManagerServiceRole"
 
 
 class BackupSchedules(Construct):
-    """Two policies of the lifecycle manager, each with a role of AWS's making."""
+    """Two policies of Data Lifecycle Manager, each with AWS's managed role."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:
         super().__init__(scope, name)
@@ -29,7 +29,7 @@ class BackupSchedules(Construct):
             policy_type="IMAGE_MANAGEMENT",
             resource_types=["INSTANCE"],
             target_tags=[CfnTag(key=BACKUP_TAG, value="host")],
-            # A reboot would end the training; what matters for it is in the bucket and in the snapshots.
+            # A reboot would end the training; its data is in the bucket and in the snapshots.
             parameters=dlm.CfnLifecyclePolicy.ParametersProperty(no_reboot=True),
             schedules=[_schedule(backup.image_hours, backup.images_kept, backup.start_utc)],
         )

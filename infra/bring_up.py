@@ -1,7 +1,7 @@
-"""User data: what a machine is given at its first start, and runs at every one.
+"""User data: the setup script of a machine, which cloud-init runs at every boot.
 
-Everything that the settings decide is packed into one archive. What only the deployment knows, names and addresses,
-stands beside it in the clear: it may be a placeholder of the CDK. `make apply` sends the same to a running host.
+Everything that follows from the settings is packed into one archive. Names and addresses that only the deployment
+knows stand beside it in plain text: they may be CDK tokens. `make apply` sends the same script to a running host.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIMITS = ROOT / "docker" / "limits.conf"
 LIBRARY = "usr/local/lib/redox"
 USER_DATA_LIMIT = 16_384  # bytes, before AWS's own base64
 
-# What the programs of the machine read of the settings.
+# The settings that the machine's own programs read.
 MACHINE_SETTINGS = (
     "container.data",
     "guard.monthly_budget_usd",
@@ -46,14 +46,14 @@ Kind = Literal["host", "worker"]
 
 @dataclass(frozen=True, kw_only=True)
 class MachineContext:
-    """What only the deployment knows of a machine; any of it may be a placeholder of the CDK.
+    """Facts about a machine that only the deployment knows; each may be a CDK token.
 
     Attributes
     ----------
     kind
-        Which of the two sorts of machines it is.
+        Host or worker.
     region
-        Where it is.
+        Its AWS region.
     bucket, volume
         Of the host: name of the bucket of checkpoints, id of the data volume.
     image
@@ -63,7 +63,7 @@ class MachineContext:
     group
         Of the host: name of the group of its workers.
     signal_url
-        Where the first start reports that it worked, or its last lines.
+        Where the first boot reports success, or its last lines of log.
     """
 
     kind: Kind
@@ -81,15 +81,15 @@ class MachineContext:
 
 
 def user_data(settings: Settings, machine: MachineContext) -> str:
-    """Return the user data of a machine: two parts; the first has cloud-init run the second at every start."""
+    """Return the user data of a machine: two parts; the first makes cloud-init run the second at every boot."""
     return _MULTIPART.replace("SCRIPT", script(settings, machine))
 
 
 def script(settings: Settings, machine: MachineContext) -> str:
-    """Return the set-up of a machine as one shell script; running it again changes nothing."""
+    """Return the setup of a machine as one idempotent shell script."""
     packed = textwrap.fill(base64.b85encode(_archive(settings, machine.kind)).decode(), 120, break_on_hyphens=False)
     parts = {"MACHINE": machine.environment(), "PACKED": packed, "LOG": LOG}
-    # In one pass: what is filled in may hold any of these words itself.
+    # In one pass: a value may itself contain any of these words.
     return re.sub("|".join(parts), lambda part: parts[part[0]], _SCRIPT)
 
 
@@ -124,7 +124,7 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
 
 
 def training_environment(settings: Settings, kind: Kind) -> str:
-    """Return what the unit of the training or of a worker reads: flags of docker run, command and options."""
+    """Return the environment file of the trainer's or worker's unit: flags of docker run, command and options."""
     data = settings.container.data if kind == "host" else ""
     flags = list(Flags.of(settings).arguments(settings.container, data=data))
     training, threads = settings.training, settings.threads
@@ -182,12 +182,12 @@ def without_comments(source: str) -> str:
 
 
 def _filled(path: Path, known: dict[str, Any]) -> bytes:
-    """Return a file with names like @{limits.nofile} replaced; shells and units keep their dollars."""
+    """Return a file with names like @{limits.nofile} replaced; the dollars of shells and units stay."""
     return re.sub(r"@\{([a-z_.]+)\}", lambda name: str(known[name[1]]), path.read_text()).encode()
 
 
 def _known(settings: Settings) -> dict[str, Any]:
-    """Return every name that a file may use."""
+    """Return every name that a file may use, with its value."""
     minutes = settings.storage.sweep_minutes
     return {
         **{f"{table}.{key}": value for table, values in settings.as_dict().items() for key, value in values.items()},
@@ -205,7 +205,7 @@ def _known(settings: Settings) -> dict[str, Any]:
 
 
 def _archive(settings: Settings, kind: Kind) -> bytes:
-    """Pack the files; the same files give the same bytes."""
+    """Pack the files reproducibly."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in sorted(files(settings, kind).items()):
@@ -217,7 +217,7 @@ def _archive(settings: Settings, kind: Kind) -> bytes:
 
 _SCRIPT = """\
 #!/bin/bash
-# redox_balancer: sets this machine up, at every start; running it again changes nothing.
+# redox_balancer: sets up this machine, at every boot; idempotent.
 set -euo pipefail
 exec >>LOG 2>&1
 install -d -m 755 /etc/redox

@@ -1,4 +1,4 @@
-"""What `python -m infra.deploy`, `infra.apply` and `infra.destroy` share: settings, and how they end."""
+"""Shared by `python -m infra.deploy`, `infra.apply` and `infra.destroy`: settings and error handling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 
 
 def run(command: Callable[[Settings], int]) -> int:
-    """Run a command on the settings; what a user can mend ends with a line, a hint and exit code 2."""
+    """Run a command with the settings; a user error ends with one line, a hint and exit code 2."""
     try:
         return command(load())
     except SettingsError as error:

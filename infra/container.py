@@ -1,8 +1,8 @@
-"""How the training container is run: the flags of `docker run`, from the settings and what the machine allows.
+"""The flags of `docker run` for the training container, from the settings and the limits of the machine.
 
-A Dockerfile cannot set limits or shared memory, and a container does not read the host's limits.conf, so whoever runs
-the image takes its flags from here: the host's unit, the daily commands, `make image-run` and the tests. Only the
-standard library, and no Docker.
+A Dockerfile cannot set limits or shared memory, and a container does not read the host's limits.conf, so everything
+that runs the image takes its flags from here: the host's unit, operations, `make image-run` and the tests. Only the
+standard library, without the Docker SDK.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Flags:
-    """What a container may take.
+    """Resource limits of a container.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Flags:
 
     @classmethod
     def of(cls, settings: Settings) -> Flags:
-        """Return those of the host."""
+        """Return the flags for the host."""
         return cls(
             nofile=settings.limits.nofile,
             nproc=settings.limits.nproc,
@@ -55,7 +55,7 @@ class Flags:
         )
 
     def here(self) -> Flags:
-        """Return these, lowered to what this machine allows: its hard limits, and its memory in the host's shares."""
+        """Return the flags lowered to this machine's hard limits, and to its memory in the host's proportions."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         store = store_bytes(InstanceType(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))
         return replace(
@@ -74,12 +74,12 @@ class Flags:
         container
             The settings of the container.
         data
-            Folder of the machine for everything that stays, runs and what Ray spills: the data volume of the host.
+            Folder for everything that persists, runs and objects that Ray spills: the data volume of the host.
         runs
-            Without it, a folder for the runs; what Ray spills then lies in a volume that goes with the container.
+            Without `data`, a folder for the runs; objects that Ray spills then go to an anonymous volume.
         """
         yield "--read-only"
-        # Ray's sockets and logs, and the caches that libraries make when they are imported.
+        # Ray's sockets and logs, and caches that libraries create on import.
         yield f"--tmpfs=/tmp:rw,nosuid,nodev,size={self.tmp_bytes},mode=1777"
         yield f"--ulimit=nofile={self.nofile}:{self.nofile}"
         yield f"--ulimit=nproc={self.nproc}:{self.nproc}"
@@ -102,7 +102,7 @@ def _at_most(wanted: int, limit: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the flags for a training on this machine, as words for a shell; exit code 2 for wrong settings."""
+    """Print the flags for a training on this machine, quoted for a shell; exit code 2 for invalid settings."""
     parser = argparse.ArgumentParser(
         prog="python3 -m infra.container",
         description="Print the flags of docker run for the training container.",
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> int:
     )
     either = parser.add_mutually_exclusive_group()
     either.add_argument(
-        "--host", action="store_true", help="those of the host, not lowered to what this machine allows"
+        "--host", action="store_true", help="the flags of the host, not lowered to this machine's limits"
     )
     either.add_argument(
         "--runs", metavar="FOLDER", help="also mount a folder of this machine as the folder of all runs"
@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> int:
         runs = str(Path(asked.runs).absolute()) if asked.runs else ""
         words = list(Flags.of(settings).here().arguments(settings.container, runs=runs))
         if runs and os.geteuid():
-            words.append(f"--user={os.geteuid()}:{os.getegid()}")  # the folder is theirs
+            words.append(f"--user={os.geteuid()}:{os.getegid()}")  # they own the folder
     print(shlex.join(words))  # noqa: T201 - this is the answer
     return 0
 

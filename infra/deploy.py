@@ -1,4 +1,4 @@
-"""`make deploy`: both stacks, after a look at what `cdk deploy` would do without asking."""
+"""`make deploy`: deploys both stacks, after checks that `cdk deploy` does not make."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from redox_balancer.errors import RedoxError
 
 
 def deploy(settings: Settings, image: str, options: list[str]) -> int:
-    """Deploy both stacks; refuse to replace a host that is there, and to ask for one that the quota does not allow.
+    """Deploy both stacks; refuse to replace an existing host, or to request one that exceeds the quota.
 
     Parameters
     ----------
     settings
         The settings.
     image
-        Image to restore from, in place of the settings'; empty takes those.
+        Image to restore from instead of the settings'; empty for the latter.
     options
         Further options of `cdk deploy`.
     """
     for line in settings.unfinished:
-        raise RedoxError(line, hint="plain `cdk deploy --all` goes on without")
+        raise RedoxError(line, hint="plain `cdk deploy --all` skips this check")
     wanted = image or settings.host.ami_id
     there = find(settings)
     if there and there.instance_id:
@@ -36,7 +36,7 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
         if running != wanted:
             raise RedoxError(
                 f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",
-                hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, makes a new one",
+                hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, creates a new one",
             )
     else:
         quota.check(settings, partial(client, settings))
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         description="Deploy both stacks; everything that is not an option here goes to `cdk deploy`.",
         epilog="Example: python -m infra.deploy --image ami-0123456789abcdef0 --require-approval never",
     )
-    parser.add_argument("--image", default="", help="image of a host to restore from, in place of the settings'")
+    parser.add_argument("--image", default="", help="image of a host to restore from, instead of the settings'")
     asked, options = parser.parse_known_args(arguments)
     return run(partial(deploy, image=asked.image, options=options))
 

@@ -1,4 +1,4 @@
-"""What is deployed: outputs of the two stacks, asked from CloudFormation."""
+"""The deployed resources, from the two stacks in CloudFormation."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names that AWS gave.
+    """Names of the deployed resources.
 
     Attributes
     ----------
     bucket, volume_id, repository
-        What outlives a host.
+        The resources that outlive a host.
     volume_name
         Name of the volume in its stack, `host.data_volume_name` of the settings that it was deployed with.
     instance_id
-        The host; None where there is none.
+        The host, None if there is none.
     status
-        Of the host's stack, as CloudFormation says it; empty where there is none.
+        Status of the host's stack in CloudFormation, empty if there is none.
     """
 
     bucket: str
@@ -39,7 +39,7 @@ class Deployed:
     status: str = ""
 
     def host(self) -> str:
-        """Return the host, or refuse where there is none."""
+        """Return the host; an error if there is none."""
         if self.instance_id is None:
             raise RedoxError(f"there is no host: no stack {TRAINING}", hint="make deploy")
         return self.instance_id
@@ -53,12 +53,12 @@ def client(settings: Settings, service: str) -> Any:
 
 
 def find(settings: Settings) -> Deployed | None:
-    """Return what is deployed, None where nothing is.
+    """Return the deployed resources, None if there are none.
 
     Raises
     ------
     RedoxError
-        When AWS cannot be asked.
+        When AWS cannot be queried.
     """
     cloudformation = client(settings, "cloudformation")
     answer = _asked(cloudformation.describe_stacks, StackName=STORAGE)
@@ -70,7 +70,7 @@ def find(settings: Settings) -> Deployed | None:
         for each in cloudformation.describe_stack_resources(StackName=STORAGE)["StackResources"]
     }
     training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
-    # Not from the outputs: a stack whose bring-up failed has a host and no outputs.
+    # Not from the outputs: a stack whose bring-up failed has a host but no outputs.
     found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING) if training else None
     hosts = [
         each.get("PhysicalResourceId")
@@ -88,31 +88,31 @@ def find(settings: Settings) -> Deployed | None:
 
 
 def _asked(call: Callable[..., Any], **what: str) -> Any:
-    """Return the answer of CloudFormation, None where it knows no such thing."""
+    """Return CloudFormation's answer, None if there is no such stack."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
     try:
         return call(**what)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":  # that is how it says that there is none
+        if error.response["Error"]["Code"] == "ValidationError":  # CloudFormation's answer for an unknown stack
             return None
         problem: Exception = error
     except BotoCoreError as error:
         problem = error
     raise RedoxError(
-        f"AWS does not answer: {problem}", hint="aws sts get-caller-identity says whether your login works"
+        f"AWS does not answer: {problem}", hint="aws sts get-caller-identity shows whether your credentials work"
     ) from problem
 
 
 def cdk(arguments: Sequence[str], *, to_stderr: bool = False) -> int:
-    """Run the pinned command line of the CDK and return its exit code.
+    """Run the pinned CDK command line and return its exit code.
 
     Parameters
     ----------
     arguments
         Its arguments.
     to_stderr
-        Whether all it says goes there.
+        Whether its output goes to stderr.
     """
     command = [str(CDK), *arguments]
     return subprocess.run(  # noqa: S603 - our own arguments

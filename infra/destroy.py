@@ -1,4 +1,4 @@
-"""`make destroy`: takes the host away, keeps everything that cannot be made again, and says what that costs."""
+"""`make destroy`: removes the host, keeps everything that cannot be recreated, and reports its cost."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from infra.retained import lines, retained
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
-ATTEMPTS = 2  # a network interface may be gone a moment too late for its subnet
-# Of an instance that was ended before, by the spot market or by a person: there is no protection to lift.
+ATTEMPTS = 2  # a network interface may be deleted a moment too late for its subnet
+# An instance that has already been terminated, by AWS or by a person, has no protection to lift.
 ENDED = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
 
 
 def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> int:
-    """Destroy the stack of the host after its id was given, and report what stays.
+    """Destroy the stack of the host after its id was confirmed, and report the retained resources.
 
-    A stack without a host, which a failed deployment or an earlier attempt left, goes without a question.
+    A stack without a host, left by a failed deployment or an earlier attempt, needs no confirmation.
 
     Parameters
     ----------
     settings
         The settings.
     instance
-        The instance id as the user gave it; empty asks for it.
+        The instance id as confirmation; empty prompts for it.
     options
         Further options of `cdk destroy`.
     """
@@ -42,18 +42,18 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
         _lift_protection(settings, _confirmed(there.host(), instance))
     if not any(cdk(["destroy", TRAINING, "--force", *options]) == 0 for _ in range(ATTEMPTS)):
         raise RedoxError(
-            f"{TRAINING} is not gone", hint="make destroy again; its events in the console say what is left"
+            f"{TRAINING} was not deleted", hint="run make destroy again; its events in the console show what is left"
         )
-    say("gone: the host. What stays:")
+    say("the host was deleted; retained resources:")
     for line in lines(settings, retained(settings, there, partial(client, settings))):
         say(f"  {line}")
     return 0
 
 
 def _confirmed(host: str, given: str) -> str:
-    """Return the id of the host where the user named it."""
-    say(f"this ends host {host} and its stack {TRAINING}; a training saves first, and what it saved stays")
-    given = given or _asked(f"to go on, type {host}: ")
+    """Return the id of the host once the user has confirmed it."""
+    say(f"this deletes host {host} and its stack {TRAINING}; a training saves first, its checkpoints are kept")
+    given = given or _asked(f"to continue, type {host}: ")
     if given != host:
         raise RedoxError(
             f"{given or 'nothing'} is not {host}: nothing was changed", hint=f"make destroy INSTANCE={host}"
@@ -80,11 +80,11 @@ def main(arguments: list[str]) -> int:
     """Destroy."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.destroy",
-        description="Take the host away; bucket, volume, image repository and backups stay. "
+        description="Delete the host; bucket, volume, image repository and backups are retained. "
         "Everything that is not an option here goes to `cdk destroy`.",
         epilog="Example: python -m infra.destroy --instance i-0123456789abcdef0",
     )
-    parser.add_argument("--instance", default="", help="id of the host; asked for if not given")
+    parser.add_argument("--instance", default="", help="id of the host; prompted for if not given")
     asked, options = parser.parse_known_args(arguments)
     return run(partial(destroy, instance=asked.instance, options=options))
 

@@ -1,7 +1,7 @@
-"""`make diagram`: what is deployed as a picture, drawn from the templates; docs/deployment.md shows it.
+"""`make diagram`: draws the deployment from the templates; docs/deployment.md shows it.
 
-A node is a kind of resource, an arrow says that one refers to another, directly or through what is not shown (roles,
-routes), or finds it by its tag.
+A node is a resource type. An arrow means that one refers to another, directly or through resources that are not shown
+(roles, routes), or selects it by its tag.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from infra.stacks import build
 PAGE = ROOT / "docs" / "deployment.md"
 BLOCK = re.compile(r"(?<=<!-- made by make diagram -->\n```mermaid\n).*?(?=```)", flags=re.DOTALL)
 TITLES = {STORAGE: "RedoxStorage: stays", TRAINING: "RedoxTraining: comes and goes"}
-# Kinds of resources that are shown, with what is said of them.
+# Resource types that are shown, with their labels.
 SHOWN = {
     "AWS::S3::Bucket": "bucket of checkpoints<br>versioned, TLS only",
     "AWS::EC2::Volume": "data volume<br>{DataVolume.Size} GiB {DataVolume.VolumeType}, {DataVolume.AvailabilityZone}",
@@ -46,7 +46,7 @@ SHOWN = {
 
 
 def draw(settings: Settings) -> str:
-    """Return the picture in Mermaid's language."""
+    """Return the diagram as Mermaid source."""
     templates = _templates(settings)
     resources = {name: resource for stack in templates.values() for name, resource in stack["Resources"].items()}
     exports = {
@@ -84,12 +84,12 @@ def _node(kind: str) -> str:
 
 
 def _label(text: str, resources: dict[str, Any]) -> str:
-    """Fill in figures of the resources, written as {logical id.property}."""
+    """Fill in properties of the resources, written as {logical id.property}."""
     return re.sub(r"\{(\w+)\.(\w+)\}", lambda part: str(resources[part[1]]["Properties"][part[2]]), text)
 
 
 def _reached(name: str, resources: dict[str, Any], exports: dict[str, Any]) -> Iterator[str]:
-    """Yield what a resource refers to and is shown, through what is not."""
+    """Yield the shown resources that a resource refers to, through those that are not shown."""
     seen, left = {name}, [name]
     while left:
         resource = resources[left.pop()]
@@ -122,7 +122,7 @@ def _references(value: Any, exports: dict[str, Any]) -> Iterator[str]:
 
 
 def _tagged(properties: dict[str, Any], resources: dict[str, Any]) -> Iterator[str]:
-    """Yield what a schedule finds by its tag."""
+    """Yield the resources that a schedule selects by tag."""
     for tag in properties.get("PolicyDetails", {}).get("TargetTags", []):
         for name, resource in resources.items():
             if tag in resource.get("Properties", {}).get("Tags", []):
@@ -133,7 +133,7 @@ def main(arguments: list[str]) -> int:
     """Print the picture or put it into docs/deployment.md."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.diagram",
-        description="Draw what is deployed, in Mermaid's language.",
+        description="Draw the deployment as Mermaid source.",
         epilog="Example: python -m infra.diagram --write",
     )
     parser.add_argument("--write", action="store_true", help="put it into docs/deployment.md")

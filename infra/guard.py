@@ -1,4 +1,4 @@
-"""What rings and what stops: alarms by e-mail, a budget that stops the host, recovery on broken hardware."""
+"""Alarms and budget actions: e-mail alerts, a budget that stops the host, recovery from broken hardware."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from infra.settings import Settings
 
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
 WARN_AT_PERCENT = 80  # of the budget
-NEVER_S = 10**9  # stands for the age of a checkpoint that a running host does not report
+NEVER_S = 10**9  # age assumed when a running host reports none
 
 
 class BudgetAndAlarms(Construct):
-    """Alarms and budget of one host; everything goes to one e-mail address."""
+    """Alarms and budget of one host; all alerts go to one e-mail address."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings, instance_id: str) -> None:
         super().__init__(scope, name)
@@ -45,7 +45,7 @@ class BudgetAndAlarms(Construct):
         )
         age = self._metric(METRICS, "checkpoint_age_s", Duration.hours(1), "Maximum")
         stale = cloudwatch.MathExpression(
-            # While the host runs, a sweep that reports nothing is as bad as an old checkpoint.
+            # While the host runs, a sync that reports nothing is as bad as an old checkpoint.
             expression=f"IF(cpu >= 0, FILL(age, {NEVER_S}), 0)",
             using_metrics={"cpu": cpu, "age": age},
             period=Duration.hours(1),
@@ -58,7 +58,7 @@ class BudgetAndAlarms(Construct):
         alarm = self._alarm(
             "BrokenHardware", broken, 0, 2, "The machine under the host is broken; it moves to another"
         )
-        if not self._settings.host.spot:  # the market takes it back instead
+        if not self._settings.host.spot:  # spot instances cannot be recovered
             alarm.add_alarm_action(actions.Ec2Action(actions.Ec2InstanceAction.RECOVER))
         stuck = self._metric("AWS/EC2", "StatusCheckFailed_Instance", Duration.minutes(1), "Maximum")
         self._alarm("StuckSystem", stuck, 0, 10, "The host's operating system does not answer")
@@ -83,7 +83,7 @@ class BudgetAndAlarms(Construct):
             threshold=limit,
             evaluation_periods=periods,
             comparison_operator=operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # a stopped host is silent
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # a stopped host reports nothing
             alarm_description=text,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
@@ -114,11 +114,11 @@ class BudgetAndAlarms(Construct):
                 for kind, percent in (("ACTUAL", WARN_AT_PERCENT), ("ACTUAL", 100), ("FORECASTED", 100))
             ],
         )
-        if not self._settings.host.spot:  # cannot be stopped; the host itself ends at its budget
+        if not self._settings.host.spot:  # cannot be stopped; the host's watch ends it at its budget
             self._stop_at(budget, guard.alert_email)
 
     def _stop_at(self, budget: budgets.CfnBudget, address: str) -> None:
-        """Stop the host when the bill itself reaches the budget, hours after the host should have done so."""
+        """Stop the host when AWS's bill reaches the budget, hours after the host's watch should have done so."""
         stack = Stack.of(self)
         instance = stack.format_arn(service="ec2", resource="instance", resource_name=self._instance_id)
         document = f"arn:{stack.partition}:ssm:{stack.region}:*:automation-definition/AWS-StopEC2Instance:*"
@@ -126,7 +126,7 @@ class BudgetAndAlarms(Construct):
         for what, resource in (
             (["ec2:StopInstances"], instance),
             (["ssm:StartAutomationExecution"], document),
-            (["ec2:DescribeInstanceStatus"], "*"),  # it knows no other
+            (["ec2:DescribeInstanceStatus"], "*"),  # supports no resource
         ):
             role.add_to_policy(iam.PolicyStatement(actions=what, resources=[resource]))
         budgets.CfnBudgetsAction(

@@ -1,4 +1,4 @@
-"""The training host: one big machine with its data volume, closed, encrypted and protected."""
+"""The training host: one large instance with its data volume, without inbound access, encrypted and protected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BRING_UP_TIMEOUT_S = 1_800
 
 
 class TrainingHost(Construct):
-    """The machine, its role, its log and its volume at `/data`; done when the bring-up says so."""
+    """Instance, role, log group and the volume at `/data`; complete once the bring-up has signalled."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class TrainingHost(Construct):
             instance_id=self.instance.instance_id,
             volume_id=storage.volume.volume_id,
         )
-        # Not a creation policy of the instance: the bring-up needs the volume, which comes after the instance.
+        # Not a creation policy of the instance: the bring-up needs the volume, which is attached after the instance.
         done = CfnWaitCondition(self, "BroughtUp", handle=handle.ref, timeout=str(BRING_UP_TIMEOUT_S), count=1)
         done.add_resource_dependency(attachment)
         CfnOutput(Stack.of(self), "InstanceId", value=self.instance.instance_id)
@@ -81,7 +81,7 @@ class TrainingHost(Construct):
             role=self.role,
             http_tokens=ec2.HttpTokens.REQUIRED,
             http_put_response_hop_limit=2,  # one more for the container
-            disable_api_termination=not host.spot,  # spot knows no protection
+            disable_api_termination=not host.spot,  # spot instances have no protection
             instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE
             if host.spot  # a one-time request cannot be stopped
             else ec2.InstanceInitiatedShutdownBehavior.STOP,
@@ -93,7 +93,7 @@ class TrainingHost(Construct):
         )
         keep_logical_id(instance, HOST)
         resource = instance.instance
-        # An image that was made of a host has a copy of its data volume; the real one is attached instead.
+        # An image of a host contains a copy of its data volume; the volume itself is attached instead.
         suppressed = ec2.CfnInstance.BlockDeviceMappingProperty(device_name=DATA_DEVICE, no_device={})
         resource.block_device_mappings = [*cast("list[Any]", resource.block_device_mappings), suppressed]
         Tags.of(instance).add(BACKUP_TAG, "host")
@@ -103,7 +103,7 @@ class TrainingHost(Construct):
 
 
 def root_volume(gib: int) -> ec2.BlockDevice:
-    """Return the encrypted root disk of a machine."""
+    """Return the encrypted root volume of a machine."""
     return ec2.BlockDevice(
         device_name=ROOT_DEVICE,
         volume=ec2.BlockDeviceVolume.ebs(
@@ -113,9 +113,9 @@ def root_volume(gib: int) -> ec2.BlockDevice:
 
 
 def _buy_on_spot(scope: Construct, resource: ec2.CfnInstance) -> None:
-    """Have the instance bought on the spot market, which only a launch template can say.
+    """Request a spot instance, which only a launch template can do.
 
-    One time and not again: a persistent request would start a second host after `destroy`.
+    One-time: a persistent request would start a second host after `destroy`.
     """
     template = ec2.CfnLaunchTemplate(
         scope,

@@ -7,9 +7,9 @@ from constructs import Construct
 
 
 def keep_logical_id(construct: Construct, logical_id: str) -> None:
-    """Give the resource behind a construct a name that no change of the code or of the library alters.
+    """Pin the logical id of the resource behind a construct against changes of the code and of the library.
 
-    To CloudFormation a new logical id is a new resource: an empty bucket, an empty volume, another host.
+    To CloudFormation, a new logical id is a new resource: an empty bucket, an empty volume, another host.
     """
     resource = construct.node.default_child
     if not isinstance(resource, CfnResource):

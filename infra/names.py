@@ -1,13 +1,13 @@
-"""Names that several parts share, and whoever looks after a deployment."""
+"""Names that the stacks, the host and operations share."""
 
 from __future__ import annotations
 
 STORAGE, TRAINING = "RedoxStorage", "RedoxTraining"  # the stacks
 HOST = "TrainingHost"  # logical id of the host in its stack
-BACKUP_TAG = "redox:backup"  # on what the lifecycle manager copies; its value says which schedule
-ROOT_DEVICE, DATA_DEVICE = "/dev/sda1", "/dev/sdf"  # of the host: Ubuntu's, and ours
-WORKERS_GROUP = "redox-workers"  # the host asks for workers by it
-AMI_ID = "ami_id"  # context of the CDK: an image to restore from, in place of the settings'
+BACKUP_TAG = "redox:backup"  # on resources that are backed up; its value selects the schedule
+ROOT_DEVICE, DATA_DEVICE = "/dev/sda1", "/dev/sdf"  # Ubuntu's, and the data volume's
+WORKERS_GROUP = "redox-workers"  # the host scales it
+AMI_ID = "ami_id"  # context of the CDK: an image to restore from, instead of the settings'
 LOG, LOG_GROUP = "/var/log/redox.log", "/redox-training/host"
 METRICS = "redox_balancer"  # namespace of the host's own metrics
 AGENT_CONFIG = "/etc/redox/cloudwatch.json"

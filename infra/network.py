@@ -1,4 +1,4 @@
-"""The network: a public subnet without any way in; people enter through Systems Manager."""
+"""The network: a public subnet without inbound rules; access is through Systems Manager."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-# Systems Manager, S3, the registry and packages of the distribution; names and time come from the network itself.
+# Systems Manager, S3, the registry and packages of the distribution; DNS and time come from the VPC.
 WAYS_OUT = {80: "packages", 443: "AWS and packages"}
 
 
 class HostNetwork(Construct):
-    """One subnet in the zone of the data volume, with public addresses instead of a NAT gateway to pay."""
+    """One subnet in the zone of the data volume, with public addresses instead of a paid NAT gateway."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:
         super().__init__(scope, name)
@@ -29,7 +29,7 @@ class HostNetwork(Construct):
             gateway_endpoints={
                 "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
             },
-            restrict_default_security_group=False,  # nothing is in it, and emptying it takes a function with rights
+            restrict_default_security_group=False,  # unused, and restricting it takes a Lambda function
         )
         self.subnet = ec2.SubnetSelection(subnets=self.vpc.public_subnets)
         self.security_group = ec2.SecurityGroup(

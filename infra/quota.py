@@ -1,4 +1,4 @@
-"""The account's quota of vCPUs against what a deployment needs, before any instance is asked for."""
+"""The account's vCPU quota and the need of a deployment, checked before an instance is requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota of vCPUs: what the account has of it and what a deployment needs."""
+    """A vCPU quota: its value in the account, and the need of a deployment."""
 
     code: str
     market: str
@@ -26,17 +26,17 @@ class Quota:
 
     @property
     def enough(self) -> bool:
-        """Whether the deployment fits."""
+        """Whether the quota is sufficient."""
         return self.have >= self.need
 
     @property
     def console(self) -> str:
-        """Where a person asks for more."""
+        """Page of the console that requests an increase."""
         return f"{CONSOLE}/{self.code}"
 
     @property
     def request(self) -> str:
-        """The command that asks for more."""
+        """Command that requests an increase."""
         return (
             f"aws service-quotas request-service-quota-increase --service-code {SERVICE} --quota-code {self.code} "
             f"--desired-value {self.need}"
@@ -44,14 +44,14 @@ class Quota:
 
 
 def read(settings: Settings, client: Callable[[str], Any]) -> Quota:
-    """Ask AWS for the quota that the settings need.
+    """Query the quota that applies to the settings.
 
     Parameters
     ----------
     settings
         The settings.
     client
-        Gives a client of an AWS service.
+        Returns the client of an AWS service.
     """
     host = settings.host
     market = "spot" if host.spot else "on demand"
@@ -62,7 +62,7 @@ def read(settings: Settings, client: Callable[[str], Any]) -> Quota:
 
 
 def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
-    """Return what is wrong with a quota and how to raise it; None where it is enough."""
+    """Return the error of an insufficient quota, None if it is sufficient."""
     if quota.enough:
         return None
     host = settings.host
@@ -74,7 +74,7 @@ def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
 
 
 def check(settings: Settings, client: Callable[[str], Any]) -> Quota:
-    """Return the quota; an error that says how to raise it where it is too small."""
+    """Return the quota; an error with the way to raise it if it is insufficient."""
     quota = read(settings, client)
     if (refused := refusal(settings, quota)) is not None:
         raise refused

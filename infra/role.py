@@ -1,4 +1,4 @@
-"""What the machines may do in the account: be reached, report, and add to the bucket; never delete."""
+"""IAM roles of the machines: Systems Manager, metrics and log, and adding to the bucket; no deletion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.storage import RedoxStorage
 def machine_role(
     scope: Construct, storage: RedoxStorage, settings: Settings, statements: Sequence[iam.PolicyStatement] = ()
 ) -> iam.Role:
-    """Return a role for EC2 that Systems Manager can reach, with further rights."""
+    """Return an EC2 role for Systems Manager with further permissions."""
     role = iam.Role(
         scope,
         "Role",
@@ -30,7 +30,7 @@ def machine_role(
 
 
 def host_role(scope: Construct, storage: RedoxStorage, settings: Settings, log_group_arn: str) -> iam.Role:
-    """Return the role of the host: what it may do with checkpoints, metrics and its log."""
+    """Return the role of the host, with permissions on checkpoints, metrics and its log."""
     keys = [
         storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in (settings.storage.runs, settings.storage.locks)
     ]
@@ -43,7 +43,7 @@ def host_role(scope: Construct, storage: RedoxStorage, settings: Settings, log_g
             iam.PolicyStatement(actions=["s3:GetObject", "s3:PutObject"], resources=keys),
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],
-                resources=["*"],  # it knows no other; the condition narrows it
+                resources=["*"],  # supports no resource; the condition narrows it
                 conditions={"StringEquals": {"cloudwatch:namespace": METRICS}},
             ),
             iam.PolicyStatement(

@@ -1,4 +1,4 @@
-"""The two stacks put together: what stays, and what can be taken away and brought back."""
+"""The two stacks: storage, which is retained, and training, which can be destroyed and restored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infra.workers import Workers
 
 
 class RedoxTraining(Stack):
-    """The host and what belongs to it; can be destroyed and deployed anew at any time."""
+    """The host and its resources; can be destroyed and deployed again at any time."""
 
     def __init__(
         self, scope: Construct, name: str, *, settings: Settings, storage: RedoxStorage, ami_id: str, **options: Any
@@ -48,12 +48,12 @@ class RedoxTraining(Stack):
 
 
 def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
-    """Add both stacks to an app, tagged, and checked when the app is synthesised.
+    """Add both stacks to an app, tagged, with cdk-nag's checks at synthesis.
 
     Raises
     ------
     SettingsError
-        When the context names something that is no image.
+        When the AMI id of the context is invalid.
     """
     ami_id = app.node.try_get_context(AMI_ID) or settings.host.ami_id
     if not AMI.fits(ami_id):

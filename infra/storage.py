@@ -1,4 +1,4 @@
-"""What outlives every host: the bucket of checkpoints, the data volume and the image repository."""
+"""The resources that outlive every host: checkpoint bucket, data volume and image repository."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from infra.names import BACKUP_TAG
 from infra.settings import Settings
 from infra.tables import ContainerSettings, HostSettings, StorageSettings
 
-IMAGES_KEPT = 20  # in the repository; a run can be gone back to for as many deliveries
+IMAGES_KEPT = 20  # in the repository: as many deliveries can be returned to
 
 
 class RedoxStorage(Stack):
-    """A stack of its own, so that destroying a host never touches data; all of it stays even without its stack."""
+    """A stack of its own, so that destroying a host never touches data; its resources outlive even the stack."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, name, description="redox_balancer: what outlives the host", **options)
@@ -50,7 +50,7 @@ def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:
         ],
         removal_policy=RemovalPolicy.RETAIN,
     )
-    if bucket.policy:  # without its stack the bucket still takes nothing but TLS
+    if bucket.policy:  # without its stack, the bucket still requires TLS
         bucket.policy.apply_removal_policy(RemovalPolicy.RETAIN)
     keep_logical_id(bucket, "CheckpointBucket")
     return bucket
@@ -79,7 +79,7 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
         "Images",
         repository_name=container.image,
         image_scan_on_push=True,
-        # A commit's image never changes; which one is current does.
+        # The image of a commit never changes; the current tag moves.
         image_tag_mutability=ecr.TagMutability.IMMUTABLE_WITH_EXCLUSION,
         image_tag_mutability_exclusion_filters=[
             ecr.ImageTagMutabilityExclusionFilter.wildcard(container.current_tag)
@@ -90,6 +90,6 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
 
 
 def image_of(storage: RedoxStorage, container: ContainerSettings) -> str:
-    """Return the name of the image that machines run: from the repository, or built on the host itself."""
+    """Return the name of the image that machines run, in the repository or in the host's own engine."""
     where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
     return f"{where}:{container.current_tag}"

@@ -1,4 +1,4 @@
-"""Further machines for actors: they join the Ray cluster of the host, and come and go with it."""
+"""Additional machines for actors, which join the host's Ray cluster and start and stop with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from infra.storage import RedoxStorage, image_of
 
 
 class Workers(Construct):
-    """A launch template and an empty group: the host asks for workers when it starts, and sends them away."""
+    """A launch template and an empty group, which the host scales when it starts and stops."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Workers(Construct):
             vpc_subnets=network.subnet,
             launch_template=template,
             min_capacity=0,
-            max_capacity=settings.host.workers,  # no wish: a deployment must not bring workers to a stopped host
+            max_capacity=settings.host.workers,  # and no desired one: a deployment starts no workers
             notifications=[autoscaling.NotificationConfiguration(topic=topic)],
         )
         host.role.add_to_policy(

@@ -1,1 +1,1 @@
-"""What runs on the machines themselves, with their own Python; of this project only this package is there."""
+"""Programs of the machines themselves, run by their own Python; the only package of the project on them."""

@@ -1,20 +1,20 @@
 #!/bin/bash
-# Sets up a machine of the deployment. Runs at every start and changes nothing the second time; the files are in
-# place when it starts. Ends with a signal to CloudFormation: success, or its last lines.
+# Sets up a machine of the deployment. Runs at every boot and is idempotent; the files are already in place. Ends with a
+# signal to CloudFormation: success, or the last lines of the log.
 set -euo pipefail
 
 STEP=start
-VOLUME_WAIT_S=600 # CloudFormation attaches the volume after it started the machine
+VOLUME_WAIT_S=600 # CloudFormation attaches the volume after the machine has started
 
 say() { echo "$(date -u +%FT%TZ) bring-up: $*"; }
 
-signal() { # STATUS REASON; the address is good for the first start only
+signal() { # STATUS REASON; the address is valid for the first boot only
     [[ -n $REDOX_SIGNAL_URL ]] || return 0
     local body
     body=$(python3 -c 'import json, sys
 print(json.dumps({"Status": sys.argv[1], "Reason": sys.argv[2], "UniqueId": "bring-up", "Data": ""}))' "$1" "$2")
     curl --silent --show-error --fail --retry 5 --max-time 30 --request PUT --header "Content-Type:" --data "$body" \
-        "$REDOX_SIGNAL_URL" || say "nobody waits for the signal"
+        "$REDOX_SIGNAL_URL" || say "CloudFormation does not wait for the signal"
 }
 
 finish() {
@@ -41,13 +41,13 @@ packages() {
     install_packages "${wanted[@]}"
 }
 
-registry() { # images of a repository are fetched with the rights of the machine
+registry() { # images of a repository are pulled with the machine's role
     [[ $REDOX_IMAGE == */* ]] || return 0
     install -d -m 700 /root/.docker
     echo "{\"credHelpers\": {\"${REDOX_IMAGE%%/*}\": \"ecr-login\"}}" >/root/.docker/config.json
 }
 
-user() { # the files of the container belong to a name here, too; limits.conf knows it
+user() { # the container's user by name, for its files and limits.conf
     ! getent passwd @{host.ssh_user} >/dev/null || usermod --append --groups docker @{host.ssh_user} # to send images
     getent passwd @{container.user} >/dev/null || useradd --uid @{container.uid} --system --no-create-home \
         --shell /usr/sbin/nologin @{container.user}
@@ -57,10 +57,10 @@ volume() {
     local serial=${REDOX_VOLUME/-/} device
     device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$serial
     timeout "$VOLUME_WAIT_S" bash -c "until [[ -e $device ]]; do sleep 1; done" || { say "no $device"; return 1; }
-    # A file system is made on an empty volume only: blkid ends with 2 when it finds nothing at all.
+    # A file system is created on an empty volume only: blkid exits with 2 when it finds nothing.
     local found=0
     blkid --probe "$device" >/dev/null || found=$?
-    ((found == 0 || found == 2)) || { say "$device cannot be read: blkid ends with $found"; return 1; }
+    ((found == 0 || found == 2)) || { say "$device cannot be read: blkid exits with $found"; return 1; }
     ((found == 0)) || mkfs.ext4 -q -m 0 -L redox "$device"
     grep -q "^$device " /etc/fstab || echo "$device @{container.data} ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
     install -d @{container.data}
@@ -70,7 +70,7 @@ volume() {
     install -d -o @{container.uid} -g @{container.uid} @{container.experiments} @{container.spill}
 }
 
-key() { # a file of its own: the comment of a key may hold anything, and must not be part of a script
+key() { # in a file: the comment of a key may contain anything and must not become part of a script
     local home key=/etc/redox/ssh_public_key
     [[ -s $key ]] || return 0
     home=$(getent passwd @{host.ssh_user} | cut -d : -f 6)
@@ -86,18 +86,18 @@ services() {
     systemctl restart systemd-sysctl
     systemctl enable --now cron docker
     systemctl enable "${units[@]}"
-    # A training that runs goes on under the old unit; what is not yet there starts. The watch may start anew at any time.
+    # A running training continues under the old unit; missing units start. The watch may be restarted at any time.
     systemctl start --no-block "${units[@]}"
     [[ $REDOX_KIND != host ]] || systemctl restart --no-block redox-watch
 }
 
-agent() { # the first time Systems Manager installs it and reads the file itself
+agent() { # Systems Manager installs it at first boot and reads the file itself
     local control=/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
     [[ ! -x $control ]] || "$control" -a fetch-config -m ec2 -c file:/etc/redox/cloudwatch.json -s
 }
 
 mv /etc/redox/machine.env.new /etc/redox/machine.env
-# shellcheck disable=SC1091 # made at deployment
+# shellcheck disable=SC1091 # written by the bring-up
 . /etc/redox/machine.env
 case $REDOX_KIND in
 host) steps=(packages registry user volume key "services redox-trainer redox-watch @{host.units}" agent) ;;

@@ -1,4 +1,4 @@
-"""Asks for workers, or sends them away: `python3 -m infra.machine.workers NUMBER`."""
+"""Scales the group of workers: `python3 -m infra.machine.workers NUMBER`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import boto3
 
 
 def main(number: int) -> int:
-    """Set how many workers the group of this host has."""
+    """Set the desired number of workers."""
     group = os.environ["REDOX_GROUP"]
     client = boto3.client(
         "autoscaling",
         region_name=os.environ["REDOX_REGION"],
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),  # older boto3 does not read it by itself
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),  # older versions of boto3 do not read it
     )
     client.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=number, HonorCooldown=False)
-    print(f"workers: {number} of {group} asked for", flush=True)
+    print(f"workers: {number} of {group} requested", flush=True)
     return 0
 
 

@@ -173,7 +173,7 @@ def test_arguments_that_make_no_design_are_refused_without_a_trace(
 
 
 def test_settings_that_contradict_a_run_are_refused(short_run: Path) -> None:
-    assert_refused(redox("design", short_run, "--budget", 0.01), "--budget contradicts")
+    assert_refused(redox("design", short_run, "--budget", 0.01), "--budget cannot be combined with a run")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def rows(summary: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
     return {row["method"]: row for row in summary["sets"][name]["methods"]}
 
 
-def test_every_method_is_measured_on_training_and_held_out_conditions(evaluated: dict[str, Any]) -> None:
+def test_every_method_is_compared_on_training_and_held_out_conditions(evaluated: dict[str, Any]) -> None:
     assert list(evaluated["sets"]) == ["training", "held-out"]
     asked = [entry["condition"] for entry in evaluated["sets"]["held-out"]["conditions"]]
     assert asked == ["hypoxia+complex_iii_closed", "hypoxia+pdh_deficiency"]
@@ -70,7 +70,9 @@ def test_every_method_is_measured_on_training_and_held_out_conditions(evaluated:
         assert by_method["policy, best of 20"]["mean_value"] >= by_method["policy"]["mean_value"] - 1e-9
 
 
-def test_the_best_fixed_construct_is_the_best_there_is_on_training_conditions(evaluated: dict[str, Any]) -> None:
+def test_the_best_fixed_construct_is_that_of_the_largest_mean_share_on_training_conditions(
+    evaluated: dict[str, Any],
+) -> None:
     names = CONDITIONS[1].split(",")
     optima = {entry["condition"]: entry["best_known"] for entry in evaluated["sets"]["training"]["conditions"]}
     with Evaluator(Task(conditions=tuple(names)).space(), cache_entries=0) as evaluator:
@@ -84,7 +86,7 @@ def test_the_best_fixed_construct_is_the_best_there_is_on_training_conditions(ev
     )
 
 
-def test_table_and_figure_come_again_with_one_command(
+def test_a_second_evaluation_gives_the_same_values_and_a_figure(
     runs: list[Path], evaluated: dict[str, Any], tmp_path: Path
 ) -> None:
     kept = json.loads((runs[0] / "evaluation.json").read_text())
@@ -112,11 +114,11 @@ def test_runs_that_differ_in_more_than_their_seed_are_not_averaged(runs: list[Pa
     config = json.loads((other / "config.json").read_text())
     config["environment"]["budget"] /= 2
     (other / "config.json").write_text(json.dumps(config))
-    assert_refused(redox("evaluate", runs[0], other), "other was not trained on the task of", "--seed")
+    assert_refused(redox("evaluate", runs[0], other), "other was not trained on the task of", "their seed alone")
     assert_refused(redox("evaluate", tmp_path / "nowhere"), "holds no run")
 
 
-def test_a_held_out_list_of_what_was_trained_on_is_refused(runs: list[Path], tmp_path: Path) -> None:
+def test_held_out_conditions_that_were_trained_on_are_refused(runs: list[Path], tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[combination]]\nid = "hypoxia"\n')
     assert_refused(redox("evaluate", runs[0], "--held-out", path), "is not a held-out condition")
@@ -130,7 +132,7 @@ def test_a_held_out_list_of_what_was_trained_on_is_refused(runs: list[Path], tmp
             ("--parameter-samples", 3),
             {"milp of the plain task", "milp of all sets", "policy, best of 5", "random", "greedy", "evolutionary"},
         ),
-        (("--reward", "guaranteed", "--untold"), {"milp of the plain task", "greedy on belief"}),
+        (("--reward", "guaranteed", "--hidden-condition"), {"milp of the plain task", "greedy on belief"}),
     ],
 )
 def test_tasks_beyond_one_known_condition_at_equal_time(
@@ -149,14 +151,14 @@ def test_tasks_beyond_one_known_condition_at_equal_time(
     designed = redox("design", run, "--condition", "hypoxia", "--samples", 5, "--quick", "--json")
     assert designed.returncode == 0, designed.stderr
     proposal = json.loads(designed.stdout)
-    if "--untold" in options:
+    if "--hidden-condition" in options:
         assert "samples are not compared" in designed.stderr
     else:
         assert proposal["paid"] != proposal["value"]
         assert "by the task of the run" in designed.stderr
 
 
-def test_each_search_says_what_it_found_and_what_it_cost() -> None:
+def test_each_search_reports_its_answer_and_its_cost() -> None:
     condition = "hypoxia+mdh1_deficiency"
     values = {}
     for method, options in {

@@ -1,14 +1,12 @@
 """The architecture of docs/architecture.md: who imports whom, how large modules may be, one meaning for each name.
 
-The diagrams of that page are read here. `architecture_exceptions.toml` lists what is not true yet; an entry that is
-no longer needed fails the test as well.
+The diagrams of that page are read here, so the page and the code cannot disagree.
 """
 
 import ast
 import re
 import subprocess
 import sys
-import tomllib
 from collections import defaultdict
 from functools import cache
 from graphlib import TopologicalSorter
@@ -23,9 +21,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = {"redox_balancer": ROOT / "app" / "redox_balancer", "infra": ROOT / "infra", "ops": ROOT / "ops"}
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 MODULE_LINES, CLASS_LINES = 350, 250
-
-EXCEPTIONS = tomllib.loads((Path(__file__).parent / "architecture_exceptions.toml").read_text())
-FORBIDDEN_IMPORTS = set(EXCEPTIONS["forbidden_imports"])
 
 
 @cache
@@ -134,25 +129,16 @@ def test_imports_follow_the_arrows() -> None:
             start, end = node_of(name), node_of(other)
             if start != end and (start is None or end not in reachable(start)):
                 found.add(f"{name} -> {other}")
-    assert found == FORBIDDEN_IMPORTS
+    assert found == set()
 
 
 def test_every_arrow_stands_for_an_import() -> None:
-    used = {
-        (node_of(name), node_of(other))
-        for name, imported in imports().items()
-        for other in imported
-        if f"{name} -> {other}" not in FORBIDDEN_IMPORTS
-    }
+    used = {(node_of(name), node_of(other)) for name, imported in imports().items() for other in imported}
     assert diagram()[1] <= used
 
 
 def test_modules_import_in_no_circle() -> None:
-    graph = {
-        name: {other for other in imported if f"{name} -> {other}" not in FORBIDDEN_IMPORTS}
-        for name, imported in imports().items()
-    }
-    TopologicalSorter(graph).prepare()  # a CycleError names one
+    TopologicalSorter(imports()).prepare()  # a CycleError names one
 
 
 def test_the_readme_shows_the_diagram_of_the_app() -> None:
@@ -200,9 +186,7 @@ def lines_of(path: Path) -> int:
 
 def test_no_module_is_too_long() -> None:
     paths = [*modules().values(), *(ROOT / "tests").rglob("*.py")]
-    assert {str(path.relative_to(ROOT)) for path in paths if lines_of(path) > MODULE_LINES} == set(
-        EXCEPTIONS["long_modules"]
-    )
+    assert {str(path.relative_to(ROOT)) for path in paths if lines_of(path) > MODULE_LINES} == set()
 
 
 def classes() -> list[tuple[str, ast.ClassDef]]:
@@ -215,9 +199,7 @@ def classes() -> list[tuple[str, ast.ClassDef]]:
 
 
 def test_no_class_is_too_long() -> None:
-    assert {node.name for _, node in classes() if (node.end_lineno or 0) - node.lineno >= CLASS_LINES} == set(
-        EXCEPTIONS["long_classes"]
-    )
+    assert {node.name for _, node in classes() if (node.end_lineno or 0) - node.lineno >= CLASS_LINES} == set()
 
 
 def test_a_public_class_name_means_one_thing() -> None:
@@ -226,8 +208,7 @@ def test_a_public_class_name_means_one_thing() -> None:
         if not node.name.startswith("_"):
             where[node.name].append(module)
     shared = {name: found for name, found in where.items() if len(found) > 1}
-    accepted = set(EXCEPTIONS["shared_names"])
-    assert set(shared) == accepted, {name: shared.get(name) for name in set(shared) ^ accepted}
+    assert shared == {}
 
 
 def texts_of(path: Path) -> list[str]:
@@ -261,7 +242,7 @@ def test_inner_layers_name_no_option_and_no_command() -> None:
         # An option alone is an argument of a program that is started.
         if any(named.search(text) and " " in text for text in texts_of(path))
     }
-    assert found == set(EXCEPTIONS["names_options"])
+    assert found == set()
 
 
 def test_calls_that_never_free_their_arrays_are_not_used() -> None:

@@ -202,7 +202,6 @@ def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
             raise RedoxError(
                 f"{run.folder} was not trained on the task of {runs[0].folder}",
                 hint="compare runs that differ in their seed alone",
-                settings=("seed",),
             )
     return runs
 

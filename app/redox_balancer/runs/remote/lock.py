@@ -91,7 +91,7 @@ def writer_of(folder: Path) -> str:
     """Return an identifier of a run's folder that no other folder on any machine shares while this machine is up.
 
     It is the same inside and outside a container, wherever the folder is mounted. A process that holds the lock of
-    the folder itself (`runs.lock`) therefore knows that an earlier holder with this identifier is dead.
+    the folder itself (`runs.lock`) can therefore assume that an earlier holder with this identifier is dead.
     """
     try:
         machine = _BOOT_ID.read_text().strip()

@@ -1,5 +1,5 @@
 #!/bin/bash
-# In the host's container: the head of the Ray cluster, and the trainer on it. The options are the trainer's.
+# In the host's container: starts the head of the Ray cluster, then the trainer with the given options.
 set -euo pipefail
 address=$(hostname --all-ip-addresses | cut -d ' ' -f 1)
 # shellcheck disable=SC2086 # several options

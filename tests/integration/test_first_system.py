@@ -1,0 +1,67 @@
+"""The command of the predecessor that this project replaces, word for word, on small numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from commands import assert_refused, redox
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.records import packaged
+from redox_balancer.runs import checkpoint
+
+STEP = 932_960
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """M, E and D/step_932960, whose name has no leading zeros."""
+    folder = tmp_path_factory.mktemp("first_system")
+    (folder / "M").with_suffix(".json").write_bytes(core_json().read_bytes())
+    (folder / "E").write_bytes(packaged("enzymes.toml").read_bytes())
+    trained = redox(
+        *("train", "--timesteps", 512, "--num-actors", 0, "--model", "M.json", "--enzymes", "E"),
+        *("--batch-size", 64, "--checkpoint-dir", "first"),
+        cwd=folder,
+    )
+    assert trained.returncode == 0, trained.stderr
+    saved = checkpoint.load(folder / "first" / "latest")
+    written = checkpoint.save(folder / "D", STEP, saved.arrays, {**saved.state, "steps": STEP})
+    written.rename(folder / "D" / f"step_{STEP}")
+    return folder
+
+
+def test_it_trains_past_the_step_that_it_resumes(folder: Path) -> None:
+    command = (
+        f"train --timesteps {STEP + 2_000} --num-actors 0 --model M.json --enzymes E --save-interval 60 "
+        f"--batch-size 64 --checkpoint-dir D --resume D/step_{STEP} --json"
+    )
+    trained = redox(*command.split(), cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    assert "--save-interval is called --save-interval-s now" in trained.stderr
+    answer = json.loads(trained.stdout)
+    assert answer["finished"]
+    assert answer["steps"] >= STEP + 2_000
+    assert Path(folder, answer["checkpoint"]).is_dir()
+    settings = json.loads((folder / "D" / "config.json").read_text())["settings"]
+    assert (settings["save_interval_s"], settings["batch_size"]) == (60.0, 64)
+
+
+def test_a_number_of_steps_that_is_done_already_is_said(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "D" / f"step_{STEP}", tmp_path / "D" / f"step_{STEP}")
+    shutil.copy(folder / "E", tmp_path)
+    shutil.copy(folder / "M.json", tmp_path)
+    done = redox(
+        *("train", "--timesteps", 1000, "--num-actors", 0, "--model", "M.json", "--enzymes", "E"),
+        *("--checkpoint-dir", "D", "--resume", f"D/step_{STEP}"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing left to do" in done.stderr
+
+
+def test_a_step_that_is_not_there_is_refused(folder: Path) -> None:
+    assert_refused(redox(*["train", "--checkpoint-dir", "D", "--resume", "D/step_1"], cwd=folder), "step_1")
