@@ -64,6 +64,8 @@ def train(
         progress=open_progress(),
         about=task.model_dump(mode="json"),
     )
+    if not result.finished:
+        typer.echo("the same command with --resume auto continues", err=True)
     if as_json:
         answer = {
             "run": str(folder),
