@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# What the container does:
-#   train [OPTIONS]   train, in $REDOX_EXPERIMENTS/${REDOX_RUN:-first} unless --checkpoint-dir says otherwise, and go on
-#                     where that run stopped; refused with one line and exit 78 when it could not work here
+# Modes of the container:
+#   train [OPTIONS]   train, in $REDOX_EXPERIMENTS/${REDOX_RUN:-first} unless --checkpoint-dir is given, and resume
+#                     that run; refused with one line and exit code 78 where it could not work
 #   smoke [SECONDS]   half a minute of real training on the embedded core
 #   shell [...]       bash
 #   anything else     a command of redox: doctor, report, design, ...
 set -euo pipefail
 
-EXIT_CONFIG=78       # of sysexits.h: starting again would end the same
-SMOKE_S=30           # seconds, unless told otherwise
+EXIT_CONFIG=78       # of sysexits.h: a restart would not help
+SMOKE_S=30           # seconds by default
 LEAST_SHM=88000000   # bytes: Ray's smallest object store, and a tenth
 DEFAULT_ACTORS=2     # of redox train
-OLD_SPILL_MIN=1440   # minutes; what a killed training spilled is of no use to its successor
+OLD_SPILL_MIN=1440   # minutes; objects spilled by a killed training are useless to the next
 
 refuse() {
     echo "redox: $*" >&2
@@ -32,11 +32,11 @@ option() {
     echo "$value"
 }
 
-# A training measures what it needs more closely; these are its figures rounded up (see learning/preflight.py).
+# Upper bounds of the trainer's own checks (see runs/preflight.py).
 files_needed() { echo $((100 + 6 * $1)); }
 processes_needed() { echo $((250 + 39 * $1)); }
 
-# check_limit NAME LETTER NEEDED WANTED ACTORS: refuse what is too low to work, warn of what is below the settings
+# check_limit NAME LETTER NEEDED WANTED ACTORS: refuse a limit that is too low, warn of one below the settings
 check_limit() {
     local limit
     limit=$(ulimit "-H$2")
@@ -66,7 +66,7 @@ check_clock() {
 train() {
     local actors run spill=${RAY_object_spilling_directory:?}
     actors=$(option --num-actors "$DEFAULT_ACTORS" "$@")
-    if [[ $actors =~ ^[0-9]{1,6}$ ]]; then # else the trainer says what is wrong with it
+    if [[ $actors =~ ^[0-9]{1,6}$ ]]; then # otherwise the trainer reports the mistake
         check_limit nofile n "$(files_needed "$actors")" "$REDOX_NOFILE" "$actors"
         check_limit nproc u "$(processes_needed "$actors")" "$REDOX_NPROC" "$actors"
         ((actors == 0)) || check_shared_memory "$(option --object-store-bytes 0 "$@")"

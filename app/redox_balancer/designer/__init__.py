@@ -1,1 +1,1 @@
-"""What a user asks for: the construct proposed for a condition, what it does in the whole model, and its export."""
+"""Designs: constructs proposed by a policy or by hand, their analysis in the whole model, and their export."""

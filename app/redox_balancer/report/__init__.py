@@ -1,1 +1,1 @@
-"""Figures and the HTML report of a run."""
+"""The HTML report of a run, and its figures."""

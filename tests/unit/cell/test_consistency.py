@@ -13,24 +13,15 @@ from redox_balancer.cell.consistency import (
     stoichiometric_matrix,
 )
 from redox_balancer.cell.network import Column, Network
+from small_networks import small_network
 
 ONE_WAY, REVERSIBLE, BACKWARD, CLOSED = (0.0, 1000.0), (-1000.0, 1000.0), (-1000.0, 0.0), (0.0, 0.0)
 
 
 def network_of(reactions: dict[str, tuple[dict[str, float], tuple[float, float]]]) -> Network:
-    empty = Network(
-        id="toy",
-        reactions=(),
-        metabolites=(),
-        indptr=np.zeros(1, dtype=np.int32),
-        indices=np.zeros(0, dtype=np.int32),
-        data=np.zeros(0),
-        lower=np.zeros(0),
-        upper=np.zeros(0),
-        objective="",
+    return small_network(
+        *(Column(name, stoichiometry, *bounds) for name, (stoichiometry, bounds) in reactions.items())
     )
-    columns = [Column(name, stoichiometry, *bounds) for name, (stoichiometry, bounds) in reactions.items()]
-    return empty.with_columns(columns, new_metabolites=[m for column in columns for m in column.stoichiometry])
 
 
 def kept(network: Network) -> set[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cobra
-import numpy as np
 import pytest
 from cobra.flux_analysis import fastcc, find_blocked_reactions, find_essential_reactions
 
@@ -21,6 +20,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, save_model, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.errors import RedoxError
+from small_networks import small_network
 
 if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
@@ -34,21 +34,6 @@ def textbook() -> cobra.Model:
 @pytest.fixture(scope="module")
 def textbook_core(textbook: cobra.Model) -> Core:
     return extract_core(to_network(textbook), ["EX_glc__D_e", "EX_fru_e"])
-
-
-def toy(*columns: Column) -> Network:
-    empty = Network(
-        id="toy",
-        reactions=(),
-        metabolites=(),
-        indptr=np.zeros(1, dtype=np.int32),
-        indices=np.zeros(0, dtype=np.int32),
-        data=np.zeros(0),
-        lower=np.zeros(0),
-        upper=np.zeros(0),
-        objective="grow",
-    )
-    return empty.with_columns(columns, new_metabolites=[m for column in columns for m in column.stoichiometry])
 
 
 def rule(core: Core, name: str) -> tuple[set[str], set[str]]:
@@ -100,9 +85,20 @@ def test_a_bypass_makes_a_reaction_dispensable_unless_it_carries_too_little() ->
         Column("backward", {"e": -1, "d": 1}, -1000, 0),
         Column("grow", {"e": -1}, 0, 1000),
     )
-    assert set(essential_reactions(toy(*columns), 10.0)) == {"in", "only", "wide", "backward", "grow"}
+    assert set(essential_reactions(small_network(*columns, objective="grow"), 10.0)) == {
+        "in",
+        "only",
+        "wide",
+        "backward",
+        "grow",
+    }
     wider = [*columns[:5], Column("narrow", {"c": -1, "d": 1}, 0, 2 * ESSENTIAL_FRACTION * 10), *columns[6:]]
-    assert set(essential_reactions(toy(*wider), 10.0)) == {"in", "only", "backward", "grow"}
+    assert set(essential_reactions(small_network(*wider, objective="grow"), 10.0)) == {
+        "in",
+        "only",
+        "backward",
+        "grow",
+    }
 
 
 def test_essential_reactions_of_the_embedded_core_agree_with_plain_deletions(core: Network) -> None:
@@ -117,7 +113,7 @@ def test_central_carbon_is_found_by_name_and_glucose_transport_by_stoichiometry(
     found = set(central_carbon(core))
     assert {"AKGDm", "SUCOASm", "PDHm", "CSm", "HEX1", "GLCt1r", "TALA", "NADH2_u10mi"} <= found
     assert not found & {"EX_glc__D_e", "GLNtm", "LYStiDF", "PCGD", "GLUDxm", "BIOMASS_proxy"}
-    unnamed = toy(
+    unnamed = small_network(
         Column("HMR_1", {"glc__D_e": -1, "na1_e": -1, "glc__D_c": 1, "na1_c": 1}, 0, 1000),
         Column("HMR_2", {"glc__D_c": -1, "g6p_c": 1}, 0, 1000),
         Column("EX_glc__D_e", {"glc__D_e": -1}, -10, 1000),
