@@ -1,4 +1,4 @@
-"""Growth and capacity of a construct by HiGHS, from the definition: nothing of `value.py` is used."""
+"""Growth and capacity of a construct by HiGHS, from the definition: nothing of `redox_balancer.design` but the space is used."""
 
 from __future__ import annotations
 
