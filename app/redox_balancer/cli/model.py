@@ -104,7 +104,7 @@ def info(
         fed = apply_medium(network, medium)
         tell("growth")
         growth, status = _growth(fed)
-        tell("free loops")
+        tell("infeasible cycles")
         loops = reactions_in_cycles(network)
     imbalanced = imbalanced_reactions(network)
     answer: dict[str, Any] = {
