@@ -245,10 +245,10 @@ def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothi
     ]
     (age,) = reported_ages(host.aws)
     assert 0 <= age < 60
-    assert last_line(host).endswith(f"sync: {url}: 1 checkpoints pushed, 0 were there")
+    assert last_line(host).endswith(f"sync: {url}: 1 checkpoints pushed, 0 already present")
     # Nothing new: nothing is sent. Then a checkpoint more, and one that the trainer removed.
     host.cron()
-    assert last_line(host).endswith("0 checkpoints pushed, 1 were there")
+    assert last_line(host).endswith("0 checkpoints pushed, 1 already present")
     write_checkpoint(host, 20, when=time.time())
     host.chroot.run("rm", "-r", f"{RUN}/step_000000010")
     host.cron()

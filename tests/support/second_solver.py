@@ -1,4 +1,4 @@
-"""Growth and capacity of a construct by HiGHS, from the definition: nothing of `value.py` is used."""
+"""Growth and capacity of a construct by HiGHS, from the definition: independent of the evaluator and its programs."""
 
 from __future__ import annotations
 
