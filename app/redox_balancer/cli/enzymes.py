@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: redox enzymes --model core.json --json"
 
 
-OLD_REASONS = {"cycle": "loop", "dominated": "outdone"}
+OLD_REASONS: dict[str, str] = {"cycle": "loop", "dominated": "outdone"}
 """Reasons of exclusion that version 0.1 called otherwise."""
 
 
@@ -72,7 +72,10 @@ def enzymes(
             for entry in space.excluded
         ]
         # Key and reasons of version 0.1, for one more version.
-        left_out = [entry | {"reason": OLD_REASONS.get(entry["reason"], entry["reason"])} for entry in excluded]
+        left_out = [
+            row | {"reason": OLD_REASONS.get(entry.reason, entry.reason.value)}
+            for row, entry in zip(excluded, space.excluded, strict=True)
+        ]
         answer = {"model": space.network.id, "placements": rows, "excluded": excluded, "left_out": left_out}
         typer.echo(json.dumps(answer))
         return
