@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
 from redox_balancer.design.task import Task
 from redox_balancer.designer.trained_run import TrainedRun
@@ -80,6 +81,7 @@ def train(
         raise missing from error
     folder = Path(folder)
     config = TrainConfig(**_known(settings))
+    task = require_task(task)
     if not (task.model is None or isinstance(task.model, Path)):
         task = _with_saved_model(task, folder)
     run_training(

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: redox enzymes --model core.json --json"
 
 
+OLD_REASONS: dict[str, str] = {"cycle": "loop", "dominated": "outdone"}
+"""Reasons of exclusion that version 0.1 called otherwise."""
+
+
 def enzymes(
     *,
     enzymes: Enzymes = None,
@@ -67,7 +71,13 @@ def enzymes(
             {"placement": entry.id, "reason": entry.reason.value, "detail": entry.detail, "cycle": list(entry.cycle)}
             for entry in space.excluded
         ]
-        typer.echo(json.dumps({"model": space.network.id, "placements": rows, "excluded": excluded}))
+        # Key and reasons of version 0.1, for one more version.
+        left_out = [
+            row | {"reason": OLD_REASONS.get(entry.reason, entry.reason.value)}
+            for row, entry in zip(excluded, space.excluded, strict=True)
+        ]
+        answer = {"model": space.network.id, "placements": rows, "excluded": excluded, "left_out": left_out}
+        typer.echo(json.dumps(answer))
         return
     columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "budget": "left"}
     numbers = {"reaction": "left", "kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}

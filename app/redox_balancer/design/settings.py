@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -143,4 +144,5 @@ def _refusal(error: ValidationError) -> RedoxError:
     if known is None:
         return RedoxError(f"a task has no setting {name}", hint=f"known: {', '.join(TaskSettings.model_fields)}")
     message = first["msg"].removeprefix("Value error, ")
-    return RedoxError(f"{name} = {first['input']}: {message}", hint=known.description or "", settings=(name,))
+    given = textwrap.shorten(str(first["input"]), 80, placeholder=" ...")
+    return RedoxError(f"{name} = {given}: {message}", hint=known.description or "", settings=(name,))
