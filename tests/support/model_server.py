@@ -1,4 +1,4 @@
-"""A real HTTP server of one model, which tests of downloads disturb."""
+"""A real HTTP server of one model, with faults for tests of downloads."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def random_construct(
     space: DesignSpace, generator: np.random.Generator, *, most: int = 4, levels: int | None = None
 ) -> Construct:
-    """1 to `most` placements at any of the lowest `levels` (all if not given), the budgets left aside."""
+    """1 to `most` placements at any of the lowest `levels` (all if not given), without regard to budgets."""
     construct = Construct.empty(len(space.placements))
     count = int(generator.integers(1, most + 1))
     for placement in generator.choice(len(space.placements), count, replace=False):

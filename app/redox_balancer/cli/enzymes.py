@@ -115,9 +115,9 @@ def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
     from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     rows = [
-        (enzyme.id, figure, value, confidence.value, source)
+        (enzyme.id, parameter, value, confidence.value, source)
         for enzyme in library.values()
-        for figure, value, confidence, source in enzyme.sourced_values()
+        for parameter, value, confidence, source in enzyme.sourced_values()
         if confidence is not Confidence.MEASURED
     ]
     if as_json:

@@ -98,14 +98,14 @@ def info(
     from redox_balancer.cell.media import apply_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_model, to_network  # noqa: PLC0415
 
-    with _at_work("reading the model") as tell:
+    with _steps_shown("reading the model") as show:
         loaded = load_model(core_json() if file is None else file)
         network = to_network(loaded.model, biomass)
         fed = apply_medium(network, medium)
-        tell("growth")
+        show("growth")
         growth, status = _growth(fed)
-        tell("infeasible cycles")
-        loops = reactions_in_cycles(network)
+        show("infeasible cycles")
+        cycles = reactions_in_cycles(network)
     imbalanced = imbalanced_reactions(network)
     answer: dict[str, Any] = {
         "model": network.id,
@@ -118,11 +118,11 @@ def info(
         "growth": growth,
         "status": status,
         "imbalanced": len(imbalanced),
-        "free_loops": len(loops),
+        "free_loops": len(cycles),
         "repairs": list(loaded.repairs),
     }
     if as_json:
-        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(loops)}
+        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(cycles)}
         typer.echo(json.dumps(answer))
     else:
         _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})
@@ -145,7 +145,7 @@ def _growth(network: Network) -> tuple[float, str]:
 
 
 @contextmanager
-def _at_work(first: str) -> Iterator[Any]:
+def _steps_shown(first: str) -> Iterator[Any]:
     """Report the current step on stderr: a spinner on a terminal, a line for each step otherwise."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:

@@ -43,7 +43,7 @@ def _model(value: Any) -> Any:
         return None
     if isinstance(value, str | os.PathLike):
         return _absolute(value)
-    # COBRApy takes a second to import, and whoever has a model has imported it.
+    # COBRApy takes a second to import, and a caller with a model has imported it.
     if any(base.__module__.startswith("cobra.") and base.__name__ == "Model" for base in type(value).__mro__):
         return value
     raise ValueError("a file, a cobra.Model, 'embedded' or None is expected")
