@@ -134,6 +134,8 @@ def search(
         raise RedoxError(f"unknown method {method!r}", hint=f"known: {', '.join(get_args(SearchMethod))}")
     if top < 1:
         raise RedoxError(f"top is {top}, it must be at least 1", hint="it is the number of constructs to return")
+    if seed < 0:
+        raise RedoxError(f"seed is {seed}, it must be 0 or more", hint="choose another seed")
     space = require_task(task).space()
     chosen = find_condition(space, condition)
     with Evaluator(space, cache_entries=0) if method == "exhaustive" else Evaluator(space) as evaluator:

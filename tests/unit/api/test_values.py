@@ -121,6 +121,7 @@ def test_budgets_below_every_level_leave_the_empty_construct(method: str) -> Non
         (lambda: rb.evaluate(rb.Task(), ["LBNOX_c 0.1 %"]), "LBNOX_c 0.1 %"),  # type: ignore[list-item]
         (lambda: rb.evaluate(rb.Task(), {"LBNOX_c": "0.1 %"}), "0.1 %"),  # type: ignore[dict-item]
         (lambda: rb.search(rb.Task(), method="exhaustive", top=0), "top is 0"),
+        (lambda: rb.search(rb.Task(), method="random", seed=-1), "seed is -1"),
     ],
 )
 def test_bad_input_is_a_redox_error_with_a_hint_in_terms_of_arguments(call: object, said: str) -> None:
