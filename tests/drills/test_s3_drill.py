@@ -43,7 +43,7 @@ STALLED = [Fault("stall", times=1e9), Fault("cut upload", times=1e9)]
 
 
 @pytest.mark.timeout(3600)
-def test_a_training_keeps_its_speed_whatever_the_state_of_the_bucket_and_accepts_nothing_damaged(
+def test_a_training_keeps_its_speed_with_any_state_of_the_bucket_and_accepts_nothing_damaged(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # otherwise three

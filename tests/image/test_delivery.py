@@ -99,7 +99,7 @@ def tags(client: DockerClient, name: str) -> set[str]:
     return set(client.images.get(name).tags)
 
 
-def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_what_it_runs(
+def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_the_one_it_runs(
     small: str, engine: Engine, remote_socket: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     remote: Any = ForwardedHost(remote_socket)

@@ -206,9 +206,7 @@ def test_without_a_ledger_the_budget_still_stops_the_host(
     assert capsys.readouterr().out.count("alarm: the ledger") == 1  # not in every round
 
 
-def test_what_was_counted_in_memory_is_written_once_it_can_be(
-    broken: Host, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_time_counted_in_memory_is_written_once_possible(broken: Host, capsys: pytest.CaptureFixture[str]) -> None:
     broken.minutes(30, training=True)
     broken.start_watch()
     broken.minutes(10, training=True)

@@ -20,7 +20,7 @@ BIN = Path(sys.executable).parent
 # A process namespace of its own: all processes of Ray end with it.
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
-# In place of the container's entrypoint: a worker joins as its unit says, then the trainer starts.
+# In place of the container's entrypoint: a worker joins with the command of its unit, then the trainer starts.
 ENTRYPOINT = """#!/bin/bash
 set -euo pipefail
 ray {worker} >"$REDOX_TRIAL/worker.log" 2>&1 &

@@ -6,7 +6,7 @@ from pathlib import Path
 from commands import assert_refused, redox
 
 
-def test_the_flame_graph_shows_what_the_actor_does(tmp_path: Path) -> None:
+def test_the_flame_graph_shows_the_functions_of_the_actor(tmp_path: Path) -> None:
     options = ("--object-store-bytes", "100000000", "--seconds", "1", "--envs-per-actor", "2")
     answer = redox("profile", *options, "--output", "flame.html", "--json", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr

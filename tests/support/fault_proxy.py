@@ -172,7 +172,7 @@ class FaultProxy:
         await writer.drain()
 
     async def _carry_out(self, message: Message) -> Message:
-        """Do what S3 would."""
+        """Carry out a request as S3 does."""
         announced = message.headers.get("x-amz-checksum-sha256")
         if announced and announced != base64.b64encode(hashlib.sha256(message.body).digest()).decode():
             return refusal(400, MISMATCH)

@@ -51,7 +51,7 @@ def moto_address() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def s3(moto_address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """`AWS_ENDPOINT_URL` shows the proxy; botocore tries once, so that tests see each try."""
+    """`AWS_ENDPOINT_URL` is the proxy; botocore tries once, so that tests see each try."""
     import boto3  # noqa: PLC0415 - takes half a second
 
     host, port = moto_address

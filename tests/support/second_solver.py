@@ -114,7 +114,7 @@ def _model(network: Network, weights: np.ndarray) -> highspy.Highs:
     problem.a_matrix_.index_ = network.indices
     problem.a_matrix_.value_ = network.data
     model = highspy.Highs()
-    model.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS takes options so
+    model.setOptionValue("output_flag", False)  # noqa: FBT003 - the signature of HiGHS
     model.setOptionValue("primal_feasibility_tolerance", 1e-9)
     model.setOptionValue("dual_feasibility_tolerance", 1e-9)
     model.passModel(problem)

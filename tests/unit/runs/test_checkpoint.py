@@ -24,7 +24,7 @@ ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
 
 
-def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+def test_a_loaded_checkpoint_equals_the_saved_one(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path / "run", 932_960, ARRAYS, STATE)
     assert path.name == "step_000932960"
     loaded = checkpoint.load(path)
