@@ -23,6 +23,8 @@ app = typer.Typer(help="Download public metabolic models and test models.", no_a
 
 LEAST_GROWTH = 1e-6
 """Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
+LABELS = {"free_loops": "infeasible cycles"}
+"""Labels of the table where they differ from the keys of the JSON."""
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
@@ -125,7 +127,7 @@ def info(
         answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(cycles)}
         typer.echo(json.dumps(answer))
     else:
-        _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})
+        _print_table({LABELS.get(key, key.replace("_", " ")): _text(value) for key, value in answer.items()})
     if growth < LEAST_GROWTH:
         raise RedoxError(
             f"{network.objective} of {network.id} does not grow on medium {medium!r}"

@@ -1,4 +1,4 @@
-"""Values, searches and designs from Python agree with each other, whatever the model comes from."""
+"""Values, searches and designs from Python agree with each other, regardless of the origin of the model."""
 
 from __future__ import annotations
 

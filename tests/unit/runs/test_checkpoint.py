@@ -282,7 +282,7 @@ def test_the_newest_the_first_of_each_interval_and_the_best_are_retained(
 ) -> None:
     saved = [10, 260, 520, 780, 1030, 1290]
     assert checkpoint.retained(saved, **options) == stay
-    # Whatever went before: one save after the other ends with the same.
+    # Pruning after each save retains the same checkpoints.
     left: set[int] = set()
     for step in saved:
         left = checkpoint.retained({*left, step}, **options)
