@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,14 @@ def load_model(source: str | Path | None = None) -> cobra.Model:
     >>> rb.evaluate(rb.Task(model=model, conditions="healthy"), "LBNOX_c 0.1 %").growth_without < 0.084
     True
     """
-    return models.load_model(core_json() if source in (None, EMBEDDED) else Path(str(source))).model
+    if source is None or source == EMBEDDED:
+        return models.load_model(core_json()).model
+    if not isinstance(source, str | os.PathLike):
+        raise RedoxError(
+            f"a model file is expected, not an object of type {type(source).__name__}",
+            hint="a Task takes a cobra.Model as it is",
+        )
+    return models.load_model(Path(source)).model
 
 
 def require_task(value: object) -> Task:

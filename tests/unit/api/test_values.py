@@ -117,6 +117,7 @@ def test_budgets_below_every_level_leave_the_empty_construct(method: str) -> Non
         (lambda: rb.evaluate(rb.load_model(), TEXT), "a Task is expected, not an object of type Model"),  # type: ignore[arg-type]
         (lambda: rb.design("experiments/first", construct=TEXT), "type str"),  # type: ignore[arg-type]
         (lambda: rb.search("core.json"), "type str"),  # type: ignore[arg-type]
+        (lambda: rb.load_model(rb.load_model()), "a model file is expected"),  # type: ignore[arg-type]
         (lambda: rb.evaluate(rb.Task(), None), "None"),  # type: ignore[arg-type]
         (lambda: rb.evaluate(rb.Task(), ["LBNOX_c 0.1 %"]), "LBNOX_c 0.1 %"),  # type: ignore[list-item]
         (lambda: rb.evaluate(rb.Task(), {"LBNOX_c": "0.1 %"}), "0.1 %"),  # type: ignore[dict-item]
