@@ -20,10 +20,10 @@ TEST_WORKERS ?= 2
 TEST_OPTIONS ?=
 DRILL ?=
 TASK ?= known
-ifeq ($(TASK),untold) # the name of version 0.1
+EVALUATED := experiments/evaluation/$(TASK)
+ifeq ($(TASK),untold) # the name of version 0.1; its policies stay where they are
 override TASK := hidden
 endif
-EVALUATED = experiments/evaluation/$(TASK)
 TRAINED_FOR_known = --sampling mixed
 TRAINED_FOR_robust = --sampling mixed --parameter-samples 64
 TRAINED_FOR_guaranteed = --sampling mixed --reward guaranteed

@@ -1,7 +1,7 @@
 """User data: the setup script of a machine, which cloud-init runs at every boot.
 
-Everything that follows from the settings is packed into one archive. Names and addresses that only the deployment
-knows stand beside it in plain text: they may be CDK tokens. `make apply` sends the same script to a running host.
+Everything that follows from the settings is packed into one archive. Names and addresses that are known only at
+deployment stand beside it in plain text: they may be CDK tokens. `make apply` sends the same script to a running host.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Kind = Literal["host", "worker"]
 
 @dataclass(frozen=True, kw_only=True)
 class MachineContext:
-    """Facts about a machine that only the deployment knows; each may be a CDK token.
+    """Facts about a machine that are known at deployment; each may be a CDK token.
 
     Attributes
     ----------

@@ -130,7 +130,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
     from redox_balancer.bench.report import BenchmarkResults  # noqa: PLC0415
     from redox_balancer.design.task import Task  # noqa: PLC0415
 
-    figures = BenchmarkResults(about())
+    results = BenchmarkResults(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
     # All models first: a file that is not a model should fail now, not after minutes.
     every = [
@@ -145,11 +145,11 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
             notes().print(f"{part.value} on {name}", markup=False)
             if part is Part.STEP:
                 found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"])
-                figures.step.append(found)
+                results.step.append(found)
             elif part is Part.MEMORY:
-                figures.memory.append(in_own_process(learning.memory, environments, int(sizes["memory_steps"])))
+                results.memory.append(in_own_process(learning.memory, environments, int(sizes["memory_steps"])))
             elif part is Part.LEARNER:
-                figures.learner.append(in_own_process(learning.learner, environments, sizes["learner_s"]))
+                results.learner.append(in_own_process(learning.learner, environments, sizes["learner_s"]))
             elif part is Part.THROUGHPUT:
                 scaled = throughput.measure(
                     environments,
@@ -159,7 +159,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
                     steps=int(sizes["replay_steps"]),
                     progress=lambda what, *_: notes().print(f"  {what}", markup=False),
                 )
-                figures.throughput.append(scaled)
+                results.throughput.append(scaled)
             else:
-                figures.train.append(learning.train(model, name, int(sizes["train_steps"]), options))
-    return figures
+                results.train.append(learning.train(model, name, int(sizes["train_steps"]), options))
+    return results
