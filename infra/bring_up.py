@@ -1,7 +1,8 @@
 """User data: the setup script of a machine, which cloud-init runs at every boot.
 
 Everything that follows from the settings is packed into one archive. Names and addresses that are known only at
-deployment stand beside it in plain text: they may be CDK tokens. `make apply` sends the same script to a running host.
+deployment stand beside it in plain text, because they may be CDK tokens. `make apply` sends the same script to a
+running host.
 """
 
 from __future__ import annotations
