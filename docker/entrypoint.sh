@@ -60,7 +60,7 @@ check_folder() {
 
 check_clock() {
     (($(date +%s) >= REDOX_COMMIT_TIME)) ||
-        refuse "the clock says $(date -u +%FT%TZ), before this program was written: set the host's clock (timedatectl)"
+        refuse "the clock is at $(date -u +%FT%TZ), before this program was written: set the host's clock (timedatectl)"
 }
 
 train() {

@@ -17,7 +17,7 @@ class RedoxError(Exception):
     message
         What happened, in one line.
     hint
-        What to do about it, in terms of the library; empty where there is nothing sensible to say.
+        What to do about it, in terms of the library; empty where no action helps.
     settings
         Names of the settings (fields of `Task` or `TrainConfig`, arguments of a function) that the hint is about; the
         command line adds the options of the same names.

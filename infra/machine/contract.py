@@ -55,7 +55,7 @@ def idle_since(
     uptime_s
         Uptime now, s.
     training
-        Whether any trainer is at work.
+        Whether any trainer is running.
     awake_s
         Seconds since KEEP_AWAKE was touched, None if it was not.
     """

@@ -31,5 +31,5 @@ def read_heartbeats(experiments: Path, run: str = "*") -> list[HeartbeatRecord]:
 
 
 def training(records: Sequence[HeartbeatRecord], now: float) -> bool:
-    """Whether any trainer is at work."""
+    """Whether any trainer is running."""
     return any(at_work(record.status, record.written_at, now) for record in records)

@@ -14,7 +14,7 @@ from infra.deployed import CDK
 from infra.settings import ROOT
 from redox_balancer.errors import RedoxError
 
-# Output of the CDK and of progress bars that is left out on the terminal; the log has all of it.
+# Output of the CDK and of progress bars that the terminal does not show; the log has all of it.
 NOISE = re.compile(
     r"^\S+ *\| *(\d+/\d+|\d+ Currently)|^\s*\S+ \| |deprecat|: (start|success): |^ *Redox\w+$|ExportsOutput|^b'!!",
     re.IGNORECASE,

@@ -51,7 +51,7 @@ class RemoteError(RedoxError):
     def __init__(self, host: str, command: str, exit_code: int, output: str) -> None:
         self.remote_exit_code, self.output = exit_code, output.strip()
         last = " | ".join(self.output.splitlines()[-LAST_LINES:]) or "no output"
-        hint = "look around on the host: python -m ops shell"
+        hint = "inspect the host: python -m ops shell"
         if DISK_FULL in output:
             hint = "a disk of the host is full: df -h in python -m ops shell; docker system prune frees images"
         super().__init__(f"{host}: {command} failed with exit code {exit_code}: {last}", hint=hint)

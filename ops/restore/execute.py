@@ -164,7 +164,7 @@ def _deploy(restore: Restore, assembly: Path | None) -> None:
     settings, image = restore.session.settings, restore.image.image_id
     change = f"deploy a {settings.host.instance_type} from {image} at {settings.price.per_hour_usd} USD an hour"
     if restore.session.announce(f"{change}, {restore.situation.volume} attached to it"):
-        # Directly, without a change set, which nobody would review.
+        # Directly, without a change set, which would not be reviewed.
         options = ("--app", assembly, "--require-approval", "never", "--method", "direct")
         _infra("deploy", "--image", image, *options)
 

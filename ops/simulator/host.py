@@ -43,7 +43,7 @@ HOST_KEYS = "-----BEGIN SSH HOST KEY KEYS-----\r\n{}\r\n-----END SSH HOST KEY KE
 
 def namespaces() -> list[str]:
     """Return the command that runs another one in namespaces of its own, which end with its first process."""
-    # If the process that starts a host is killed, so is the host. Its uptime begins at its start.
+    # If the process that starts a host is killed, so is the host. Its uptime counts from its start.
     uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     own = ["--mount", "--pid", "--uts", "--ipc", "--time", f"--boottime=-{uptime_s}"]
     ending = ["--fork", "--kill-child", "--propagation=private"]

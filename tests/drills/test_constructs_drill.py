@@ -1,4 +1,4 @@
-"""Ten thousand random constructs run for nothing on no core, and two solvers give eleven thousand the same growth."""
+"""Ten thousand random constructs carry no flux with all exchanges closed; two solvers agree on eleven thousand."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("model", ["core", "recon3d"])
-def test_no_construct_runs_in_a_sealed_cell(model: str, request: pytest.FixtureRequest) -> None:
+def test_no_construct_carries_flux_with_all_exchanges_closed(model: str, request: pytest.FixtureRequest) -> None:
     path: Path | None = None if model == "core" else request.getfixturevalue("recon3d_core")
     space = Task(model=path, candidates="all").space()
-    loops = {entry.id: entry.cycle for entry in space.excluded if entry.reason is Reason.CYCLE}
+    cycles = {entry.id: entry.cycle for entry in space.excluded if entry.reason is Reason.CYCLE}
     generator = np.random.default_rng(23)
     began = time.perf_counter()
     found = free_flux(space, (random_construct(space, generator) for _ in range(CONSTRUCTS)))
     seconds = time.perf_counter() - began
-    print(  # noqa: T201 - a drill shows its figures
+    print(  # noqa: T201 - a drill prints its measurements
         f"\n{space.network.id}: {found.constructs:,} constructs of {len(space.placements)} placements, "
         f"{found.solves:,} solves in {seconds:.0f} s, {found.failures} not optimal, largest {found.largest:.3g}; "
-        f"refused for loops: {loops or 'none'}"
+        f"excluded for cycles: {cycles or 'none'}"
     )
     assert found.failures == 0
     assert found.largest < 1e-9
@@ -61,7 +61,7 @@ def test_two_solvers_agree_in_every_condition() -> None:
                 worst_growth = max(worst_growth, abs(outcome.growth - growth))
                 worst_capacity = max(worst_capacity, abs(outcome.capacity - capacity))
     seconds = time.perf_counter() - began
-    print(  # noqa: T201 - a drill shows its figures
+    print(  # noqa: T201 - a drill prints its measurements
         f"\nGLPK and HiGHS, {CONSTRUCTS // 10:,} constructs in each of {len(space.conditions)} conditions: growth "
         f"within {worst_growth:.2g} 1/h, capacity within {worst_capacity:.2g} mmol/gDW/h, {seconds:.0f} s"
     )

@@ -1,4 +1,4 @@
-"""Ten minutes with ten actors, one killed every minute and one made to hang, beside the same training in peace."""
+"""Ten minutes with ten actors, one killed every minute and one made to hang, and the same training undisturbed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from redox_balancer.design.task import Task
 from redox_balancer.impala.config import TrainConfig
 from sinks import Recorder
 
-# REDOX_DRILL_ACTORS and REDOX_DRILL_MINUTES make it shorter.
+# REDOX_DRILL_ACTORS and REDOX_DRILL_MINUTES shorten it.
 ACTORS = int(os.environ.get("REDOX_DRILL_ACTORS", "10"))
 MINUTES = int(os.environ.get("REDOX_DRILL_MINUTES", "10"))
 MINUTE_S = float(os.environ.get("REDOX_DRILL_MINUTE_S", "60"))
@@ -30,31 +30,31 @@ def test_throughput_and_actors_survive_kills_and_a_hang(
     factory = Task().environments()
     faults = [signal.SIGKILL] * MINUTES
     faults[MINUTES // 2] = signal.SIGSTOP
-    peace = break_training(
-        monkeypatch, CONFIG, factory, tmp_path / "peace", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
+    undisturbed = break_training(
+        monkeypatch, CONFIG, factory, tmp_path / "undisturbed", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
     )
     sink = Recorder()
-    war = break_training(
+    faulty = break_training(
         monkeypatch,
         replace(CONFIG, seed=1),
         factory,
-        tmp_path / "war",
+        tmp_path / "faulty",
         progress=sink,
         faults=faults,
         every_s=MINUTE_S,
         rest_s=MINUTE_S / 2,
     )
-    share = war.steps_per_s / peace.steps_per_s
+    share = faulty.steps_per_s / undisturbed.steps_per_s
     with capsys.disabled():
         print("", *sink.messages, sep="\n  ")  # noqa: T201
-        print(  # noqa: T201 - a drill shows its figures
-            f"\n{ACTORS} actors, {len(faults)} faults (one a hang, noticed after {CONFIG.actor_timeout_s:g} s): "
-            f"back after {', '.join(f'{seconds:.1f}' for seconds in war.recoveries_s)} s; "
-            f"{war.rollouts} rollouts, {war.doubled} doubled; "
-            f"{war.steps_per_s:.0f} steps/s, {100 * share:.0f} % of {peace.steps_per_s:.0f} undisturbed"
+        print(  # noqa: T201 - a drill prints its measurements
+            f"\n{ACTORS} actors, {len(faults)} faults (one a hang, detected after {CONFIG.actor_timeout_s:g} s): "
+            f"recovered after {', '.join(f'{seconds:.1f}' for seconds in faulty.recoveries_s)} s; "
+            f"{faulty.rollouts} rollouts, {faulty.doubled} duplicates; "
+            f"{faulty.steps_per_s:.0f} steps/s, {100 * share:.0f} % of {undisturbed.steps_per_s:.0f} undisturbed"
         )
-    assert len(war.recoveries_s) == len(faults)
-    assert max(war.recoveries_s) <= 60.0
-    assert war.doubled == 0
-    assert all(numbers == list(range(len(numbers))) for numbers in war.sequences.values())
+    assert len(faulty.recoveries_s) == len(faults)
+    assert max(faulty.recoveries_s) <= 60.0
+    assert faulty.doubled == 0
+    assert all(numbers == list(range(len(numbers))) for numbers in faulty.sequences.values())
     assert share >= 0.8

@@ -1,4 +1,4 @@
-"""150 SIGKILLs in the middle of saves and 10 of whole trainings: what a run loses by them."""
+"""150 SIGKILLs in the middle of saves and 10 of whole trainings, and the steps that a run loses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_160_resumes_none_from_nothing_and_at_most_one_interval_lost(tmp_path: P
     serial = kill_trainings(tmp_path / "serial", 5, actors=0, interval=TRAIN_INTERVAL, seed=1)
     actors = kill_trainings(tmp_path / "actors", 5, actors=2, interval=TRAIN_INTERVAL, seed=2)
     parts = {"saves": (saves, INTERVAL), "serial": (serial, TRAIN_INTERVAL), "2 actors": (actors, TRAIN_INTERVAL)}
-    print()  # noqa: T201 - a drill speaks in figures
+    print()  # noqa: T201 - a drill prints its measurements
     for name, (resumes, interval) in parts.items():
         print(  # noqa: T201
             f"{name}: {len(resumes.losses)} resumes, {resumes.from_nothing} from nothing, "
@@ -31,6 +31,6 @@ def test_160_resumes_none_from_nothing_and_at_most_one_interval_lost(tmp_path: P
     )
     assert nothing == 0
     assert saves.damaged == 0
-    assert total >= 155  # the first kills may come before there is anything to resume
+    assert total >= 155  # the first kills may precede the first checkpoint
     for resumes, interval in parts.values():
         assert max(resumes.losses) <= interval + BATCH

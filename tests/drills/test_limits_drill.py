@@ -1,4 +1,4 @@
-"""What a run takes from its machine by its number of actors: measured on real clusters, fitted, and held to."""
+"""Descriptors, threads and memory of a run by number of actors: measured on real clusters and fitted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure(num_actors: int) -> dict[str, Any]:
     peaks: dict[str, int] = defaultdict(int)
     over = threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         driver = psutil.Process()
         threads = driver.num_threads()
         peaks["driver"] = max(peaks["driver"], driver.num_fds())
@@ -59,7 +59,7 @@ def measure(num_actors: int) -> dict[str, Any]:
 
     def watch() -> None:
         while not over.wait(0.2):
-            look()
+            sample()
 
     config = TrainConfig(num_actors=num_actors, object_store_bytes=100_000_000)
     watcher = threading.Thread(target=watch)
@@ -75,7 +75,7 @@ def measure(num_actors: int) -> dict[str, Any]:
                 pool.request()
                 received += len(pool.receive(1.0))
                 version += 1
-            look()
+            sample()
             sizes: dict[str, list[int]] = defaultdict(list)
             for process in psutil.Process().children(recursive=True):
                 sizes[kind_of(process)].append(process.memory_full_info().uss)
@@ -91,7 +91,7 @@ PROGRAM = "import json, sys; from test_limits_drill import measure; print(json.d
 
 
 def measured(num_actors: int) -> dict[str, Any]:
-    """In a process of its own, so that nothing of an earlier cluster counts."""
+    """Measure in a new process, so that no earlier cluster is counted."""
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(num_actors)],
         env=os.environ | {"PYTHONPATH": python_path(HERE)},
@@ -108,21 +108,23 @@ def test_descriptors_threads_and_memory_follow_the_lines_that_preflight_uses() -
     found = [measured(count) for count in ACTORS]
     for row in found:
         assert row["found"] == row["actors"]
-        print(json.dumps(row))  # noqa: T201 - a drill shows its figures
+        print(json.dumps(row))  # noqa: T201 - a drill prints its measurements
     lines = checks.DESCRIPTORS | {"threads": checks.THREADS, "rest_bytes": checks.RAY_BYTES}
     for name, line in lines.items():
         slope, base = np.polyfit(ACTORS, [row[name] for row in found], 1)
         print(f"{name}: {base:.4g} + {slope:.4g} x actors; preflight has {line}")  # noqa: T201
         for row in found:
             assert row[name] <= line.at(row["actors"], checks.MARGIN), (name, row)
-    # What an actor itself opens: no more at 32 actors than at 16, but for a few sockets that come and go.
+    # Descriptors of an actor itself: no more at 32 actors than at 16, except for a few transient sockets.
     assert found[-1]["actor"] <= found[-2]["actor"] + 4
     assert max(row["actor"] for row in found) <= checks.descriptors_needed(2)
     assert max(row["actor_bytes"] for row in found) <= 1.1 * checks.ACTOR_BYTES
 
 
 @pytest.mark.parametrize("num_actors", [2, 16])
-def test_a_hard_limit_one_below_the_need_is_refused_and_the_need_itself_runs(num_actors: int, tmp_path: Path) -> None:
+def test_a_hard_limit_one_below_the_need_is_refused_and_the_need_itself_trains(
+    num_actors: int, tmp_path: Path
+) -> None:
     needed = checks.descriptors_needed(num_actors)
 
     def limited_to(limit: int) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""A million steps on the embedded core: what an actor takes once its caches are full does not grow."""
+"""A million steps on the embedded core: the memory of an actor does not grow once its caches are full."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMIT_MB_PER_10K_STEPS = 0.05
 
 
 class Sample(NamedTuple):
-    """What an actor took after so many steps of its own."""
+    """Process statistics of an actor after a number of its own steps."""
 
     steps: int
     stats: ProcessStats
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 def growth(samples: list[Sample]) -> tuple[float, float]:
     """Return MB per 10,000 steps by least squares, and the upper bound of its two-sided 95 % interval.
 
-    Samples that follow each other are alike, so the fit takes the means of blocks.
+    Consecutive samples are correlated, so block means are fitted.
     """
     blocks = np.array_split(np.asarray([(s.steps, s.stats.uss_bytes) for s in samples]), BLOCKS)
     steps, sizes = np.asarray([block.mean(axis=0) for block in blocks]).T
@@ -69,14 +69,14 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
     config = TrainConfig(timesteps=STEPS, num_actors=2, log_interval_s=0.5)
     environments = Task(sampling="range").environments()
     result = trainer.train(config, environments, tmp_path, resume=None, progress=Recorder())
-    print()  # noqa: T201 - a drill shows its figures
+    print()  # noqa: T201 - a drill prints its measurements
     assert result.steps >= STEPS
     assert sorted(samples) == ["actor 0.0", "actor 1.0"]
     for name, found in samples.items():
         warm = [sample for sample in found if sample.steps >= WARM_STEPS]
         slope, upper = growth(warm)
         quarter = len(warm) // 4
-        # Ray's pools come and go by one or two; what grows moves the median.
+        # Ray's pools fluctuate by one or two; growth moves the median.
         first, last = (
             np.median([(s.stats.descriptors, s.stats.threads) for s in part], axis=0)
             for part in (warm[:quarter], warm[-quarter:])

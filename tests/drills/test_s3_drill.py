@@ -1,6 +1,6 @@
-"""Trainings that push every half second to a bucket that is well, breaks a third of all requests, or stops to answer.
+"""Trainings that push every half second to a bucket that works, fails a third of all requests, or stops responding.
 
-The stand-in for S3 runs in the same process and takes its share of it.
+The stand-in for S3 runs in the same process and uses part of its CPU time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from s3_stand_in import S3
 
-# REDOX_DRILL_ROUNDS makes it shorter.
+# REDOX_DRILL_ROUNDS shortens it.
 ROUNDS = int(os.environ.get("REDOX_DRILL_ROUNDS", "3"))
 STEPS = 60_000
 CONFIG = TrainConfig(
@@ -43,13 +43,13 @@ STALLED = [Fault("stall", times=1e9), Fault("cut upload", times=1e9)]
 
 
 @pytest.mark.timeout(3600)
-def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing_damaged(
+def test_a_training_keeps_its_speed_with_any_state_of_the_bucket_and_accepts_nothing_damaged(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # three by itself
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")  # otherwise three
     factory = Task().environments()
     speeds: dict[str, list[float]] = defaultdict(list)
-    saved = failed = whole = warned = 0
+    saved = failed = complete = warned = 0
 
     def trained(name: str, number: int, config: TrainConfig) -> Path:
         nonlocal failed, warned
@@ -62,7 +62,7 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
         failed, warned = failed + beat.failed_pushes, warned + len(sink.warnings)
         return folder
 
-    trained("first", 0, replace(CONFIG, timesteps=STEPS // 4))  # the first one warms up
+    trained("first", 0, replace(CONFIG, timesteps=STEPS // 4))  # warm-up
     for number in range(ROUNDS):
         trained("no bucket", 2 * number, CONFIG)
         healthy = replace(CONFIG, remote=f"{s3.url}-healthy-{number}")
@@ -70,40 +70,40 @@ def test_a_training_keeps_its_speed_whatever_the_bucket_does_and_accepts_nothing
         assert max(RemoteRun(healthy.remote).complete_steps()) >= STEPS
 
         broken = replace(CONFIG, remote=f"{s3.url}-broken-{number}")
-        while_broken(s3, FAULTY, lambda n=number, c=broken: trained("a third breaks", n, c))
+        while_broken(s3, FAULTY, lambda n=number, c=broken: trained("a third fails", n, c))
         remote = RemoteRun(broken.remote)
         saved += len(remote.checkpoints())
         for step in remote.complete_steps():
             remote.verify(step)
-            whole += 1
+            complete += 1
         assert max(remote.complete_steps()) >= STEPS
 
-        # It stops to answer once the run has its lock.
+        # It stops responding once the run holds its lock.
         away = replace(CONFIG, remote=f"{s3.url}-away-{number}", remote_patience_s=3.0)
-        trained("away", number, replace(away, timesteps=1000))
+        trained("no response", number, replace(away, timesteps=1000))
         before = len(RemoteRun(away.remote).complete_steps())
-        speeds["away"].pop()
-        folder = while_broken(s3, STALLED, lambda n=number, c=away: trained("away", n, c))
+        speeds["no response"].pop()
+        folder = while_broken(s3, STALLED, lambda n=number, c=away: trained("no response", n, c))
         assert len(RemoteRun(away.remote).complete_steps()) == before
         RemoteRun(away.remote).sync(folder, lambda _: None)
         assert max(RemoteRun(away.remote).complete_steps()) >= STEPS
         trained("no bucket", 2 * number + 1, CONFIG)
 
-    # Before and after each round, since other work on this machine comes and goes.
+    # Before and after each round, since the load of this machine varies.
     alone = [statistics.fmean(speeds["no bucket"][2 * number : 2 * number + 2]) for number in range(ROUNDS)]
     shares = {
         name: statistics.median(speed / base for speed, base in zip(speeds[name], alone, strict=True))
-        for name in ("healthy", "a third breaks", "away")
+        for name in ("healthy", "a third fails", "no response")
     }
     with capsys.disabled():
         print()  # noqa: T201
         for name, each in speeds.items():
             share = f"{100 * shares[name]:4.0f} % of no bucket" if name in shares else ""
-            figures = "  ".join(f"{speed:7,.0f}" for speed in each)
-            print(f"{name:15} {figures} steps/s  {share}")  # noqa: T201 - a drill shows its figures
+            values = "  ".join(f"{speed:7,.0f}" for speed in each)
+            print(f"{name:15} {values} steps/s  {share}")  # noqa: T201 - a drill prints its measurements
         met = {fault.kind: fault.met for fault in FAULTY}
         print(  # noqa: T201
-            f"faults met while a third breaks: {met}; {whole} of {saved} checkpoints whole, all verified; "
+            f"faults met while a third fails: {met}; {complete} of {saved} checkpoints complete, all verified; "
             f"{failed} failed pushes, {warned} warnings; requests: "
             + ", ".join(f"{method} {s3.proxy.count(method, '')}" for method in sorted(s3.proxy.methods()))
         )

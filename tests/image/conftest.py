@@ -1,4 +1,4 @@
-"""An engine and the image, both once for all tests; where no engine answers, they are skipped and say so.
+"""An engine and the image, both once for all tests; without a running engine, tests are skipped with a reason.
 
 With REDOX_ENGINE=required, as in CI, a missing engine fails.
 """
@@ -22,7 +22,7 @@ def engine() -> Engine:
         client = docker.from_env()
         client.ping()
     except docker.errors.DockerException as error:
-        text = f"no Docker engine answers, so the container is not tested here ({error})"
+        text = f"no Docker engine is running, so the container is not tested here ({error})"
         if os.environ.get("REDOX_ENGINE") == "required":
             pytest.fail(text)
         pytest.skip(text)
@@ -41,8 +41,8 @@ def engine() -> Engine:
 def read_once(engine: Engine) -> Engine:
     """The engine after all files of the image were read.
 
-    The pages of a file count for the container that reads it first. One that is short of memory gives those up and
-    reads them again, on and on, before the kernel kills anything; here they are another one's.
+    The page cache of a file is charged to the container that reads it first. Under memory pressure a container would
+    evict and reread these pages for a long time before the kernel kills a process; here they belong to another one.
     """
     read = engine.run("shell", "-c", "find /opt/redox /usr -xdev -type f -exec cat {} + >/dev/null")
     assert read.returncode == 0, read.stderr

@@ -1,4 +1,4 @@
-"""`compose.yaml` brings up the trainer with TensorBoard beside it, and takes them down as docker stop does."""
+"""`compose.yaml` starts the trainer and TensorBoard, and stops them as `docker stop` does."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from infra.settings import ROOT
 
 
 def compose_command() -> list[str]:
-    """`docker compose`, or the program of its own that it once was."""
+    """`docker compose`, or the standalone docker-compose."""
     plugin = [DOCKER, "compose"]
     if subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0:
         return plugin
     alone = shutil.which("docker-compose")
     if alone:
         return [alone]
-    text = "there is no docker compose, so compose.yaml is not run here"
+    text = "docker compose is not installed, so compose.yaml is not run here"
     if os.environ.get("REDOX_ENGINE") == "required":
         pytest.fail(text)
     pytest.skip(text)

@@ -1,4 +1,4 @@
-"""What is in the image: the locked packages, no tools, the same files in every build; and how fast a rebuild is."""
+"""Contents of the image (the locked packages, no tools, the same files in every build), and the time of a rebuild."""
 
 from __future__ import annotations
 
@@ -79,18 +79,18 @@ def test_the_image_has_no_compiler_no_tests_and_no_name_of_this_machine(engine: 
     assert (answer.returncode, answer.stdout) == (0, "")
 
 
-def test_the_image_says_its_commit_and_is_small_enough_to_ship(engine: Engine) -> None:
+def test_the_image_names_its_commit_and_is_small_enough_to_ship(engine: Engine) -> None:
     image = engine.client.images.get(engine.image)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert image.labels["org.opencontainers.image.revision"].removesuffix("-dirty") == commit.strip()
     assert any(tag.startswith(f"{SETTINGS.container.image}:{commit[:12]}") for tag in image.tags)
     size = compressed_bytes(engine.image)
-    print(f"docker save | gzip -1: {size / 1e6:.0f} MB")  # noqa: T201 - a figure worth a look
+    print(f"docker save | gzip -1: {size / 1e6:.0f} MB")  # noqa: T201 - a measurement to report
     assert size <= LARGEST
 
 
 def compressed_bytes(image: str) -> int:
-    """Size of `docker save | gzip`, by the quickest level, which is the largest."""
+    """Size of `docker save | gzip`, at the fastest level, which gives the largest."""
     with (
         subprocess.Popen([DOCKER, "save", image], stdout=subprocess.PIPE) as save,
         subprocess.Popen(["gzip", "-1"], stdin=save.stdout, stdout=subprocess.PIPE) as squeeze,
@@ -101,7 +101,7 @@ def compressed_bytes(image: str) -> int:
 
 def build(image: str, folder: Path, *options: str) -> tuple[float, str]:
     """Build an image as `make image` does, from another folder; the seconds it took and the engine's log."""
-    began = time.monotonic()
+    start = time.monotonic()
     command = [
         DOCKER,
         "build",
@@ -116,10 +116,10 @@ def build(image: str, folder: Path, *options: str) -> tuple[float, str]:
         command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=False, capture_output=True, text=True
     )
     assert built.returncode == 0, built.stderr
-    return time.monotonic() - began, built.stderr
+    return time.monotonic() - start, built.stderr
 
 
-def run_anew(log: str) -> set[str]:
+def uncached_steps(log: str) -> set[str]:
     """The steps of the Dockerfile that a build ran because it had no cached result of them."""
     found = re.findall(r"^#(\d+) \[(\S+) (\d+)/(\d+)\] (.*)$", log, re.MULTILINE)
     for stage in {stage for _, stage, *_ in found}:  # the log is complete
@@ -140,8 +140,8 @@ def test_a_changed_line_is_in_the_image_within_seconds(engine: Engine, tmp_path:
     image = f"{SETTINGS.container.image}:changed"
     try:
         took = []
-        # Twice, for others may use the machine, and the engine may have thrown away results to make room: the quicker
-        # one tells what a change takes, the second one what it runs. Changes that no build has ever seen.
+        # Twice, since other load may slow the machine and the engine may have evicted cached results: the faster
+        # build gives the time of a change, the second one its steps. No earlier build contains these changes.
         for code in random.SystemRandom().sample(range(1_000, 1_000_000_000), 2):
             errors.write_text(text.replace("EXIT_NONSENSE = 70", f"EXIT_NONSENSE = {code}"))
             seconds, log = build(image, tmp_path)
@@ -150,14 +150,14 @@ def test_a_changed_line_is_in_the_image_within_seconds(engine: Engine, tmp_path:
             changed = Engine(engine.client, image).run("-c", shown, options=["--entrypoint=python3"])
             assert changed.stdout == f"{code}\n"
         assert min(took) < REBUILD_S
-        anew = run_anew(log)
-        assert len(anew) == OWN_STEPS, anew
-        assert all("/opt/redox/app" in step for step in anew), anew
+        steps = uncached_steps(log)
+        assert len(steps) == OWN_STEPS, steps
+        assert all("/opt/redox/app" in step for step in steps), steps
     finally:
         engine.client.images.remove(image, force=True)
 
 
-# Every file but those the engine makes: its rights, its content, where a link leads.
+# Mode, content or link target of every file except those that the engine creates.
 FILES = """
 find / -xdev ! -type l ! -path '/etc/host*' ! -path /etc/resolv.conf ! -path /etc/mtab -printf '%M %U %G %p\\n'
 find / -xdev -type l -printf '%p -> %l\\n'

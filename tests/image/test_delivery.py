@@ -1,4 +1,4 @@
-"""The image of `train-remote` is tried out here and sent to the engine of the host."""
+"""The image of `train-remote` is tested here and sent to the engine of the host."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ForwardedHost:
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def remote_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of another engine, which has no image."""
     if os.geteuid() or not Path(DAEMON).exists():
         pytest.skip(f"an engine of a host needs root and {DAEMON}")
@@ -99,12 +99,12 @@ def tags(client: DockerClient, name: str) -> set[str]:
     return set(client.images.get(name).tags)
 
 
-def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_what_it_runs(
-    small: str, engine: Engine, there: Path, capfd: pytest.CaptureFixture[str]
+def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_the_one_it_runs(
+    small: str, engine: Engine, remote_socket: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    remote: Any = ForwardedHost(there)
+    remote: Any = ForwardedHost(remote_socket)
     assert image.deliver(remote, small) == small
-    host = docker.DockerClient(base_url=f"unix://{there}")
+    host = docker.DockerClient(base_url=f"unix://{remote_socket}")
     assert host.images.get(small).id == engine.client.images.get(small).id
     assert tags(host, small) == {small, f"{small.split(':', maxsplit=1)[0]}:{SETTINGS.container.current_tag}"}
     assert f"loading {small} into the engine" in capfd.readouterr().err
@@ -117,7 +117,7 @@ def test_an_image_that_trains_here_passes(engine: Engine) -> None:
 
 
 def test_an_image_that_does_not_train_here_is_not_sent(engine: Engine) -> None:
-    # A second is over before Ray has started.
+    # Ray takes longer than a second to start.
     with pytest.raises(RedoxError, match="does not train on this machine") as refused:
         image.smoke_test(Session(SETTINGS), engine.image, seconds=1)
     assert "nothing was sent" in refused.value.hint

@@ -1,4 +1,4 @@
-"""What the entrypoint does with its words, and what it refuses: one line, exit code 78, nothing started."""
+"""Modes of the entrypoint, and its refusals: one line, exit code 78, nothing started."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from containers import FLAGS, SETTINGS, Engine
 EXIT_CONFIG = 78
 
 
-def assert_refused(answer: subprocess.CompletedProcess[str], said: str) -> None:
+def assert_refused(answer: subprocess.CompletedProcess[str], words: str) -> None:
     assert answer.returncode == EXIT_CONFIG, answer.stderr
     [refusal] = [line for line in answer.stderr.splitlines() if not line.startswith("redox: warning:")]
     assert refusal.startswith("redox: ")
-    assert said in refusal
+    assert words in refusal
     assert answer.stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("flags", "arguments", "said"),
+    ("flags", "arguments", "words"),
     [
         ({"nofile": 150}, ["--num-actors", "20"], "nofile is 150, 20 actors need 220: docker run --ulimit"),
         ({"nproc": 400}, ["--num-actors=20"], "nproc is 400, 20 actors need 1030: docker run --ulimit"),
@@ -39,10 +39,10 @@ def assert_refused(answer: subprocess.CompletedProcess[str], said: str) -> None:
     ],
     ids=["files", "processes", "shared memory", "object store", "folder"],
 )
-def test_what_could_not_work_is_refused_with_one_line(
-    engine: Engine, runs: Path, flags: dict[str, Any], arguments: Sequence[str], said: str
+def test_limits_and_folders_that_cannot_work_are_refused_with_one_line(
+    engine: Engine, runs: Path, flags: dict[str, Any], arguments: Sequence[str], words: str
 ) -> None:
-    assert_refused(engine.run("train", *arguments, runs=runs, flags=replace(FLAGS, **flags)), said)
+    assert_refused(engine.run("train", *arguments, runs=runs, flags=replace(FLAGS, **flags)), words)
 
 
 def test_a_clock_before_the_commit_is_refused(engine: Engine, runs: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_folder_of_the_host_that_belongs_to_another_user_is_refused(engine: En
     assert list(runs.iterdir()) == []
 
 
-def test_limits_below_the_settings_are_warned_of_and_trained_with(engine: Engine, runs: Path) -> None:
+def test_limits_below_the_settings_give_a_warning_and_training_runs(engine: Engine, runs: Path) -> None:
     flags = replace(FLAGS, nofile=4096, nproc=4096)
     answer = engine.run("train", "--num-actors", "0", "--timesteps", "512", runs=runs, flags=flags)
     assert answer.returncode == 0, answer.stderr
@@ -67,20 +67,20 @@ def test_limits_below_the_settings_are_warned_of_and_trained_with(engine: Engine
     assert (runs / "first" / "latest").is_dir()
 
 
-def test_one_folder_serves_for_all_that_stays_as_on_the_host(engine: Engine, runs: Path) -> None:
+def test_one_data_folder_holds_experiments_and_spilled_objects_as_on_the_host(engine: Engine, runs: Path) -> None:
     answer = engine.run("train", "--num-actors", "0", "--timesteps", "512", data=runs)
     assert answer.returncode == 0, answer.stderr
     assert (runs / "experiments" / "first" / "latest").is_dir()
     assert (runs / "spill").is_dir()
 
 
-def test_errors_of_the_trainer_are_its_own(engine: Engine, runs: Path) -> None:
+def test_errors_of_the_trainer_are_passed_on(engine: Engine, runs: Path) -> None:
     answer = engine.run("train", "--num-actors", "many", runs=runs)
     assert answer.returncode == 2
     assert "--num-actors" in answer.stderr
 
 
-def test_smoke_trains_on_the_embedded_core_and_says_how_fast(engine: Engine) -> None:
+def test_smoke_trains_on_the_embedded_core_and_reports_its_speed(engine: Engine) -> None:
     answer = engine.run("smoke")
     assert answer.returncode == 0, answer.stderr
     result = json.loads(answer.stdout)

@@ -1,4 +1,4 @@
-"""What a training finds in its container: user, limits, threads, folders, Ray."""
+"""The environment of a training in its container: user, limits, threads, folders, Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.container import Flags
 
 STORE = 100_000_000
 
-# Of every process: its name, user, environment and limits.
+# Name, user, environment and limits of every process.
 PROCESSES = """
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ for folder in Path("/proc").glob("[0-9]*"):
 print(json.dumps(found))
 """
 
-# Joins the cluster of the training, and puts more into its store than the store holds.
+# Joins the cluster of the training, and puts more into its object store than fits.
 CLUSTER = f"""
 import json, ray
 from pathlib import Path
@@ -58,7 +58,7 @@ def training(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     runs.mkdir()
     runs.chmod(0o1777)
     with engine.training(runs, "--object-store-bytes", str(STORE)) as found:
-        found.heartbeat(lambda beat: beat.actors_alive == 2 and beat.step > 0, "two actors at work")
+        found.heartbeat(lambda beat: beat.actors_alive == 2 and beat.step > 0, "two actors collect")
         yield found
 
 
@@ -68,7 +68,7 @@ def processes(training: Training) -> list[dict[str, Any]]:
     return found
 
 
-def test_pid_1_is_tini_and_nobody_is_root_or_has_a_capability(processes: list[dict[str, Any]]) -> None:
+def test_pid_1_is_tini_and_no_process_is_root_or_has_a_capability(processes: list[dict[str, Any]]) -> None:
     uid = str(SETTINGS.container.uid)
     assert next(process for process in processes if process["pid"] == 1)["words"].startswith("tini -- /entrypoint.sh")
     for process in processes:
@@ -104,7 +104,7 @@ def test_limits_are_those_of_the_settings_or_what_this_machine_allows_with_a_war
     assert warned is (FLAGS.nofile < SETTINGS.limits.nofile)
 
 
-def test_the_engine_was_asked_for_the_flags(training: Training) -> None:
+def test_the_container_has_the_flags(training: Training) -> None:
     host = training.container.attrs["HostConfig"]
     limits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in host["Ulimits"]}
     assert limits == {"nofile": (FLAGS.nofile,) * 2, "nproc": (FLAGS.nproc,) * 2}
@@ -115,7 +115,7 @@ def test_the_engine_was_asked_for_the_flags(training: Training) -> None:
     assert training.container.attrs["Config"]["StopTimeout"] == SETTINGS.limits.stop_timeout_s
 
 
-def test_the_host_can_ask_for_the_limits_of_the_settings(engine: Engine) -> None:
+def test_a_container_with_the_limits_of_the_settings_can_be_created(engine: Engine) -> None:
     # Created and not started: a machine may forbid a limit above its own.
     command = engine.command(flags=Flags.of(SETTINGS))
     command[1] = "create"
@@ -129,7 +129,7 @@ def test_the_host_can_ask_for_the_limits_of_the_settings(engine: Engine) -> None
         container.remove(v=True)
 
 
-def test_the_run_says_from_which_commit_it_is(training: Training) -> None:
+def test_the_run_records_its_commit(training: Training) -> None:
     written = json.loads((training.run / "config.json").read_text())
     label = training.container.labels["org.opencontainers.image.revision"]
     assert written["git_commit"] == label

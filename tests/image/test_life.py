@@ -1,4 +1,4 @@
-"""A training in the container: stopped, killed, out of memory, and how it goes on."""
+"""A training in the container: stopped, killed, out of memory, and resumed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ STOP_S = 30.0
 
 
 def resumed_at(training: Training) -> int:
-    """The step from which a training that resumed went on."""
+    """The step from which a training resumed."""
     training.heartbeat(lambda beat: beat.updated_at, "an update")
     steps = re.findall(r"^resuming \S+ at step ([\d,]+)", training.log(), flags=re.MULTILINE)
     return int(steps[-1].replace(",", ""))
 
 
-def test_a_stop_saves_and_ends_with_0_and_a_new_container_goes_on_from_that_step(engine: Engine, runs: Path) -> None:
+def test_a_stop_saves_and_ends_with_0_and_a_new_container_resumes_from_that_step(engine: Engine, runs: Path) -> None:
     with engine.training(runs) as first:
         first.saved()
-        began = time.monotonic()
+        start = time.monotonic()
         first.container.stop()
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - start
         assert first.state["ExitCode"] == EXIT_OK
         assert seconds < STOP_S
         stopped = newest(first.run)
@@ -46,12 +46,12 @@ def test_a_kill_loses_at_most_one_interval(engine: Engine, runs: Path) -> None:
         assert not first.state["OOMKilled"]
         saved = newest(first.run)
         lost_s = killed - (first.run / f"step_{saved:09d}" / "manifest.json").stat().st_mtime
-        assert 0 <= lost_s < SAVE_INTERVAL_S + 1.0  # and what a save takes
+        assert 0 <= lost_s < SAVE_INTERVAL_S + 1.0  # and the time of a save
     with engine.training(runs) as second:
         assert resumed_at(second) == saved
 
 
-# Takes memory of the container's until the kernel has killed an actor for it: Ray offers its workers first.
+# Allocates memory in the container until the kernel kills an actor: Ray gives its workers the highest OOM score.
 HOG = """
 from pathlib import Path
 actors = [path for path in Path("/proc").glob("[0-9]*") if (path / "cmdline").read_text().startswith("ray::Coll")]
@@ -68,13 +68,13 @@ def test_an_actor_out_of_memory_is_replaced(read_once: Engine, runs: Path) -> No
         assert training.inside(HOG) == 2
         until(lambda: "takes over" in training.log(), "another actor")
         step = training.heartbeat(lambda beat: beat.actors_alive == 2, "two actors again").step
-        training.heartbeat(lambda beat: beat.step > step, "steps of theirs")
+        training.heartbeat(lambda beat: beat.step > step, "their steps")
         training.container.stop()
         assert training.state["ExitCode"] == EXIT_OK
 
 
-# Memory that belongs to no process, until the kernel has killed the largest one for it: the trainer. Its memory comes
-# back a moment later, and the kernel may want another one until then: that shall be the flood and not the supervisor.
+# Memory that belongs to no process, until the kernel kills the largest one, the trainer. Its memory is freed a moment
+# later; if the kernel kills another process until then, it should be the flood and not the supervisor.
 FLOOD = """
 from pathlib import Path
 Path("/proc/self/oom_score_adj").write_text("200")
@@ -86,7 +86,7 @@ with open("/dev/shm/flood", "wb") as flood:
 FLOODED = ["bash", "-c", 'python3 -c "$0"; rm /dev/shm/flood', FLOOD]
 
 
-def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(read_once: Engine, runs: Path) -> None:
+def test_a_trainer_out_of_memory_ends_with_137_and_resumes_when_started_again(read_once: Engine, runs: Path) -> None:
     flags = replace(FLAGS, shm_bytes=8_000_000_000)
     with read_once.training(runs, "--num-actors", "0", options=["--memory=1g"], flags=flags) as training:
         training.saved()
@@ -95,7 +95,7 @@ def test_a_trainer_out_of_memory_ends_with_137_and_goes_on_when_started_again(re
         assert training.state["ExitCode"] == 137
         assert training.state["OOMKilled"]
         saved = newest(training.run)
-        training.container.start()  # as a unit of the host's does
+        training.container.start()  # as the host's unit does
         assert resumed_at(training) == saved
         assert training.saved() > saved
 
@@ -109,7 +109,7 @@ def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_containe
     ) as training:
         training.saved()
         training.container.exec_run(FLOODED)
-        until(lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's word")
+        until(lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's report")
         until(lambda: "resuming" in training.log(), "the resumed training")
         training.saved()
         assert training.state["Running"]
@@ -117,7 +117,7 @@ def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_containe
         assert training.state["ExitCode"] == EXIT_OK
 
 
-# The trainer is what tini started. A heartbeat a minute old is written at once, so that nobody has to wait for it.
+# The trainer is what tini started. The heartbeat is set back by a minute at once, instead of waiting for it to age.
 STOP = """
 import json, os, signal, time
 trainer = int(open("/proc/1/task/1/children").read().split()[0])
@@ -127,10 +127,10 @@ while open(f"/proc/{trainer}/stat").read().rpartition(")")[2].split()[0] != "T":
 os.utime("/data/experiments/first/heartbeat.json", (0, time.time() - 61))
 print(json.dumps(trainer))
 """
-GO_ON = "import os, signal; os.kill({}, signal.SIGCONT); print(0)"
+CONTINUE = "import os, signal; os.kill({}, signal.SIGCONT); print(0)"
 
 
-def test_the_health_check_sees_a_training_that_stands_still_and_one_that_goes_on(engine: Engine, runs: Path) -> None:
+def test_the_health_check_detects_a_training_that_hangs_and_one_that_continues(engine: Engine, runs: Path) -> None:
     often = ["--health-interval=1s", "--health-start-period=0s", "--health-retries=1"]
 
     def health() -> str:
@@ -142,5 +142,5 @@ def test_the_health_check_sees_a_training_that_stands_still_and_one_that_goes_on
         until(lambda: health() == "unhealthy", "an unhealthy container")
         assert training.state["Running"]
         assert "the last heartbeat is 6" in training.state["Health"]["Log"][-1]["Output"]
-        training.inside(GO_ON.format(trainer))
+        training.inside(CONTINUE.format(trainer))
         until(lambda: health() == "healthy", "a container that is healthy again")

@@ -23,25 +23,25 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 
 def compose(value: Any) -> Any:
-    """A value of the compose file as it is when no variable is set."""
+    """A value of the compose file when no variable is set."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) if isinstance(value, str) else value
 
 
 def bash(function: str, *arguments: object) -> str:
-    """What a function of the entrypoint prints."""
+    """The output of a function of the entrypoint."""
     source = ENTRYPOINT.read_text().partition("\nmode=")[0]
     command = ["bash", "-c", f'{source}\n{function} "$@"', "test", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("actors", [0, 1, 2, 3, 10, 30, 60, 120])
-def test_the_entrypoint_refuses_by_the_figures_of_the_trainer_rounded_up(actors: int) -> None:
+def test_the_entrypoint_requires_the_limits_of_the_trainer_rounded_up(actors: int) -> None:
     files, processes = (int(bash(f"{name}_needed", actors)) for name in ("files", "processes"))
     assert descriptors_needed(actors) <= files <= descriptors_needed(actors) + 25
     assert THREADS.at(actors, MARGIN) <= processes <= THREADS.at(actors, MARGIN) + 2
 
 
-def test_the_entrypoint_knows_the_trainers_defaults_and_reads_options_as_it_does() -> None:
+def test_the_entrypoint_has_the_trainers_defaults_and_parses_options_as_it_does() -> None:
     assert (
         bash("eval", "echo $DEFAULT_ACTORS $LEAST_SHM")
         == f"{TrainConfig().num_actors} {MIN_OBJECT_STORE_BYTES * 11 // 10}"

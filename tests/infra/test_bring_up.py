@@ -1,4 +1,4 @@
-"""What a machine is given: files that follow the settings, and units whose commands exist."""
+"""Files of a machine: they follow the settings, and the commands of the units exist."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_container_gets_the_flags_of_the_settings_and_the_volume() -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, WORKERS], ids=["alone", "workers"])
-def test_the_trainer_knows_the_options_it_is_given(settings: Settings) -> None:
+def test_the_trainer_has_the_options_of_the_unit(settings: Settings) -> None:
     options = environment(settings)["REDOX_OPTIONS"]
     known = {name for parameter in typer.main.get_command(app).commands["train"].params for name in parameter.opts}  # type: ignore[attr-defined]
     assert {option for option in options if option.startswith("--")} <= known
@@ -62,12 +62,12 @@ def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
     seconds = re.search(r"TimeoutStopSec=(\d+)", unit)
     assert seconds
     assert int(seconds[1]) > timeout
-    assert "--pull never" in unit  # without a registry in its name an image would be asked from strangers
+    assert "--pull never" in unit  # an image name without a registry would be pulled from a public one
     assert "Restart=on-failure" in unit
     assert "RestartPreventExitStatus=2 70 78" in unit
 
 
-def test_workers_and_head_are_there_only_when_asked_for() -> None:
+def test_workers_and_head_exist_only_if_set() -> None:
     assert not any("worker" in name and name.endswith(".service") for name in files(SETTINGS, "host"))
     host, worker = files(WORKERS, "host"), files(WORKERS, "worker")
     assert {"etc/systemd/system/redox-workers.service", "usr/local/lib/redox/head.sh"} <= set(host)
@@ -93,7 +93,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
 
 HOSTILE = """me"; touch pwned-1; echo "$(touch pwned-2)`touch pwned-3` 'x' \\\\ $HOME @{host.ssh_user} \xb5"""
 
-# Of what a user of the host is made, as far as the step needs it.
+# Stand-ins for the commands of the step.
 USER = """
 getent() { echo "$2:x:1000:1000::$PWD:/bin/bash"; }
 install() { mkdir -p "${@: -1}"; }
@@ -117,7 +117,7 @@ def test_the_comment_of_an_ssh_key_is_data_and_never_run(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("pwned*"))
 
 
-def test_packed_files_may_hold_the_words_that_the_script_fills_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_files_may_contain_the_placeholders_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = "MACHINEPACKEDLOG" * 5  # as it may happen in 12,000 characters of base 85
     monkeypatch.setattr(bring_up, "_archive", lambda *_: base64.b85decode(packed))
     text = script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="PACKED-LOG"))

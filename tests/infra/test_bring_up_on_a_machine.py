@@ -1,4 +1,4 @@
-"""The bring-up on a real file system of the distribution: what it makes, that it may run twice, what runs then."""
+"""The bring-up on a real file system of the distribution: its results, a second run, and the units afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RUN = f"{SETTINGS.container.experiments}/production"
 
 @dataclass
 class Host:
-    """A machine that was set up, with what is around it."""
+    """A machine that was set up, and its stand-ins."""
 
     chroot: Chroot
     metadata: Metadata
@@ -42,26 +42,26 @@ class Host:
 
     @property
     def inside(self) -> Path:
-        """Its file system with its mounts, seen from here."""
+        """Its file system with its mounts, from outside."""
         return Path(f"/proc/{self.chroot.namespace.pid}/root{self.chroot.root}")
 
     @property
     def environment(self) -> dict[str, str]:
-        """How what runs on it finds the stand-ins."""
+        """Environment in which its programs find the stand-ins."""
         return {"AWS_ENDPOINT_URL": self.aws.address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.address}
 
     def cron(self) -> subprocess.CompletedProcess[str]:
-        """Run the line of the sweep as cron does."""
+        """Run the sync's cron line as cron does."""
         (line,) = [
             line for line in self.chroot.outside("/etc/cron.d/redox-sweep").splitlines() if not line.startswith("#")
         ]
         found = re.fullmatch(r"17 \* \* \* \* root (.+)", line)
         assert found
-        alone = ("env", f"PATH={ENGINE_PATH}", "/bin/sh", "-c", found[1])  # what cron's commands find
+        alone = ("env", f"PATH={ENGINE_PATH}", "/bin/sh", "-c", found[1])  # the PATH of cron
         return self.chroot.run(*alone, environment=self.environment)
 
     def objects(self) -> list[str]:
-        """Return what the bucket holds, in the order in which it came."""
+        """Return the keys of the bucket in the order of upload."""
         s3 = self.aws.client("s3")
         found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         puts = re.findall(rf'"PUT /{BUCKET}/(\S+) HTTP', self.aws.log.read_text())
@@ -70,7 +70,7 @@ class Host:
 
 
 def run_user_data(chroot: Chroot, text: str) -> subprocess.CompletedProcess[str]:
-    """Run user data as cloud-init does: the part that is a script."""
+    """Run the script part of user data as cloud-init does."""
     first, second = email.message_from_string(text).get_payload()
     assert first.get_content_type() == "text/cloud-config"
     assert "[scripts-user, always]" in first.get_payload()
@@ -104,7 +104,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, aws: StandIn) -> Iterator[Hos
         yield Host(chroot, metadata, aws, run_user_data(chroot, data_for(metadata)))
 
 
-def test_it_works_and_tells_cloudformation_so(host: Host) -> None:
+def test_it_succeeds_and_signals_cloudformation(host: Host) -> None:
     assert host.first.returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
     assert host.first.stdout == host.first.stderr == ""  # everything is in the one log
     assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("bring-up: done")
@@ -122,7 +122,7 @@ def test_limits_kernel_engine_and_user(host: Host) -> None:
 
 
 def findings(host: Host, *units: str) -> list[str]:
-    """What systemd finds wrong with units of ours."""
+    """Problems that systemd finds in our units."""
     said = host.chroot.run("systemd-analyze", "verify", *units).stderr
     return [line for line in said.splitlines() if "redox-" in line]
 
@@ -132,7 +132,7 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     assert not findings(host, *(f"/etc/systemd/system/{unit}" for unit in units))
     spoiled = host.chroot.outside("/etc/systemd/system/redox-watch.service").replace("Restart=", "Restarts=")
     (host.chroot.root / "root/redox-spoiled.service").write_text(spoiled)
-    assert "Restarts" in findings(host, "/root/redox-spoiled.service")[0]  # the check does find things
+    assert "Restarts" in findings(host, "/root/redox-spoiled.service")[0]  # the check finds faults
     calls = host.chroot.calls()
     assert "systemctl restart systemd-sysctl" in calls
     assert "systemctl enable --now cron docker" in calls
@@ -176,23 +176,23 @@ def test_a_failure_reaches_cloudformation_with_its_last_lines(host: Host) -> Non
     answer = run_user_data(host.chroot, data_for(host.metadata))
     (host.chroot.root / "run/stub-fails").unlink()
     assert answer.returncode == 1
-    told = host.metadata.received[-1]
-    assert told["Status"] == "FAILURE"
-    assert told["Reason"].startswith("step services: ")
-    assert "failed with exit code 1 in step services" in told["Reason"]
+    signal = host.metadata.received[-1]
+    assert signal["Status"] == "FAILURE"
+    assert signal["Reason"].startswith("step services: ")
+    assert "failed with exit code 1 in step services" in signal["Reason"]
 
 
-# No engine runs in a folder: what a container would run, the program runs outside, on the same files.
+# No engine runs in a chroot: the command of the container runs outside, on the same files.
 ENGINE = """#!/bin/bash
 echo "$*" >>/var/log/docker.calls
 while (($#)) && [[ $1 != checkpoints ]]; do
     [[ $1 != --env=*=* ]] || export "${{1#--env=}}"
     shift
 done
-(($#)) || exit 1 # it knows no container
+(($#)) || exit 1 # it has no container
 exec /usr/bin/nsenter --target {outside} --mount --root --wd=/ {redox} "${{@/#\\/data/{data}}}"
 """
-ENGINE_PATH = "/opt/stand-in:/usr/bin:/bin"  # what cron's commands find, and the engine's stand-in first
+ENGINE_PATH = "/opt/stand-in:/usr/bin:/bin"  # the PATH of cron, after the engine's stand-in
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def reported_ages(aws: StandIn) -> list[float]:
     return [point["Maximum"] for point in found["Datapoints"]]
 
 
-def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothing(engine: Host) -> None:
+def test_the_hourly_sync_pushes_missing_files_manifest_last_and_deletes_nothing(engine: Host) -> None:
     host = engine
     write_checkpoint(host, 10, when=time.time())
     assert host.cron().returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
@@ -245,10 +245,10 @@ def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothi
     ]
     (age,) = reported_ages(host.aws)
     assert 0 <= age < 60
-    assert last_line(host).endswith(f"sync: {url}: 1 checkpoints pushed, 0 were there")
+    assert last_line(host).endswith(f"sync: {url}: 1 checkpoints pushed, 0 already present")
     # Nothing new: nothing is sent. Then a checkpoint more, and one that the trainer removed.
     host.cron()
-    assert last_line(host).endswith("0 checkpoints pushed, 1 were there")
+    assert last_line(host).endswith("0 checkpoints pushed, 1 already present")
     write_checkpoint(host, 20, when=time.time())
     host.chroot.run("rm", "-r", f"{RUN}/step_000000010")
     host.cron()
@@ -258,7 +258,7 @@ def test_the_hourly_sweep_brings_what_is_missing_manifest_last_and_deletes_nothi
     assert all("--volume=/data:/data:ro " in call and " --pull=never " in call for call in calls)
 
 
-def test_the_sweep_says_what_it_could_not_bring_away(engine: Host) -> None:
+def test_the_sync_reports_checkpoints_that_it_could_not_push(engine: Host) -> None:
     host = engine
     write_checkpoint(host, 25, when=time.time())
     damaged = host.inside / RUN[1:] / "step_000000025/state.json"
@@ -269,8 +269,8 @@ def test_the_sweep_says_what_it_could_not_bring_away(engine: Host) -> None:
     assert host.cron().returncode == 0
 
 
-def test_a_notice_of_the_spot_market_saves_and_brings_it_away(engine: Host) -> None:
-    """Told to end, the trainer (a stand-in of systemd here) writes a checkpoint; the watch then brings it away."""
+def test_a_spot_interruption_notice_saves_and_pushes_a_checkpoint(engine: Host) -> None:
+    """On SIGTERM the trainer (here systemd's stand-in) writes a checkpoint; the watch then pushes it."""
     host = engine
     settings: dict[str, Any] = json.loads(host.chroot.outside("/etc/redox/settings.json"))
     settings["host.spot"] = True

@@ -1,4 +1,4 @@
-"""The flags of `docker run`, for the host and for the machine at hand."""
+"""The flags of `docker run`, for the host and for this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_host_gets_the_settings_and_its_data_volume() -> None:
     }
 
 
-def test_a_machine_with_less_gets_what_it_allows() -> None:
+def test_a_machine_with_lower_limits_gets_its_own() -> None:
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 2000))

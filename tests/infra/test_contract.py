@@ -65,7 +65,7 @@ def test_at_work(status: Status, age_s: float, *, expected: bool) -> None:
     [
         (None, 9 * HOUR, True, None, None),
         (2 * HOUR, 9 * HOUR, True, 0.0, None),
-        (None, 9 * HOUR, False, None, 9 * HOUR),  # nothing is recorded: idle time starts now, whatever the uptime
+        (None, 9 * HOUR, False, None, 9 * HOUR),  # nothing is recorded: idle time starts now, regardless of uptime
         (2 * HOUR, 9 * HOUR, False, None, 2 * HOUR),
         (9 * HOUR, 60.0, False, None, 60.0),  # recorded before a reboot
         (2 * HOUR, 9 * HOUR, False, HOUR, 8 * HOUR),

@@ -1,4 +1,4 @@
-"""When the host stops: every rule on its own, and never while a trainer is at work."""
+"""When the host stops: every rule on its own, and never while a trainer runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_decision(state: dict[str, object], idle_s: float, action: HostAction) -
     assert made.action is action, made.reason
 
 
-def test_the_host_never_stops_while_a_trainer_is_at_work() -> None:
+def test_the_host_never_stops_while_a_trainer_runs() -> None:
     """Every combination of everything else."""
     for uptime_s, spent_usd, unhealthy, notice, idle_s in itertools.product(
         (0.0, HOUR, 1_000 * HOUR), (0.0, 1e9), (True, False), (True, False), (0.0, HOUR)

@@ -1,4 +1,4 @@
-"""A real deployment with the pinned command line, against the stand-in over HTTP: from nothing to a restored host."""
+"""A real deployment with the pinned CDK, against the AWS stand-in: from an empty account to a restored host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from redox_balancer.errors import RedoxError
 
 SETTINGS = load()
 NEW_IMAGE = "ami-0123456789abcdef0"
-# Reports of a synthesis: they hold times and names of temporary folders, the first is not always there.
+# Reports of a synthesis: they contain times and names of temporary folders, and the first is optional.
 REPORTS = {"performance-counters.json", "validation-report.json", "RedoxTraining.metadata.json"}
 
 
@@ -31,7 +31,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path) -> Iterator[Cloud
     folder = tmp_path_factory.mktemp("cloud")
     with stand_in(folder) as aws:
         yield Cloud(aws, cdk, folder)
-        assert aws.hidden_failures() == []  # the CDK tries again until a failure looks green
+        assert aws.hidden_failures() == []  # the CDK retries, which would hide failures
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_same_commit_synthesises_to_the_same_bytes(cloud: Cloud, assembly: P
         assert (assembly / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
-def test_a_deployment_gives_host_bucket_and_volume(cloud: Cloud, deployed: dict[str, dict[str, str]]) -> None:
+def test_a_deployment_creates_host_bucket_and_volume(cloud: Cloud, deployed: dict[str, dict[str, str]]) -> None:
     storage, training = deployed["RedoxStorage"], deployed["RedoxTraining"]
     assert storage["BucketName"] == SETTINGS.storage.bucket(ACCOUNT, REGION)
     host = cloud.instance(training["InstanceId"])
@@ -61,7 +61,9 @@ def test_a_deployment_gives_host_bucket_and_volume(cloud: Cloud, deployed: dict[
     assert (attached["InstanceId"], attached["Device"]) == (training["InstanceId"], "/dev/sdf")
 
 
-def test_a_second_look_finds_no_difference(cloud: Cloud, deployed: dict[str, dict[str, str]], assembly: Path) -> None:
+def test_a_diff_after_the_deployment_is_empty(
+    cloud: Cloud, deployed: dict[str, dict[str, str]], assembly: Path
+) -> None:
     assert deployed
     said = cloud.run("diff", "--method=template", app=assembly)
     assert "Number of stacks with differences: 0" in said.stdout + said.stderr
@@ -85,7 +87,7 @@ def test_apply_sends_the_set_up_of_the_host(
     assert sent["InstanceIds"] == [deployed["RedoxTraining"]["InstanceId"]]
 
 
-def test_a_deployment_never_replaces_a_host_in_passing(
+def test_a_deployment_never_replaces_a_host_implicitly(
     cloud: Cloud, deployed: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in cloud.aws.environment.items():
@@ -103,7 +105,7 @@ def test_a_sample_address_is_not_deployed(cloud: Cloud) -> None:
     assert answer.stderr.startswith("error: guard.alert_email is alerts@example.com, which reaches nobody")
 
 
-def test_destroy_asks_keeps_the_data_and_says_what_it_costs_and_restore_finds_it(
+def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_restore_finds_it(
     cloud: Cloud, deployed: dict[str, dict[str, str]]
 ) -> None:
     host, storage = deployed["RedoxTraining"]["InstanceId"], deployed["RedoxStorage"]
@@ -152,7 +154,7 @@ def test_a_context_that_is_no_image_is_refused() -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_hidden_failures_are_seen(tmp_path: Path) -> None:
+def test_hidden_failures_are_detected(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(
         '127.0.0.1 - - [24/Nov/2026 07:54:43] "POST / HTTP/1.1" 200 -\n'

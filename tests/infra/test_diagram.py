@@ -1,4 +1,4 @@
-"""The diagram in docs/deployment.md is the one that the templates give."""
+"""The diagram in docs/deployment.md matches the templates."""
 
 from infra.diagram import BLOCK, PAGE, draw
 from infra.settings import load

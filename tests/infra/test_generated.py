@@ -38,7 +38,7 @@ def test_a_changed_setting_makes_them_stale(
     assert files["docker/limits.conf"] == before["docker/limits.conf"].replace("1048576", "65536")
 
 
-def test_limits_conf_raises_the_file_limit_of_everybody_and_of_the_user() -> None:
+def test_limits_conf_raises_the_file_limit_of_all_users_and_of_the_user() -> None:
     lines = [line.split() for line in (ROOT / "docker" / "limits.conf").read_text().splitlines()]
     settings = load()
     limit = str(settings.limits.nofile)

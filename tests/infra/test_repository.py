@@ -1,4 +1,4 @@
-"""The files that people expect in a repository are valid and name what exists."""
+"""The files expected in a repository are valid, and every name in them exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `deploy.toml` says, what follows from it, and how mistakes in it are told."""
+"""`deploy.toml`: its values, values derived from them, and messages about mistakes."""
 
 import json
 import re
@@ -66,8 +66,8 @@ def test_cores_and_memory_are_read_from_the_name_or_refused(
     assert (found.vcpus if found else None, found.memory_gib if found else None) == (vcpus, memory_gib)
 
 
-def test_all_mistakes_are_told_at_once_one_line_each() -> None:
-    told = problems(
+def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
+    reported = problems(
         changed(
             ("aws.zone", 'zone = "eu-west-1a"'),
             ("host.instance_type", 'instance_type = "r7g.48xlarge"'),
@@ -94,14 +94,14 @@ def test_all_mistakes_are_told_at_once_one_line_each() -> None:
         "aws.zone is 'eu-west-1a', it must be a zone of us-east-1",
         "ports must differ: ray 6379, dashboard 6379, tensorboard 6006",
     ]
-    assert len(told) == len(starts)
+    assert len(reported) == len(starts)
     for start in starts:
-        assert any(line.startswith(start) for line in told), start
-    assert not any("\n" in line for line in told)
+        assert any(line.startswith(start) for line in reported), start
+    assert not any("\n" in line for line in reported)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("[aws\n", "not TOML: "),
         ("", "[aws] is missing"),
@@ -128,11 +128,11 @@ def test_all_mistakes_are_told_at_once_one_line_each() -> None:
         (changed(("limits.nofile", "nofile = true")), "limits.nofile is True, it must be a whole number"),
     ],
 )
-def test_a_mistake_is_named(text: str, told: str) -> None:
-    assert any(line.startswith(told) for line in problems(text))
+def test_a_mistake_is_named(text: str, reported: str) -> None:
+    assert any(line.startswith(reported) for line in problems(text))
 
 
-def test_settings_cannot_be_changed_in_passing() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         load().limits.nofile = 1  # type: ignore[misc]
 
@@ -149,7 +149,7 @@ def test_names_in_the_bucket() -> None:
     assert storage.lock_key("first") == "locks/first.json"
 
 
-def test_figures_that_the_trainer_knows_too_are_the_same() -> None:
+def test_values_that_the_trainer_has_too_are_the_same() -> None:
     assert TrainConfig().max_actors == settings.MAX_ACTORS
     assert settings.MIN_STORE_BYTES == MIN_OBJECT_STORE_BYTES
 

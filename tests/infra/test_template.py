@@ -1,4 +1,4 @@
-"""Every promise of the infrastructure, looked up in the templates that CloudFormation gets."""
+"""Every promise of the infrastructure, verified in the templates that CloudFormation gets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = load()
 
 
 def ingress(found: Templates) -> Iterator[dict[str, Any]]:
-    """Every rule that lets something in, wherever it is written."""
+    """Every ingress rule, inline or separate."""
     for group in found.of_type("AWS::EC2::SecurityGroup"):
         yield from group["Properties"].get("SecurityGroupIngress", [])
     for rule in found.of_type("AWS::EC2::SecurityGroupIngress"):
@@ -116,7 +116,7 @@ def test_a_planted_fault_breaks_its_promise_and_ends_the_synthesis(
         promise(Templates(*stacks, tmp_path))
 
 
-def test_with_workers_the_nodes_talk_to_each_other_and_nobody_else_comes_in(variants: dict[str, Templates]) -> None:
+def test_with_workers_the_nodes_reach_each_other_and_no_other_ingress_is_open(variants: dict[str, Templates]) -> None:
     found = variants["workers"]
     (rule,) = ingress(found)
     assert rule["SourceSecurityGroupId"] == rule["GroupId"]
@@ -129,7 +129,7 @@ def test_workers_start_with_the_host_and_fetch_the_image(variants: dict[str, Tem
     found = variants["workers"]
     group = found.one("AWS::AutoScaling::AutoScalingGroup")
     assert (group["MinSize"], group["MaxSize"]) == ("0", "2")
-    assert "DesiredCapacity" not in group  # a deployment brings no workers to a host that is stopped
+    assert "DesiredCapacity" not in group  # a deployment starts no workers for a stopped host
     data = found.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
     assert data["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
     text = flat(data["UserData"])
@@ -149,7 +149,7 @@ def test_the_host(default: Templates) -> None:
     assert host["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
     assert host["DisableApiTermination"] is True
     assert host["InstanceInitiatedShutdownBehavior"] == "stop"
-    # An image of a host brings a copy of its data; it is left out for the volume itself.
+    # An image of a host contains a copy of its data volume, which is excluded in favour of the volume itself.
     attached = default.one("AWS::EC2::VolumeAttachment")
     assert {"DeviceName": attached["Device"], "NoDevice": {}} in host["BlockDeviceMappings"]
     (egress,) = [group["Properties"]["SecurityGroupEgress"] for group in default.of_type("AWS::EC2::SecurityGroup")]
@@ -160,14 +160,16 @@ def test_another_instance_type_and_the_spot_market(variants: dict[str, Templates
     assert variants["small"].one("AWS::EC2::Instance")["InstanceType"] == "c7i.2xlarge"
     spot = variants["spot"]
     host = spot.one("AWS::EC2::Instance")
-    assert host["DisableApiTermination"] is False  # there is none on the spot market
+    assert host["DisableApiTermination"] is False  # not supported for spot instances
     assert host["InstanceInitiatedShutdownBehavior"] == "terminate"
     market = spot.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["InstanceMarketOptions"]
     assert market == {
         "MarketType": "spot",
         "SpotOptions": {"InstanceInterruptionBehavior": "terminate", "SpotInstanceType": "one-time"},
     }
-    assert not spot.of_type("AWS::Budgets::BudgetsAction")  # what cannot be stopped; its own budget ends it
+    assert not spot.of_type(
+        "AWS::Budgets::BudgetsAction"
+    )  # spot instances cannot be stopped; the host's own budget ends them
 
 
 def test_the_host_waits_for_its_volume_and_its_bring_up(default: Templates) -> None:
@@ -178,7 +180,7 @@ def test_the_host_waits_for_its_volume_and_its_bring_up(default: Templates) -> N
     assert flat(wait["Properties"]["Handle"]) in flat(resources["TrainingHost"]["Properties"]["UserData"])
 
 
-def test_everything_in_storage_stays_when_its_stack_goes(default: Templates) -> None:
+def test_everything_in_storage_is_retained_when_its_stack_is_deleted(default: Templates) -> None:
     for name, resource in default.storage["Resources"].items():
         assert resource["DeletionPolicy"] == "Retain", name
         assert resource["UpdateReplacePolicy"] == "Retain", name
@@ -200,7 +202,7 @@ def test_the_bucket(default: Templates) -> None:
     assert rule["Status"] == "Enabled"
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": SETTINGS.storage.noncurrent_days}
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": SETTINGS.storage.incomplete_upload_days}
-    assert not any(key.startswith("Expiration") for key in rule)  # what is current never goes by itself
+    assert not any(key.startswith("Expiration") for key in rule)  # current versions never expire
     statements = default.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
     denied = [s["Condition"] for s in statements if s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"}]
     assert {"Bool": {"aws:SecureTransport": "false"}} in denied
@@ -221,7 +223,7 @@ def test_backups_run_on_schedule_and_end(default: Templates) -> None:
         assert schedule["RetainRule"] == {"Count": kept}
         assert schedule["CopyTags"] is True
     assert kinds["IMAGE_MANAGEMENT"]["Parameters"] == {"NoReboot": True}
-    # Each finds what it copies by a tag that the resource has.
+    # Each selects its resources by a tag that they have.
     for kind, resource in (
         ("IMAGE_MANAGEMENT", "AWS::EC2::Instance"),
         ("EBS_SNAPSHOT_MANAGEMENT", "AWS::EC2::Volume"),
@@ -249,7 +251,7 @@ def test_alarms_reach_the_address(default: Templates) -> None:
     assert by_metric["mem_used_percent"]["Threshold"] == SETTINGS.guard.memory_alarm_percent
     assert by_metric["CPUUtilization"]["ComparisonOperator"] == "LessThanThreshold"
     assert by_metric["stale"]["Threshold"] == SETTINGS.backup.stale_hours * 3_600
-    assert "FILL(age" in flat(by_metric["stale"]["Metrics"])  # silence of a running host counts as stale
+    assert "FILL(age" in flat(by_metric["stale"]["Metrics"])  # missing data of a running host counts as stale
     assert ":ec2:recover" in flat(by_metric["StatusCheckFailed_System"]["AlarmActions"])
     assert default.one("AWS::SNS::Subscription")["Endpoint"] == SETTINGS.guard.alert_email
 
@@ -282,7 +284,7 @@ def test_names_that_must_never_change(variants: dict[str, Templates]) -> None:
         assert ids["CheckpointBucket"] == "AWS::S3::Bucket"
         assert ids["Another" if variant == "elsewhere" else "DataVolume"] == "AWS::EC2::Volume"
         assert ids["TrainingHost"] == "AWS::EC2::Instance"
-        assert "2.275" not in json.dumps([found.storage, found.training])  # nothing of the library's version
+        assert "2.275" not in json.dumps([found.storage, found.training])  # independent of the library's version
 
 
 def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templates, tmp_path: Path) -> None:
@@ -296,7 +298,7 @@ def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templ
 
 def test_cfn_lint_finds_nothing(variants: dict[str, Templates]) -> None:
     files = [str(path) for found in variants.values() for path in found.folder.glob("*.template.json")]
-    # W3010: the zone is pinned on purpose, the data volume lives in it.
+    # W3010: the zone is pinned on purpose, the data volume is in it.
     command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3010", "--", *files]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout

@@ -1,4 +1,4 @@
-"""User data fits, carries the files of its machine, and is all that an edited bring-up changes."""
+"""User data fits, contains the files of its machine, and alone changes with an edited bring-up."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_an_edited_bring_up_changes_the_user_data_alone(
     assert edited.storage == default.storage
     before, after = copy.deepcopy(default.training), copy.deepcopy(edited.training)
     old, new = (found["Resources"]["TrainingHost"]["Properties"].pop("UserData") for found in (before, after))
-    assert old != new  # which CloudFormation changes in place
+    assert old != new  # CloudFormation updates it in place
     assert before == after
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_user_data_fits_and_carries_the_files(variants: dict[str, Templates], variant: str) -> None:
+def test_user_data_fits_and_contains_the_files(variants: dict[str, Templates], variant: str) -> None:
     text = FILE.read_text()
     for old, new in VARIANTS[variant]:
         text = text.replace(old, new)

@@ -92,7 +92,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_a_watch_that_starts_on_a_host_that_is_long_up_warns_before_it_stops_it(tmp_path: Path) -> None:
+def test_a_watch_that_starts_long_after_boot_warns_before_it_stops_it(tmp_path: Path) -> None:
     host = Host(tmp_path, uptime_s=8 * HOUR)  # `make apply` from a version that recorded nothing
     made = host.minutes(70, training=False)
     assert made[:50] == [NOTHING] * 50
@@ -100,7 +100,7 @@ def test_a_watch_that_starts_on_a_host_that_is_long_up_warns_before_it_stops_it(
     assert made[60] is STOP
 
 
-def test_a_restarted_watch_goes_on_counting_idle_time(host: Host) -> None:
+def test_a_restarted_watch_continues_to_count_idle_time(host: Host) -> None:
     assert host.minutes(40, training=False)[-1] is NOTHING
     for _ in range(4):
         host.start_watch()
@@ -145,7 +145,7 @@ def test_a_wall_clock_that_jumps_stops_nothing(host: Host, jump_s: float) -> Non
     assert set(host.minutes(90, training=True)) == {NOTHING}
 
 
-def test_asking_to_keep_the_host_awake_restarts_the_idle_time(host: Host) -> None:
+def test_a_request_to_keep_the_host_awake_restarts_the_idle_time(host: Host) -> None:
     host.minutes(55, training=False)
     made = host.minutes(70, training=False, awake_at=host.now)
     assert made.index(STOP) == IDLE_MINUTES - 1
@@ -172,7 +172,7 @@ def test_a_ledger_of_an_earlier_version_is_not_counted_twice(tmp_path: Path) -> 
     assert json.loads(host.ledger.read_text()) == {MONTH: pytest.approx(9 * HOUR + MINUTE)}
 
 
-def test_months_are_counted_apart(host: Host) -> None:
+def test_months_are_counted_separately(host: Host) -> None:
     host.minutes(10, training=True)
     host.jump_s += 31 * 24 * HOUR
     host.minutes(5, training=True)
@@ -186,7 +186,7 @@ def broken(request: pytest.FixtureRequest, host: Host) -> Iterator[Host]:
     if request.param == "unmounted":
         host.mounted = False
     else:
-        host.ledger.with_suffix(".new").mkdir()  # nothing can be written in its place, by root neither
+        host.ledger.with_suffix(".new").mkdir()  # the file cannot be replaced, not even by root
     return host
 
 
@@ -206,9 +206,7 @@ def test_without_a_ledger_the_budget_still_stops_the_host(
     assert capsys.readouterr().out.count("alarm: the ledger") == 1  # not in every round
 
 
-def test_what_was_counted_in_memory_is_written_once_it_can_be(
-    broken: Host, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_time_counted_in_memory_is_written_once_possible(broken: Host, capsys: pytest.CaptureFixture[str]) -> None:
     broken.minutes(30, training=True)
     broken.start_watch()
     broken.minutes(10, training=True)
@@ -222,7 +220,7 @@ def test_what_was_counted_in_memory_is_written_once_it_can_be(
 
 
 @pytest.mark.parametrize("content", ["damaged", "[1, 2]", '{"2026-11": NaN}', '{"2026-11": "much"}'])
-def test_a_damaged_ledger_is_set_aside_and_what_was_known_counts_on(host: Host, content: str) -> None:
+def test_a_damaged_ledger_is_set_aside_and_known_spending_still_counts(host: Host, content: str) -> None:
     host.minutes(30, training=True)
     host.ledger.write_text(content)
     host.minutes(10, training=True)
@@ -232,7 +230,7 @@ def test_a_damaged_ledger_is_set_aside_and_what_was_known_counts_on(host: Host, 
     assert host.alarms == [f"{aside} was set aside: earlier spending is unknown"]
     host.start_watch()
     host.minutes(1, training=True)
-    assert host.alarms  # until a person has seen it
+    assert host.alarms  # until a person has removed it
     aside.unlink()
     host.minutes(1, training=True)
     assert host.alarms == []
@@ -247,13 +245,13 @@ def test_a_state_that_cannot_be_recorded_is_an_alarm_and_stops_nothing(
     assert capsys.readouterr().out.count("alarm: the state of the watch cannot be recorded") == 1
 
 
-def test_the_state_and_the_ledger_are_files_that_anybody_may_read(host: Host) -> None:
+def test_the_state_and_the_ledger_are_world_readable_files(host: Host) -> None:
     host.minutes(1, training=False)
     for path in (host.recorded, host.ledger):
         assert path.stat().st_mode & stat.S_IROTH
 
 
-def test_the_trainers_own_heartbeat_is_understood(tmp_path: Path) -> None:
+def test_the_trainers_own_heartbeat_is_read(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     writer = HeartbeatWriter(run, 60.0, timesteps=10)

@@ -17,10 +17,10 @@ from infra.bring_up import LIBRARY, files
 from infra.settings import FILE, parse
 
 BIN = Path(sys.executable).parent
-# A namespace of processes of its own: whatever Ray starts ends with it.
+# A process namespace of its own: all processes of Ray end with it.
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
-# In place of the container's entrypoint: a worker joins as its unit says, then the trainer starts.
+# In place of the container's entrypoint: a worker joins with the command of its unit, then the trainer starts.
 ENTRYPOINT = """#!/bin/bash
 set -euo pipefail
 ray {worker} >"$REDOX_TRIAL/worker.log" 2>&1 &
@@ -63,7 +63,7 @@ def test_a_worker_joins_the_head_and_a_training_runs_on_the_cluster(tmp_path: Pa
     entrypoint.write_text(ENTRYPOINT.format(worker=worker))
     text = files(settings, "host")[f"{LIBRARY}/head.sh"].decode()
     head.write_text(text.replace("/entrypoint.sh", str(entrypoint)))
-    hostname.write_text("#!/bin/sh\necho 127.0.0.1\n")  # a test needs no more network than the loopback
+    hostname.write_text("#!/bin/sh\necho 127.0.0.1\n")  # the test uses the loopback interface only
     for script in (entrypoint, head, hostname):
         script.chmod(0o755)
     options = ["--timesteps", "1500", "--num-actors", "2", "--checkpoint-dir", str(tmp_path / "run"), "--json"]

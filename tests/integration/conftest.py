@@ -14,7 +14,7 @@ __all__ = ["chromium", "e_coli_core", "model_server", "moto_address", "s3"]
 
 @pytest.fixture(scope="session")
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on two conditions that has learned little."""
+    """A short run on two conditions."""
     folder = tmp_path_factory.mktemp("short") / "run"
     conditions = "healthy,complex_iii_closed"
     trained = redox(

@@ -74,11 +74,11 @@ def test_recon3d_core_is_written_with_its_sizes_and_growth(recon3d_core: Built) 
         assert lp.maximise().objective == pytest.approx(RECON3D_GROWTH, abs=1e-6)
 
 
-def test_recon3d_core_lets_each_of_its_reactions_run(recon3d_core: Built) -> None:
+def test_recon3d_core_has_no_blocked_reaction(recon3d_core: Built) -> None:
     assert consistent_reactions(recon3d_core.network).kept.size == len(recon3d_core.network.reactions)
 
 
-def test_recon3d_reactions_that_were_dropped_cannot_run(recon3d_core: Built, recon3d: LoadedModel) -> None:
+def test_recon3d_reactions_that_were_dropped_are_blocked(recon3d_core: Built, recon3d: LoadedModel) -> None:
     full = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
     dropped = [r for r in full.reactions if r not in recon3d_core.network.reaction_index]
     assert len(dropped) + recon3d_core.answer["reactions"] == len(full.reactions)
@@ -89,7 +89,7 @@ def test_recon3d_reactions_that_were_dropped_cannot_run(recon3d_core: Built, rec
                 assert lp.maximise().objective == pytest.approx(0.0, abs=1e-9), reaction
 
 
-def test_recon3d_report_names_what_each_rule_kept(recon3d_core: Built) -> None:
+def test_recon3d_report_lists_the_reactions_of_each_rule(recon3d_core: Built) -> None:
     rules = rules_of(recon3d_core.answer)
     assert rules["objective"]["kept"] == ["BIOMASS_reaction"]
     assert {"AKGDm", "SUCOASm", "GLCt1r", "GLCt4", "GLCSGLT1le"} <= set(rules["central_carbon"]["kept"])
@@ -140,14 +140,14 @@ def test_a_small_model_on_its_own_medium(textbook: Path, tmp_path: Path) -> None
         assert word in table
 
 
-def test_biomass_is_what_the_user_names(textbook: Path, tmp_path: Path) -> None:
+def test_biomass_can_be_chosen(textbook: Path, tmp_path: Path) -> None:
     arguments = ("--input", textbook, "--output", tmp_path / "core.json", "--medium", "model")
     answer = json.loads(build_core(*arguments, "--biomass", "ATPM", "--json").stdout)
     assert answer["objective"] == "ATPM"
     assert_refused(build_core(*arguments, "--biomass", "nothing"), "nothing")
 
 
-def test_a_medium_the_model_cannot_live_on_is_refused(textbook: Path, tmp_path: Path) -> None:
+def test_a_medium_without_growth_is_refused(textbook: Path, tmp_path: Path) -> None:
     model = cobra.io.load_json_model(str(textbook))
     model.reactions.get_by_id("EX_nh4_e").lower_bound = 0
     starved = tmp_path / "starved.json"
@@ -167,7 +167,7 @@ def test_a_medium_the_model_cannot_live_on_is_refused(textbook: Path, tmp_path: 
         pytest.param({"--output": "core.txt"}, ".json", id="unknown format"),
     ],
 )
-def test_what_a_user_can_get_wrong_is_one_line_and_a_hint(
+def test_input_errors_are_one_line_and_a_hint(
     textbook: Path, tmp_path: Path, changes: dict[str, str], word: str
 ) -> None:
     chosen = {"--input": str(textbook), "--output": "core.json", "--medium": "model"} | changes
@@ -176,7 +176,7 @@ def test_what_a_user_can_get_wrong_is_one_line_and_a_hint(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_without_the_exchanges_of_the_medium_is_pointed_to_its_own(tmp_path: Path) -> None:
+def test_a_model_without_the_exchanges_of_the_medium_gets_a_hint_to_use_its_own(tmp_path: Path) -> None:
     model = cobra.Model("lonely")
     source, growth = cobra.Reaction("EX_x_e", lower_bound=-1), cobra.Reaction("grow")
     source.add_metabolites({cobra.Metabolite("x_e", compartment="e"): -1})
@@ -188,7 +188,7 @@ def test_a_model_without_the_exchanges_of_the_medium_is_pointed_to_its_own(tmp_p
     assert_refused(build_core("--input", path, "--output", tmp_path / "core.json"), "'model' to keep", "(--medium)")
 
 
-def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_nothing_half_written(
+def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_no_partial_file(
     textbook: Path, tmp_path: Path
 ) -> None:
     blocked = tmp_path / "file"
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_leave_nothing_half_writ
 
 
 def test_values_on_the_recon3d_core_are_those_of_the_plain_program(recon3d_core: Built) -> None:
-    """Regions on the compressed core against the plain programs, both of GLPK."""
+    """Compare regions on the compressed core with the plain programs, both solved by GLPK."""
     space = DesignSpace.build(
         recon3d_core.network,
         load_library(),

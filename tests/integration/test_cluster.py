@@ -1,4 +1,4 @@
-"""Training on a Ray cluster of several nodes, one of which goes away."""
+"""Training on a Ray cluster of several nodes, one of which is lost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-def test_the_dashboard_is_there_where_it_is_asked_for_and_only_then() -> None:
+def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -59,7 +59,7 @@ def test_the_dashboard_is_there_where_it_is_asked_for_and_only_then() -> None:
         TrainConfig(dashboard="here")
 
 
-def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere(
+def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere(
     tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = [nodes.add_node(**NODE) for _ in range(2)]
@@ -97,7 +97,7 @@ def test_training_goes_on_when_a_node_is_lost_and_its_actors_come_back_elsewhere
             super().put(rollout)
 
     class Breaker(Recorder):
-        """Takes a node away when all actors have given something; ends the run when its actors have again."""
+        """Removes a node once every actor has returned rollouts; ends the run once its actors have again."""
 
         steps_after = 0
 

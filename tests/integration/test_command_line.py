@@ -1,4 +1,4 @@
-"""`redox` as a user runs it: what wrong input says, and the whole path on the embedded core."""
+"""`redox` as a user runs it: messages about wrong input, and the whole path on the embedded core."""
 
 import json
 import os
@@ -50,10 +50,10 @@ def test_a_faulty_enzyme_library_is_refused(tmp_path: Path, old: str, new: str, 
     assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), said)
 
 
-def test_a_looping_enzyme_is_refused_with_its_cycle(tmp_path: Path) -> None:
+def test_an_enzyme_that_closes_a_cycle_is_refused_with_it(tmp_path: Path) -> None:
     """NDI1 run backwards as well cycles with complex I."""
-    library = edited_library(tmp_path, "nadh_m + h_m + q10_m --> nad_m + q10h2_m", "LOOP")
-    library.write_text(library.read_text().replace("LOOP", "nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m"))
+    library = edited_library(tmp_path, "nadh_m + h_m + q10_m --> nad_m + q10h2_m", "CYCLE")
+    library.write_text(library.read_text().replace("CYCLE", "nad_m + q10h2_m + 4 h_i --> nadh_m + q10_m + 5 h_m"))
     answer = redox("enzymes", "--enzymes", library, cwd=tmp_path)
     assert_refused(answer, "NDI1_m in model human_redox_core: closes an infeasible cycle with NADH2_u10mi")
     assert_refused(redox("train", "--enzymes", library, cwd=tmp_path), "NADH2_u10mi")
@@ -96,7 +96,7 @@ def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str
         (("model", "frobnicate"), ("'frobnicate'", "redox model --help")),
     ],
 )
-def test_a_word_that_does_not_belong_is_named_with_the_help_to_read(
+def test_an_invalid_argument_is_named_with_the_help_of_its_command(
     arguments: tuple[str, ...], said: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert_refused(redox(*arguments, cwd=tmp_path), *said)
@@ -128,7 +128,7 @@ def test_a_search_needs_no_extra(tmp_path: Path) -> None:
     assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
 
 
-def test_no_words_at_all_show_the_help(tmp_path: Path) -> None:
+def test_no_arguments_show_the_help(tmp_path: Path) -> None:
     answer = redox(cwd=tmp_path)
     assert answer.returncode == 2
     assert "build-core" in answer.stdout + answer.stderr
@@ -191,7 +191,7 @@ def test_a_run_whose_library_changed_is_not_evaluated(tmp_path: Path) -> None:
     library.write_text(library.read_text().replace("value = 600", "value = 500"))
     assert_refused(redox("design", "run", cwd=tmp_path), "caps changed")
 
-    # A run from before membrane proteins had a budget is not taken for one with today's default.
+    # A run from before the membrane budget does not get today's default.
     library.write_text(library.read_text().replace("value = 500", "value = 600"))
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     del config["environment"]["membrane_budget"], config["task"]["membrane_budget"]

@@ -165,7 +165,7 @@ sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2
         (("nowhere", "--construct", TEXT), "holds no run"),
     ],
 )
-def test_arguments_that_make_no_design_are_refused_without_a_trace(
+def test_arguments_that_give_no_design_are_refused_and_write_nothing(
     arguments: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     assert_refused(redox("design", *arguments, cwd=tmp_path), said)

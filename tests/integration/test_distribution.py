@@ -1,4 +1,4 @@
-"""Distribution of tests: a file stays on one worker, machines share one, unit tests load none of the stand-ins."""
+"""Distribution of tests: a file stays on one worker, tests of machines share one, unit tests load no stand-ins."""
 
 from __future__ import annotations
 

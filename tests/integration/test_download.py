@@ -1,4 +1,4 @@
-"""Downloads over connections that break off, from servers of every kind."""
+"""Downloads over interrupted connections, from servers with and without ranges and validators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_cut_connection_is_resumed_where_it_stopped(model_server: ModelServer,
     assert model_server.seen == [None, "bytes=3000-", "bytes=5000-"]
 
 
-def test_a_later_call_goes_on_from_what_an_earlier_one_left(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_later_call_resumes_the_partial_file_of_an_earlier_one(model_server: ModelServer, tmp_path: Path) -> None:
     model_server.cuts = [1000] * 4
     with pytest.raises(RedoxError, match="failed") as caught:
         fetch_from(model_server, tmp_path)
@@ -38,7 +38,7 @@ def test_resuming_works_with_a_date_in_place_of_an_etag(model_server: ModelServe
     assert model_server.seen == [None, "bytes=3000-"]
 
 
-def test_a_file_that_changed_between_two_attempts_is_downloaded_whole(
+def test_a_file_that_changed_between_two_attempts_is_downloaded_completely(
     model_server: ModelServer, tmp_path: Path
 ) -> None:
     part = tmp_path / "file.part"
@@ -57,14 +57,14 @@ def test_a_server_without_ranges_sends_the_file_from_the_start(model_server: Mod
     assert model_server.seen == [None, "bytes=3000-"]
 
 
-def test_without_a_validator_nothing_is_pieced_together(model_server: ModelServer, tmp_path: Path) -> None:
+def test_without_a_validator_a_download_restarts(model_server: ModelServer, tmp_path: Path) -> None:
     model_server.etag = None
     model_server.cuts = [3000]
     assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
     assert model_server.seen == [None, None]
 
 
-def test_a_part_that_is_whole_already_is_taken(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_partial_file_that_is_complete_is_used(model_server: ModelServer, tmp_path: Path) -> None:
     part = tmp_path / "file.part"
     download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
     download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
@@ -72,7 +72,7 @@ def test_a_part_that_is_whole_already_is_taken(model_server: ModelServer, tmp_pa
     assert model_server.seen == [None, f"bytes={len(model_server.body)}-"]
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_partial_file_longer_than_the_file_is_discarded(model_server: ModelServer, tmp_path: Path) -> None:
     part = tmp_path / "file.part"
     download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
     part.write_bytes(model_server.body + b"more")
@@ -80,7 +80,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(model_server: ModelServer, t
     assert part.read_bytes() == model_server.body
 
 
-def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried_and_a_missing_file_is_not(model_server: ModelServer, tmp_path: Path) -> None:
     model_server.errors = [503, 429]
     assert fetch_from(model_server, tmp_path).new
     assert len(model_server.seen) == 3

@@ -47,7 +47,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
     assert redox(*ARGUMENTS, "--checkpoint-dir", whole).returncode == 0
     # Between two saves, so that rows and events lie beyond the checkpoint that the next process resumes from.
     assert kill_when(broken, "1,280 steps") == -signal.SIGKILL
-    # And once under a supervisor, which sees the run to its end.
+    # And once under a supervisor, which restarts the run until it finishes.
     assert kill_when(broken, "2,304 steps", "--supervise") == 0
     assert reproducible(broken) == reproducible(whole)
     steps = []

@@ -1,4 +1,4 @@
-"""The command of the predecessor of this project, word for word, with its folder names and few steps."""
+"""The command of the predecessor of this project, verbatim, with its folder names and few steps."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def test_it_resumes_past_the_step_of_the_named_folder(tmp_path: Path) -> None:
     newest = checkpoint.find(run).checkpoint
     assert newest.step >= 6000
     assert newest.state["settings"]["save_interval_s"] == 60.0
-    # Two rollouts of 256 transitions would make a batch of 512; one is the smallest batch there is.
+    # Two rollouts of 256 transitions would make a batch of 512; one is the smallest possible batch.
     assert newest.step - 2048 == 256 * (newest.state["updates"] - 4)

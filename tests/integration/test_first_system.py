@@ -1,4 +1,4 @@
-"""The command of the predecessor that this project replaces, word for word, on small numbers."""
+"""The command of the predecessor that this project replaces, verbatim, on a small scale."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_trains_past_the_step_that_it_resumes(folder: Path) -> None:
     assert (settings["save_interval_s"], settings["batch_size"]) == (60.0, 64)
 
 
-def test_a_number_of_steps_that_is_done_already_is_said(folder: Path, tmp_path: Path) -> None:
+def test_a_number_of_steps_that_is_done_already_is_reported(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "D" / f"step_{STEP}", tmp_path / "D" / f"step_{STEP}")
     shutil.copy(folder / "E", tmp_path)
     shutil.copy(folder / "M.json", tmp_path)
@@ -63,5 +63,5 @@ def test_a_number_of_steps_that_is_done_already_is_said(folder: Path, tmp_path: 
     assert "nothing left to do" in done.stderr
 
 
-def test_a_step_that_is_not_there_is_refused(folder: Path) -> None:
+def test_a_missing_step_is_refused(folder: Path) -> None:
     assert_refused(redox(*["train", "--checkpoint-dir", "D", "--resume", "D/step_1"], cwd=folder), "step_1")

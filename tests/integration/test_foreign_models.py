@@ -1,4 +1,4 @@
-"""The same commands on models nobody tuned for: those COBRApy ships, and one in Human-GEM's identifiers."""
+"""The same commands on other models: those that COBRApy ships, and one with Human-GEM's identifiers."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def human_gem(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("human_gem", 0.08444, ({"LBNOX_c", "LBNOX_m", "NDI1_m", "AOX_m", "MDH1_c"}, set())),
     ],
 )
-def test_commands_run_on_models_nobody_tuned_for(
+def test_commands_run_on_other_models(
     name: str, growth: float, expected: tuple[set[str], set[str]], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    offered, loops = expected
+    offered, cycles = expected
     model = request.getfixturevalue(name) if name == "human_gem" else SHIPPED / name
     assert answer("model", "info", model)["growth"] == pytest.approx(growth, abs=1e-5)
 
@@ -55,7 +55,7 @@ def test_commands_run_on_models_nobody_tuned_for(
     found = answer("enzymes", "--model", core)
     assert {placement["placement"] for placement in found["placements"]} >= offered
     refused = {entry["placement"]: entry for entry in found["excluded"] if entry["reason"] == "cycle"}
-    assert set(refused) >= loops
+    assert set(refused) >= cycles
     for entry in refused.values():
         assert len(entry["cycle"]) > 1
         assert all(reaction in entry["detail"] or entry["placement"] in reaction for reaction in entry["cycle"])

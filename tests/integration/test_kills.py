@@ -1,4 +1,4 @@
-"""The kill drill in short: `make drills` does ten times as many."""
+"""A short kill drill: `make drills` does ten times as many kills."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_kills_in_the_middle_of_saves_cost_one_interval_at_most_and_never_everything(tmp_path: Path) -> None:
+def test_kills_during_saves_lose_at_most_one_interval(tmp_path: Path) -> None:
     resumes = kill_saves(tmp_path / "run", 15, seed=3)
     assert len(resumes.losses) >= 10
     assert resumes.from_nothing == resumes.damaged == 0
     assert max(resumes.losses) <= INTERVAL
 
 
-def test_a_killed_training_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_training_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
     resumes = kill_trainings(tmp_path / "run", 1, actors=0, interval=1024, seed=4)
     assert resumes.from_nothing == 0
     assert 0 <= max(resumes.losses) <= 1024 + 256

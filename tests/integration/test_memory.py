@@ -1,4 +1,4 @@
-"""The memory drill in short: `make drills` does a million steps with actors."""
+"""A short memory drill: `make drills` does a million steps with actors."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ print(grown, seen[-1].descriptors - seen[0].descriptors, seen[-1].threads - seen
 """
 
 
-def test_what_collects_takes_no_more_once_its_caches_are_full() -> None:
+def test_a_collector_does_not_grow_once_its_caches_are_full() -> None:
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=os.environ
     )
     assert answer.returncode == 0, answer.stderr
     grown, descriptors, threads = map(int, answer.stdout.split())
-    # All caches are full after some 10,000 steps, the allocator's pools a while later, by steps of pages: what a step
-    # leaves shows in each of the three stretches. Sixteen bytes left by each step are 0.2 MB.
+    # All caches are full after some 10,000 steps, the allocator's pools a while later, in units of pages: a leak
+    # shows in each of the three intervals. Sixteen bytes leaked per step are 0.2 MB.
     assert grown < 0.2e6
     assert descriptors == threads == 0

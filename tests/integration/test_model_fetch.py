@@ -1,4 +1,4 @@
-"""A fetched model is the one of its name, pinned, or it is not kept."""
+"""A fetched model is checked and pinned, or discarded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_model_is_downloaded_checked_and_pinned(model_server: ModelServer, tmp
     assert json.loads((tmp_path / "pins.json").read_text())["e_coli_core"]["sha256"] == fetched.sha256
 
 
-def test_what_is_pinned_is_not_downloaded_again(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_pinned_model_is_not_downloaded_again(model_server: ModelServer, tmp_path: Path) -> None:
     first = fetch_from(model_server, tmp_path)
     again = fetch_from(model_server, tmp_path)
     assert not again.new
@@ -42,9 +42,9 @@ def test_what_is_pinned_is_not_downloaded_again(model_server: ModelServer, tmp_p
 @pytest.mark.parametrize(
     "body",
     [b"<html>please log in</html>", gzip.compress(b"{}"), gzip.compress(b"x")[:-4]],
-    ids=["a page", "no model", "cut short"],  # gzip writes the time, and every worker has to give a test one name
+    ids=["a page", "no model", "cut short"],  # gzip writes the time, and all workers need the same test ids
 )
-def test_what_is_no_model_leaves_nothing_behind(model_server: ModelServer, tmp_path: Path, body: bytes) -> None:
+def test_a_file_that_is_no_model_is_removed(model_server: ModelServer, tmp_path: Path, body: bytes) -> None:
     model_server.body = body
     with pytest.raises(RedoxError):
         fetch_from(model_server, tmp_path)
@@ -72,7 +72,7 @@ def test_the_right_sizes_with_another_optimum_are_refused(
 
 
 def repacked(body: bytes) -> bytes:
-    """The same content in other bytes."""
+    """The same content, compressed differently."""
     return gzip.compress(gzip.decompress(body), compresslevel=1)
 
 
@@ -99,7 +99,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(model_server: ModelServer, tmp_
     assert sha256_of(again.path) == first.sha256
 
 
-def test_a_damaged_pin_file_says_how_to_mend_it(model_server: ModelServer, tmp_path: Path) -> None:
+def test_a_damaged_pin_file_is_reported_with_a_fix(model_server: ModelServer, tmp_path: Path) -> None:
     fetch_from(model_server, tmp_path)
     (tmp_path / "pins.json").write_text('{"e_coli_core": 1')
     with pytest.raises(RedoxError, match="pinned checksums") as caught:
@@ -107,7 +107,7 @@ def test_a_damaged_pin_file_says_how_to_mend_it(model_server: ModelServer, tmp_p
     assert "remove that file" in caught.value.hint
 
 
-def test_a_file_is_taken_offline_with_the_same_checks(e_coli_core: bytes, tmp_path: Path) -> None:
+def test_a_local_file_passes_the_same_checks_offline(e_coli_core: bytes, tmp_path: Path) -> None:
     given, cache = tmp_path / "given.json.gz", tmp_path / "cache"
     given.write_bytes(e_coli_core)
     fetched = fetch_model("e_coli_core", file=given, folder=cache)

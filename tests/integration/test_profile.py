@@ -6,19 +6,19 @@ from pathlib import Path
 from commands import assert_refused, redox
 
 
-def test_the_flame_graph_shows_what_the_actor_does(tmp_path: Path) -> None:
+def test_the_flame_graph_shows_the_functions_of_the_actor(tmp_path: Path) -> None:
     options = ("--object-store-bytes", "100000000", "--seconds", "1", "--envs-per-actor", "2")
     answer = redox("profile", *options, "--output", "flame.html", "--json", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    told = json.loads(answer.stdout)
-    assert told["steps"] >= 32
+    shown = json.loads(answer.stdout)
+    assert shown["steps"] >= 32
     assert [path.name for path in tmp_path.iterdir()] == ["flame.html"]
     page = (tmp_path / "flame.html").read_text()
     # The collector and the environment it steps.
     assert "rollout.py" in page
-    assert "design/value.py" in page
+    assert "design/evaluator.py" in page
 
 
 def test_leaks_of_time_are_refused(tmp_path: Path) -> None:
-    assert_refused(redox("profile", "--kind", "time", "--leaks", cwd=tmp_path), "--leaks is about memory")
+    assert_refused(redox("profile", "--kind", "time", "--leaks", cwd=tmp_path), "--leaks needs a memory profile")
     assert list(tmp_path.iterdir()) == []

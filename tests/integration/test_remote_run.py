@@ -97,7 +97,7 @@ def test_an_interrupted_push_leaves_no_checkpoint_and_the_next_one_completes_it(
 
 
 @pytest.mark.parametrize("kind", ["error", "cut upload", "flip upload", "lose answer"])
-def test_whatever_happens_to_an_upload_nothing_damaged_is_accepted(
+def test_a_fault_in_an_upload_leaves_no_damaged_checkpoint(
     s3: S3, remote: RemoteRun, tmp_path: Path, kind: Kind
 ) -> None:
     path = save(tmp_path, 1000)

@@ -1,4 +1,4 @@
-"""Actors that replay recorded rollouts, and one that tells where its time goes: real ones, in Ray processes."""
+"""Actors that replay recorded rollouts, and one that reports where its time goes: real ones, in Ray processes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkey
     assert replayed > 0
 
 
-def test_what_was_learnt_from_leaves_the_object_store(tmp_path: Path) -> None:
-    # 4.5 MB a rollout, 20 of which fill the store. What finds no room there is a file on disk that the raylet keeps
+def test_used_rollouts_leave_the_object_store(tmp_path: Path) -> None:
+    # 4.5 MB a rollout, 20 of which fill the store. Further ones are spilled to files on disk that the raylet keeps
     # open, ten times as slow: the watchdog warns of so many descriptors.
     config = TrainConfig(
         timesteps=256 * 200, num_actors=2, hidden_sizes=(4,), object_store_bytes=90_000_000, heartbeat_interval_s=0.1

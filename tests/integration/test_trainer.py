@@ -83,7 +83,7 @@ def test_ctrl_c_saves_and_the_resumed_run_continues_from_its_step_and_learns(tmp
     written = [row["steps"] for row in rows]
     assert written == sorted(set(written))
     assert written[0] < saved.step < written[-1]
-    for row in rows:  # the schedules know the step before the update and nothing of processes
+    for row in rows:  # schedules depend on the step before the update and not on the process
         total = config.timesteps if row["steps"] > saved.step else ENDLESS
         before = int(row["steps"]) - CONFIG.batch_size
         rate = linear(before, total=total, start=CONFIG.learning_rate, end=CONFIG.learning_rate_end)

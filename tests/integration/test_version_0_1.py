@@ -1,4 +1,4 @@
-"""Runs that version 0.1 trained, designed with, reported on and compared: every value is the one it gave."""
+"""Runs that version 0.1 trained, used by design, report and evaluate: every value equals its own."""
 
 import hashlib
 import json
@@ -37,9 +37,9 @@ def test_designs(old_runs: Path, name: str) -> None:
 
 
 def test_the_design_of_a_hidden_condition_is_the_most_probable_one(old_runs: Path) -> None:
-    """Version 0.1 chose among 100 samples by their value, which a policy of a hidden condition cannot know.
+    """Version 0.1 chose among 100 samples by their value, which a policy of a hidden condition does not observe.
 
-    It gave this answer where it drew no sample.
+    It gave this answer without samples.
     """
     design = answer_of("design", old_runs / "untold", *CONDITION)
     placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
@@ -66,7 +66,7 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
     shares = {row["method"]: row["share"] for row in summary["sets"]["training"]["methods"]}
     expected_shares = dict(expected["shares"])
     if name == "guaranteed":
-        # Version 0.1 let the policy answer with constructs worth less than nothing: its share was negative.
+        # In version 0.1 the policy could answer with constructs of negative value: its share was negative.
         assert expected_shares.pop("policy") < 0 <= shares.pop("policy") < 0.01
     assert shares == pytest.approx(expected_shares, abs=1e-6)
 
@@ -87,7 +87,7 @@ def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["untold", "robust"])
 def test_a_run_with_renamed_settings_resumes(old_runs: Path, tmp_path: Path, name: str) -> None:
-    """Its task and its fingerprint name the hidden condition and the parameter samples by their former words."""
+    """Its task and its fingerprint name the hidden condition and the parameter samples by their former names."""
     run = shutil.copytree(old_runs / name, tmp_path / name, symlinks=True)
     record = json.loads((run / "config.json").read_text())
     settings, task = record["settings"], record["task"]

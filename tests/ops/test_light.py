@@ -36,7 +36,7 @@ def test_help_loads_nothing_heavy() -> None:
         assert name in answer.stdout
 
 
-def test_ops_works_without_what_infra_needs() -> None:
+def test_ops_works_without_the_dependencies_of_infra() -> None:
     """A command that only queries gets as far as AWS; a restore reports what is missing before any query."""
     away = "import os; os.environ.update(AWS_ENDPOINT_URL='http://127.0.0.1:9', AWS_ACCESS_KEY_ID='x', "
     away += "AWS_SECRET_ACCESS_KEY='x', AWS_MAX_ATTEMPTS='1')"
@@ -55,7 +55,7 @@ def test_ops_works_without_what_infra_needs() -> None:
 
 
 @pytest.mark.parametrize("module", ["infra.deploy", "infra.destroy", "infra.apply"])
-def test_the_commands_of_infra_work_without_what_ops_needs(module: str) -> None:
+def test_the_commands_of_infra_work_without_the_dependencies_of_ops(module: str) -> None:
     answer = without(
         OF_OPS, f"import runpy; sys.argv = ['x', '--help']; runpy.run_module('{module}', run_name='__main__')"
     )
@@ -63,7 +63,7 @@ def test_the_commands_of_infra_work_without_what_ops_needs(module: str) -> None:
     assert "Example: python -m infra." in answer.stdout
 
 
-def test_the_app_is_synthesised_without_what_ops_needs() -> None:
+def test_the_app_is_synthesised_without_the_dependencies_of_ops() -> None:
     code = "from aws_cdk import App; from infra.settings import load; from infra.stacks import build"
     answer = without(OF_OPS, code, "print([stack.stack_name for stack in build(App(), load())])")
     assert answer.returncode == 0, answer.stderr

@@ -182,7 +182,7 @@ def test_a_unit_waits_for_its_condition_restarts_when_killed_and_stays_down_when
     assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
 
 
-def test_the_uptime_of_a_host_begins_at_its_start(machines: Hypervisor, instance: str) -> None:
+def test_the_uptime_of_a_host_counts_from_its_start(machines: Hypervisor, instance: str) -> None:
     uptime = machines.host(instance).run("cat", "/proc/uptime").stdout
     assert float(uptime.split()[0]) < 60
 

@@ -49,7 +49,7 @@ def test_status_shows_a_live_run(training_host: TrainingHost, train: Train, open
     assert data["host"]["uptime_s"] == pytest.approx(7_200, abs=60)
 
 
-def test_health_lists_what_is_wrong(
+def test_health_lists_problems(
     training_host: TrainingHost,
     train: Train,
     open_session: OpenSession,

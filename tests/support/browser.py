@@ -1,4 +1,4 @@
-"""A headless Chromium, the one that is installed; where there is none, its tests are skipped and say so.
+"""A headless Chromium, the installed one; without it, tests are skipped with a reason.
 
 With REDOX_BROWSER=required, as in CI, a missing browser fails.
 """
@@ -19,12 +19,12 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 def chromium() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        text = "no Chromium is installed, so the page is not looked at here (on Debian: apt-get install chromium)"
+        text = "no Chromium is installed, so the page is not tested here (on Debian: apt-get install chromium)"
         if os.environ.get("REDOX_BROWSER") == "required":
             pytest.fail(text)
         pytest.skip(text)
     with sync_playwright() as driver:
-        # Its sandbox refuses root; the pages are our own.
+        # Chromium's sandbox does not run as root; the pages are our own.
         browser = driver.chromium.launch(executable_path=path, chromium_sandbox=os.geteuid() != 0)
         yield browser
         browser.close()

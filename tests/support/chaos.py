@@ -1,4 +1,4 @@
-"""A training that somebody keeps breaking: real actors, killed and stopped by real signals."""
+"""A training under injected faults: real actors, killed and stopped by real signals."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def actor_processes() -> Iterator[psutil.Process]:
         try:
             if child.cmdline()[:1] and "ray::CollectorActor" in child.cmdline()[0]:
                 yield child
-        except psutil.Error:  # it ended while we looked
+        except psutil.Error:  # it has just ended
             continue
 
 
 @dataclass
 class Damage:
-    """What a broken training went through.
+    """Record of a training under faults.
 
     `recoveries_s` are the seconds from each fault to the first rollout of the actor's next incarnation; `sequences`
-    the numbers of the rollouts that the learner was given, in their order, for each (actor, incarnation);
-    `steps_per_s` counts from the moment when all actors had given a rollout to the end.
+    the numbers of the rollouts that the learner received, in their order, for each (actor, incarnation);
+    `steps_per_s` is counted from the first rollout of the last actor to the end.
     """
 
     recoveries_s: list[float] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Damage:
 
     @property
     def doubled(self) -> int:
-        """Rollouts that the learner was given more than once."""
+        """Rollouts that the learner received more than once."""
         return sum(len(numbers) - len(set(numbers)) for numbers in self.sequences.values())
 
 
@@ -74,9 +74,9 @@ def break_training(
     every_s: float = 0.0,
     rest_s: float = 0.0,
 ) -> Damage:
-    """Train, send an actor each of the signals, one every so many seconds and not before the last fault is mended.
+    """Train, send an actor each of the signals, one every `every_s` seconds and only after the previous recovery.
 
-    `rest_s` seconds after the last one is mended the training gets SIGTERM.
+    `rest_s` seconds after the last recovery the training gets SIGTERM.
     """
     damage, came, over = Damage(), threading.Condition(), threading.Event()
     transitions = 0
@@ -93,12 +93,12 @@ def break_training(
     monkeypatch.setattr(trainer, "LearnerThread", Watched)
     dice = random.Random(0)  # noqa: S311 - chooses victims
 
-    def wreck() -> None:
+    def inject() -> None:
         with came:
             whole = came.wait_for(lambda: len(damage.sequences) == config.num_actors, PATIENCE_S)
-            began, before = time.monotonic(), transitions
+            start, before = time.monotonic(), transitions
         for number, fault in enumerate(faults if whole else (), start=1):
-            if over.wait(max(0.0, began + number * every_s - time.monotonic())):
+            if over.wait(max(0.0, start + number * every_s - time.monotonic())):
                 return
             victim = dice.choice(sorted(actor_processes(), key=lambda process: process.pid))
             with came:
@@ -108,17 +108,17 @@ def break_training(
                 if not came.wait_for(lambda seen=seen: len(damage.sequences) > seen, PATIENCE_S):
                     break
                 damage.recoveries_s.append(time.monotonic() - sent)
-        # A training that failed has ended by itself: nobody but it may get the signal.
+        # A failed training has ended already: no other process may receive the signal.
         if over.wait(rest_s):
             return
-        damage.steps_per_s = (transitions - before) / (time.monotonic() - began)
+        damage.steps_per_s = (transitions - before) / (time.monotonic() - start)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    wrecker = threading.Thread(target=wreck, daemon=True)
-    wrecker.start()
+    injector = threading.Thread(target=inject, daemon=True)
+    injector.start()
     try:
         damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
     finally:
         over.set()
-    wrecker.join()
+    injector.join()
     return damage

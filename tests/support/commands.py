@@ -1,4 +1,4 @@
-"""`redox` as a user runs it, and what a refusal looks like."""
+"""`redox` as a user runs it, and the form of a refusal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def redox(
     environment: Mapping[str, str] | None = None,
     limit: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `limit` is called in its process before it begins."""
+    """Run a command to its end; `limit` is called in its process before it starts."""
     return subprocess.run(
         [REDOX, *map(str, arguments)],
         capture_output=True,
@@ -32,7 +32,7 @@ def redox(
 
 
 def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding: bool = False) -> None:
-    """Exit code 2, one line that says what, one that says how to mend it, and no traceback.
+    """Exit code 2, one line with the error, one with a hint, and no traceback.
 
     There is no result either, unless the refusal is a finding that stands in one.
     """

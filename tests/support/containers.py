@@ -1,4 +1,4 @@
-"""Containers of the image under test, run with the flags that everybody takes from `infra.container`."""
+"""Containers of the image under test, run with the flags of `infra.container`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Answer = TypeVar("Answer")
 SETTINGS = load()
 FLAGS = Flags.of(SETTINGS).here()
 DOCKER = os.environ.get("DOCKER", "docker")
-# What this engine needs besides, such as --network host where it has no bridge.
+# Further options of this engine, such as --network host where it has no bridge.
 RUN_OPTIONS = shlex.split(os.environ.get("RUN_OPTIONS", ""))
 
 
 def until(ask: Callable[[], Answer], what: str, *, within_s: float = 90.0) -> Answer:
-    """Ask again and again until the answer is true, and return it."""
+    """Poll until the answer is true, and return it."""
     end = time.monotonic() + within_s
     while not (answer := ask()):
         if time.monotonic() > end:
@@ -43,7 +43,7 @@ def until(ask: Callable[[], Answer], what: str, *, within_s: float = 90.0) -> An
 
 @dataclass
 class Engine:
-    """A Docker engine that answers, and the image that was built on it."""
+    """A running Docker engine, and the image that was built on it."""
 
     client: DockerClient
     image: str
@@ -71,7 +71,7 @@ class Engine:
 
     @contextmanager
     def training(self, runs: Path, *arguments: str, options: Sequence[str] = (), **how: Any) -> Iterator[Training]:
-        """Train in a container, which is gone afterwards; the run is the folder `first` in `runs`."""
+        """Train in a container, which is removed afterwards; the run is the folder `first` in `runs`."""
         command = self.command("train", *TRAIN, *arguments, runs=runs, options=["--detach", *options], **how)
         name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         training = Training(self.client.containers.get(name), runs / "first")
@@ -95,13 +95,13 @@ class Training:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the engine says of the container now."""
+        """State of the container according to the engine."""
         self.container.reload()
         state: dict[str, Any] = self.container.attrs["State"]
         return state
 
     def log(self) -> str:
-        """What it printed."""
+        """Output of the container."""
         return str(self.container.logs().decode())
 
     def heartbeat(self, fits: Callable[[Heartbeat], Any], what: str) -> Heartbeat:
@@ -118,7 +118,7 @@ class Training:
         return until(ask, what)
 
     def saved(self) -> int:
-        """Wait for a checkpoint of this container's, and return its step."""
+        """Wait for a checkpoint of this container, and return its step."""
         before = newest(self.run)
         self.heartbeat(lambda _: newest(self.run) > before, "a checkpoint")
         return newest(self.run)

@@ -76,7 +76,7 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def cdk() -> Path:
-    """The pinned CDK, installed if it is not."""
+    """The pinned CDK, installed if it is missing."""
     subprocess.run(["make", "-C", ROOT, "node_modules/.bin/cdk"], check=True, capture_output=True)
     return ROOT / "node_modules" / ".bin" / "cdk"
 
@@ -103,7 +103,7 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, cdk: Path, assembly: Path) -> Iterator[Cloud]:
-    """A deployment for the commands; a test that restores its host leaves another one."""
+    """A deployment for the commands; a test that restores its host leaves a new one."""
     folder = tmp_path_factory.mktemp("cloud")
     with stand_in(folder) as aws:
         made = Cloud(aws, cdk, folder)

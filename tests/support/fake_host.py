@@ -1,4 +1,4 @@
-"""AWS calls that moto lacks or answers with samples: they lead to the host behind the sshd."""
+"""AWS calls that moto lacks or answers with samples, served by the host behind the sshd."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A proxy before an S3 stand-in that writes down each request, and breaks those it is told to.
+"""A proxy in front of an S3 stand-in that records requests and injects faults.
 
-It also keeps two promises of S3 that moto leaves out: bytes that do not have the sha256 they were announced with are
-refused, and of conditional writes at the same moment one wins.
+It also adds two guarantees of S3 that moto lacks: bytes that do not match their announced sha256 are refused, and of
+concurrent conditional writes one wins.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MISMATCH = b"<Error><Code>XAmzContentChecksumMismatch</Code><Message>sha256 diff
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests that fit, or to a `share` of them by chance.
+    """A fault in the next `times` matching requests, or in a random `share` of them.
 
     `error` answers with `status`; `cut` and `stall` end or stop in the middle of the answer's body; `flip` changes a
-    bit of it. `cut upload` ends in the middle of what the client sends, `flip upload` changes a bit of that; with
-    `lose answer` the request is carried out and the client never hears of it.
+    bit of it. `cut upload` ends in the middle of the client's body, `flip upload` changes a bit of that; with
+    `lose answer` the request is carried out and its answer is dropped.
     """
 
     kind: Kind
@@ -114,7 +114,7 @@ class FaultProxy:
             try:
                 await self._answer(reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError):
-                pass  # the client left
+                pass  # the client disconnected
             finally:
                 connections.discard(task)
                 writer.close()
@@ -159,7 +159,7 @@ class FaultProxy:
         if kind != "lose answer":
             await self._send(answer, kind, writer)
         if kind == "stall":
-            await reader.read()  # until the client has had enough
+            await reader.read()  # until the client disconnects
 
     @staticmethod
     async def _send(answer: Message, kind: Kind | None, writer: asyncio.StreamWriter) -> None:
@@ -172,7 +172,7 @@ class FaultProxy:
         await writer.drain()
 
     async def _carry_out(self, message: Message) -> Message:
-        """Do what S3 would."""
+        """Carry out a request as S3 does."""
         announced = message.headers.get("x-amz-checksum-sha256")
         if announced and announced != base64.b64encode(hashlib.sha256(message.body).digest()).decode():
             return refusal(400, MISMATCH)

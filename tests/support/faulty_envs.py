@@ -1,4 +1,4 @@
-"""Environments with the faults that a long run meets."""
+"""Environments with the faults of long runs."""
 
 from __future__ import annotations
 

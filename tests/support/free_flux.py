@@ -1,4 +1,4 @@
-"""The largest flux of what a construct inserts while nothing enters or leaves the cell."""
+"""The largest flux of inserted reactions with all exchanges closed."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class FreeFlux(NamedTuple):
 
 
 def free_flux(space: DesignSpace, constructs: Iterable[Construct]) -> FreeFlux:
-    """Maximise the inserted fluxes of each construct, and growth, in the sealed cell.
+    """Maximise the inserted fluxes of each construct, and growth, with all exchanges closed.
 
     One-way insertions are maximised as a sum, which no single one of them exceeds, with growth in it; those that run
     both ways are maximised and minimised one by one. Each objective keeps a problem of its own, so that only bounds
     change between constructs. Over-expressed native reactions are limited by nothing.
     """
     network = closed_network(space.network)
-    # The ledger of H2O2 is no exchange: it counts what insertions form.
-    ledger = {r: (0.0, OPEN) for r in (H2O2_LEFT, H2O2_SPARE) if r in network.reaction_index}
-    network = network.with_bounds(ledger)
+    # The H2O2 bookkeeping reactions are no exchanges: they count the H2O2 of insertions.
+    bookkeeping = {r: (0.0, OPEN) for r in (H2O2_LEFT, H2O2_SPARE) if r in network.reaction_index}
+    network = network.with_bounds(bookkeeping)
     foreign = {i: network.column(p.reaction) for i, p in enumerate(space.placements) if p.foreign}
     both_ways = [column for i, column in foreign.items() if space.placements[i].site.reversible]
     one_way = {column: 1.0 for column in foreign.values() if column not in both_ways}

@@ -1,4 +1,4 @@
-"""A disk that is full, as far as a process can tell."""
+"""A full disk, as seen by a process."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PARAMETERS = np.arange(20_000, dtype=np.float32)
 
 
 class Resumes(NamedTuple):
-    """What a number of kills cost.
+    """Losses after a number of kills.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Resumes(NamedTuple):
     from_nothing
         Resumes that found no checkpoint though one had been saved.
     damaged
-        Checkpoints that were there and not whole.
+        Checkpoints that were incomplete or damaged.
     """
 
     losses: Sequence[int]
@@ -43,13 +43,13 @@ class Resumes(NamedTuple):
     damaged: int
 
 
-def _save_for_ever(run: Path, step: int, done: mmap.mmap) -> None:
-    """Save every `INTERVAL` steps, as a training does that computes nothing in between."""
+def _save_forever(run: Path, step: int, done: mmap.mmap) -> None:
+    """Save every `INTERVAL` steps, as a training without computation."""
     checkpoint.remove_leftovers(run)
     while True:
         step += INTERVAL
         struct.pack_into("qq", done, 0, step, struct.unpack_from("qq", done)[1])
-        # Every third checkpoint is saved again, which takes the place of a whole one.
+        # Every third checkpoint is saved again, which replaces a complete one.
         for _ in range(2 if step // INTERVAL % 3 == 0 else 1):
             path = checkpoint.save(run, step, {"parameters": PARAMETERS + step}, {"step": step})
             struct.pack_into("qq", done, 0, step, step)
@@ -59,7 +59,7 @@ def _save_for_ever(run: Path, step: int, done: mmap.mmap) -> None:
 
 
 def kill_saves(run: Path, kills: int, *, seed: int) -> Resumes:
-    """Kill a process that saves without pause, again and again; each goes on from what the one before left."""
+    """Kill a process that saves without pause, again and again; each resumes from the files of the previous one."""
     rng = np.random.default_rng(seed)
     done = mmap.mmap(-1, 16)  # shared with the child: the step it is at, and the newest it has saved
     run.mkdir()
@@ -68,19 +68,19 @@ def kill_saves(run: Path, kills: int, *, seed: int) -> Resumes:
     for _ in range(kills):
         child = os.fork()
         if child == 0:
-            _save_for_ever(run, step, done)
+            _save_forever(run, step, done)
         # Waits for as long as a few saves take; the child ends by this signal alone.
         signal.sigtimedwait([], float(rng.uniform(0.0, 0.05)))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WTERMSIG(status) != signal.SIGKILL:
-            raise AssertionError("the child did not live until it was killed")
+            raise AssertionError("the child ended before it was killed")
         reached, saved = struct.unpack_from("qq", done)
         if saved == 0:
             continue
         try:
             found = checkpoint.find(run)
-        except Exception:  # noqa: BLE001 - whatever it is, the run would start from nothing
+        except Exception:  # noqa: BLE001 - any error would restart the run from step 0
             from_nothing += 1
             continue
         damaged += len(found.damaged)
@@ -92,7 +92,7 @@ def kill_saves(run: Path, kills: int, *, seed: int) -> Resumes:
 
 
 def kill_trainings(run: Path, kills: int, *, actors: int, interval: int, seed: int) -> Resumes:
-    """Kill a training at random moments after its first checkpoint; each goes on with `--resume auto`.
+    """Kill a training at random moments after its first checkpoint; each resumes with `--resume auto`.
 
     Steps done are those of the last row of metrics: one row is written for each update.
     """

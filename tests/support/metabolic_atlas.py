@@ -1,6 +1,6 @@
-"""The embedded core as Human-GEM would write it: MAM and MAR ids, BiGG names among the annotations.
+"""The embedded core in the format of Human-GEM: MAM and MAR ids, BiGG names among the annotations.
 
-No Human-GEM file is at hand, so this stands in for one. What it copies from Human-GEM: five digits and a compartment
+A stand-in for a Human-GEM file. It copies from Human-GEM: five digits and a compartment
 letter in `MAM02553c`, `MAR04388` for reactions, compartments by name (`Extracellular`), identifiers.org annotations
 `bigg.metabolite` without compartment in the SBML, none in the YAML, whose cross-references lie beside it in
 `metabolites.tsv` and `reactions.tsv` with the columns mets, metBiGGID, rxns and rxnBiGGID.

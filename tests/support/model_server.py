@@ -1,4 +1,4 @@
-"""A real HTTP server of one model, which tests of downloads disturb."""
+"""A real HTTP server of one model, with faults for tests of downloads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ModelServer:
 
 @pytest.fixture(scope="session")
 def e_coli_core(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file as BiGG lays it out, made from the copy that COBRApy carries."""
+    """The file in BiGG's layout, made from the copy that COBRApy carries."""
     source = Path(cobra.__file__).parent / "data" / "textbook.xml.gz"
     path = tmp_path_factory.mktemp("bigg") / FILE
     save_model(load_model(source).model, path)

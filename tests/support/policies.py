@@ -1,4 +1,4 @@
-"""Policies that nobody trained."""
+"""Policies without training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def untrained(environments: RedoxEnvs) -> Policy:
-    """A policy with random parameters: almost uniform, with most probable actions all the same."""
+    """A policy with random parameters: almost uniform, with a well-defined most probable action."""
     shape = PolicyShape(len(environments.fingerprint["observation"]), environments.space.actions, (8,))
     return Policy(shape, shape.initial(np.random.default_rng(0)))
 
 
 def stubborn(environments: RedoxEnvs, placement: str, fraction: float) -> Policy:
-    """A policy that places one enzyme at one proteome fraction, whatever it observes."""
+    """A policy that places one enzyme at one proteome fraction, regardless of its observation."""
     space = environments.space
     shape = PolicyShape(len(environments.fingerprint["observation"]), space.actions, ())
     parameters = np.zeros(shape.size, dtype=np.float32)

@@ -51,7 +51,7 @@ def moto_address() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def s3(moto_address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    """`AWS_ENDPOINT_URL` shows the proxy; botocore by itself tries once, so that tests see each try."""
+    """`AWS_ENDPOINT_URL` is the proxy; botocore tries once, so that tests see each try."""
     import boto3  # noqa: PLC0415 - takes half a second
 
     host, port = moto_address
@@ -71,6 +71,6 @@ def s3(moto_address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterat
         client.create_bucket(Bucket=bucket)
         client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         yield S3(proxy, bucket, client)
-        # Whatever a test did: nothing is ever deleted, and nothing but objects is written.
+        # In every test: no object is deleted, and only objects are written.
         assert proxy.methods() <= {"GET", "PUT", "HEAD"}
         assert not [request for request in proxy.requests if request.method == "PUT" and "?" in request.target]

@@ -1,4 +1,4 @@
-"""Growth and capacity of a construct by HiGHS, from the definition: nothing of `value.py` is used."""
+"""Growth and capacity of a construct by HiGHS, from the definition: independent of the evaluator and its programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def random_construct(
     space: DesignSpace, generator: np.random.Generator, *, most: int = 4, levels: int | None = None
 ) -> Construct:
-    """1 to `most` placements at any of the lowest `levels` (all if not given), the budgets left aside."""
+    """1 to `most` placements at any of the lowest `levels` (all if not given), without regard to budgets."""
     construct = Construct.empty(len(space.placements))
     count = int(generator.integers(1, most + 1))
     for placement in generator.choice(len(space.placements), count, replace=False):
@@ -114,7 +114,7 @@ def _model(network: Network, weights: np.ndarray) -> highspy.Highs:
     problem.a_matrix_.index_ = network.indices
     problem.a_matrix_.value_ = network.data
     model = highspy.Highs()
-    model.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS takes options so
+    model.setOptionValue("output_flag", False)  # noqa: FBT003 - the signature of HiGHS
     model.setOptionValue("primal_feasibility_tolerance", 1e-9)
     model.setOptionValue("dual_feasibility_tolerance", 1e-9)
     model.passModel(problem)

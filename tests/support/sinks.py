@@ -1,4 +1,4 @@
-"""A progress sink that listens."""
+"""A progress sink that records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Keeps what a training says, and may act once at a step."""
+    """Records the output of a training, and can act once at a step."""
 
     def __init__(self, at: int | None = None, act: Callable[[], Any] | None = None) -> None:
         self.messages: list[str] = []

@@ -1,4 +1,4 @@
-"""What the infrastructure synthesises to, in this process, with the settings changed or a fault planted."""
+"""The synthesised templates, in this process, with the settings changed or a fault planted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Templates:
-    """The templates of both stacks, and where they lie."""
+    """The templates of both stacks, and their folder."""
 
     storage: dict[str, Any]
     training: dict[str, Any]

@@ -20,7 +20,7 @@ STOP = len(PRIZES)
 class Shelf(gymnasium.Env[Any, Any]):
     """Take two of four prizes, or stop; each can be taken once.
 
-    The first prize counts in full. The second counts in full if it lies left of the first, else half, so the order
+    The first prize counts in full. The second counts in full if it is left of the first, else half, so the order
     matters and the best return is 0.9 + 0.3 = 1.2 / (0.5 then 0.9) = 1.4.
     """
 
@@ -136,7 +136,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Broken:
-    """A factory that a user has to mend."""
+    """A factory with an error that the user has to fix."""
 
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
@@ -145,7 +145,7 @@ class Broken:
 
 
 class Digits(gymnasium.Env[Any, Any]):
-    """Choose three digits below five; their sum counts for so many episodes, then a value whatever is chosen."""
+    """Choose three digits below five; their sum is the reward of the first episodes, later ones have a constant."""
 
     def __init__(self, value: float, good: Iterator[bool]) -> None:
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
@@ -167,7 +167,7 @@ class Digits(gymnasium.Env[Any, Any]):
 
 @dataclass(frozen=True)
 class Fading:
-    """Factory of `Digits` that teach something in the first `episodes` of all of them together, and then no more."""
+    """Factory of `Digits` whose reward depends on the action in the first `episodes` of all together only."""
 
     value: float
     episodes: int = 0

@@ -36,7 +36,7 @@ Train = Callable[..., Any]
 
 @dataclass
 class TrainingHost:
-    """The host, as the tests see it past the code under test."""
+    """The host, accessed without the code under test."""
 
     ssh: SshHost
 

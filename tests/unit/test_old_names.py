@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from ops.__main__ import build
 from redox_balancer.cli import app
@@ -41,3 +42,12 @@ def test_every_target_exists() -> None:
 def test_every_variable_is_read() -> None:
     read = set(re.findall(r"\$\(?(?:if |call given,)?\(?\$?\(?([A-Z_]+)", MAKEFILE))
     assert set(OLD["variables"]) <= read
+
+
+def test_excluded_entries_have_their_old_key_and_reasons() -> None:
+    answer = json.loads(CliRunner().invoke(app, ["enzymes", "--json"]).stdout)
+    new = {entry["placement"]: entry["reason"] for entry in answer["excluded"]}
+    old = {entry["placement"]: entry["reason"] for entry in answer["left_out"]}
+    assert new.keys() == old.keys()
+    assert (new["EFNOX_c"], old["EFNOX_c"]) == ("dominated", "outdone")
+    assert (new["ADH1_c"], old["ADH1_c"]) == ("missing", "missing")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.media import HEALTHY
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from redox_balancer.designer.model import DesignedCell
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConstructDesign:
     """A construct for a condition, analysed by COBRApy in the whole model.
 
@@ -73,6 +74,9 @@ class ConstructDesign:
     def model(self) -> cobra.Model:
         """The model with the construct, under the condition; its objective is growth after expression, 1/h."""
         return self.cell.model
+
+    def __repr__(self) -> str:
+        return f"ConstructDesign({self})"  # not the model, which takes pages
 
     def __str__(self) -> str:
         outcome = self.design.proposal.outcome
@@ -136,7 +140,8 @@ def design(
         environments = source.environments()
         space = environments.space
     else:
-        task, space = source, source.space()
+        task = require_task(source)
+        space = task.space()
     if construct is not None:
         proposal = Proposal.by_name(space, construct, condition)
     elif isinstance(source, TrainedRun):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from redox_balancer.cell.embedded import core_json
 from redox_balancer.design.enzymes import Enzyme
 from redox_balancer.design.enzymes import load_library as read_library
 from redox_balancer.design.settings import EMBEDDED
+from redox_balancer.design.task import Task
+from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
     import cobra
@@ -46,10 +49,27 @@ def load_model(source: str | Path | None = None) -> cobra.Model:
     >>> rb.evaluate(rb.Task(model=model, conditions="healthy"), "LBNOX_c 0.1 %").growth_without < 0.084
     True
     """
-    return models.load_model(core_json() if source in (None, EMBEDDED) else Path(str(source))).model
+    if source is None or source == EMBEDDED:
+        return models.load_model(core_json()).model
+    if not isinstance(source, str | os.PathLike):
+        raise RedoxError(
+            f"a model file is expected, not an object of type {type(source).__name__}",
+            hint="a Task takes a cobra.Model as it is",
+        )
+    return models.load_model(Path(source)).model
 
 
-@dataclass(frozen=True, eq=False)
+def require_task(value: object) -> Task:
+    """The value itself where it is a task; a RedoxError with one line where it is something else."""
+    if isinstance(value, Task):
+        return value
+    raise RedoxError(
+        f"a Task is expected, not an object of type {type(value).__name__}",
+        hint="Task(model=...) takes a model or its file, and the task of a run is its attribute `task`",
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class EnzymeLibrary(Mapping[str, Enzyme]):
     """Enzymes by id; `to_frame` shows them as a table.
 
@@ -73,6 +93,9 @@ class EnzymeLibrary(Mapping[str, Enzyme]):
 
     def __len__(self) -> int:
         return len(self.enzymes)
+
+    def __repr__(self) -> str:
+        return f"EnzymeLibrary of {len(self)} enzymes: {', '.join(self)}"
 
     def to_frame(self) -> pd.DataFrame:
         """Table of the enzymes, by id: kcat in 1/s, mass in kDa, KM in mM, compartments they can be placed in."""

@@ -8,13 +8,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
 from redox_balancer.design.task import Task
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
 from redox_balancer.extras import missing_extra
 from redox_balancer.files import write_atomically
-from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.config import TrainConfig, help_of
 from redox_balancer.runs import checkpoint
 
 MODEL_FILE = "model.json.gz"
@@ -79,7 +82,8 @@ def train(
             raise
         raise missing from error
     folder = Path(folder)
-    config = TrainConfig(**_known(settings))
+    config = _config(settings)
+    task = require_task(task)
     if not (task.model is None or isinstance(task.model, Path)):
         task = _with_saved_model(task, folder)
     run_training(
@@ -136,8 +140,8 @@ def _with_saved_model(task: Task, folder: Path) -> Task:
     return task.model_copy(update={"model": path})
 
 
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose names are all fields of `TrainConfig`."""
+def _config(settings: dict[str, Any]) -> TrainConfig:
+    """Settings of a training; `timesteps=1e6` is as good as an integer, a wrong name or type a RedoxError."""
     names = [field.name for field in fields(TrainConfig)]
     for name in settings:
         if name not in names:
@@ -145,4 +149,11 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
             raise RedoxError(
                 f"a training has no setting {name}", hint=f"did you mean {' or '.join(close)}?" if close else ""
             )
-    return settings
+    try:
+        return TypeAdapter(TrainConfig).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise RedoxError(
+            f"{name} = {first['input']!r}: {first['msg']}", hint=help_of(name), settings=(name,)
+        ) from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from redox_balancer.api.inputs import require_task
 from redox_balancer.api.values import Evaluation, frame_of
 from redox_balancer.cell.media import HEALTHY, Condition
 from redox_balancer.design.evaluator import Evaluator
@@ -131,7 +132,11 @@ def search(
     """
     if method not in get_args(SearchMethod):
         raise RedoxError(f"unknown method {method!r}", hint=f"known: {', '.join(get_args(SearchMethod))}")
-    space = task.space()
+    if top < 1:
+        raise RedoxError(f"top is {top}, it must be at least 1", hint="it is the number of constructs to return")
+    if seed < 0:
+        raise RedoxError(f"seed is {seed}, it must be 0 or more", hint="choose another seed")
+    space = require_task(task).space()
     chosen = find_condition(space, condition)
     with Evaluator(space, cache_entries=0) if method == "exhaustive" else Evaluator(space) as evaluator:
         if method == "exhaustive":

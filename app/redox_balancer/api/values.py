@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.media import HEALTHY, Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
@@ -170,9 +171,9 @@ def evaluate_all(
     Parameters
     ----------
     task, constructs
-        As in `evaluate`.
+        As in `evaluate`; a text or a mapping is one construct.
     conditions
-        Ids of conditions of the task; all of them by default.
+        Ids of conditions of the task, or a single one; all of them by default.
 
     Returns
     -------
@@ -193,8 +194,12 @@ def evaluate_all(
     complex_iii_closed: LBNOX_c 0.1 %, value 0.5822, growth 0.00679 1/h, capacity 1.0037 mmol/gDW/h
     complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476, growth 0.01230 1/h, capacity 1.0037 mmol/gDW/h
     """
-    shares = [NamedConstruct(construct) for construct in constructs]
-    space, built = build_constructs(task.space(), shares)
+    if isinstance(constructs, str | Mapping):
+        constructs = [constructs]
+    if isinstance(conditions, str):
+        conditions = [conditions]
+    named = [NamedConstruct(construct) for construct in constructs]
+    space, built = build_constructs(require_task(task).space(), named)
     chosen = (
         space.conditions if conditions is None else [find_condition(space, condition) for condition in conditions]
     )

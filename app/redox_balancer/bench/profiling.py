@@ -138,10 +138,10 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
             text=True,
         ) as process:
             steps = actor.collect_until(lambda: process.poll() is not None)
-            said = process.stderr.read() if process.stderr else ""
+            errors = process.stderr.read() if process.stderr else ""
     if process.returncode or not output.stat().st_size:
         raise RedoxError(
-            f"py-spy cannot read the actor: {_last_line(said)}",
+            f"py-spy cannot read the actor: {_last_line(errors)}",
             hint="run it as root, or in a container with the capability SYS_PTRACE; a memory profile needs neither",
             settings=("kind",),
         )

@@ -41,7 +41,7 @@ class Parameter(NamedTuple):
 
 
 class ParametricBounds:
-    """Bounds of a network as functions of P parameters, and what bases of its linear program say about other points.
+    """Bounds of a network as functions of P parameters, and the optima that a basis of its LP gives elsewhere.
 
     Parameters
     ----------

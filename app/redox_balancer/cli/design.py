@@ -204,8 +204,10 @@ def _print(made: "Design") -> None:
     )
     hidden = len(made.placed_ranges) + len(linked) - len(shown)
     rest = f"; {hidden} more reactions with NAD(P)H change less" if hidden else ""
-    loops = "; * runs in a loop of the model, so its range says nothing" if any(f.in_cycle for f in shown) else ""
-    out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{loops}{rest}", markup=False)
+    cycles = (
+        "; * can run in an infeasible cycle: its range is not meaningful" if any(f.in_cycle for f in shown) else ""
+    )
+    out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{cycles}{rest}", markup=False)
     out().print("growth and capacity confirmed by COBRApy on the whole model", markup=False)
 
 

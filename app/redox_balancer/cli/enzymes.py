@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: redox enzymes --model core.json --json"
 
 
+OLD_REASONS: dict[str, str] = {"cycle": "loop", "dominated": "outdone"}
+"""Reasons of exclusion that version 0.1 called otherwise."""
+
+
 def enzymes(
     *,
     enzymes: Enzymes = None,
@@ -67,7 +71,13 @@ def enzymes(
             {"placement": entry.id, "reason": entry.reason.value, "detail": entry.detail, "cycle": list(entry.cycle)}
             for entry in space.excluded
         ]
-        typer.echo(json.dumps({"model": space.network.id, "placements": rows, "excluded": excluded}))
+        # Key and reasons of version 0.1, for one more version.
+        left_out = [
+            row | {"reason": OLD_REASONS.get(entry.reason, entry.reason.value)}
+            for row, entry in zip(excluded, space.excluded, strict=True)
+        ]
+        answer = {"model": space.network.id, "placements": rows, "excluded": excluded, "left_out": left_out}
+        typer.echo(json.dumps(answer))
         return
     columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "budget": "left"}
     numbers = {"reaction": "left", "kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}
@@ -105,14 +115,14 @@ def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
     from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     rows = [
-        (enzyme.id, figure, value, confidence.value, source)
+        (enzyme.id, parameter, value, confidence.value, source)
         for enzyme in library.values()
-        for figure, value, confidence, source in enzyme.sourced_values()
+        for parameter, value, confidence, source in enzyme.sourced_values()
         if confidence is not Confidence.MEASURED
     ]
     if as_json:
         keys = ("enzyme", "figure", "value", "confidence", "source")
         typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
         return
-    headings = {"enzyme": "left", "figure": "left", "value": "right", "confidence": "left", "source": "left"}
+    headings = {"enzyme": "left", "parameter": "left", "value": "right", "confidence": "left", "source": "left"}
     out().print(table(headings, rows))

@@ -23,6 +23,8 @@ app = typer.Typer(help="Download public metabolic models and test models.", no_a
 
 LEAST_GROWTH = 1e-6
 """Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
+LABELS = {"free_loops": "infeasible cycles"}
+"""Labels of the table where they differ from the keys of the JSON."""
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
@@ -98,14 +100,14 @@ def info(
     from redox_balancer.cell.media import apply_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_model, to_network  # noqa: PLC0415
 
-    with _at_work("reading the model") as tell:
+    with _steps_shown("reading the model") as show:
         loaded = load_model(core_json() if file is None else file)
         network = to_network(loaded.model, biomass)
         fed = apply_medium(network, medium)
-        tell("growth")
+        show("growth")
         growth, status = _growth(fed)
-        tell("free loops")
-        loops = reactions_in_cycles(network)
+        show("infeasible cycles")
+        cycles = reactions_in_cycles(network)
     imbalanced = imbalanced_reactions(network)
     answer: dict[str, Any] = {
         "model": network.id,
@@ -118,14 +120,14 @@ def info(
         "growth": growth,
         "status": status,
         "imbalanced": len(imbalanced),
-        "free_loops": len(loops),
+        "free_loops": len(cycles),
         "repairs": list(loaded.repairs),
     }
     if as_json:
-        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(loops)}
+        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(cycles)}
         typer.echo(json.dumps(answer))
     else:
-        _print_table({key.replace("_", " "): _text(value) for key, value in answer.items()})
+        _print_table({LABELS.get(key, key.replace("_", " ")): _text(value) for key, value in answer.items()})
     if growth < LEAST_GROWTH:
         raise RedoxError(
             f"{network.objective} of {network.id} does not grow on medium {medium!r}"
@@ -145,7 +147,7 @@ def _growth(network: Network) -> tuple[float, str]:
 
 
 @contextmanager
-def _at_work(first: str) -> Iterator[Any]:
+def _steps_shown(first: str) -> Iterator[Any]:
     """Report the current step on stderr: a spinner on a terminal, a line for each step otherwise."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:

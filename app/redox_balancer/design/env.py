@@ -59,7 +59,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
         `mixed` does so for several conditions at once as well.
     hidden_condition
-        Whether the condition is left out of the observation.
+        Whether the observation excludes the condition.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 

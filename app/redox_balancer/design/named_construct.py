@@ -49,6 +49,17 @@ def parse_construct(text: str) -> list[tuple[str, float]]:
     return terms
 
 
+def _pairs(placements: ConstructLike) -> list[tuple[str, float]]:
+    """Pairs of placement and number of any form of a construct."""
+    if isinstance(placements, str):
+        return parse_construct(placements)
+    try:
+        pairs = placements.items() if isinstance(placements, Mapping) else placements
+        return [(placement, float(fraction)) for placement, fraction in pairs]
+    except (TypeError, ValueError):
+        raise RedoxError(f"cannot read {placements!r} as a construct", hint=NOTATION) from None
+
+
 class NamedConstruct(Mapping[str, float]):
     """A construct: proteome fractions by placement.
 
@@ -76,17 +87,15 @@ class NamedConstruct(Mapping[str, float]):
     """
 
     def __init__(self, placements: ConstructLike = ()) -> None:
-        if isinstance(placements, str):
-            placements = parse_construct(placements)
         self._fractions: dict[str, float] = {}
-        for placement, fraction in placements.items() if isinstance(placements, Mapping) else placements:
+        for placement, fraction in _pairs(placements):
             if not 0 < fraction < 1:
                 raise RedoxError(
                     f"{placement}: {fraction:g} is not a proteome fraction between 0 and 1", hint=NOTATION
                 )
             if placement in self._fractions:
                 raise RedoxError(f"{placement} occurs twice in a construct", hint="add up the two fractions")
-            self._fractions[placement] = float(fraction)
+            self._fractions[placement] = fraction
 
     @classmethod
     def of(cls, space: DesignSpace, construct: Construct) -> NamedConstruct:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,7 @@ def _model(value: Any) -> Any:
         return None
     if isinstance(value, str | os.PathLike):
         return _absolute(value)
-    # COBRApy takes a second to import, and whoever has a model has imported it.
+    # COBRApy takes a second to import, and a caller with a model has imported it.
     if any(base.__module__.startswith("cobra.") and base.__name__ == "Model" for base in type(value).__mro__):
         return value
     raise ValueError("a file, a cobra.Model, 'embedded' or None is expected")
@@ -143,4 +144,5 @@ def _refusal(error: ValidationError) -> RedoxError:
     if known is None:
         return RedoxError(f"a task has no setting {name}", hint=f"known: {', '.join(TaskSettings.model_fields)}")
     message = first["msg"].removeprefix("Value error, ")
-    return RedoxError(f"{name} = {first['input']}: {message}", hint=known.description or "", settings=(name,))
+    given = textwrap.shorten(str(first["input"]), 80, placeholder=" ...")
+    return RedoxError(f"{name} = {given}: {message}", hint=known.description or "", settings=(name,))

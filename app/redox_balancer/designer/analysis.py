@@ -5,7 +5,7 @@ the smallest total flux. A single optimal vertex depends on the path of the solv
 its fluxes are at +-1000 in thermodynamically infeasible cycles. A cycle only adds to the total, so the parsimonious
 distribution has none that the optimum does not need; removing cycles from a vertex afterwards (CycleFreeFlux) would
 still depend on the vertex. Flux ranges (FVA) need no such choice; reactions that can run in a cycle are marked, since
-their range says nothing about the cell.
+their range is not a property of the cell.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FluxRange:
     at_growth, at_floor
         Smallest and largest flux at largest growth, and with growth at or above the growth floor of the capacity.
     in_cycle
-        Whether the reaction can run in a thermodynamically infeasible cycle: its range then says nothing about the
+        Whether the reaction can run in a thermodynamically infeasible cycle: its range is then no property of the
         cell.
     """
 

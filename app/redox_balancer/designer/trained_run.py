@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class TrainedRun:
     """
 
     folder: Path
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] = field(repr=False)
     task: Task
 
     @classmethod

@@ -106,6 +106,7 @@ class Comparison:
             "placements": self.placements,
             "fixed_construct": describe(self.fixed),
             "no_useful_design": list(self.no_useful_design),
+            "hopeless": list(self.no_useful_design),  # its name in version 0.1, for one more version
             "sets": {name: benchmark.summary(describe) for name, benchmark in self.benchmarks.items()},
         }
 

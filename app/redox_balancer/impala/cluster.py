@@ -84,7 +84,7 @@ def ray_daemons() -> dict[str, ProcessStats]:
 
 
 def dashboard_options(config: TrainConfig) -> dict[str, Any]:
-    """Return the options of `ray.init` for the dashboard: off by default, whoever reaches it can run programs."""
+    """Return the options of `ray.init` for the dashboard: off by default, since it runs programs for all clients."""
     host, _, port = config.dashboard.rpartition(":")
     address = {"dashboard_host": host or "127.0.0.1", "dashboard_port": int(port)} if config.dashboard else {}
     return {"include_dashboard": bool(config.dashboard), **address}

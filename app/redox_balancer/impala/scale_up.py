@@ -1,4 +1,4 @@
-"""Scale-up: how many actors to run by now, decided from the memory that the running ones take."""
+"""Scale-up: the number of actors to run, from the memory of the running ones."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LOCK = "trainer.lock"
 def sole_trainer(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder, which is created where it is missing.
 
-    The lock file is kept, because a lock on a file that was deleted excludes nobody. A folder that was created here
+    The lock file is kept, because a lock on a deleted file excludes no other process. A folder that was created here
     and holds nothing but the lock is removed at the end.
 
     Raises

@@ -1,7 +1,8 @@
-"""Values, searches and designs from Python agree with each other, whatever the model comes from."""
+"""Values, searches and designs from Python agree with each other, regardless of the origin of the model."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cobra
@@ -113,13 +114,38 @@ def test_budgets_below_every_level_leave_the_empty_construct(method: str) -> Non
         (lambda: rb.Task(colour="red"), "colour"),
         (lambda: rb.design(rb.Task(), "hypoxia"), "construct"),
         (lambda: rb.load_run("nowhere"), "nowhere"),
+        (lambda: rb.evaluate(rb.load_model(), TEXT), "a Task is expected, not an object of type Model"),  # type: ignore[arg-type]
+        (lambda: rb.design("experiments/first", construct=TEXT), "type str"),  # type: ignore[arg-type]
+        (lambda: rb.search("core.json"), "type str"),  # type: ignore[arg-type]
+        (lambda: rb.load_model(rb.load_model()), "a model file is expected"),  # type: ignore[arg-type]
+        (lambda: rb.evaluate(rb.Task(), None), "None"),  # type: ignore[arg-type]
+        (lambda: rb.evaluate(rb.Task(), ["LBNOX_c 0.1 %"]), "LBNOX_c 0.1 %"),  # type: ignore[list-item]
+        (lambda: rb.evaluate(rb.Task(), {"LBNOX_c": "0.1 %"}), "0.1 %"),  # type: ignore[dict-item]
+        (lambda: rb.search(rb.Task(), method="exhaustive", top=0), "top is 0"),
+        (lambda: rb.search(rb.Task(), method="random", seed=-1), "seed is -1"),
     ],
 )
 def test_bad_input_is_a_redox_error_with_a_hint_in_terms_of_arguments(call: object, said: str) -> None:
     with pytest.raises(rb.RedoxError, match=said) as refused:
         call()  # type: ignore[operator]
     assert refused.value.hint
-    assert not {"--", "redox train", "redox model"} & set(refused.value.hint.split())
+    assert not re.search(r"--\w|\bredox ", refused.value.hint)
+    assert len(str(refused.value)) < 150
+
+
+def test_what_is_shown_of_an_object_fits_on_a_screen() -> None:
+    library = rb.load_library()
+    shown = [repr(library), repr(rb.design(rb.Task(conditions=CONDITION), CONDITION, construct=TEXT))]
+    assert max(map(len, shown)) < 1000
+    with pytest.raises(rb.RedoxError, match="enzymes = EnzymeLibrary of 49") as refused:
+        rb.Task(enzymes=library)
+    assert len(str(refused.value)) < 200
+
+
+def test_one_construct_and_one_condition_need_no_list() -> None:
+    for construct in (TEXT, {"LBNOX_c": 0.001, "AOX_m": 0.0003}):
+        (found,) = rb.evaluate_all(rb.Task(), construct, CONDITION)
+        assert found == rb.evaluate(rb.Task(), TEXT, CONDITION)
 
 
 def test_a_design_is_that_of_the_evaluation(tmp_path: Path) -> None:

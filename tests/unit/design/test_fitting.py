@@ -191,7 +191,7 @@ def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> N
 
 
 def test_a_km_is_used_in_a_library_in_the_models_own_ids() -> None:
-    """The cytosol's free NADH is found by its BiGG name, whatever the library calls it."""
+    """The cytosol's free NADH is found by its BiGG name, under any name in the library."""
     network = to_network(metabolic_atlas(annotated=True)[0])
     nadh, proton, oxygen, nad, water = map(network.find_metabolite, ("nadh_c", "h_c", "o2_c", "nad_c", "h2o_c"))
     assert nadh == "MAM02553c"

@@ -68,7 +68,7 @@ def test_a_cell_without_oxygen_uptake_has_no_unit_of_the_value(*, exchange: bool
     assert flux.capacity_unit == 2.0
 
 
-def test_the_oxygen_exchange_is_found_whatever_the_model_calls_it() -> None:
+def test_the_oxygen_exchange_is_found_under_any_name_of_the_model() -> None:
     network = load_network().with_bounds({"EX_o2_e": (-0.7, 1000.0)})
     renamed = tuple("R_oxygen" if name == "EX_o2_e" else name for name in network.reactions)
     healthy = Condition(id="healthy", description="the cell on its medium")

@@ -31,8 +31,10 @@ def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_th
         return methods.Method("greedy on belief", lambda _condition, _seed: SearchResult(nothing, 0.0, 1, 1, 1.0))
 
     monkeypatch.setattr(comparison, "belief_search", recorded)
-    compare_methods([old_runs / "untold"], Protocol(sets=(TRAINING,)))
+    compared = compare_methods([old_runs / "untold"], Protocol(sets=(TRAINING,)))
     (conditions,) = received
+    summary = compared.summary()
+    assert summary["hopeless"] == summary["no_useful_design"]
     task = TrainedRun.open(old_runs / "untold").task
     assert task.sampling == "mixed"
     (env,) = task.environments()(1)

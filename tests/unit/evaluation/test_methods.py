@@ -16,7 +16,7 @@ def guaranteed_task(*, hidden: bool) -> RedoxEnvs:
 
 
 @pytest.mark.parametrize("hidden", [False, True])
-def test_a_policy_answers_with_nothing_instead_of_a_harmful_construct_if_it_knows_the_condition(
+def test_a_policy_answers_with_nothing_instead_of_a_harmful_construct_if_it_observes_the_condition(
     *, hidden: bool
 ) -> None:
     environments = guaranteed_task(hidden=hidden)

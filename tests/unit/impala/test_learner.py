@@ -92,7 +92,7 @@ def test_a_truncated_episode_is_bootstrapped_from_its_final_observation_and_a_te
     assert torch.equal(targets("terminated", 0.0), targets("terminated", 1.0))
 
 
-def test_a_learner_goes_on_from_its_state_bit_for_bit() -> None:
+def test_a_learner_continues_from_its_state_bit_for_bit() -> None:
     shape, rollouts = collected(2)
     straight = Learner(CONFIG, shape, LearnerState.fresh(shape, 0))
     for _ in range(3):

@@ -64,7 +64,7 @@ def test_samples_are_legal_and_have_the_frequencies_of_the_distribution() -> Non
     np.testing.assert_allclose(counts, p, atol=5 * np.sqrt(0.25 / len(logits)))
 
 
-def test_a_single_legal_action_is_certain_whatever_its_logit() -> None:
+def test_a_single_legal_action_is_certain_for_any_logit() -> None:
     logits = np.asarray([[50.0, -90.0, 80.0]], dtype=np.float32)
     mask = np.asarray([[False, True, False]])
     choice = MaskedCategorical(logits, mask)

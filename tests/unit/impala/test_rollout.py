@@ -43,7 +43,7 @@ def test_rows_hold_the_reward_of_their_own_action_and_episodes_go_on_in_the_next
     assert [dict(figures) for figures in first.episodes.metrics] == [{"length": n} for n in (3.0, 4.0, 2.0)]
 
 
-def test_each_rollout_says_who_made_it_and_under_which_policy() -> None:
+def test_each_rollout_records_its_actor_and_policy() -> None:
     source = collector(Shelves(), actor=4, incarnation=2)
     rollouts = [source.collect(), source.collect()]
     assert [(r.version, r.actor, r.incarnation, r.sequence) for r in rollouts] == [(7, 4, 2, 0), (7, 4, 2, 1)]
@@ -72,7 +72,7 @@ def test_the_same_seed_repeats_and_another_incarnation_does_not() -> None:
     assert (first.actions != other.actions).any()
 
 
-def test_a_collector_goes_on_from_its_saved_state_as_if_it_had_never_stopped() -> None:
+def test_a_collector_continues_from_its_saved_state_as_if_it_had_never_stopped() -> None:
     running = collector(Shelves())
     running.collect()
     state = json.loads(json.dumps(running.state()))

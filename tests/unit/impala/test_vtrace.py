@@ -132,7 +132,7 @@ def test_a_rollout_with_an_inner_end_equals_its_parts_alone(kind: str) -> None:
 
 @pytest.mark.parametrize("spoil", ["shifted", "dropped"])
 def test_each_reward_counts_at_its_own_step(spoil: str) -> None:
-    """With values 0 the advantage of a step that terminates is its own reward, whatever comes before or after."""
+    """With values 0 the advantage of a step that terminates is its own reward alone, independent of other steps."""
     T = 5
     rewards = torch.arange(1.0, T + 1)[:, None]
     zeros = torch.zeros(T, 1)

@@ -24,7 +24,7 @@ ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
 
 
-def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+def test_a_loaded_checkpoint_equals_the_saved_one(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path / "run", 932_960, ARRAYS, STATE)
     assert path.name == "step_000932960"
     loaded = checkpoint.load(path)
@@ -282,7 +282,7 @@ def test_the_newest_the_first_of_each_interval_and_the_best_are_retained(
 ) -> None:
     saved = [10, 260, 520, 780, 1030, 1290]
     assert checkpoint.retained(saved, **options) == stay
-    # Whatever went before: one save after the other ends with the same.
+    # Pruning after each save retains the same checkpoints.
     left: set[int] = set()
     for step in saved:
         left = checkpoint.retained({*left, step}, **options)

@@ -93,7 +93,7 @@ def test_a_failed_save_is_reported_until_the_next_one_succeeds(tmp_path: Path) -
 
 def test_a_disk_that_stalls_delays_no_update(tmp_path: Path) -> None:
     writer = HeartbeatWriter(tmp_path, 60.0)
-    # Whoever opens a pipe for writing waits for its reader, as a write waits for a disk that stalls.
+    # Opening a pipe for writing blocks until it has a reader, as a write blocks on a stalled disk.
     pipe = tmp_path / f"{TEMPORARY}{HEARTBEAT}"
     os.mkfifo(pipe)
     loop = threading.Thread(

@@ -24,7 +24,7 @@ with sole_trainer(Path(sys.argv[1])):
 """
 
 
-def test_a_second_trainer_is_told_who_holds_the_folder_until_that_one_is_dead(tmp_path: Path) -> None:
+def test_a_second_trainer_is_refused_with_the_holder_of_the_folder_until_that_one_is_dead(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

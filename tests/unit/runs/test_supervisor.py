@@ -61,7 +61,7 @@ def test_after_too_many_crashes_it_gives_up_with_the_childs_code(
     assert "giving up after 2 restarts" in said[-1]
 
 
-# The child says that it is ready, and that it was asked to end; what it started itself would go on for ever.
+# The child reports that it is ready, and which signal it received; its own child would run forever.
 WAITING = """
 import signal, subprocess, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])

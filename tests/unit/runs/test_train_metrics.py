@@ -86,7 +86,7 @@ def test_columns_stay_in_place_when_the_environment_reports_something_new(tmp_pa
     assert [row["steps"] for row in rows] == ["10", "20", "30"]
 
 
-def test_a_resumed_run_drops_the_rows_beyond_its_step_and_goes_on(tmp_path: Path) -> None:
+def test_a_resumed_run_drops_the_rows_beyond_its_step_and_continues(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 0)
     for step in (10, 20, 30):
         log.write(row_of(update(step, [1.0], value=float(step))))

@@ -74,7 +74,7 @@ def test_different_constructs_of_one_value_stop_the_run_and_a_converged_policy_d
     assert levels(Watchdog(LIMITS), stream) == raised
 
 
-def test_a_resumed_run_on_a_plateau_knows_the_values_that_were_seen_before() -> None:
+def test_a_resumed_run_on_a_plateau_restores_the_values_seen_before() -> None:
     stream = episodes(4, 20, 0.7)
     assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.5)), stream) == {("constant value", "warn")}
     assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.9)), stream) == {("constant value", "stop")}
@@ -100,7 +100,7 @@ def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> lis
         (updates(200, lost=50), set()),
     ],
 )  # fmt: skip
-def test_figures_of_updates(stream: list[UpdateSample], raised: set[tuple[str, str]]) -> None:
+def test_metrics_of_updates(stream: list[UpdateSample], raised: set[tuple[str, str]]) -> None:
     assert levels(Watchdog(LIMITS), stream) == raised
 
 
