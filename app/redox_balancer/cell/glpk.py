@@ -136,7 +136,9 @@ class GlpkProblem:
             responds[variables] = True
         variable = responds.nonzero()[0]
         basic = np.maximum(variable - rows, -1).astype(np.int32)
-        fluxes = np.asarray([self.value(column) if column >= 0 else 0.0 for column in basic.tolist()])
+        fluxes = np.zeros(len(basic))
+        at_column = basic >= 0
+        fluxes[at_column] = [glp.glp_get_col_prim(problem, column + 1) for column in basic[at_column].tolist()]
         return Tableau(costs, at_upper, basic, fluxes, response[variable])
 
     def farkas_certificate(self) -> FarkasCertificate | None:

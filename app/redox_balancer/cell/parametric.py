@@ -130,9 +130,8 @@ class ParametricLP:
         LPError
             GLPK could not solve the problem.
         """
-        self._bounds.check_range(u)
+        self._bounds.copy_checked(u, self._u)
         self.lookups += 1
-        self._u[:] = u
         found = self._cache.find(self._point, self.lookups)
         if found is not None:
             solution, checked = Solution(Status.OPTIMAL, found.value), self._is_sample()

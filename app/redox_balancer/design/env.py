@@ -185,7 +185,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._spent = np.zeros(2)
         self._observed[:] = 0.0
         if not self.hidden_condition:
-            limits = np.minimum(space.limits(condition) / self._limit_tops, 1.0)
+            limits = np.minimum(self.evaluator.limits(condition) / self._limit_tops, 1.0)
             self._observed[len(space.placements) :][: limits.size] = limits
             self._observed[-3] = self.evaluator.reference(condition).growth / self.evaluator.healthy_growth
         self._mask = self._legal()

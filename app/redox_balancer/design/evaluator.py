@@ -23,6 +23,7 @@ from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
 from redox_balancer.cell.media import Condition
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
@@ -200,6 +201,10 @@ class Evaluator:
     def reference(self, condition: Condition) -> Reference:
         """The cell without a construct under a condition."""
         return self._cell(condition).reference
+
+    def limits(self, condition: Condition) -> FloatArray:
+        """`DesignSpace.limits` of a condition, computed once."""
+        return self._cell(condition).bounds.limits
 
     def evaluate(self, construct: Construct, condition: Condition) -> Outcome:
         """Value of a construct under a condition: the mean over all parameter samples where the space has any."""

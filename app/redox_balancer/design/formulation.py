@@ -51,12 +51,15 @@ class UnmodifiedCell(NamedTuple):
 
     Attributes
     ----------
+    limits
+        Limit of each of the `changes` of the design space, see `DesignSpace.limits`.
     point
         Values of all changing bounds.
     native_limits
         Limit of each reaction that a placement can amplify, by column, mmol/gDW/h.
     """
 
+    limits: FloatArray
     point: FloatArray
     native_limits: dict[int, float]
 
@@ -130,8 +133,10 @@ class Formulation:
     def under(self, condition: Condition) -> UnmodifiedCell:
         """The cell without a construct under a condition."""
         point, native_limits = self._healthy.copy(), self._native_limits.copy()
-        limits = self._space.limits(condition).tolist()
-        for change, column, limit in zip(self._space.changes, self._condition_columns, limits, strict=True):
+        limits = self._space.limits(condition)
+        for position in np.flatnonzero(limits < np.inf).tolist():
+            change, column = self._space.changes[position], self._condition_columns[position]
+            limit = float(limits[position])
             upper_at, lower_at = self._at[column]
             if upper_at >= 0 and change.side is not Side.UPTAKE:
                 point[upper_at] = min(point[upper_at], limit)
@@ -139,7 +144,7 @@ class Formulation:
                 point[lower_at] = max(point[lower_at], -limit)
             if column in native_limits and change.side is Side.FLUX:
                 native_limits[column] = min(native_limits[column], limit)
-        return UnmodifiedCell(point, native_limits)
+        return UnmodifiedCell(limits, point, native_limits)
 
     def with_placed(
         self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
