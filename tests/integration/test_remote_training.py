@@ -23,6 +23,7 @@ from redox_balancer.runs.remote.bucket import UnreachableError
 from redox_balancer.runs.remote.run import RemoteRun
 from redox_balancer.runs.run import TrainResult
 from redox_balancer.runs.trainer import train
+from runs_on_disk import SERIAL
 from sinks import Recorder
 from toy_envs import Shelves
 from waiting import wait_until
@@ -42,15 +43,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(s3: S3) -> TrainConfig:
-    return TrainConfig(
-        timesteps=1600,
-        num_actors=0,
-        envs_per_actor=8,
-        rollout_length=8,
-        batch_size=128,
-        hidden_sizes=(16,),
-        save_interval_steps=400,
-        log_interval_steps=300,
+    return replace(
+        SERIAL,
         remote=s3.url,
         remote_timeout_s=10.0,
         remote_patience_s=60.0,

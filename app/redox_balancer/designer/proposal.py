@@ -16,6 +16,7 @@ from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Value
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
+from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.version import __version__
 
@@ -142,7 +143,7 @@ class Proposal:
         }
 
 
-def find_condition(space: DesignSpace, name: str) -> Condition:
+def find_condition(space: DesignSpace, name: object) -> Condition:
     """Condition of a design space by its id; `a+b` is conditions a and b at once.
 
     Raises
@@ -150,6 +151,8 @@ def find_condition(space: DesignSpace, name: str) -> Condition:
     RedoxError
         A condition is unknown; the hint lists the known ones.
     """
+    if not isinstance(name, str):
+        raise RedoxError(f"a condition is given by its id, not by {name!r}", hint="such as 'hypoxia'")
     conditions = {condition.id: condition for condition in space.conditions}
     # A run may have been trained on several conditions at once without any of them alone.
     joint = {condition.id: condition for condition in (*space.mixtures, *space.conditions)}

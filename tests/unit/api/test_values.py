@@ -158,3 +158,11 @@ def test_a_design_is_that_of_the_evaluation(tmp_path: Path) -> None:
     written = rb.export(design, tmp_path / "out")
     assert {path.name for path in written} >= {"model.xml", "design.json", "flux_ranges.csv"}
     assert all(path.is_file() for path in written)
+
+
+@pytest.mark.parametrize("condition", [None, 3, ["hypoxia"]])
+def test_a_condition_that_is_no_id_is_one_clear_line(condition: object) -> None:
+    task = rb.Task(conditions="hypoxia")
+    for ask in (lambda: rb.evaluate(task, "LBNOX_c 0.1 %", condition), lambda: rb.search(task, condition)):
+        with pytest.raises(rb.RedoxError, match="given by its id"):
+            ask()
