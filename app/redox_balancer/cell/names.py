@@ -2,8 +2,8 @@
 
 The BiGG name of cytosolic NADH is `nadh_c`. The COBRA Toolbox writes `nadh[c]`, in SBML `EX_o2_LPAREN_e_RPAREN_`, and
 VMH `glc_D[e]` for `glc__D_e`: these names follow from the ids. Human-GEM's id is `MAM02553c`; an annotation gives its
-BiGG id `nadh`. The SBML file contains these annotations (identifiers.org); the YAML file has none, but is published with
-cross-references in `metabolites.tsv` and `reactions.tsv`.
+BiGG id `nadh`. The SBML file contains these annotations (identifiers.org); the YAML file has none, but is published
+with cross-references in `metabolites.tsv` and `reactions.tsv`.
 """
 
 from __future__ import annotations
