@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.names import Names, add_cross_references, names_of
@@ -88,7 +89,7 @@ def load_model(path: Path) -> LoadedModel:
     if not model.reactions or not model.metabolites:
         raise RedoxError(f"{path} contains no reactions", hint="use a metabolic model: JSON, SBML, MAT or YAML")
     add_cross_references(model, path.parent)
-    return LoadedModel(model, _repair_charges(model))
+    return LoadedModel(model, _repair_charges(model) + fold_boundary_species(model))
 
 
 def save_model(model: cobra.Model, path: Path) -> None:
@@ -171,10 +172,18 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
     if not isinstance(source, Path):
-        return to_network(source, objective)
+        return to_network(without_boundary_species(source), objective)
     loaded = load_model(source)
     network = to_network(loaded.model, objective)
     return replace(network, repairs=loaded.repairs + network.repairs)
+
+
+def without_boundary_species(model: cobra.Model) -> cobra.Model:
+    """Return a model, or a copy without its boundary species if it has any, as `load_model` leaves them out."""
+    if find_boundary_species(model):
+        model = model.copy()
+        fold_boundary_species(model)
+    return model
 
 
 @cache

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from redox_balancer.cell.core import Core
-    from redox_balancer.cell.network import Network
 
 DEFAULT_BIOMASS = "BIOMASS_reaction"
 """Growth reaction of Recon3D, whose objective is a maintenance reaction."""
@@ -67,6 +66,7 @@ def build_core(
     cannot carry flux. Recon3D takes about half a minute.
     """
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
+    from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import SUFFIXES, load_model, save_model, to_network  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ def build_core(
             f"{output_file}: the suffix names no model format",
             hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
         )
-    recipe = get_medium(medium)
+    get_medium(medium)
     with _Phases() as phases:
         phases("reading the model")
         loaded = load_model(input_file)
@@ -83,8 +83,7 @@ def build_core(
             biomass = DEFAULT_BIOMASS
         full = to_network(loaded.model, biomass)
         fed = apply_medium(full, medium)
-        exchanges = tuple(recipe.uptakes) if recipe else _uptakes(fed)
-        core = extract_core(fed, exchanges, phases)
+        core = extract_core(fed, supplying_reactions(fed), phases)
         phases("writing the core")
         model = core_model(loaded.model, core.network)
         save_model(model, output_file)
@@ -123,11 +122,6 @@ def build_core(
         typer.echo(json.dumps(answer))
     else:
         _print_report(answer)
-
-
-def _uptakes(network: Network) -> tuple[str, ...]:
-    """Exchanges with an uptake: the medium of a model with its own bounds."""
-    return tuple(reaction for reaction in network.exchanges if network.lower[network.column(reaction)] < 0)
 
 
 def _warnings(core: Core, wished: int | None) -> list[str]:

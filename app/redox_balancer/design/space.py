@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import HEALTHY, Change, Condition, Side
+from redox_balancer.cell.exchanges import find_exchange
+from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
@@ -22,6 +23,7 @@ from redox_balancer.design.placement import ExcludedEntry, Placement
 from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
 
+OXYGEN = "EX_o2_e"
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Proteome fractions that an enzyme can be given."""
 
@@ -151,7 +153,7 @@ class DesignSpace:
             missing = condition.missing_from(network)
             if missing:
                 raise RedoxError(
-                    f"condition {condition.id!r} needs reaction {missing[0]!r}, which model {network.id} lacks",
+                    f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
                     hint="choose other conditions",
                     settings=("conditions",),
                 )
@@ -276,11 +278,8 @@ class DesignSpace:
 
         The largest uptake rather than the uptake at an optimum, which need not be unique.
         """
-        network = self.network
-        exchange, oxygen = network.find_reaction("EX_o2_e"), network.find_metabolite("o2_e")
-        if exchange is None and oxygen is not None:
-            exchange = next((each for each in network.exchanges if oxygen in network.stoichiometry_of(each)), None)
-        return 0.0 if exchange is None else max(0.0, -network.bounds_of(exchange)[0])
+        exchange = find_exchange(self.network, OXYGEN)
+        return 0.0 if exchange is None else exchange.uptake
 
     @cached_property
     def capacity_unit(self) -> float:
@@ -291,15 +290,27 @@ class DesignSpace:
         Raises
         ------
         RedoxError
-            The healthy cell takes up no oxygen.
+            The healthy cell takes up no oxygen, or its uptake is not limited.
         """
-        if self.oxygen_uptake > 0.0:
-            return 2.0 * self.oxygen_uptake
+        uptake, name = self.oxygen_uptake, self.network.id
+        if 0.0 < uptake <= OPEN:
+            return 2.0 * uptake
         if self.settings.reward == "sink-flux":
             return 2.0
+        if uptake:
+            problem, hint = (
+                f"the oxygen uptake of model {name} is unlimited ({uptake:g})",
+                "limit it in the model, or ",
+            )
+        elif find_exchange(self.network, OXYGEN) is None:
+            problem, hint = (
+                f"model {name} has no exchange of oxygen",
+                ("the exchange is recognised by the metabolite o2_e, or by that BiGG name among the annotations; "),
+            )
+        else:
+            problem, hint = f"model {name} has no oxygen uptake on this medium", ""
         raise RedoxError(
-            f"the value has no unit: model {self.network.id} has no oxygen uptake on this medium",
-            hint="choose a medium with oxygen, or the reward 'sink-flux', which does not depend on it; the exchange "
-            "of oxygen is EX_o2_e, or the one annotated with that BiGG name",
+            f"the value has no unit: {problem}",
+            hint=f"{hint}choose a medium with limited oxygen, or the reward 'sink-flux', which does not depend on it",
             settings=("medium", "reward"),
         )
