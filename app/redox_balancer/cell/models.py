@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
@@ -133,24 +134,22 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     model
         Bounds in mmol/gDW/h.
     objective
-        The reaction whose flux is growth; by default the model's own objective.
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
 
     Raises
     ------
     RedoxError
         The model has no such reaction, or its objective does not consist of exactly one reaction.
     """
-    if objective is None:
-        from cobra.util.solver import linear_reaction_coefficients  # noqa: PLC0415 - cobra takes seconds
-
-        objective = _only([reaction.id for reaction in linear_reaction_coefficients(model)], model.id)
-    return _network(
+    objective, repairs = growth_reaction(model) if objective is None else (objective, ())
+    network = _network(
         str(model.id or "model"),
         [(m.id, m.formula, _known_charge(m) or m.charge) for m in model.metabolites],
         [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
         objective,
         names_of(model),
     )
+    return replace(network, repairs=repairs)
 
 
 def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
@@ -171,7 +170,11 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
     if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
-    return to_network(load_model(source).model if isinstance(source, Path) else source, objective)
+    if not isinstance(source, Path):
+        return to_network(source, objective)
+    loaded = load_model(source)
+    network = to_network(loaded.model, objective)
+    return replace(network, repairs=loaded.repairs + network.repairs)
 
 
 @cache
@@ -181,7 +184,7 @@ def _embedded_network() -> Network:
         document["id"],
         [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
         [(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
-        _only([r["id"] for r in document["reactions"] if r.get("objective_coefficient")], document["id"]),
+        next(r["id"] for r in document["reactions"] if r.get("objective_coefficient")),
         Names(compartments={m["id"]: m["compartment"] for m in document["metabolites"]}),
     )
 
@@ -214,19 +217,7 @@ def _network(
         charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
         names=names,
     )
-    network.column(objective)
-    return network
-
-
-def _only(objectives: list[str], model: object) -> str:
-    if len(objectives) != 1:
-        found = ", ".join(sorted(objectives)[:5]) or "none"
-        raise RedoxError(
-            f"model {model} needs one objective reaction, it has {len(objectives)} ({found})",
-            hint="specify the growth reaction",
-            settings=("biomass",),
-        )
-    return objectives[0]
+    return network.with_objective(objective)
 
 
 def _repair_charges(model: cobra.Model) -> tuple[str, ...]:

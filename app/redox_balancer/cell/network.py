@@ -35,11 +35,13 @@ class Network:
     lower, upper
         Flux bounds of each reaction, shape (reactions,), in mmol/gDW/h (1/h for the biomass reaction).
     objective
-        The reaction whose flux is growth.
+        The reaction whose flux is growth, by the model's own id.
     formulas, charges
         Sum formula and charge of each metabolite that has one.
     names
         BiGG names and compartments; a reaction or metabolite can be looked up by its id or its BiGG name.
+    repairs
+        What was mended or is read otherwise than the model file says, one line each.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Network:
     formulas: Mapping[str, str] = field(default_factory=dict)
     charges: Mapping[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
+    repairs: tuple[str, ...] = ()
 
     @cached_property
     def reaction_index(self) -> dict[str, int]:
@@ -135,9 +138,8 @@ class Network:
         return replace(self, lower=lower, upper=upper)
 
     def with_objective(self, reaction: str) -> Network:
-        """Return a copy with another objective reaction."""
-        self.column(reaction)
-        return replace(self, objective=reaction)
+        """Return a copy with another objective reaction, given by its id or BiGG name."""
+        return replace(self, objective=self.reactions[self.column(reaction)])
 
     def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
         """Return a copy with additional reactions.

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from redox_balancer.cli.options import report_repairs
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import out, table
 
@@ -87,7 +88,7 @@ def build_core(
         phases("writing the core")
         model = core_model(loaded.model, core.network)
         save_model(model, output_file)
-    answer = {
+    answer: dict[str, Any] = {
         "output": str(output_file),
         "model": full.id,
         "medium": medium,
@@ -115,8 +116,9 @@ def build_core(
         ],
         "phases": phases.table,
         "warnings": _warnings(core, reactions),
-        "repairs": list(loaded.repairs),
+        "repairs": [*loaded.repairs, *full.repairs],
     }
+    report_repairs(answer["repairs"])
     if as_json:
         typer.echo(json.dumps(answer))
     else:

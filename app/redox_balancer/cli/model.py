@@ -121,7 +121,7 @@ def info(
         "status": status,
         "imbalanced": len(imbalanced),
         "free_loops": len(cycles),
-        "repairs": list(loaded.repairs),
+        "repairs": [*loaded.repairs, *network.repairs],
     }
     if as_json:
         answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(cycles)}

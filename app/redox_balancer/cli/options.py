@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -96,6 +97,12 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     """Give a command an option for each of these settings of `TrainConfig`, or for all, and pass it `config`."""
     options = [option for option in CONFIG_OPTIONS if not names or option.name in names]
     return _takes("config", options, lambda chosen: TrainConfig(**chosen))
+
+
+def report_repairs(repairs: Iterable[str]) -> None:
+    """Say on stderr what of a model was mended, or is read otherwise than its file says."""
+    for repair in repairs:
+        notes().print(f"note: {textwrap.shorten(repair, 160, placeholder=' ...')}", markup=False)
 
 
 def _takes(

@@ -167,7 +167,8 @@ def designed_cell(
             added.name = "bookkeeping of H2O2, not a reaction of the cell"
     _set_bounds(model, reaction_bounds(space, construct, condition))
     keep = growth_kept(space.settings, space.protein(construct))
-    model.objective = {model.reactions.get_by_id(network.objective): keep}
+    growth = keep * model.reactions.get_by_id(network.objective).flux_expression
+    model.objective = model.problem.Objective(growth, direction="max")  # the file may minimise
     capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}
     return DesignedCell(space, construct, condition, model, keep, capacity, floor)
 
