@@ -1,6 +1,6 @@
 """Media that a user writes: TOML, a table with tabs or commas, or the medium of a COBRApy model as JSON.
 
-All of them say how much of what is taken up, by the exchange or by its metabolite, in the model's ids or BiGG's names.
+They list the largest uptakes by exchange or by metabolite, in the ids of the model or in BiGG names.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
 
+if TYPE_CHECKING:
+    from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
+
 SUFFIXES = (".toml", ".tsv", ".csv", ".txt", ".json")
+_HEADINGS = {"exchange", "reaction", "metabolite", "id", "compound", "component", "name"}
 NAMED_SHOWN = 5
 """Unknown exchanges that an error names."""
 
-_HINT = 'write lines such as EX_glc__D_e = 10.0 (TOML), a table of exchange and uptake, or {"EX_glc__D_e": 10.0} (JSON)'
+_HINT = 'write EX_glc__D_e = 10.0 (TOML), rows of exchange and uptake (TSV, CSV) or {"EX_glc__D_e": 10.0} (JSON)'
 
 
 def is_medium_file(name: str) -> bool:
@@ -60,8 +63,9 @@ def read_medium_file(path: Path) -> dict[str, Any]:
         else:
             found = {"uptakes": _table(path, text)}
     except OSError as error:
-        raise RedoxError(f"cannot read {path}: {error.strerror}", hint="check the path", settings=("medium",)) from error
-    except (ValueError, csv.Error) as error:  # UnicodeDecodeError, TOMLDecodeError and JSONDecodeError are ValueErrors
+        what = f"cannot read the medium {path}: {error.strerror}"
+        raise RedoxError(what, hint="check the path", settings=("medium",)) from error
+    except (ValueError, csv.Error) as error:  # those of UTF-8, TOML and JSON are ValueErrors
         raise _refusal(path, f"is no medium: {error}") from error
     uptakes = found["uptakes"]
     if not isinstance(uptakes, dict) or not uptakes:
@@ -140,9 +144,10 @@ def _table(path: Path, text: str) -> dict[str, float]:
     if short is not None:
         raise _refusal(path, f"has a row without an uptake: {short[0]!r}")
     name, uptake = 0, 1
-    if not _is_number(rows[0][1]):
-        header = [cell.lower() for cell in rows.pop(0)]
-        name = next((place for place, cell in enumerate(header) if cell in ("exchange", "reaction", "metabolite")), 0)
+    header = [cell.lower() for cell in rows[0]]
+    if set(header) & _HEADINGS:
+        rows = rows[1:]
+        name = next((place for place, cell in enumerate(header) if cell in _HEADINGS), 0)
         uptake = next((place for place, cell in enumerate(header) if "uptake" in cell or "flux" in cell), 1)
     values = ((row[name], row[uptake]) if len(row) > max(name, uptake) else (row[0], "") for row in rows)
     return _unique(path, [(name, float(value) if _is_number(value) else value) for name, value in values])
