@@ -115,10 +115,10 @@ def build_core(
         "warnings": _warnings(core, reactions),
         "repairs": [*loaded.repairs, *full.repairs],
     }
-    report_repairs(answer["repairs"])
     if as_json:
         typer.echo(json.dumps(answer))
     else:
+        report_repairs(answer["repairs"])
         _print_report(answer)
 
 
