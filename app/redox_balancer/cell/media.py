@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
-from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
+from redox_balancer.cell.medium_file import is_medium_file, own_exchanges, read_medium_file
+from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records, refusal
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -261,8 +262,13 @@ def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float
 
 
 def get_medium(name: str) -> Medium | None:
-    """Return the medium of a name; None for `model`, which stands for the model's own bounds."""
-    return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium")
+    """Return the medium of a name or of a file; None for `model`, which stands for the model's own bounds."""
+    if is_medium_file(name):
+        try:
+            return Medium.model_validate(read_medium_file(Path(name)))
+        except ValidationError as error:
+            raise refusal(Path(name), "medium", error) from error
+    return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium", ", or a file")
 
 
 @cache
@@ -278,6 +284,15 @@ def load_conditions(path: Path | None = None) -> dict[str, Condition]:
 
 
 def apply_medium(network: Network, name: str) -> Network:
-    """Return a network with the bounds of a named medium; `model` leaves them unchanged."""
+    """Return a network with the bounds of a medium, see `get_medium`.
+
+    Raises
+    ------
+    RedoxError
+        There is no such medium, or it does not fit the model: a packaged one may list exchanges that the model lacks,
+        as a core has fewer than the full model, but a file may not.
+    """
     medium = get_medium(name)
+    if medium is not None and is_medium_file(name):
+        medium = medium.model_copy(update={"uptakes": own_exchanges(network, medium.uptakes, name)})
     return network if medium is None else medium.apply(network)

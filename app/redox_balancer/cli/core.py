@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.options import report_repairs
+from redox_balancer.cli.options import Medium, report_repairs
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import out, table
 
@@ -48,9 +48,7 @@ def build_core(
             help="Desired size: warn if the core is larger. What can carry flux is never removed.",
         ),
     ] = None,
-    medium: Annotated[
-        str, typer.Option(help="Medium of the core, or 'model' for the bounds of the model file.")
-    ] = "human_minimal",
+    medium: Medium = "human_minimal",
     biomass: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +73,7 @@ def build_core(
             f"{output_file}: the suffix names no model format",
             hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
         )
-    get_medium(medium)
+    get_medium(medium)  # an unknown one is refused before the model is read
     with _Phases() as phases:
         phases("reading the model")
         loaded = load_model(input_file)
@@ -117,10 +115,10 @@ def build_core(
         "warnings": _warnings(core, reactions),
         "repairs": [*loaded.repairs, *full.repairs],
     }
-    report_repairs(answer["repairs"])
     if as_json:
         typer.echo(json.dumps(answer))
     else:
+        report_repairs(answer["repairs"])
         _print_report(answer)
 
 
