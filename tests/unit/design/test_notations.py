@@ -115,10 +115,21 @@ def test_a_condition_on_an_uptake_through_two_reactions_names_them() -> None:
     assert Task(model=model, conditions=["healthy"]).space().oxygen_uptake == 40.0
 
 
+def test_the_compartment_of_most_exchanges_is_extracellular_and_said_to_be_so() -> None:
+    model = toy_cell()
+    renamed(lambda s, c: f"{s}.{c}", str, c="cy", e="ex1")(model)
+    for metabolite in model.metabolites:
+        metabolite.annotation["bigg.metabolite"] = metabolite.id.partition(".")[0]
+    network = to_network(model)
+    assert growth(apply_medium(network, "physiological")) == pytest.approx(0.628)
+    assert network.repairs == ("compartment ex1 is read as extracellular, since most exchanges are there",)
+
+
 def test_a_medium_names_the_compartments_where_none_is_extracellular() -> None:
     model = toy_cell()
-    renamed(lambda s, c: f"{s}_{'in' if c == 'c' else 'outer'}", str, c="cell", e="outer")(model)
-    with pytest.raises(RedoxError, match="extracellular"):
+    for metabolite in model.metabolites:
+        metabolite.compartment = "c"
+    with pytest.raises(RedoxError, match=r"no compartment with exchanges is known as extracellular \(c\)"):
         apply_medium(to_network(model), "physiological")
 
 
