@@ -22,6 +22,7 @@ from cobra.flux_analysis import flux_variability_analysis, pfba, production_enve
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.progress import Progress, no_progress
@@ -272,7 +273,7 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
         reaction.id
         for reaction in model.reactions
         if len(reaction.metabolites) > 1
-        and any(network.species(metabolite.id) in ("nadh", "nadph") for metabolite in reaction.metabolites)
+        and any(network.species(metabolite.id) in NADPH for metabolite in reaction.metabolites)
     ]
 
 
