@@ -118,7 +118,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
     network
         A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
     medium
-        Exchanges of that medium.
+        Reactions through which that medium is taken up, by the model's own ids.
     progress
         Receives the name of each phase as it starts.
 
@@ -158,7 +158,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
             rule("objective", "the biomass reaction", [network.objective]),
             rule("essential", f"growth below {ESSENTIAL_FRACTION:.0%} when deleted", essential),
             rule("central_carbon", "by name, and all transporters of glucose", central_carbon(network)),
-            rule("medium", "exchanges of the medium", filter(None, map(network.find_reaction, medium))),
+            rule("medium", "exchanges of the medium", medium),
             rule("consistent", "can carry flux in steady state", core.reactions),
         ),
         consistency=consistency,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
 
-if TYPE_CHECKING:
-    import cobra
+GPR = cobra.core.gene.GPR
+_parse = GPR.from_string
 
 _LONGEST_ID = 240
 """Bytes; GLPK takes 255, of which COBRApy's names of reversed variables need some."""
@@ -40,8 +41,6 @@ def model_of(document: object, repairs: Repairs) -> cobra.Model:
     UnreadableError
         It is no metabolic model, or has a fault for which there is no certain repair.
     """
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
     if _is_list(document) and all(isinstance(part, Mapping) for part in document):
         document = {key: value for part in document for key, value in part.items()}
     if not isinstance(document, Mapping) or not _is_list(document.get("reactions")):
@@ -83,11 +82,8 @@ def rules_from_notes(model: cobra.Model, repairs: Repairs) -> None:
 
 def read_rule(rule: str) -> cobra.core.gene.GPR:
     """Parse a gene rule; one that is no expression of genes, `and` and `or` gives an empty rule."""
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
-    GPR = cobra.core.gene.GPR
     try:
-        found = GPR.from_string(rule)
+        found = _parse(rule)
         found.to_string()
     except Exception:  # noqa: BLE001 - whatever Python's parser and COBRApy's visitor make of it
         return GPR()

@@ -7,26 +7,24 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from redox_balancer.cell.documents import model_of, read_rule, rules_from_notes
+import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from scipy.io import savemat
+
+from redox_balancer.cell.cobrapy import cobra, quiet_cobra
+from redox_balancer.cell.documents import GPR, model_of, read_rule, rules_from_notes
+from redox_balancer.cell.matlab import read_matlab
 from redox_balancer.cell.model_file import DAMAGED, plain_xml, text_of
 from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
-
-if TYPE_CHECKING:
-    import cobra
 
 _SBML_END = re.compile(r"</(\w+:)?sbml\s*>\s*(<!--.*-->\s*)?$", re.DOTALL)
 _SPECIES = re.compile(r"<(?:\w+:)?species\s((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>")
 _ATTRIBUTE = re.compile(r"(?:^|[\s:])(id|charge)\s*=\s*[\"']([^\"']*)")
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
-_HEARD = {
-    re.compile(
-        r"Missing (\w+) flux bound set to '(\S+)' for reaction: '<Reaction (\S+?)[ >]"
-    ): "no {0} bound, set to {1}",
-    re.compile(r"Adding exchange reaction (\S+) with default bounds"): "exchange added for a boundary species",
-}
-"""Messages of COBRApy that are repairs; the last group is the id."""
+_MISSING_BOUND = re.compile(r"Missing (\w+) flux bound set to '(\S+)' for reaction: '<Reaction (?:R_)?(\S+?)[ >]")
+"""Message of COBRApy."""
 
 
 def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
@@ -43,10 +41,8 @@ def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
 
 def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     del folder
-    from ruamel.yaml import YAML  # noqa: PLC0415 - COBRApy reads with it, too, but in the mode that keeps comments
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
     try:
+        # COBRApy reads with it, too, but in the slower mode that keeps comments.
         document = YAML(typ="safe", pure=True).load(text_of(path.read_bytes(), repairs))
     except YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
@@ -60,8 +56,6 @@ def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
 
 def _read_mat(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     del folder
-    from redox_balancer.cell.matlab import read_matlab  # noqa: PLC0415 - loads SciPy
-
     document, direction = read_matlab(path, repairs)
     model = model_of(document, repairs)
     model.objective_direction = direction
@@ -69,51 +63,43 @@ def _read_mat(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
 
 
 def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
-    from redox_balancer.cell.cobrapy import cobra, quiet_cobra  # noqa: PLC0415 - takes seconds
-
     plain, text = plain_xml(path, folder, repairs)
     if "sbml" not in text[:2000]:
         raise UnreadableError("it is XML, but not SBML", hint="export the model as SBML level 3 with fbc")
     if not _SBML_END.search(text[-2000:]):
         raise UnreadableError("it ends before </sbml>", hint=DAMAGED)
-    with quiet_cobra() as heard, _rules_that_fail_are_empty(cobra):
+    with quiet_cobra() as heard, _rules_that_fail_are_empty():
         try:
             model = cobra.io.read_sbml_model(str(plain))
         except Exception as error:
-            reason = _fault_of_sbml(cobra, plain) or str(error.__cause__ or error).partition("\n")[0]
+            reason = _fault_of_sbml(plain) or str(error.__cause__ or error).partition("\n")[0]
             raise UnreadableError(
                 reason, hint="mend that place (validators of SBML find it), or export the model again"
             ) from error
     if not model.reactions:
         raise UnreadableError(
-            _fault_of_sbml(cobra, plain) or "it contains no reactions", hint="use a metabolic model in SBML with fbc"
+            _fault_of_sbml(plain) or "it contains no reactions", hint="use a metabolic model in SBML with fbc"
         )
-    for message in heard:
-        for pattern, kind in _HEARD.items():
-            if found := pattern.match(message):
-                repairs.add(kind.format(*found.groups()), found.groups()[-1])
+    for missing in filter(None, map(_MISSING_BOUND.match, heard)):
+        repairs.add(f"no {missing[1]} bound, set to {missing[2]}", missing[3])
     if "/fbc/version" in text:
-        _read_charges(cobra, model, text)
+        _read_charges(model, text)
     rules_from_notes(model, repairs)
     return model
 
 
 @contextmanager
-def _rules_that_fail_are_empty(cobra: Any) -> Iterator[None]:
+def _rules_that_fail_are_empty() -> Iterator[None]:
     """Let COBRApy's reader of SBML pass over gene rules that are no expression, which stay in the notes."""
-
-    class Rule(cobra.core.gene.GPR):  # type: ignore[misc]
-        from_string = staticmethod(read_rule)
-
-    reader = cobra.io.sbml
-    before, reader.GPR = reader.GPR, Rule
+    own = GPR.__dict__["from_string"]
+    GPR.from_string = staticmethod(read_rule)
     try:
         yield
     finally:
-        reader.GPR = before
+        GPR.from_string = own
 
 
-def _read_charges(cobra: Any, model: cobra.Model, text: str) -> None:
+def _read_charges(model: cobra.Model, text: str) -> None:
     """Take back the charge 0 that COBRApy gives species without one, and read those that are no whole number."""
     own_id = cobra.io.sbml.F_REPLACE["F_SPECIE"]
     for tag in _SPECIES.finditer(text):
@@ -125,7 +111,7 @@ def _read_charges(cobra: Any, model: cobra.Model, text: str) -> None:
                 model.metabolites.get_by_id(name).charge = charge
 
 
-def _fault_of_sbml(cobra: Any, path: Path) -> str:
+def _fault_of_sbml(path: Path) -> str:
     """The first error that libSBML finds when it reads a file, empty if it finds none."""
     libsbml = cobra.io.sbml.libsbml
     log = libsbml.readSBMLFromFile(str(path))
@@ -141,25 +127,16 @@ def _fault_of_sbml(cobra: Any, path: Path) -> str:
 
 
 def _write_json(model: cobra.Model, path: Path) -> None:
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
     with path.open("w", encoding="utf-8") as file:
         cobra.io.save_json_model(model, file)
 
 
 def _write_yaml(model: cobra.Model, path: Path) -> None:
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
     with path.open("w", encoding="utf-8") as file:
         cobra.io.save_yaml_model(model, file)
 
 
 def _write_mat(model: cobra.Model, path: Path) -> None:
-    import numpy as np  # noqa: PLC0415 - half a second
-    from scipy.io import savemat  # noqa: PLC0415 - half a second
-
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
     fields = cobra.io.mat.create_mat_dict(model)
     # COBRApy leaves all charges out where one is not known.
     fields["metCharges"] = np.array([m.charge if m.charge is not None else np.nan for m in model.metabolites], float)
@@ -168,8 +145,6 @@ def _write_mat(model: cobra.Model, path: Path) -> None:
 
 
 def _write_sbml(model: cobra.Model, path: Path) -> None:
-    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
     libsbml = cobra.io.sbml.libsbml
     valid = libsbml.SyntaxChecker.isValidSBMLSId
     if bad := [repr(name) for name in model.compartments if not (isinstance(name, str) and valid(name))]:
@@ -180,7 +155,7 @@ def _write_sbml(model: cobra.Model, path: Path) -> None:
     sizes = (len(model.metabolites), len(model.reactions))
     if written is None or (written.getNumSpecies(), written.getNumReactions()) != sizes:
         raise UnreadableError(
-            f"the SBML cannot be read again: {_fault_of_sbml(cobra, path) or 'parts are missing'}",
+            f"the SBML cannot be read again: {_fault_of_sbml(path) or 'parts are missing'}",
             hint="write the model as JSON",
         )
 

@@ -11,15 +11,16 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.formats import READERS, WRITERS
+from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of
 from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
@@ -62,6 +63,7 @@ def load_model(path: Path) -> LoadedModel:
         The file is missing, damaged, of an unknown format or not a metabolic model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
+    from redox_balancer.cell.formats import READERS  # noqa: PLC0415
 
     if not path.exists():
         raise RedoxError(f"no model file {path}", hint="check the path, or fetch a public model", settings=("model",))
@@ -84,7 +86,7 @@ def load_model(path: Path) -> LoadedModel:
                 hint=getattr(error, "hint", "export the model again with the program that it came from"),
             ) from error
     add_cross_references(model, path.parent)
-    return LoadedModel(model, repairs.lines)
+    return LoadedModel(model, repairs.lines + fold_boundary_species(model))
 
 
 def save_model(model: cobra.Model, path: Path) -> None:
@@ -103,6 +105,7 @@ def save_model(model: cobra.Model, path: Path) -> None:
         The suffix is unknown, the file cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
+    from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
 
     kind = format_to_write(path)
     with (
@@ -153,7 +156,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     model
         Bounds in mmol/gDW/h.
     objective
-        The reaction whose flux is growth; by default the model's own objective.
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
 
     Raises
     ------
@@ -161,22 +164,19 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         The model has no such reaction, its objective does not consist of exactly one reaction, or a charge is a text
         that is no number.
     """
-    if objective is None:
-        from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
-
-        found = cobra.util.solver.linear_reaction_coefficients(model)
-        objective = _only([reaction.id for reaction in found], model.id)
+    objective, repairs = growth_reaction(model) if objective is None else (objective, ())
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
         raise RedoxError(f"model {model.id}: {error}", hint=error.hint) from error
-    return _network(
+    network = _network(
         str(model.id or "model"),
         [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites],
         [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
         objective,
         names_of(model),
     )
+    return replace(network, repairs=repairs)
 
 
 def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
@@ -197,7 +197,19 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
     if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
-    return to_network(load_model(source).model if isinstance(source, Path) else source, objective)
+    if not isinstance(source, Path):
+        return to_network(without_boundary_species(source), objective)
+    loaded = load_model(source)
+    network = to_network(loaded.model, objective)
+    return replace(network, repairs=loaded.repairs + network.repairs)
+
+
+def without_boundary_species(model: cobra.Model) -> cobra.Model:
+    """Return a model, or a copy without its boundary species if it has any, as `load_model` leaves them out."""
+    if find_boundary_species(model):
+        model = model.copy()
+        fold_boundary_species(model)
+    return model
 
 
 @cache
@@ -207,7 +219,7 @@ def _embedded_network() -> Network:
         document["id"],
         [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
         [(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
-        _only([r["id"] for r in document["reactions"] if r.get("objective_coefficient")], document["id"]),
+        next(r["id"] for r in document["reactions"] if r.get("objective_coefficient")),
         Names(compartments={m["id"]: m["compartment"] for m in document["metabolites"]}),
     )
 
@@ -240,19 +252,7 @@ def _network(
         charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
         names=names,
     )
-    network.column(objective)
-    return network
-
-
-def _only(objectives: list[str], model: object) -> str:
-    if len(objectives) != 1:
-        found = ", ".join(sorted(objectives)[:5]) or "none"
-        raise RedoxError(
-            f"model {model} needs one objective reaction, it has {len(objectives)} ({found})",
-            hint="specify the growth reaction",
-            settings=("biomass",),
-        )
-    return objectives[0]
+    return network.with_objective(objective)
 
 
 def _first_line(error: Exception) -> str:

@@ -137,8 +137,8 @@ FBC = "http://www.sbml.org/sbml/level3/version1/fbc/version2"
     [
         (' fbc:charge="-1"', "", ""),
         ('fbc:charge="-1"', 'fbc:charge="-0.5"', "charge that is no whole number left out: lac__L_e (-0.5)"),
-        (' fbc:upperFluxBound="cobra_default_ub"', "", "no upper bound, set to 1000.0: R_GLCt1, R_O2t"),
-        (FBC, "http://example.org/fbc", "no lower bound, set to -1000.0: R_GLCt1, R_O2t"),
+        (' fbc:upperFluxBound="cobra_default_ub"', "", "no upper bound, set to 1000.0: GLCt1, O2t"),
+        (FBC, "http://example.org/fbc", "no lower bound, set to -1000.0: GLCt1, O2t"),
     ],
 )
 def test_what_sbml_does_not_say_is_not_taken_for_0(
@@ -152,6 +152,66 @@ def test_what_sbml_does_not_say_is_not_taken_for_0(
     if "charge" in old:
         assert loaded.model.metabolites.get_by_id("pyr_c").charge is None
         assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
+
+
+def level_2(rule: str) -> str:
+    """The toy cell as the COBRA Toolbox wrote SBML before fbc: bounds in kinetic laws, the rest in notes."""
+    model = toy_cell()
+
+    def notes(**values: object) -> str:
+        lines = "".join(f"<p>{key}: {value}</p>" for key, value in values.items())
+        return f'<notes><body xmlns="http://www.w3.org/1999/xhtml">{lines}</body></notes>'
+
+    species = "".join(
+        f'<species id="M_{m.id}" compartment="{m.compartment}">{notes(FORMULA=m.formula, CHARGE=m.charge)}</species>'
+        for m in model.metabolites
+    )
+    reactions = ""
+    for r in model.reactions:
+        sides = {"Reactants": r.reactants, "Products": r.products}
+        lists = "".join(
+            f"<listOf{side}>"
+            + "".join(
+                f'<speciesReference species="M_{m.id}" stoichiometry="{abs(r.metabolites[m])}"/>' for m in members
+            )
+            + f"</listOf{side}>"
+            for side, those in sides.items()
+            if those
+        )
+        values = {"LOWER_BOUND": r.lower_bound, "UPPER_BOUND": r.upper_bound} | (
+            {"OBJECTIVE_COEFFICIENT": 1} if r.id == "BIOMASS" else {}
+        )
+        law = "".join(f'<parameter id="{key}" value="{value}"/>' for key, value in values.items())
+        reactions += (
+            f'<reaction id="R_{r.id}">{notes(GENE_ASSOCIATION=rule) if r.id == "GLYC" else ""}{lists}<kineticLaw>'
+            '<math xmlns="http://www.w3.org/1998/Math/MathML"><ci>FLUX_VALUE</ci></math>'
+            f"<listOfParameters>{law}</listOfParameters></kineticLaw></reaction>"
+        )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><sbml xmlns="http://www.sbml.org/sbml/level2" level="2" version="1">'
+        '<model id="toy"><listOfCompartments><compartment id="c"/><compartment id="e"/></listOfCompartments>'
+        f"<listOfSpecies>{species}</listOfSpecies><listOfReactions>{reactions}</listOfReactions></model></sbml>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "read", "repairs"),
+    [
+        ("( G_a1 and b-2 )", "a1 and b-2", 0),
+        ("a or b[c]", "", 1),
+        ("a (b)", "", 1),
+        ("(a and b", "", 1),
+    ],
+)
+def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, read: str, repairs: int) -> None:
+    path = tmp_path / "model.xml"
+    path.write_text(level_2(rule), encoding="utf-8")
+    loaded = load_model(path)
+    assert growth_of(loaded.model) == pytest.approx(GROWTH)
+    assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
+    glycolysis = loaded.model.reactions.get_by_id("GLYC")
+    assert (glycolysis.gene_reaction_rule, glycolysis.notes["GENE_ASSOCIATION"]) == (read, rule)
+    assert loaded.repairs == ("gene rule that is no expression kept as a note: GLYC",) * repairs
 
 
 @pytest.mark.parametrize(
