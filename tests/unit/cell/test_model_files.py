@@ -172,7 +172,7 @@ def level_2(rule: str) -> str:
         lists = "".join(
             f"<listOf{side}>"
             + "".join(
-                f'<speciesReference species="M_{m.id}" stoichiometry="{abs(r.metabolites[m])}"/>' for m in members
+                f'<speciesReference species="M_{m.id}" stoichiometry="{abs(r.metabolites[m])}"/>' for m in those
             )
             + f"</listOf{side}>"
             for side, those in sides.items()
