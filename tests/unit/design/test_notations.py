@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cobra
 import numpy as np
 import pytest
+from scipy.io import loadmat, savemat
 
-from notations import NOTATIONS, Rewrite, renamed, scaled, split
+from notations import NOTATIONS, Rewrite, renamed, scaled, split, with_boundary_species
 from redox_balancer.cell.cobrapy import quiet_cobra
 from redox_balancer.cell.exchanges import find_exchange, supplying_reactions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Change, Medium, Side, apply_medium, limited
-from redox_balancer.cell.models import load_network, to_network
+from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
@@ -85,6 +88,21 @@ def test_an_export_is_limited_in_every_notation(model: cobra.Model) -> None:
     exchange = find_exchange(network.with_bounds({own.reaction: bounds}), "EX_lac__L_e")
     assert exchange is not None
     assert sum(reaction.removal for reaction in exchange.reactions) == pytest.approx(1.0)
+
+
+def test_metabolites_that_raven_marks_as_unconstrained_are_outside(tmp_path: Path) -> None:
+    model, path = toy_cell(), tmp_path / "model.mat"
+    with_boundary_species(sources=False)(model)
+    outside = [metabolite for metabolite in model.metabolites if metabolite.id.endswith("_b")]
+    for number, metabolite in enumerate(outside):
+        metabolite.id = f"outside{number}"
+    save_model(model, path)
+    fields = loadmat(path, simplify_cells=True)["toy"]
+    savemat(path, {"toy": fields | {"unconstrained": [float(m in outside) for m in model.metabolites]}})
+    network = load_network(path)
+    assert "unconstrained" in "".join(network.repairs)
+    assert len(network.exchanges) == len(UPTAKES)
+    assert growth(apply_medium(network, "physiological")) == pytest.approx(0.628)
 
 
 @pytest.mark.parametrize("rewrite", [scaled(-1.0), scaled(-2.0), split("{}_REV"), split("{}_i", -1.0)])
