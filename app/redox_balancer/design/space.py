@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.exchanges import find_exchange
 from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
@@ -20,10 +19,10 @@ from redox_balancer.design.enzymes import Enzyme, NativeCapacity
 from redox_balancer.design.insertion import with_insertions
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
+from redox_balancer.design.respiration import NADH_PER_OXYGEN, oxygen_uptake, respiration, unusual_unit
 from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
 
-OXYGEN = "EX_o2_e"
 LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Proteome fractions that an enzyme can be given."""
 
@@ -165,6 +164,9 @@ class DesignSpace:
             if (own := network.find_reaction(reaction)) is not None
         }
         limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
+        settings = settings or ValueSettings()
+        if settings.reward != "sink-flux":
+            network = replace(network, repairs=network.repairs + unusual_unit(network))
         fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
@@ -178,7 +180,7 @@ class DesignSpace:
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=tuple(changes.values()),
             capacities=limits,
-            settings=settings or ValueSettings(),
+            settings=settings,
         )
 
     @property
@@ -274,43 +276,15 @@ class DesignSpace:
 
     @cached_property
     def oxygen_uptake(self) -> float:
-        """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none.
-
-        The largest uptake rather than the uptake at an optimum, which need not be unique.
-        """
-        exchange = find_exchange(self.network, OXYGEN)
-        return 0.0 if exchange is None else exchange.uptake
+        """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none."""
+        return oxygen_uptake(self.network)
 
     @cached_property
     def capacity_unit(self) -> float:
-        """One healthy respiration, the unit of the value: NAD(P)H that the oxygen uptake can oxidise, mmol/gDW/h.
+        """One healthy respiration, the unit of the value, mmol/gDW/h; a RedoxError as in `respiration`.
 
-        With the reward `sink-flux`, whose value is a flux, it scales observations alone and is 2 without oxygen.
-
-        Raises
-        ------
-        RedoxError
-            The healthy cell takes up no oxygen, or its uptake is not limited.
+        With the reward `sink-flux`, whose value is a flux, it scales observations alone and is 2 where the oxygen
+        uptake is none or not limited.
         """
-        uptake, name = self.oxygen_uptake, self.network.id
-        if 0.0 < uptake <= OPEN:
-            return 2.0 * uptake
-        if self.settings.reward == "sink-flux":
-            return 2.0
-        if uptake:
-            problem, hint = (
-                f"the oxygen uptake of model {name} is unlimited ({uptake:g})",
-                "limit it in the model, or ",
-            )
-        elif find_exchange(self.network, OXYGEN) is None:
-            problem, hint = (
-                f"model {name} has no exchange of oxygen",
-                ("the exchange is recognised by the metabolite o2_e, or by that BiGG name among the annotations; "),
-            )
-        else:
-            problem, hint = f"model {name} has no oxygen uptake on this medium", ""
-        raise RedoxError(
-            f"the value has no unit: {problem}",
-            hint=f"{hint}choose a medium with limited oxygen, or the reward 'sink-flux', which does not depend on it",
-            settings=("medium", "reward"),
-        )
+        flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
+        return NADH_PER_OXYGEN if flux else respiration(self.network)
