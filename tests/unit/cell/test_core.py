@@ -126,7 +126,7 @@ def test_a_medium_on_which_nothing_grows_is_refused(textbook: cobra.Model) -> No
         network = to_network(textbook).with_bounds({closed: (0.0, 0.0)})
         with pytest.raises(RedoxError, match="does not grow") as caught:
             extract_core(network, [])
-        assert caught.value.settings == ("medium",)
+        assert caught.value.settings == ("medium", "biomass")
 
 
 def test_the_core_as_a_file_carries_medium_objective_genes_formulas_and_charges(
