@@ -259,9 +259,9 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     core
         Network of the core.
     """
-    from cobra.io.dict import model_from_dict, model_to_dict  # noqa: PLC0415 - cobra takes seconds
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
-    document: dict[str, Any] = model_to_dict(model)
+    document: dict[str, Any] = cobra.io.dict.model_to_dict(model)
     reactions = [reaction for reaction in document["reactions"] if reaction["id"] in core.reaction_index]
     genes = {gene.id for reaction in reactions for gene in model.reactions.get_by_id(reaction["id"]).genes}
     for reaction in reactions:
@@ -274,7 +274,7 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     document["reactions"] = reactions
     document["metabolites"] = [m for m in document["metabolites"] if m["id"] in core.metabolite_index]
     document["genes"] = [gene for gene in document["genes"] if gene["id"] in genes]
-    return model_from_dict(document)
+    return cobra.io.dict.model_from_dict(document)
 
 
 def _growth(network: Network) -> float:

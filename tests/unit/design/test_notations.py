@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from notations import NOTATIONS, Rewrite, renamed, scaled, split
+from redox_balancer.cell.cobrapy import quiet_cobra
 from redox_balancer.cell.exchanges import find_exchange, supplying_reactions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Change, Medium, Side, apply_medium, limited
-from redox_balancer.cell.models import load_network, quiet_cobra, to_network
+from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
