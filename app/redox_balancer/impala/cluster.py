@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray.job_config import JobConfig
 
 from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
@@ -90,6 +91,30 @@ def dashboard_options(config: TrainConfig) -> dict[str, Any]:
     return {"include_dashboard": bool(config.dashboard), **address}
 
 
+class _OwnPath(JobConfig):  # type: ignore[misc]
+    """Settings of a job whose workers do not get the working folder on their path.
+
+    Ray would put it first, where a user's own `torch.py` takes the place of torch. It refrains from that for a job
+    that brings a folder of its own.
+    """
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True
+
+
+@contextmanager
+def _hangup_blocked() -> Iterator[None]:
+    """Start processes that do not see SIGHUP: a closed terminal sends it to all, and the trainer has to save first.
+
+    Ray itself does the same for SIGINT.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def ray_cluster(config: TrainConfig) -> Iterator[None]:
     """Start Ray on this machine or join the cluster at `config.ray_address`; shut down or leave at the end."""
@@ -98,6 +123,7 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
     options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "error",
+        "job_config": _OwnPath(),
         "runtime_env": {"env_vars": ACTOR_ENVIRONMENT},
     }
     if config.ray_address:
@@ -111,7 +137,8 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
         }
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**options)
+        with _hangup_blocked():
+            ray.init(**options)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
     except Exception as error:
