@@ -17,7 +17,7 @@ from ray.job_config import JobConfig
 from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 from redox_balancer.impala.scale_up import ActorMemory
-from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
+from redox_balancer.resources import MEBIBYTE, ProcessStats, in_own_source, process_stats
 
 # Read by the processes of Ray when they start, not by ray.init.
 RAY_ENVIRONMENT = {
@@ -91,7 +91,7 @@ def dashboard_options(config: TrainConfig) -> dict[str, Any]:
     return {"include_dashboard": bool(config.dashboard), **address}
 
 
-class _OwnPath(JobConfig):  # type: ignore[misc]
+class _OwnPath(JobConfig):
     """Settings of a job whose workers do not get the working folder on their path.
 
     Ray would put it first, where a user's own `torch.py` takes the place of torch. It refrains from that for a job
@@ -123,7 +123,7 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
     options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "error",
-        "job_config": _OwnPath(),
+        "job_config": JobConfig() if in_own_source() else _OwnPath(),
         "runtime_env": {"env_vars": ACTOR_ENVIRONMENT},
     }
     if config.ray_address:
