@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -102,6 +104,18 @@ class _OwnPath(JobConfig):
         return True
 
 
+def _home_can_keep_a_token() -> bool:
+    """Whether Ray can write the token of its clusters, or has one; some services and containers have no home."""
+    if "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return True
+    try:
+        folder = Path.home() / ".ray"  # where Ray looks for it
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return False
+    return os.access(folder, os.W_OK) or (folder / "auth_token").is_file()
+
+
 @contextmanager
 def _hangup_blocked() -> Iterator[None]:
     """Start processes that do not see SIGHUP: a closed terminal sends it to all, and the trainer has to save first.
@@ -120,6 +134,8 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
     """Start Ray on this machine or join the cluster at `config.ray_address`; shut down or leave at the end."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if not _home_can_keep_a_token():
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "error",
