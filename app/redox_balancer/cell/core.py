@@ -118,7 +118,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
     network
         A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
     medium
-        Exchanges of that medium.
+        Reactions through which that medium is taken up, by the model's own ids.
     progress
         Receives the name of each phase as it starts.
 
@@ -158,7 +158,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
             rule("objective", "the biomass reaction", [network.objective]),
             rule("essential", f"growth below {ESSENTIAL_FRACTION:.0%} when deleted", essential),
             rule("central_carbon", "by name, and all transporters of glucose", central_carbon(network)),
-            rule("medium", "exchanges of the medium", filter(None, map(network.find_reaction, medium))),
+            rule("medium", "exchanges of the medium", medium),
             rule("consistent", "can carry flux in steady state", core.reactions),
         ),
         consistency=consistency,
@@ -258,9 +258,9 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     core
         Network of the core.
     """
-    from cobra.io.dict import model_from_dict, model_to_dict  # noqa: PLC0415 - cobra takes seconds
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
-    document: dict[str, Any] = model_to_dict(model)
+    document: dict[str, Any] = cobra.io.dict.model_to_dict(model)
     reactions = [reaction for reaction in document["reactions"] if reaction["id"] in core.reaction_index]
     genes = {gene.id for reaction in reactions for gene in model.reactions.get_by_id(reaction["id"]).genes}
     for reaction in reactions:
@@ -273,7 +273,7 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     document["reactions"] = reactions
     document["metabolites"] = [m for m in document["metabolites"] if m["id"] in core.metabolite_index]
     document["genes"] = [gene for gene in document["genes"] if gene["id"] in genes]
-    return model_from_dict(document)
+    return cobra.io.dict.model_from_dict(document)
 
 
 def _growth(network: Network) -> float:

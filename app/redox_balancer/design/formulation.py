@@ -138,9 +138,9 @@ class Formulation:
             change, column = self._space.changes[position], self._condition_columns[position]
             limit = float(limits[position])
             upper_at, lower_at = self._at[column]
-            if upper_at >= 0 and change.side is not Side.UPTAKE:
+            if upper_at >= 0 and change.side.limits_upper:
                 point[upper_at] = min(point[upper_at], limit)
-            if lower_at >= 0 and change.side is not Side.EXPORT:
+            if lower_at >= 0 and change.side.limits_lower:
                 point[lower_at] = max(point[lower_at], -limit)
             if column in native_limits and change.side is Side.FLUX:
                 native_limits[column] = min(native_limits[column], limit)
