@@ -19,6 +19,8 @@ TRAIN_OPTIONS ?=
 TEST_WORKERS ?= 2
 TEST_OPTIONS ?=
 DRILL ?=
+MODELS ?=
+TABLE ?=
 TASK ?= known
 EVALUATED := experiments/evaluation/$(TASK)
 ifeq ($(TASK),untold) # the name of version 0.1; its policies stay where they are
@@ -101,8 +103,8 @@ test: setup ## run all tests (TEST_WORKERS= processes, TEST_OPTIONS= for pytest)
 	$(BIN)/pytest --numprocesses $(TEST_WORKERS) $(TEST_OPTIONS)
 
 .PHONY: drills
-drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill for one)
-	REDOX_DRILLS=1 $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
+drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill for one, MODELS= a folder of model files)
+	REDOX_DRILLS=1 REDOX_MODELS="$(MODELS)" REDOX_MODELS_TABLE="$(TABLE)" $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
 
 $(CDK): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "error: the CDK needs node and npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 2; }

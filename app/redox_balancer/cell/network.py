@@ -35,11 +35,13 @@ class Network:
     lower, upper
         Flux bounds of each reaction, shape (reactions,), in mmol/gDW/h (1/h for the biomass reaction).
     objective
-        The reaction whose flux is growth.
+        The reaction whose flux is growth, by the model's own id.
     formulas, charges
         Sum formula and charge of each metabolite that has one.
     names
         BiGG names and compartments; a reaction or metabolite can be looked up by its id or its BiGG name.
+    repairs
+        What was mended or is read otherwise than the model file says, one line each.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Network:
     formulas: Mapping[str, str] = field(default_factory=dict)
     charges: Mapping[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
+    repairs: tuple[str, ...] = ()
 
     @cached_property
     def reaction_index(self) -> dict[str, int]:
@@ -109,13 +112,16 @@ class Network:
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
         """Reactions with a single, extracellular metabolite."""
-        return tuple(
+        found = {
             reaction
-            for reaction in self.boundary
-            if self._compartment(self.metabolites[self.indices[self.indptr[self.column(reaction)]]]) == EXTRACELLULAR
-        )
+            for metabolite, coefficients in self.boundary_coefficients.items()
+            if self.compartment_of(metabolite) == EXTRACELLULAR
+            for reaction in coefficients
+        }
+        return tuple(reaction for reaction in self.boundary if reaction in found)
 
-    def _compartment(self, metabolite: str) -> str:
+    def compartment_of(self, metabolite: str) -> str:
+        """Return the BiGG letter of a metabolite's compartment, by its id where the model does not say."""
         return self.names.compartments.get(metabolite) or metabolite.rpartition("_")[2]
 
     @cached_property
@@ -123,6 +129,15 @@ class Network:
         """Reactions with a single metabolite: exchanges, sinks and demands."""
         sizes = np.diff(self.indptr)
         return tuple(reaction for column, reaction in enumerate(self.reactions) if sizes[column] == 1)
+
+    @cached_property
+    def boundary_coefficients(self) -> dict[str, dict[str, float]]:
+        """Coefficient of each boundary reaction by reaction, for each metabolite that has one."""
+        found: dict[str, dict[str, float]] = {}
+        for reaction in self.boundary:
+            ((metabolite, coefficient),) = self.stoichiometry_of(reaction).items()
+            found.setdefault(metabolite, {})[reaction] = coefficient
+        return found
 
     def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> Network:
         """Return a copy with new (lower, upper) bounds of the named reactions, mmol/gDW/h."""
@@ -135,9 +150,8 @@ class Network:
         return replace(self, lower=lower, upper=upper)
 
     def with_objective(self, reaction: str) -> Network:
-        """Return a copy with another objective reaction."""
-        self.column(reaction)
-        return replace(self, objective=reaction)
+        """Return a copy with another objective reaction, given by its id or BiGG name."""
+        return replace(self, objective=self.reactions[self.column(reaction)])
 
     def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
         """Return a copy with additional reactions.

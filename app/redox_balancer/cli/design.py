@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import takes_task_without
+from redox_balancer.cli.options import report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
@@ -73,6 +73,7 @@ def design(
             "neither a run nor a construct is given",
             hint="use redox design RUN, or redox design --construct 'LBNOX_c 0.1 %', which needs no run",
         )
+    report_repairs(proposal.space.network.repairs)
     source = {"run": None if run is None else str(run)}
     if quick:
         if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import Biomass, Enzymes, Model
+from redox_balancer.cli.options import Biomass, Enzymes, Model, report_repairs
 from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def enzymes(
         _print_unmeasured(load_library(enzymes), as_json=as_json)
         return
     space = Task(model=model, enzymes=enzymes, biomass=biomass).space()
+    report_repairs(space.network.repairs)
     rows = [
         {
             "placement": placement.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -76,6 +77,7 @@ CONFIG_OPTIONS = tuple(
 )
 
 Model = task_option("model").annotation
+Medium = task_option("medium").annotation
 Biomass = task_option("biomass").annotation
 Enzymes = task_option("enzymes").annotation
 
@@ -96,6 +98,12 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     """Give a command an option for each of these settings of `TrainConfig`, or for all, and pass it `config`."""
     options = [option for option in CONFIG_OPTIONS if not names or option.name in names]
     return _takes("config", options, lambda chosen: TrainConfig(**chosen))
+
+
+def report_repairs(repairs: Iterable[str]) -> None:
+    """Say on stderr what of a model was mended, or is read otherwise than its file says."""
+    for repair in repairs:
+        notes().print(f"note: {textwrap.shorten(repair, 160, placeholder=' ...')}", markup=False)
 
 
 def _takes(

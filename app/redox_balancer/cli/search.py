@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redox_balancer.cli.options import takes_task
+from redox_balancer.cli.options import report_repairs, takes_task
 from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def exhaustive(
     from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     space = task.space()
+    report_repairs(space.network.repairs)
     console = notes()
     found = search.exhaustive(
         space,
@@ -169,6 +170,7 @@ def _run(
     from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415
 
     space = task.space()
+    report_repairs(space.network.repairs)
     answers: dict[str, dict[str, Any]] = {}
     rows = []
     with Evaluator(space) as evaluator, notes().status("searching") as status:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import RunFolder, takes_config, takes_task
+from redox_balancer.cli.options import RunFolder, report_repairs, takes_config, takes_task
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.options import RUNS, AsJson
 
@@ -81,6 +81,7 @@ def train(
 
 def _report_excluded(space: "DesignSpace") -> None:
     """Report on stderr how many placements of the library fit the model, and which entries are faulty."""
+    report_repairs(space.network.repairs)
     for entry in space.excluded:
         if entry.at_fault:
             typer.echo(f"{entry.id} is excluded: {entry.detail}", err=True)

@@ -47,10 +47,7 @@ class Task(TaskSettings):
 
     def network(self) -> Network:
         """The cell on its medium."""
-        network = load_network(self.model)
-        if self.biomass is not None:
-            network = network.with_objective(self.biomass)
-        return apply_medium(network, self.medium)
+        return apply_medium(load_network(self.model, objective=self.biomass), self.medium)
 
     def space(self) -> DesignSpace:
         """The design space that these settings describe.

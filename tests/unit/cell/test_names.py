@@ -10,7 +10,7 @@ from metabolic_atlas import metabolic_atlas, write_tables
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium, load_conditions
 from redox_balancer.cell.models import load_network, save_model, to_network
-from redox_balancer.cell.names import compartment_letter
+from redox_balancer.cell.names import compartment_letter, split_metabolite
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
 
@@ -101,7 +101,47 @@ def test_a_name_of_two_metabolites_refers_to_neither() -> None:
         ("p", "", "p"),
         ("e", "extracellular space", "e"),
         ("cyto", "Cytoplasm", "c"),
+        ("Extra_organism", "", "e"),
+        ("extracellular", "", "e"),
+        ("C_e", "", "e"),
+        ("e0", "", "e"),
+        ("[e]", "", "e"),
+        ("Cytosol", "", "c"),
+        ("x", "Boundary", "b"),
     ],
 )
 def test_compartments_are_recognised_by_name_or_else_by_id(compartment: str, name: str, letter: str) -> None:
     assert compartment_letter(compartment, name) == letter
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [
+        ("nadh[c]", "nadh_c"),
+        ("nadh(c)", "nadh_c"),
+        ("nadh_c0", "nadh_c"),
+        ("M_nadh_c", "nadh_c"),
+        ("M_nadh__91__c__93__", "nadh_c"),
+        ("M_nadh_LSQBKT_c_RSQBKT_", "nadh_c"),
+        ("glc_D[e]", "glc__D_e"),
+        ("glc-D(e)", "glc__D_e"),
+        ("glc_DASH_D_e", "glc__D_e"),
+        ("glc__D_e", "glc__D_e"),
+        ("26dap-LL[c]", "26dap_LL_c"),
+        ("s_0001", None),
+        ("MAM02553c", None),
+    ],
+)
+def test_the_bigg_name_of_a_metabolite_follows_from_its_id(identifier: str, name: str | None) -> None:
+    species, suffix = split_metabolite(identifier, {"c", "e"})
+    assert (f"{species}_{compartment_letter(suffix, '')}" if species else None) == name
+
+
+@pytest.mark.parametrize(
+    "annotation", [None, 3, {}, [], [None], [["isVersionOf", "nad"]], [["is", "nadh"]], " nadh "]
+)
+def test_odd_annotations_are_ignored(annotation: object) -> None:
+    model, _, _ = metabolic_atlas(annotated=True)
+    model.metabolites.get_by_id("MAM02553c").annotation["bigg.metabolite"] = annotation
+    found = "MAM02553c" if "nadh" in str(annotation) else None
+    assert to_network(model).find_metabolite("nadh_c") == found

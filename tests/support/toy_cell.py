@@ -1,0 +1,71 @@
+"""A small cell of our own: glucose, respiration, lactate and biomass, in BiGG's names, balanced; it grows at 12 1/h.
+
+Tests write a quirk of a public model into it.
+"""
+
+from __future__ import annotations
+
+import cobra
+
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.models import to_network
+
+GROWTH = 12.0
+
+SPECIES = {
+    "glc__D": ("C6H12O6", 0),
+    "o2": ("O2", 0),
+    "nad": ("C21H26N7O14P2", -1),
+    "nadh": ("C21H27N7O14P2", -2),
+    "h": ("H", 1),
+    "h2o": ("H2O", 0),
+    "atp": ("C10H12N5O13P3", -4),
+    "adp": ("C10H12N5O10P2", -3),
+    "pi": ("HO4P", -2),
+    "pyr": ("C3H3O3", -1),
+    "lac__L": ("C3H5O3", -1),
+    "co2": ("CO2", 0),
+    "nadp": ("C21H25N7O17P3", -3),
+    "nadph": ("C21H26N7O17P3", -4),
+}
+REACTIONS = {
+    "GLCt1": "glc__D_e <=> glc__D_c",
+    "O2t": "o2_e <=> o2_c",
+    "H2Ot": "h2o_e <=> h2o_c",
+    "CO2t": "co2_e <=> co2_c",
+    "Ht": "h_e <=> h_c",
+    "L_LACt": "lac__L_e <=> lac__L_c",
+    "GLYC": "glc__D_c + 2 nad_c + 2 adp_c + 2 pi_c --> 2 pyr_c + 2 nadh_c + 2 h_c + 2 atp_c + 2 h2o_c",
+    "LDH_L": "lac__L_c + nad_c <=> pyr_c + nadh_c + h_c",
+    "TCA": "pyr_c + 5 nad_c + 3 h2o_c --> 3 co2_c + 5 nadh_c + 4 h_c",
+    "RESP": "nadh_c + 3.5 h_c + 0.5 o2_c + 2.5 adp_c + 2.5 pi_c --> nad_c + 2.5 atp_c + 3.5 h2o_c",
+    "THD": "nadh_c + nadp_c <=> nad_c + nadph_c",
+    "BIOMASS": "10 atp_c + 10 h2o_c + 0.5 pyr_c + 0.1 nadph_c --> 10 adp_c + 10 pi_c + 10 h_c + 0.1 nadp_c",
+}
+UPTAKES = {"glc__D": 10.0, "o2": 20.0, "h2o": 1000.0, "h": 1000.0, "co2": 0.0, "lac__L": 0.0}
+
+
+def toy_cell() -> cobra.Model:
+    """A new copy of the cell."""
+    model = cobra.Model("toy")
+    model.compartments = {"c": "cytosol", "e": "extracellular space"}
+    equations = REACTIONS | {f"EX_{species}_e": f"{species}_e <=> " for species in UPTAKES}
+    words = " ".join(equations.values()).split()
+    for name in dict.fromkeys(word for word in words if word.endswith(("_c", "_e"))):
+        formula, charge = SPECIES[name[:-2]]
+        model.add_metabolites(
+            [cobra.Metabolite(name, formula=formula, charge=charge, name=name[:-2], compartment=name[-1])]
+        )
+    model.add_reactions([cobra.Reaction(reaction) for reaction in equations])
+    for reaction, equation in equations.items():
+        model.reactions.get_by_id(reaction).build_reaction_from_string(equation)
+    for species, uptake in UPTAKES.items():
+        model.reactions.get_by_id(f"EX_{species}_e").lower_bound = -uptake
+    model.objective = "BIOMASS"
+    return model
+
+
+def growth_of(model: cobra.Model) -> float:
+    """Largest growth of a model, 1/h."""
+    with FluxLP(to_network(model)) as lp:
+        return lp.maximise().objective
