@@ -192,13 +192,11 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
     1/h, and the simplex in floating point that precedes has a tolerance of 1e-7.
     """
     scaled, unit = integer_network(network)
-    floor = ESSENTIAL_FRACTION * growth * unit
+    biomass, floor = network.column(network.objective), ESSENTIAL_FRACTION * growth * unit
+    scaled.lower[biomass] = max(floor, scaled.lower[biomass])
     enlarged = 2.0 ** max(0, math.ceil(-math.log2(floor)))
     split, reaction_of = one_way_parts(replace(scaled, lower=scaled.lower * enlarged, upper=scaled.upper * enlarged))
     lower, upper = split.lower, split.upper
-    biomass = network.column(network.objective)
-    (grows,) = np.flatnonzero((reaction_of == biomass) & (upper > 0))[:1]
-    lower[grows] = max(floor * enlarged, lower[grows])
 
     weights = np.full(len(reaction_of), -1.0)
     candidates = np.ones(len(network.reactions), dtype=np.bool_)
@@ -221,10 +219,10 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
             parts = np.flatnonzero(reaction_of == column).tolist()
             for part in parts:
                 lp.set_bounds(part, 0.0, 0.0)
-            if _solve(lp, network.id):
-                candidates &= _active(lp, reaction_of, len(candidates)) | essential
-            else:
+            if not _solve(lp, network.id):
                 essential[column] = True
+            elif not lower[parts].any():  # without a forced flux it is no solution for the others
+                candidates &= _active(lp, reaction_of, len(candidates)) | essential
             for part in parts:
                 lp.set_bounds(part, lower[part], upper[part])
     return tuple(network.reactions[column] for column in np.flatnonzero(essential))
