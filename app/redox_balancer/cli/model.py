@@ -96,18 +96,15 @@ def info(
         def show(phase: str, _done: int = 0, _total: int | None = None, /) -> None:
             status.update(phase)
             if not console.is_terminal:
-                console.print(phase)
+                console.print(phase, markup=False)
 
         try:
             for section in model_info(core_json() if file is None else file, medium, biomass, show):
                 answer |= section
                 if not as_json:
                     status.stop()
-                    for line in page_lines(section):
-                        out().print(line, markup=False)
+                    out().print("\n".join(page_lines(section)), markup=False)
                     status.start()
-                elif "growth" in section:
-                    show(f"growth {section['growth']:.7g} 1/h")
         except RedoxError as error:
             if "growth" not in answer:
                 raise

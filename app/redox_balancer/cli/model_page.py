@@ -33,7 +33,7 @@ def _growth(section: Mapping[str, Any]) -> dict[str, str]:
     rows = {"growth": f"{section['growth']:.7g} 1/h on medium {section['medium']}{status}"}
     if section["limits"]:
         rows["limited by"] = "\n".join(
-            f"{limit['name']}, {limit['bound']} bound {limit['value']:g}: {limit['share']:.1%} of growth"
+            f"{limit['name']}, {limit['bound']} {limit['value']:g}: {limit['share']:.1%} of growth"
             for limit in section["limits"][:LIMITS_SHOWN]
         )
     return rows

@@ -22,6 +22,7 @@ from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, lo
 from redox_balancer.cell.missing import does_not_grow, missing_uptakes
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Status
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.respiration import oxygen_uptake, respiration
 from redox_balancer.design.space import DesignSpace
@@ -31,7 +32,8 @@ from redox_balancer.progress import Progress, no_progress
 LEAST_GROWTH = 1e-6
 """Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
 
-SOLVE_LIMIT_S = 60.0
+HIGHS_LIMIT_S = 60.0
+GLPK_LIMIT_S = 20.0
 CYCLE_LIMIT_S = 30.0
 """Time limit of the search for infeasible cycles, s."""
 
@@ -83,7 +85,7 @@ def model_info(
         "repairs": [*loaded.repairs, *network.repairs],
     }
     progress("growth")
-    section, failure = _growth(fed, medium)
+    section, failure = _growth(fed, medium, progress)
     yield section
     progress("exchanges")
     yield _exchanges(fed, medium)
@@ -98,64 +100,69 @@ def model_info(
         raise failure
 
 
-def limits_of_growth(network: Network) -> list[Section]:
-    """Bounds that growth rests on, by the share of growth that they account for.
+def _limits(network: Network, solved: Any) -> list[Section]:
+    """Bounds that growth rests on, by the share of growth that they account for, the largest first.
 
     At an optimum, growth is the sum of each active bound times its reduced cost (strong duality, all balances being
     0). Shares add up to 1; a forced flux, such as maintenance, has a negative one. Where the dual solution is not
     unique it is that of one optimal basis.
-
-    Returns
-    -------
-    list of dict
-        `reaction`, `name` (BiGG), `bound` (`lower` or `upper`), its `value` in mmol/gDW/h, the growth `per_unit` of
-        it, and the `share`; largest share first.
     """
-    costs = np.zeros(len(network.reactions))
-    costs[network.column(network.objective)] = -1.0
-    solved = linprog(
-        costs,
-        A_eq=stoichiometric_matrix(network),
-        b_eq=np.zeros(len(network.metabolites)),
-        bounds=np.column_stack([network.lower, network.upper]),
-        method="highs",
-        options={"time_limit": SOLVE_LIMIT_S},
-    )
-    if solved.status != 0 or -solved.fun < LEAST_GROWTH:
-        return []
+    supplies = {r.id: r.coefficient for exchange in extracellular_exchanges(network) for r in exchange.reactions}
+    sides = ("lower bound", network.lower, solved.lower), ("upper bound", network.upper, solved.upper)
     found = []
-    for bound, values, result in (("lower", network.lower, solved.lower), ("upper", network.upper, solved.upper)):
-        # The growth is minus the optimum.
+    for bound, values, result in sides:
         for column in np.flatnonzero(result.marginals * np.where(np.isfinite(values), values, 0.0)):
-            reaction, per_unit, value = network.reactions[column], -result.marginals[column], values[column]
-            share = per_unit * value / -solved.fun
-            if abs(share) >= LEAST_SHARE:
+            reaction, value = network.reactions[column], float(values[column])
+            if abs(share := float(result.marginals[column]) * value / solved.fun) >= LEAST_SHARE:
                 name = network.bigg_names.get(reaction, reaction)
-                found.append(
-                    {"reaction": reaction, "name": name, "bound": bound, "value": float(value)}
-                    | {"per_unit": float(per_unit), "share": float(share)}
-                )
+                uptake = max(0.0, value * supplies.get(reaction, 0.0))
+                limit = {"reaction": reaction, "name": name, "bound": "uptake" if uptake else bound}
+                found.append(limit | {"value": uptake or value, "share": share})
     return sorted(found, key=lambda limit: -abs(limit["share"]))
 
 
-def _growth(fed: Network, medium: str) -> tuple[Section, RedoxError | None]:
-    """The section, and the error to end with if the model does not grow."""
-    with FluxLP(fed, time_limit_s=SOLVE_LIMIT_S) as lp:
+def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, RedoxError | None]:
+    """The section, and the error to end with if the model does not grow.
+
+    HiGHS solves models of GECKO's in seconds, on which GLPK takes minutes. Where GLPK has the time, its answer
+    counts, as in all other commands.
+    """
+    costs = np.zeros(len(fed.reactions))
+    costs[fed.column(fed.objective)] = -1.0
+    solved = linprog(
+        costs,
+        A_eq=stoichiometric_matrix(fed),
+        b_eq=np.zeros(len(fed.metabolites)),
+        bounds=np.column_stack([fed.lower, fed.upper]),
+        method="highs",
+        options={"time_limit": HIGHS_LIMIT_S},
+    )
+    quick = -solved.fun if solved.status == 0 else 0.0
+    if quick >= LEAST_GROWTH:
+        progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")
+    with FluxLP(fed, time_limit_s=GLPK_LIMIT_S) as lp:
+        lp.crash_basis()
         solution = lp.maximise()
-    growth = max(solution.objective, 0.0) if solution.optimal else 0.0
+    proven = solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
+    growth = max(solution.objective, 0.0) if solution.optimal else 0.0 if proven else quick
     grows = growth >= LEAST_GROWTH
-    missing = None if grows else missing_uptakes(fed)
+    missing = missing_uptakes(fed) if proven and not grows else None
     section = {
         "medium": medium,
         "growth": growth,
-        "status": solution.status.value,
-        "limits": limits_of_growth(fed) if grows else [],
+        "status": "optimal" if grows else solution.status.value,
+        "limits": _limits(fed, solved) if grows and quick >= LEAST_GROWTH else [],
         "missing": list(missing.exchanges) if missing else [],
     }
     if grows:
         return section, None
     status = "" if solution.optimal else solution.status.value
-    return section, does_not_grow(fed, f"medium {medium!r}", status, missing)
+    if proven:
+        return section, does_not_grow(fed, f"medium {medium!r}", status, missing)
+    hint = "check that its uptakes are bounded, or try a smaller model, such as a core extracted from this one"
+    return section, RedoxError(
+        f"growth of {fed.id} could not be computed: {status}", hint=hint, settings=("biomass",)
+    )
 
 
 def _exchanges(fed: Network, medium: str) -> Section:
