@@ -25,6 +25,7 @@ from redox_balancer.cell.consistency import (
     stoichiometric_matrix,
 )
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
@@ -281,11 +282,7 @@ def _growth(network: Network) -> float:
         lp.crash_basis()
         growth = lp.maximise()
     if growth.status is Status.INFEASIBLE or growth.objective < _NO_GROWTH:
-        raise RedoxError(
-            f"nothing grows: {network.objective} of {network.id} carries no flux on this medium",
-            hint="choose another medium, or 'model' to keep the model's own bounds",
-            settings=("medium",),
-        )
+        raise does_not_grow(network)
     if not growth.optimal:
         raise RedoxError(
             f"growth of {network.id} could not be computed: {growth.status.value}",
