@@ -131,5 +131,9 @@ NOTATIONS: dict[str, Rewrite] = {
     "boundary species with sources": with_boundary_species(sources=True),
     "boundary species, one reaction a direction": with_boundary_species(sources=True, pairs=True),
     "boundary species by name": with_boundary_species(sources=True, name="{}_e_boundary"),
+    "boundary species by name, escaped": combined(
+        with_boundary_species(sources=True, name="{}_e_boundary"),
+        renamed(lambda s, c: _toolbox(f"{s.replace('__', '-')}_{c}"), str, c="c", e="e", boundary="e"),
+    ),
     "boundary species, doubled": combined(scaled(-2.0), with_boundary_species(sources=True)),
 }

@@ -40,7 +40,7 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
     found = []
     for metabolite in model.metabolites:
         compartment = metabolite.compartment or ""
-        species, suffix = split_metabolite(metabolite.id)
+        _, suffix = split_metabolite(metabolite.id)
         letter = compartment_letter(compartment, model.compartments.get(compartment) or "")
         if BOUNDARY not in (compartment_letter(suffix, ""), letter):
             continue
@@ -50,7 +50,7 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
         if len(sources) > 1 or not exchanges:
             continue
         source = sources[0] if sources else None
-        if all(_exchanges(reaction, metabolite, species) for reaction in exchanges) and (
+        if all(_exchanges(reaction, metabolite) for reaction in exchanges) and (
             source is None or (not source.objective_coefficient and (len(exchanges) == 1 or _is_unlimited(source)))
         ):
             found.append(BoundarySpecies(metabolite, tuple(exchanges), source))
@@ -82,13 +82,13 @@ def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
     return (f"boundary species left out, their reactions are exchanges: {shortened(names)}",)
 
 
-def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite, species: str) -> bool:
+def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite) -> bool:
     """Whether a reaction exchanges a boundary species with the same species elsewhere, and does nothing else."""
     if len(reaction.metabolites) != 2:
         return False
     (other,) = (metabolite for metabolite in reaction.metabolites if metabolite is not boundary)
-    inside = split_metabolite(other.id)
-    same = species in (inside[0], "_".join(inside)) if species else other.name == boundary.name
+    name, inside = (split_metabolite(one.id.removesuffix("_boundary"))[0] for one in (boundary, other))
+    same = name == inside if name else other.name == boundary.name
     return bool(same and reaction.metabolites[other] == -reaction.metabolites[boundary])
 
 
