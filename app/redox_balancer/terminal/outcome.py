@@ -59,7 +59,11 @@ def _run(app: Callable[..., Any], program: str, translate: Translate | None) -> 
         return EXIT_USER_ERROR
     except OutputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            error = error.__context__  # typer ends without a word for a broken pipe of any process
         known = _known(error, translate)
         if debug or known is None:
             raise

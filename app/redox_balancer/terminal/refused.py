@@ -20,10 +20,10 @@ def refused(error: BaseException) -> RedoxError | None:
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
         return out_of_memory()
-    if isinstance(error, BrokenExecutor):
+    if isinstance(error, (BrokenExecutor, BrokenPipeError)):
         return RedoxError(
-            "a process of this command was ended from outside, perhaps because memory ran out",
-            hint="try again with more memory or fewer processes",
+            "a process that this command had started ended early",
+            hint="did memory run out (dmesg), or may this user not run Python there? --debug shows where it was used",
             exit_code=EXIT_UNREACHABLE,
         )
     if isinstance(error, RuntimeError) and NO_THREAD in text:
