@@ -59,8 +59,21 @@ def read_matlab(path: Path, repairs: Repairs) -> tuple[dict[str, Any], str]:
         "genes": [{"id": gene} for gene in _texts(fields.get("genes"))],
         "compartments": dict(zip(_texts(fields.get("comps")), _texts(fields.get("compNames")), strict=False)),
     }
+    _leave_out_unconstrained(document, fields, repairs)
     sense = fields.get("osenseStr", fields.get("osense", "max"))
     return document, "min" if sense == 1 or str(sense).lower().startswith("min") else "max"
+
+
+def _leave_out_unconstrained(document: dict[str, Any], fields: Mapping[str, Any], repairs: Repairs) -> None:
+    """Leave out the metabolites that RAVEN marks as outside of the model, as it does before it simulates."""
+    names = [metabolite["id"] for metabolite in document["metabolites"]]
+    marks = _numbers(fields.get("unconstrained"), len(names))
+    outside = {name for name, mark in zip(names, marks, strict=False) if mark == 1}
+    if outside:
+        repairs.add("boundary species (unconstrained) left out, their reactions are exchanges", *sorted(outside))
+        document["metabolites"] = [m for m in document["metabolites"] if m["id"] not in outside]
+        for reaction in document["reactions"]:
+            reaction["metabolites"] = {m: c for m, c in reaction["metabolites"].items() if m not in outside}
 
 
 def _metabolites(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -176,7 +176,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         objective,
         names_of(model),
     )
-    return replace(network, repairs=repairs)
+    return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
 def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:

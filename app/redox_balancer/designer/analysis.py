@@ -19,6 +19,7 @@ from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.progress import Progress, no_progress
@@ -269,7 +270,7 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
         reaction.id
         for reaction in model.reactions
         if len(reaction.metabolites) > 1
-        and any(network.species(metabolite.id) in ("nadh", "nadph") for metabolite in reaction.metabolites)
+        and any(network.species(metabolite.id) in NADPH for metabolite in reaction.metabolites)
     ]
 
 
