@@ -52,10 +52,10 @@ class Stoichiometry:
         return _sums(self._data * y[self._rows], self._column_starts)
 
 
-def balanced(S: Stoichiometry, v: Extended, lower: Extended, upper: Extended) -> bool:
-    """Whether fluxes, moved into their bounds, are a steady state within the stated residuals."""
-    imbalance, turnover = S.imbalance(np.clip(v, lower, upper))
-    return bool((np.abs(imbalance) <= BALANCED * turnover + NOTHING).all())
+def balanced(S: Stoichiometry, v: Extended, *, relative: float = BALANCED, absolute: float = NOTHING) -> bool:
+    """Whether fluxes are a steady state within the stated residuals."""
+    imbalance, turnover = S.imbalance(v)
+    return bool((np.abs(imbalance) <= relative * turnover + absolute).all())
 
 
 def reduced_costs(S: Stoichiometry, costs: Extended, y: Extended) -> Extended:

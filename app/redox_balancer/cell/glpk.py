@@ -31,6 +31,10 @@ _COLUMN = glp.glp_get_col_prim, glp.glp_get_col_lb, glp.glp_get_col_ub
 _STATUSES = {glp.GLP_OPT: Status.OPTIMAL, glp.GLP_NOFEAS: Status.INFEASIBLE, glp.GLP_UNBND: Status.UNBOUNDED}
 
 
+class SingularBasisError(ArithmeticError):
+    """The present basis has no inverse within the precision of floating point."""
+
+
 class GlpkProblem:
     """A linear program over a network that stays in memory and keeps the basis of its last solve.
 
@@ -120,8 +124,8 @@ class GlpkProblem:
         """Scale rows and columns, or undo it.
 
         A scaled problem is one whose bounds or coefficients lie far apart. GLPK then must not shift bounds to 0
-        either, which rounds small fluxes off beside a bound of 1e6; and it runs with its own tolerances, which only choose a
-        basis that is refined later.
+        either, which rounds small fluxes off beside a bound of 1e6. Its own tolerances suffice to choose a basis,
+        which is refined later.
         """
         self._scaled, self._parameters.shift = on, glp.GLP_OFF if on else glp.GLP_ON
         if on:
@@ -237,7 +241,7 @@ class GlpkProblem:
     def _factorize(self) -> None:
         """Factorize the basis where GLPK has not: it ends the process when asked for a factor that it lacks."""
         if self._rows and not glp.glp_bf_exists(self._problem) and glp.glp_factorize(self._problem) != 0:
-            raise ArithmeticError("the basis is singular")
+            raise SingularBasisError
 
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and continue with tighter ones where the optimum is inexact."""

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from redox_balancer.cell.glpk import GlpkProblem
+from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.refinement import Proven, Refinement
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
@@ -157,9 +157,12 @@ class FluxLP:
         proven = self._proven.fluxes if self._proven else None
         return self._problem.value(column) if proven is None else float(proven[column])
 
-    def tableau(self, columns: Sequence[int]) -> Tableau:
-        """Read the response of the last optimal basis to some columns."""
-        tableau = self._problem.tableau(columns)
+    def tableau(self, columns: Sequence[int]) -> Tableau | None:
+        """Read the response of the last optimal basis to some columns; None where the basis is singular."""
+        try:
+            tableau = self._problem.tableau(columns)
+        except SingularBasisError:
+            return None
         if self._proven is None or self._proven.fluxes is None or self._proven.reduced_costs is None:
             return tableau
         at_column = tableau.basic >= 0

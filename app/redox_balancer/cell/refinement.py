@@ -1,23 +1,24 @@
 """Answers of a linear program that do not rest on the tolerances of its solver.
 
 A solver accepts a flux that violates a bound by 1e-7 or less, which is all there is to a vitamin of which growth
-needs 1e-9; and it calls a problem infeasible where it merely lost its way. Iterative refinement (Gleixner, Steffy & Wolter
-2016, INFORMS J. Comput. 28:449) looks at the answer through a magnifying glass: the same basis, with the distances to
-all bounds and the reduced costs multiplied by a large factor, is solved again and corrects the answer, until the
-answer is proven (`certificates.py`) or no start leads to a proof.
+needs 1e-9; and it calls a problem infeasible where it merely lost its way. Iterative refinement (Gleixner, Steffy &
+Wolter 2016, INFORMS J. Comput. 28:449) looks at the answer through a magnifying glass: the distances to all bounds
+and the reduced costs are multiplied by a large factor, and a solve from the same basis corrects the answer, until it
+is proven (`certificates.py`) or no start leads to a proof.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
 from redox_balancer.cell import certificates
 from redox_balancer.cell.certificates import Extended, Stoichiometry
-from redox_balancer.cell.glpk import GlpkProblem
+from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, IntArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status
 
@@ -75,8 +76,7 @@ class Refinement:
         """Whether the fluxes of the last optimum, moved into their bounds, leave the balances within `NOISE`."""
         problem = self._problem
         v = np.clip(problem.values(), problem.lower, problem.upper).astype(np.longdouble)
-        imbalance, turnover = self._S.imbalance(v)
-        return bool((np.abs(imbalance) <= NOISE * (1.0 + turnover)).all())
+        return certificates.balanced(self._S, v, relative=NOISE, absolute=NOISE)
 
     def prove(self, claim: Solution | None) -> Proven | None:
         """Prove what the last simplex of the problem claims, or find what is true.
@@ -90,10 +90,11 @@ class Refinement:
         lower, upper, costs = (a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs))
         if (lower > upper).any():
             return Proven(Solution(Status.INFEASIBLE, math.nan))
-        if claim is not None and claim.status is Status.INFEASIBLE:
-            certificate = self._certificate(lower, upper)
+        with suppress(SingularBasisError):
+            # Without a correction the problem stays as it is.
+            certificate = self._certificate(lower, upper) if claim and claim.status is Status.INFEASIBLE else None
             if certificate is not None:
-                return Proven(claim, certificate=certificate)
+                return Proven(Solution(Status.INFEASIBLE, math.nan), certificate=certificate)
         try:
             return self._answer(lower, upper, costs, claim)
         finally:
@@ -121,9 +122,10 @@ class Refinement:
         """The first answer with a proof (an unbounded one needs another), from the present basis and from others."""
         for start in (iter([claim]) if claim is not None else iter(())), self._starts(lower, upper, costs):
             for solution in start:
-                proven = None if solution is None else self._zoom(lower, upper, costs, solution)
-                if proven is not None:
-                    return proven
+                with suppress(SingularBasisError):
+                    proven = None if solution is None else self._zoom(lower, upper, costs, solution)
+                    if proven is not None:
+                        return proven
         return None
 
     def _starts(self, lower: Extended, upper: Extended, costs: Extended) -> Iterator[Solution | None]:
@@ -148,44 +150,35 @@ class Refinement:
         """Correct an answer until it is proven."""
         S, problem = self._S, self._problem
         v, y = problem.values().astype(np.longdouble), np.zeros(S.shape[0], dtype=np.longdouble)
-        zoom = np.longdouble(ZOOM)
         if solution.optimal:
             y = y + problem.dual_values()
         for round_ in range(ROUNDS):
             inside = np.clip(v, lower, upper)
-            is_balanced = certificates.balanced(S, v, lower, upper)
-            if solution.status is Status.OPTIMAL and is_balanced and round_:
-                objective = float(costs @ inside)
-                reduced = certificates.reduced_costs(S, costs, y)
-                reduced[self._basic_columns()] = 0
-                if certificates.is_optimum(objective, inside, lower, upper, reduced):
-                    return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-            elif solution.status is Status.INFEASIBLE:
+            is_steady = certificates.balanced(S, inside)
+            reduced = certificates.reduced_costs(S, costs, y)
+            reduced[self._basic_columns()] = 0
+            if solution.status in (Status.UNBOUNDED, Status.TIME_LIMIT):
+                return Proven(solution) if solution.status is Status.UNBOUNDED else None
+            if solution.status is Status.INFEASIBLE:
                 certificate = self._certificate(lower, upper)
                 if certificate is not None:
-                    return Proven(Solution(Status.INFEASIBLE, math.nan), certificate=certificate)
-            elif solution.status is Status.UNBOUNDED:
-                return Proven(solution)
-            elif solution.status is Status.TIME_LIMIT:
+                    return Proven(solution, certificate=certificate)
+            elif round_ and is_steady:
+                objective = float(costs @ inside)
+                if certificates.is_optimum(objective, inside, lower, upper, reduced):
+                    return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
+            # What the numbers of the model leave open, because they are rounded, counts as feasible.
+            accepted = is_steady and not solution.optimal
+            v = inside if accepted else v
+            missing = np.zeros(S.shape[0]) if accepted else -S.imbalance(v)[0]
+            zoom = np.longdouble(ZOOM * CLOSER**round_)
+            scaled = ((lower - v) * zoom, (upper - v) * zoom, reduced * COST_ZOOM, missing * zoom)
+            problem.load(*(_rounded(values) for values in scaled))
+            corrected = problem.simplex(dual=solution.optimal)
+            if corrected is None:
                 return None
-            # What the numbers of the model leave open, because they are rounded, is feasible.
-            at_odds = solution.status is Status.INFEASIBLE and is_balanced
-            v = inside if at_odds else v
-            open_balance = np.zeros(S.shape[0]) if at_odds else _rounded(-zoom * S.imbalance(v)[0])
-            reduced = costs - S.prices(y)[0]
-            reduced[self._basic_columns()] = 0
-            problem.load(
-                _rounded((lower - v) * zoom),
-                _rounded((upper - v) * zoom),
-                _rounded(reduced * COST_ZOOM),
-                open_balance,
-            )
-            next_solution = problem.simplex(dual=solution.optimal)
-            if next_solution is None:
-                return None
-            solution = next_solution
+            solution = corrected
             v = v + problem.values() / zoom
-            zoom = zoom * CLOSER
             if solution.optimal:
                 y = y + problem.dual_values() / np.longdouble(COST_ZOOM)
         return None
