@@ -62,6 +62,8 @@ class GlpkProblem:
         glp.glp_init_smcp(self._parameters)
         self._parameters.msg_lev = glp.GLP_MSG_OFF
         self._parameters.tm_lim = max(1, round(1000 * time_limit_s))
+        # A simplex that cycles would use up all the time.
+        self._parameters.it_lim = 10_000 + 20 * (self._rows + self._columns)
         self._default_tolerances = self._parameters.tol_bnd, self._parameters.tol_dj
         # Outputs of `glp_check_kkt`: largest absolute error and its place, largest relative error and its place.
         self._errors = glp.doubleArray(1), glp.intArray(1), glp.doubleArray(1), glp.intArray(1)

@@ -9,6 +9,7 @@ is proven (`certificates.py`) or no start leads to a proof.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,13 +20,17 @@ import numpy as np
 from redox_balancer.cell import certificates
 from redox_balancer.cell.certificates import Extended, Stoichiometry
 from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
-from redox_balancer.cell.network import FloatArray, IntArray, Network
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status
 
 ZOOM = 2.0**30
 """Factor of the distances to the bounds; the basis then keeps them to GLPK's 1e-7 / 2**30."""
 CLOSER = 2.0**8
 """Factor of the zoom from round to round."""
+FAR = 2.0**24
+"""Distance, magnified, from which a bound is left out: large numbers would cost small ones their last digits."""
+OPEN = 1e-18
+"""Imbalance beside the largest flux that is not repaired where GLPK finds no way to."""
 COST_ZOOM = 2.0**40
 """Factor of the reduced costs."""
 ROUNDS = 6
@@ -55,6 +60,14 @@ class Proven(NamedTuple):
     fluxes: FloatArray | None = None
     reduced_costs: FloatArray | None = None
     certificate: FarkasCertificate | None = None
+
+
+class _Program(NamedTuple):
+    """Bounds and objective of a linear program over the network."""
+
+    lower: Extended
+    upper: Extended
+    costs: Extended
 
 
 class Refinement:
@@ -87,52 +100,58 @@ class Refinement:
             None where no start leads to an answer with a proof.
         """
         problem = self._problem
-        lower, upper, costs = (a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs))
-        if (lower > upper).any():
+        program = _Program(*(a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs)))
+        if (program.lower > program.upper).any():
             return Proven(Solution(Status.INFEASIBLE, math.nan))
         with suppress(SingularBasisError):
             # Without a correction the problem stays as it is.
-            certificate = self._certificate(lower, upper) if claim and claim.status is Status.INFEASIBLE else None
+            infeasible = claim is not None and claim.status is Status.INFEASIBLE
+            certificate = self._certificate(program.lower, program.upper) if infeasible else None
             if certificate is not None:
                 return Proven(Solution(Status.INFEASIBLE, math.nan), certificate=certificate)
         try:
-            return self._answer(lower, upper, costs, claim)
+            return self._answer(program, claim)
         finally:
             problem.restore()
 
-    def _answer(self, lower: Extended, upper: Extended, costs: Extended, claim: Solution | None) -> Proven | None:
-        found = self._first_proof(lower, upper, costs, claim)
+    def _answer(self, program: _Program, claim: Solution | None) -> Proven | None:
+        found = self._first_proof(program, claim)
         if found is None or found.solution.status is not Status.UNBOUNDED:
             return found
         # Unbounded are feasible problems with a direction that all finite bounds allow and that raises the objective.
-        backwards, forwards = np.where(np.isinf(lower), -1.0, 0.0), np.where(np.isinf(upper), 1.0, 0.0)
-        ray = self._first_proof(backwards.astype(np.longdouble), forwards.astype(np.longdouble), costs)
+        backwards, forwards = (
+            np.where(np.isinf(program.lower), -1.0, 0.0),
+            np.where(np.isinf(program.upper), 1.0, 0.0),
+        )
+        ray = self._first_proof(
+            program._replace(lower=backwards.astype(np.longdouble), upper=forwards.astype(np.longdouble))
+        )
         if ray is None or not ray.solution.optimal:
             return None
         if ray.solution.objective <= certificates.NO_GAP:
-            found = self._first_proof(np.maximum(lower, -BOX), np.minimum(upper, BOX), costs)
+            box = program._replace(lower=np.maximum(program.lower, -BOX), upper=np.minimum(program.upper, BOX))
+            found = self._first_proof(box)
             reaches_box = found is not None and found.fluxes is not None and np.abs(found.fluxes).max() >= BOX
             return None if reaches_box else found
-        feasible = self._first_proof(lower, upper, np.zeros_like(costs))
+        feasible = self._first_proof(program._replace(costs=np.zeros_like(program.costs)))
         return found if feasible is not None and feasible.solution.optimal else feasible
 
-    def _first_proof(
-        self, lower: Extended, upper: Extended, costs: Extended, claim: Solution | None = None
-    ) -> Proven | None:
+    def _first_proof(self, program: _Program, claim: Solution | None = None) -> Proven | None:
         """The first answer with a proof (an unbounded one needs another), from the present basis and from others."""
-        for start in (iter([claim]) if claim is not None else iter(())), self._starts(lower, upper, costs):
-            for solution in start:
-                with suppress(SingularBasisError):
-                    proven = None if solution is None else self._zoom(lower, upper, costs, solution)
-                    if proven is not None:
-                        return proven
+        for solution in itertools.chain([claim], self._starts(program)):
+            with suppress(SingularBasisError):
+                proven = None if solution is None else self._zoom(program, solution)
+                if proven is not None:
+                    return proven
         return None
 
-    def _starts(self, lower: Extended, upper: Extended, costs: Extended) -> Iterator[Solution | None]:
+    def _starts(self, program: _Program) -> Iterator[Solution | None]:
+        """Answers of GLPK from the present basis, from others and, to small problems, in rational arithmetic."""
         problem = self._problem
 
         def load() -> None:
-            problem.load(_rounded(lower), _rounded(upper), _rounded(costs), np.zeros(self._S.shape[0]))
+            lower, upper, costs = map(_rounded, program)
+            problem.load(lower, upper, costs, np.zeros(self._S.shape[0]))
 
         load()
         yield problem.simplex(dual=False)
@@ -146,42 +165,60 @@ class Refinement:
             problem.slack_basis()
             yield problem.exact()
 
-    def _zoom(self, lower: Extended, upper: Extended, costs: Extended, solution: Solution) -> Proven | None:
+    def _zoom(self, program: _Program, solution: Solution) -> Proven | None:
         """Correct an answer until it is proven."""
         S, problem = self._S, self._problem
         v, y = problem.values().astype(np.longdouble), np.zeros(S.shape[0], dtype=np.longdouble)
-        if solution.optimal:
-            y = y + problem.dual_values()
+        unlimited, nothing = False, certificates.NOTHING
         for round_ in range(ROUNDS):
-            inside = np.clip(v, lower, upper)
-            is_steady = certificates.balanced(S, inside)
-            reduced = certificates.reduced_costs(S, costs, y)
-            reduced[self._basic_columns()] = 0
-            if solution.status in (Status.UNBOUNDED, Status.TIME_LIMIT):
-                return Proven(solution) if solution.status is Status.UNBOUNDED else None
+            if solution.status is Status.TIME_LIMIT:
+                return None
+            if solution.status is Status.UNBOUNDED and (unlimited or not round_):
+                return Proven(solution)
+            if solution.optimal:
+                y = y + problem.dual_values() / np.longdouble(COST_ZOOM if round_ else 1.0)
+            inside = np.clip(v, program.lower, program.upper)
+            proven = self._proof(program, solution, inside, y, nothing) if round_ or not solution.optimal else None
+            if proven is not None:
+                return proven
             if solution.status is Status.INFEASIBLE:
-                certificate = self._certificate(lower, upper)
-                if certificate is not None:
-                    return Proven(solution, certificate=certificate)
-            elif round_ and is_steady:
-                objective = float(costs @ inside)
-                if certificates.is_optimum(objective, inside, lower, upper, reduced):
-                    return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-            # What the numbers of the model leave open, because they are rounded, counts as feasible.
-            accepted = is_steady and not solution.optimal
-            v = inside if accepted else v
-            missing = np.zeros(S.shape[0]) if accepted else -S.imbalance(v)[0]
-            zoom = np.longdouble(ZOOM * CLOSER**round_)
-            scaled = ((lower - v) * zoom, (upper - v) * zoom, reduced * COST_ZOOM, missing * zoom)
-            problem.load(*(_rounded(values) for values in scaled))
+                # What the numbers of the model leave open, because they are rounded, counts as feasible.
+                nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
+                if certificates.balanced(S, inside, absolute=nothing):
+                    v = inside
+            missing = -S.imbalance(v)[0]
+            missing[np.abs(missing) <= nothing] = 0
+            unlimited = solution.status is Status.UNBOUNDED
+            zoom = np.longdouble(1.0 if unlimited else ZOOM * CLOSER**round_)
+            below, above = (program.lower - v) * zoom, (program.upper - v) * zoom
+            if not unlimited:
+                below[below < -FAR], above[above > FAR] = -np.inf, np.inf
+            reduced = certificates.reduced_costs(S, program.costs, y)
+            problem.load(*(_rounded(values) for values in (below, above, reduced * COST_ZOOM, missing * zoom)))
             corrected = problem.simplex(dual=solution.optimal)
             if corrected is None:
                 return None
             solution = corrected
             v = v + problem.values() / zoom
-            if solution.optimal:
-                y = y + problem.dual_values() / np.longdouble(COST_ZOOM)
         return None
+
+    def _proof(
+        self, program: _Program, solution: Solution, inside: Extended, y: Extended, nothing: float
+    ) -> Proven | None:
+        """The proof of an answer, if it has one yet."""
+        if solution.status is Status.INFEASIBLE:
+            certificate = self._certificate(program.lower, program.upper)
+            return None if certificate is None else Proven(solution, certificate=certificate)
+        if not solution.optimal or not certificates.balanced(self._S, inside, absolute=nothing):
+            return None
+        # The basis that the multipliers belong to has reduced costs of exactly 0.
+        reduced = certificates.reduced_costs(self._S, program.costs, y)
+        basis = self._problem.basis()
+        reduced[basis[basis >= self._S.shape[0]] - self._S.shape[0]] = 0
+        objective = float(program.costs @ inside)
+        if not certificates.is_optimum(objective, inside, program.lower, program.upper, reduced):
+            return None
+        return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
@@ -197,10 +234,6 @@ class Refinement:
             )
             y = y + problem.solve_transposed(_rounded(wanted - reached))
         return certificates.farkas_certificate(S, lower, upper, y)
-
-    def _basic_columns(self) -> IntArray:
-        basis = self._problem.basis()
-        return basis[basis >= self._S.shape[0]] - self._S.shape[0]
 
 
 def _rounded(values: Extended) -> FloatArray:
