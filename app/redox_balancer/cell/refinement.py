@@ -181,13 +181,12 @@ class Refinement:
             proven = self._proof(program, solution, inside, y, nothing) if round_ or not solution.optimal else None
             if proven is not None:
                 return proven
+            missing = -S.imbalance(v)[0]
             if solution.status is Status.INFEASIBLE:
                 # What the numbers of the model leave open, because they are rounded, counts as feasible.
                 nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
                 if certificates.balanced(S, inside, absolute=nothing):
-                    v = inside
-            missing = -S.imbalance(v)[0]
-            missing[np.abs(missing) <= nothing] = 0
+                    v, missing = inside, np.zeros_like(missing)
             unlimited = solution.status is Status.UNBOUNDED
             zoom = np.longdouble(1.0 if unlimited else ZOOM * CLOSER**round_)
             below, above = (program.lower - v) * zoom, (program.upper - v) * zoom
