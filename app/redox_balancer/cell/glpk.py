@@ -109,10 +109,34 @@ class GlpkProblem:
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
         status = _STATUSES.get(glp.glp_get_status(self._problem)) if code == 0 else None
-        if status is None:
-            return None
-        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
-        return Solution(status, float(optimum))
+        return None if status is None else self._solution(status)
+
+    def exact_simplex(self) -> Solution | None:
+        """Run the primal simplex in floating point, and from its last basis in rational arithmetic.
+
+        GLPK reads integers exactly and any other number as the simplest fraction within 1e-10 of it.
+
+        Returns
+        -------
+        Solution or None
+            None where GLPK gives up.
+        """
+        problem = self._problem
+        self._parameters.meth = glp.GLP_PRIMAL
+        glp.glp_scale_prob(problem, glp.GLP_SF_AUTO)
+        glp.glp_simplex(problem, self._parameters)
+        glp.glp_unscale_prob(problem)
+        code = glp.glp_exact(problem, self._parameters)
+        if code in (glp.GLP_EBADB, glp.GLP_ESING):
+            self.slack_basis()  # never singular
+            code = glp.glp_exact(problem, self._parameters)
+        if code == glp.GLP_ETMLIM:
+            return Solution(Status.TIME_LIMIT, math.nan)
+        # Without mass balances GLPK does not begin, and there was no rounding before.
+        if self._scaled:
+            self.scale(on=True)
+        status = _STATUSES.get(glp.glp_get_status(problem)) if code in (0, glp.GLP_EFAIL) else None
+        return None if status is None else self._solution(status)
 
     def slack_basis(self) -> None:
         """Make all mass balances basic and all columns nonbasic."""
@@ -134,12 +158,6 @@ class GlpkProblem:
             glp.glp_scale_prob(self._problem, glp.GLP_SF_GM | glp.GLP_SF_EQ | glp.GLP_SF_2N)
         else:
             glp.glp_unscale_prob(self._problem)
-
-    def exact(self) -> Solution | None:
-        """Run the primal simplex in rational arithmetic from the current basis; None where GLPK gives up."""
-        code = glp.glp_exact(self._problem, self._parameters)
-        status = _STATUSES.get(glp.glp_get_status(self._problem)) if code == 0 else None
-        return None if status is None else Solution(status, math.nan)
 
     def load(self, lower: FloatArray, upper: FloatArray, costs: FloatArray, balance: FloatArray) -> None:
         """Solve for other bounds, coefficients and values of the mass balances until `restore`."""
@@ -244,6 +262,10 @@ class GlpkProblem:
         """Factorize the basis where GLPK has not: it ends the process when asked for a factor that it lacks."""
         if self._rows and not glp.glp_bf_exists(self._problem) and glp.glp_factorize(self._problem) != 0:
             raise SingularBasisError
+
+    def _solution(self, status: Status) -> Solution:
+        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
+        return Solution(status, float(optimum))
 
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and continue with tighter ones where the optimum is inexact."""

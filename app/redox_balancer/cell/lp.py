@@ -147,6 +147,24 @@ class FluxLP:
         widest = int(np.where(np.isfinite(bounds), bounds, -1.0).argmax())
         return f"{found[0]}, {found[1]}, a bound of {bounds[widest]:g} of {network.reactions[widest]}"
 
+    def maximise_exactly(self) -> Solution:
+        """Solve in rational arithmetic, from the basis that the simplex in floating point ends with.
+
+        Only integers are exact, see `rational.integer_network`. Verifying the optimal basis of a genome-scale model
+        takes 0.1 s.
+
+        Raises
+        ------
+        LPError
+            GLPK failed.
+        """
+        self.solves += 1
+        self._proven, self._dual_feasible = None, False
+        solution = self._problem.exact_simplex()
+        if solution is None:
+            raise LPError(f"GLPK could not solve the problem on {self._network.id} in rational arithmetic")
+        return solution
+
     def fluxes(self) -> FloatArray:
         """Return the fluxes at the last optimum, shape (reactions,), mmol/gDW/h: one vertex of possibly many."""
         proven = self._proven.fluxes if self._proven else None

@@ -1,7 +1,8 @@
 """Media and physiological conditions, read from data files.
 
-Uptakes are positive numbers, as in COBRApy's media: an uptake of 0.64 for `EX_glc__D_e` sets its lower bound to
--0.64 mmol/gDW/h. Exchanges that a medium does not list have no uptake and unlimited secretion.
+Uptakes are positive numbers, as in COBRApy's media: 0.64 for `EX_glc__D_e` is an uptake of 0.64 mmol/gDW/h of
+glucose, whether a model writes the exchange as `glc__D_e <=>`, as `--> glc__D_e` or as both. An exchange that a
+medium does not list has no uptake, and its secretion stays.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
+from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
+from redox_balancer.cell.medium_file import is_medium_file, own_exchanges, read_medium_file
+from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records, refusal
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ MODEL_MEDIUM = "model"
 HEALTHY = "healthy"
 JOIN = "+"
 """Separator of the names of conditions that hold simultaneously."""
+ENZYME = "prot_"
+"""Prefix of the enzymes among the metabolites of models made with GECKO."""
 OPEN = 1000.0
 """Bound of an unlimited reaction, mmol/gDW/h, by the convention of the BiGG models."""
 
@@ -41,7 +46,8 @@ class Medium(Record):
     uptakes
         Largest uptake of each exchange reaction, mmol/gDW/h, positive.
     close_sinks
-        Whether sinks and demands (single-metabolite reactions inside the cell) are closed.
+        Whether sinks and demands (single-metabolite reactions inside the cell) are closed; the objective, and the
+        supply of enzymes in a model of GECKO's (`--> prot_pool`), stay open.
     maintenance
         Minimum flux of each maintenance reaction, mmol/gDW/h.
     """
@@ -63,38 +69,67 @@ class Medium(Record):
         RedoxError
             The model has none of the medium's exchanges.
         """
-        exchanges = set(network.exchanges)
-        found = {network.find_reaction(exchange): uptake for exchange, uptake in self.uptakes.items()}
-        if not exchanges & found.keys():
-            raise RedoxError(
-                f"model {network.id} has none of the exchanges of medium {self.id!r}",
-                hint="choose the medium 'model' to keep the model's own bounds; a model with other identifiers than "
-                "BiGG's needs BiGG names among its annotations",
-                settings=("medium",),
-            )
+        exchanges = {exchange.metabolite: exchange for exchange in extracellular_exchanges(network)}
+        uptakes: dict[str, float] = {}
+        for name, uptake in self.uptakes.items():
+            if (exchange := find_exchange(network, name)) is not None:
+                uptakes[exchange.metabolite] = uptakes.get(exchange.metabolite, 0.0) + uptake
+        if not exchanges.keys() & uptakes.keys():
+            raise self._unknown(network)
         bounds: dict[str, tuple[float, float]] = {}
-        for reaction in network.boundary:
-            if reaction in exchanges:
-                upper = float(network.upper[network.column(reaction)])
-                bounds[reaction] = (-found.get(reaction, 0.0), max(upper, 0.0))
-            elif self.close_sinks:
-                bounds[reaction] = (0.0, 0.0)
+        for metabolite in network.boundary_coefficients:
+            exchange = exchange_of(network, metabolite)
+            if metabolite in exchanges or metabolite in uptakes:
+                bounds |= exchange.with_uptake(uptakes.get(metabolite, 0.0))
+            elif self.close_sinks and not metabolite.startswith(ENZYME):
+                bounds |= dict.fromkeys((reaction.id for reaction in exchange.reactions), (0.0, 0.0))
+        # A drain of biomass is growth, and not a sink or an exchange of the medium.
+        bounds.pop(network.objective, None)
         for reaction, least in self.maintenance.items():
             own = network.find_reaction(reaction)
             if own is not None:
                 bounds[own] = (least, OPEN)
         return network.with_bounds(bounds)
 
+    def _unknown(self, network: Network) -> RedoxError:
+        found = ", ".join(sorted({network.compartment_of(m) for m in network.boundary_coefficients}))
+        reason = "" if network.exchanges else f": no compartment with exchanges is known as extracellular ({found})"
+        return RedoxError(
+            f"model {network.id} has none of the exchanges of medium {self.id!r}{reason}",
+            hint="choose the medium 'model' to keep the model's own bounds; a model with other identifiers than "
+            "BiGG's needs BiGG names among its annotations",
+            settings=("medium",),
+        )
+
 
 class Side(StrEnum):
     """Bound that a condition tightens."""
 
     UPTAKE = "uptake"
-    """Largest uptake through an exchange: the lower bound is -value."""
+    """Largest uptake through an exchange; the lower bound of `x_e <=>` is -value."""
     EXPORT = "export"
-    """Largest secretion through an exchange: the upper bound is value."""
+    """Largest secretion through an exchange; the upper bound of `x_e <=>` is value."""
     FLUX = "flux"
     """Largest flux in either direction: both bounds, within the reaction's own direction."""
+    LOWER = "lower"
+    """The lower bound is -value, in a model that writes the exchange in another way."""
+    UPPER = "upper"
+    """The upper bound is value, in a model that writes the exchange in another way."""
+
+    @property
+    def of_exchange(self) -> bool:
+        """Whether it limits an exchange, however the model writes it."""
+        return self in (Side.UPTAKE, Side.EXPORT)
+
+    @property
+    def limits_lower(self) -> bool:
+        """Whether it limits the lower bound."""
+        return self not in (Side.EXPORT, Side.UPPER)
+
+    @property
+    def limits_upper(self) -> bool:
+        """Whether it limits the upper bound."""
+        return self not in (Side.UPTAKE, Side.LOWER)
 
 
 class Change(BaseModel):
@@ -129,9 +164,29 @@ class Change(BaseModel):
         return self
 
     def of(self, network: Network) -> Change:
-        """Return the change with the model's own reaction id."""
-        own = network.find_reaction(self.reaction)
-        return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
+        """Return the change of the bound that holds it in this model, by the model's own reaction id.
+
+        Raises
+        ------
+        RedoxError
+            It limits an exchange for which the model has several reactions in that direction.
+        """
+        if not self.side.of_exchange:
+            own = network.find_reaction(self.reaction)
+            return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
+        exchange = find_exchange(network, self.reaction)
+        if exchange is None:
+            return self
+        own, upper, scale = exchange.bound(supply=self.side is Side.UPTAKE)
+        if scale == 1.0 and upper is (self.side is Side.EXPORT):
+            return self if own == self.reaction else self.model_copy(update={"reaction": own})
+        scaled = {name: scale * getattr(self, name) for name in ("value", "low", "high")}
+        return self.model_copy(update={"reaction": own, "side": Side.UPPER if upper else Side.LOWER} | scaled)
+
+    def missing_from(self, network: Network) -> bool:
+        """Whether the model has no such reaction, or no exchange where one is limited."""
+        find = find_exchange if self.side.of_exchange else type(network).find_reaction
+        return find(network, self.reaction) is None
 
     @property
     def key(self) -> tuple[str, Side]:
@@ -154,8 +209,8 @@ class Condition(Record):
     changes: tuple[Change, ...] = ()
 
     def missing_from(self, network: Network) -> list[str]:
-        """Return the reactions of this condition that the model lacks."""
-        return [change.reaction for change in self.changes if network.find_reaction(change.reaction) is None]
+        """Return the reactions and exchanges of this condition that the model lacks."""
+        return [change.reaction for change in self.changes if change.missing_from(network)]
 
     def of(self, network: Network) -> Condition:
         """Return the condition with the model's own reaction ids."""
@@ -200,16 +255,20 @@ def pick_condition(known: dict[str, Condition], name: str) -> Condition:
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
     """Limit one side of a pair of bounds to `value`, mmol/gDW/h; a limit beyond the existing bound has no effect."""
-    if side is Side.UPTAKE:
-        return max(lower, -value), upper
-    if side is Side.EXPORT:
-        return lower, min(upper, value)
-    return max(lower, -value), min(upper, value)
+    return (
+        max(lower, -value) if side.limits_lower else lower,
+        min(upper, value) if side.limits_upper else upper,
+    )
 
 
 def get_medium(name: str) -> Medium | None:
-    """Return the medium of a name; None for `model`, which stands for the model's own bounds."""
-    return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium")
+    """Return the medium of a name or of a file; None for `model`, which stands for the model's own bounds."""
+    if is_medium_file(name):
+        try:
+            return Medium.model_validate(read_medium_file(Path(name)))
+        except ValidationError as error:
+            raise refusal(Path(name), "medium", error) from error
+    return None if name == MODEL_MEDIUM else pick(load_media(), name, "medium", ", or a file")
 
 
 @cache
@@ -225,6 +284,15 @@ def load_conditions(path: Path | None = None) -> dict[str, Condition]:
 
 
 def apply_medium(network: Network, name: str) -> Network:
-    """Return a network with the bounds of a named medium; `model` leaves them unchanged."""
+    """Return a network with the bounds of a medium, see `get_medium`.
+
+    Raises
+    ------
+    RedoxError
+        There is no such medium, or it does not fit the model: a packaged one may list exchanges that the model lacks,
+        as a core has fewer than the full model, but a file may not.
+    """
     medium = get_medium(name)
+    if medium is not None and is_medium_file(name):
+        medium = medium.model_copy(update={"uptakes": own_exchanges(network, medium.uptakes, name)})
     return network if medium is None else medium.apply(network)

@@ -112,13 +112,16 @@ class Network:
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
         """Reactions with a single, extracellular metabolite."""
-        return tuple(
+        found = {
             reaction
-            for reaction in self.boundary
-            if self._compartment(self.metabolites[self.indices[self.indptr[self.column(reaction)]]]) == EXTRACELLULAR
-        )
+            for metabolite, coefficients in self.boundary_coefficients.items()
+            if self.compartment_of(metabolite) == EXTRACELLULAR
+            for reaction in coefficients
+        }
+        return tuple(reaction for reaction in self.boundary if reaction in found)
 
-    def _compartment(self, metabolite: str) -> str:
+    def compartment_of(self, metabolite: str) -> str:
+        """Return the BiGG letter of a metabolite's compartment, by its id where the model does not say."""
         return self.names.compartments.get(metabolite) or metabolite.rpartition("_")[2]
 
     @cached_property
@@ -126,6 +129,15 @@ class Network:
         """Reactions with a single metabolite: exchanges, sinks and demands."""
         sizes = np.diff(self.indptr)
         return tuple(reaction for column, reaction in enumerate(self.reactions) if sizes[column] == 1)
+
+    @cached_property
+    def boundary_coefficients(self) -> dict[str, dict[str, float]]:
+        """Coefficient of each boundary reaction by reaction, for each metabolite that has one."""
+        found: dict[str, dict[str, float]] = {}
+        for reaction in self.boundary:
+            ((metabolite, coefficient),) = self.stoichiometry_of(reaction).items()
+            found.setdefault(metabolite, {})[reaction] = coefficient
+        return found
 
     def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> Network:
         """Return a copy with new (lower, upper) bounds of the named reactions, mmol/gDW/h."""

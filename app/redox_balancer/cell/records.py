@@ -74,20 +74,23 @@ def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, Any
         try:
             record = kind.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "entry"
-            raise RedoxError(
-                f"{path.name}: {table} {name}: {where}: {first['msg']}", hint=f"fix that entry in {path}"
-            ) from error
+            raise refusal(path, f"{table} {name}", error) from error
         if record.id in records:
             raise RedoxError(f"{path.name}: {table} {record.id} is defined twice", hint="rename or remove one")
         records[record.id] = record
     return records
 
 
-def pick(records: dict[str, AnyRecord], name: str, kind: str) -> AnyRecord:
-    """Return the record of a name; a RedoxError for an unknown name lists the known ones."""
+def refusal(path: Path, entry: str, error: ValidationError) -> RedoxError:
+    """The error for an entry of a file that does not match its schema."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "entry"
+    return RedoxError(f"{path.name}: {entry}: {where}: {first['msg']}", hint=f"fix that entry in {path}")
+
+
+def pick(records: dict[str, AnyRecord], name: str, kind: str, besides: str = "") -> AnyRecord:
+    """Return the record of a name; a RedoxError for an unknown name lists the known ones, and what else is taken."""
     try:
         return records[name]
     except KeyError:
-        raise RedoxError(f"unknown {kind} {name!r}", hint=f"known: {', '.join(records)}") from None
+        raise RedoxError(f"unknown {kind} {name!r}", hint=f"known: {', '.join(records)}{besides}") from None

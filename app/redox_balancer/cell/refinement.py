@@ -163,7 +163,7 @@ class Refinement:
         if self._S.shape[0] * self._S.shape[1] <= SMALL:
             load()
             problem.slack_basis()
-            yield problem.exact()
+            yield problem.exact_simplex()
 
     def _zoom(self, program: _Program, solution: Solution) -> Proven | None:
         """Correct an answer until it is proven."""

@@ -12,15 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.options import report_repairs
-from redox_balancer.errors import RedoxError
+from redox_balancer.cli.options import Medium, report_repairs
 from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from redox_balancer.cell.core import Core
-    from redox_balancer.cell.network import Network
 
 DEFAULT_BIOMASS = "BIOMASS_reaction"
 """Growth reaction of Recon3D, whose objective is a maintenance reaction."""
@@ -49,9 +47,7 @@ def build_core(
             help="Desired size: warn if the core is larger. What can carry flux is never removed.",
         ),
     ] = None,
-    medium: Annotated[
-        str, typer.Option(help="Medium of the core, or 'model' for the bounds of the model file.")
-    ] = "human_minimal",
+    medium: Medium = "human_minimal",
     biomass: Annotated[
         str | None,
         typer.Option(
@@ -67,15 +63,12 @@ def build_core(
     cannot carry flux. Recon3D takes about half a minute.
     """
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
+    from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
-    from redox_balancer.cell.models import SUFFIXES, load_model, save_model, to_network  # noqa: PLC0415
+    from redox_balancer.cell.models import format_to_write, load_model, save_model, to_network  # noqa: PLC0415
 
-    if Path(output_file.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
-        raise RedoxError(
-            f"{output_file}: the suffix names no model format",
-            hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
-        )
-    recipe = get_medium(medium)
+    format_to_write(output_file)
+    get_medium(medium)  # an unknown one is refused before the model is read
     with _Phases() as phases:
         phases("reading the model")
         loaded = load_model(input_file)
@@ -83,8 +76,7 @@ def build_core(
             biomass = DEFAULT_BIOMASS
         full = to_network(loaded.model, biomass)
         fed = apply_medium(full, medium)
-        exchanges = tuple(recipe.uptakes) if recipe else _uptakes(fed)
-        core = extract_core(fed, exchanges, phases)
+        core = extract_core(fed, supplying_reactions(fed), phases)
         phases("writing the core")
         model = core_model(loaded.model, core.network)
         save_model(model, output_file)
@@ -118,16 +110,11 @@ def build_core(
         "warnings": _warnings(core, reactions),
         "repairs": [*loaded.repairs, *full.repairs],
     }
-    report_repairs(answer["repairs"])
     if as_json:
         typer.echo(json.dumps(answer))
     else:
+        report_repairs(answer["repairs"])
         _print_report(answer)
-
-
-def _uptakes(network: Network) -> tuple[str, ...]:
-    """Exchanges with an uptake: the medium of a model with its own bounds."""
-    return tuple(reaction for reaction in network.exchanges if network.lower[network.column(reaction)] < 0)
 
 
 def _warnings(core: Core, wished: int | None) -> list[str]:

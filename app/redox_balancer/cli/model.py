@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redox_balancer.cli.options import Biomass, Medium
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import transfer_progress
 
@@ -83,10 +84,8 @@ def info(
         Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core by default.")
     ] = None,
     *,
-    medium: Annotated[str, typer.Option(help="Medium, or 'model' for the bounds of the model file.")] = "model",
-    biomass: Annotated[
-        str | None, typer.Option(help="Reaction whose flux is growth; the objective of the model by default.")
-    ] = None,
+    medium: Medium = "model",
+    biomass: Biomass = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Test a model: size, growth on a medium, imbalanced reactions, thermodynamically infeasible cycles.

@@ -77,6 +77,7 @@ CONFIG_OPTIONS = tuple(
 )
 
 Model = task_option("model").annotation
+Medium = task_option("medium").annotation
 Biomass = task_option("biomass").annotation
 Enzymes = task_option("enzymes").annotation
 

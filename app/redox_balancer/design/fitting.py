@@ -18,13 +18,10 @@ from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
-from redox_balancer.design.enzymes import Enzyme, Site, free_concentration
+from redox_balancer.design.enzymes import NADPH, Enzyme, Site, free_concentration
 from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
-
-CYCLE_TOLERANCE = 1e-9
-"""Flux with all exchanges closed below which a reaction is in no cycle, mmol/gDW/h."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def fit(
     Raises
     ------
     RedoxError
-        Nothing of the library can be placed.
+        Nothing of the library can be placed, or an entry has a KM and no NAD(P)H that is known by its BiGG name.
     """
     excluded: list[ExcludedEntry] = []
     natives = _NativeReactions(network)
@@ -114,6 +111,12 @@ def _placement(
             excluded.append(ExcludedEntry(name, Reason.UNBALANCED, surplus))
             return None
         native, factor = natives.equivalent(stoichiometry, reversible=site.reversible)
+    if enzyme.km_mm is not None and not any(network.species(metabolite) in NADPH for metabolite in stoichiometry):
+        raise RedoxError(
+            f"{name} has a KM, but model {network.id} knows none of {', '.join(stoichiometry)} as NADH or NADPH",
+            hint="annotate them with the BiGG names nadh and nadph, or remove the KM to use the setting saturation",
+            settings=("enzymes", "model"),
+        )
     concentration = free_concentration(network, stoichiometry)
     operating = enzyme.saturation(concentration, saturation)
     return Placement(
@@ -202,7 +205,7 @@ def _without_cycles(found: Iterable[Placement], network: Network, excluded: list
         kept.remove(placement)
 
     def running() -> tuple[str, ...]:
-        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign], CYCLE_TOLERANCE)
+        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign])
 
     # A cycle that a placement closes alone exists among all others as well.
     suspects = running()
@@ -220,7 +223,7 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
         {p.reaction: p.bounds(OPEN) for p in foreign}
     )
-    running = set(unblocked(opened, [p.reaction for p in foreign], CYCLE_TOLERANCE))
+    running = set(unblocked(opened, [p.reaction for p in foreign]))
     kept = [p for p in found if not p.foreign or p.reaction in running]
     excluded += [
         ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not produce or consume its metabolites")

@@ -29,6 +29,7 @@ from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
 from redox_balancer.design.space import DesignSpace, ValueSettings
@@ -138,9 +139,9 @@ class Formulation:
             change, column = self._space.changes[position], self._condition_columns[position]
             limit = float(limits[position])
             upper_at, lower_at = self._at[column]
-            if upper_at >= 0 and change.side is not Side.UPTAKE:
+            if upper_at >= 0 and change.side.limits_upper:
                 point[upper_at] = min(point[upper_at], limit)
-            if lower_at >= 0 and change.side is not Side.EXPORT:
+            if lower_at >= 0 and change.side.limits_lower:
                 point[lower_at] = max(point[lower_at], -limit)
             if column in native_limits and change.side is Side.FLUX:
                 native_limits[column] = min(native_limits[column], limit)
@@ -245,7 +246,7 @@ def nadph_weights(space: DesignSpace) -> Weights:
             taken = -sum(
                 coefficient
                 for metabolite, coefficient in placement.stoichiometry.items()
-                if space.network.species(metabolite) in ("nadh", "nadph")
+                if space.network.species(metabolite) in NADPH
             )
             if taken:
                 weights[placement.reaction] = taken

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from redox_balancer.cell.media import MODEL_MEDIUM
+from redox_balancer.cell.medium_file import is_medium_file
 from redox_balancer.errors import RedoxError
 
 EMBEDDED = "embedded"
@@ -49,6 +50,13 @@ def _model(value: Any) -> Any:
     raise ValueError("a file, a cobra.Model, 'embedded' or None is expected")
 
 
+def _medium(value: Any) -> Any:
+    """The name of a medium, or the absolute path of a file as a text."""
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and is_medium_file(value)):
+        return str(_absolute(value))
+    return value
+
+
 def _ids(value: Any) -> Any:
     """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -56,6 +64,7 @@ def _ids(value: Any) -> Any:
 
 ModelSource = Annotated[Any, BeforeValidator(_model)]
 """A `Path`, a `cobra.Model`, or None for the embedded core; a type that names COBRApy would import it."""
+MediumSource = Annotated[str, BeforeValidator(_medium)]
 File = Annotated[Path | None, BeforeValidator(_absolute)]
 Ids = Annotated[tuple[str, ...] | None, BeforeValidator(_ids)]
 
@@ -68,7 +77,11 @@ class TaskSettings(BaseModel):
     model: ModelSource = Field(
         default=None, description="Model file (JSON, SBML, MAT or YAML, also .gz); the embedded core by default."
     )
-    medium: str = Field(default=MODEL_MEDIUM, description="Medium, or 'model' for the bounds of the model file.")
+    medium: MediumSource = Field(
+        default=MODEL_MEDIUM,
+        description="Medium: a name, a file of uptakes (TOML, TSV, CSV or COBRApy's JSON), or 'model' for the bounds "
+        "of the model file.",
+    )
     biomass: str | None = Field(
         default=None, description="Reaction whose flux is growth; the objective of the model by default."
     )

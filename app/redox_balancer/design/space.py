@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import HEALTHY, Change, Condition, Side
+from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
 from redox_balancer.design.insertion import with_insertions
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
+from redox_balancer.design.respiration import NADH_PER_OXYGEN, oxygen_uptake, respiration, unusual_unit
 from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
 
@@ -151,7 +152,7 @@ class DesignSpace:
             missing = condition.missing_from(network)
             if missing:
                 raise RedoxError(
-                    f"condition {condition.id!r} needs reaction {missing[0]!r}, which model {network.id} lacks",
+                    f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
                     hint="choose other conditions",
                     settings=("conditions",),
                 )
@@ -163,6 +164,9 @@ class DesignSpace:
             if (own := network.find_reaction(reaction)) is not None
         }
         limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
+        settings = settings or ValueSettings()
+        if settings.reward != "sink-flux":
+            network = replace(network, repairs=network.repairs + unusual_unit(network))
         fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
@@ -176,7 +180,7 @@ class DesignSpace:
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=tuple(changes.values()),
             capacities=limits,
-            settings=settings or ValueSettings(),
+            settings=settings,
         )
 
     @property
@@ -248,8 +252,11 @@ class DesignSpace:
             The condition changes a bound that no condition of this design space changes.
         """
         limits = np.full(len(self.changes), np.inf)
-        for change in condition.of(self.network).changes:
-            position = self._change_positions.get(change.key)
+        positions = self._change_positions
+        for given in condition.changes:
+            # Most are in the model's own terms already, and this is called for every sampled condition.
+            change = given if given.key in positions else given.of(self.network)
+            position = positions.get(change.key)
             if position is None:
                 raise RedoxError(
                     f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "
@@ -272,34 +279,15 @@ class DesignSpace:
 
     @cached_property
     def oxygen_uptake(self) -> float:
-        """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none.
-
-        The largest uptake rather than the uptake at an optimum, which need not be unique.
-        """
-        network = self.network
-        exchange, oxygen = network.find_reaction("EX_o2_e"), network.find_metabolite("o2_e")
-        if exchange is None and oxygen is not None:
-            exchange = next((each for each in network.exchanges if oxygen in network.stoichiometry_of(each)), None)
-        return 0.0 if exchange is None else max(0.0, -network.bounds_of(exchange)[0])
+        """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none."""
+        return oxygen_uptake(self.network)
 
     @cached_property
     def capacity_unit(self) -> float:
-        """One healthy respiration, the unit of the value: NAD(P)H that the oxygen uptake can oxidise, mmol/gDW/h.
+        """One healthy respiration, the unit of the value, mmol/gDW/h; a RedoxError as in `respiration`.
 
-        With the reward `sink-flux`, whose value is a flux, it scales observations alone and is 2 without oxygen.
-
-        Raises
-        ------
-        RedoxError
-            The healthy cell takes up no oxygen.
+        With the reward `sink-flux`, whose value is a flux, it scales observations alone and is 2 where the oxygen
+        uptake is none or not limited.
         """
-        if self.oxygen_uptake > 0.0:
-            return 2.0 * self.oxygen_uptake
-        if self.settings.reward == "sink-flux":
-            return 2.0
-        raise RedoxError(
-            f"the value has no unit: model {self.network.id} has no oxygen uptake on this medium",
-            hint="choose a medium with oxygen, or the reward 'sink-flux', which does not depend on it; the exchange "
-            "of oxygen is EX_o2_e, or the one annotated with that BiGG name",
-            settings=("medium", "reward"),
-        )
+        flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
+        return NADH_PER_OXYGEN if flux else respiration(self.network)

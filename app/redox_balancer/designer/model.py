@@ -15,12 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cobra
-from cobra.io import load_json_model
-
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.media import Condition
-from redox_balancer.cell.models import load_model
+from redox_balancer.cell.models import load_model, without_boundary_species
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     capacity_weights,
@@ -111,8 +109,10 @@ class DesignedCell:
 def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, a copy of its own, with no reaction lumped or removed."""
     if task.model is None:
-        return load_json_model(str(core_json()))
-    return load_model(task.model).model if isinstance(task.model, Path) else task.model.copy()
+        return cobra.io.load_json_model(str(core_json()))
+    return (
+        load_model(task.model).model if isinstance(task.model, Path) else without_boundary_species(task.model.copy())
+    )
 
 
 def designed_cell(

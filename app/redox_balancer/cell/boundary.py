@@ -1,0 +1,96 @@
+"""Boundary species: metabolites that stand for the world outside of a model, such as `o2_b` in `o2_e <=> o2_b`.
+
+Some programs call it `o2_e_boundary`.
+
+They have no steady state. COBRApy gives each one that SBML declares an exchange of its own, so that oxygen passes two
+reactions; in other formats they are ordinary metabolites and dead ends. Without them `o2_e <=> o2_b` is the exchange
+`o2_e <=>`, with the same optima.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from redox_balancer.cell.names import compartment_letter, split_metabolite
+from redox_balancer.cell.repairs import shortened
+
+if TYPE_CHECKING:
+    import cobra
+
+BOUNDARY = "b"
+"""Compartment of boundary species, in BiGG's ids and by the name `boundary`."""
+_UNLIMITED = 1000.0
+
+
+class BoundarySpecies(NamedTuple):
+    """A boundary species, its exchanges with the metabolite inside, and the reaction that supplies it, if any."""
+
+    metabolite: cobra.Metabolite
+    exchanges: tuple[cobra.Reaction, ...]
+    source: cobra.Reaction | None
+
+
+def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
+    """Find the metabolites of a model that are certain to be boundary species.
+
+    They are in the compartment `b` by their id or its name, and take part in nothing but the exchange with the same
+    species of another compartment, and in a source of their own. A source with limits of its own is not left out if
+    it serves several exchanges.
+    """
+    found = []
+    for metabolite in model.metabolites:
+        compartment = metabolite.compartment or ""
+        species, suffix = split_metabolite(metabolite.id)
+        letter = compartment_letter(compartment, model.compartments.get(compartment) or "")
+        if BOUNDARY not in (compartment_letter(suffix, ""), letter):
+            continue
+        reactions = sorted(metabolite.reactions, key=lambda reaction: reaction.id)
+        sources = [reaction for reaction in reactions if len(reaction.metabolites) == 1]
+        exchanges = [reaction for reaction in reactions if len(reaction.metabolites) > 1]
+        if len(sources) > 1 or not exchanges:
+            continue
+        source = sources[0] if sources else None
+        if all(_exchanges(reaction, metabolite, species) for reaction in exchanges) and (
+            source is None or (not source.objective_coefficient and (len(exchanges) == 1 or _is_unlimited(source)))
+        ):
+            found.append(BoundarySpecies(metabolite, tuple(exchanges), source))
+    return found
+
+
+def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
+    """Leave the boundary species out of a model, in place.
+
+    An exchange gets the limits of the source that it replaces as well.
+
+    Returns
+    -------
+    tuple of str
+        What was done, in one line; empty if there are none.
+    """
+    found = find_boundary_species(model)
+    if not found:
+        return ()
+    for metabolite, exchanges, source in found:
+        if source is not None and len(exchanges) == 1:
+            factor = -exchanges[0].metabolites[metabolite] / source.metabolites[metabolite]
+            low, high = sorted(bound / factor for bound in source.bounds)
+            lower, upper = exchanges[0].bounds
+            exchanges[0].bounds = max(lower, min(low, upper)), min(upper, max(high, lower))
+    names = [metabolite.id for metabolite, _, _ in found]
+    model.remove_reactions([source for _, _, source in found if source is not None])
+    model.remove_metabolites([metabolite for metabolite, _, _ in found])
+    return (f"boundary species left out, their reactions are exchanges: {shortened(names)}",)
+
+
+def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite, species: str) -> bool:
+    """Whether a reaction exchanges a boundary species with the same species elsewhere, and does nothing else."""
+    if len(reaction.metabolites) != 2:
+        return False
+    (other,) = (metabolite for metabolite in reaction.metabolites if metabolite is not boundary)
+    inside = split_metabolite(other.id)
+    same = species in (inside[0], "_".join(inside)) if species else other.name == boundary.name
+    return bool(same and reaction.metabolites[other] == -reaction.metabolites[boundary])
+
+
+def _is_unlimited(reaction: cobra.Reaction) -> bool:
+    return bool(reaction.lower_bound <= -_UNLIMITED and reaction.upper_bound >= _UNLIMITED)

@@ -1,0 +1,156 @@
+"""Exchanges: how much of a metabolite enters and leaves a network, however a model writes it.
+
+Most models have one reaction `x_e <=>`, whose negative flux is an uptake. Others write `<=> x_e`, split the exchange
+into `x_e -->` and `--> x_e` (GECKO), or give the metabolite a coefficient other than 1. All of them are recognised by
+stoichiometry: a flux v of a reaction with the single metabolite x and coefficient c supplies c v of x.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from redox_balancer.cell.names import EXTRACELLULAR
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.network import Network
+
+
+class BoundaryReaction(NamedTuple):
+    """A reaction with a single metabolite: its coefficient, and its flux bounds in mmol/gDW/h."""
+
+    id: str
+    coefficient: float
+    lower: float
+    upper: float
+
+    @property
+    def supply(self) -> float:
+        """Largest supply of the metabolite, mmol/gDW/h."""
+        return max(0.0, self.coefficient * (self.upper if self.coefficient > 0 else self.lower))
+
+    @property
+    def removal(self) -> float:
+        """Largest removal of the metabolite, mmol/gDW/h."""
+        return max(0.0, -self.coefficient * (self.lower if self.coefficient > 0 else self.upper))
+
+    @property
+    def imports_only(self) -> bool:
+        """Whether it is written to supply the metabolite and never to remove it."""
+        return self.removal == 0.0 and (self.coefficient > 0 or self.supply > 0.0)
+
+    def supplying(self, uptake: float) -> tuple[float, float]:
+        """Bounds with the given largest supply, mmol/gDW/h; the largest removal stays, and nothing is forced."""
+        flux = uptake / abs(self.coefficient)
+        return (min(self.lower, 0.0), flux) if self.coefficient > 0 else (-flux, max(self.upper, 0.0))
+
+
+class FluxBound(NamedTuple):
+    """The bound that limits a supply or a removal: `upper` at `scale` times the limit, or lower at minus that."""
+
+    reaction: str
+    upper: bool
+    scale: float
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """All boundary reactions of one metabolite.
+
+    Attributes
+    ----------
+    metabolite
+        The model's own id.
+    reactions
+        The reactions, in the network's order.
+    """
+
+    metabolite: str
+    reactions: tuple[BoundaryReaction, ...]
+
+    @property
+    def uptake(self) -> float:
+        """Largest supply by all reactions together, mmol/gDW/h."""
+        return sum(reaction.supply for reaction in self.reactions)
+
+    def with_uptake(self, uptake: float) -> dict[str, tuple[float, float]]:
+        """Bounds of the reactions with a total supply of at most `uptake`, mmol/gDW/h.
+
+        The supply goes to the importer; the others only remove.
+        """
+        importer = self.importer
+        return {
+            reaction.id: reaction.supplying(uptake if reaction is importer else 0.0) for reaction in self.reactions
+        }
+
+    @property
+    def importer(self) -> BoundaryReaction:
+        """The reaction that is written as an import, if there is one, or else that of the largest supply."""
+        return max(self.reactions, key=lambda reaction: (reaction.imports_only, reaction.supply))
+
+    def bound(self, *, supply: bool) -> FluxBound:
+        """Find the bound that limits the supply, or else the removal, of the metabolite.
+
+        Raises
+        ------
+        RedoxError
+            Several reactions supply, or remove, the metabolite, so that no single bound limits their sum.
+        """
+
+        def flow(reaction: BoundaryReaction) -> float:
+            return reaction.supply if supply else reaction.removal
+
+        running = [reaction.id for reaction in self.reactions if flow(reaction) > 0.0]
+        if len(running) > 1:
+            raise RedoxError(
+                f"{self.metabolite} is {'supplied' if supply else 'removed'} by {', '.join(running)}, "
+                "and a condition can limit one reaction only",
+                hint="close all of these reactions but one in the model",
+                settings=("model", "conditions"),
+            )
+        least = 1 if supply else -1
+        chosen = max(self.reactions, key=lambda reaction: (flow(reaction), least * reaction.imports_only))
+        return FluxBound(chosen.id, (chosen.coefficient > 0) is supply, 1.0 / abs(chosen.coefficient))
+
+
+def exchange_of(network: Network, metabolite: str) -> Exchange:
+    """Return the exchange of a metabolite, given by the model's own id."""
+    bounds = network.bounds_of
+    return Exchange(
+        metabolite,
+        tuple(BoundaryReaction(r, c, *bounds(r)) for r, c in network.boundary_coefficients[metabolite].items()),
+    )
+
+
+def find_exchange(network: Network, name: str) -> Exchange | None:
+    """Find an exchange by its id or BiGG name; None if the network has none of that name.
+
+    `EX_o2_e` is a boundary reaction of that id or BiGG name with all others of its metabolite, or else all boundary
+    reactions of the metabolite `o2_e`; so is `EX_o2_b`, COBRApy's name for the source of a boundary species.
+    """
+    own = network.find_reaction(name)
+    if own is not None:
+        metabolite = next(iter(network.stoichiometry_of(own)), None)
+    else:
+        metabolite = network.find_metabolite(re.sub("_b$", "_e", name.removeprefix("EX_")))
+    coefficients = network.boundary_coefficients.get(metabolite or "", {})
+    if metabolite is None or not coefficients or own not in (None, *coefficients):
+        return None
+    return exchange_of(network, metabolite)
+
+
+def extracellular_exchanges(network: Network) -> list[Exchange]:
+    """Return the exchange of each extracellular metabolite that has one."""
+    return [
+        exchange_of(network, metabolite)
+        for metabolite in network.boundary_coefficients
+        if network.compartment_of(metabolite) == EXTRACELLULAR
+    ]
+
+
+def supplying_reactions(network: Network) -> tuple[str, ...]:
+    """Return the exchange reactions through which a metabolite can be taken up, in the network's order."""
+    found = {r.id for exchange in extracellular_exchanges(network) for r in exchange.reactions if r.supply > 0.0}
+    return tuple(reaction for reaction in network.exchanges if reaction in found)
