@@ -234,11 +234,8 @@ class GlpkProblem:
     def infeasibilities(self) -> FloatArray:
         """Direction in which each variable violates a bound at the end of an infeasible solve.
 
-        Returns
-        -------
-        FloatArray
-            Shape (metabolites + reactions,), mass balances first: positive below the lower and negative above the
-            upper bound, in the units in which GLPK adds up infeasibilities; 0 elsewhere.
+        The shape is (metabolites + reactions,), mass balances first: positive below the lower and negative above the
+        upper bound, in the units in which GLPK adds up infeasibilities; 0 elsewhere.
         """
         problem, rows = self._problem, self._rows
         directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
