@@ -140,9 +140,9 @@ def fault(ours: Answer, growth: float | None, read: Mapping[str, Any]) -> str | 
 
 
 def _difference(ours: float, theirs: float | None) -> float:
-    """Relative difference; no solution, or an objective below 0, is no growth."""
+    """Relative difference, above the 1e-9 to which solvers agree; no solution, or a negative one, is no growth."""
     other = max(theirs or 0.0, 0.0)
-    return abs(ours - other) / max(abs(ours), other, TOLERANCE)
+    return abs(ours - other) / max(abs(ours), other, 1e-9 / TOLERANCE)
 
 
 if __name__ == "__main__":
