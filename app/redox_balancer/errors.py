@@ -5,6 +5,7 @@ from collections.abc import Sequence
 # Exit codes of the command line; a supervisor restarts a training that exits with any other code.
 EXIT_OK = 0
 EXIT_USER_ERROR = 2  # the user has to fix something first
+EXIT_CLOSED_PIPE = 141  # nobody reads stdout any more, `redox ... | head`; 128 + SIGPIPE, as in a shell
 EXIT_UNREACHABLE = 75  # S3 did not answer; a later try may succeed (EX_TEMPFAIL of sysexits.h)
 EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
 

@@ -13,11 +13,21 @@ from typing import NamedTuple
 import psutil
 
 MEBIBYTE = 2**20
+SOURCE = Path(__file__).absolute().parents[1]
+"""Folder that this package is imported from."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
 CGROUP = Path("/sys/fs/cgroup")
 MOST_DESCRIPTORS = 2**20
 """Upper bound of the raised soft limit, the kernel's usual maximum: some programs iterate over every permitted
 descriptor."""
+
+
+def in_own_source() -> bool:
+    """Whether the working folder is `SOURCE`: a checkout that may not be installed anywhere."""
+    try:
+        return Path.cwd() == SOURCE
+    except FileNotFoundError:  # it was removed
+        return False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typer
 
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
+from redox_balancer.runs.signals import stop_signals
 
 EXAMPLE = "Example: python -m ops demo --keep"
 
@@ -30,7 +31,8 @@ def demo(
 
     if not session.announce("deploy to a simulated AWS on this machine, train, kill the host and restore it"):
         return CommandResult({})
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in stop_signals():
+        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
         results = Story(folder, session.note).run_all()

@@ -154,7 +154,7 @@ def test_a_medium_without_growth_is_refused(textbook: Path, tmp_path: Path) -> N
     cobra.io.save_json_model(model, str(starved))
     output = tmp_path / "core.json"
     assert_refused(
-        build_core("--input", starved, "--output", output, "--medium", "model"), "nothing grows", "--medium"
+        build_core("--input", starved, "--output", output, "--medium", "model"), "does not grow", "--medium"
     )
     assert not output.exists()
 

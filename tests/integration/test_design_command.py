@@ -11,7 +11,7 @@ import pytest
 from cobra.io import load_json_model, read_sbml_model, validate_sbml_model
 
 from commands import assert_refused, redox
-from redox_balancer.cell.models import quiet_cobra
+from redox_balancer.cell.cobrapy import quiet_cobra
 
 TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
 CONDITION = ("--condition", "complex_iii_closed")

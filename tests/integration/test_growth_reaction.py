@@ -60,6 +60,11 @@ def exported(model: cobra.Model) -> None:
     model.objective = exchange
 
 
+def reversible_drain(model: cobra.Model) -> None:
+    drain(model)
+    model.reactions.r_2111.lower_bound = -5.0
+
+
 def minimised(model: cobra.Model) -> None:
     model.objective_direction = "min"
 
@@ -127,6 +132,14 @@ def test_every_command_finds_the_growth_reaction(
     remarks.append(said)
     for said in remarks:
         assert ("note: objective" in said, remark in said) == (bool(remark), True)
+
+
+@pytest.mark.parametrize("quirk", [drain, exported, reversible_drain])
+def test_growth_that_is_a_drain_is_no_sink_that_a_medium_closes(quirk: Callable[[cobra.Model], None]) -> None:
+    model = toy_cell()
+    quirk(model)
+    task = rb.Task(model=model, medium="physiological", conditions="healthy")
+    assert rb.evaluate(task, "LBNOX_c 0.1 %").healthy_growth == pytest.approx(0.628)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
+from commands import REDOX
 from python_path import python_path
 from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import read_heartbeat
 
 PROGRAM = """
 import signal, sys
@@ -66,3 +73,57 @@ def test_a_second_sigint_ends_the_training_and_ray_at_once(tmp_path: Path) -> No
     left = [psutil.Process(int(pid)) for pid in output.split() if psutil.pid_exists(int(pid))]
     assert len(output.split()) >= 4
     assert not psutil.wait_procs(left, timeout=30)[1]
+
+
+@contextmanager
+def on_a_terminal(*arguments: object, nohup: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run `redox` on a terminal of its own, of which the other end is returned."""
+    master, slave = os.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with subprocess.Popen(
+        [REDOX, *map(str, arguments)],
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=take_terminal,
+    ) as process:  # fmt: skip
+        os.close(slave)
+        try:
+            yield process, master
+        finally:
+            process.kill()
+
+
+def read_until(master: int, text: bytes) -> None:
+    seen = b""
+    while text not in seen:
+        seen += os.read(master, 1000)
+
+
+TRAIN = ("train", "--hidden-sizes", 16, "--log-interval-s", 0.2)
+
+
+@pytest.mark.parametrize("options", [("--num-actors", 0, "--supervise"), ("--num-actors", 1)])
+def test_a_closed_terminal_saves_and_exits_0(tmp_path: Path, options: tuple[object, ...]) -> None:
+    run = tmp_path / "run"
+    endless = (*TRAIN, "--timesteps", 10**9, *options, "--checkpoint-dir", run)
+    with on_a_terminal(*endless) as (process, master):
+        read_until(master, b"return")  # a row of metrics
+        # The kernel sends SIGHUP to every process in the foreground, and each write to the terminal fails.
+        os.close(master)
+        assert process.wait(60) == 0
+    assert checkpoint.find(run).checkpoint.step > 0
+    beat = read_heartbeat(run)
+    assert beat is not None
+    assert beat.status == "stopped"
+
+
+def test_with_nohup_a_training_outlives_its_terminal(tmp_path: Path) -> None:
+    short = (*TRAIN, "--timesteps", 30_000, "--num-actors", 0, "--checkpoint-dir", tmp_path / "run")
+    with on_a_terminal(*short, nohup=True) as (process, master):
+        read_until(master, b"return")
+        os.close(master)
+        assert process.wait(60) == 0
+    assert checkpoint.find(tmp_path / "run").checkpoint.step >= 30_000

@@ -54,7 +54,7 @@ def _save_forever(run: Path, step: int, done: mmap.mmap) -> None:
             path = checkpoint.save(run, step, {"parameters": PARAMETERS + step}, {"step": step})
             struct.pack_into("qq", done, 0, step, step)
         if step // INTERVAL % 5 == 0:
-            checkpoint.mark_best(path)
+            checkpoint.point(checkpoint.BEST, path)
         checkpoint.prune(run, 3)
 
 

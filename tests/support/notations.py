@@ -125,6 +125,7 @@ NOTATIONS: dict[str, Rewrite] = {
     "CarveMe": renamed("{}_{}".format, str, c="C_c", e="C_e"),
     "ModelSEED": renamed("{}_{}0".format, "{}0".format, c="c0", e="e0"),
     "words": renamed("{}_{}".format, str, c="Cytosol", e="extracellular"),
+    "numbers": renamed("{}_{}".format, str, c="1", e="compartment_2"),
     "bracketed compartments": renamed("{}[{}]".format, str, c="[c]", e="[e]"),
     "boundary species": with_boundary_species(sources=False),
     "boundary species with sources": with_boundary_species(sources=True),

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import cobra
 
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.models import to_network
+
 GROWTH = 12.0
 
 SPECIES = {
@@ -60,3 +63,9 @@ def toy_cell() -> cobra.Model:
         model.reactions.get_by_id(f"EX_{species}_e").lower_bound = -uptake
     model.objective = "BIOMASS"
     return model
+
+
+def growth_of(model: cobra.Model) -> float:
+    """Largest growth of a model, 1/h."""
+    with FluxLP(to_network(model)) as lp:
+        return lp.maximise().objective

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cobra
-
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.design.space import DesignSpace
 
 Bounds = Mapping[str, tuple[float, float]]

@@ -14,16 +14,32 @@ CHARGE = "charge"
 TOLERANCE = 1e-6
 """Smaller imbalances are round-off of the stoichiometric coefficients."""
 
-_ELEMENT = re.compile(r"([A-Z][a-z]*)([0-9]*\.?[0-9]*)")
+_ELEMENT = re.compile(r"([A-Z][a-z]*|\*)([0-9]+\.?[0-9]*|\.[0-9]+)?")
+_FORMULA = re.compile(rf"(?:{_ELEMENT.pattern}|\.)+")
+_GROUP = re.compile(r"\(([^()]*)\)([0-9]*)(?![a-z])")
 
 
 @lru_cache(maxsize=5000)
 def elements(formula: str) -> Mapping[str, float]:
-    """Count the atoms of each element in a sum formula such as `C6H12O6`; `R` and `X` count as elements."""
+    """Count the atoms of each element in a sum formula; empty if it cannot be read, as `(C3H3O3)n`.
+
+    `R`, `X` and `*` count as elements. Brackets may be nested; a point joins the parts of an adduct (`C3H3O3P.Na`).
+    """
+    while "(" in formula:
+        expanded = _GROUP.sub(_multiplied, formula)
+        if expanded == formula:
+            return MappingProxyType({})
+        formula = expanded
     counts: defaultdict[str, float] = defaultdict(float)
-    for element, count in _ELEMENT.findall(formula):
-        counts[element] += float(count or 1)
+    if _FORMULA.fullmatch(formula):
+        for element, count in _ELEMENT.findall(formula):
+            counts[element] += float(count or 1)
     return MappingProxyType(dict(counts))
+
+
+def _multiplied(group: re.Match[str]) -> str:
+    factor = int(group[2] or 1)
+    return _ELEMENT.sub(lambda atom: f"{atom[1]}{factor * float(atom[2] or 1)!r}", group[1])
 
 
 def imbalance(
@@ -31,8 +47,8 @@ def imbalance(
 ) -> dict[str, float]:
     """Compute the element and charge imbalance of a reaction.
 
-    A metabolite without formula or charge contributes nothing, so a reaction in which it takes part is imbalanced by
-    the atoms of the other metabolites.
+    A metabolite without formula contributes nothing, so a reaction in which it takes part is imbalanced by the atoms
+    of the other metabolites. Charge is balanced only where that of every metabolite is known.
 
     Parameters
     ----------
@@ -51,7 +67,8 @@ def imbalance(
     for metabolite, coefficient in stoichiometry.items():
         for element, count in elements(formulas.get(metabolite, "")).items():
             total[element] += coefficient * count
-        total[CHARGE] += coefficient * charges.get(metabolite, 0)
+    if all(metabolite in charges for metabolite in stoichiometry):
+        total[CHARGE] = sum(coefficient * charges[metabolite] for metabolite, coefficient in stoichiometry.items())
     return {element: amount for element, amount in total.items() if abs(amount) > TOLERANCE}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from redox_balancer.cell.names import compartment_letter, split_metabolite
+from redox_balancer.cell.repairs import shortened
 
 if TYPE_CHECKING:
     import cobra
@@ -76,8 +77,7 @@ def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
     names = [metabolite.id for metabolite, _, _ in found]
     model.remove_reactions([source for _, _, source in found if source is not None])
     model.remove_metabolites([metabolite for metabolite, _, _ in found])
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
-    return (f"boundary species left out, their reactions are exchanges: {shown}",)
+    return (f"boundary species left out, their reactions are exchanges: {shortened(names)}",)
 
 
 def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite, species: str) -> bool:

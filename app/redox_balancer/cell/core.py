@@ -25,6 +25,7 @@ from redox_balancer.cell.consistency import (
     stoichiometric_matrix,
 )
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
@@ -258,9 +259,9 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     core
         Network of the core.
     """
-    from cobra.io.dict import model_from_dict, model_to_dict  # noqa: PLC0415 - cobra takes seconds
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
-    document: dict[str, Any] = model_to_dict(model)
+    document: dict[str, Any] = cobra.io.dict.model_to_dict(model)
     reactions = [reaction for reaction in document["reactions"] if reaction["id"] in core.reaction_index]
     genes = {gene.id for reaction in reactions for gene in model.reactions.get_by_id(reaction["id"]).genes}
     for reaction in reactions:
@@ -273,7 +274,7 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     document["reactions"] = reactions
     document["metabolites"] = [m for m in document["metabolites"] if m["id"] in core.metabolite_index]
     document["genes"] = [gene for gene in document["genes"] if gene["id"] in genes]
-    return model_from_dict(document)
+    return cobra.io.dict.model_from_dict(document)
 
 
 def _growth(network: Network) -> float:
@@ -281,11 +282,7 @@ def _growth(network: Network) -> float:
         lp.crash_basis()
         growth = lp.maximise()
     if growth.status is Status.INFEASIBLE or growth.objective < _NO_GROWTH:
-        raise RedoxError(
-            f"nothing grows: {network.objective} of {network.id} carries no flux on this medium",
-            hint="choose another medium, or 'model' to keep the model's own bounds",
-            settings=("medium",),
-        )
+        raise does_not_grow(network)
     if not growth.optimal:
         raise RedoxError(
             f"growth of {network.id} could not be computed: {growth.status.value}",

@@ -78,12 +78,17 @@ class Exchange:
     def with_uptake(self, uptake: float) -> dict[str, tuple[float, float]]:
         """Bounds of the reactions with a total supply of at most `uptake`, mmol/gDW/h.
 
-        The supply goes to the reaction that is written as an import, if there is one; the others only remove.
+        The supply goes to the importer; the others only remove.
         """
-        importer = max(self.reactions, key=lambda reaction: (reaction.imports_only, reaction.supply))
+        importer = self.importer
         return {
             reaction.id: reaction.supplying(uptake if reaction is importer else 0.0) for reaction in self.reactions
         }
+
+    @property
+    def importer(self) -> BoundaryReaction:
+        """The reaction that is written as an import, if there is one, or else that of the largest supply."""
+        return max(self.reactions, key=lambda reaction: (reaction.imports_only, reaction.supply))
 
     def bound(self, *, supply: bool) -> FluxBound:
         """Find the bound that limits the supply, or else the removal, of the metabolite.

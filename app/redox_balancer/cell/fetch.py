@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 
 from redox_balancer.cell.download import discard, download
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.model_file import suffixes_of
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.records import Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
@@ -191,7 +192,7 @@ def _download(
     wait_s: float,
 ) -> tuple[Pin, Path]:
     url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
-    suffix = _suffix_of(Path(entry.url))
+    suffix = "".join(suffixes_of(Path(entry.url)))
     # The suffix remains last, because the reader derives the format from it.
     part = folder / f"{entry.id}.part{suffix}"
     try:
@@ -238,7 +239,7 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
         raise _wrong(entry, f"an optimum of {content.optimum:g} for {content.objective}: it does not grow")
     if entry.optimum is not None and abs(content.optimum - entry.optimum) > OPTIMUM_TOLERANCE * entry.optimum:
         raise _wrong(entry, f"an optimum of {content.optimum:.7g} instead of {entry.optimum:.7g}")
-    return Pin(f"{entry.id}{_suffix_of(path)}", checksum, content)
+    return Pin(f"{entry.id}{''.join(suffixes_of(path))}", checksum, content)
 
 
 def _wrong(entry: PublicModel, what: str) -> RedoxError:
@@ -247,11 +248,6 @@ def _wrong(entry: PublicModel, what: str) -> RedoxError:
         hint=f"download {entry.url} yourself and use that file",
         settings=("file",),
     )
-
-
-def _suffix_of(path: Path) -> str:
-    """Suffix of the format, including `.gz`."""
-    return Path(path.stem).suffix + path.suffix if path.suffix == ".gz" else path.suffix
 
 
 def _read_pins(folder: Path) -> dict[str, Pin]:

@@ -32,8 +32,9 @@ def growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
     RedoxError
         The objective does not consist of exactly one reaction.
     """
-    from cobra.util.solver import linear_reaction_coefficients  # noqa: PLC0415 - cobra takes seconds
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
+    linear_reaction_coefficients = cobra.util.solver.linear_reaction_coefficients
     found = {reaction.id: weight for reaction, weight in linear_reaction_coefficients(model).items()}
     if len(found) != 1:
         named = ", ".join(sorted(found)[:CANDIDATES_SHOWN]) or "none"

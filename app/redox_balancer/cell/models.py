@@ -1,42 +1,36 @@
 """Reading and writing model files, and their conversion to a `Network`.
 
-The formats are COBRApy's JSON, SBML, MAT and YAML, each optionally compressed with gzip. Known errors of published
-models are repaired when a file is read, and reported.
+The formats are COBRApy's JSON, SBML, MAT and YAML, each also compressed. What is faulty in published models and has
+one certain repair is repaired when a file is read, and reported.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import logging
 import shutil
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
+from redox_balancer.cell.metabolites import mend, metabolites_of
+from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.repairs import Repairs, UnreadableError
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import written_atomically
 
 if TYPE_CHECKING:
     import cobra
-
-SUFFIXES = {".json": "json", ".xml": "sbml", ".sbml": "sbml", ".mat": "mat", ".yml": "yaml", ".yaml": "yaml"}
-"""Format by suffix; `.gz` may follow."""
-
-KNOWN_CHARGES = {"h": (("H",), 1), "pi": (("HO4P", "HPO4"), -2)}
-"""Formulas and charge at pH 7 of metabolites to which published models (BiGG's Recon3D) assign charge 0."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class LoadedModel:
     model
         The COBRApy model.
     repairs
-        Errors that were repaired, one line each.
+        What was repaired, one line for each kind of fault.
     """
 
     model: cobra.Model
@@ -56,40 +50,43 @@ class LoadedModel:
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Read a model file and repair known charge errors.
+    """Read a model file and repair what has one certain repair.
 
     Parameters
     ----------
     path
-        JSON, SBML (.xml, .sbml), MAT or YAML, each optionally with `.gz`.
+        JSON, SBML, MAT or YAML, plain or compressed with gzip, bzip2, xz or zip. The content decides, not the suffix.
 
     Raises
     ------
     RedoxError
         The file is missing, damaged, of an unknown format or not a metabolic model.
     """
-    kind = _format_of(path)
-    if not path.is_file():
-        raise RedoxError(
-            f"no model file {path}",
-            hint="check the path, or fetch a public model",
-            settings=("model",),
-        )
+    from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
+    from redox_balancer.cell.formats import READERS  # noqa: PLC0415
+
+    if not path.exists():
+        raise RedoxError(f"no model file {path}", hint="check the path, or fetch a public model", settings=("model",))
+    repairs = Repairs()
     with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
         try:
-            # COBRApy reads .gz for SBML only.
-            plain = _unpacked(path, Path(folder)) if path.suffix == ".gz" else path
-            model = _reader(kind)(str(plain))
-        except Exception as error:
-            # The readers pass on any error of their parsers (KeyError, lxml and YAML errors, zlib.error ...).
+            kind, content = unpacked(path, Path(folder), repairs)
+            model = READERS[kind](content, Path(folder), repairs)
+            mend(model, repairs)
+        except MemoryError:
+            raise
+        except OSError as error:
             raise RedoxError(
-                f"cannot read {path} as a {kind.upper()} model: {_first_line(error)}",
-                hint="the file is damaged, truncated or not a metabolic model: download it again",
+                f"cannot read {path}: {error.strerror or error}", hint="check the file and its permissions"
             ) from error
-    if not model.reactions or not model.metabolites:
-        raise RedoxError(f"{path} contains no reactions", hint="use a metabolic model: JSON, SBML, MAT or YAML")
+        except Exception as error:
+            # The readers pass on any error of their parsers (KeyError, lxml and SciPy errors ...).
+            raise RedoxError(
+                f"cannot read {path}: {_first_line(error)}",
+                hint=getattr(error, "hint", "export the model again with the program that it came from"),
+            ) from error
     add_cross_references(model, path.parent)
-    return LoadedModel(model, _repair_charges(model) + fold_boundary_species(model))
+    return LoadedModel(model, repairs.lines + fold_boundary_species(model))
 
 
 def save_model(model: cobra.Model, path: Path) -> None:
@@ -105,17 +102,30 @@ def save_model(model: cobra.Model, path: Path) -> None:
     Raises
     ------
     RedoxError
-        The suffix is unknown or the file cannot be written.
+        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
     """
-    kind = _format_of(path)
+    from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
+    from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
+
+    kind = format_to_write(path)
     with (
         tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
         written_atomically(path) as target,
         quiet_cobra(),
     ):
-        plain = Path(folder) / f"model.{kind}" if path.suffix == ".gz" else target
-        _writer(kind)(model, str(plain))
-        if plain is not target:
+        packs = path.suffix.lower() == ".gz"
+        plain = Path(folder) / f"model.{kind}" if packs else target
+        try:
+            WRITERS[kind](model, plain)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            # The writers pass on any error of their libraries (TypeError of libSBML, ValueError of json ...).
+            raise RedoxError(
+                f"cannot write {path} as a {kind.upper()} model: {_first_line(error)}",
+                hint=getattr(error, "hint", "write another format, or check the model for missing or odd values"),
+            ) from error
+        if packs:
             # Without name and time in the header, equal models give identical files.
             with (
                 plain.open("rb") as source,
@@ -125,10 +135,21 @@ def save_model(model: cobra.Model, path: Path) -> None:
                 shutil.copyfileobj(source, packed)
 
 
+def format_to_write(path: Path) -> str:
+    """Return the format that the suffix of a file names; a RedoxError if it names none that can be written."""
+    suffix, packed = suffixes_of(path)
+    if suffix.lower() not in FORMATS or packed.lower() not in ("", ".gz"):
+        raise RedoxError(
+            f"{path}: unknown model format {(suffix + packed) or 'without suffix'!r}",
+            hint=f"known: {', '.join(FORMATS)}, each also with .gz",
+        )
+    return FORMATS[suffix.lower()]
+
+
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     """Convert a COBRApy model to a `Network`.
 
-    Known charge errors are repaired in the network; the model is not changed.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
 
     Parameters
     ----------
@@ -140,17 +161,22 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     Raises
     ------
     RedoxError
-        The model has no such reaction, or its objective does not consist of exactly one reaction.
+        The model has no such reaction, its objective does not consist of exactly one reaction, or a charge is a text
+        that is no number.
     """
     objective, repairs = growth_reaction(model) if objective is None else (objective, ())
+    try:
+        known = metabolites_of(model, Repairs())
+    except UnreadableError as error:
+        raise RedoxError(f"model {model.id}: {error}", hint=error.hint) from error
     network = _network(
         str(model.id or "model"),
-        [(m.id, m.formula, _known_charge(m) or m.charge) for m in model.metabolites],
+        [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites],
         [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
         objective,
         names_of(model),
     )
-    return replace(network, repairs=repairs)
+    return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
 def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
@@ -227,78 +253,6 @@ def _network(
         names=names,
     )
     return network.with_objective(objective)
-
-
-def _repair_charges(model: cobra.Model) -> tuple[str, ...]:
-    repaired: dict[int, list[str]] = {}
-    for metabolite in model.metabolites:
-        charge = _known_charge(metabolite)
-        if charge is not None:
-            metabolite.charge = charge
-            repaired.setdefault(charge, []).append(metabolite.id)
-    return tuple(f"charge {charge:+d} instead of 0 or none for {', '.join(ids)}" for charge, ids in repaired.items())
-
-
-def _known_charge(metabolite: cobra.Metabolite) -> int | None:
-    """Correct charge of a metabolite in `KNOWN_CHARGES` that has charge 0 or none; None for any other."""
-    formulas, charge = KNOWN_CHARGES.get(metabolite.id.rpartition("_")[0], ((), 0))
-    return charge if metabolite.formula in formulas and not metabolite.charge else None
-
-
-def _format_of(path: Path) -> str:
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    try:
-        return SUFFIXES[suffix.lower()]
-    except KeyError:
-        raise RedoxError(
-            f"{path}: unknown model format {suffix or 'without suffix'!r}",
-            hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
-        ) from None
-
-
-def _unpacked(path: Path, folder: Path) -> Path:
-    plain = folder / path.stem
-    with gzip.open(path) as packed, plain.open("wb") as target:
-        shutil.copyfileobj(packed, target)
-    return plain
-
-
-def _reader(kind: str) -> Callable[[str], cobra.Model]:
-    from cobra import io  # noqa: PLC0415 - cobra takes seconds
-
-    readers: dict[str, Callable[[str], Any]] = {
-        "json": io.load_json_model,
-        "sbml": io.read_sbml_model,
-        "mat": io.load_matlab_model,
-        "yaml": io.load_yaml_model,
-    }
-    return readers[kind]
-
-
-def _writer(kind: str) -> Callable[[cobra.Model, str], None]:
-    from cobra import io  # noqa: PLC0415 - cobra takes seconds
-
-    writers: dict[str, Callable[[cobra.Model, str], None]] = {
-        "json": io.save_json_model,
-        "sbml": io.write_sbml_model,
-        "mat": io.save_matlab_model,
-        "yaml": io.save_yaml_model,
-    }
-    return writers[kind]
-
-
-@contextmanager
-def quiet_cobra() -> Iterator[None]:
-    """Silence COBRApy's messages about missing annotations and defaults."""
-    logger = logging.getLogger("cobra")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:

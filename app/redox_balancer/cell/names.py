@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,11 +58,14 @@ class Names:
         BiGG letter of each metabolite's compartment, by the model's own id.
     metabolites, reactions
         The model's own id by BiGG name, where the two differ and the BiGG name is unique in the model.
+    assumptions
+        What is taken for granted, one line each.
     """
 
     compartments: Mapping[str, str] = field(default_factory=dict)
     metabolites: Mapping[str, str] = field(default_factory=dict)
     reactions: Mapping[str, str] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
 
 def names_of(model: cobra.Model) -> Names:
@@ -69,9 +73,7 @@ def names_of(model: cobra.Model) -> Names:
 
     A name that follows from an id counts before one from an annotation.
     """
-    letters = {
-        compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
-    }
+    letters, assumptions = _letters(model)
     compartments: dict[str, str] = {}
     by_id: list[tuple[str, str]] = []
     for metabolite in model.metabolites:
@@ -104,7 +106,33 @@ def names_of(model: cobra.Model) -> Names:
         annotated += [(name, reaction.id) for name in _annotated(reaction, "bigg.reaction")]
     reactions = _unique(model.reactions, by_id)
     reactions |= _unique({r.id for r in model.reactions} | reactions.keys(), annotated)
-    return Names(compartments, metabolites, reactions)
+    return Names(compartments, metabolites, reactions, assumptions)
+
+
+def _letters(model: cobra.Model) -> tuple[dict[str, str], tuple[str, ...]]:
+    """BiGG letter of each compartment, and what is assumed.
+
+    Where neither name nor id has one, the ids of most of its metabolites do (`o2_e` in `compartment_2`). Where no
+    compartment is extracellular then, it is that of most exchanges, as in COBRApy, unless that is the cytosol.
+    """
+    suffixes: dict[str, Counter[str]] = {}
+    for metabolite in model.metabolites:
+        suffixes.setdefault(metabolite.compartment, Counter())[split_metabolite(metabolite.id)[1]] += 1
+    letters = {
+        compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
+    }
+    for compartment, letter in letters.items():
+        suffix, count = suffixes[compartment].most_common(1)[0] if compartment in suffixes else ("", 0)
+        if not (len(letter) == 1 and letter.islower()) and suffix and 2 * count > suffixes[compartment].total():
+            letters[compartment] = compartment_letter(suffix, "")
+    if EXTRACELLULAR in letters.values() or not letters:
+        return letters, ()
+    inside = [next(iter(reaction.metabolites)) for reaction in model.reactions if len(reaction.metabolites) == 1]
+    outside, exchanges = next(iter(Counter(m.compartment for m in inside).most_common(1)), (None, 0))
+    if outside is None or 2 * exchanges <= len(inside) or letters[outside] == "c":
+        return letters, ()
+    letters[outside] = EXTRACELLULAR
+    return letters, (f"compartment {outside} is read as extracellular, since most exchanges are there",)
 
 
 def compartment_letter(compartment: str, name: str) -> str:

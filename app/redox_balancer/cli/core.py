@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from redox_balancer.cli.options import Medium, report_repairs
-from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
@@ -66,13 +65,9 @@ def build_core(
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
-    from redox_balancer.cell.models import SUFFIXES, load_model, save_model, to_network  # noqa: PLC0415
+    from redox_balancer.cell.models import format_to_write, load_model, save_model, to_network  # noqa: PLC0415
 
-    if Path(output_file.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
-        raise RedoxError(
-            f"{output_file}: the suffix names no model format",
-            hint=f"known: {', '.join(SUFFIXES)}, each also with .gz",
-        )
+    format_to_write(output_file)
     get_medium(medium)  # an unknown one is refused before the model is read
     with _Phases() as phases:
         phases("reading the model")

@@ -6,6 +6,7 @@ Modules that take long to import (torch, ray, cobra) are imported inside the com
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from redox_balancer.cli import (
     search,
     train,
 )
+from redox_balancer.resources import in_own_source
 from redox_balancer.terminal.outcome import end
 from redox_balancer.version import __version__
 
@@ -71,4 +73,7 @@ def root(
 
 def main() -> None:
     """Run `redox`."""
+    if not in_own_source():
+        # No process that this one starts may take a user's random.py in the working folder for Python's.
+        os.environ["PYTHONSAFEPATH"] = "1"
     end(app, "redox")

@@ -22,6 +22,9 @@ from redox_balancer.errors import RedoxError
 PROTEIN_G_PER_GDW = 0.506
 """Protein content of a cell, g/gDW: Bekiaris & Klamt 2020, BMC Bioinformatics 21:19 (sMOMENT)."""
 
+NADPH = ("nadh", "nadph")
+"""BiGG names of the electron donors."""
+
 
 class Role(StrEnum):
     """Function of an enzyme; a producer forms NADH, and foreign producers serve as negative controls."""

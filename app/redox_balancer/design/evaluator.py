@@ -150,11 +150,9 @@ class Evaluator:
         self._cache_entries = cache_entries
         self.healthy_growth = self.programs.growth(self.formulation.under(space.healthy).point)
         if self.healthy_growth <= NO_GROWTH:
-            raise RedoxError(
-                f"the cell does not grow: model {space.network.id} has growth 0 on this medium",
-                hint="choose another medium or another biomass reaction",
-                settings=("medium", "biomass"),
-            )
+            from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
+
+            raise does_not_grow(space.network)
         self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
-from redox_balancer.design.enzymes import Enzyme, Site, free_concentration
+from redox_balancer.design.enzymes import NADPH, Enzyme, Site, free_concentration
 from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
@@ -65,7 +65,7 @@ def fit(
     Raises
     ------
     RedoxError
-        Nothing of the library can be placed.
+        Nothing of the library can be placed, or an entry has a KM and no NAD(P)H that is known by its BiGG name.
     """
     excluded: list[ExcludedEntry] = []
     natives = _NativeReactions(network)
@@ -114,6 +114,12 @@ def _placement(
             excluded.append(ExcludedEntry(name, Reason.UNBALANCED, surplus))
             return None
         native, factor = natives.equivalent(stoichiometry, reversible=site.reversible)
+    if enzyme.km_mm is not None and not any(network.species(metabolite) in NADPH for metabolite in stoichiometry):
+        raise RedoxError(
+            f"{name} has a KM, but model {network.id} knows none of {', '.join(stoichiometry)} as NADH or NADPH",
+            hint="annotate them with the BiGG names nadh and nadph, or remove the KM to use the setting saturation",
+            settings=("enzymes", "model"),
+        )
     concentration = free_concentration(network, stoichiometry)
     operating = enzyme.saturation(concentration, saturation)
     return Placement(

@@ -29,6 +29,7 @@ from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
 from redox_balancer.design.space import DesignSpace, ValueSettings
@@ -245,7 +246,7 @@ def nadph_weights(space: DesignSpace) -> Weights:
             taken = -sum(
                 coefficient
                 for metabolite, coefficient in placement.stoichiometry.items()
-                if space.network.species(metabolite) in ("nadh", "nadph")
+                if space.network.species(metabolite) in NADPH
             )
             if taken:
                 weights[placement.reaction] = taken

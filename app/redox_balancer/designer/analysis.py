@@ -15,13 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import cobra
-from cobra.exceptions import OptimizationError
-from cobra.flux_analysis import flux_variability_analysis, pfba, production_envelope
-
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.progress import Progress, no_progress
@@ -218,8 +216,8 @@ def _parsimonious(model: cobra.Model, objective: Mapping[str, float] | None = No
     if objective is not None:
         weights = {model.reactions.get_by_id(reaction): weight for reaction, weight in objective.items()}
     try:
-        solution = pfba(model, fraction_of_optimum=AT_OPTIMUM, objective=weights)
-    except OptimizationError:
+        solution = cobra.flux_analysis.pfba(model, fraction_of_optimum=AT_OPTIMUM, objective=weights)
+    except cobra.exceptions.OptimizationError:
         return None
     return {str(reaction): _clean(float(flux)) for reaction, flux in solution.fluxes.items()}
 
@@ -272,7 +270,7 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
         reaction.id
         for reaction in model.reactions
         if len(reaction.metabolites) > 1
-        and any(network.species(metabolite.id) in ("nadh", "nadph") for metabolite in reaction.metabolites)
+        and any(network.species(metabolite.id) in NADPH for metabolite in reaction.metabolites)
     ]
 
 
@@ -282,7 +280,9 @@ def _variability(model: cobra.Model, reactions: Sequence[str], where: str, progr
         progress(f"flux ranges {where}", start, len(reactions))
         part = list(reactions[start : start + CHUNK])
         # Worker processes of COBRApy pay off from hundreds of reactions on, and each holds a copy of the model.
-        frame = flux_variability_analysis(model, part, fraction_of_optimum=AT_OPTIMUM, processes=1)
+        frame = cobra.flux_analysis.flux_variability_analysis(
+            model, part, fraction_of_optimum=AT_OPTIMUM, processes=1
+        )
         found |= {str(row.Index): (_clean(row.minimum), _clean(row.maximum)) for row in frame.itertuples()}
     return found
 
@@ -294,14 +294,16 @@ def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
     progress("production envelope")
     biomass = cell.biomass
     with cell.metered(cell.capacity) as meter:
-        frame = production_envelope(cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS)
+        frame = cobra.flux_analysis.production_envelope(
+            cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
+        )
     largest = frame["flux_maximum"]
     smallest = frame["flux_minimum"]
     if len(cell.capacities_at_least) > 1:
         smallest = None
         for weights in cell.capacities_at_least:
             with cell.metered(weights) as meter:
-                other = production_envelope(
+                other = cobra.flux_analysis.production_envelope(
                     cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
                 )["flux_minimum"]
             smallest = other if smallest is None else smallest.where(smallest < other, other)

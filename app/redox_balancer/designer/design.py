@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cobra
-
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.design.evaluator import Outcome
 from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import Analysis, FluxRange, analyse

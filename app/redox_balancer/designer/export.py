@@ -15,12 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cobra
 import pandas as pd
-from cobra.core import Group
-from cobra.io import load_json_model, validate_sbml_model
 
-from redox_balancer.cell.models import quiet_cobra, save_model
+from redox_balancer.cell.cobrapy import cobra, quiet_cobra
+from redox_balancer.cell.models import save_model
 from redox_balancer.designer import figures
 from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, check_agreement
@@ -99,7 +97,7 @@ def verify_model(path: Path, cell: DesignedCell, design: Design) -> dict[str, An
     answer: dict[str, Any] = {}
     with quiet_cobra():
         if path.suffix == ".xml":
-            model, findings = validate_sbml_model(str(path))
+            model, findings = cobra.io.validate_sbml_model(str(path))
             faults = [text for kind, texts in findings.items() if "WARNING" not in kind for text in texts]
             if model is None or faults:
                 raise RedoxError(
@@ -108,7 +106,7 @@ def verify_model(path: Path, cell: DesignedCell, design: Design) -> dict[str, An
                 )
             answer["sbml_warnings"] = sum(len(texts) for texts in findings.values())
         else:
-            model = load_json_model(str(path))
+            model = cobra.io.load_json_model(str(path))
     exported = replace(cell, model=model)
     growth = largest_growth(exported)
     capacity = largest_capacity(exported, growth)
@@ -149,7 +147,9 @@ def _annotate(cell: DesignedCell) -> None:
     model.id = re.sub(r"\W", "_", f"{cell.space.network.id}_{condition.id}")
     members = [model.reactions.get_by_id(placement.reaction) for placement in cell.placements]
     if members and GROUP not in model.groups:
-        model.add_groups([Group(GROUP, name="inserted and over-expressed", members=members, kind="collection")])
+        model.add_groups(
+            [cobra.core.Group(GROUP, name="inserted and over-expressed", members=members, kind="collection")]
+        )
     capacity = " ".join(f"{weight:+g} {reaction}" for reaction, weight in cell.capacity.items()) or "none"
     model.notes |= {
         "made by": f"redox_balancer {__version__}",

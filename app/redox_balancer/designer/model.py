@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cobra
-from cobra.io import load_json_model
-
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.media import Condition
 from redox_balancer.cell.models import load_model, without_boundary_species
@@ -111,7 +109,7 @@ class DesignedCell:
 def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, a copy of its own, with no reaction lumped or removed."""
     if task.model is None:
-        return load_json_model(str(core_json()))
+        return cobra.io.load_json_model(str(core_json()))
     return (
         load_model(task.model).model if isinstance(task.model, Path) else without_boundary_species(task.model.copy())
     )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 import ray
+from ray.job_config import JobConfig
 
 from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 from redox_balancer.impala.scale_up import ActorMemory
-from redox_balancer.resources import MEBIBYTE, ProcessStats, process_stats
+from redox_balancer.resources import MEBIBYTE, ProcessStats, in_own_source, process_stats
 
 # Read by the processes of Ray when they start, not by ray.init.
 RAY_ENVIRONMENT = {
@@ -90,14 +93,53 @@ def dashboard_options(config: TrainConfig) -> dict[str, Any]:
     return {"include_dashboard": bool(config.dashboard), **address}
 
 
+class _OwnPath(JobConfig):
+    """Settings of a job whose workers do not get the working folder on their path.
+
+    Ray would put it first, where a user's own `torch.py` takes the place of torch. It refrains from that for a job
+    that brings a folder of its own.
+    """
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        return True
+
+
+def _home_can_keep_a_token() -> bool:
+    """Whether Ray can write the token of its clusters, or has one; some services and containers have no home."""
+    if "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return True
+    try:
+        folder = Path.home() / ".ray"  # where Ray looks for it
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return False
+    return os.access(folder, os.W_OK) or (folder / "auth_token").is_file()
+
+
+@contextmanager
+def _hangup_blocked() -> Iterator[None]:
+    """Start processes that do not see SIGHUP: a closed terminal sends it to all, and the trainer has to save first.
+
+    Ray itself does the same for SIGINT.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def ray_cluster(config: TrainConfig) -> Iterator[None]:
     """Start Ray on this machine or join the cluster at `config.ray_address`; shut down or leave at the end."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if not _home_can_keep_a_token():
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": "error",
+        "job_config": JobConfig() if in_own_source() else _OwnPath(),
         "runtime_env": {"env_vars": ACTOR_ENVIRONMENT},
     }
     if config.ray_address:
@@ -111,7 +153,8 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
         }
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**options)
+        with _hangup_blocked():
+            ray.init(**options)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
     except Exception as error:

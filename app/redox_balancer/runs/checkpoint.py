@@ -9,6 +9,7 @@ This module imports neither Ray nor torch, so that tools which only verify or fe
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import re
@@ -79,7 +80,7 @@ class FoundCheckpoint(NamedTuple):
 
 
 def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State) -> Path:
-    """Write a checkpoint into the folder of a run and point `latest` at it.
+    """Write a checkpoint into the folder of a run.
 
     A checkpoint of the same step is replaced. When anything fails (OSError: disk full, no permission) the partial
     checkpoint is removed and the earlier ones are unchanged.
@@ -117,9 +118,6 @@ def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State)
         raise
     if replaced is not None:
         _remove(replaced)
-    # The checkpoint is safe now; `latest` is a convenience for people, readers list the folder.
-    with suppress(OSError):
-        _link(LATEST, final)
     return final
 
 
@@ -142,13 +140,16 @@ def folder_name(step: int) -> str:
 
 def step_of(path: Path) -> int:
     """Return the environment steps in the name of a checkpoint folder; a RedoxError where `path` is not one."""
-    match = _NAME.fullmatch(path.resolve().name)
-    if not path.is_dir() or match is None:
-        raise RedoxError(
-            f"{path} is not a checkpoint",
-            hint="name a folder like step_000932960, or a run's folder that holds some",
-        )
-    return int(match[1])
+    if path.is_dir():
+        if match := _NAME.fullmatch(path.resolve().name):
+            return int(match[1])
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if path.name in (LATEST, BEST):  # a folder where the run was copied and its links followed
+                return int(json.loads((path / MANIFEST).read_bytes())["step"])
+    raise RedoxError(
+        f"{path} is not a checkpoint",
+        hint="name a folder like step_000932960, or a run's folder that holds some",
+    )
 
 
 def load(path: Path) -> Checkpoint:
@@ -269,9 +270,33 @@ def prune(run: Path, keep: int, *, every: int = 0, best: int | None = None) -> N
         _remove(saved[step])
 
 
-def mark_best(checkpoint: Path) -> None:
-    """Point the link `best` of a run at a checkpoint."""
-    _link(BEST, checkpoint)
+def point(name: str, checkpoint: Path) -> None:
+    """Point the link `LATEST` or `BEST` of a run at a checkpoint; people use them, readers list the folder.
+
+    Where links were followed while the run was copied, the link is a folder. It gives way if it is equal to one of
+    the checkpoints.
+
+    Raises
+    ------
+    OSError
+        Where the file system has no links, or such a folder has other content.
+    """
+    link = checkpoint.with_name(name)
+    if link.is_dir() and not link.is_symlink():
+        if not any(_equal(link, each) for each in steps(link.parent).values()):
+            raise OSError(f"{link} is a folder that equals no checkpoint: remove it")
+        _remove(link)
+    temporary = checkpoint.with_name(f"{TEMPORARY}{name}-{uuid.uuid4().hex}")
+    try:
+        temporary.symlink_to(checkpoint.name)
+        temporary.replace(link)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _equal(one: Path, other: Path) -> bool:
+    names, others = ({path.name for path in folder.iterdir()} for folder in (one, other))
+    return names == others and not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
 
 
 def remove_leftovers(run: Path) -> None:
@@ -287,12 +312,6 @@ def remove_leftovers(run: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _link(name: str, checkpoint: Path) -> None:
-    link = checkpoint.with_name(f"{TEMPORARY}{name}-{uuid.uuid4().hex}")
-    link.symlink_to(checkpoint.name)
-    link.replace(checkpoint.with_name(name))
 
 
 def _remove(path: Path) -> None:

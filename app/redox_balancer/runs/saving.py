@@ -27,12 +27,12 @@ class BestCheckpoint(NamedTuple):
 
 
 class SavedCheckpoint(NamedTuple):
-    """A written checkpoint, the best one at that time, and the error that kept old ones from being removed."""
+    """A written checkpoint, the best one at that time, and what could not be tidied up after it."""
 
     path: Path
     step: int
     best: BestCheckpoint | None
-    not_removed: OSError | None
+    problems: list[str]
 
 
 class CheckpointWriter:
@@ -47,7 +47,7 @@ class CheckpointWriter:
     restored
         Checkpoint that the run resumes from.
     warn
-        Called with a warning where old checkpoints cannot be removed.
+        Called with a warning where old checkpoints cannot be removed or links not be set, once for each reason.
 
     Attributes
     ----------
@@ -79,6 +79,7 @@ class CheckpointWriter:
         self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[SavedCheckpoint] | None = None
+        self._warned: set[str] = set()
 
     def _restored_best(self, restored: Checkpoint | None) -> BestCheckpoint | None:
         """Return the best checkpoint so far, None where this folder does not contain it."""
@@ -116,10 +117,16 @@ class CheckpointWriter:
         self, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any], best: BestCheckpoint | None
     ) -> SavedCheckpoint:
         path = checkpoint.save(self._folder, step, arrays, state)
-        not_removed = None
+        # The checkpoint is safe now; neither a link nor an old one that stays may endanger the training.
+        problems = []
+        saved = checkpoint.steps(self._folder)
+        for name, pointed in ((checkpoint.LATEST, step), (checkpoint.BEST, best.step if best else None)):
+            if pointed in saved:
+                try:
+                    checkpoint.point(name, saved[pointed])
+                except OSError as error:
+                    problems.append(f"no link {self._folder / name}: {error.strerror or error}")
         try:
-            if best is not None and best.step == step:
-                checkpoint.mark_best(path)
             checkpoint.prune(
                 self._folder,
                 self._config.keep_checkpoints,
@@ -127,8 +134,8 @@ class CheckpointWriter:
                 best=best.step if best else None,
             )
         except OSError as error:
-            not_removed = error
-        return SavedCheckpoint(path, step, best, not_removed)
+            problems.append(f"old checkpoints remain in {self._folder}: {error.strerror or error}")
+        return SavedCheckpoint(path, step, best, problems)
 
     @property
     def done(self) -> bool:
@@ -154,9 +161,10 @@ class CheckpointWriter:
             raise
         self.newest, self.newest_step, self._best, self.failure = saved.path, saved.step, saved.best, None
         self.written_at = time.monotonic()
-        if saved.not_removed is not None:
-            reason = saved.not_removed.strerror or saved.not_removed
-            self._warn(f"old checkpoints remain in {self._folder}: {reason}")
+        for problem in saved.problems:
+            if problem not in self._warned:
+                self._warned.add(problem)
+                self._warn(problem)
         return saved
 
     def require_newest(self) -> Path:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a training runs: the first one asks it to stop, a second one ends it at once."""
+"""Signals while a training runs: the first one asks it to stop, a second one ends it at once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,18 @@ from types import FrameType
 import psutil
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that ask a training to stop: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends.
+
+    A process that was started with SIGHUP ignored, by nohup, outlives its terminal.
+    """
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+
+
 @contextmanager
 def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT or SIGTERM sets.
+    """Yield an event that the first of `stop_signals` sets.
 
     A second signal has its previous effect, or calls `second` with its number. Only the main thread can receive
     signals; in other threads the event stays unset.
@@ -24,7 +33,7 @@ def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[thr
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
 
     def restore() -> None:
         for number, handler in before.items():

@@ -1,6 +1,6 @@
 """Unattended training: a supervisor that runs it as a child process and restarts it after a crash.
 
-Only the standard library, so that the supervisor stays small beside the training and has little that could fail.
+It loads little, so that it stays small beside the training and has little that could fail.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Self
 
 from redox_balancer.errors import EXIT_NONSENSE, EXIT_OK, EXIT_USER_ERROR
+from redox_balancer.runs.signals import stop_signals
 
 # A child that exits with one of these is not restarted: it is done, or would fail again in the same way.
 FINAL = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_NONSENSE})
@@ -33,7 +34,8 @@ def supervise(
 ) -> int:
     """Run a command until it succeeds or fails for good, and return its exit code.
 
-    SIGTERM and SIGINT are passed on to the child, which is then not restarted. Must be called from the main thread.
+    SIGTERM, SIGINT and SIGHUP are passed on to the child, which is then not restarted. Must be called from the main
+    thread.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def supervise(
 
 
 class _Signals:
-    """Context manager that handles SIGINT and SIGTERM: sets `stop` and passes them on to the running child."""
+    """Context manager that handles the `stop_signals`: sets `stop` and passes them on to the running child."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -82,7 +84,7 @@ class _Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._handle) for number in stop_signals()}
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -39,7 +39,7 @@ def train(
     about: Mapping[str, Any] | None = None,
     collector: type[RolloutCollector] = RolloutCollector,
 ) -> TrainResult:
-    """Train a policy until it has `config.timesteps` environment steps, or until SIGINT or SIGTERM.
+    """Train a policy until it has `config.timesteps` environment steps, or until SIGINT, SIGTERM or SIGHUP.
 
     Any exception of an environment or an actor is raised after the state of the last update has been saved.
 

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
+from redox_balancer.errors import EXIT_CLOSED_PIPE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.extras import missing_extra
+from redox_balancer.terminal.streams import OutputError, guard_streams
 
 Translate = Callable[[Exception], RedoxError | None]
 
@@ -28,25 +29,41 @@ def end(app: Callable[..., Any], program: str, translate: Translate | None = Non
     translate
         Turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback.
     """
+    guard_streams()
+    try:
+        code = _run(app, program, translate)
+        sys.stdout.flush()
+    except OutputError as error:
+        code = EXIT_CLOSED_PIPE
+        if not error.closed_pipe:
+            _say(f"cannot write to stdout: {error}", "send it to a file or a program that can take it")
+            code = EXIT_USER_ERROR
+    sys.exit(code)
+
+
+def _run(app: Callable[..., Any], program: str, translate: Translate | None) -> int:
+    """Run the app, and return its exit code; an error that is no bug has been printed."""
     debug = "--debug" in sys.argv[1:]
     if debug:
         # `--debug` may stand anywhere on the line; typer alone accepts it before the subcommand only.
         sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     try:
-        sys.exit(app(standalone_mode=False))
+        return app(standalone_mode=False) or 0
     except TyperException as error:
         # The message is empty where a call without arguments has just printed the help.
         if message := error.format_message():
             context = getattr(error, "ctx", None)
             _say(message, f"see {context.command_path if context else program} --help")
-        sys.exit(EXIT_USER_ERROR)
+        return EXIT_USER_ERROR
+    except OutputError:
+        raise
     except Exception as error:
         known = _known(error, translate)
         if debug or known is None:
             raise
         options = ", ".join(_options(app, sys.argv[1:], known.settings))
         _say(known.message, f"{known.hint} ({options})" if options else known.hint)
-        sys.exit(known.exit_code)
+        return known.exit_code
 
 
 def _known(error: Exception, translate: Translate | None) -> RedoxError | None:

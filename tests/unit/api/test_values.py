@@ -10,8 +10,9 @@ import pytest
 from cobra.io import load_json_model
 
 import redox_balancer as rb
+from redox_balancer.cell.cobrapy import quiet_cobra
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.models import quiet_cobra, save_model
+from redox_balancer.cell.models import save_model
 
 TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
 CONDITION = "complex_iii_closed"

@@ -206,6 +206,11 @@ def test_a_km_is_used_in_a_library_in_the_models_own_ids() -> None:
         (placement,) = fit({"LBNOX": lbnox.model_copy(update={"sites": (site,)})}, network, [1e-3], 0.5).placements
         caps.append(placement.caps)
     assert caps[0] == caps[1]
+    unnamed = to_network(metabolic_atlas(annotated=False)[0])
+    site = Site(compartment="c", reaction=f"{nadh} + {proton} + 0.5 {oxygen} --> {nad} + {water}")
+    with pytest.raises(RedoxError, match="knows none of MAM02553c") as refused:
+        fit({"LBNOX": lbnox.model_copy(update={"sites": (site,)})}, unnamed, [1e-3], 0.5)
+    assert "nadh" in refused.value.hint
 
 
 def test_a_cycle_in_metabolic_atlas_ids_names_their_reactions() -> None:

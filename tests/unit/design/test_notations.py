@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cobra
 import numpy as np
 import pytest
+from scipy.io import loadmat, savemat
 
-from notations import NOTATIONS, Rewrite, renamed, scaled, split
+from notations import NOTATIONS, Rewrite, renamed, scaled, split, with_boundary_species
+from redox_balancer.cell.cobrapy import quiet_cobra
 from redox_balancer.cell.exchanges import find_exchange, supplying_reactions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Change, Medium, Side, apply_medium, limited
-from redox_balancer.cell.models import load_network, quiet_cobra, to_network
+from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
@@ -86,6 +90,21 @@ def test_an_export_is_limited_in_every_notation(model: cobra.Model) -> None:
     assert sum(reaction.removal for reaction in exchange.reactions) == pytest.approx(1.0)
 
 
+def test_metabolites_that_raven_marks_as_unconstrained_are_outside(tmp_path: Path) -> None:
+    model, path = toy_cell(), tmp_path / "model.mat"
+    with_boundary_species(sources=False)(model)
+    outside = [metabolite for metabolite in model.metabolites if metabolite.id.endswith("_b")]
+    for number, metabolite in enumerate(outside):
+        metabolite.id = f"outside{number}"
+    save_model(model, path)
+    fields = loadmat(path, simplify_cells=True)["toy"]
+    savemat(path, {"toy": fields | {"unconstrained": [float(m in outside) for m in model.metabolites]}})
+    network = load_network(path)
+    assert "unconstrained" in "".join(network.repairs)
+    assert len(network.exchanges) == len(UPTAKES)
+    assert growth(apply_medium(network, "physiological")) == pytest.approx(0.628)
+
+
 @pytest.mark.parametrize("rewrite", [scaled(-1.0), scaled(-2.0), split("{}_REV"), split("{}_i", -1.0)])
 def test_random_media_give_the_growth_of_the_usual_notation(rewrite: Rewrite, textbook: cobra.Model) -> None:
     usual, other = to_network(textbook), textbook.copy()
@@ -115,10 +134,21 @@ def test_a_condition_on_an_uptake_through_two_reactions_names_them() -> None:
     assert Task(model=model, conditions=["healthy"]).space().oxygen_uptake == 40.0
 
 
+def test_the_compartment_of_most_exchanges_is_extracellular_and_said_to_be_so() -> None:
+    model = toy_cell()
+    renamed(lambda s, c: f"{s}.{c}", str, c="cy", e="ex1")(model)
+    for metabolite in model.metabolites:
+        metabolite.annotation["bigg.metabolite"] = metabolite.id.partition(".")[0]
+    network = to_network(model)
+    assert growth(apply_medium(network, "physiological")) == pytest.approx(0.628)
+    assert network.repairs == ("compartment ex1 is read as extracellular, since most exchanges are there",)
+
+
 def test_a_medium_names_the_compartments_where_none_is_extracellular() -> None:
     model = toy_cell()
-    renamed(lambda s, c: f"{s}_{'in' if c == 'c' else 'outer'}", str, c="cell", e="outer")(model)
-    with pytest.raises(RedoxError, match="extracellular"):
+    for metabolite in model.metabolites:
+        metabolite.compartment = "c"
+    with pytest.raises(RedoxError, match=r"no compartment with exchanges is known as extracellular \(c\)"):
         apply_medium(to_network(model), "physiological")
 
 

@@ -39,6 +39,8 @@ def test_a_loaded_checkpoint_equals_the_saved_one(tmp_path: Path) -> None:
 def test_latest_is_a_link_to_the_newest(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         checkpoint.save(tmp_path, step, ARRAYS, STATE)
+    (tmp_path / "latest").write_text("step_000000001")  # what an archive without links makes of it
+    checkpoint.point(checkpoint.LATEST, checkpoint.steps(tmp_path)[3])
     assert (tmp_path / "latest").readlink().name == "step_000000003"
     assert checkpoint.load(tmp_path / "latest").step == 3
 
@@ -161,11 +163,11 @@ def test_a_killed_save_is_invisible_and_its_leftovers_are_removed(tmp_path: Path
         checkpoint.save(tmp_path, 2, ARRAYS, STATE)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2
     assert list(checkpoint.steps(tmp_path)) == [1]
     assert checkpoint.find(tmp_path).damaged == {}
     checkpoint.remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step_000000001"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_000000001"]
 
 
 def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_earlier_one(tmp_path: Path) -> None:
@@ -175,7 +177,7 @@ def test_the_newest_are_kept_and_a_step_saved_again_replaces_the_earlier_one(tmp
     assert list(checkpoint.steps(tmp_path)) == [1_000_000_000, 999_999_999]
     checkpoint.save(tmp_path, 999_999_999, ARRAYS, {"again": True})
     assert checkpoint.load(tmp_path / "step_999999999").state == {"again": True}
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_folder_name_without_leading_zeros_is_read_and_replaced_by_the_one_with_them(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_the_best_is_marked_and_kept(tmp_path: Path) -> None:
     for step in range(1, 6):
         path = checkpoint.save(tmp_path, step, ARRAYS, STATE)
         if step == 2:
-            checkpoint.mark_best(path)
+            checkpoint.point(checkpoint.BEST, path)
         checkpoint.prune(tmp_path, 2, best=2)
     assert list(checkpoint.steps(tmp_path)) == [5, 4, 2]
     assert checkpoint.load(tmp_path / "best").step == 2

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -77,3 +80,42 @@ def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: P
     assert newest == {"step": best.step, "return_mean": best.state["return_mean"]}
     assert best.state["return_mean"] == max(each.state["return_mean"] for each in loaded)
     assert {each.step for each in loaded} == {4096, 3712, 1280, 2048, 3200, best.step}
+
+
+@pytest.mark.parametrize("spoilt", ["", "latest", "best"])
+def test_in_a_copy_whose_links_became_folders_they_are_links_again(tmp_path: Path, spoilt: str) -> None:
+    config = replace(SERIAL, keep_checkpoints=2, learning_rate=1e-6)
+    train(config, Shelves(), tmp_path / "run", resume=None, progress=Recorder())
+    copied = shutil.copytree(tmp_path / "run", tmp_path / "copied")
+    assert checkpoint.step_of(copied / "latest") == 1664
+    if spoilt:
+        (copied / spoilt / "notes.txt").write_text("mine")
+    sink = Recorder()
+    train(replace(config, timesteps=4000), Shelves(), copied, resume="auto", progress=sink)
+    # One that equals no checkpoint stays, with one warning, and costs nothing else.
+    assert sink.warnings == (
+        [f"no link {copied / spoilt}: {copied / spoilt} is a folder that equals no checkpoint: remove it"]
+        if spoilt
+        else []
+    )
+    state = checkpoint.find(copied).checkpoint.state
+    targets = {"latest": "step_000004096", "best": checkpoint.folder_name(state["best"]["step"])}
+    for name in targets.keys() - {spoilt}:
+        assert (copied / name).readlink().name == targets[name]
+    assert len(checkpoint.steps(copied)) <= 3
+    assert not list(copied.glob(".*"))
+
+
+def test_where_there_are_no_links_old_checkpoints_are_removed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refused)
+    sink = Recorder()
+    train(replace(SERIAL, keep_checkpoints=2), Shelves(), tmp_path, resume=None, progress=sink)
+    links = [f"no link {tmp_path / name}: Operation not permitted" for name in ("latest", "best")]
+    assert sorted(sink.warnings) == sorted(links)
+    assert len(checkpoint.steps(tmp_path)) <= 3
+    assert not list(tmp_path.glob(".*"))

@@ -64,10 +64,11 @@ def test_after_too_many_crashes_it_gives_up_with_the_childs_code(
 # The child reports that it is ready, and which signal it received; its own child would run forever.
 WAITING = """
 import signal, subprocess, sys
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 grandchild = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
 print("ready", grandchild.pid, flush=True)
-print("asked", signal.sigwait([signal.SIGTERM, signal.SIGINT]), flush=True)
+print("asked", signal.sigwait(numbers), flush=True)
 sys.exit(3)
 """
 SUPERVISOR = f"""
@@ -78,7 +79,7 @@ sys.exit(supervise(lambda restart: command, max_restarts=9, report=print, first_
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_the_child_once_which_is_not_started_again_and_leaves_nothing(number: int) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, text=True, start_new_session=True

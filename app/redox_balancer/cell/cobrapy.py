@@ -1,0 +1,74 @@
+"""COBRApy, imported here alone, so that it needs no home folder; and what keeps it off stdout and stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+_CACHE_VARIABLE = "XDG_CACHE_HOME"
+
+
+def _can_cache() -> bool:
+    try:
+        Path.home()  # a RuntimeError where there is none; COBRApy would create a folder `~`
+        user_cache_path("cobrapy").mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+@contextmanager
+def _temporary_cache() -> Iterator[None]:
+    before = os.environ.get(_CACHE_VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="redox-cache-", ignore_cleanup_errors=True) as folder:
+        os.environ[_CACHE_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[_CACHE_VARIABLE]
+            else:
+                os.environ[_CACHE_VARIABLE] = before
+
+
+# The import of COBRApy creates a cache folder, which nothing here uses, and fails where it cannot.
+if _can_cache():
+    import cobra
+else:
+    with _temporary_cache():
+        import cobra
+
+__all__ = ["cobra", "quiet_cobra"]
+
+
+class _Listener(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def quiet_cobra() -> Iterator[list[str]]:
+    """Silence COBRApy: its messages are collected in the list that is yielded, its prints go to stderr."""
+    logger, listener = logging.getLogger("cobra"), _Listener()
+    handlers, propagate, level = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [listener], False
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            yield listener.messages
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)

@@ -1,0 +1,176 @@
+"""Reading and writing one format each: COBRApy's readers and writers, and what they lack."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from scipy.io import savemat
+
+from redox_balancer.cell.cobrapy import cobra, quiet_cobra
+from redox_balancer.cell.documents import GPR, model_of, read_rule, rules_from_notes
+from redox_balancer.cell.matlab import read_matlab
+from redox_balancer.cell.model_file import DAMAGED, plain_xml, text_of
+from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
+
+_SBML_END = re.compile(r"</(\w+:)?sbml\s*>\s*(<!--.*-->\s*)?$", re.DOTALL)
+_SPECIES = re.compile(r"<(?:\w+:)?species\s((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>")
+_ATTRIBUTE = re.compile(r"(?:^|[\s:])(id|charge)\s*=\s*[\"']([^\"']*)")
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_MISSING_BOUND = re.compile(r"Missing (\w+) flux bound set to '(\S+)' for reaction: '<Reaction (?:R_)?(\S+?)[ >]")
+"""Message of COBRApy."""
+
+
+def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
+    del folder
+    text = text_of(path.read_bytes(), repairs)
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        hint = DAMAGED if cut else "mend that place, or write the file again with the program that it came from"
+        raise UnreadableError(str(error), hint=hint) from error
+    return model_of(document, repairs)
+
+
+def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
+    del folder
+    try:
+        # COBRApy reads with it, too, but in the slower mode that keeps comments.
+        document = YAML(typ="safe", pure=True).load(text_of(path.read_bytes(), repairs))
+    except YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f"line {mark.line + 1:,}: " if mark is not None else ""
+        raise UnreadableError(
+            place + (problem or str(error)).partition("\n")[0],
+            hint="mend that place; a file that ends there is cut short: download or copy it again",
+        ) from error
+    return model_of(document, repairs)
+
+
+def _read_mat(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
+    del folder
+    document, direction = read_matlab(path, repairs)
+    model = model_of(document, repairs)
+    model.objective_direction = direction
+    return model
+
+
+def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
+    plain, text = plain_xml(path, folder, repairs)
+    if "sbml" not in text[:2000]:
+        raise UnreadableError("it is XML, but not SBML", hint="export the model as SBML level 3 with fbc")
+    if not _SBML_END.search(text[-2000:]):
+        raise UnreadableError("it ends before </sbml>", hint=DAMAGED)
+    with quiet_cobra() as heard, _rules_that_fail_are_empty():
+        try:
+            model = cobra.io.read_sbml_model(str(plain))
+        except Exception as error:
+            reason = _fault_of_sbml(plain) or str(error.__cause__ or error).partition("\n")[0]
+            raise UnreadableError(
+                reason, hint="mend that place (validators of SBML find it), or export the model again"
+            ) from error
+    if not model.reactions:
+        raise UnreadableError(
+            _fault_of_sbml(plain) or "it contains no reactions", hint="use a metabolic model in SBML with fbc"
+        )
+    for missing in filter(None, map(_MISSING_BOUND.match, heard)):
+        repairs.add(f"no {missing[1]} bound, set to {missing[2]}", missing[3])
+    if "/fbc/version" in text:
+        _read_charges(model, text)
+    rules_from_notes(model, repairs)
+    return model
+
+
+@contextmanager
+def _rules_that_fail_are_empty() -> Iterator[None]:
+    """Let COBRApy's reader of SBML pass over gene rules that are no expression, which stay in the notes."""
+    own = GPR.__dict__["from_string"]
+    GPR.from_string = staticmethod(read_rule)
+    try:
+        yield
+    finally:
+        GPR.from_string = own
+
+
+def _read_charges(model: cobra.Model, text: str) -> None:
+    """Take back the charge 0 that COBRApy gives species without one, and read those that are no whole number."""
+    own_id = cobra.io.sbml.F_REPLACE["F_SPECIE"]
+    for tag in _SPECIES.finditer(text):
+        attributes = dict(_ATTRIBUTE.findall(tag[1]))
+        charge = attributes.get("charge")
+        if charge is None or not _WHOLE.fullmatch(charge):
+            name = own_id(attributes.get("id", ""))
+            if name in model.metabolites:
+                model.metabolites.get_by_id(name).charge = charge
+
+
+def _fault_of_sbml(path: Path) -> str:
+    """The first error that libSBML finds when it reads a file, empty if it finds none."""
+    libsbml = cobra.io.sbml.libsbml
+    log = libsbml.readSBMLFromFile(str(path))
+    errors = (log.getError(number) for number in range(log.getNumErrors()))
+    return next(
+        (
+            f"line {error.getLine():,}: {error.getShortMessage()}"
+            for error in errors
+            if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR
+        ),
+        "",
+    )
+
+
+def _write_json(model: cobra.Model, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        cobra.io.save_json_model(model, file)
+
+
+def _write_yaml(model: cobra.Model, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        cobra.io.save_yaml_model(model, file)
+
+
+def _write_mat(model: cobra.Model, path: Path) -> None:
+    fields = cobra.io.mat.create_mat_dict(model)
+    # COBRApy leaves all charges out where one is not known.
+    fields["metCharges"] = np.array([m.charge if m.charge is not None else np.nan for m in model.metabolites], float)
+    variable = re.sub(r"\W", "_", str(model.id or ""), flags=re.ASCII).lstrip("_0123456789")[:31] or "model"
+    savemat(str(path), {variable: fields}, appendmat=False, oned_as="column")
+
+
+def _write_sbml(model: cobra.Model, path: Path) -> None:
+    libsbml = cobra.io.sbml.libsbml
+    valid = libsbml.SyntaxChecker.isValidSBMLSId
+    if bad := [repr(name) for name in model.compartments if not (isinstance(name, str) and valid(name))]:
+        raise UnreadableError(f"SBML has no such compartment ids: {shortened(bad)}", hint="write the model as JSON")
+    cobra.io.write_sbml_model(model, str(path))
+    # libSBML writes control characters in names, which no reader of XML takes, and leaves out what it refuses.
+    written = libsbml.readSBMLFromFile(str(path)).getModel()
+    sizes = (len(model.metabolites), len(model.reactions))
+    if written is None or (written.getNumSpecies(), written.getNumReactions()) != sizes:
+        raise UnreadableError(
+            f"the SBML cannot be read again: {_fault_of_sbml(path) or 'parts are missing'}",
+            hint="write the model as JSON",
+        )
+
+
+READERS: dict[str, Callable[[Path, Path, Repairs], cobra.Model]] = {
+    "json": _read_json,
+    "sbml": _read_sbml,
+    "mat": _read_mat,
+    "yaml": _read_yaml,
+}
+"""Readers by format: of an uncompressed file, with a folder for temporary files."""
+
+WRITERS: dict[str, Callable[[cobra.Model, Path], None]] = {
+    "json": _write_json,
+    "sbml": _write_sbml,
+    "mat": _write_mat,
+    "yaml": _write_yaml,
+}

@@ -1,0 +1,228 @@
+"""What a medium lacks where nothing grows on it: the smallest set of uptakes that would make the cell grow.
+
+Two questions decide whether a cell grows: whether a steady state in the allowed directions makes biomass, and whether
+the fluxes that bounds force, such as maintenance, are possible within the bounds. Each is a linear program
+
+    maximise t   subject to   S (v + f t) = 0,  bounds of v,  0 <= t <= 1
+
+where f are the forced fluxes, or 1 in the growth reaction; the answer is yes if t = 1. Where it is smaller, its dual
+solution is the proof: t stays smaller unless one of the exchanges with a negative reduced cost opens. Each such proof
+is a row of a covering problem, whose smallest solution is tried next (combinatorial Benders decomposition: Codato &
+Fischetti 2006, Oper. Res. 54:756), so the first set that works is a smallest one. HiGHS, through SciPy, solves both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from redox_balancer.cell.consistency import stoichiometric_matrix
+from redox_balancer.cell.exchanges import extracellular_exchanges
+from redox_balancer.cell.media import OPEN, load_media
+from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.errors import RedoxError
+
+TIME_LIMIT_S = 20.0
+SHOWN = 20
+"""Missing uptakes that an error names."""
+
+_NEARLY_ONE = 1.0 - 1e-6
+_REDUCED_COST = 1e-9
+_UNUSUAL = 1e-3
+"""Extra cost of an uptake that no packaged medium has: of two smallest sets the more usual one is named."""
+
+
+@dataclass(frozen=True)
+class MissingUptakes:
+    """Uptakes, and drains, that make a cell grow.
+
+    Attributes
+    ----------
+    exchanges
+        Boundary reactions, by BiGG name where there is one; empty where none makes the cell grow.
+    complete
+        Whether they suffice, and no smaller set does. Otherwise time was short: there are at least as many.
+    """
+
+    exchanges: tuple[str, ...]
+    complete: bool = True
+
+    def __str__(self) -> str:
+        if not self.exchanges:
+            return "no uptake would make it grow"
+        more = f" and {len(self.exchanges) - SHOWN} more" if len(self.exchanges) > SHOWN else ""
+        return f"missing: {'' if self.complete else 'at least '}{', '.join(self.exchanges[:SHOWN])}{more}"
+
+
+class _Candidate(NamedTuple):
+    """A bound that may be opened: its column, whether it is the upper one, its name and its cost."""
+
+    column: int
+    is_upper: bool
+    name: str
+    weight: float
+
+
+class _Question(NamedTuple):
+    """A linear program with t as its last column."""
+
+    matrix: sp.csc_array
+    lower: FloatArray
+    upper: FloatArray
+
+    def ask(self, opened: Iterable[_Candidate]) -> tuple[bool, FloatArray, FloatArray]:
+        """Whether t = 1 is possible with these bounds opened, and the reduced costs at lower and at upper bounds."""
+        lower, upper = self.lower.copy(), self.upper.copy()
+        for column, is_upper, _, _ in opened:
+            (upper if is_upper else lower)[column] = np.inf if is_upper else -np.inf
+        costs = np.zeros(len(lower))
+        costs[-1] = -1.0
+        found = linprog(
+            costs,
+            A_eq=self.matrix,
+            b_eq=np.zeros(self.matrix.shape[0]),
+            bounds=np.column_stack([lower, upper]),
+            method="highs",
+            options={"time_limit": TIME_LIMIT_S},
+        )
+        if found.status != 0:
+            raise RedoxError(f"the search for missing uptakes ended without an answer: {found.message}")
+        return bool(found.x[-1] > _NEARLY_ONE), found.lower.marginals, -found.upper.marginals
+
+
+def does_not_grow(network: Network, medium: str = "this medium", status: str = "") -> RedoxError:
+    """The error for a cell that does not grow, with the uptakes that are missing.
+
+    Parameters
+    ----------
+    network
+        The cell on its medium, mmol/gDW/h.
+    medium
+        What to call the medium.
+    status
+        Status of the linear program, if it says more than a growth of 0.
+    """
+    what = f"{network.objective} of {network.id} does not grow on {medium}{status and f' ({status})'}"
+    hint = "choose another medium or growth reaction"
+    try:
+        missing = missing_uptakes(network)
+    except RedoxError:
+        return RedoxError(what, hint=hint, settings=("medium", "biomass"))
+    if missing.exchanges:
+        hint = f"add what is missing to the medium, or {hint}"
+    else:
+        hint = "check the bounds of the model, and that it can make all that the growth reaction consumes"
+    return RedoxError(f"{what}; {missing}", hint=hint, settings=("medium", "biomass"))
+
+
+def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> MissingUptakes:
+    """Find a smallest set of uptakes, and of closed drains, that makes a cell grow which does not.
+
+    Parameters
+    ----------
+    network
+        The cell on its medium, mmol/gDW/h.
+    time_limit_s
+        Time after which the search ends with what is missing at least, s.
+
+    Raises
+    ------
+    RedoxError
+        The solver failed.
+    """
+    end = time.monotonic() + time_limit_s
+    lower, upper = network.lower, network.upper
+    forced = np.where(lower > 0, lower, np.where(upper < 0, upper, 0.0))
+    growth = network.column(network.objective)
+    if upper[growth] <= 0.0:
+        return MissingUptakes(())
+    grown = np.zeros(len(lower))
+    grown[growth] = 1.0
+    S = stoichiometric_matrix(network)
+
+    def question(flux: FloatArray, lowest: FloatArray, highest: FloatArray) -> _Question:
+        matrix = sp.hstack([S, sp.csc_array((S @ flux)[:, None])], format="csc")
+        return _Question(matrix, np.append(lowest, 0.0), np.append(highest, 1.0))
+
+    backward = np.where((lower < 0) & (grown == 0), -np.inf, 0.0)
+    questions = [question(grown, backward, np.where(upper > 0, np.inf, 0.0))]
+    if forced.any():
+        questions.append(question(forced, lower - np.maximum(forced, 0.0), upper - np.minimum(forced, 0.0)))
+    candidates = _candidates(network)
+    cuts: list[list[int]] = []
+    while True:
+        chosen = _smallest_cover(cuts, [candidate.weight for candidate in candidates])
+        if chosen is None:
+            return MissingUptakes(())
+        names = tuple(candidates[place].name for place in chosen)
+        if cuts and time.monotonic() > end:
+            return MissingUptakes(names, complete=False)
+        cut = next((cut for each in questions if (cut := _cut(each, candidates, chosen)) is not None), None)
+        if cut is None:
+            return MissingUptakes(names)
+        cuts.append(cut)
+
+
+def _candidates(network: Network) -> list[_Candidate]:
+    """Uptakes that are not unlimited, and drains that are closed: a medium may close one that growth needs."""
+    usual = {network.find_reaction(name) for medium in load_media().values() for name in medium.uptakes}
+    found = []
+    for exchange in extracellular_exchanges(network):
+        if exchange.uptake < OPEN:
+            supplier = exchange.importer
+            name = network.bigg_names.get(supplier.id, supplier.id)
+            found.append(
+                _Candidate(
+                    network.column(supplier.id),
+                    supplier.coefficient > 0,
+                    f"more of {name}" if exchange.uptake > 0 else name,
+                    1.0 if supplier.id in usual else 1.0 + _UNUSUAL,
+                )
+            )
+    for drain in sorted(set(network.boundary) - set(network.exchanges)):
+        column = network.column(drain)
+        if network.lower[column] == network.upper[column] == 0.0:
+            removes = bool(network.data[network.indptr[column]] < 0)
+            found.append(_Candidate(column, removes, drain, 1.0 + 2 * _UNUSUAL))
+    return found
+
+
+def _cut(question: _Question, candidates: Sequence[_Candidate], chosen: Sequence[int]) -> list[int] | None:
+    """Candidates of which at least one has to be opened besides the chosen ones; None if these suffice.
+
+    All candidates that a proof does not name may be opened without refuting it: the proof of that is a stronger one.
+    """
+    opened, cut = set(chosen), None
+    while True:
+        enough, at_lower, at_upper = question.ask(candidates[place] for place in opened)
+        if enough:
+            return cut
+        costs = [(at_upper if is_upper else at_lower)[column] for column, is_upper, _, _ in candidates]
+        cut = [place for place, cost in enumerate(costs) if place not in opened and cost > _REDUCED_COST]
+        if len(opened) + len(cut) == len(candidates):
+            return cut
+        opened |= set(range(len(candidates))) - set(cut)
+
+
+def _smallest_cover(cuts: Sequence[Sequence[int]], weights: Sequence[float]) -> list[int] | None:
+    """The cheapest set with an element of each cut; None if there is none."""
+    if not cuts:
+        return []
+    if not all(cuts):
+        return None
+    rows = [row for row, cut in enumerate(cuts) for _ in cut]
+    entries = np.ones(len(rows)), (rows, [place for cut in cuts for place in cut])
+    matrix = sp.csc_array(entries, shape=(len(cuts), len(weights)))
+    found = milp(
+        weights,
+        integrality=np.ones(len(weights)),
+        bounds=Bounds(0.0, 1.0),
+        constraints=LinearConstraint(matrix, 1.0, np.inf),
+    )
+    return [int(place) for place in np.flatnonzero(found.x > 0.5)]
