@@ -107,7 +107,10 @@ def compared(path: Path) -> dict[str, Any]:
     """One row: what both say of a file, and in `fault` what is wrong with ours, or `None`."""
     ours = measured(REDOX, "model", "info", path, "--json")
     theirs = measured(sys.executable, __file__, path)
-    said = json.loads(ours.stdout) if ours.stdout else {}
+    try:
+        said = json.loads(ours.stdout or "{}")
+    except json.JSONDecodeError:
+        said = {}
     read = json.loads(theirs.stdout.splitlines()[-1]) if theirs.code == 0 else {}
     unread = (theirs.stderr.strip().splitlines() or [f"exit code {theirs.code}"])[-1][:120]
     refusal = next((line for line in ours.stderr.splitlines() if line.startswith("error:")), "")
@@ -121,7 +124,7 @@ def compared(path: Path) -> dict[str, Any]:
         "megabytes": round(ours.megabytes),
         "code": ours.code,
         "remark": refusal + ("" if read else f" COBRApy: {unread}"),
-        "fault": fault(ours, said.get("growth"), read),
+        "fault": fault(ours, said.get("growth"), read) or (None if said or not ours.stdout else "--json is no JSON"),
     }
 
 
