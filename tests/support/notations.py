@@ -59,7 +59,7 @@ def renamed(metabolite: Callable[[str, str], str], reaction: Callable[[str], str
     return rewrite
 
 
-def with_boundary_species(*, sources: bool, pairs: bool = False) -> Rewrite:
+def with_boundary_species(*, sources: bool, pairs: bool = False, name: str = "{}_b") -> Rewrite:
     """`x_e <=> x_b` for `x_e <=>`, with or without `x_b <=>`, in one reaction or in one for each direction."""
 
     def rewrite(model: cobra.Model) -> None:
@@ -67,14 +67,14 @@ def with_boundary_species(*, sources: bool, pairs: bool = False) -> Rewrite:
             split("{}_in", -1.0)(model)
         for exchange in _exchanges(model):
             (inside,) = exchange.metabolites
-            name = f"{inside.id[:-2]}_b"
-            if name not in model.metabolites:
+            outside = name.format(inside.id[:-2])
+            if outside not in model.metabolites:
                 model.add_metabolites(
-                    [cobra.Metabolite(name, formula=inside.formula, compartment=inside.compartment)]
+                    [cobra.Metabolite(outside, formula=inside.formula, compartment=inside.compartment)]
                 )
                 if sources:
-                    model.add_boundary(model.metabolites.get_by_id(name), "exchange", f"EX_{name}")
-            exchange.add_metabolites({name: -exchange.metabolites[inside]})
+                    model.add_boundary(model.metabolites.get_by_id(outside), "exchange", f"EX_{outside}")
+            exchange.add_metabolites({outside: -exchange.metabolites[inside]})
 
     return rewrite
 
@@ -130,5 +130,6 @@ NOTATIONS: dict[str, Rewrite] = {
     "boundary species": with_boundary_species(sources=False),
     "boundary species with sources": with_boundary_species(sources=True),
     "boundary species, one reaction a direction": with_boundary_species(sources=True, pairs=True),
+    "boundary species by name": with_boundary_species(sources=True, name="{}_e_boundary"),
     "boundary species, doubled": combined(scaled(-2.0), with_boundary_species(sources=True)),
 }

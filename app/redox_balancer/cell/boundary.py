@@ -1,5 +1,7 @@
 """Boundary species: metabolites that stand for the world outside of a model, such as `o2_b` in `o2_e <=> o2_b`.
 
+Some programs call it `o2_e_boundary`.
+
 They have no steady state. COBRApy gives each one that SBML declares an exchange of its own, so that oxygen passes two
 reactions; in other formats they are ordinary metabolites and dead ends. Without them `o2_e <=> o2_b` is the exchange
 `o2_e <=>`, with the same optima.
@@ -40,7 +42,7 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
         compartment = metabolite.compartment or ""
         species, suffix = split_metabolite(metabolite.id)
         letter = compartment_letter(compartment, model.compartments.get(compartment) or "")
-        if BOUNDARY not in (suffix, letter):
+        if BOUNDARY not in (compartment_letter(suffix, ""), letter):
             continue
         reactions = sorted(metabolite.reactions, key=lambda reaction: reaction.id)
         sources = [reaction for reaction in reactions if len(reaction.metabolites) == 1]
@@ -85,7 +87,8 @@ def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite, species: st
     if len(reaction.metabolites) != 2:
         return False
     (other,) = (metabolite for metabolite in reaction.metabolites if metabolite is not boundary)
-    same = split_metabolite(other.id)[0] == species if species else other.name == boundary.name
+    inside = split_metabolite(other.id)
+    same = species in (inside[0], "_".join(inside)) if species else other.name == boundary.name
     return bool(same and reaction.metabolites[other] == -reaction.metabolites[boundary])
 
 

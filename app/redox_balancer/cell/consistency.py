@@ -2,36 +2,35 @@
 
 Reaction j is consistent if some v with S v = 0 that respects the direction of every reaction has v_j != 0. Only
 directions matter, not the size of bounds: flux vectors form a cone, so any such v can be scaled into bounds that
-contain zero. Where bounds force a flux, see `has_slack`.
+contain zero. Where bounds force a flux, see `within_bounds`.
 
-There are three steps, each exact. The first two are shared with FASTCC (Vlassis, Pacheco & Sauter 2014, PLoS Comput
-Biol 10:e1003424), the third is that of SWIFTCC (Tefagh & Boyd 2020, BMC Bioinformatics 21:140):
+There are three steps. The first two are shared with FASTCC (Vlassis, Pacheco & Sauter 2014, PLoS Comput Biol
+10:e1003424), the third is that of SWIFTCC (Tefagh & Boyd 2020, BMC Bioinformatics 21:140):
 
 1. A metabolite without a producer or without a consumer blocks its reactions; repeated until nothing changes.
 2. One LP decides all irreversible reactions together: maximise sum z, 0 <= z <= 1, z <= v. In a cone the optimum has
    z_j = 1 for every reaction that can carry flux and 0 for the others, and its v = w uses all of them simultaneously.
 3. Without the blocked irreversible reactions, w + eps n is in the cone for every n with S n = 0 and some eps > 0. A
-   reversible reaction is therefore blocked if and only if it is zero in the whole null space of S; the projection of
-   one random vector on the null space shows which are.
+   reversible reaction is therefore blocked if and only if it is zero in the whole null space of S, that is in one
+   random vector of it.
 
-The sum of both vectors is a witness, one flux vector with flux in every reaction that is kept, and is verified. The
-resolution is that of the solver: a reaction that carries flux only while another carries over 1e7 times as much may
-count as blocked; with 1000 mmol/gDW/h elsewhere this is a flux below 1e-4.
+The sum of both vectors is a witness, one flux vector with flux in every reaction that is kept. All of this is
+rational arithmetic, on coefficients as they are written (`rational.py`): no tolerance decides, and coefficients may
+differ by any factor. The simplex in floating point merely finds the basis that is verified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.rational import integer_network, null_vector
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
@@ -41,17 +40,9 @@ ColumnArray = NDArray[np.intp]
 SOLVE_LIMIT_S = 1800.0
 """Time limit of a single LP, s; the joint LP of Recon3D takes about 3 s on one core."""
 
-_SUSPECT = 1e-6
-"""Entries of the projected random vector below this are tested individually; on Recon3D blocked ones are below 1e-13
-and all others above 1e-4."""
 
-_ZERO_ROW = 1e-9
-"""A unit vector with a projection on the null space below this is a linear combination of rows of S."""
-
-_IMBALANCE = 1e-2
-"""Largest imbalance of a metabolite in the witness, relative to the smallest of its terms. Round-off alone gives
-1.5e-6 on Recon3D and 1.4e-4 on iYS1720, whose coefficients span nine orders of magnitude; a reaction with flux only
-within the tolerance of the solver causes an imbalance as large as its own term."""
+class TimeLimitError(RedoxError):
+    """The solver reached its time limit before it could decide."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,9 @@ class Consistency:
     blocked_reversible: int
 
 
-def consistent_reactions(network: Network, progress: Progress = no_progress) -> Consistency:
+def consistent_reactions(
+    network: Network, progress: Progress = no_progress, *, time_limit_s: float = SOLVE_LIMIT_S
+) -> Consistency:
     """Find every reaction that can carry flux in steady state.
 
     Parameters
@@ -87,14 +80,16 @@ def consistent_reactions(network: Network, progress: Progress = no_progress) -> 
         Its bounds give the directions; their size does not matter.
     progress
         Receives the name of each phase as it starts.
+    time_limit_s
+        Time limit of the LP, s.
 
     Raises
     ------
-    RedoxError
-        The solver failed or the witness is not balanced: the network is too badly scaled.
+    TimeLimitError
+        The LP reached its time limit.
     """
     progress("dead ends")
-    S = stoichiometric_matrix(network)
+    S = stoichiometric_matrix(integer_network(network)[0])
     is_open = (network.lower < 0) | (network.upper > 0)
     columns = np.flatnonzero(_without_dead_ends(S, network.lower, network.upper, is_open))
     connected = len(columns)
@@ -104,26 +99,27 @@ def consistent_reactions(network: Network, progress: Progress = no_progress) -> 
     A = (S[:, columns] @ sp.diags_array(sign)).tocsc()
 
     progress("irreversible reactions: joint LP")
-    flux, runs = _run_one_way(network.id, A, reversible)
-    blocked_one_way = int(np.sum(~runs))
+    flux = _run_one_way(network.id, A, reversible, time_limit_s)
+    runs = np.flatnonzero(reversible | (flux > 0))
+    blocked_one_way = connected - len(runs)
 
     progress("reversible reactions: null space")
-    lower = np.where(reversible, -1.0, 0.0)
-    remaining = np.flatnonzero(_without_dead_ends(A, lower, np.ones(len(columns)), runs))
-    B = A[:, remaining]
-    kept, flux = _run_reversible(B, flux[remaining], reversible[remaining])
-    B, remaining = B[:, kept], remaining[kept]
-    _check_witness(network.id, B, flux, reversible[remaining])
-
+    generator = np.random.default_rng(0)
+    direction = np.array(null_vector(A[:, runs], generator))
+    kept = np.flatnonzero(direction)
+    flux, direction, runs = flux[runs[kept]], direction[kept], runs[kept]
+    if kept.size:
+        # Irreversible fluxes are at least 1, and with a random factor no reversible flux cancels by coincidence.
+        flux = flux + generator.uniform(0.2, 0.8) * (direction / np.abs(direction).max()).astype(np.float64)
     witness = np.zeros(len(network.reactions))
-    witness[columns[remaining]] = sign[remaining] * flux
+    witness[columns[runs]] = sign[runs] * flux
     return Consistency(
-        kept=columns[remaining],
+        kept=columns[runs],
         witness=witness,
         closed=int(np.sum(~is_open)),
         dead_ends=int(np.sum(is_open)) - connected,
         blocked_one_way=blocked_one_way,
-        blocked_reversible=connected - blocked_one_way - len(remaining),
+        blocked_reversible=connected - blocked_one_way - len(runs),
     )
 
 
@@ -138,17 +134,18 @@ def has_slack(network: Network) -> bool:
     if np.all((lower <= 0) & (upper >= 0)):
         return True
     fixed = (lower == upper) & (lower != 0)
-    step = 1e-6
+    scaled, _ = integer_network(network)
+    step = 2.0**-20
     inner = replace(
-        network,
-        lower=np.where(fixed | np.isinf(lower), lower, lower + step * np.abs(lower)),
-        upper=np.where(fixed | np.isinf(upper), upper, upper - step * np.abs(upper)),
+        scaled,
+        lower=np.where(fixed | np.isinf(lower), scaled.lower, scaled.lower + step * np.abs(scaled.lower)) / step,
+        upper=np.where(fixed | np.isinf(upper), scaled.upper, scaled.upper - step * np.abs(scaled.upper)) / step,
     )
     if np.sum(fixed) > 1 or np.any(inner.lower > inner.upper):
         return False
     with FluxLP(inner, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
-        return lp.maximise().optimal
+        return lp.maximise_exactly().optimal
 
 
 def stoichiometric_matrix(network: Network) -> Any:
@@ -176,6 +173,25 @@ def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> N
     )
 
 
+def one_way_parts(network: Network) -> tuple[Network, ColumnArray]:
+    """Split each reaction into the directions that its bounds allow, with bounds of at least 0.
+
+    Returns
+    -------
+    parts, reaction_of
+        The network of all forward and then all backward parts, and the column of the reaction of each.
+    """
+    S = stoichiometric_matrix(network)
+    forward, backward = np.flatnonzero(network.upper > 0), np.flatnonzero(network.lower < 0)
+    parts = matrix_network(
+        network.id,
+        sp.hstack([S[:, forward], -S[:, backward]], format="csc"),
+        np.concatenate([np.maximum(network.lower[forward], 0), np.maximum(-network.upper[backward], 0)]),
+        np.concatenate([network.upper[forward], -network.lower[backward]]),
+    )
+    return parts, np.concatenate([forward, backward])
+
+
 def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: BoolArray) -> BoolArray:
     """Reactions that remain without the metabolites that lack a producer or a consumer or have a single reaction."""
     made, used = (S > 0).astype(np.int64), (S < 0).astype(np.int64)
@@ -192,103 +208,30 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
         alive = alive & ~stopped
 
 
-def _run_one_way(name: str, A: Any, reversible: BoolArray) -> tuple[FloatArray, BoolArray]:
-    """Find a flux in every irreversible reaction that can carry one, and the reactions that are not shown blocked.
+def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) -> FloatArray:
+    """Return a flux vector of at least 1 in every irreversible reaction that can carry flux, and 0 in the others.
 
     min(v, 1) is modelled by a copy of the column: v = z + y with 0 <= z <= 1 and y >= 0.
     """
     size = A.shape[1]
     one_way = np.flatnonzero(~reversible)
+    if not one_way.size:
+        return np.zeros(size)
     network = matrix_network(
         name,
         sp.hstack([A, A[:, one_way]], format="csc"),
         np.concatenate([np.where(reversible, -np.inf, 0.0), np.zeros(len(one_way))]),
         np.concatenate([np.full(size, np.inf), np.ones(len(one_way))]),
     )
-    flux = np.zeros(size)
-    idle = np.arange(len(one_way))
-    with FluxLP(network, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
+    with FluxLP(network, {}, time_limit_s=time_limit_s) as lp:
         lp.crash_basis()
-        # The first optimum uses all that can carry flux; the loop ends with the optimum 0, so the rest is blocked.
-        while idle.size:
-            lp.set_objective_columns(dict.fromkeys((size + idle).tolist(), 1.0))
-            solution = lp.maximise()
-            values = lp.fluxes()
-            running = values[size + idle] > 0.5
-            if not solution.optimal or (not running.any() and solution.objective > _SUSPECT):
-                raise _badly_scaled(name, f"the joint LP ended {solution.status.value} at {solution.objective:g}")
-            if not running.any():
-                break
-            flux += values[:size]
-            flux[one_way] += values[size:]
-            idle = idle[~running]
-    runs = np.ones(size, dtype=np.bool_)
-    runs[one_way[idle]] = False
-    return flux, runs
-
-
-def _run_reversible(B: Any, flux: FloatArray, reversible: BoolArray) -> tuple[ColumnArray, FloatArray]:
-    """Find the columns that are not zero in the whole null space, and a flux that is non-zero in each of them.
-
-    `flux` is at least 1/2 in every irreversible reaction, so adding less than 1/2 of a null vector with largest entry
-    1 preserves all directions.
-    """
-    if not B.shape[1]:
-        return np.arange(0), flux
-    project = _projection(B)
-    rng = np.random.default_rng(0)
-    direction = project(rng.standard_normal(B.shape[1]))
-    blocked = np.zeros(B.shape[1], dtype=np.bool_)
-    for column in np.flatnonzero(reversible & (np.abs(direction) < _SUSPECT)):
-        unit = np.zeros(B.shape[1])
-        unit[column] = 1.0
-        own = project(unit)
-        blocked[column] = np.abs(own).max() < _ZERO_ROW
-        if not blocked[column]:
-            direction += own / np.abs(own).max()
-    kept = np.flatnonzero(~blocked)
-    largest = np.abs(direction).max(initial=0.0)
-    if largest > 0:
-        # With a random factor no reversible flux cancels by coincidence.
-        flux = flux + rng.uniform(0.2, 0.4) * direction / largest
-    # The simplex leaves an imbalance of about 1e-11; projecting once more removes it.
-    return kept, project(flux)[kept]
-
-
-def _projection(B: Any) -> Callable[[FloatArray], FloatArray]:
-    """Orthogonal projection on the null space of B, by one sparse factorisation.
-
-    Linearly dependent rows make [I, B'; B, 0] singular. With -eps I in the corner it is regular, and solving again
-    for the result (iterated Tikhonov regularisation) removes the error due to eps.
-    """
-    scale = 1.0 / np.sqrt(np.maximum((B * B).sum(axis=1), np.finfo(np.float64).tiny))
-    scaled = (sp.diags_array(scale) @ B).tocsc()
-    rows, columns = scaled.shape
-    system = sp.block_array([[sp.eye_array(columns), scaled.T], [scaled, -1e-9 * sp.eye_array(rows)]], format="csc")
-    factors = splu(system, diag_pivot_thresh=0.1)
-
-    def project(vector: FloatArray) -> FloatArray:
-        for _ in range(4):
-            vector = factors.solve(np.concatenate([vector, np.zeros(rows)]))[:columns]
-        return vector
-
-    return project
-
-
-def _check_witness(name: str, B: Any, flux: FloatArray, reversible: BoolArray) -> None:
-    """Verify that the witness is balanced, respects all directions and is nowhere zero."""
-    if not flux.size:
-        return
-    terms = abs(B @ sp.diags_array(flux)).tocsr()
-    touched = np.diff(terms.indptr) > 0
-    smallest = np.minimum.reduceat(terms.data, terms.indptr[:-1][touched])
-    imbalance = np.abs(B @ flux)[touched]
-    if np.any(flux[~reversible] <= 0) or np.any(imbalance > _IMBALANCE * smallest):
-        raise _badly_scaled(name, "the flux through all kept reactions is not balanced")
-
-
-def _badly_scaled(name: str, what: str) -> RedoxError:
-    return RedoxError(
-        f"model {name}: {what}",
-        hint="check the model for coefficients that differ by more than nine orders of magnitude",
-    )
+        lp.set_objective_columns(dict.fromkeys(range(size, len(network.reactions)), 1.0))
+        if not lp.maximise_exactly().optimal:  # the problem is feasible and bounded
+            raise TimeLimitError(
+                f"model {name}: deciding which reactions can carry flux took more than {time_limit_s:g} s",
+                hint="try a smaller model, such as a core extracted from this one",
+            )
+        values = lp.fluxes()
+    flux = values[:size]
+    flux[one_way] += values[size:]
+    return flux

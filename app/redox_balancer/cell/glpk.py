@@ -89,10 +89,33 @@ class GlpkProblem:
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
         status = _STATUSES.get(glp.glp_get_status(self._problem)) if code == 0 else None
-        if status is None:
-            return None
-        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
-        return Solution(status, float(optimum))
+        return None if status is None else self._solution(status)
+
+    def exact_simplex(self) -> Solution | None:
+        """Run the primal simplex in floating point, and from its last basis in rational arithmetic.
+
+        GLPK reads integers exactly and any other number as the simplest fraction within 1e-10 of it.
+
+        Returns
+        -------
+        Solution or None
+            None where GLPK gives up.
+        """
+        problem = self._problem
+        self._parameters.meth = glp.GLP_PRIMAL
+        glp.glp_scale_prob(problem, glp.GLP_SF_AUTO)
+        glp.glp_simplex(problem, self._parameters)
+        glp.glp_unscale_prob(problem)
+        self._ran = False
+        code = glp.glp_exact(problem, self._parameters)
+        if code in (glp.GLP_EBADB, glp.GLP_ESING):
+            self.slack_basis()  # never singular
+            code = glp.glp_exact(problem, self._parameters)
+        if code == glp.GLP_ETMLIM:
+            return Solution(Status.TIME_LIMIT, math.nan)
+        # Without mass balances GLPK does not begin, and there was no rounding before.
+        status = _STATUSES.get(glp.glp_get_status(problem)) if code in (0, glp.GLP_EFAIL) else None
+        return None if status is None else self._solution(status)
 
     def slack_basis(self) -> None:
         """Make all mass balances basic and all columns nonbasic."""
@@ -160,6 +183,10 @@ class GlpkProblem:
         variables, weights = self._index_view[1 : size + 1] - rows - 1, self._values_view[1 : size + 1]
         # Nonbasic mass balances are 0.
         return FarkasCertificate(max(column, -1), bool(below), variables[variables >= 0], weights[variables >= 0])
+
+    def _solution(self, status: Status) -> Solution:
+        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
+        return Solution(status, float(optimum))
 
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and continue with tighter ones where the optimum is inexact."""

@@ -113,6 +113,24 @@ class FluxLP:
         self._dual_feasible = solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
         return solution
 
+    def maximise_exactly(self) -> Solution:
+        """Solve in rational arithmetic, from the basis that the simplex in floating point ends with.
+
+        Only integers are exact, see `rational.integer_network`. Verifying the optimal basis of a genome-scale model
+        takes 0.1 s.
+
+        Raises
+        ------
+        LPError
+            GLPK failed.
+        """
+        self.solves += 1
+        self._dual_feasible = False
+        solution = self._problem.exact_simplex()
+        if solution is None:
+            raise LPError(f"GLPK could not solve the problem on {self._network.id} in rational arithmetic")
+        return solution
+
     def fluxes(self) -> FloatArray:
         """Return the fluxes at the last optimum, shape (reactions,), mmol/gDW/h: one vertex of possibly many."""
         return self._problem.values()

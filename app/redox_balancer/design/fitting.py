@@ -23,9 +23,6 @@ from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
 
-CYCLE_TOLERANCE = 1e-9
-"""Flux with all exchanges closed below which a reaction is in no cycle, mmol/gDW/h."""
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -208,7 +205,7 @@ def _without_cycles(found: Iterable[Placement], network: Network, excluded: list
         kept.remove(placement)
 
     def running() -> tuple[str, ...]:
-        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign], CYCLE_TOLERANCE)
+        return unblocked(opened(kept), [p.reaction for p in kept if p.foreign])
 
     # A cycle that a placement closes alone exists among all others as well.
     suspects = running()
@@ -226,7 +223,7 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
         {p.reaction: p.bounds(OPEN) for p in foreign}
     )
-    running = set(unblocked(opened, [p.reaction for p in foreign], CYCLE_TOLERANCE))
+    running = set(unblocked(opened, [p.reaction for p in foreign]))
     kept = [p for p in found if not p.foreign or p.reaction in running]
     excluded += [
         ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not produce or consume its metabolites")

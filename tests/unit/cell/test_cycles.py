@@ -32,9 +32,8 @@ def test_the_core_has_no_infeasible_cycle(core: Network) -> None:
     assert reactions_in_cycles(core) == ()
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_few_weighted_sums_find_what_one_lp_pair_for_each_reaction_finds(cyclic: Network, seed: int) -> None:
-    found = reactions_in_cycles(cyclic, seed=seed)
+def test_one_program_finds_what_one_lp_pair_for_each_reaction_finds(cyclic: Network) -> None:
+    found = reactions_in_cycles(cyclic)
     assert set(found) == one_lp_pair_for_each_reaction(cyclic)
     assert {"LDH_L", "LDH_duplicate", "GLUDxm", "GLUDym", "GLCt1r", "GLC_out"} <= set(found)
 
