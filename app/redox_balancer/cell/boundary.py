@@ -38,10 +38,11 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
     it serves several exchanges.
     """
     found = []
+    names = model.compartments
     for metabolite in model.metabolites:
         compartment = metabolite.compartment or ""
         species, suffix = split_metabolite(metabolite.id)
-        letter = compartment_letter(compartment, model.compartments.get(compartment) or "")
+        letter = compartment_letter(compartment, names.get(compartment) or "")
         if BOUNDARY not in (compartment_letter(suffix, ""), letter):
             continue
         reactions = sorted(metabolite.reactions, key=lambda reaction: reaction.id)

@@ -21,7 +21,7 @@ import numpy as np
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
-from redox_balancer.cell.metabolites import mend, metabolites_of
+from redox_balancer.cell.metabolites import mend, metabolites_of, writable
 from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Network
@@ -116,7 +116,7 @@ def save_model(model: cobra.Model, path: Path) -> None:
         packs = path.suffix.lower() == ".gz"
         plain = Path(folder) / f"model.{kind}" if packs else target
         try:
-            WRITERS[kind](model, plain)
+            WRITERS[kind](writable(model), plain)
         except (MemoryError, OSError):
             raise
         except Exception as error:
