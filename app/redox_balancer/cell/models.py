@@ -197,19 +197,16 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
     if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
-    if not isinstance(source, Path):
-        return to_network(without_boundary_species(source), objective)
-    loaded = load_model(source)
+    loaded = load_model(source) if isinstance(source, Path) else without_boundary_species(source)
     network = to_network(loaded.model, objective)
     return replace(network, repairs=loaded.repairs + network.repairs)
 
 
-def without_boundary_species(model: cobra.Model) -> cobra.Model:
+def without_boundary_species(model: cobra.Model) -> LoadedModel:
     """Return a model, or a copy without its boundary species if it has any, as `load_model` leaves them out."""
     if find_boundary_species(model):
         model = model.copy()
-        fold_boundary_species(model)
-    return model
+    return LoadedModel(model, fold_boundary_species(model))
 
 
 @cache
