@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.io import loadmat, savemat
 
 from commands import assert_refused, redox
 from model_server import FILE, ModelServer
 from redox_balancer.cell.fetch import sha256_of
+from redox_balancer.cell.models import save_model
+from toy_cell import toy_cell
 
 
 def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(
@@ -51,6 +55,21 @@ def test_info_on_a_medium_where_nothing_grows_reports_it_and_exits_2(e_coli_core
     assert "does not grow on medium 'physiological' (infeasible)" in done.stderr
     assert "hint" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("home", [{"HOME": "/proc/1", "XDG_CACHE_HOME": "/proc/1/cache"}, {"XDG_CACHE_HOME": ""}])
+@pytest.mark.parametrize("command", ["model info", "design --quick --construct LBNOX_c=0.001 --model"])
+def test_no_home_folder_is_needed_and_stdout_is_json_alone(
+    tmp_path: Path, home: dict[str, str], command: str
+) -> None:
+    model = tmp_path / "model.mat"
+    save_model(toy_cell(), model)
+    # COBRApy prints a line for every variable that is no model.
+    savemat(model, loadmat(model) | {"a_note": np.array([1.0])})
+    done = redox(*command.split(), model, "--json", cwd=tmp_path, environment=home)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert list(tmp_path.iterdir()) == [model]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def renamed(metabolite: Callable[[str, str], str], reaction: Callable[[str], str
     return rewrite
 
 
-def with_boundary_species(*, sources: bool, pairs: bool = False) -> Rewrite:
+def with_boundary_species(*, sources: bool, pairs: bool = False, name: str = "{}_b") -> Rewrite:
     """`x_e <=> x_b` for `x_e <=>`, with or without `x_b <=>`, in one reaction or in one for each direction."""
 
     def rewrite(model: cobra.Model) -> None:
@@ -67,16 +67,24 @@ def with_boundary_species(*, sources: bool, pairs: bool = False) -> Rewrite:
             split("{}_in", -1.0)(model)
         for exchange in _exchanges(model):
             (inside,) = exchange.metabolites
-            name = f"{inside.id[:-2]}_b"
-            if name not in model.metabolites:
+            outside = name.format(inside.id[:-2])
+            if outside not in model.metabolites:
                 model.add_metabolites(
-                    [cobra.Metabolite(name, formula=inside.formula, compartment=inside.compartment)]
+                    [cobra.Metabolite(outside, formula=inside.formula, compartment=inside.compartment)]
                 )
                 if sources:
-                    model.add_boundary(model.metabolites.get_by_id(name), "exchange", f"EX_{name}")
-            exchange.add_metabolites({name: -exchange.metabolites[inside]})
+                    model.add_boundary(model.metabolites.get_by_id(outside), "exchange", f"EX_{outside}")
+            exchange.add_metabolites({outside: -exchange.metabolites[inside]})
 
     return rewrite
+
+
+def crossed(model: cobra.Model) -> None:
+    """Boundary species of water and protons in each other's exchange, as in a published model."""
+    water, protons = (model.metabolites.get_by_id(name) for name in ("h2o_b", "h_b"))
+    for exchange, own, other in (("EX_h2o_e", water, protons), ("EX_h_e", protons, water)):
+        reaction = model.reactions.get_by_id(exchange)
+        reaction.add_metabolites({own: -reaction.metabolites[own], other: reaction.metabolites[own]})
 
 
 def combined(*rewrites: Rewrite) -> Rewrite:
@@ -130,5 +138,12 @@ NOTATIONS: dict[str, Rewrite] = {
     "boundary species": with_boundary_species(sources=False),
     "boundary species with sources": with_boundary_species(sources=True),
     "boundary species, one reaction a direction": with_boundary_species(sources=True, pairs=True),
+    "boundary species by name": with_boundary_species(sources=True, name="{}_e_boundary"),
+    "boundary species by name, escaped": combined(
+        with_boundary_species(sources=True, name="{}_e_boundary"),
+        renamed(lambda s, c: _toolbox(f"{s.replace('__', '-')}_{c}"), str, c="c", e="e", boundary="e"),
+    ),
+    "boundary species, crossed": combined(with_boundary_species(sources=True), crossed),
+    "dead ends, crossed": combined(with_boundary_species(sources=False), crossed),
     "boundary species, doubled": combined(scaled(-2.0), with_boundary_species(sources=True)),
 }

@@ -20,4 +20,5 @@ def small_network(*columns: Column, objective: str = "") -> Network:
         upper=np.zeros(0),
         objective=objective,
     )
-    return empty.with_columns(columns, new_metabolites=[m for column in columns for m in column.stoichiometry])
+    metabolites = dict.fromkeys(m for column in columns for m in column.stoichiometry)
+    return empty.with_columns(columns, new_metabolites=metabolites)

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 _CACHE_VARIABLE = "XDG_CACHE_HOME"
 
 
 def _can_cache() -> bool:
     try:
-        Path.home()  # a RuntimeError where there is none; COBRApy would create a folder `~`
-        user_cache_path("cobrapy").mkdir(parents=True, exist_ok=True)
+        # As COBRApy finds it, which without a home would create a folder `~` in the working folder.
+        folder = Path(os.environ.get(_CACHE_VARIABLE, "~/.cache")).expanduser() / "cobrapy"
+        if folder.is_absolute():
+            folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         return False
-    return True
+    return folder.is_absolute()
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def model_of(document: object, repairs: Repairs) -> cobra.Model:
         _reaction(entry, metabolites, repairs) for entry in _entries(document, "reactions", repairs).values()
     ]
     rules = {entry["id"]: entry.pop(_RULE, None) for entry in reactions}
+    # COBRApy copies a metabolite with all its annotations for each reaction that it adds.
+    about_metabolites = {name: (entry.pop("notes"), entry.pop("annotation")) for name, entry in metabolites.items()}
     about = document.get("metaData")
     names = document.get("compartments")
     model = cobra.io.dict.model_from_dict(
@@ -66,6 +68,9 @@ def model_of(document: object, repairs: Repairs) -> cobra.Model:
             "annotation": _mapping(document.get("annotation"), "model", repairs, "annotation"),
         }
     )
+    for name, (notes, annotation) in about_metabolites.items():
+        metabolite = model.metabolites.get_by_id(name)
+        metabolite.notes, metabolite.annotation = notes, annotation
     for reaction, rule in rules.items():
         if text := _text(rule).strip():
             _set_rule(model.reactions.get_by_id(reaction), text, repairs)
@@ -109,9 +114,11 @@ def _entries(document: Mapping[str, Any], kind: str, repairs: Repairs) -> dict[s
     found: dict[str, dict[str, Any]] = {}
     written: dict[str, object] = {}
     for number, entry in enumerate(entries, 1):
+        if kind == "genes" and isinstance(entry, str):
+            entry = {"id": entry}  # noqa: PLW2901
         if not isinstance(entry, Mapping) or entry.get("id") in (None, ""):
             raise UnreadableError(f"{kind[:-1]} number {number:,} has no id", hint="give it an id of its own")
-        name = _id(entry["id"], repairs)
+        name = clean_id(entry["id"], repairs)
         if written.setdefault(name, entry["id"]) != entry["id"]:
             raise UnreadableError(f"the ids {written[name]!r} and {entry['id']!r} are too alike", hint="change one")
         clean = {key: value for key, value in entry.items() if key in _KEYS[kind]} | {
@@ -129,7 +136,8 @@ def _entries(document: Mapping[str, Any], kind: str, repairs: Repairs) -> dict[s
     return found
 
 
-def _id(value: object, repairs: Repairs | None = None) -> str:
+def clean_id(value: object, repairs: Repairs | None = None) -> str:
+    """An id as COBRApy and GLPK take it: text without blanks and control characters, not too long."""
     text = _NO_NAME.sub("_", str(value).strip())
     if repairs is not None:
         if len(text.encode()) > _LONGEST_ID:
@@ -150,7 +158,7 @@ def _reaction(entry: dict[str, Any], metabolites: Mapping[str, object], repairs:
     if not isinstance(pairs, Mapping):
         raise UnreadableError(f"the metabolites of reaction {name} are no object", hint="write coefficients by id")
     for metabolite, coefficient in pairs.items():
-        own = _id(metabolite)
+        own = clean_id(metabolite)
         if own not in metabolites:
             raise UnreadableError(
                 f"reaction {name} uses metabolite {own!r}, which is not in the model", hint="add it, or mend its id"
@@ -205,7 +213,7 @@ def _mapping(value: object, where: str, repairs: Repairs, what: str) -> dict[str
         value = pairs
     if isinstance(value, Mapping):
         return {str(key): one for key, one in value.items() if one is not None}
-    if value not in (None, "", [], ()):
+    if value not in (None, "", "{}", [], ()):
         repairs.add(f"{what} that is no object left out", where)
     return {}
 

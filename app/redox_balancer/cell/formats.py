@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from scipy.io import savemat
 
 from redox_balancer.cell.cobrapy import cobra, quiet_cobra
-from redox_balancer.cell.documents import GPR, model_of, read_rule, rules_from_notes
+from redox_balancer.cell.documents import GPR, clean_id, model_of, read_rule, rules_from_notes
 from redox_balancer.cell.matlab import read_matlab
 from redox_balancer.cell.model_file import DAMAGED, plain_xml, text_of
 from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
@@ -22,6 +23,7 @@ from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
 _SBML_END = re.compile(r"</(\w+:)?sbml\s*>\s*(<!--.*-->\s*)?$", re.DOTALL)
 _SPECIES = re.compile(r"<(?:\w+:)?species\s((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>")
 _ATTRIBUTE = re.compile(r"(?:^|[\s:])(id|charge)\s*=\s*[\"']([^\"']*)")
+_RULES = re.compile(r"<(\w+:)?listOfGeneAssociations\b.*?</(\w+:)?listOfGeneAssociations>", re.DOTALL)
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 _MISSING_BOUND = re.compile(r"Missing (\w+) flux bound set to '(\S+)' for reaction: '<Reaction (?:R_)?(\S+?)[ >]")
 """Message of COBRApy."""
@@ -70,11 +72,17 @@ def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
         raise UnreadableError("it ends before </sbml>", hint=DAMAGED)
     with quiet_cobra() as heard, _rules_that_fail_are_empty():
         try:
-            model = cobra.io.read_sbml_model(str(plain))
+            model = cobra.io.read_sbml_model(str(plain), f_replace=_own_ids(repairs))
         except Exception as error:
-            reason = _fault_of_sbml(plain) or str(error.__cause__ or error).partition("\n")[0]
+            without, removed = _RULES.subn("", text)
+            if removed and isinstance(error.__cause__, AttributeError):
+                # A rule of fbc version 1 with a hyphen in a gene is an empty one for libSBML, at which COBRApy stops.
+                rest = folder / "without_rules.xml"
+                rest.write_text(without, encoding="utf-8")
+                repairs.add("gene rules of fbc version 1 that cannot be read left out where the notes have no others")
+                return _read_sbml(rest, folder, repairs)
             raise UnreadableError(
-                reason, hint="mend that place (validators of SBML find it), or export the model again"
+                _reason(error, plain), hint="mend that place (validators of SBML find it), or export the model again"
             ) from error
     if not model.reactions:
         raise UnreadableError(
@@ -86,6 +94,20 @@ def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
         _read_charges(model, text)
     rules_from_notes(model, repairs)
     return model
+
+
+def _own_ids(repairs: Repairs) -> dict[str, Callable[..., str]]:
+    """COBRApy's functions from SBML's ids to its own, with blanks replaced, which it would stop at."""
+    seen: set[str] = set()
+
+    def own(function: Callable[[str], str], sbml: str) -> str:
+        # SBML writes a blank as `__32__`, which the function takes back.
+        decoded = function(sbml.strip())
+        plain = clean_id(decoded, None if decoded in seen else repairs)
+        seen.add(decoded)
+        return plain
+
+    return {name: partial(own, function) for name, function in cobra.io.sbml.F_REPLACE.items()}
 
 
 @contextmanager
@@ -109,6 +131,17 @@ def _read_charges(model: cobra.Model, text: str) -> None:
             name = own_id(attributes.get("id", ""))
             if name in model.metabolites:
                 model.metabolites.get_by_id(name).charge = charge
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why COBRApy could not read SBML, which its own message never says."""
+    cause = error.__cause__ or error
+    said = str(cause).partition("\n")[0]
+    if isinstance(cause, KeyError):
+        return f"{said} is used, but not defined"
+    if isinstance(cause, ValueError | cobra.io.sbml.CobraSBMLError) and not said.startswith("No SBML model"):
+        return said
+    return _fault_of_sbml(path) or said
 
 
 def _fault_of_sbml(path: Path) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import swiglpk as glp
 
 from redox_balancer.cell.network import FloatArray, IntArray, Network
-from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
+from redox_balancer.cell.solution import Solution, Status, Tableau
 
 glp.glp_term_out(glp.GLP_OFF)
 
@@ -26,7 +26,13 @@ TOLERANCE = 1e-9
 """Largest relative violation of a bound or a reduced cost at an optimum. GLPK's own 1e-7 was seen to leave an optimum
 from a warm basis off by 2e-7, but 1e-9 throughout reports feasible problems as infeasible."""
 
+_ROW = glp.glp_get_row_prim, glp.glp_get_row_lb, glp.glp_get_row_ub
+_COLUMN = glp.glp_get_col_prim, glp.glp_get_col_lb, glp.glp_get_col_ub
 _STATUSES = {glp.GLP_OPT: Status.OPTIMAL, glp.GLP_NOFEAS: Status.INFEASIBLE, glp.GLP_UNBND: Status.UNBOUNDED}
+
+
+class SingularBasisError(ArithmeticError):
+    """The present basis has no inverse within the precision of floating point."""
 
 
 class GlpkProblem:
@@ -38,22 +44,35 @@ class GlpkProblem:
         Stoichiometry S and the initial bounds, mmol/gDW/h. The objective is empty.
     time_limit_s
         Longest single run of the simplex, s.
+    scaled
+        Whether GLPK scales rows and columns, by powers of two (geometric mean, then the largest entry to 1).
+
+    Attributes
+    ----------
+    lower, upper, costs
+        Bounds, mmol/gDW/h, and objective coefficient of each column, shape (reactions,).
     """
 
-    def __init__(self, network: Network, time_limit_s: float) -> None:
+    def __init__(self, network: Network, time_limit_s: float, *, scaled: bool = False) -> None:
+        self.lower, self.upper = network.lower.copy(), network.upper.copy()
+        self.costs = np.zeros(len(network.reactions))
         self._rows, self._columns = len(network.metabolites), len(network.reactions)
         self._problem: Any = _build(network)
         self._parameters = glp.glp_smcp()
         glp.glp_init_smcp(self._parameters)
         self._parameters.msg_lev = glp.GLP_MSG_OFF
         self._parameters.tm_lim = max(1, round(1000 * time_limit_s))
+        # A simplex that cycles would use up all the time.
+        self._parameters.it_lim = 10_000 + 20 * (self._rows + self._columns)
         self._default_tolerances = self._parameters.tol_bnd, self._parameters.tol_dj
         # Outputs of `glp_check_kkt`: largest absolute error and its place, largest relative error and its place.
         self._errors = glp.doubleArray(1), glp.intArray(1), glp.doubleArray(1), glp.intArray(1)
         # Buffers for one row or column of the tableau.
         self._index, self._index_view = _int_array(self._rows + self._columns + 1)
         self._values, self._values_view = _double_array(self._rows + self._columns + 1)
-        self._ran = False
+        self._scaled = False
+        if scaled:
+            self.scale(on=True)
 
     def __del__(self) -> None:
         self.close()
@@ -66,10 +85,12 @@ class GlpkProblem:
 
     def set_bounds(self, column: int, lower: float, upper: float) -> None:
         """Change the bounds of a column, mmol/gDW/h."""
+        self.lower[column], self.upper[column] = lower, upper
         glp.glp_set_col_bnds(self._problem, column + 1, _bound_type(lower, upper), lower, upper)
 
     def set_weight(self, column: int, weight: float) -> None:
         """Change the objective coefficient of a column."""
+        self.costs[column] = weight
         glp.glp_set_obj_coef(self._problem, column + 1, weight)
 
     def simplex(self, *, dual: bool) -> Solution | None:
@@ -82,7 +103,6 @@ class GlpkProblem:
         """
         self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
         code = self._run()
-        self._ran = code == 0
         if code == glp.GLP_EBOUND:
             # A lower bound above its upper bound.
             return Solution(Status.INFEASIBLE, math.nan)
@@ -106,7 +126,6 @@ class GlpkProblem:
         glp.glp_scale_prob(problem, glp.GLP_SF_AUTO)
         glp.glp_simplex(problem, self._parameters)
         glp.glp_unscale_prob(problem)
-        self._ran = False
         code = glp.glp_exact(problem, self._parameters)
         if code in (glp.GLP_EBADB, glp.GLP_ESING):
             self.slack_basis()  # never singular
@@ -114,6 +133,8 @@ class GlpkProblem:
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
         # Without mass balances GLPK does not begin, and there was no rounding before.
+        if self._scaled:
+            self.scale(on=True)
         status = _STATUSES.get(glp.glp_get_status(problem)) if code in (0, glp.GLP_EFAIL) else None
         return None if status is None else self._solution(status)
 
@@ -125,9 +146,56 @@ class GlpkProblem:
         """Make as many columns basic as a triangular basis allows."""
         glp.glp_adv_basis(self._problem, 0)
 
+    def scale(self, *, on: bool) -> None:
+        """Scale rows and columns, or undo it.
+
+        A scaled problem is one whose bounds or coefficients lie far apart. GLPK then must not shift bounds to 0
+        either, which rounds small fluxes off beside a bound of 1e6. Its own tolerances suffice to choose a basis,
+        which is refined later.
+        """
+        self._scaled, self._parameters.shift = on, glp.GLP_OFF if on else glp.GLP_ON
+        if on:
+            glp.glp_scale_prob(self._problem, glp.GLP_SF_GM | glp.GLP_SF_EQ | glp.GLP_SF_2N)
+        else:
+            glp.glp_unscale_prob(self._problem)
+
+    def load(self, lower: FloatArray, upper: FloatArray, costs: FloatArray, balance: FloatArray) -> None:
+        """Solve for other bounds, coefficients and values of the mass balances until `restore`."""
+        problem = self._problem
+        for column, (low, high, cost) in enumerate(zip(lower.tolist(), upper.tolist(), costs.tolist(), strict=True)):
+            glp.glp_set_col_bnds(problem, column + 1, _bound_type(low, high), low, high)
+            glp.glp_set_obj_coef(problem, column + 1, cost)
+        for row, total in enumerate(balance.tolist()):
+            glp.glp_set_row_bnds(problem, row + 1, glp.GLP_FX, total, total)
+
+    def restore(self) -> None:
+        """Return to `lower`, `upper` and `costs`, with the present basis and its values."""
+        self.load(self.lower, self.upper, self.costs, np.zeros(self._rows))
+        glp.glp_warm_up(self._problem)
+
     def value(self, column: int) -> float:
         """Return the primal value of a column at the last optimum."""
         return float(glp.glp_get_col_prim(self._problem, column + 1))
+
+    def dual_values(self) -> FloatArray:
+        """Return the dual value of each mass balance, shape (metabolites,)."""
+        problem = self._problem
+        return np.fromiter(
+            (glp.glp_get_row_dual(problem, row + 1) for row in range(self._rows)), np.float64, self._rows
+        )
+
+    def basis(self) -> IntArray:
+        """Variable at each position of the basis, shape (metabolites,): mass balances first, then columns, from 0."""
+        problem = self._problem
+        self._factorize()
+        head = (glp.glp_get_bhead(problem, row + 1) - 1 for row in range(self._rows))
+        return np.fromiter(head, np.int32, self._rows)
+
+    def solve_transposed(self, right: FloatArray) -> FloatArray:
+        """Return the x of B' x = `right`, by position of the basis, with B the basis of (I, -S)."""
+        self._values_view[1 : self._rows + 1] = right
+        glp.glp_btran(self._problem, self._values)
+        return self._values_view[1 : self._rows + 1].copy()
 
     def values(self) -> FloatArray:
         """Return the primal values of all columns at the last optimum, shape (reactions,)."""
@@ -141,8 +209,7 @@ class GlpkProblem:
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the response of the last optimal basis to some columns."""
         problem, rows = self._problem, self._rows
-        if not glp.glp_bf_exists(problem):
-            glp.glp_factorize(problem)
+        self._factorize()
         costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
         response = np.zeros((rows + self._columns, len(columns)))
         responds = np.zeros(len(response), dtype=np.bool_)
@@ -164,25 +231,34 @@ class GlpkProblem:
         fluxes[at_column] = [glp.glp_get_col_prim(problem, column + 1) for column in basic[at_column].tolist()]
         return Tableau(costs, at_upper, basic, fluxes, response[variable])
 
-    def farkas_certificate(self) -> FarkasCertificate | None:
-        """Read the proof of infeasibility that the dual simplex ended with, None where there is none."""
+    def infeasibilities(self) -> FloatArray:
+        """Direction in which each variable violates a bound at the end of an infeasible solve.
+
+        The shape is (metabolites + reactions,), mass balances first: positive below the lower and negative above the
+        upper bound, in the units in which GLPK adds up infeasibilities; 0 elsewhere.
+        """
         problem, rows = self._problem, self._rows
-        variable = glp.glp_get_unbnd_ray(problem)
-        if not self._ran or variable == 0 or not glp.glp_bf_exists(problem):
-            return None
-        column = variable - rows - 1
-        if column >= 0:
-            if glp.glp_get_col_stat(problem, column + 1) != glp.GLP_BS:
-                return None
-            below = self.value(column) < glp.glp_get_col_lb(problem, column + 1)
-        else:
-            if glp.glp_get_row_stat(problem, variable) != glp.GLP_BS:
-                return None
-            below = glp.glp_get_row_prim(problem, variable) < 0.0
-        size = glp.glp_eval_tab_row(problem, variable, self._index, self._values)
-        variables, weights = self._index_view[1 : size + 1] - rows - 1, self._values_view[1 : size + 1]
-        # Nonbasic mass balances are 0.
-        return FarkasCertificate(max(column, -1), bool(below), variables[variables >= 0], weights[variables >= 0])
+        directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
+        for variable in self.basis().tolist():
+            if variable < rows:
+                value, low, high = (get(problem, variable + 1) for get in _ROW)
+                scale = glp.glp_get_rii(problem, variable + 1)
+            else:
+                value, low, high = (get(problem, variable - rows + 1) for get in _COLUMN)
+                scale = 1.0 / glp.glp_get_sjj(problem, variable - rows + 1)
+            bound = low if value < low else high
+            if value < low or value > high:
+                directions[variable] = scale if value < low else -scale
+                amounts[variable] = scale * abs(value - bound) / (1.0 + 0.1 * scale * abs(bound))
+        # Only violations beyond its tolerance count for GLPK.
+        if amounts.max(initial=0.0) > self._parameters.tol_bnd:
+            directions[amounts <= self._parameters.tol_bnd] = 0.0
+        return directions
+
+    def _factorize(self) -> None:
+        """Factorize the basis where GLPK has not: it ends the process when asked for a factor that it lacks."""
+        if self._rows and not glp.glp_bf_exists(self._problem) and glp.glp_factorize(self._problem) != 0:
+            raise SingularBasisError
 
     def _solution(self, status: Status) -> Solution:
         optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
@@ -191,7 +267,7 @@ class GlpkProblem:
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and continue with tighter ones where the optimum is inexact."""
         code: int = glp.glp_simplex(self._problem, self._parameters)
-        if code == 0 and self._violation() > TOLERANCE:
+        if code == 0 and not self._scaled and self._violation() > TOLERANCE:
             self._parameters.tol_bnd = self._parameters.tol_dj = TOLERANCE
             exact = glp.glp_simplex(self._problem, self._parameters)
             self._parameters.tol_bnd, self._parameters.tol_dj = self._default_tolerances

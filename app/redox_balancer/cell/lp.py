@@ -11,14 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from redox_balancer.cell.glpk import GlpkProblem
+import numpy as np
+
+from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.refinement import Proven, Refinement
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
 from redox_balancer.errors import RedoxError
 
 
 class LPError(RedoxError):
-    """GLPK could not solve a problem from any starting basis."""
+    """GLPK finds no answer to a problem that can be proven, from any starting basis."""
+
+
+PLAIN_COEFFICIENTS = 1e-2, 1e3
+PLAIN_BOUNDS = 1e-2, 1e5
+"""Sizes of coefficients and of finite bounds other than 0, mmol/gDW/h, that GLPK's absolute tolerances suit. Where a
+network has others, rows and columns are scaled and every optimum is refined."""
 
 
 class FluxLP:
@@ -48,7 +57,10 @@ class FluxLP:
         self, network: Network, objective: Mapping[str, float] | None = None, *, time_limit_s: float = 60.0
     ) -> None:
         self._network = network
-        self._problem = GlpkProblem(network, time_limit_s)
+        self._plain = _is_plain(network)
+        self._problem = GlpkProblem(network, time_limit_s, scaled=not self._plain)
+        self._refinement = Refinement(network, self._problem)
+        self._proven: Proven | None = None
         self._objective: dict[int, float] = {}
         self._dual_feasible = False
         self.solves = 0
@@ -93,25 +105,47 @@ class FluxLP:
         Raises
         ------
         LPError
-            GLPK failed from the last basis, from a crash basis and from the slack basis.
+            No start leads to an answer that can be proven.
         """
         self.solves += 1
-        problem = self._problem
-        solution = problem.simplex(dual=self._dual_feasible and not far)
-        if solution is None:
+        self._proven = None
+        solution = self._problem.simplex(dual=self._dual_feasible and not far)
+        if solution is None and self._plain:
             # A basis can become numerically singular after thousands of warm starts: restart from a fresh one.
-            for restart in (problem.crash_basis, problem.slack_basis):
+            for restart in (self._problem.crash_basis, self._problem.slack_basis):
                 restart()
-                solution = problem.simplex(dual=False)
+                solution = self._problem.simplex(dual=False)
                 if solution is not None:
                     break
-            else:
+        if solution is None or not self._is_certain(solution):
+            self._proven = self._refinement.prove(solution)
+            if self._proven is None:
                 raise LPError(
-                    f"GLPK could not solve the problem on {self._network.id}",
-                    hint="check the model for coefficients that differ by more than nine orders of magnitude",
+                    f"no answer to a linear program of {self._network.id} can be proven: {self._extremes()}",
+                    hint="give these reactions coefficients and bounds of an ordinary size, or change their unit",
                 )
+            solution = self._proven.solution
         self._dual_feasible = solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
         return solution
+
+    def _is_certain(self, solution: Solution) -> bool:
+        """Whether an answer needs no proof: an optimum of a plain problem that is a steady state, or no answer."""
+        if solution.status is Status.TIME_LIMIT:
+            return True
+        return solution.optimal and self._plain and self._refinement.is_steady()
+
+    def _extremes(self) -> str:
+        """The reactions with the smallest and the largest coefficient, and the largest bound."""
+        network = self._network
+        sizes = np.abs(network.data)
+        column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
+        found = [
+            f"a coefficient of {sizes[entry]:g} in {network.reactions[column_of[entry]]}"
+            for entry in (np.where(sizes > 0, sizes, np.inf).argmin(), sizes.argmax())
+        ]
+        bounds = np.maximum(np.abs(self._problem.lower), np.abs(self._problem.upper))
+        widest = int(np.where(np.isfinite(bounds), bounds, -1.0).argmax())
+        return f"{found[0]}, {found[1]}, a bound of {bounds[widest]:g} of {network.reactions[widest]}"
 
     def maximise_exactly(self) -> Solution:
         """Solve in rational arithmetic, from the basis that the simplex in floating point ends with.
@@ -125,7 +159,7 @@ class FluxLP:
             GLPK failed.
         """
         self.solves += 1
-        self._dual_feasible = False
+        self._proven, self._dual_feasible = None, False
         solution = self._problem.exact_simplex()
         if solution is None:
             raise LPError(f"GLPK could not solve the problem on {self._network.id} in rational arithmetic")
@@ -133,19 +167,29 @@ class FluxLP:
 
     def fluxes(self) -> FloatArray:
         """Return the fluxes at the last optimum, shape (reactions,), mmol/gDW/h: one vertex of possibly many."""
-        return self._problem.values()
+        proven = self._proven.fluxes if self._proven else None
+        return self._problem.values() if proven is None else proven
 
     def flux(self, column: int) -> float:
         """Return the flux of one column at the last optimum, mmol/gDW/h."""
-        return self._problem.value(column)
+        proven = self._proven.fluxes if self._proven else None
+        return self._problem.value(column) if proven is None else float(proven[column])
 
-    def tableau(self, columns: Sequence[int]) -> Tableau:
-        """Read the response of the last optimal basis to some columns."""
-        return self._problem.tableau(columns)
+    def tableau(self, columns: Sequence[int]) -> Tableau | None:
+        """Read the response of the last optimal basis to some columns; None where the basis is singular."""
+        try:
+            tableau = self._problem.tableau(columns)
+        except SingularBasisError:
+            return None
+        if self._proven is None or self._proven.fluxes is None or self._proven.reduced_costs is None:
+            return tableau
+        at_column = tableau.basic >= 0
+        fluxes = np.where(at_column, self._proven.fluxes[tableau.basic], 0.0)
+        return tableau._replace(fluxes=fluxes, reduced_costs=self._proven.reduced_costs[list(columns)])
 
     def farkas_certificate(self) -> FarkasCertificate | None:
-        """Read the proof of infeasibility that the dual simplex ended with, None where there is none."""
-        return self._problem.farkas_certificate()
+        """Return the proof of the last infeasible solve, None where a lower bound is above an upper one."""
+        return self._proven.certificate if self._proven else None
 
     def reset_basis(self) -> None:
         """Discard the last basis, so that the next solve depends on bounds and objective alone.
@@ -163,3 +207,12 @@ class FluxLP:
         """
         self._problem.crash_basis()
         self._dual_feasible = False
+
+
+def _is_plain(network: Network) -> bool:
+    bounds = np.abs(np.concatenate([network.lower, network.upper]))
+    for sizes, (least, most) in ((np.abs(network.data), PLAIN_COEFFICIENTS), (bounds, PLAIN_BOUNDS)):
+        counted = sizes[(sizes > 0.0) & np.isfinite(sizes)]
+        if len(counted) and not least <= counted.min() <= counted.max() <= most:
+            return False
+    return True

@@ -22,7 +22,8 @@ from redox_balancer.cell.repairs import Repairs, UnreadableError
 
 _REQUIRED = ("rxns", "mets", "S", "lb", "ub")
 _OLD_NAMES = {"metCharge": "metCharges", "metFormula": "metFormulas"}
-_BRACKET = re.compile(r"\[(\w+)\]$")
+_SUFFIX = re.compile(r"[\[(](\w+)[\])]$|_([a-zA-Z]+)(?:_boundary)?$")
+"""Compartment in an id, as COBRApy finds it where a file has no compartments."""
 _GENE = re.compile(r"x\((\d+)\)")
 
 
@@ -96,11 +97,11 @@ def _metabolites(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _compartment(metabolite: str, compartments: list[str], place: str) -> str | None:
-    """Compartment whose number, counted from 1, or id is `place`, or the one in the metabolite's id: `nadh[c]`."""
+    """Compartment whose number, counted from 1, or id is `place`, or that in the id: `nadh[c]`, `nadh_c`."""
     if place.isdecimal() and 1 <= int(place) <= len(compartments):
         return compartments[int(place) - 1]
-    bracket = _BRACKET.search(metabolite)
-    return place if place in compartments else bracket[1] if bracket else None
+    suffix = _SUFFIX.search(metabolite)
+    return place if place in compartments else suffix[1] or suffix[2] if suffix else None
 
 
 def _reactions(fields: Mapping[str, Any], repairs: Repairs) -> Iterator[dict[str, Any]]:

@@ -78,6 +78,20 @@ def mend(model: cobra.Model, repairs: Repairs) -> None:
         metabolite.compartment = known.compartments[metabolite.id]
 
 
+def writable(model: cobra.Model) -> cobra.Model:
+    """The model itself if its metabolites can be written as they are, else a copy that is mended."""
+
+    def is_plain(metabolite: cobra.Metabolite) -> bool:
+        whole = metabolite.charge is None or type(metabolite.charge) is int
+        return bool(whole and isinstance(metabolite.formula, str | None) and metabolite.compartment)
+
+    if all(map(is_plain, model.metabolites)):
+        return model
+    copy = model.copy()
+    mend(copy, Repairs())
+    return copy
+
+
 def _formula(metabolite: str, value: object, repairs: Repairs) -> str:
     """The formula if its elements can be counted, else nothing."""
     text = "" if value is None else "".join(str(value).split())

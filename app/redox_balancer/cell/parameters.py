@@ -136,19 +136,14 @@ class ParametricBounds:
         return cut, self._irredundant(rows)
 
     def infeasibility_row(self, certificate: FarkasCertificate, width: int) -> FloatArray:
-        """Return the violation of a bound that a Farkas certificate proves, as a row of `width` over (u, 1).
+        """Return what a Farkas certificate's sum of fluxes lacks to be 0, at least, as a row of `width` over (u, 1).
 
         The problem is infeasible at every point where the row is positive (Farkas 1902).
         """
         row = np.zeros(width)
-        sign = 1.0 if certificate.below else -1.0
-        weights = sign * certificate.weights
-        # The bound to be reached, less the most that the other columns can contribute.
-        helps_most_at_upper = weights > 0
-        for upper, chosen in ((True, helps_most_at_upper), (False, ~helps_most_at_upper)):
-            self._add_bounds(row, certificate.columns[chosen], -weights[chosen], upper=upper)
-        if certificate.column >= 0:
-            self._add_bounds(row, np.asarray([certificate.column]), np.asarray([sign]), upper=not certificate.below)
+        at_upper = certificate.weights > 0
+        for upper, chosen in ((True, at_upper), (False, ~at_upper)):
+            self._add_bounds(row, certificate.columns[chosen], -certificate.weights[chosen], upper=upper)
         return row
 
     def _bound_rows(

@@ -187,7 +187,7 @@ class ParametricLP:
         """Add the critical region or the certificate that the last solve ended with."""
         if solution.optimal:
             tableau = self._lp.tableau(self._columns)
-            region = self._bounds.critical_region(tableau, solution.objective, self._point)
+            region = tableau and self._bounds.critical_region(tableau, solution.objective, self._point)
             if region is not None:
                 self._cache.add(*region, self.lookups)
         elif solution.status is Status.INFEASIBLE:

@@ -69,19 +69,13 @@ class Tableau(NamedTuple):
 
 
 class FarkasCertificate(NamedTuple):
-    """Proof of infeasibility: a basic variable that violates a bound for all values of the other columns.
+    """Proof of infeasibility: a sum of fluxes that is 0 in every steady state and below 0 for all within the bounds.
 
     Attributes
     ----------
-    column
-        Column of the variable; -1 for a mass balance, which is fixed at 0.
-    below
-        True where the variable stays below its lower bound, False where it stays above its upper bound.
     columns, weights
-        The variable is the sum of `weights` times the fluxes of `columns`, both of shape (N,).
+        The sum of `weights` times the fluxes of `columns`, both of shape (N,).
     """
 
-    column: int
-    below: bool
     columns: IntArray
     weights: FloatArray

@@ -8,7 +8,7 @@ import typer
 from redox_balancer.cli.options import RunFolder, takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.terminal.options import RUNS, AsJson
+from redox_balancer.terminal.options import AsJson, run_folder
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -38,7 +38,7 @@ def doctor(
     from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     environments = task.environments()
-    folder = checkpoint_dir or RUNS / environments.space.network.id
+    folder = checkpoint_dir or run_folder(environments.space.network.id)
     checks: list[Check] = []
     console = notes()
     with console.status("checking"):

@@ -11,7 +11,8 @@ import typer
 
 from redox_balancer.cli.options import RunFolder, report_repairs, takes_config, takes_task
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.terminal.options import RUNS, AsJson
+from redox_balancer.resources import require_address_space
+from redox_balancer.terminal.options import AsJson, run_folder
 
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 
@@ -48,14 +49,15 @@ def train(
 
     Checkpoints, metrics and settings go to the folder of the run. Ctrl-C saves and exits; `--resume auto` continues.
     """
+    require_address_space("a training with actors" if config.num_actors else "a training")
     if supervise:
-        raise typer.Exit(_supervise(checkpoint_dir or RUNS / task.network().id, max_restarts))
+        raise typer.Exit(_supervise(checkpoint_dir or run_folder(task.network().id), max_restarts))
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415
     from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     environments = task.environments(exact_check=exact_check)
     _report_excluded(environments.space)
-    folder = checkpoint_dir or RUNS / environments.space.network.id
+    folder = checkpoint_dir or run_folder(environments.space.network.id)
     result = run_training(
         config,
         environments,

@@ -252,8 +252,11 @@ class DesignSpace:
             The condition changes a bound that no condition of this design space changes.
         """
         limits = np.full(len(self.changes), np.inf)
-        for change in condition.of(self.network).changes:
-            position = self._change_positions.get(change.key)
+        positions = self._change_positions
+        for given in condition.changes:
+            # Most are in the model's own terms already, and this is called for every sampled condition.
+            change = given if given.key in positions else given.of(self.network)
+            position = positions.get(change.key)
             if position is None:
                 raise RedoxError(
                     f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "

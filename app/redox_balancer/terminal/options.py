@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,16 @@ import typer
 
 RUNS = Path("experiments")
 """Folder of the runs, where a command gets none."""
+_NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]+")
+_LONGEST_NAME = 200
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def run_folder(model: str) -> Path:
+    """Folder of the runs of a model, one level below `RUNS`, whatever its id."""
+    name = _NOT_IN_NAMES.sub("_", model).lstrip(".").encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+    return RUNS / (name.strip() or "model")
 
 
 def with_options(

@@ -185,15 +185,22 @@ def test_formulas_are_counted_or_not_at_all(formula: str, atoms: dict[str, float
     assert elements(formula) == atoms
 
 
-@pytest.mark.parametrize(("charge", "others"), [(None, True), (float("nan"), True), ("-1", True), (None, False)])
-def test_a_model_that_is_an_object_is_mended_in_the_network_alone(charge: object, others: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("charge", "known"), [(None, 19), (float("nan"), 19), (-0.5, 19), ("-1", 20), (-1.0, 20)])
+def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not_itself(
+    tmp_path: Path, charge: object, known: int
+) -> None:
     model = toy_cell()
-    for one in model.metabolites:
-        if one.id == "pyr_c" or not others:
-            one.charge = charge
-    network = to_network(model)
-    assert len(network.charges) == (20 - (charge != "-1") if others else 0)
-    assert model.metabolites.get_by_id("pyr_c").charge is charge
-    model.metabolites.get_by_id("pyr_c").charge = "x"
+    pyruvate = model.metabolites.get_by_id("pyr_c")
+    pyruvate.charge, pyruvate.compartment, pyruvate.formula = charge, None, 12
+    network = load_network(model)
+    assert len(network.charges) == known
+    assert "no compartment, set to that in the id: pyr_c" in network.repairs
+    for suffix in ("xml", "json", "mat", "yml"):
+        save_model(model, tmp_path / f"model.{suffix}")
+        read = load_network(tmp_path / f"model.{suffix}")
+        assert len(read.charges) == known
+        assert read.names.compartments["pyr_c"] == "c"
+    assert (pyruvate.charge, pyruvate.compartment, pyruvate.formula) == (charge, None, 12)
+    pyruvate.charge = "x"
     with pytest.raises(RedoxError, match="charges that are no numbers: 'x' of pyr_c"):
         to_network(model)

@@ -17,6 +17,7 @@ from redox_balancer.design.settings import TaskSettings
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.terminal.options import run_folder
 
 
 def options_of(name: str) -> dict[str, Any]:
@@ -108,3 +109,20 @@ def test_the_command_of_the_first_system_is_accepted_word_for_word() -> None:
         "checkpoint_dir": "D",
         "resume": "D/step_932960",
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [
+        ("iJO1366", "iJO1366"),
+        ("../../escaped", "_.._escaped"),
+        ("/etc/passwd", "_etc_passwd"),
+        ("a\\b\x00c\nd", "a_b_c_d"),
+        ("..", "model"),
+        ("", "model"),
+        (" ", "model"),
+        ("λ" * 300, "λ" * 100),
+    ],
+)
+def test_the_folder_of_a_run_is_one_level_below_experiments_whatever_the_id(model: str, folder: str) -> None:
+    assert run_folder(model) == Path("experiments", folder)

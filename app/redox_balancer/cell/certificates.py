@@ -1,0 +1,100 @@
+"""Proofs of the answers of a linear program, checked in extended precision against the network's own numbers.
+
+    maximise  c v   subject to   S v = 0,  lower <= v <= upper
+
+Multipliers y of the mass balances prove an answer whatever solver they come from, because y S v = 0 in every steady
+state: an upper bound of the optimum (weak duality), or that there is no steady state within the bounds (Farkas 1902).
+A term counts as 0 where it is round-off of the terms that it is the sum of.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import FarkasCertificate
+
+Extended = NDArray[np.longdouble]
+"""80-bit floating point on x86-64; where NumPy has none, the checks are as strict and succeed less often."""
+
+ROUND_OFF = 1e-15
+"""A sum this small relative to its terms is 0."""
+MARGIN = 1e-12
+"""Smallest violation, relative to the terms, that is no round-off of the model's own numbers."""
+BALANCED = 1e-11
+"""Largest imbalance of a metabolite, relative to its production and consumption."""
+NOTHING = 1e-16
+"""Largest imbalance of a metabolite, mmol/gDW/h, that counts as 0 whatever its turnover."""
+GAP = 1e-8
+"""Largest distance of an optimum from its upper bound, relative."""
+NO_GAP = 1e-13
+"""Largest absolute distance of an optimum from its upper bound."""
+
+
+class Stoichiometry:
+    """Products with the stoichiometric matrix S, and with |S|, in extended precision."""
+
+    def __init__(self, network: Network) -> None:
+        self.shape = len(network.metabolites), len(network.reactions)
+        self._data, self._rows = network.data.astype(np.longdouble), network.indices
+        self._columns = np.repeat(np.arange(self.shape[1]), np.diff(network.indptr))
+        self._by_row = np.argsort(self._rows, kind="stable")
+        self._row_starts = np.searchsorted(self._rows[self._by_row], np.arange(self.shape[0]))
+        self._column_starts = network.indptr[:-1].astype(np.intp)
+
+    def imbalance(self, v: Extended) -> tuple[Extended, Extended]:
+        """Return S v and |S| |v|, each of shape (metabolites,)."""
+        return _sums((self._data * v[self._columns])[self._by_row], self._row_starts)
+
+    def prices(self, y: Extended) -> tuple[Extended, Extended]:
+        """Return S' y and |S|' |y|, each of shape (reactions,)."""
+        return _sums(self._data * y[self._rows], self._column_starts)
+
+
+def balanced(S: Stoichiometry, v: Extended, *, relative: float = BALANCED, absolute: float = NOTHING) -> bool:
+    """Whether fluxes are a steady state within the stated residuals."""
+    imbalance, turnover = S.imbalance(v)
+    return bool((np.abs(imbalance) <= relative * turnover + absolute).all())
+
+
+def reduced_costs(S: Stoichiometry, costs: Extended, y: Extended) -> Extended:
+    """Return c - S' y without round-off, shape (reactions,)."""
+    prices, terms = S.prices(y)
+    difference: Extended = costs - prices
+    difference[np.abs(difference) <= ROUND_OFF * (np.abs(costs) + terms)] = 0
+    return difference
+
+
+def is_optimum(objective: float, v: Extended, lower: Extended, upper: Extended, reduced: Extended) -> bool:
+    """Whether reduced costs bound the optimum by the objective of these fluxes."""
+    moved = reduced != 0
+    room = np.where(reduced > 0, upper - v, v - lower)[moved]
+    return bool((np.abs(reduced[moved]) * room).sum() <= GAP * abs(objective) + NO_GAP)
+
+
+def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Extended) -> FarkasCertificate | None:
+    """Return the proof of infeasibility that multipliers give, None where they give none."""
+    # Where two terms of a multiplier cancelled, what is left would weigh fluxes that have no part in the proof.
+    for multipliers in (y, np.where(np.abs(y) < NOTHING * np.abs(y).max(initial=0.0), 0, y)):
+        weights, terms = S.prices(multipliers)
+        weights[np.abs(weights) <= ROUND_OFF * terms] = 0
+        columns = np.flatnonzero(weights)
+        for sign in (1, -1):
+            chosen = sign * weights[columns]
+            most = chosen * np.where(chosen > 0, upper[columns], lower[columns])
+            if np.isfinite(most).all() and most.sum() < -MARGIN * np.abs(most).sum():
+                return FarkasCertificate(columns.astype(np.int32), chosen.astype(np.float64))
+    return None
+
+
+def _sums(terms: Extended, starts: NDArray[np.intp]) -> tuple[Extended, Extended]:
+    """Sums of consecutive terms, and of their absolute values, each from one of `starts` to the next."""
+    empty = np.append(starts[1:], len(terms)) == starts
+    padded = np.append(terms, np.longdouble(0))
+    both = []
+    for each in (padded, np.abs(padded)):
+        sums: Extended = np.add.reduceat(each, starts) if len(starts) else each[:0]
+        sums[empty] = 0
+        both.append(sums)
+    return both[0], both[1]

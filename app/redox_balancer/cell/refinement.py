@@ -1,0 +1,239 @@
+"""Answers of a linear program that do not rest on the tolerances of its solver.
+
+A solver accepts a flux that violates a bound by 1e-7 or less, which is all there is to a vitamin of which growth
+needs 1e-9; and it calls a problem infeasible where it merely lost its way. Iterative refinement (Gleixner, Steffy &
+Wolter 2016, INFORMS J. Comput. 28:449) looks at the answer through a magnifying glass: the distances to all bounds
+and the reduced costs are multiplied by a large factor, and a solve from the same basis corrects the answer, until it
+is proven (`certificates.py`) or no start leads to a proof.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from redox_balancer.cell import certificates
+from redox_balancer.cell.certificates import Extended, Stoichiometry
+from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
+from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.solution import FarkasCertificate, Solution, Status
+
+ZOOM = 2.0**30
+"""Factor of the distances to the bounds; the basis then keeps them to GLPK's 1e-7 / 2**30."""
+CLOSER = 2.0**8
+"""Factor of the zoom from round to round."""
+FAR = 2.0**24
+"""Distance, magnified, from which a bound is left out: large numbers would cost small ones their last digits."""
+OPEN = 1e-18
+"""Imbalance beside the largest flux that is not repaired where GLPK finds no way to."""
+COST_ZOOM = 2.0**40
+"""Factor of the reduced costs."""
+ROUNDS = 6
+"""Corrections before another start is tried; two in a thousand problems need more than two."""
+NOISE = 1e-9
+"""Imbalance that counts as nothing in a plain problem, mmol/gDW/h, and relative to the turnover."""
+SMALL = 20_000
+"""Number of mass balances times fluxes up to which GLPK may solve in rational arithmetic, within seconds."""
+BOX = 2.0**60
+"""Bound that replaces an infinite one where GLPK calls a bounded problem unbounded, mmol/gDW/h."""
+
+
+class Proven(NamedTuple):
+    """An answer with its proof.
+
+    Attributes
+    ----------
+    solution
+        Status and optimum.
+    fluxes, reduced_costs
+        Of an optimum, shape (reactions,): mmol/gDW/h, and change of the optimum per unit of flux.
+    certificate
+        Of infeasibility, unless a lower bound is above an upper one.
+    """
+
+    solution: Solution
+    fluxes: FloatArray | None = None
+    reduced_costs: FloatArray | None = None
+    certificate: FarkasCertificate | None = None
+
+
+class _Program(NamedTuple):
+    """Bounds and objective of a linear program over the network."""
+
+    lower: Extended
+    upper: Extended
+    costs: Extended
+
+
+class Refinement:
+    """Proofs of the answers of one `GlpkProblem`, or better answers.
+
+    Parameters
+    ----------
+    network
+        Stoichiometry.
+    problem
+        Its linear program in GLPK; it keeps its bounds and costs, and the basis of the proven answer.
+    """
+
+    def __init__(self, network: Network, problem: GlpkProblem) -> None:
+        self._S = Stoichiometry(network)
+        self._problem = problem
+
+    def is_steady(self) -> bool:
+        """Whether the fluxes of the last optimum, moved into their bounds, leave the balances within `NOISE`."""
+        problem = self._problem
+        v = np.clip(problem.values(), problem.lower, problem.upper).astype(np.longdouble)
+        return certificates.balanced(self._S, v, relative=NOISE, absolute=NOISE)
+
+    def prove(self, claim: Solution | None) -> Proven | None:
+        """Prove what the last simplex of the problem claims, or find what is true.
+
+        Returns
+        -------
+        Proven or None
+            None where no start leads to an answer with a proof.
+        """
+        problem = self._problem
+        program = _Program(*(a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs)))
+        if (program.lower > program.upper).any():
+            return Proven(Solution(Status.INFEASIBLE, math.nan))
+        with suppress(SingularBasisError):
+            # Without a correction the problem stays as it is.
+            infeasible = claim is not None and claim.status is Status.INFEASIBLE
+            certificate = self._certificate(program.lower, program.upper) if infeasible else None
+            if certificate is not None:
+                return Proven(Solution(Status.INFEASIBLE, math.nan), certificate=certificate)
+        try:
+            return self._answer(program, claim)
+        finally:
+            problem.restore()
+
+    def _answer(self, program: _Program, claim: Solution | None) -> Proven | None:
+        found = self._first_proof(program, claim)
+        if found is None or found.solution.status is not Status.UNBOUNDED:
+            return found
+        # Unbounded are feasible problems with a direction that all finite bounds allow and that raises the objective.
+        backwards, forwards = (
+            np.where(np.isinf(program.lower), -1.0, 0.0),
+            np.where(np.isinf(program.upper), 1.0, 0.0),
+        )
+        ray = self._first_proof(
+            program._replace(lower=backwards.astype(np.longdouble), upper=forwards.astype(np.longdouble))
+        )
+        if ray is None or not ray.solution.optimal:
+            return None
+        if ray.solution.objective <= certificates.NO_GAP:
+            box = program._replace(lower=np.maximum(program.lower, -BOX), upper=np.minimum(program.upper, BOX))
+            found = self._first_proof(box)
+            reaches_box = found is not None and found.fluxes is not None and np.abs(found.fluxes).max() >= BOX
+            return None if reaches_box else found
+        feasible = self._first_proof(program._replace(costs=np.zeros_like(program.costs)))
+        return found if feasible is not None and feasible.solution.optimal else feasible
+
+    def _first_proof(self, program: _Program, claim: Solution | None = None) -> Proven | None:
+        """The first answer with a proof (an unbounded one needs another), from the present basis and from others."""
+        for solution in itertools.chain([claim], self._starts(program)):
+            with suppress(SingularBasisError):
+                proven = None if solution is None else self._zoom(program, solution)
+                if proven is not None:
+                    return proven
+        return None
+
+    def _starts(self, program: _Program) -> Iterator[Solution | None]:
+        """Answers of GLPK from the present basis, from others and, to small problems, in rational arithmetic."""
+        problem = self._problem
+
+        def load() -> None:
+            lower, upper, costs = map(_rounded, program)
+            problem.load(lower, upper, costs, np.zeros(self._S.shape[0]))
+
+        load()
+        yield problem.simplex(dual=False)
+        for restart in (problem.crash_basis, problem.slack_basis):
+            for dual in (False, True):
+                load()
+                restart()
+                yield problem.simplex(dual=dual)
+        if self._S.shape[0] * self._S.shape[1] <= SMALL:
+            load()
+            problem.slack_basis()
+            yield problem.exact_simplex()
+
+    def _zoom(self, program: _Program, solution: Solution) -> Proven | None:
+        """Correct an answer until it is proven."""
+        S, problem = self._S, self._problem
+        v, y = problem.values().astype(np.longdouble), np.zeros(S.shape[0], dtype=np.longdouble)
+        unlimited, nothing = False, certificates.NOTHING
+        for round_ in range(ROUNDS):
+            if solution.status is Status.TIME_LIMIT:
+                return None
+            if solution.status is Status.UNBOUNDED and (unlimited or not round_):
+                return Proven(solution)
+            if solution.optimal:
+                y = y + problem.dual_values() / np.longdouble(COST_ZOOM if round_ else 1.0)
+            inside = np.clip(v, program.lower, program.upper)
+            proven = self._proof(program, solution, inside, y, nothing) if round_ or not solution.optimal else None
+            if proven is not None:
+                return proven
+            missing = -S.imbalance(v)[0]
+            if solution.status is Status.INFEASIBLE:
+                # What the numbers of the model leave open, because they are rounded, counts as feasible.
+                nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
+                if certificates.balanced(S, inside, absolute=nothing):
+                    v, missing = inside, np.zeros_like(missing)
+            unlimited = solution.status is Status.UNBOUNDED
+            zoom = np.longdouble(1.0 if unlimited else ZOOM * CLOSER**round_)
+            below, above = (program.lower - v) * zoom, (program.upper - v) * zoom
+            if not unlimited:
+                below[below < -FAR], above[above > FAR] = -np.inf, np.inf
+            reduced = certificates.reduced_costs(S, program.costs, y)
+            problem.load(*(_rounded(values) for values in (below, above, reduced * COST_ZOOM, missing * zoom)))
+            corrected = problem.simplex(dual=solution.optimal)
+            if corrected is None:
+                return None
+            solution = corrected
+            v = v + problem.values() / zoom
+        return None
+
+    def _proof(
+        self, program: _Program, solution: Solution, inside: Extended, y: Extended, nothing: float
+    ) -> Proven | None:
+        """The proof of an answer, if it has one yet."""
+        if solution.status is Status.INFEASIBLE:
+            certificate = self._certificate(program.lower, program.upper)
+            return None if certificate is None else Proven(solution, certificate=certificate)
+        if not solution.optimal or not certificates.balanced(self._S, inside, absolute=nothing):
+            return None
+        # The basis that the multipliers belong to has reduced costs of exactly 0.
+        reduced = certificates.reduced_costs(self._S, program.costs, y)
+        basis = self._problem.basis()
+        reduced[basis[basis >= self._S.shape[0]] - self._S.shape[0]] = 0
+        objective = float(program.costs @ inside)
+        if not certificates.is_optimum(objective, inside, program.lower, program.upper, reduced):
+            return None
+        return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
+
+    def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
+        """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
+        S, problem = self._S, self._problem
+        basis, rows = problem.basis(), self._S.shape[0]
+        wanted = problem.infeasibilities()[basis].astype(np.longdouble)
+        balances = basis < rows
+        y = np.zeros(rows, dtype=np.longdouble)
+        for _ in range(3):
+            prices = S.prices(y)[0]
+            reached = np.where(
+                balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
+            )
+            y = y + problem.solve_transposed(_rounded(wanted - reached))
+        return certificates.farkas_certificate(S, lower, upper, y)
+
+
+def _rounded(values: Extended) -> FloatArray:
+    return values.astype(np.float64)
