@@ -81,7 +81,7 @@ def fetch(
 )
 def info(
     file: Annotated[
-        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core by default.")
+        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also compressed; the embedded core by default.")
     ] = None,
     *,
     medium: Medium = "model",
