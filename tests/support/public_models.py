@@ -122,7 +122,7 @@ def compared(path: Path) -> dict[str, Any]:
         "growth": said.get("growth"),
         "cobrapy": read.get("cobrapy"),
         "highs": read.get("highs"),
-        "placements": said.get("placements"),
+        "placements": len(said.get("placements", ())) if said.get("growth") else None,
         "seconds": round(ours.seconds, 1),
         "megabytes": round(ours.megabytes),
         "code": ours.code,
