@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
+HUMAN_GEM_VARIABLE = "REDOX_HUMAN_GEM"
 
 # Drills take minutes to hours and print measurements: `make drills` runs them.
 DRILLS = os.environ.get("REDOX_DRILLS") == "1"
@@ -44,6 +45,14 @@ def recon3d_path() -> Path:
     if not path.is_file():
         pytest.skip(f"no Recon3D file: set {RECON3D_VARIABLE} to one (redox model fetch recon3d)")
     return path
+
+
+@pytest.fixture(scope="session")
+def human_gem_path() -> Path:
+    given = os.environ.get(HUMAN_GEM_VARIABLE)
+    if given is None:
+        pytest.skip(f"no Human-GEM file: set {HUMAN_GEM_VARIABLE} to one (redox model fetch human-gem)")
+    return Path(given)
 
 
 @pytest.fixture(scope="session")

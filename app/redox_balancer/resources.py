@@ -12,11 +12,16 @@ from typing import NamedTuple
 
 import psutil
 
+from redox_balancer.errors import RedoxError
+
 MEBIBYTE = 2**20
 SOURCE = Path(__file__).absolute().parents[1]
 """Folder that this package is imported from."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
 CGROUP = Path("/sys/fs/cgroup")
+# Measured on 2 cores: largest virtual size of `redox model info`, of a training in one process, and with 2 actors.
+ADDRESS_SPACE_BYTES = {"a command": 502e6, "a training": 1_197e6, "a training with actors": 3_370e6}
+MARGIN = 1.3
 MOST_DESCRIPTORS = 2**20
 """Upper bound of the raised soft limit, the kernel's usual maximum: some programs iterate over every permitted
 descriptor."""
@@ -136,6 +141,25 @@ def _threads_of_this_user() -> int:
     mine = os.getuid()
     found = (process.info for process in psutil.process_iter(["uids", "num_threads"]))
     return sum(info["num_threads"] or 0 for info in found if info["uids"] and info["uids"].real == mine)
+
+
+def address_space_limit() -> int | None:
+    """Return the limit of the virtual size of this process, bytes; None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def require_address_space(what: str) -> None:
+    """Raise a RedoxError if the limit of the virtual size is too low for a key of `ADDRESS_SPACE_BYTES`.
+
+    Numerical libraries hang or abort where an allocation fails while they are loaded.
+    """
+    limit, needed = address_space_limit(), MARGIN * ADDRESS_SPACE_BYTES[what]
+    if limit is not None and limit < needed:
+        raise RedoxError(
+            f"the memory limit of this process is {limit / 1e6:,.0f} MB; {what} needs {needed / 1e6:,.0f} MB",
+            hint="raise it: ulimit -v unlimited, or the limit of the batch system",
+        )
 
 
 def raise_file_limit() -> None:

@@ -46,6 +46,8 @@ def test_commands_run_on_other_models(
     offered, cycles = expected
     model = request.getfixturevalue(name) if name == "human_gem" else SHIPPED / name
     assert answer("model", "info", model)["growth"] == pytest.approx(growth, abs=1e-5)
+    if name == "human_gem":
+        assert answer("model", "info", model, "--medium", "hams")["growth"] == pytest.approx(0.67556, abs=1e-5)
 
     core = tmp_path / "core.xml"
     built = answer("build-core", "--input", model, "--output", core, "--medium", "model")

@@ -63,6 +63,7 @@ def test_the_commands_of_infra_work_without_the_dependencies_of_ops(module: str)
     assert "Example: python -m infra." in answer.stdout
 
 
+@pytest.mark.usefixtures("cdk")  # it needs node
 def test_the_app_is_synthesised_without_the_dependencies_of_ops() -> None:
     code = "from aws_cdk import App; from infra.settings import load; from infra.stacks import build"
     answer = without(OF_OPS, code, "print([stack.stack_name for stack in build(App(), load())])")

@@ -18,7 +18,7 @@ from infra.settings import ROOT
 from ops.simulator import host as hosts
 from ops.simulator.aws import StandIn, stand_in
 from ops.simulator.hypervisor import Hypervisor, hypervisor, script_of
-from redox_balancer.errors import RedoxError
+from ssh_host import why_not
 from waiting import wait_until
 
 UNIT = """\
@@ -34,11 +34,14 @@ USER_DATA = "#!/bin/bash\necho booted >>/data/boots\n"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    try:
-        hosts.require()
-    except RedoxError as error:
-        pytest.skip(f"{error.message} ({error.hint})")
+def able() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def aws(able: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    del able
     with stand_in(tmp_path_factory.mktemp("aws")) as server:
         yield server
         assert server.hidden_failures() == []
@@ -201,6 +204,7 @@ def test_the_script_is_found_in_user_data_with_several_parts() -> None:
     assert script_of(user_data(load(), machine)).strip() == script(load(), machine).strip()
 
 
+@pytest.mark.usefixtures("able")
 def test_the_end_of_the_starting_process_ends_the_host(tmp_path: Path) -> None:
     host = hosts.start(tmp_path / "hosts" / "i-1", tmp_path / "volume", "nvme", hosts.Login("ubuntu"), {})
     began = time.monotonic()

@@ -79,6 +79,14 @@ def with_boundary_species(*, sources: bool, pairs: bool = False, name: str = "{}
     return rewrite
 
 
+def crossed(model: cobra.Model) -> None:
+    """Boundary species of water and protons in each other's exchange, as in a published model."""
+    water, protons = (model.metabolites.get_by_id(name) for name in ("h2o_b", "h_b"))
+    for exchange, own, other in (("EX_h2o_e", water, protons), ("EX_h_e", protons, water)):
+        reaction = model.reactions.get_by_id(exchange)
+        reaction.add_metabolites({own: -reaction.metabolites[own], other: reaction.metabolites[own]})
+
+
 def combined(*rewrites: Rewrite) -> Rewrite:
     """Several rewrites, one after the other."""
 
@@ -131,5 +139,11 @@ NOTATIONS: dict[str, Rewrite] = {
     "boundary species with sources": with_boundary_species(sources=True),
     "boundary species, one reaction a direction": with_boundary_species(sources=True, pairs=True),
     "boundary species by name": with_boundary_species(sources=True, name="{}_e_boundary"),
+    "boundary species by name, escaped": combined(
+        with_boundary_species(sources=True, name="{}_e_boundary"),
+        renamed(lambda s, c: _toolbox(f"{s.replace('__', '-')}_{c}"), str, c="c", e="e", boundary="e"),
+    ),
+    "boundary species, crossed": combined(with_boundary_species(sources=True), crossed),
+    "dead ends, crossed": combined(with_boundary_species(sources=False), crossed),
     "boundary species, doubled": combined(scaled(-2.0), with_boundary_species(sources=True)),
 }

@@ -26,6 +26,7 @@ SUFFIXES = {".json", ".xml", ".sbml", ".mat", ".yml", ".yaml"}
 PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 SAID_S, HARD_S, SAID_MB = 120.0, 300.0, 3000.0
 TOLERANCE = 1e-6
+OUTSIDE = "boundary species"
 
 
 @dataclass(frozen=True)
@@ -107,21 +108,27 @@ def compared(path: Path) -> dict[str, Any]:
     """One row: what both say of a file, and in `fault` what is wrong with ours, or `None`."""
     ours = measured(REDOX, "model", "info", path, "--json")
     theirs = measured(sys.executable, __file__, path)
-    said = json.loads(ours.stdout) if ours.stdout else {}
+    try:
+        said = json.loads(ours.stdout or "{}")
+    except json.JSONDecodeError:
+        said = {}
     read = json.loads(theirs.stdout.splitlines()[-1]) if theirs.code == 0 else {}
     unread = (theirs.stderr.strip().splitlines() or [f"exit code {theirs.code}"])[-1][:120]
     refusal = next((line for line in ours.stderr.splitlines() if line.startswith("error:")), "")
+    # Where COBRApy balances the species outside of the cell, nothing grows.
+    outside = [line for line in said.get("repairs", ()) if OUTSIDE in line]
     return {
         "reactions": said.get("reactions", read.get("reactions")),
         "growth": said.get("growth"),
         "cobrapy": read.get("cobrapy"),
         "highs": read.get("highs"),
-        "placements": said.get("placements"),
+        "placements": len(said.get("placements", ())) if said.get("growth") else None,
         "seconds": round(ours.seconds, 1),
         "megabytes": round(ours.megabytes),
         "code": ours.code,
-        "remark": refusal + ("" if read else f" COBRApy: {unread}"),
-        "fault": fault(ours, said.get("growth"), read),
+        "remark": " ".join([refusal, *outside, *([] if read else [f"COBRApy: {unread}"])]).strip(),
+        "fault": fault(ours, said.get("growth"), {} if outside and not read.get("highs") else read)
+        or (None if said or not ours.stdout else "--json is no JSON"),
     }
 
 
@@ -140,9 +147,9 @@ def fault(ours: Answer, growth: float | None, read: Mapping[str, Any]) -> str | 
 
 
 def _difference(ours: float, theirs: float | None) -> float:
-    """Relative difference; no solution, or an objective below 0, is no growth."""
+    """Relative difference, above the 1e-9 to which solvers agree; no solution, or a negative one, is no growth."""
     other = max(theirs or 0.0, 0.0)
-    return abs(ours - other) / max(abs(ours), other, TOLERANCE)
+    return abs(ours - other) / max(abs(ours), other, 1e-9 / TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,13 @@ def load_model(source: str | Path | None = None) -> cobra.Model:
     Parameters
     ----------
     source
-        A file: JSON, SBML, MAT or YAML, each also with `.gz`. None or `"embedded"` is the embedded human redox core.
+        A file: JSON, SBML, MAT or YAML, plain or compressed with gzip, bzip2, xz or zip. None or `"embedded"` is the
+        embedded human redox core.
 
     Returns
     -------
     cobra.Model
-        The model, with known charge faults of published models repaired. `Task` accepts it, changed or not.
+        The model, with known faults of published models repaired. `Task` accepts it, changed or not.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from redox_balancer.cell.names import compartment_letter, split_metabolite
+from redox_balancer.cell.names import EXTRACELLULAR, compartment_letter, split_metabolite
 from redox_balancer.cell.repairs import shortened
 
 if TYPE_CHECKING:
@@ -33,29 +33,35 @@ class BoundarySpecies(NamedTuple):
 def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
     """Find the metabolites of a model that are certain to be boundary species.
 
-    They are in the compartment `b` by their id or its name, and take part in nothing but the exchange with the same
-    species of another compartment, and in a source of their own. A source with limits of its own is not left out if
-    it serves several exchanges.
+    They are in the compartment `b` by their id or its name, and take part in nothing but the exchange with one
+    metabolite of another compartment, and in a source of their own. The names of both agree in most; published models
+    also have `h_e <=> h2o_b` beside them. A source with limits of its own is not left out if it serves several
+    exchanges.
     """
-    found = []
-    names = model.compartments
+    letters = {
+        compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
+    }
+    found: list[BoundarySpecies] = []
+    named = False
     for metabolite in model.metabolites:
-        compartment = metabolite.compartment or ""
-        species, suffix = split_metabolite(metabolite.id)
-        letter = compartment_letter(compartment, names.get(compartment) or "")
-        if BOUNDARY not in (compartment_letter(suffix, ""), letter):
+        suffix = split_metabolite(metabolite.id)[1]
+        if BOUNDARY not in (compartment_letter(suffix, ""), letters.get(metabolite.compartment or "")):
             continue
         reactions = sorted(metabolite.reactions, key=lambda reaction: reaction.id)
         sources = [reaction for reaction in reactions if len(reaction.metabolites) == 1]
         exchanges = [reaction for reaction in reactions if len(reaction.metabolites) > 1]
-        if len(sources) > 1 or not exchanges:
+        insides = {_inside(reaction, metabolite) for reaction in exchanges}
+        if len(sources) > 1 or len(insides) != 1 or (inside := insides.pop()) is None:
             continue
+        same = _same_name(metabolite, inside)
+        outer = EXTRACELLULAR in (split_metabolite(inside.id)[1], letters.get(inside.compartment or ""))
         source = sources[0] if sources else None
-        if all(_exchanges(reaction, metabolite, species) for reaction in exchanges) and (
+        if (same or outer) and (
             source is None or (not source.objective_coefficient and (len(exchanges) == 1 or _is_unlimited(source)))
         ):
+            named |= same
             found.append(BoundarySpecies(metabolite, tuple(exchanges), source))
-    return found
+    return found if named else []
 
 
 def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
@@ -83,14 +89,17 @@ def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
     return (f"boundary species left out, their reactions are exchanges: {shortened(names)}",)
 
 
-def _exchanges(reaction: cobra.Reaction, boundary: cobra.Metabolite, species: str) -> bool:
-    """Whether a reaction exchanges a boundary species with the same species elsewhere, and does nothing else."""
+def _inside(reaction: cobra.Reaction, boundary: cobra.Metabolite) -> cobra.Metabolite | None:
+    """The metabolite that a reaction exchanges with a boundary species, None if it does anything else."""
     if len(reaction.metabolites) != 2:
-        return False
+        return None
     (other,) = (metabolite for metabolite in reaction.metabolites if metabolite is not boundary)
-    inside = split_metabolite(other.id)
-    same = species in (inside[0], "_".join(inside)) if species else other.name == boundary.name
-    return bool(same and reaction.metabolites[other] == -reaction.metabolites[boundary])
+    return other if reaction.metabolites[other] == -reaction.metabolites[boundary] else None
+
+
+def _same_name(boundary: cobra.Metabolite, inside: cobra.Metabolite) -> bool:
+    names = [split_metabolite(metabolite.id.removesuffix("_boundary"))[0] for metabolite in (boundary, inside)]
+    return bool(names[0] == names[1] if names[0] else boundary.name == inside.name)
 
 
 def _is_unlimited(reaction: cobra.Reaction) -> bool:

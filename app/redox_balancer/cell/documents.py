@@ -114,6 +114,8 @@ def _entries(document: Mapping[str, Any], kind: str, repairs: Repairs) -> dict[s
     found: dict[str, dict[str, Any]] = {}
     written: dict[str, object] = {}
     for number, entry in enumerate(entries, 1):
+        if kind == "genes" and isinstance(entry, str):
+            entry = {"id": entry}  # noqa: PLW2901
         if not isinstance(entry, Mapping) or entry.get("id") in (None, ""):
             raise UnreadableError(f"{kind[:-1]} number {number:,} has no id", hint="give it an id of its own")
         name = clean_id(entry["id"], repairs)

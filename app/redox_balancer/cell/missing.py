@@ -60,6 +60,10 @@ class MissingUptakes:
         return f"missing: {'' if self.complete else 'at least '}{', '.join(self.exchanges[:SHOWN])}{more}"
 
 
+class _SolverError(Exception):
+    """A linear program ended without an answer."""
+
+
 class _Candidate(NamedTuple):
     """A bound that may be opened: its column, whether it is the upper one, its name and its cost."""
 
@@ -92,11 +96,13 @@ class _Question(NamedTuple):
             options={"time_limit": TIME_LIMIT_S},
         )
         if found.status != 0:
-            raise RedoxError(f"the search for missing uptakes ended without an answer: {found.message}")
+            raise _SolverError(found.message)
         return bool(found.x[-1] > _NEARLY_ONE), found.lower.marginals, -found.upper.marginals
 
 
-def does_not_grow(network: Network, medium: str = "this medium", status: str = "") -> RedoxError:
+def does_not_grow(
+    network: Network, medium: str = "this medium", status: str = "", missing: MissingUptakes | None = None
+) -> RedoxError:
     """The error for a cell that does not grow, with the uptakes that are missing.
 
     Parameters
@@ -107,12 +113,13 @@ def does_not_grow(network: Network, medium: str = "this medium", status: str = "
         What to call the medium.
     status
         Status of the linear program, if it says more than a growth of 0.
+    missing
+        What is missing, if it is known already.
     """
     what = f"{network.objective} of {network.id} does not grow on {medium}{status and f' ({status})'}"
     hint = "choose another medium or growth reaction"
-    try:
-        missing = missing_uptakes(network)
-    except RedoxError:
+    missing = missing or missing_uptakes(network)
+    if missing is None:
         return RedoxError(what, hint=hint, settings=("medium", "biomass"))
     if missing.exchanges:
         hint = f"add what is missing to the medium, or {hint}"
@@ -121,7 +128,7 @@ def does_not_grow(network: Network, medium: str = "this medium", status: str = "
     return RedoxError(f"{what}; {missing}", hint=hint, settings=("medium", "biomass"))
 
 
-def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> MissingUptakes:
+def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> MissingUptakes | None:
     """Find a smallest set of uptakes, and of closed drains, that makes a cell grow which does not.
 
     Parameters
@@ -131,10 +138,10 @@ def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> Mis
     time_limit_s
         Time after which the search ends with what is missing at least, s.
 
-    Raises
-    ------
-    RedoxError
-        The solver failed.
+    Returns
+    -------
+    MissingUptakes or None
+        None where the solver failed.
     """
     end = time.monotonic() + time_limit_s
     lower, upper = network.lower, network.upper
@@ -163,7 +170,10 @@ def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> Mis
         names = tuple(candidates[place].name for place in chosen)
         if cuts and time.monotonic() > end:
             return MissingUptakes(names, complete=False)
-        cut = next((cut for each in questions if (cut := _cut(each, candidates, chosen)) is not None), None)
+        try:
+            cut = next((cut for each in questions if (cut := _cut(each, candidates, chosen)) is not None), None)
+        except _SolverError:
+            return None
         if cut is None:
             return MissingUptakes(names)
         cuts.append(cut)

@@ -62,31 +62,40 @@ def load_model(path: Path) -> LoadedModel:
     RedoxError
         The file is missing, damaged, of an unknown format or not a metabolic model.
     """
+    repairs = Repairs()
+    try:
+        model = _read(path, repairs)
+    except MemoryError:
+        raise
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and str(error.filename) == str(path):
+            raise RedoxError(
+                f"no model file {path}", hint="check the path, or fetch a public model", settings=("model",)
+            ) from error
+        raise RedoxError(
+            f"cannot read {path}: {error.strerror or error}",
+            hint="check the file, permissions and TMPDIR",
+        ) from error
+    except Exception as error:
+        # The readers pass on any error of their parsers (KeyError, lxml and SciPy errors ...).
+        raise RedoxError(
+            f"cannot read {path}: {_first_line(error)}",
+            hint=getattr(error, "hint", "export the model again with the program that it came from"),
+        ) from error
+    add_cross_references(model, path.parent)
+    return LoadedModel(model, repairs.lines + fold_boundary_species(model))
+
+
+def _read(path: Path, repairs: Repairs) -> cobra.Model:
+    path.stat()
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import READERS  # noqa: PLC0415
 
-    if not path.exists():
-        raise RedoxError(f"no model file {path}", hint="check the path, or fetch a public model", settings=("model",))
-    repairs = Repairs()
     with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
-        try:
-            kind, content = unpacked(path, Path(folder), repairs)
-            model = READERS[kind](content, Path(folder), repairs)
-            mend(model, repairs)
-        except MemoryError:
-            raise
-        except OSError as error:
-            raise RedoxError(
-                f"cannot read {path}: {error.strerror or error}", hint="check the file and its permissions"
-            ) from error
-        except Exception as error:
-            # The readers pass on any error of their parsers (KeyError, lxml and SciPy errors ...).
-            raise RedoxError(
-                f"cannot read {path}: {_first_line(error)}",
-                hint=getattr(error, "hint", "export the model again with the program that it came from"),
-            ) from error
-    add_cross_references(model, path.parent)
-    return LoadedModel(model, repairs.lines + fold_boundary_species(model))
+        kind, content = unpacked(path, Path(folder), repairs)
+        model = READERS[kind](content, Path(folder), repairs)
+        mend(model, repairs)
+    return model
 
 
 def save_model(model: cobra.Model, path: Path) -> None:
@@ -197,19 +206,19 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
     if source is None:
         core = _embedded_network()
         return core if objective is None else core.with_objective(objective)
-    if not isinstance(source, Path):
-        return to_network(without_boundary_species(source), objective)
-    loaded = load_model(source)
+    loaded = load_model(source) if isinstance(source, Path) else without_boundary_species(source)
     network = to_network(loaded.model, objective)
-    return replace(network, repairs=loaded.repairs + network.repairs)
+    repairs = Repairs()
+    if not isinstance(source, Path):
+        metabolites_of(loaded.model, repairs)  # what `to_network` repaired; of a file it is listed already
+    return replace(network, repairs=loaded.repairs + repairs.lines + network.repairs)
 
 
-def without_boundary_species(model: cobra.Model) -> cobra.Model:
+def without_boundary_species(model: cobra.Model) -> LoadedModel:
     """Return a model, or a copy without its boundary species if it has any, as `load_model` leaves them out."""
     if find_boundary_species(model):
         model = model.copy()
-        fold_boundary_species(model)
-    return model
+    return LoadedModel(model, fold_boundary_species(model))
 
 
 @cache

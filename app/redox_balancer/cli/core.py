@@ -33,7 +33,7 @@ _SHOWN = 8
 
 def build_core(
     input_file: Annotated[
-        Path, typer.Option("--input", metavar="FILE", help="Model: JSON, SBML, MAT or YAML, also .gz.")
+        Path, typer.Option("--input", metavar="FILE", help="Model: JSON, SBML, MAT or YAML, also compressed.")
     ],
     output_file: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="Path of the core; the suffix determines the format.")

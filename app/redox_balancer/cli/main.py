@@ -25,7 +25,7 @@ from redox_balancer.cli import (
     search,
     train,
 )
-from redox_balancer.resources import in_own_source
+from redox_balancer.resources import in_own_source, require_address_space
 from redox_balancer.terminal.outcome import end
 from redox_balancer.version import __version__
 
@@ -69,6 +69,7 @@ def root(
 ) -> None:
     """Options that every subcommand shares; `end` reads `--debug` itself."""
     del debug, version
+    require_address_space("a command")
 
 
 def main() -> None:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redox_balancer.cli.model_page import page_lines
 from redox_balancer.cli.options import Biomass, Medium
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import transfer_progress
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.network import Network
+from redox_balancer.terminal.tables import notes, out
 
 app = typer.Typer(help="Download public metabolic models and test models.", no_args_is_help=True)
-
-LEAST_GROWTH = 1e-6
-"""Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
-LABELS = {"free_loops": "infeasible cycles"}
-"""Labels of the table where they differ from the keys of the JSON."""
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
@@ -81,80 +73,46 @@ def fetch(
 )
 def info(
     file: Annotated[
-        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also .gz; the embedded core by default.")
+        Path | None, typer.Argument(help="JSON, SBML, MAT or YAML, also compressed; the embedded core by default.")
     ] = None,
     *,
     medium: Medium = "model",
     biomass: Biomass = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Test a model: size, growth on a medium, imbalanced reactions, thermodynamically infeasible cycles.
+    """Describe a model on one page: growth and what limits it, what is recognised, what is wrong, what can be placed.
 
-    A reaction in such a cycle carries flux with every exchange, sink and demand closed. Recon3D takes about half a
-    minute. Exit code 2 if the model does not grow.
+    Growth comes first; infeasible cycles, reactions that carry flux with every exchange, sink and demand closed, come
+    last, for at most half a minute. Exit code 2 if the model does not grow.
     """
-    from redox_balancer.cell.balance import imbalanced_reactions  # noqa: PLC0415 - takes half a second
-    from redox_balancer.cell.cycles import reactions_in_cycles  # noqa: PLC0415
     from redox_balancer.cell.embedded import core_json  # noqa: PLC0415
-    from redox_balancer.cell.media import apply_medium  # noqa: PLC0415
-    from redox_balancer.cell.models import load_model, to_network  # noqa: PLC0415
+    from redox_balancer.design.model_info import model_info  # noqa: PLC0415 - loads SciPy's solvers
 
-    with _steps_shown("reading the model") as show:
-        loaded = load_model(core_json() if file is None else file)
-        network = to_network(loaded.model, biomass)
-        fed = apply_medium(network, medium)
-        show("growth")
-        growth, status = _growth(fed)
-        show("infeasible cycles")
-        cycles = reactions_in_cycles(network)
-    imbalanced = imbalanced_reactions(network)
-    answer: dict[str, Any] = {
-        "model": network.id,
-        "reactions": len(network.reactions),
-        "metabolites": len(network.metabolites),
-        "genes": len(loaded.model.genes),
-        "exchanges": len(network.exchanges),
-        "objective": network.objective,
-        "medium": medium,
-        "growth": growth,
-        "status": status,
-        "imbalanced": len(imbalanced),
-        "free_loops": len(cycles),
-        "repairs": [*loaded.repairs, *network.repairs],
-    }
+    answer: dict[str, Any] = {}
+    failure = None
+    console = notes()
+    with console.status("reading the model") as status:
+
+        def show(phase: str, _done: int = 0, _total: int | None = None, /) -> None:
+            status.update(phase)
+            if not console.is_terminal:
+                console.print(phase, markup=False)
+
+        try:
+            for section in model_info(core_json() if file is None else file, medium, biomass, show):
+                answer |= section
+                if not as_json:
+                    status.stop()
+                    out().print("\n".join(page_lines(section)), markup=False)
+                    status.start()
+        except RedoxError as error:
+            if "growth" not in answer:
+                raise
+            failure = error
     if as_json:
-        answer |= {"imbalanced_reactions": imbalanced, "looping_reactions": list(cycles)}
         typer.echo(json.dumps(answer))
-    else:
-        _print_table({LABELS.get(key, key.replace("_", " ")): _text(value) for key, value in answer.items()})
-    if growth < LEAST_GROWTH:
-        raise RedoxError(
-            f"{network.objective} of {network.id} does not grow on medium {medium!r}"
-            + ("" if status == "optimal" else f" ({status})"),
-            hint="choose another medium or growth reaction",
-            settings=("medium", "biomass"),
-        )
-
-
-def _growth(network: Network) -> tuple[float, str]:
-    """Largest growth, 1/h, and the status of its LP; an infeasible problem (maintenance not met) is no growth."""
-    from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415 - loads the solver
-
-    with FluxLP(network) as lp:
-        solution = lp.maximise()
-    return (max(solution.objective, 0.0) if solution.optimal else 0.0), solution.status.value
-
-
-@contextmanager
-def _steps_shown(first: str) -> Iterator[Any]:
-    """Report the current step on stderr: a spinner on a terminal, a line for each step otherwise."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.print(first)
-        yield console.print
-        return
-    with console.status(first) as status:
-        yield status.update
+    if failure is not None:
+        raise failure
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ import typer
 from redox_balancer.cli.options import takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.resources import require_address_space
 from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def profile(
     from redox_balancer.files import written_atomically  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
+    require_address_space("a training with actors")
     if leaks and kind != "memory":
         raise RedoxError("--leaks needs a memory profile", hint="use --kind memory --leaks")
     target = output or Path("flame.html" if kind == "memory" else "flame.svg")

@@ -11,6 +11,7 @@ import typer
 
 from redox_balancer.cli.options import RunFolder, report_repairs, takes_config, takes_task
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.resources import require_address_space
 from redox_balancer.terminal.options import AsJson, run_folder
 
 EXAMPLE = "Example: redox train --timesteps 2000000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
@@ -48,6 +49,7 @@ def train(
 
     Checkpoints, metrics and settings go to the folder of the run. Ctrl-C saves and exits; `--resume auto` continues.
     """
+    require_address_space("a training with actors" if config.num_actors else "a training")
     if supervise:
         raise typer.Exit(_supervise(checkpoint_dir or run_folder(task.network().id), max_restarts))
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415

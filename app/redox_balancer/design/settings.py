@@ -75,7 +75,8 @@ class TaskSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: ModelSource = Field(
-        default=None, description="Model file (JSON, SBML, MAT or YAML, also .gz); the embedded core by default."
+        default=None,
+        description="Model file: JSON, SBML, MAT or YAML, also compressed; the embedded core by default.",
     )
     medium: MediumSource = Field(
         default=MODEL_MEDIUM,

@@ -110,9 +110,9 @@ def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, a copy of its own, with no reaction lumped or removed."""
     if task.model is None:
         return cobra.io.load_json_model(str(core_json()))
-    return (
-        load_model(task.model).model if isinstance(task.model, Path) else without_boundary_species(task.model.copy())
-    )
+    if isinstance(task.model, Path):
+        return load_model(task.model).model
+    return without_boundary_species(task.model.copy()).model
 
 
 def designed_cell(

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from redox_balancer.errors import EXIT_CLOSED_PIPE, EXIT_USER_ERROR, RedoxError
 from redox_balancer.extras import missing_extra
+from redox_balancer.terminal.refused import refused
 from redox_balancer.terminal.streams import OutputError, guard_streams
 
 Translate = Callable[[Exception], RedoxError | None]
@@ -27,7 +28,8 @@ def end(app: Callable[..., Any], program: str, translate: Translate | None = Non
     program
         The command that runs it, `redox`.
     translate
-        Turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback.
+        Turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback. What the
+        operating system refuses is known without it.
     """
     guard_streams()
     try:
@@ -57,7 +59,11 @@ def _run(app: Callable[..., Any], program: str, translate: Translate | None) -> 
         return EXIT_USER_ERROR
     except OutputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            error = error.__context__  # typer ends without a word for a broken pipe of any process
         known = _known(error, translate)
         if debug or known is None:
             raise
@@ -71,7 +77,7 @@ def _known(error: Exception, translate: Translate | None) -> RedoxError | None:
         return error
     if isinstance(error, ImportError) and (missing := missing_extra(error)):
         return missing
-    return translate(error) if translate else None
+    return (translate(error) if translate else None) or refused(error)
 
 
 def _options(app: Callable[..., Any], arguments: Sequence[str], settings: Sequence[str]) -> list[str]:

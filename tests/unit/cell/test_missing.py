@@ -105,3 +105,15 @@ def test_a_drain_that_a_medium_closed_is_named() -> None:
     missing = missing_uptakes(apply_medium(load_network(path), "physiological"))
     assert missing.complete
     assert {name for name in missing.exchanges if not name.startswith("EX_")} == {"DM_mththf_c"}
+
+
+def test_human_gem_grows_on_hams_medium_and_not_without_what_is_named(human_gem_path: Path) -> None:
+    network = load_network(human_gem_path)
+    assert grows(apply_medium(network, "hams"))
+    fed = apply_medium(network, "human_minimal")
+    assert not grows(fed)
+    missing = missing_uptakes(fed)
+    assert missing is not None
+    assert "EX_lipoate_e" in missing.exchanges
+    own = [network.find_reaction(name) for name in missing.exchanges]
+    assert grows(fed, tuple(name for name in own if name is not None))

@@ -192,7 +192,9 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
     model = toy_cell()
     pyruvate = model.metabolites.get_by_id("pyr_c")
     pyruvate.charge, pyruvate.compartment, pyruvate.formula = charge, None, 12
-    assert len(to_network(model).charges) == known
+    network = load_network(model)
+    assert len(network.charges) == known
+    assert "no compartment, set to that in the id: pyr_c" in network.repairs
     for suffix in ("xml", "json", "mat", "yml"):
         save_model(model, tmp_path / f"model.{suffix}")
         read = load_network(tmp_path / f"model.{suffix}")

@@ -124,9 +124,26 @@ def test_what_is_no_model_is_called_what_it_is(
     assert "\n" not in caught.value.message + caught.value.hint
 
 
-def test_a_folder_is_called_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(RedoxError, match="it is a folder"):
-        load_model(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", "it is a folder"),
+        ("absent.json", "no model file"),
+        ("file/model.json", "no model file"),
+        ("x" * 300, "cannot read .*: File name too long"),
+    ],
+)
+def test_a_path_that_is_no_file_is_called_what_it_is(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RedoxError, match=message):
+        load_model(tmp_path / name)
+
+
+def test_a_missing_temporary_folder_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(toy_cell(), tmp_path / "model.json")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(RedoxError, match=r"cannot (read|write)"):
+        load_model(tmp_path / "model.json")
 
 
 FBC = "http://www.sbml.org/sbml/level3/version1/fbc/version2"

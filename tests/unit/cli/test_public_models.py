@@ -16,6 +16,7 @@ def test_a_model_that_cobrapy_ships_gives_its_growth() -> None:
     row = compared(SHIPPED / "textbook.xml.gz")
     assert row["fault"] is None
     assert row["growth"] == pytest.approx(row["cobrapy"], rel=1e-6)
+    assert row["placements"] == 7
     assert row["highs"] == pytest.approx(0.8739215, rel=1e-6)
 
 

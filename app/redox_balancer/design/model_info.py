@@ -1,0 +1,232 @@
+"""What a modeller asks of a model: what limits its growth, what is recognised, what is wrong, what can be placed.
+
+The answers come section by section, the quick ones first, so that a long search hides nothing that is known already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.consistency import stoichiometric_matrix
+from redox_balancer.cell.cycles import reactions_in_cycles
+from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
+from redox_balancer.cell.missing import does_not_grow, missing_uptakes
+from redox_balancer.cell.models import load_model, to_network
+from redox_balancer.cell.network import Network
+from redox_balancer.cell.solution import Status
+from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.respiration import oxygen_uptake, respiration
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.errors import RedoxError
+from redox_balancer.progress import Progress, no_progress
+
+LEAST_GROWTH = 1e-6
+"""Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
+
+HIGHS_LIMIT_S = 60.0
+GLPK_LIMIT_S = 20.0
+CYCLE_LIMIT_S = 30.0
+"""Time limit of the search for infeasible cycles, s."""
+
+LEAST_SHARE = 1e-3
+"""Smallest share of growth that a bound accounts for and is reported."""
+
+Section = dict[str, Any]
+
+
+def model_info(
+    file: Path, medium: str = MODEL_MEDIUM, biomass: str | None = None, progress: Progress = no_progress
+) -> Iterator[Section]:
+    """Describe a model on a medium.
+
+    Parameters
+    ----------
+    file
+        Model file.
+    medium
+        Name or file of a medium, `model` for the bounds of the model file.
+    biomass
+        The reaction whose flux is growth; the objective of the model by default.
+    progress
+        Receives the name of each section as it starts.
+
+    Yields
+    ------
+    dict
+        A section as data, ready for JSON: size, growth and what limits it, exchanges and oxygen, balance, placements,
+        and last infeasible cycles, `None` where the search took too long.
+
+    Raises
+    ------
+    RedoxError
+        The model or the medium cannot be read, or do not fit each other; after the last section, if the model does
+        not grow.
+    """
+    progress("reading the model")
+    loaded = load_model(file)
+    network = to_network(loaded.model, biomass)
+    fed = apply_medium(network, medium)
+    yield {
+        "model": network.id,
+        "reactions": len(network.reactions),
+        "metabolites": len(network.metabolites),
+        "genes": len(loaded.model.genes),
+        "objective": network.objective,
+        "sense": "maximised",
+        "repairs": [*loaded.repairs, *network.repairs],
+    }
+    progress("growth")
+    section, failure = _growth(fed, medium, progress)
+    yield section
+    progress("exchanges")
+    yield _exchanges(fed, medium)
+    yield _oxygen(fed)
+    progress("balance")
+    yield _balance(network)
+    progress("placements")
+    yield _placements(fed)
+    progress("infeasible cycles")
+    yield _cycles(network)
+    if failure is not None:
+        raise failure
+
+
+def _limits(network: Network, solved: Any) -> list[Section]:
+    """Bounds that growth rests on, by the share of growth that they account for, the largest first.
+
+    At an optimum, growth is the sum of each active bound times its reduced cost (strong duality, all balances being
+    0). Shares add up to 1; a forced flux, such as maintenance, has a negative one. Where the dual solution is not
+    unique it is that of one optimal basis.
+    """
+    supplies = {r.id: r.coefficient for exchange in extracellular_exchanges(network) for r in exchange.reactions}
+    sides = ("lower bound", network.lower, solved.lower), ("upper bound", network.upper, solved.upper)
+    found = []
+    for bound, values, result in sides:
+        for column in np.flatnonzero(result.marginals * np.where(np.isfinite(values), values, 0.0)):
+            reaction, value = network.reactions[column], float(values[column])
+            if abs(share := float(result.marginals[column]) * value / solved.fun) >= LEAST_SHARE:
+                name = network.bigg_names.get(reaction, reaction)
+                uptake = max(0.0, value * supplies.get(reaction, 0.0))
+                limit = {"reaction": reaction, "name": name, "bound": "uptake" if uptake else bound}
+                found.append(limit | {"value": uptake or value, "share": share})
+    return sorted(found, key=lambda limit: -abs(limit["share"]))
+
+
+def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, RedoxError | None]:
+    """The section, and the error to end with if the model does not grow.
+
+    HiGHS solves models of GECKO's in seconds, on which GLPK takes minutes. Where GLPK has the time, its answer
+    counts, as in all other commands.
+    """
+    costs = np.zeros(len(fed.reactions))
+    costs[fed.column(fed.objective)] = -1.0
+    solved = linprog(
+        costs,
+        A_eq=stoichiometric_matrix(fed),
+        b_eq=np.zeros(len(fed.metabolites)),
+        bounds=np.column_stack([fed.lower, fed.upper]),
+        method="highs",
+        options={"time_limit": HIGHS_LIMIT_S},
+    )
+    quick = -solved.fun if solved.status == 0 else 0.0
+    if quick >= LEAST_GROWTH:
+        progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")
+    with FluxLP(fed, time_limit_s=GLPK_LIMIT_S) as lp:
+        lp.crash_basis()
+        solution = lp.maximise()
+    proven = solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
+    growth = max(solution.objective, 0.0) if solution.optimal else 0.0 if proven else quick
+    grows = growth >= LEAST_GROWTH
+    missing = missing_uptakes(fed) if proven and not grows else None
+    section = {
+        "medium": medium,
+        "growth": growth,
+        "status": "optimal" if grows else solution.status.value,
+        "limits": _limits(fed, solved) if grows and quick >= LEAST_GROWTH else [],
+        "missing": list(missing.exchanges) if missing else [],
+    }
+    if grows:
+        return section, None
+    status = "" if solution.optimal else solution.status.value
+    if proven:
+        return section, does_not_grow(fed, f"medium {medium!r}", status, missing)
+    hint = "check that its uptakes are bounded, or try a smaller model, such as a core extracted from this one"
+    return section, RedoxError(
+        f"growth of {fed.id} could not be computed: {status}", hint=hint, settings=("biomass",)
+    )
+
+
+def _exchanges(fed: Network, medium: str) -> Section:
+    exchanges = extracellular_exchanges(fed)
+    own = set(fed.exchanges)
+    others = [reaction for reaction in fed.boundary if reaction not in own]
+    recipe = get_medium(medium)
+    return {
+        "exchanges": len(fed.exchanges),
+        "notations": dict(Counter(map(_notation, exchanges))),
+        "sinks_and_demands": len(others),
+        "unrecognised_exchanges": [reaction for reaction in others if reaction.upper().startswith("EX_")],
+        "not_in_model": [name for name in recipe.uptakes if not fed.find_reaction(name)] if recipe else [],
+    }
+
+
+def _notation(exchange: Exchange) -> str:
+    if len(exchange.reactions) > 1:
+        return "split"
+    (reaction,) = exchange.reactions
+    if abs(reaction.coefficient) != 1.0:
+        return "scaled"
+    return "import-positive" if reaction.coefficient > 0 else "usual"
+
+
+def _oxygen(fed: Network) -> Section:
+    try:
+        unit, problem = respiration(fed), None
+    except RedoxError as error:
+        unit, problem = None, error.message
+    return {"oxygen_uptake": oxygen_uptake(fed), "unit": unit, "unit_problem": problem}
+
+
+def _balance(network: Network) -> Section:
+    imbalanced = imbalanced_reactions(network)
+    return {
+        "imbalanced": len(imbalanced),
+        "without_formula": len(network.metabolites) - len(network.formulas),
+        "without_charge": len(network.metabolites) - len(network.charges),
+        "imbalanced_reactions": imbalanced,
+    }
+
+
+def _placements(fed: Network) -> Section:
+    conditions = [condition for condition in load_conditions().values() if not condition.missing_from(fed)]
+    try:
+        space = DesignSpace.build(fed, load_library(None), conditions, capacities=load_native_capacities(fed))
+    except RedoxError as error:
+        return {"placements": [], "excluded": {}, "placements_problem": error.message}
+    return {
+        "placements": [placement.id for placement in space.placements],
+        "excluded": dict(Counter(entry.reason.value for entry in space.excluded)),
+        "placements_problem": None,
+    }
+
+
+def _cycles(network: Network) -> Section:
+    cycles: tuple[str, ...] | None
+    try:
+        cycles = reactions_in_cycles(network, time_limit_s=CYCLE_LIMIT_S)
+    except RedoxError:
+        cycles = None
+    return {
+        "free_loops": None if cycles is None else len(cycles),
+        "looping_reactions": cycles,
+        "cycle_limit_s": CYCLE_LIMIT_S,
+    }

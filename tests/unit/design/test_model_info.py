@@ -1,0 +1,157 @@
+"""The page about a model: the right answers, in an order in which no search hides what is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cobra
+import pytest
+from typer.testing import CliRunner
+
+from redox_balancer.cell.models import save_model
+from redox_balancer.cli import app
+from redox_balancer.cli.model_page import page_lines
+from redox_balancer.design import model_info as page
+from redox_balancer.errors import RedoxError
+from toy_cell import GROWTH, toy_cell
+
+OLD_KEYS = {
+    *("model", "reactions", "metabolites", "genes", "exchanges", "objective", "medium", "growth", "status"),
+    *("imbalanced", "free_loops", "repairs", "imbalanced_reactions", "looping_reactions"),
+}
+
+
+def usual(_: cobra.Model) -> None:
+    pass
+
+
+def reversed_exchanges(model: cobra.Model) -> None:
+    for exchange in model.exchanges:
+        lower, upper = exchange.bounds
+        exchange.add_metabolites({m: -2 * v for m, v in exchange.metabolites.items()})
+        exchange.bounds = -upper, -lower
+
+
+def scaled_oxygen(model: cobra.Model) -> None:
+    exchange = model.reactions.EX_o2_e
+    exchange.add_metabolites({m: 2 * v for m, v in exchange.metabolites.items()})
+    exchange.bounds = -5.0, 250.0
+
+
+def split_oxygen(model: cobra.Model) -> None:
+    supply = cobra.Reaction("EX_o2_e_REV", upper_bound=20.0)
+    model.add_reactions([supply])
+    supply.add_metabolites({model.metabolites.o2_e: 1.0})
+    model.reactions.EX_o2_e.lower_bound = 0.0
+
+
+def odd_exchange(model: cobra.Model) -> None:
+    """An exchange of a compartment that is none, a drain, a cycle, an imbalance and metabolites without formula."""
+    model.add_reactions([cobra.Reaction(name) for name in ("EX_odd", "sink", "BACK", "UN")])
+    model.reactions.EX_odd.add_metabolites({cobra.Metabolite("odd_q", compartment="q"): -1.0})
+    model.reactions.sink.add_metabolites({model.metabolites.pyr_c: -1.0})
+    model.reactions.sink.bounds = 0.0, 0.0
+    model.reactions.BACK.add_metabolites({m: -v for m, v in model.reactions.LDH_L.metabolites.items()})
+    model.reactions.BACK.bounds = -1000.0, 1000.0
+    model.reactions.UN.add_metabolites({model.metabolites.atp_c: -1.0, model.metabolites.adp_c: 1.0})
+    model.reactions.UN.upper_bound = 0.0
+
+
+def sections(model: cobra.Model, folder: Path, medium: str = "model") -> dict[str, Any]:
+    path = folder / "cell.json"
+    save_model(model, path)
+    answer: dict[str, Any] = {}
+    for section in page.model_info(path, medium):
+        answer |= section
+        assert all(line.strip() for line in page_lines(section))
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("quirk", "notations", "oxygen"),
+    [
+        (usual, {"usual": 6}, ("EX_o2_e", 20.0)),
+        (reversed_exchanges, {"import-positive": 6}, ("EX_o2_e", 20.0)),
+        (scaled_oxygen, {"usual": 5, "scaled": 1}, ("EX_o2_e", 15.0)),
+        (split_oxygen, {"usual": 5, "split": 1}, ("EX_o2_e_REV", 20.0)),
+    ],
+)
+def test_what_limits_growth_accounts_for_all_of_it_in_every_notation(
+    quirk: Callable[[cobra.Model], None],
+    notations: dict[str, int],
+    oxygen: tuple[str, float],
+    tmp_path: Path,
+) -> None:
+    model = toy_cell()
+    quirk(model)
+    answer = sections(model, tmp_path)
+    assert answer.keys() >= OLD_KEYS
+    assert (answer["growth"], answer["status"]) == (pytest.approx(model.slim_optimize()), "optimal")
+    assert answer["notations"] == notations
+    assert (answer["oxygen_uptake"], answer["unit"]) == (oxygen[1], 2 * oxygen[1])
+    assert (answer["unrecognised_exchanges"], answer["sinks_and_demands"]) == ([], 0)
+    limits = {limit["reaction"]: limit for limit in answer["limits"]}
+    assert sum(limit["share"] for limit in limits.values()) == pytest.approx(1.0)
+    assert (limits[oxygen[0]]["bound"], limits[oxygen[0]]["value"]) == ("uptake", oxygen[1])
+    assert set(answer["placements"]) >= {"LBNOX_c", "TPNOX_c"}
+    assert not any((answer["imbalanced"], answer["without_formula"], answer["without_charge"], answer["free_loops"]))
+
+
+def test_the_share_of_a_bound_is_what_growth_loses_with_it(tmp_path: Path) -> None:
+    model = toy_cell()
+    maintenance = cobra.Reaction("ATPM")
+    model.add_reactions([maintenance])
+    maintenance.build_reaction_from_string("atp_c + h2o_c --> adp_c + pi_c + h_c")
+    maintenance.lower_bound = 20.0
+    growth = model.slim_optimize()
+    shares = {limit["reaction"]: limit["share"] for limit in sections(model, tmp_path)["limits"]}
+    assert shares["ATPM"] < 0
+    for reaction, share in shares.items():
+        with model:
+            model.reactions.get_by_id(reaction).lower_bound *= 1.001
+            assert model.slim_optimize() - growth == pytest.approx(0.001 * share * growth, rel=1e-6)
+
+
+def test_what_is_wrong_with_a_model_is_named(tmp_path: Path) -> None:
+    model = toy_cell()
+    odd_exchange(model)
+    answer = sections(model, tmp_path)
+    assert answer["unrecognised_exchanges"] == ["EX_odd"]
+    assert answer["sinks_and_demands"] == 2
+    assert (answer["without_formula"], answer["without_charge"]) == (1, 1)
+    assert list(answer["imbalanced_reactions"]) == ["UN"]
+    assert set(answer["looping_reactions"]) == {"BACK", "LDH_L"}
+    starved = sections(toy_cell(), tmp_path, "physiological")
+    assert "EX_lys__L_e" in starved["not_in_model"]
+    assert not {"EX_o2_e", "EX_h_e"} & set(starved["not_in_model"])
+
+
+def test_growth_is_known_before_a_search_that_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cell.json"
+    save_model(toy_cell(), path)
+
+    def endless(*_: object, **__: object) -> None:
+        raise RedoxError("time is up")
+
+    monkeypatch.setattr(page, "reactions_in_cycles", endless)
+    found = page.model_info(path)
+    next(found)
+    assert next(found)["growth"] == pytest.approx(GROWTH)
+    *_, last = found
+    assert (last["free_loops"], last["looping_reactions"]) == (None, None)
+    assert "stopped after 30 s" in "".join(page_lines(last))
+
+
+def test_a_model_that_does_not_grow_is_described_all_the_same(tmp_path: Path) -> None:
+    model = toy_cell()
+    model.reactions.EX_glc__D_e.lower_bound = model.reactions.EX_h_e.lower_bound = 0.0
+    save_model(model, tmp_path / "cell.json")
+    done = CliRunner().invoke(app, ["model", "info", str(tmp_path / "cell.json"), "--json"])
+    answer = json.loads(done.stdout)
+    assert (answer["growth"], answer["limits"], answer["free_loops"]) == (0.0, [], 0)
+    assert len(answer["missing"]) == 1
+    assert isinstance(done.exception, RedoxError)
+    assert done.exception.message.endswith(f"does not grow on medium 'model'; missing: {answer['missing'][0]}")
