@@ -8,25 +8,25 @@ medium) and report which of them cannot carry flux.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from redox_balancer.cell.consistency import (
     SOLVE_LIMIT_S,
     Consistency,
     consistent_reactions,
     has_slack,
-    matrix_network,
-    stoichiometric_matrix,
+    one_way_parts,
 )
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.rational import integer_network
 from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -38,10 +38,9 @@ ESSENTIAL_FRACTION = 0.01
 """A reaction is essential if growth without it is below this fraction of the full growth (as in COBRApy)."""
 
 GROWTH_TOLERANCE = 1e-6
-"""Largest accepted difference of growth between core and model, 1/h."""
+"""Largest accepted difference of growth between core and model, relative."""
 
 _NO_GROWTH = 1e-6
-_ACTIVE = 1e-9
 _CANDIDATE_COST = 1000.0
 """Cost of flux through a candidate for essentiality, relative to that of any other flux."""
 
@@ -134,7 +133,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
     core = network.subset(network.reactions[column] for column in consistency.kept)
     progress("growth of the core")
     growth = _growth(core)
-    if abs(growth - model_growth) > GROWTH_TOLERANCE:
+    if abs(growth - model_growth) > GROWTH_TOLERANCE * model_growth:
         raise RedoxError(
             f"the core of {network.id} grows at {growth:.9g}, the model at {model_growth:.9g}",
             hint="check the model for coefficients that differ by more than nine orders of magnitude",
@@ -188,18 +187,16 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
 
     Notes
     -----
-    Fluxes are measured in units in which the required growth is 1. On the human minimal medium it is 3.7e-4 1/h, so
-    in mmol/gDW/h the demand of biomass for some metabolites would be close to the solver's tolerance of 1e-7.
+    All programs are solved in rational arithmetic, so a flux of 1e-9 of a vitamin counts, and no flux is round-off.
+    Fluxes are measured in units in which the required growth is above 1: on the human minimal medium it is 3.7e-4
+    1/h, and the simplex in floating point that precedes has a tolerance of 1e-7.
     """
-    unit = ESSENTIAL_FRACTION * growth
-    S = stoichiometric_matrix(network)
-    forward, backward = np.flatnonzero(network.upper > 0), np.flatnonzero(network.lower < 0)
-    reaction_of = np.concatenate([forward, backward])
-    lower = np.concatenate([np.maximum(network.lower[forward], 0), np.maximum(-network.upper[backward], 0)]) / unit
-    upper = np.concatenate([network.upper[forward], -network.lower[backward]]) / unit
-    biomass = network.column(network.objective)
-    lower[np.searchsorted(forward, biomass)] = max(1.0, lower[np.searchsorted(forward, biomass)])
-    split = matrix_network(network.id, sp.hstack([S[:, forward], -S[:, backward]], format="csc"), lower, upper)
+    scaled, unit = integer_network(network)
+    biomass, floor = network.column(network.objective), ESSENTIAL_FRACTION * growth * unit
+    scaled.lower[biomass] = max(floor, scaled.lower[biomass])
+    enlarged = 2.0 ** max(0, math.ceil(-math.log2(floor)))
+    split, reaction_of = one_way_parts(replace(scaled, lower=scaled.lower * enlarged, upper=scaled.upper * enlarged))
+    lower, upper = split.lower, split.upper
 
     weights = np.full(len(reaction_of), -1.0)
     candidates = np.ones(len(network.reactions), dtype=np.bool_)
@@ -222,10 +219,10 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
             parts = np.flatnonzero(reaction_of == column).tolist()
             for part in parts:
                 lp.set_bounds(part, 0.0, 0.0)
-            if _solve(lp, network.id):
-                candidates &= _active(lp, reaction_of, len(candidates)) | essential
-            else:
+            if not _solve(lp, network.id):
                 essential[column] = True
+            elif not lower[parts].any():  # without a forced flux it is no solution for the others
+                candidates &= _active(lp, reaction_of, len(candidates)) | essential
             for part in parts:
                 lp.set_bounds(part, lower[part], upper[part])
     return tuple(network.reactions[column] for column in np.flatnonzero(essential))
@@ -278,22 +275,23 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
 
 
 def _growth(network: Network) -> float:
-    with FluxLP(network, time_limit_s=SOLVE_LIMIT_S) as lp:
+    scaled, unit = integer_network(network)
+    with FluxLP(scaled, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
-        growth = lp.maximise()
-    if growth.status is Status.INFEASIBLE or growth.objective < _NO_GROWTH:
+        growth = lp.maximise_exactly()
+    if growth.status is Status.INFEASIBLE or growth.objective / unit < _NO_GROWTH:
         raise does_not_grow(network)
     if not growth.optimal:
         raise RedoxError(
             f"growth of {network.id} could not be computed: {growth.status.value}",
             hint=f"check that {network.objective} is the biomass reaction and its uptakes are bounded",
         )
-    return growth.objective
+    return growth.objective / unit
 
 
 def _solve(lp: FluxLP, name: str) -> bool:
     """Whether the problem is feasible; any other status than optimal or infeasible is an error."""
-    solution = lp.maximise()
+    solution = lp.maximise_exactly()
     if solution.optimal or solution.status is Status.INFEASIBLE:
         return solution.optimal
     raise RedoxError(f"a deletion in {name} ended with: {solution.status.value}", hint="check the model's bounds")
@@ -302,7 +300,7 @@ def _solve(lp: FluxLP, name: str) -> bool:
 def _active(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
     """Whether each reaction carries flux in the last solution, shape (reactions,)."""
     active = np.zeros(reactions, dtype=np.bool_)
-    active[reaction_of[np.abs(lp.fluxes()) > _ACTIVE]] = True
+    active[reaction_of[lp.fluxes() > 0]] = True
     return active
 
 
