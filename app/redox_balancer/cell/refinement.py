@@ -31,6 +31,8 @@ FAR = 2.0**24
 """Distance, magnified, from which a bound is left out: large numbers would cost small ones their last digits."""
 OPEN = 1e-18
 """Imbalance beside the largest flux that is not repaired where GLPK finds no way to."""
+ROUGH_GAP = 1e-6
+"""Largest distance from the upper bound of an optimum that no start proves more closely, absolute and relative."""
 COST_ZOOM = 2.0**40
 """Factor of the reduced costs."""
 ROUNDS = 6
@@ -84,6 +86,8 @@ class Refinement:
     def __init__(self, network: Network, problem: GlpkProblem) -> None:
         self._S = Stoichiometry(network)
         self._problem = problem
+        self._is_small = self._S.shape[0] * self._S.shape[1] <= SMALL
+        self._rough: list[Proven] = []
 
     def is_steady(self) -> bool:
         """Whether the fluxes of the last optimum, moved into their bounds, leave the balances within `NOISE`."""
@@ -137,13 +141,19 @@ class Refinement:
         return found if feasible is not None and feasible.solution.optimal else feasible
 
     def _first_proof(self, program: _Program, claim: Solution | None = None) -> Proven | None:
-        """The first answer with a proof (an unbounded one needs another), from the present basis and from others."""
+        """The first answer with a proof (an unbounded one needs another), from the present basis and from others.
+
+        Bounds of 1e6 times the rounding of reduced costs can leave a gap, up to `ROUGH_GAP`, that no start closes.
+        """
+        self._rough.clear()
         for solution in itertools.chain([claim], self._starts(program)):
             with suppress(SingularBasisError):
                 proven = None if solution is None else self._zoom(program, solution)
                 if proven is not None:
                     return proven
-        return None
+            if self._rough and not self._is_small:
+                break
+        return self._rough[-1] if self._rough else None
 
     def _starts(self, program: _Program) -> Iterator[Solution | None]:
         """Answers of GLPK from the present basis, from others and, to small problems, in rational arithmetic."""
@@ -160,7 +170,7 @@ class Refinement:
                 load()
                 restart()
                 yield problem.simplex(dual=dual)
-        if self._S.shape[0] * self._S.shape[1] <= SMALL:
+        if self._is_small:
             load()
             problem.slack_basis()
             yield problem.exact_simplex()
@@ -178,15 +188,16 @@ class Refinement:
             if solution.optimal:
                 y = y + problem.dual_values() / np.longdouble(COST_ZOOM if round_ else 1.0)
             inside = np.clip(v, program.lower, program.upper)
-            proven = self._proof(program, solution, inside, y, nothing) if round_ or not solution.optimal else None
+            first = solution.optimal and not round_
+            proven = None if first else self._proof(program, solution, inside, y, nothing)
             if proven is not None:
                 return proven
             missing = -S.imbalance(v)[0]
             if solution.status is Status.INFEASIBLE:
                 # What the numbers of the model leave open, because they are rounded, counts as feasible.
                 nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
-                if certificates.balanced(S, inside, absolute=nothing):
-                    v, missing = inside, np.zeros_like(missing)
+            if nothing > certificates.NOTHING and certificates.balanced(S, inside, absolute=nothing):
+                v, missing = inside, np.zeros_like(missing)
             unlimited = solution.status is Status.UNBOUNDED
             zoom = np.longdouble(1.0 if unlimited else ZOOM * CLOSER**round_)
             below, above = (program.lower - v) * zoom, (program.upper - v) * zoom
@@ -215,9 +226,13 @@ class Refinement:
         basis = self._problem.basis()
         reduced[basis[basis >= self._S.shape[0]] - self._S.shape[0]] = 0
         objective = float(program.costs @ inside)
-        if not certificates.is_optimum(objective, inside, program.lower, program.upper, reduced):
-            return None
-        return Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
+        gap = certificates.gap(inside, program.lower, program.upper, reduced)
+        found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
+        if gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
+            return found
+        if gap <= ROUGH_GAP * max(abs(objective), 1.0):
+            self._rough.append(found)
+        return None
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from math import inf
+from math import inf, isfinite
+from random import Random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from generated_networks import random_network
 from judge import judge
-from redox_balancer.cell.network import Column
-from redox_balancer.cell.solution import Status
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.solution import Solution, Status
 from small_networks import small_network
 
 
@@ -36,3 +45,49 @@ def test_the_judge_is_exact(
     found = judge(network)
     assert found.status is status
     assert growth is None or found.objective == growth
+
+
+def assert_judged(found: Solution, network: Network) -> None:
+    verdict = judge(network)
+    assert found.status is verdict.status
+    if found.optimal:
+        assert found.objective == pytest.approx(float(verdict.objective), rel=1e-6, abs=1e-12)
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(st.randoms(use_true_random=False))
+def test_status_and_optimum_of_generated_networks_are_those_of_the_judge(random: Random) -> None:
+    network = random_network(random)
+    with FluxLP(network) as lp:
+        assert_judged(lp.maximise(), network)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.randoms(use_true_random=False))
+def test_lookups_in_generated_networks_are_the_optima_of_the_judge(random: Random) -> None:
+    network = random_network(random)
+    parameters = []
+    for column in random.sample(range(len(network.reactions)), 2):
+        lower, upper = float(network.lower[column]), float(network.upper[column])
+        if lower <= 0.0 < upper and isfinite(upper):
+            parameters.append(Parameter(column, upper=True, low=0.0, high=upper))
+    program = ParametricLP(network, {network.column("BIOMASS"): 1.0}, parameters)
+    for _ in range(6):
+        u = np.asarray([p.high * random.choice((0.0, 1e-3, 1.0, random.random())) for p in parameters])
+        upper = network.upper.copy()
+        upper[[p.column for p in parameters]] = u
+        assert_judged(program.maximise(u), replace(network, upper=upper))
+    program.close()
+
+
+@pytest.mark.parametrize("size", [10.0**exponent for exponent in range(-12, 1)])
+def test_growth_is_the_vitamin_let_in_over_the_vitamin_needed(size: float) -> None:
+    network = small_network(
+        Column("glucose", {"g": 1.0}, 0.0, 12.0),
+        Column("vitamin", {"v": -1.0}, -size, 1000.0),
+        Column("transport", {"v": -1.0, "w": 1.0}, -1000.0, 1000.0),
+        Column("BIOMASS", {"g": -1.0, "w": -size}, 0.0, 1000.0),
+        objective="BIOMASS",
+    )
+    with FluxLP(network) as lp:
+        assert lp.maximise().objective == pytest.approx(1.0, rel=1e-9)
