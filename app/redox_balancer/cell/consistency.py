@@ -16,7 +16,8 @@ There are three steps. The first two are shared with FASTCC (Vlassis, Pacheco & 
 
 The sum of both vectors is a witness, one flux vector with flux in every reaction that is kept. All of this is
 rational arithmetic, on coefficients as they are written (`rational.py`): no tolerance decides, and coefficients may
-differ by any factor. The simplex in floating point merely finds the basis that is verified.
+differ by any factor. Those of an irreversible reaction that have more than nine decimals may be off by `ROUNDED`. The
+simplex in floating point merely finds the basis that is verified.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.rational import integer_network, null_vector
+from redox_balancer.cell.rational import as_written, integer_network, null_vector
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
@@ -39,6 +40,11 @@ ColumnArray = NDArray[np.intp]
 
 SOLVE_LIMIT_S = 1800.0
 """Time limit of a single LP, s; the joint LP of Recon3D takes about 3 s on one core."""
+
+COMPUTED = 10**9
+"""A coefficient with a larger denominator was computed in floating point, such as a share in an average."""
+ROUNDED = 1e-10
+"""Relative error of such a coefficient: shares of lipids in a published model add up to 1 only within 1e-12."""
 
 
 class TimeLimitError(RedoxError):
@@ -97,22 +103,28 @@ def consistent_reactions(
     sign = np.where(network.upper[columns] <= 0, -1.0, 1.0)
     reversible = (network.lower[columns] < 0) & (network.upper[columns] > 0)
     A = (S[:, columns] @ sp.diags_array(sign)).tocsc()
+    computed = matrix_of(network, [as_written(x).denominator > COMPUTED for x in network.data.tolist()])[:, columns]
+    variants, variant_of = _variants(A, computed, ~reversible)
+    A = sp.hstack([A, variants], format="csc")
+    reversible = np.append(reversible, np.zeros(len(variant_of), dtype=np.bool_))
 
     progress("irreversible reactions: joint LP")
     flux = _run_one_way(network.id, A, reversible, time_limit_s)
     runs = np.flatnonzero(reversible | (flux > 0))
-    blocked_one_way = connected - len(runs)
+    reaction_of = np.append(np.arange(connected), variant_of)
+    blocked_one_way = connected - len(np.unique(reaction_of[runs]))
 
     progress("reversible reactions: null space")
     generator = np.random.default_rng(0)
     direction = np.array(null_vector(A[:, runs], generator))
     kept = np.flatnonzero(direction)
-    flux, direction, runs = flux[runs[kept]], direction[kept], runs[kept]
+    flux, direction, runs = flux[runs[kept]], direction[kept], reaction_of[runs[kept]]
     if kept.size:
         # Irreversible fluxes are at least 1, and with a random factor no reversible flux cancels by coincidence.
         flux = flux + generator.uniform(0.2, 0.8) * (direction / np.abs(direction).max()).astype(np.float64)
     witness = np.zeros(len(network.reactions))
-    witness[columns[runs]] = sign[runs] * flux
+    np.add.at(witness, columns[runs], sign[runs] * flux)
+    runs = np.unique(runs)
     return Consistency(
         kept=columns[runs],
         witness=witness,
@@ -150,11 +162,16 @@ def has_slack(network: Network) -> bool:
 
 def stoichiometric_matrix(network: Network) -> Any:
     """Return S as a SciPy sparse array, shape (metabolites, reactions), without explicit zeros."""
-    shape = (len(network.metabolites), len(network.reactions))
-    S = sp.csc_array((network.data, network.indices, network.indptr), shape=shape, copy=True)
+    S = matrix_of(network, network.data)
     S.sum_duplicates()
     S.eliminate_zeros()
     return S
+
+
+def matrix_of(network: Network, data: Any) -> Any:
+    """Return the matrix with these values in the place of the coefficients."""
+    shape = (len(network.metabolites), len(network.reactions))
+    return sp.csc_array((np.array(data, dtype=np.float64), network.indices, network.indptr), shape=shape, copy=True)
 
 
 def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> Network:
@@ -206,6 +223,27 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
         if not stopped.any():
             return alive
         alive = alive & ~stopped
+
+
+def _variants(A: Any, computed: Any, one_way: BoolArray) -> tuple[Any, ColumnArray]:
+    """Copies of irreversible reactions, each with one computed coefficient that is a little larger or smaller.
+
+    Together they are the reaction with any coefficients close to those of the file. Of a reversible reaction, a copy
+    and the opposite of another would make a metabolite from nothing.
+
+    Returns
+    -------
+    variants, variant_of
+        The copies, and the column that each is a copy of.
+    """
+    marked = computed.tocoo()
+    chosen = one_way[marked.col] & (marked.data != 0)
+    row, column = np.repeat(marked.row[chosen], 2), np.repeat(marked.col[chosen], 2)
+    variants = A[:, column].tolil()
+    factor = 1.0 + ROUNDED * np.resize([1.0, -1.0], len(row)) * np.bincount(column, minlength=1)[column] / 2
+    for place, (at, by) in enumerate(zip(row.tolist(), factor.tolist(), strict=True)):
+        variants[at, place] = np.rint(variants[at, place] * by)
+    return variants.tocsc(), column.astype(np.intp)
 
 
 def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) -> FloatArray:

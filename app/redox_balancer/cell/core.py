@@ -187,9 +187,9 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
 
     Notes
     -----
-    All programs are solved in rational arithmetic, so a flux of 1e-9 of a vitamin counts, and no flux is round-off.
+    Any flux above 0 makes a reaction a candidate, be it 1e-9 of a vitamin; round-off merely adds deletions.
     Fluxes are measured in units in which the required growth is above 1: on the human minimal medium it is 3.7e-4
-    1/h, and the simplex in floating point that precedes has a tolerance of 1e-7.
+    1/h, and the demand of biomass for some metabolites would be close to the tolerance of the solver, 1e-7.
     """
     scaled, unit = integer_network(network)
     biomass, floor = network.column(network.objective), ESSENTIAL_FRACTION * growth * unit
@@ -278,7 +278,7 @@ def _growth(network: Network) -> float:
     scaled, unit = integer_network(network)
     with FluxLP(scaled, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
-        growth = lp.maximise_exactly()
+        growth = lp.maximise()
     if growth.status is Status.INFEASIBLE or growth.objective / unit < _NO_GROWTH:
         raise does_not_grow(network)
     if not growth.optimal:
@@ -291,7 +291,7 @@ def _growth(network: Network) -> float:
 
 def _solve(lp: FluxLP, name: str) -> bool:
     """Whether the problem is feasible; any other status than optimal or infeasible is an error."""
-    solution = lp.maximise_exactly()
+    solution = lp.maximise()
     if solution.optimal or solution.status is Status.INFEASIBLE:
         return solution.optimal
     raise RedoxError(f"a deletion in {name} ended with: {solution.status.value}", hint="check the model's bounds")

@@ -17,12 +17,12 @@ from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges
-from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
 from redox_balancer.cell.missing import does_not_grow, missing_uptakes
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.network import Network
-from redox_balancer.cell.solution import Status
+from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.respiration import oxygen_uptake, respiration
 from redox_balancer.design.space import DesignSpace
@@ -124,8 +124,8 @@ def _limits(network: Network, solved: Any) -> list[Section]:
 def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, RedoxError | None]:
     """The section, and the error to end with if the model does not grow.
 
-    HiGHS solves models of GECKO's in seconds, on which GLPK takes minutes. Where GLPK has the time, its answer
-    counts, as in all other commands.
+    HiGHS solves models of GECKO's in seconds, on which GLPK takes minutes. Where GLPK has the time and a proof, its
+    answer counts, as in all other commands.
     """
     costs = np.zeros(len(fed.reactions))
     costs[fed.column(fed.objective)] = -1.0
@@ -142,7 +142,12 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
         progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")
     with FluxLP(fed, time_limit_s=GLPK_LIMIT_S) as lp:
         lp.crash_basis()
-        solution = lp.maximise()
+        try:
+            solution = lp.maximise()
+        except LPError:
+            if quick < LEAST_GROWTH:
+                raise
+            solution = Solution(Status.TIME_LIMIT, quick)
     proven = solution.status in (Status.OPTIMAL, Status.INFEASIBLE)
     growth = max(solution.objective, 0.0) if solution.optimal else 0.0 if proven else quick
     grows = growth >= LEAST_GROWTH
@@ -150,7 +155,7 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
     section = {
         "medium": medium,
         "growth": growth,
-        "status": "optimal" if grows else solution.status.value,
+        "status": "optimal" if solution.optimal else "by HiGHS alone" if grows else solution.status.value,
         "limits": _limits(fed, solved) if grows and quick >= LEAST_GROWTH else [],
         "missing": list(missing.exchanges) if missing else [],
     }

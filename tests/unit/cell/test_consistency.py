@@ -133,6 +133,18 @@ def test_a_reaction_a_million_times_slower_than_its_supply_is_kept() -> None:
     assert kept(network_of(chain)) == set(chain)
 
 
+def test_shares_that_add_up_to_one_but_for_round_off_block_nothing() -> None:
+    # The carrier is conserved exactly only if the shares are exactly 1 together.
+    lipids = {
+        "in": ({"x": 1}, ONE_WAY),
+        "load": ({"x": -1, "carrier": -1, "y": 1}, ONE_WAY),
+        "load_other": ({"x": -2, "carrier": -1, "z": 1}, ONE_WAY),
+        "lump": ({"y": -0.123456789012, "z": -0.876543210989, "lipid": 1, "carrier": 1}, ONE_WAY),
+        "out": ({"lipid": -1}, ONE_WAY),
+    }
+    assert kept(network_of(lipids)) == set(lipids)
+
+
 def test_a_network_in_which_nothing_runs_has_an_empty_core() -> None:
     network = network_of({"ab": ({"a": -1, "b": 1}, REVERSIBLE)})
     assert consistent_reactions(network).kept.size == 0

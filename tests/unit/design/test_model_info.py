@@ -11,6 +11,7 @@ import cobra
 import pytest
 from typer.testing import CliRunner
 
+from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.models import save_model
 from redox_balancer.cli import app
 from redox_balancer.cli.model_page import page_lines
@@ -143,6 +144,21 @@ def test_growth_is_known_before_a_search_that_is_stopped(tmp_path: Path, monkeyp
     *_, last = found
     assert (last["free_loops"], last["looping_reactions"]) == (None, None)
     assert "stopped after 30 s" in "".join(page_lines(last))
+
+
+def test_growth_that_glpk_cannot_prove_is_that_of_highs_and_named_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unproven(_: FluxLP) -> None:
+        raise LPError("no answer can be proven")
+
+    monkeypatch.setattr(FluxLP, "maximise", unproven)
+    path = tmp_path / "cell.json"
+    save_model(toy_cell(), path)
+    found = page.model_info(path)
+    next(found)
+    section = next(found)
+    assert (section["growth"], section["status"]) == (pytest.approx(GROWTH), "by HiGHS alone")
 
 
 def test_a_model_that_does_not_grow_is_described_all_the_same(tmp_path: Path) -> None:
