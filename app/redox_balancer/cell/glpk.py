@@ -98,10 +98,7 @@ class GlpkProblem:
     def simplex(self, *, dual: bool) -> Solution | None:
         """Run the dual or the primal simplex from the current basis.
 
-        Returns
-        -------
-        Solution or None
-            None where GLPK gives up or ends with a status that proves nothing.
+        The result is None where GLPK gives up or ends with a status that proves nothing.
         """
         self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
         code = self._run()
@@ -210,8 +207,8 @@ class GlpkProblem:
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the response of the last optimal basis to some columns."""
-        problem, rows = self._problem, self._rows
         self._factorize()
+        problem, rows = self._problem, self._rows
         costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
         response = np.zeros((rows + self._columns, len(columns)))
         responds = np.zeros(len(response), dtype=np.bool_)
