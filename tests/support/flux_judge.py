@@ -44,7 +44,7 @@ def differences(network: Network) -> list[Difference]:
         questions.append(("within bounds", set(unblocked(finite, finite.reactions)), can_run_within(finite)))
     growth = judge(network).objective
     if 1e-6 < growth < 1e12:
-        floor = ESSENTIAL_FRACTION * float(growth)
+        floor = Fraction(repr(ESSENTIAL_FRACTION)) * Fraction(growth)
         needed = {reaction for reaction, left in growth_without(network).items() if left < floor}
         questions.append(("essential", set(essential_reactions(network, float(growth))), needed))
     return [
