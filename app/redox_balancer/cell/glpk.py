@@ -51,6 +51,8 @@ class GlpkProblem:
     ----------
     lower, upper, costs
         Bounds, mmol/gDW/h, and objective coefficient of each column, shape (reactions,).
+    violation
+        Largest violation of a bound at the last optimum of a problem that is not scaled, mmol/gDW/h.
     """
 
     def __init__(self, network: Network, time_limit_s: float, *, scaled: bool = False) -> None:
@@ -70,7 +72,7 @@ class GlpkProblem:
         # Buffers for one row or column of the tableau.
         self._index, self._index_view = _int_array(self._rows + self._columns + 1)
         self._values, self._values_view = _double_array(self._rows + self._columns + 1)
-        self._scaled = False
+        self._scaled, self.violation = False, math.inf
         if scaled:
             self.scale(on=True)
 
@@ -96,10 +98,7 @@ class GlpkProblem:
     def simplex(self, *, dual: bool) -> Solution | None:
         """Run the dual or the primal simplex from the current basis.
 
-        Returns
-        -------
-        Solution or None
-            None where GLPK gives up or ends with a status that proves nothing.
+        The result is None where GLPK gives up or ends with a status that proves nothing.
         """
         self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
         code = self._run()
@@ -208,8 +207,8 @@ class GlpkProblem:
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the response of the last optimal basis to some columns."""
-        problem, rows = self._problem, self._rows
         self._factorize()
+        problem, rows = self._problem, self._rows
         costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
         response = np.zeros((rows + self._columns, len(columns)))
         responds = np.zeros(len(response), dtype=np.bool_)
@@ -280,9 +279,10 @@ class GlpkProblem:
         if glp.glp_get_status(self._problem) != glp.GLP_OPT:
             return 0.0
         worst = 0.0
-        for condition in (glp.GLP_KKT_PB, glp.GLP_KKT_DB):
+        for condition in (glp.GLP_KKT_DB, glp.GLP_KKT_PB):
             glp.glp_check_kkt(self._problem, glp.GLP_SOL, condition, *self._errors)
             worst = max(worst, self._errors[2][0])
+        self.violation = self._errors[0][0]
         return worst
 
 

@@ -24,6 +24,8 @@ class LPError(RedoxError):
     """GLPK finds no answer to a problem that can be proven, from any starting basis."""
 
 
+ROUND_OFF = 1e-10
+"""Violation of a bound by an optimum of a plain problem that needs no closer look, mmol/gDW/h."""
 PLAIN_COEFFICIENTS = 1e-2, 1e3
 PLAIN_BOUNDS = 1e-2, 1e5
 """Sizes of coefficients and of finite bounds other than 0, mmol/gDW/h, that GLPK's absolute tolerances suit. Where a
@@ -132,7 +134,8 @@ class FluxLP:
         """Whether an answer needs no proof: an optimum of a plain problem that is a steady state, or no answer."""
         if solution.status is Status.TIME_LIMIT:
             return True
-        return solution.optimal and self._plain and self._refinement.is_steady()
+        exact = self._problem.violation <= ROUND_OFF
+        return solution.optimal and self._plain and (exact or self._refinement.is_steady())
 
     def _extremes(self) -> str:
         """The reactions with the smallest and the largest coefficient, and the largest bound."""
