@@ -238,7 +238,10 @@ class GlpkProblem:
         """
         problem, rows = self._problem, self._rows
         directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
-        for variable in self.basis().tolist():
+        basis = self.basis().tolist()
+        # The dual simplex ends at one variable that no other one can bring into its bounds, the primal at a least sum.
+        stuck = glp.glp_get_unbnd_ray(problem) - 1
+        for variable in [stuck] if stuck in basis else basis:
             if variable < rows:
                 value, low, high = (get(problem, variable + 1) for get in _ROW)
                 scale = glp.glp_get_rii(problem, variable + 1)
