@@ -1,8 +1,7 @@
-"""The judge of linear programs over a network: status and optimum, proven without a solver of ours.
+"""The judge of linear programs over a small network: status and optimum, proven without a solver of ours.
 
-Small networks are solved in rational arithmetic, where nothing depends on a tolerance; a number means the decimal
-that it is written as, so 0.1 is a tenth. Large ones are solved by HiGHS, and its answer counts only if the residuals
-of its point and of its dual values, or its certificate, prove it.
+They are solved in rational arithmetic, where nothing depends on a tolerance; a number means the decimal that it is
+written as, so 0.1 is a tenth.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class GlpkProblem:
         problem, rows = self._problem, self._rows
         directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
         basis = self.basis().tolist()
-        # The dual simplex ends at one variable that no other one can bring into its bounds, the primal at a least sum.
+        # The dual simplex ends at one variable that no other can bring into its bounds, the primal at a least sum.
         stuck = glp.glp_get_unbnd_ray(problem) - 1
         for variable in [stuck] if stuck in basis else basis:
             if variable < rows:
