@@ -199,11 +199,8 @@ class GlpkProblem:
     def values(self) -> FloatArray:
         """Return the primal values of all columns at the last optimum, shape (reactions,)."""
         problem = self._problem
-        return np.fromiter(
-            (glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns)),
-            dtype=np.float64,
-            count=self._columns,
-        )
+        fluxes = (glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns))
+        return np.fromiter(fluxes, np.float64, self._columns)
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the response of the last optimal basis to some columns."""
