@@ -73,10 +73,17 @@ def gap(v: Extended, lower: Extended, upper: Extended, reduced: Extended) -> flo
     return float((np.abs(reduced[moved]) * room).sum())
 
 
+def with_and_without_round_off(y: Extended) -> tuple[Extended, Extended]:
+    """Return multipliers as they are, and without those that are left where the terms of one cancelled.
+
+    Such a rest weighs fluxes that have no part in a proof, which is none where their bounds are infinite.
+    """
+    return y, np.where(np.abs(y) < NOTHING * np.abs(y).max(initial=0.0), 0, y)
+
+
 def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Extended) -> FarkasCertificate | None:
     """Return the proof of infeasibility that multipliers give, None where they give none."""
-    # Where two terms of a multiplier cancelled, what is left would weigh fluxes that have no part in the proof.
-    for multipliers in (y, np.where(np.abs(y) < NOTHING * np.abs(y).max(initial=0.0), 0, y)):
+    for multipliers in with_and_without_round_off(y):
         weights, terms = S.prices(multipliers)
         weights[np.abs(weights) <= ROUND_OFF * terms] = 0
         columns = np.flatnonzero(weights)

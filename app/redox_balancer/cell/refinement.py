@@ -20,7 +20,7 @@ import numpy as np
 from redox_balancer.cell import certificates
 from redox_balancer.cell.certificates import Extended, Stoichiometry
 from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
-from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.network import FloatArray, IntArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status
 
 ZOOM = 2.0**30
@@ -221,33 +221,40 @@ class Refinement:
             return None if certificate is None else Proven(solution, certificate=certificate)
         if not solution.optimal or not certificates.balanced(self._S, inside, absolute=nothing):
             return None
-        # The basis that the multipliers belong to has reduced costs of exactly 0.
-        reduced = certificates.reduced_costs(self._S, program.costs, y)
-        basis = self._problem.basis()
-        reduced[basis[basis >= self._S.shape[0]] - self._S.shape[0]] = 0
-        objective = float(program.costs @ inside)
-        gap = certificates.gap(inside, program.lower, program.upper, reduced)
-        found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-        if gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
-            return found
-        if gap <= ROUGH_GAP * max(abs(objective), 1.0):
-            self._rough.append(found)
+        rows, basis, objective = self._S.shape[0], self._problem.basis(), float(program.costs @ inside)
+        columns = basis[basis >= rows] - rows
+        wanted = np.zeros(rows, dtype=np.longdouble)
+        wanted[basis >= rows] = program.costs[columns]
+        for multipliers in certificates.with_and_without_round_off(-self._multipliers(basis, wanted, -y)):
+            # The basis that the multipliers belong to has reduced costs of exactly 0.
+            reduced = certificates.reduced_costs(self._S, program.costs, multipliers)
+            reduced[columns] = 0
+            gap = certificates.gap(inside, program.lower, program.upper, reduced)
+            found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
+            if gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
+                return found
+            if gap <= ROUGH_GAP * max(abs(objective), 1.0):
+                self._rough.append(found)
         return None
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
-        S, problem = self._S, self._problem
-        basis, rows = problem.basis(), self._S.shape[0]
-        wanted = problem.infeasibilities()[basis].astype(np.longdouble)
+        basis = self._problem.basis()
+        wanted = self._problem.infeasibilities()[basis].astype(np.longdouble)
+        y = self._multipliers(basis, wanted, np.zeros_like(wanted))
+        return certificates.farkas_certificate(self._S, lower, upper, y)
+
+    def _multipliers(self, basis: IntArray, wanted: Extended, y: Extended) -> Extended:
+        """Refine y, of which y_i = `wanted` for each mass balance i of the basis, and -S_j y for each column j."""
+        S, rows = self._S, self._S.shape[0]
         balances = basis < rows
-        y = np.zeros(rows, dtype=np.longdouble)
         for _ in range(3):
             prices = S.prices(y)[0]
             reached = np.where(
                 balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
             )
-            y = y + problem.solve_transposed(_rounded(wanted - reached))
-        return certificates.farkas_certificate(S, lower, upper, y)
+            y = y + self._problem.solve_transposed(_rounded(wanted - reached))
+        return y
 
 
 def _rounded(values: Extended) -> FloatArray:

@@ -19,12 +19,13 @@ biomass flux to be held, 1/h, which only the program of capacity reads. All othe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from redox_balancer.cell.compress import compress
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
@@ -42,6 +43,9 @@ AT_OPTIMUM = 1.0 - 1e-6
 
 ROUND_OFF = 1e-9
 """Relative distance kept from a threshold, which would be infeasible by round-off at the optimum."""
+
+UNLIMITED = 1e6
+"""Bound in place of an infinite one where the network does not limit the flux either, mmol/gDW/h."""
 
 Weights = dict[str, float]
 """Weight of each reaction in a linear objective; zero for those not listed."""
@@ -102,6 +106,10 @@ class Formulation:
         for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
             if placement.foreign:
                 widest[column] = placement.bounds(space.largest_cap(position))
+        for column, bounds in _finite_bounds(self.network, widest).items():
+            widest[column] = self._own_bounds[column] = bounds
+            low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
+            self.network = self.network.with_bounds({self.network.reactions[column]: (low, high)})
         self.parameters: list[Parameter] = []
         self._at: dict[int, tuple[int, int]] = {}
         for column, (lower, upper) in sorted(widest.items()):
@@ -293,6 +301,39 @@ def _at_natural_abundance(space: DesignSpace) -> Network:
             for reaction, limit in space.capacities.items()
         }
     )
+
+
+def _finite_bounds(network: Network, widest: Mapping[int, tuple[float, float]]) -> dict[int, tuple[float, float]]:
+    """Bounds that are never reached, in place of the infinite ones: critical regions need a range for each bound.
+
+    Parameters
+    ----------
+    network
+        The cell.
+    widest
+        Bounds by column, as wide as they ever are, mmol/gDW/h.
+
+    Returns
+    -------
+    dict
+        Bounds of the columns with an infinite one, which is replaced by the largest flux that the network allows.
+    """
+    infinite = [column for column, bounds in widest.items() if np.isinf(bounds).any()]
+    if not infinite:
+        return {}
+    finite: dict[int, tuple[float, float]] = {}
+    with FluxLP(network, {}) as lp:
+        for column, bounds in widest.items():
+            lp.set_bounds(column, *bounds)
+        for column in infinite:
+            limits = []
+            for sign, bound in zip((-1.0, 1.0), widest[column], strict=True):
+                lp.set_objective_columns({column: sign})
+                most = lp.maximise(far=True) if np.isinf(bound) else None
+                largest = max(most.objective, 0.0) if most and most.optimal else UNLIMITED
+                limits.append(bound if most is None else sign * min(largest * (1 + 1e-6) + 1e-6, UNLIMITED))
+            finite[column] = limits[0], limits[1]
+    return finite
 
 
 def _protected(space: DesignSpace) -> set[str]:

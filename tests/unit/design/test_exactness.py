@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.models import load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -41,6 +44,23 @@ def test_values_are_those_of_the_plain_program_over_thousands_of_constructs(spac
             evaluator.evaluate(construct, condition)
         assert evaluator.hits > 0.7 * evaluator.lookups
         assert evaluator.disagreements == 0
+
+
+@pytest.mark.parametrize("unlimited", [999_999.0, np.inf])
+def test_values_do_not_depend_on_the_bound_that_stands_for_unlimited(unlimited: float) -> None:
+    model = load_model(core_json()).model
+    for reaction in model.reactions:
+        if reaction.id != "EX_o2_e":
+            low, high = reaction.bounds
+            reaction.bounds = -unlimited if low <= -1000 else low, unlimited if high >= 1000 else high
+    usual, other = Task().space(), Task(model=model).space()
+    with Evaluator(usual) as evaluator, Evaluator(other, exact_check=True) as checked:
+        for construct, condition in questions(usual, 300, seed=6):
+            assert checked.evaluate(construct, condition).value == pytest.approx(
+                evaluator.evaluate(construct, condition).value, rel=1e-6, abs=1e-8
+            )
+        assert checked.hits > 0.5 * checked.lookups
+        assert checked.disagreements == 0
 
 
 def test_the_check_against_the_plain_program_refuses_a_wrong_value(space: DesignSpace) -> None:
