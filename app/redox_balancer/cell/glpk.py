@@ -190,10 +190,10 @@ class GlpkProblem:
         head = (glp.glp_get_bhead(problem, row + 1) - 1 for row in range(self._rows))
         return np.fromiter(head, np.int32, self._rows)
 
-    def solve_transposed(self, right: FloatArray) -> FloatArray:
-        """Return the x of B' x = `right`, by position of the basis, with B the basis of (I, -S)."""
+    def solve(self, right: FloatArray, *, transposed: bool) -> FloatArray:
+        """Return the x of B x = `right`, or of B' x = `right`, with B the basis of (I, -S)."""
         self._values_view[1 : self._rows + 1] = right
-        glp.glp_btran(self._problem, self._values)
+        (glp.glp_btran if transposed else glp.glp_ftran)(self._problem, self._values)
         return self._values_view[1 : self._rows + 1].copy()
 
     def values(self) -> FloatArray:

@@ -31,6 +31,8 @@ FAR = 2.0**24
 """Distance, magnified, from which a bound is left out: large numbers would cost small ones their last digits."""
 OPEN = 1e-18
 """Imbalance beside the largest flux that is not repaired where GLPK finds no way to."""
+ROUGH = 2e-17
+"""Imbalance beside the largest flux, which no start removes: rounding that flux alone gives a hundredth of it."""
 ROUGH_GAP = 1e-6
 """Largest distance from the upper bound of an optimum that no start proves more closely, absolute and relative."""
 COST_ZOOM = 2.0**40
@@ -187,10 +189,10 @@ class Refinement:
                 return Proven(solution)
             if solution.optimal:
                 y = y + problem.dual_values() / np.longdouble(COST_ZOOM if round_ else 1.0)
+                v = self._vertex(np.clip(v, program.lower, program.upper))
             inside = np.clip(v, program.lower, program.upper)
-            first = solution.optimal and not round_
-            proven = None if first else self._proof(program, solution, inside, y, nothing)
-            if proven is not None:
+            proven = self._proof(program, solution, inside, y, nothing)
+            if proven is not None or (self._rough and not self._is_small):
                 return proven
             missing = -S.imbalance(v)[0]
             if solution.status is Status.INFEASIBLE:
@@ -219,8 +221,10 @@ class Refinement:
         if solution.status is Status.INFEASIBLE:
             certificate = self._certificate(program.lower, program.upper)
             return None if certificate is None else Proven(solution, certificate=certificate)
-        if not solution.optimal or not certificates.balanced(self._S, inside, absolute=nothing):
+        rough = max(nothing, ROUGH * float(np.abs(inside).max(initial=0.0)))
+        if not solution.optimal or not certificates.balanced(self._S, inside, absolute=rough):
             return None
+        is_steady = certificates.balanced(self._S, inside, absolute=nothing)
         rows, basis, objective = self._S.shape[0], self._problem.basis(), float(program.costs @ inside)
         columns = basis[basis >= rows] - rows
         wanted = np.zeros(rows, dtype=np.longdouble)
@@ -231,11 +235,19 @@ class Refinement:
             reduced[columns] = 0
             gap = certificates.gap(inside, program.lower, program.upper, reduced)
             found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-            if gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
+            if is_steady and gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
                 return found
             if gap <= ROUGH_GAP * max(abs(objective), 1.0):
                 self._rough.append(found)
         return None
+
+    def _vertex(self, v: Extended) -> Extended:
+        """Refine the fluxes in the basis, the other ones given."""
+        basis, rows = self._problem.basis(), self._S.shape[0]
+        columns = basis[basis >= rows] - rows
+        for _ in range(3):
+            v[columns] += self._problem.solve(_rounded(self._S.imbalance(v)[0]), transposed=False)[basis >= rows]
+        return v
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
@@ -253,7 +265,7 @@ class Refinement:
             reached = np.where(
                 balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
             )
-            y = y + self._problem.solve_transposed(_rounded(wanted - reached))
+            y = y + self._problem.solve(_rounded(wanted - reached), transposed=True)
         return y
 
 
