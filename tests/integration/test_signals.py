@@ -82,8 +82,8 @@ def on_a_terminal(*arguments: object, nohup: bool = False) -> Iterator[tuple[sub
 
     def take_terminal() -> None:
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        if nohup:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # The tests themselves may run under nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
 
     with subprocess.Popen(
         [REDOX, *map(str, arguments)],

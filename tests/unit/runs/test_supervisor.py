@@ -72,7 +72,8 @@ print("asked", signal.sigwait(numbers), flush=True)
 sys.exit(3)
 """
 SUPERVISOR = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 from redox_balancer.runs.supervisor import supervise
 command = [sys.executable, "-c", {WAITING!r}]
 sys.exit(supervise(lambda restart: command, max_restarts=9, report=print, first_pause_s=0.001))
