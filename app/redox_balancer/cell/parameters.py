@@ -163,7 +163,7 @@ class ParametricBounds:
             (above, self._upper_at, self._network.upper, -1.0),
             (below, self._lower_at, self._network.lower, 1.0),
         ):
-            moves_at = np.where(self._place[basic] >= 0, bound_at[self._place[basic]], -1)
+            moves_at = np.append(bound_at, -1)[self._place[basic]]
             moves = moves_at >= 0
             side[moves, moves_at[moves]] += sign
             side[~moves, -1] += sign * np.where(basic >= 0, bound[basic], 0.0)[~moves]
@@ -172,7 +172,7 @@ class ParametricBounds:
     def _add_bounds(self, row: FloatArray, columns: IntArray, weights: FloatArray, *, upper: bool) -> None:
         """Add the weighted sum of one bound of each column to a row over (u, 1)."""
         bound, bound_at = (self._network.upper, self._upper_at) if upper else (self._network.lower, self._lower_at)
-        moves_at = np.where(self._place[columns] >= 0, bound_at[self._place[columns]], -1)
+        moves_at = np.append(bound_at, -1)[self._place[columns]]
         np.add.at(row, moves_at, weights * np.where(moves_at >= 0, 1.0, bound[columns]))
 
     def _irredundant(self, rows: FloatArray) -> FloatArray:
