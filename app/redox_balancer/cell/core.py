@@ -263,9 +263,10 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     genes = {gene.id for reaction in reactions for gene in model.reactions.get_by_id(reaction["id"]).genes}
     for reaction in reactions:
         column = core.column(reaction["id"])
-        reaction["lower_bound"] = float(core.lower[column])
-        reaction["upper_bound"] = float(core.upper[column])
-        reaction.pop("objective_coefficient", None)
+        # Both at once: one after the other, COBRApy refuses a lower bound above its default of the upper one.
+        reaction["bounds"] = float(core.lower[column]), float(core.upper[column])
+        for key in ("lower_bound", "upper_bound", "objective_coefficient"):
+            reaction.pop(key, None)
         if reaction["id"] == core.objective:
             reaction["objective_coefficient"] = 1.0
     document["reactions"] = reactions

@@ -180,17 +180,14 @@ def _reaction(entry: dict[str, Any], metabolites: Mapping[str, object], repairs:
             hint="exchange or mend its bounds",
         )
     subsystem = entry.get("subsystem")
-    return (
-        entry
-        | bounds
-        | {
-            "metabolites": stoichiometry,
-            "subsystem": "; ".join(map(_text, subsystem)) if _is_list(subsystem) else _text(subsystem),
-            "objective_coefficient": _number(
-                entry.get("objective_coefficient") or 0, f"the objective coefficient of reaction {name}"
-            ),
-        }
-    )
+    weight = _number(entry.get("objective_coefficient") or 0, f"the objective coefficient of reaction {name}")
+    return {key: value for key, value in entry.items() if key not in _BOUNDS} | {
+        "metabolites": stoichiometry,
+        "subsystem": "; ".join(map(_text, subsystem)) if _is_list(subsystem) else _text(subsystem),
+        "objective_coefficient": weight,
+        # Both at once: one after the other, COBRApy refuses a lower bound above its default of the upper one.
+        "bounds": tuple(bounds.values()),
+    }
 
 
 def _number(value: object, what: str) -> float:

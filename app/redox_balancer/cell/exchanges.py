@@ -128,13 +128,15 @@ def find_exchange(network: Network, name: str) -> Exchange | None:
     """Find an exchange by its id or BiGG name; None if the network has none of that name.
 
     `EX_o2_e` is a boundary reaction of that id or BiGG name with all others of its metabolite, or else all boundary
-    reactions of the metabolite `o2_e`; so is `EX_o2_b`, COBRApy's name for the source of a boundary species.
+    reactions of the metabolite `o2_e`; so are `o2_e`, `o2` and `EX_o2_b`, COBRApy's name for the source of a boundary
+    species.
     """
     own = network.find_reaction(name)
     if own is not None:
         metabolite = next(iter(network.stoichiometry_of(own)), None)
     else:
-        metabolite = network.find_metabolite(re.sub("_b$", "_e", name.removeprefix("EX_")))
+        plain = re.sub("_b$", "_e", name.removeprefix("EX_"))
+        metabolite = network.find_metabolite(plain) or network.find_metabolite(f"{plain}_e")
     coefficients = network.boundary_coefficients.get(metabolite or "", {})
     if metabolite is None or not coefficients or own not in (None, *coefficients):
         return None

@@ -70,7 +70,7 @@ def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
         raise UnreadableError("it is XML, but not SBML", hint="export the model as SBML level 3 with fbc")
     if not _SBML_END.search(text[-2000:]):
         raise UnreadableError("it ends before </sbml>", hint=DAMAGED)
-    with quiet_cobra() as heard, _rules_that_fail_are_empty():
+    with quiet_cobra() as heard, _lenient_reader():
         try:
             model = cobra.io.read_sbml_model(str(plain), f_replace=_own_ids(repairs))
         except Exception as error:
@@ -111,14 +111,19 @@ def _own_ids(repairs: Repairs) -> dict[str, Callable[..., str]]:
 
 
 @contextmanager
-def _rules_that_fail_are_empty() -> Iterator[None]:
-    """Let COBRApy's reader of SBML pass over gene rules that are no expression, which stay in the notes."""
-    own = GPR.__dict__["from_string"]
-    GPR.from_string = staticmethod(read_rule)
+def _lenient_reader() -> Iterator[None]:
+    """Let COBRApy's reader of SBML pass over what it would stop at.
+
+    Gene rules that are no expression stay in the notes. A lower bound may be above the default of the upper one,
+    which is set later.
+    """
+    reaction = cobra.Reaction
+    rule, check = GPR.__dict__["from_string"], reaction.__dict__["_check_bounds"]
+    GPR.from_string, reaction._check_bounds = staticmethod(read_rule), staticmethod(lambda _lower, _upper: None)  # noqa: SLF001
     try:
         yield
     finally:
-        GPR.from_string = own
+        GPR.from_string, reaction._check_bounds = rule, check  # noqa: SLF001
 
 
 def _read_charges(model: cobra.Model, text: str) -> None:

@@ -227,7 +227,7 @@ class GlpkProblem:
         fluxes[at_column] = [glp.glp_get_col_prim(problem, column + 1) for column in basic[at_column].tolist()]
         return Tableau(costs, at_upper, basic, fluxes, response[variable])
 
-    def infeasibilities(self) -> FloatArray:
+    def infeasibilities(self, basis: IntArray) -> FloatArray:
         """Direction in which each variable violates a bound at the end of an infeasible solve.
 
         The shape is (metabolites + reactions,), mass balances first: positive below the lower and negative above the
@@ -235,10 +235,9 @@ class GlpkProblem:
         """
         problem, rows = self._problem, self._rows
         directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
-        basis = self.basis().tolist()
         # The dual simplex ends at one variable that no other can bring into its bounds, the primal at a least sum.
         stuck = glp.glp_get_unbnd_ray(problem) - 1
-        for variable in [stuck] if stuck in basis else basis:
+        for variable in [stuck] if stuck in basis else basis.tolist():
             if variable < rows:
                 value, low, high = (get(problem, variable + 1) for get in _ROW)
                 scale = glp.glp_get_rii(problem, variable + 1)

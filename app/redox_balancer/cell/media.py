@@ -289,10 +289,16 @@ def apply_medium(network: Network, name: str) -> Network:
     Raises
     ------
     RedoxError
-        There is no such medium, or it does not fit the model: a packaged one may list exchanges that the model lacks,
+        There is no such medium, or it does not fit the model: a packaged one may list reactions that the model lacks,
         as a core has fewer than the full model, but a file may not.
     """
     medium = get_medium(name)
     if medium is not None and is_medium_file(name):
+        if lacking := [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]:
+            raise RedoxError(
+                f"model {network.id} has no reaction {lacking[0]}, the maintenance of medium {name}",
+                hint="remove it from the medium, or name it as the model or BiGG does",
+                settings=("medium",),
+            )
         medium = medium.model_copy(update={"uptakes": own_exchanges(network, medium.uptakes, name)})
     return network if medium is None else medium.apply(network)

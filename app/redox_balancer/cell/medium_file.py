@@ -102,7 +102,7 @@ def own_exchanges(network: Network, uptakes: Mapping[str, float], medium: str) -
     found: dict[str, float] = {}
     unknown = []
     for name, uptake in uptakes.items():
-        exchange = find_exchange(network, name) or find_exchange(network, f"{name}_e")
+        exchange = find_exchange(network, name)
         if exchange is None:
             unknown += [name] if uptake > 0 else []
         elif found.setdefault(own := exchange.reactions[0].id, uptake) != uptake:
@@ -132,7 +132,7 @@ def _entry(path: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 def _table(path: Path, text: str) -> dict[str, float]:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    delimiter = next((mark for mark in "\t,;" if any(mark in line for line in lines)), None)
+    delimiter = next((mark for mark in "\t;," if any(mark in line for line in lines)), None)
     if delimiter is None:
         raise _refusal(path, "has no columns" if lines else "lists no uptakes")
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]

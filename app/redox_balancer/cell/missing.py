@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from redox_balancer.cell.consistency import stoichiometric_matrix
-from redox_balancer.cell.exchanges import extracellular_exchanges
+from redox_balancer.cell.exchanges import extracellular_exchanges, find_exchange
 from redox_balancer.cell.media import OPEN, load_media
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
@@ -181,7 +181,8 @@ def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> Mis
 
 def _candidates(network: Network) -> list[_Candidate]:
     """Uptakes that are not unlimited, and drains that are closed: a medium may close one that growth needs."""
-    usual = {network.find_reaction(name) for medium in load_media().values() for name in medium.uptakes}
+    listed = {name for medium in load_media().values() for name in medium.uptakes}
+    usual = {exchange.metabolite for name in listed if (exchange := find_exchange(network, name)) is not None}
     found = []
     for exchange in extracellular_exchanges(network):
         if exchange.uptake < OPEN:
@@ -192,7 +193,7 @@ def _candidates(network: Network) -> list[_Candidate]:
                     network.column(supplier.id),
                     supplier.coefficient > 0,
                     f"more of {name}" if exchange.uptake > 0 else name,
-                    1.0 if supplier.id in usual else 1.0 + _UNUSUAL,
+                    1.0 if exchange.metabolite in usual else 1.0 + _UNUSUAL,
                 )
             )
     for drain in sorted(set(network.boundary) - set(network.exchanges)):

@@ -165,8 +165,8 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     Raises
     ------
     RedoxError
-        The model has no such reaction, its objective does not consist of exactly one reaction, or a charge is a text
-        that is no number.
+        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
+        that is no number, or no flux can have a coefficient or a bound.
     """
     objective, repairs = growth_reaction(model) if objective is None else (objective, ())
     try:
@@ -256,7 +256,26 @@ def _network(
         charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
         names=names,
     )
+    _check_numbers(network)
     return network.with_objective(objective)
+
+
+def _check_numbers(network: Network) -> None:
+    """Refuse what the solvers would take for anything: SBML and models in memory may have any number."""
+    column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
+    for entry in np.flatnonzero(~np.isfinite(network.data))[:1]:
+        raise RedoxError(
+            f"model {network.id}: the coefficient of {network.metabolites[network.indices[entry]]} in reaction "
+            f"{network.reactions[column_of[entry]]} is {network.data[entry]:g}",
+            hint="write its number",
+        )
+    low, high = network.lower, network.upper
+    for column in np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))[:1]:
+        raise RedoxError(
+            f"model {network.id}: reaction {network.reactions[column]} has the bounds {low[column]:g} and "
+            f"{high[column]:g}",
+            hint="give it bounds between which a flux lies",
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -37,6 +37,8 @@ ROUGH_GAP = 1e-6
 """Largest distance from the upper bound of an optimum that no start proves more closely, absolute and relative."""
 COST_ZOOM = 2.0**40
 """Factor of the reduced costs."""
+REFINEMENTS = 3
+"""Solves with the factors of a basis that leave nothing of the residuals of its fluxes or multipliers."""
 ROUNDS = 6
 """Corrections before another start is tried; two in a thousand problems need more than two."""
 NOISE = 1e-9
@@ -229,7 +231,8 @@ class Refinement:
         columns = basis[basis >= rows] - rows
         wanted = np.zeros(rows, dtype=np.longdouble)
         wanted[basis >= rows] = program.costs[columns]
-        for multipliers in certificates.with_and_without_round_off(-self._multipliers(basis, wanted, -y)):
+        *_, refined = self._multipliers(basis, wanted, -y)
+        for multipliers in certificates.with_and_without_round_off(-refined):
             # The basis that the multipliers belong to has reduced costs of exactly 0.
             reduced = certificates.reduced_costs(self._S, program.costs, multipliers)
             reduced[columns] = 0
@@ -245,28 +248,29 @@ class Refinement:
         """Refine the fluxes in the basis, the other ones given."""
         basis, rows = self._problem.basis(), self._S.shape[0]
         columns = basis[basis >= rows] - rows
-        for _ in range(3):
+        for _ in range(REFINEMENTS):
             v[columns] += self._problem.solve(_rounded(self._S.imbalance(v)[0]), transposed=False)[basis >= rows]
         return v
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
         basis = self._problem.basis()
-        wanted = self._problem.infeasibilities()[basis].astype(np.longdouble)
-        y = self._multipliers(basis, wanted, np.zeros_like(wanted))
-        return certificates.farkas_certificate(self._S, lower, upper, y)
+        wanted = self._problem.infeasibilities(basis)[basis].astype(np.longdouble)
+        refined = self._multipliers(basis, wanted, np.zeros_like(wanted))
+        found = (certificates.farkas_certificate(self._S, lower, upper, y) for y in refined)
+        return next(filter(None, found), None)
 
-    def _multipliers(self, basis: IntArray, wanted: Extended, y: Extended) -> Extended:
+    def _multipliers(self, basis: IntArray, wanted: Extended, y: Extended) -> Iterator[Extended]:
         """Refine y, of which y_i = `wanted` for each mass balance i of the basis, and -S_j y for each column j."""
         S, rows = self._S, self._S.shape[0]
         balances = basis < rows
-        for _ in range(3):
+        for _ in range(REFINEMENTS):
             prices = S.prices(y)[0]
             reached = np.where(
                 balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
             )
             y = y + self._problem.solve(_rounded(wanted - reached), transposed=True)
-        return y
+            yield y
 
 
 def _rounded(values: Extended) -> FloatArray:

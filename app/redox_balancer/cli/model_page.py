@@ -52,7 +52,8 @@ def _exchanges(section: Mapping[str, Any]) -> dict[str, str]:
 
 def _oxygen(section: Mapping[str, Any]) -> dict[str, str]:
     unit = section["unit_problem"] or f"a value of 1 is {section['unit']:g} mmol NAD(P)H/gDW/h"
-    return {"oxygen": f"uptake {section['oxygen_uptake']:g} mmol/gDW/h; {unit}"}
+    uptake = section["oxygen_uptake"]
+    return {"oxygen": f"uptake {'unlimited' if uptake is None else f'{uptake:g} mmol/gDW/h'}; {unit}"}
 
 
 def _balance(section: Mapping[str, Any]) -> dict[str, str]:

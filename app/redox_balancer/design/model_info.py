@@ -5,6 +5,7 @@ The answers come section by section, the quick ones first, so that a long search
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from scipy.optimize import linprog
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.cycles import reactions_in_cycles
-from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges
+from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges, find_exchange
 from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
 from redox_balancer.cell.missing import does_not_grow, missing_uptakes
@@ -63,7 +64,7 @@ def model_info(
     ------
     dict
         A section as data, ready for JSON: size, growth and what limits it, exchanges and oxygen, balance, placements,
-        and last infeasible cycles, `None` where the search took too long.
+        and last infeasible cycles. None is an oxygen uptake without limit, and cycles where the search took too long.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def _exchanges(fed: Network, medium: str) -> Section:
         "notations": dict(Counter(map(_notation, exchanges))),
         "sinks_and_demands": len(others),
         "unrecognised_exchanges": [reaction for reaction in others if reaction.upper().startswith("EX_")],
-        "not_in_model": [name for name in recipe.uptakes if not fed.find_reaction(name)] if recipe else [],
+        "not_in_model": [name for name in recipe.uptakes if not find_exchange(fed, name)] if recipe else [],
     }
 
 
@@ -198,7 +199,8 @@ def _oxygen(fed: Network) -> Section:
         unit, problem = respiration(fed), None
     except RedoxError as error:
         unit, problem = None, error.message
-    return {"oxygen_uptake": oxygen_uptake(fed), "unit": unit, "unit_problem": problem}
+    uptake = oxygen_uptake(fed)
+    return {"oxygen_uptake": uptake if math.isfinite(uptake) else None, "unit": unit, "unit_problem": problem}
 
 
 def _balance(network: Network) -> Section:

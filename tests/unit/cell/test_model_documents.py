@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cobra
 import pytest
 from cobra.io.dict import model_to_dict
 
 from redox_balancer.cell.balance import elements, imbalanced_reactions
+from redox_balancer.cell.core import core_model
 from redox_balancer.cell.models import load_model, load_network, save_model, to_network
 from redox_balancer.errors import RedoxError
 from toy_cell import GROWTH, growth_of, toy_cell
@@ -192,7 +195,9 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
     model = toy_cell()
     pyruvate = model.metabolites.get_by_id("pyr_c")
     pyruvate.charge, pyruvate.compartment, pyruvate.formula = charge, None, 12
+    model.reactions.O2t.bounds = 1500.0, 2000.0  # COBRApy's readers set the lower bound while the upper one is 1000
     network = load_network(model)
+    assert core_model(model, network).reactions.O2t.bounds == (1500.0, 2000.0)
     assert len(network.charges) == known
     assert "no compartment, set to that in the id: pyr_c" in network.repairs
     for suffix in ("xml", "json", "mat", "yml"):
@@ -200,7 +205,31 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
         read = load_network(tmp_path / f"model.{suffix}")
         assert len(read.charges) == known
         assert read.names.compartments["pyr_c"] == "c"
+        assert read.bounds_of("O2t") == (1500.0, 2000.0)
     assert (pyruvate.charge, pyruvate.compartment, pyruvate.formula) == (charge, None, 12)
-    pyruvate.charge = "x"
-    with pytest.raises(RedoxError, match="charges that are no numbers: 'x' of pyr_c"):
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m: setattr(m.metabolites.pyr_c, "charge", "x"), "charges that are no numbers: 'x' of pyr_c"),
+        (
+            lambda m: m.reactions.GLYC.add_metabolites({"pyr_c": math.nan}),
+            "coefficient of pyr_c in reaction GLYC is nan",
+        ),
+        (
+            lambda m: m.reactions.GLYC.add_metabolites({"nad_c": -math.inf}),
+            "coefficient of nad_c in reaction GLYC is -inf",
+        ),
+        (lambda m: setattr(m.reactions.GLYC, "bounds", (math.inf, math.inf)), "GLYC has the bounds inf and inf"),
+        (lambda m: setattr(m.reactions.GLYC, "bounds", (-math.inf, -math.inf)), "GLYC has the bounds -inf and -inf"),
+    ],
+)
+def test_a_model_that_is_an_object_is_refused_in_one_line_for_numbers_that_are_none(
+    spoil: Callable[[cobra.Model], object], message: str
+) -> None:
+    model = toy_cell()
+    spoil(model)
+    with pytest.raises(RedoxError, match=message) as caught:
         to_network(model)
+    assert caught.value.hint

@@ -125,6 +125,12 @@ def test_what_is_wrong_with_a_model_is_named(tmp_path: Path) -> None:
     assert (answer["without_formula"], answer["without_charge"]) == (1, 1)
     assert list(answer["imbalanced_reactions"]) == ["UN"]
     assert set(answer["looping_reactions"]) == {"BACK", "LDH_L"}
+    model.reactions.EX_o2_e.lower_bound = -float("inf")
+    answer = sections(model, tmp_path)
+    assert json.loads(json.dumps(answer, allow_nan=False))["oxygen_uptake"] is None
+    assert "unlimited (inf)" in answer["unit_problem"]
+    (tmp_path / "species.csv").write_text("glc__D,1\no2_e,2\nxyl__D,0\n")
+    assert sections(toy_cell(), tmp_path, str(tmp_path / "species.csv"))["not_in_model"] == ["xyl__D"]
     starved = sections(toy_cell(), tmp_path, "physiological")
     assert "EX_lys__L_e" in starved["not_in_model"]
     assert not {"EX_o2_e", "EX_h_e"} & set(starved["not_in_model"])
