@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Column, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def small_network(*columns: Column, objective: str = "") -> Network:
@@ -22,3 +28,14 @@ def small_network(*columns: Column, objective: str = "") -> Network:
     )
     metabolites = dict.fromkeys(m for column in columns for m in column.stoichiometry)
     return empty.with_columns(columns, new_metabolites=metabolites)
+
+
+def network_of(reactions: Mapping[str, str | tuple[str, float, float]], objective: str = "") -> Network:
+    """Network of these equations, with bounds where they are not those of the arrow."""
+    columns = []
+    for name, given in reactions.items():
+        equation, *bounds = (given,) if isinstance(given, str) else given
+        columns.append(
+            Column(name, parse_equation(equation), *bounds or (0.0 if "-->" in equation else -1000.0, 1000.0))
+        )
+    return small_network(*columns, objective=objective)
