@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from random import Random
 
+import pytest
+
 from flux_judge import differences
 from generated_networks import random_network
+from many_networks import COUNT, over_networks
 from redox_balancer.errors import RedoxError
 
-NETWORKS = int(os.environ.get("REDOX_DRILL_NETWORKS", "100000"))
 
-
+@pytest.mark.timeout(0)  # as long as the networks take, behind a progress bar
 def test_what_is_said_of_reactions_is_so_in_rational_arithmetic() -> None:
     wrong: Counter[str] = Counter()
-    for seed in range(NETWORKS):
-        try:
-            found = differences(random_network(Random(seed)))  # noqa: S311 - repeatable
-        except RedoxError as error:
-            wrong["refused"] += 1
-            print(f"network {seed} is refused: {error}")  # noqa: T201 - a drill prints its measurements
-            continue
-        for question, wrongly_found, missed in found:
-            wrong[f"{question}: wrongly found"] += len(wrongly_found)
-            wrong[f"{question}: missed"] += len(missed)
-            print(f"network {seed}, {question}: {wrongly_found} {missed}")  # noqa: T201
-    print(f"\n{NETWORKS:,} networks: {dict(wrong) or 'nothing wrong, none refused'}")  # noqa: T201
+    for faults in over_networks(compared):
+        wrong.update(faults)
+    print(f"\n{COUNT:,} networks: {dict(wrong) or 'nothing wrong, none refused'}")  # noqa: T201
     assert not wrong
+
+
+def compared(seed: int) -> Counter[str]:
+    """How many reactions of a network are judged wrongly, by question, or that it is refused."""
+    wrong: Counter[str] = Counter()
+    try:
+        for question, wrongly_found, missed in differences(random_network(Random(seed))):  # noqa: S311 - repeatable
+            wrong[f"{question}: wrongly found, as of network {seed}"] += len(wrongly_found)
+            wrong[f"{question}: missed, as of network {seed}"] += len(missed)
+    except RedoxError as error:
+        wrong[f"network {seed} is refused: {error}"] += 1
+    return +wrong

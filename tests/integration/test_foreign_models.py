@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from metabolic_atlas import metabolic_atlas
 from redox_balancer.cell.models import save_model
 from redox_balancer.cli import app
+from toy_cell import unlimited_as_999999
 
 SHIPPED = Path(cobra.__file__).parent / "data"
 
@@ -68,3 +69,17 @@ def test_commands_run_on_other_models(
     )
     assert trained["finished"]
     assert trained["last"]["env/growth"] == pytest.approx(growth, rel=0.5)
+
+
+def test_a_training_checks_its_values_exactly_where_999999_stands_for_unlimited(tmp_path: Path) -> None:
+    model = cobra.io.load_model("textbook")
+    model.reactions.get_by_id("EX_o2_e").lower_bound = -20.0
+    growth = model.slim_optimize()
+    unlimited_as_999999(model)
+    save_model(model, tmp_path / "model.json")
+    assert answer("model", "info", tmp_path / "model.json")["growth"] == pytest.approx(growth, rel=1e-9)
+    trained = answer(
+        *("train", "--model", tmp_path / "model.json", "--timesteps", 300, "--num-actors", 0, "--exact-check"),
+        *("--checkpoint-dir", tmp_path / "run"),
+    )
+    assert trained["finished"]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import redox_balancer as rb
 from redox_balancer.cell.models import load_network, save_model
 from redox_balancer.cli import app
-from toy_cell import GROWTH, toy_cell
+from toy_cell import GROWTH, add_blocked, toy_cell
 
 VALUE = 0.0310
 """Value of the best healthy construct in the toy cell."""
@@ -79,6 +79,10 @@ def least_of_the_opposite(model: cobra.Model) -> None:
     model.objective_direction = "min"
 
 
+def false_infeasible(model: cobra.Model) -> None:
+    add_blocked(model, "false_infeasible_grows_1000")
+
+
 def answer(*arguments: object) -> tuple[dict[str, Any], str]:
     done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -99,6 +103,7 @@ def answer(*arguments: object) -> tuple[dict[str, Any], str]:
         (minimised, "BIOMASS", ""),
         (halved, None, "coefficient 0.5"),
         (least_of_the_opposite, None, ""),
+        (false_infeasible, None, ""),
     ],
 )
 def test_every_command_finds_the_growth_reaction(
@@ -115,7 +120,9 @@ def test_every_command_finds_the_growth_reaction(
     assert (page["objective"], page["growth"]) == (objective, pytest.approx(GROWTH))
     built, _ = answer("build-core", "--input", path, "--output", core, "--medium", "model", *named)
     assert (built["objective"], built["rules"][0]["kept"]) == (objective, [objective])
-    assert cobra.io.load_json_model(str(core)).slim_optimize() == pytest.approx(GROWTH)
+    written = cobra.io.load_json_model(str(core))
+    assert written.slim_optimize() == pytest.approx(GROWTH)
+    assert not {"D0", "D1", "D2", "D3"} & {reaction.id for reaction in written.reactions}
     for repairs in (page["repairs"], built["repairs"]):
         assert [remark in repair for repair in repairs] == [True] * bool(remark)
     remarks = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,7 +26,7 @@ from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.repairs import Repairs, UnreadableError
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import written_atomically
+from redox_balancer.files import temporary_folder, written_atomically
 
 if TYPE_CHECKING:
     import cobra
@@ -91,9 +90,9 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import READERS  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
-        kind, content = unpacked(path, Path(folder), repairs)
-        model = READERS[kind](content, Path(folder), repairs)
+    with temporary_folder("redox-model-") as folder, quiet_cobra():
+        kind, content = unpacked(path, folder, repairs)
+        model = READERS[kind](content, folder, repairs)
         mend(model, repairs)
     return model
 
@@ -117,13 +116,9 @@ def save_model(model: cobra.Model, path: Path) -> None:
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
 
     kind = format_to_write(path)
-    with (
-        tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
-        written_atomically(path) as target,
-        quiet_cobra(),
-    ):
+    with temporary_folder("redox-model-") as folder, written_atomically(path) as target, quiet_cobra():
         packs = path.suffix.lower() == ".gz"
-        plain = Path(folder) / f"model.{kind}" if packs else target
+        plain = folder / f"model.{kind}" if packs else target
         try:
             WRITERS[kind](writable(model), plain)
         except (MemoryError, OSError):
@@ -177,7 +172,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
-        raise RedoxError(f"model {model.id}: {error}", hint=error.hint) from error
+        raise RedoxError(f"model {model.id or 'without id'}: {error}", hint=error.hint) from error
     network = _network(
         str(model.id or "model"),
         [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites],
