@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from redox_balancer.cell.records import packaged
+
 # Beside the interpreter that runs the tests: another `redox` may be on the PATH, or none.
 REDOX = Path(sys.executable).with_name("redox")
 
@@ -43,3 +45,12 @@ def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], answer.stderr
     for words in said:
         assert words in "\n".join(lines)
+
+
+def edited_library(folder: Path, old: str, new: str) -> Path:
+    """A copy of the package's enzyme library in which the first `old` is `new`."""
+    text = packaged("enzymes.toml").read_text()
+    assert old in text
+    path = folder / "enzymes.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path

@@ -9,6 +9,7 @@ import cobra
 
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import to_network
+from redox_balancer.cell.network import Network
 
 GROWTH = 12.0
 
@@ -101,7 +102,7 @@ def unlimited_as_999999(model: cobra.Model) -> None:
         )
 
 
-def growth_of(model: cobra.Model) -> float:
-    """Largest growth of a model, 1/h."""
-    with FluxLP(to_network(model)) as lp:
+def growth_of(cell: cobra.Model | Network) -> float:
+    """Largest growth of a cell, 1/h."""
+    with FluxLP(cell if isinstance(cell, Network) else to_network(cell)) as lp:
         return lp.maximise().objective

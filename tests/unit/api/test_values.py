@@ -96,13 +96,6 @@ def test_every_method_finds_a_construct_of_the_value_it_reports(method: str) -> 
     assert len(found.to_frame()) == (2 if method == "exhaustive" else 1)
 
 
-@pytest.mark.parametrize("method", ["greedy", "milp", "exhaustive"])
-def test_budgets_below_every_level_leave_the_empty_construct(method: str) -> None:
-    task = rb.Task(budget=1e-6, membrane_budget=1e-6, conditions="hypoxia")
-    found = rb.search(task, "hypoxia", method)  # type: ignore[arg-type]
-    assert (str(found.construct), found.value) == ("nothing", 0.0)
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
