@@ -9,6 +9,7 @@ import numpy as np
 
 from redox_balancer.cell.consistency import TimeLimitError, consistent_reactions, one_way_parts
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.rational import integer_network
 from redox_balancer.cell.solution import Status
@@ -45,12 +46,16 @@ def reactions_in_cycles(
 def closed_network(network: Network) -> Network:
     """Return a network with all exchanges, sinks and demands closed, and all reactions with a forced flux.
 
-    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply.
+    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply. Enzymes in the form of
+    metabolites (GECKO) are left out: their limits do not make a cycle feasible.
     """
+    kept = ~np.array([metabolite.startswith(ENZYME) for metabolite in network.metabolites])[network.indices]
+    indptr = np.append(0, np.cumsum(kept))[network.indptr].astype(np.int32)
     forced = [
         r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
     ]
-    return network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
+    shut = network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
+    return replace(shut, indptr=indptr, indices=network.indices[kept], data=network.data[kept])
 
 
 def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
     quick = -solved.fun if solved.status == 0 else 0.0
     if quick >= LEAST_GROWTH:
         progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")
-    reduced_costs = -(solved.lower.marginals + solved.upper.marginals) if quick else np.zeros(len(costs))
+    reduced_costs = -(solved.lower.marginals + solved.upper.marginals) if quick else np.zeros(len(fed.reactions))
     with FluxLP(fed, time_limit_s=GLPK_LIMIT_S) as lp:
         lp.crash_basis()
         try:
@@ -218,7 +218,7 @@ def _balance(network: Network) -> Section:
 
 
 def _placements(fed: Network) -> Section:
-    conditions = [condition for condition in load_conditions().values() if not condition.missing_from(fed)]
+    conditions = [condition for condition in load_conditions().values() if condition.fits(fed)]
     try:
         space = DesignSpace.build(fed, load_library(None), conditions, capacities=load_native_capacities(fed))
     except RedoxError as error:
