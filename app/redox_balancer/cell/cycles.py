@@ -46,16 +46,27 @@ def reactions_in_cycles(
 def closed_network(network: Network) -> Network:
     """Return a network with all exchanges, sinks and demands closed, and all reactions with a forced flux.
 
-    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply. Enzymes in the form of
-    metabolites (GECKO) are left out: their limits do not make a cycle feasible.
+    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply. Nor can it supply the
+    enzymes of GECKO, see `without_enzymes`.
     """
-    kept = ~np.array([metabolite.startswith(ENZYME) for metabolite in network.metabolites])[network.indices]
-    indptr = np.append(0, np.cumsum(kept))[network.indptr].astype(np.int32)
     forced = [
         r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
     ]
-    shut = network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
-    return replace(shut, indptr=indptr, indices=network.indices[kept], data=network.data[kept])
+    return without_enzymes(network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0))))
+
+
+def without_enzymes(network: Network) -> Network:
+    """Return a network whose reactions use no enzymes in the form of metabolites (GECKO).
+
+    Which reactions can run is a matter of the others. Their tiny coefficients would make exact answers take minutes.
+    """
+    kept = ~np.array([metabolite.startswith(ENZYME) for metabolite in network.metabolites])[network.indices]
+    indptr = np.append(0, np.cumsum(kept))[network.indptr].astype(np.int32)
+    used = np.diff(indptr) > 0  # the limits of the supply of enzymes have no meaning any more
+    lower, upper = np.where(used, network.lower, 0.0), np.where(used, network.upper, 0.0)
+    return replace(
+        network, indptr=indptr, indices=network.indices[kept], data=network.data[kept], lower=lower, upper=upper
+    )
 
 
 def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
