@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from redox_balancer.cell.records import packaged
 
@@ -31,6 +33,24 @@ def redox(
         preexec_fn=limit,
         timeout=500,
     )
+
+
+def succeeded(*arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command as `redox` does; it has to end well."""
+    answer = redox(*arguments, **how)
+    assert answer.returncode == 0, answer.stderr
+    return answer
+
+
+def redox_json(*arguments: object, **how: Any) -> Any:
+    """The answer of a command with `--json`."""
+    return json.loads(succeeded(*arguments, "--json", **how).stdout)
+
+
+def python(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **how)
 
 
 def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding: bool = False) -> None:
