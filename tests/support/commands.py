@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
 from redox_balancer.cell.records import packaged
+from redox_balancer.cli import app
 
 # Beside the interpreter that runs the tests: another `redox` may be on the PATH, or none.
 REDOX = Path(sys.executable).with_name("redox")
@@ -45,6 +48,13 @@ def succeeded(*arguments: object, **how: Any) -> subprocess.CompletedProcess[str
 def redox_json(*arguments: object, **how: Any) -> Any:
     """The answer of a command with `--json`."""
     return json.loads(succeeded(*arguments, "--json", **how).stdout)
+
+
+def in_process(*arguments: object) -> tuple[Any, str]:
+    """The answer of a command with `--json`, run in this process, and what it wrote to stderr."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), done.stderr
 
 
 def python(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
