@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from commands import ran
 from containers import DOCKER, SETTINGS, Engine
 from infra.generated import environment
 from infra.settings import ROOT
@@ -22,6 +23,7 @@ OWN_STEPS = 3  # of the Dockerfile: copy the project's code, compile it, copy bo
 
 PACKAGES = """
 import json
+from commands import ran
 from importlib.metadata import distributions
 print(json.dumps({d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in distributions()}))
 """
@@ -102,19 +104,9 @@ def compressed_bytes(image: str) -> int:
 def build(image: str, folder: Path, *options: str) -> tuple[float, str]:
     """Build an image as `make image` does, from another folder; the seconds it took and the engine's log."""
     start = time.monotonic()
-    command = [
-        DOCKER,
-        "build",
-        "--progress=plain",
-        *os.environ.get("BUILD_OPTIONS", "").split(),
-        *options,
-        "--tag",
-        image,
-        folder,
-    ]
-    built = subprocess.run(
-        command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=False, capture_output=True, text=True
-    )
+    given = [*os.environ.get("BUILD_OPTIONS", "").split(), *options]
+    command = [DOCKER, "build", "--progress=plain", *given, "--tag", image, folder]
+    built = ran(command, env=os.environ | {"DOCKER_BUILDKIT": "1"})
     assert built.returncode == 0, built.stderr
     return time.monotonic() - start, built.stderr
 
