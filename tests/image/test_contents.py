@@ -35,17 +35,7 @@ def test_the_image_holds_the_locked_packages_and_nothing_else(engine: Engine) ->
     lines = (ROOT / "docker" / "requirements.lock").read_text().splitlines()
     locked = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert found == locked
-    unwanted = {
-        "pytest",
-        "hypothesis",
-        "mypy",
-        "ruff",
-        "pip",
-        "pip-tools",
-        "docker",
-        "aws-cdk-lib",
-        "triton",
-    }
+    unwanted = {"pytest", "hypothesis", "mypy", "ruff", "pip", "pip-tools", "docker", "aws-cdk-lib", "triton"}
     assert not unwanted & found.keys()
     assert not [name for name in found if name.startswith("nvidia")]
     assert json.loads(answer.stdout)["torch"].endswith("+cpu")
