@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,28 +21,55 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` when the block succeeds.
 
     The temporary file is in the folder of `path` and has its suffix, because writers derive the format from it. It is
-    flushed to disk and renamed; if the block fails it is removed, and `path` is unchanged.
+    flushed to disk and renamed. If the block fails or a signal ends the process, it is removed and `path` unchanged.
 
     Raises
     ------
     OSError
         The file cannot be written.
     """
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.name, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with _signals_unwind():
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.name, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            # mkstemp creates private files; results get the usual permissions.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(prefix: str = TEMPORARY, within: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder that is removed at the end, also where a signal ends the process."""
+    with _signals_unwind(), tempfile.TemporaryDirectory(prefix=prefix, dir=within) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Raise SystemExit at a SIGTERM or SIGHUP that would end the process at once, so that `finally` clauses run."""
+    numbers = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may change handlers
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, end)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        # mkstemp creates private files; results get the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

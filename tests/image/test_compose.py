@@ -14,8 +14,9 @@ import httpx
 import pytest
 import yaml
 
-from containers import DOCKER, FLAGS, RUN_OPTIONS, Engine, Training, until
+from containers import DOCKER, FLAGS, RUN_OPTIONS, Engine, Training
 from infra.settings import ROOT
+from waiting import wait_until
 
 
 def compose_command() -> list[str]:
@@ -81,7 +82,7 @@ def test_compose_trains_shows_and_stops(engine: Engine, project: list[str], tmp_
         except httpx.HTTPError:
             return False
 
-    until(curves, "the run in TensorBoard")
+    wait_until(curves, "the run in TensorBoard")
     compose("stop", "trainer")
     assert training.state["ExitCode"] == 0
     assert (training.run / "latest").is_dir()

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 
-from containers import SETTINGS, Engine, until
+from containers import SETTINGS, Engine
 from ops.remote import image
 from ops.session import Session
 from redox_balancer.errors import RedoxError
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -64,7 +65,7 @@ def remote_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             stderr=subprocess.STDOUT,
         )
     try:
-        until(lambda: daemon.poll() is not None or answers(socket), f"the engine answers: {log}")
+        wait_until(lambda: daemon.poll() is not None or answers(socket), f"the engine answers: {log}")
         assert daemon.poll() is None, log.read_text()
         yield socket
     finally:

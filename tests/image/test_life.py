@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from containers import FLAGS, SAVE_INTERVAL_S, Engine, Training, newest, until
+from containers import FLAGS, SAVE_INTERVAL_S, Engine, Training, newest
 from redox_balancer.errors import EXIT_OK
+from waiting import wait_until
 
 STOP_S = 30.0
 
@@ -66,7 +67,7 @@ def test_an_actor_out_of_memory_is_replaced(read_once: Engine, runs: Path) -> No
     with read_once.training(runs, options=["--memory=2g"]) as training:
         training.heartbeat(lambda beat: beat.actors_alive == 2 and beat.step > 0, "two actors")
         assert training.inside(HOG) == 2
-        until(lambda: "takes over" in training.log(), "another actor")
+        wait_until(lambda: "takes over" in training.log(), "another actor")
         step = training.heartbeat(lambda beat: beat.actors_alive == 2, "two actors again").step
         training.heartbeat(lambda beat: beat.step > step, "their steps")
         training.container.stop()
@@ -109,8 +110,10 @@ def test_a_supervised_trainer_out_of_memory_is_started_again_within_its_containe
     ) as training:
         training.saved()
         training.container.exec_run(FLOODED)
-        until(lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's report")
-        until(lambda: "resuming" in training.log(), "the resumed training")
+        wait_until(
+            lambda: "supervisor: the training was ended by SIGKILL" in training.log(), "the supervisor's report"
+        )
+        wait_until(lambda: "resuming" in training.log(), "the resumed training")
         training.saved()
         assert training.state["Running"]
         training.container.stop()
@@ -137,10 +140,10 @@ def test_the_health_check_detects_a_training_that_hangs_and_one_that_continues(e
         return str(training.state["Health"]["Status"])
 
     with engine.training(runs, "--num-actors", "0", "--heartbeat-interval-s", "1", options=often) as training:
-        until(lambda: health() == "healthy", "a healthy container")
+        wait_until(lambda: health() == "healthy", "a healthy container")
         trainer = training.inside(STOP)
-        until(lambda: health() == "unhealthy", "an unhealthy container")
+        wait_until(lambda: health() == "unhealthy", "an unhealthy container")
         assert training.state["Running"]
         assert "the last heartbeat is 6" in training.state["Health"]["Log"][-1]["Output"]
         training.inside(CONTINUE.format(trainer))
-        until(lambda: health() == "healthy", "a container that is healthy again")
+        wait_until(lambda: health() == "healthy", "a container that is healthy again")

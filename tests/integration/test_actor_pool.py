@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from faulty_envs import FaultyShelves
-from python_path import python_path
+from python_path import python_path, write_shadows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
@@ -28,8 +28,12 @@ CONFIG = TrainConfig(num_actors=3, log_interval_s=1.0, object_store_bytes=100_00
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cluster started in a folder with a user's own files, which no actor may take for modules."""
+    folder = tmp_path_factory.mktemp("shadows")
+    write_shadows(folder)
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         patch.setenv("PYTHONPATH", python_path())
         with ray_cluster(CONFIG):
             yield

@@ -6,28 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, redox
+from commands import assert_refused, edited_library, redox, redox_json, succeeded
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.records import packaged
-
-
-def edited_library(folder: Path, old: str, new: str) -> Path:
-    text = packaged("enzymes.toml").read_text()
-    assert old in text
-    path = folder / "enzymes.toml"
-    path.write_text(text.replace(old, new, 1))
-    return path
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     assert_refused(redox("train", "--model", "nowhere.json", cwd=tmp_path), "nowhere.json")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_truncated_model_is_named(tmp_path: Path) -> None:
-    whole = core_json().read_bytes()
-    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
-    assert_refused(redox("train", "--model", "cut.json", cwd=tmp_path), "cut.json")
 
 
 def test_an_unknown_medium_or_condition_lists_the_known_ones(tmp_path: Path) -> None:
@@ -36,18 +21,11 @@ def test_an_unknown_medium_or_condition_lists_the_known_ones(tmp_path: Path) -> 
         assert_refused(answer, "'tea'", known)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + half o2_c -->", "cannot read 'half o2_c'"),
-        ("kcat_per_s = { value = 648", "kcat_per_s = { value = -648", "LBNOX: kcat_per_s.value"),
-        ("nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + o2_c -->", "LBNOX_c in model human_redox_core: not balanced"),
-    ],
-)
-def test_a_faulty_enzyme_library_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
-    library = edited_library(tmp_path, old, new)
-    assert_refused(redox("train", "--enzymes", library, cwd=tmp_path), said)
-    assert_refused(redox("enzymes", "--enzymes", library, cwd=tmp_path), said)
+def test_a_faulty_enzyme_library_is_refused(tmp_path: Path) -> None:
+    library = edited_library(tmp_path, "nadh_c + h_c + 0.5 o2_c -->", "nadh_c + h_c + o2_c -->")
+    for command in ("train", "enzymes"):
+        answer = redox(command, "--enzymes", library, cwd=tmp_path)
+        assert_refused(answer, "LBNOX_c in model human_redox_core: not balanced")
 
 
 def test_an_enzyme_that_closes_a_cycle_is_refused_with_it(tmp_path: Path) -> None:
@@ -77,14 +55,6 @@ def test_a_resume_path_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     assert_refused(redox("train", "--resume", "step_000001000", cwd=tmp_path), "step_000001000")
     assert_refused(redox("report", "nowhere", cwd=tmp_path), "nowhere")
     assert_refused(redox("design", "nowhere", cwd=tmp_path), "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "said"),
-    [("--budget", "-1", "budget"), ("--saturation", "2", "saturation"), ("--gamma", "1.5", "gamma")],
-)
-def test_a_setting_out_of_range_is_named(tmp_path: Path, option: str, value: str, said: str) -> None:
-    assert_refused(redox("train", option, value, cwd=tmp_path), said)
 
 
 @pytest.mark.parametrize(
@@ -125,8 +95,7 @@ def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path) -> No
 
 def test_a_search_needs_no_extra(tmp_path: Path) -> None:
     environment = without("torch ray tensorboard boto3 memray", tmp_path)
-    answer = redox("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
     assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
 
 
@@ -145,10 +114,9 @@ def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
 
 def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp_path: Path) -> None:
     conditions = "healthy,complex_iii_closed"
-    trained = redox(
+    trained = succeeded(
         *("train", "--timesteps", 200_000, "--num-actors", 0, "--conditions", conditions, "--json"), cwd=tmp_path
     )
-    assert trained.returncode == 0, trained.stderr
     answer = json.loads(trained.stdout)
     run = tmp_path / answer["run"]
     assert answer["finished"]
@@ -159,9 +127,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
     again = redox("train", "--timesteps", 300_000, "--num-actors", 0, "--conditions", conditions, cwd=tmp_path)
     assert_refused(again, "already holds a run")
 
-    reported = redox("report", run, "--episodes", 1000, "--json", cwd=tmp_path)
-    assert reported.returncode == 0, reported.stderr
-    summary = json.loads(reported.stdout)
+    summary = redox_json("report", run, "--episodes", 1000, cwd=tmp_path)
     assert [row["condition"] for row in summary["conditions"]] == conditions.split(",")
     for row in summary["conditions"]:
         assert row["random_mean"] < 0.1 * row["best"]
@@ -176,9 +142,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
         "http://creativecommons.org", ""
     )
 
-    designed = redox("design", run, "--condition", "complex_iii_closed", "--json", cwd=tmp_path)
-    assert designed.returncode == 0, designed.stderr
-    proposal = json.loads(designed.stdout)
+    proposal = redox_json("design", run, "--condition", "complex_iii_closed", cwd=tmp_path)
     assert proposal["protein"] - proposal["membrane_protein"] <= proposal["budget"] * (1 + 1e-9)
     assert proposal["membrane_protein"] <= proposal["membrane_budget"] * (1 + 1e-9)
     assert proposal["value"] <= summary["conditions"][1]["best"] + 1e-9
@@ -188,8 +152,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
 def test_a_run_whose_library_changed_is_not_evaluated(tmp_path: Path) -> None:
     library = edited_library(tmp_path, "value = 648", "value = 600")
     arguments = ("--timesteps", 600, "--num-actors", 0, "--conditions", "healthy", "--checkpoint-dir", "run")
-    trained = redox("train", *arguments, "--enzymes", library, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    succeeded("train", *arguments, "--enzymes", library, cwd=tmp_path)
     library.write_text(library.read_text().replace("value = 600", "value = 500"))
     assert_refused(redox("design", "run", cwd=tmp_path), "caps changed")
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from commands import REDOX
+from python_path import write_shadows
 
 CORE = Path(__file__).parents[2] / "app/redox_balancer/data/human_redox_core.json"
 COMMANDS = {
     "help": "--help",
     "enzymes": "enzymes",
     "json": "enzymes --json",
-    "info": "model info",
     "core": f"build-core --input {CORE} --output core.json --medium model",
     "search": "search greedy --conditions healthy --json",
     "processes": "search exhaustive --conditions healthy --placements 1 --json",
@@ -28,7 +28,6 @@ COMMANDS = {
 }
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 NO_HOME = {"HOME": "/proc/1", "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "MPLCONFIGDIR": ""}
-SHADOWS = ("random", "queue", "cobra", "torch", "numpy", "socket", "pickle", "ray", "redox_balancer")
 
 
 def run(
@@ -75,18 +74,11 @@ def test_a_stream_that_cannot_be_written(tmp_path: Path, name: str, how: str, co
     assert_ended(answer, code, tmp_path, error)
 
 
-def test_a_training_saves_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
-    assert_ended(run("train", tmp_path, "%s 2>&1 | true; exit ${PIPESTATUS[0]}"), 141, tmp_path)
-    assert (tmp_path / "run/latest/manifest.json").is_file()
-
-
 @pytest.mark.parametrize(
     ("name", "environment"),
     [
         ("core", ASCII),
-        ("design", ASCII),
-        ("info", NO_HOME),
-        ("design", NO_HOME),
+        ("design", ASCII | NO_HOME),
         ("json", {"HOME": ""}),
         ("enzymes", {"TERM": "dumb", "COLUMNS": "20", "NO_COLOR": "1"}),
         ("search", {"TMPDIR": "/proc/1"}),
@@ -100,8 +92,10 @@ def test_a_poor_environment(tmp_path: Path, name: str, environment: dict[str, st
         json.loads(answer.stdout)
 
 
-def test_a_report_in_an_ascii_locale_is_utf_8(tmp_path: Path) -> None:
-    assert_ended(run("train", tmp_path, environment=ASCII | NO_HOME), 0, tmp_path)
+def test_a_training_saves_though_nobody_reads_what_it_says_and_its_report_is_utf_8(tmp_path: Path) -> None:
+    unread = "%s 2>&1 | true; exit ${PIPESTATUS[0]}"
+    assert_ended(run("train", tmp_path, unread, ASCII | NO_HOME), 141, tmp_path)
+    assert (tmp_path / "run/latest/manifest.json").is_file()
     assert_ended(run("report", tmp_path, environment=ASCII | NO_HOME), 0, tmp_path)
     page = (tmp_path / "run/report.html").read_bytes().decode()
     assert page.rstrip().endswith("</html>")
@@ -115,21 +109,17 @@ def test_a_report_in_an_ascii_locale_is_utf_8(tmp_path: Path) -> None:
         ("supervised", "ulimit -v 1000000", 2, "the memory limit of this process is 1,024 MB; a training needs"),
         ("actors", "ulimit -v 3000000", 2, "a training with actors needs"),
         ("enzymes", "ulimit -n 64", 0, ""),
-        ("core", "trap '' XFSZ; ulimit -f 4", 2, "cannot write"),
         ("enzymes", "umask 077", 0, ""),
         ("processes", 'd=$(mktemp -d); cd "$d"; rmdir "$d"', 2, "the working folder was removed"),
-        ("core", "cd /proc/1", 2, "cannot write"),
     ],
 )
 def test_a_limit_of_the_system(tmp_path: Path, name: str, limit: str, code: int, error: str) -> None:
     assert_ended(run(name, tmp_path, f"{limit}; exec %s"), code, tmp_path, error)
-    assert code == 0 or not list(tmp_path.glob("core*"))
 
 
-@pytest.mark.parametrize("name", ["supervised", "actors", "processes"])
+@pytest.mark.parametrize("name", ["supervised", "processes"])
 def test_no_process_takes_a_users_file_for_a_module(tmp_path: Path, name: str) -> None:
-    for shadow in SHADOWS:
-        (tmp_path / f"{shadow}.py").write_text("raise SystemError('this file is no module')\n")
+    write_shadows(tmp_path)
     answer = run(name, tmp_path)
     assert_ended(answer, 0, tmp_path)
     assert json.loads(answer.stdout)

@@ -6,39 +6,28 @@ import json
 import os
 import shlex
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import load
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-Answer = TypeVar("Answer")
 
 SETTINGS = load()
 FLAGS = Flags.of(SETTINGS).here()
 DOCKER = os.environ.get("DOCKER", "docker")
 # Further options of this engine, such as --network host where it has no bridge.
 RUN_OPTIONS = shlex.split(os.environ.get("RUN_OPTIONS", ""))
-
-
-def until(ask: Callable[[], Answer], what: str, *, within_s: float = 90.0) -> Answer:
-    """Poll until the answer is true, and return it."""
-    end = time.monotonic() + within_s
-    while not (answer := ask()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {within_s:g} s: {what}")
-        time.sleep(0.1)
-    return answer
 
 
 @dataclass
@@ -115,7 +104,7 @@ class Training:
             started = datetime.fromisoformat(state["StartedAt"]).timestamp()
             return beat if beat and beat.written_at > started and fits(beat) else None
 
-        return until(ask, what)
+        return wait_until(ask, what)
 
     def saved(self) -> int:
         """Wait for a checkpoint of this container, and return its step."""

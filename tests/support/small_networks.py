@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Column, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def small_network(*columns: Column, objective: str = "") -> Network:
     """Network of these reactions and their metabolites."""
-    empty = Network(
-        id="toy",
-        reactions=(),
-        metabolites=(),
-        indptr=np.zeros(1, dtype=np.int32),
-        indices=np.zeros(0, dtype=np.int32),
-        data=np.zeros(0),
-        lower=np.zeros(0),
-        upper=np.zeros(0),
-        objective=objective,
-    )
-    metabolites = dict.fromkeys(m for column in columns for m in column.stoichiometry)
-    return empty.with_columns(columns, new_metabolites=metabolites)
+    return Network.of("toy", columns, objective)
+
+
+def network_of(reactions: Mapping[str, str | tuple[str, float, float]], objective: str = "") -> Network:
+    """Network of these equations, with bounds where they are not those of the arrow."""
+    columns = []
+    for name, given in reactions.items():
+        equation, *bounds = (given,) if isinstance(given, str) else given
+        columns.append(
+            Column(name, parse_equation(equation), *bounds or (0.0 if "-->" in equation else -1000.0, 1000.0))
+        )
+    return small_network(*columns, objective=objective)

@@ -9,6 +9,7 @@ import cobra
 
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import to_network
+from redox_balancer.cell.network import Network
 
 GROWTH = 12.0
 
@@ -42,6 +43,20 @@ REACTIONS = {
     "THD": "nadh_c + nadp_c <=> nad_c + nadph_c",
     "BIOMASS": "10 atp_c + 10 h2o_c + 0.5 pyr_c + 0.1 nadph_c --> 10 adp_c + 10 pi_c + 10 h_c + 0.1 nadp_c",
 }
+BLOCKED = {
+    "core_false_refusal": (
+        "D0: 3 h_c + x0_c <=> x1_c",
+        "D1: h_c + x0_c <=> x1_c + {small} x2_c",
+        "D2: 3 h_c + x2_c <=> x0_c",
+    ),
+    "false_infeasible_grows_1000": (
+        "D0: x2_c <=> 2 h_c + x6_c",
+        "D1: 3 h_c + x2_c <=> {small} x0_c",
+        "D2: x6_c <=> 2 h_c + {small} x0_c + x4_c",
+        "D3: 3 h_c <=> {small} x2_c + x4_c",
+    ),
+}
+"""Reactions that only a surplus of protons could balance, by the trouble that a small coefficient gave."""
 UPTAKES = {"glc__D": 10.0, "o2": 20.0, "h2o": 1000.0, "h": 1000.0, "co2": 0.0, "lac__L": 0.0}
 
 
@@ -65,7 +80,29 @@ def toy_cell() -> cobra.Model:
     return model
 
 
-def growth_of(model: cobra.Model) -> float:
-    """Largest growth of a model, 1/h."""
-    with FluxLP(to_network(model)) as lp:
+def add_blocked(model: cobra.Model, kind: str, *, small: float = 1e-3, bound: float = 1000.0) -> None:
+    """Add the reactions of `BLOCKED`, reversible within a bound in mmol/gDW/h."""
+    for equation in BLOCKED[kind]:
+        name, _, sides = equation.partition(": ")
+        reaction = cobra.Reaction(name)
+        model.add_reactions([reaction])
+        reaction.build_reaction_from_string(sides.format(small=f"{small:.9f}"), verbose=False)
+        reaction.bounds = -bound, bound
+    for metabolite in model.metabolites:
+        metabolite.compartment = metabolite.id[-1]
+
+
+def unlimited_as_999999(model: cobra.Model) -> None:
+    """Let 999999 stand for unlimited instead of 1000."""
+    for reaction in model.reactions:
+        lower, upper = reaction.bounds
+        reaction.bounds = (
+            -999999.0 if lower <= -999.0 else lower,
+            999999.0 if upper >= 999.0 else upper,
+        )
+
+
+def growth_of(cell: cobra.Model | Network) -> float:
+    """Largest growth of a cell, 1/h."""
+    with FluxLP(cell if isinstance(cell, Network) else to_network(cell)) as lp:
         return lp.maximise().objective

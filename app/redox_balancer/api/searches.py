@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
 from redox_balancer.api.inputs import require_task
 from redox_balancer.api.values import Evaluation, frame_of
 from redox_balancer.cell.media import HEALTHY, Condition
@@ -15,12 +13,13 @@ from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import find_condition
 from redox_balancer.errors import RedoxError
-from redox_balancer.search.problem import Problem, Search, SearchResult
+from redox_balancer.search.problem import Problem, Search
+from redox_balancer.search.run import SearchName, run_search
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SearchMethod = Literal["random", "greedy", "evolutionary", "milp", "exhaustive"]
+SearchMethod = Literal[SearchName, "exhaustive"]
 
 EVALUATIONS = 1000
 """Constructs that random and evolutionary search evaluate by default."""
@@ -147,7 +146,7 @@ def search(
             evaluations=None if method == "milp" else limit,
             seconds=None if method == "milp" else seconds,
         )
-        found = _run(under_way, method, seed, time_limit_s)
+        found = run_search(under_way, method, seed, time_limit_s)
         return SearchOutcome(
             method=method,
             condition=chosen.id,
@@ -158,28 +157,6 @@ def search(
             seconds=found.seconds,
             bound=found.bound,
         )
-
-
-def _run(search: Search, method: SearchMethod, seed: int, time_limit_s: float) -> SearchResult:
-    """Run one search; each method is imported when it is used, for CatCMA and HiGHS take time to load."""
-    generator = np.random.default_rng(seed)
-    if method == "milp":
-        from redox_balancer.search.oracle import oracle  # noqa: PLC0415
-
-        return oracle(search, time_limit_s=time_limit_s)
-    if method == "evolutionary":
-        from redox_balancer.search.evolutionary import evolutionary  # noqa: PLC0415
-
-        evolutionary(search, generator)
-    elif method == "random":
-        from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
-
-        random_search(search, generator)
-    else:
-        from redox_balancer.search.heuristics import greedy  # noqa: PLC0415
-
-        greedy(search)
-    return search.found()
 
 
 def _exhaustive(task: Task, evaluator: Evaluator, condition: Condition, top: int) -> SearchOutcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,6 +26,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.progress import Progress
+from redox_balancer.runs.progress import SilentProgress
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
@@ -219,20 +220,14 @@ class _Tick(NamedTuple):
     loop_s: float
 
 
-class _Clock:
-    """A progress sink that records times in the thread of the training loop and shows nothing."""
+class _Clock(SilentProgress):
+    """Records times in the thread of the training loop."""
 
     def __init__(self) -> None:
         self.ticks: list[_Tick] = []
 
     def advance(self, steps: int) -> None:
         self.ticks.append(_Tick(steps, time.perf_counter(), time.thread_time()))
-
-    def start(self, steps: int, total: int) -> None: ...
-    def row(self, row: Mapping[str, float]) -> None: ...
-    def message(self, text: str) -> None: ...
-    def warning(self, text: str) -> None: ...
-    def close(self) -> None: ...
 
 
 class _Source:

@@ -187,7 +187,8 @@ def _write_sbml(model: cobra.Model, path: Path) -> None:
     valid = libsbml.SyntaxChecker.isValidSBMLSId
     if bad := [repr(name) for name in model.compartments if not (isinstance(name, str) and valid(name))]:
         raise UnreadableError(f"SBML has no such compartment ids: {shortened(bad)}", hint="write the model as JSON")
-    cobra.io.write_sbml_model(model, str(path))
+    with path.open("w", encoding="utf-8") as file:  # libSBML would not say that the disk is full
+        cobra.io.write_sbml_model(model, file)
     # libSBML writes control characters in names, which no reader of XML takes, and leaves out what it refuses.
     written = libsbml.readSBMLFromFile(str(path)).getModel()
     sizes = (len(model.metabolites), len(model.reactions))

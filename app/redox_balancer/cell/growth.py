@@ -39,7 +39,7 @@ def growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
     if len(found) != 1:
         named = ", ".join(sorted(found)[:CANDIDATES_SHOWN]) or "none"
         raise RedoxError(
-            f"model {model.id} needs one objective reaction, it has {len(found)} ({named})",
+            f"model {model.id or 'without id'} needs one objective reaction, it has {len(found)} ({named})",
             hint=f"specify the growth reaction{_candidates(model)}",
             settings=("biomass",),
         )

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
 
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.exchanges import extracellular_exchanges, find_exchange
@@ -73,6 +73,16 @@ class _Candidate(NamedTuple):
     weight: float
 
 
+def largest_flux(
+    matrix: sp.csc_array, column: int, lower: FloatArray, upper: FloatArray, time_limit_s: float = TIME_LIMIT_S
+) -> OptimizeResult:
+    """Maximise one column v_j subject to matrix v = 0 and the bounds, by HiGHS; `fun` of the answer is -v_j."""
+    costs = np.zeros(matrix.shape[1])
+    costs[column] = -1.0
+    balance, bounds = np.zeros(matrix.shape[0]), np.column_stack([lower, upper])
+    return linprog(costs, A_eq=matrix, b_eq=balance, bounds=bounds, options={"time_limit": time_limit_s})
+
+
 class _Question(NamedTuple):
     """A linear program with t as its last column."""
 
@@ -85,16 +95,7 @@ class _Question(NamedTuple):
         lower, upper = self.lower.copy(), self.upper.copy()
         for column, is_upper, _, _ in opened:
             (upper if is_upper else lower)[column] = np.inf if is_upper else -np.inf
-        costs = np.zeros(len(lower))
-        costs[-1] = -1.0
-        found = linprog(
-            costs,
-            A_eq=self.matrix,
-            b_eq=np.zeros(self.matrix.shape[0]),
-            bounds=np.column_stack([lower, upper]),
-            method="highs",
-            options={"time_limit": TIME_LIMIT_S},
-        )
+        found = largest_flux(self.matrix, -1, lower, upper)
         if found.status != 0:
             raise _SolverError(found.message)
         return bool(found.x[-1] > _NEARLY_ONE), found.lower.marginals, -found.upper.marginals

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,10 +23,10 @@ from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
 from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.repairs import Repairs, UnreadableError
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import written_atomically
+from redox_balancer.files import temporary_folder, written_atomically
 
 if TYPE_CHECKING:
     import cobra
@@ -91,9 +90,9 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import READERS  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="redox-model-") as folder, quiet_cobra():
-        kind, content = unpacked(path, Path(folder), repairs)
-        model = READERS[kind](content, Path(folder), repairs)
+    with temporary_folder("redox-model-") as folder, quiet_cobra():
+        kind, content = unpacked(path, folder, repairs)
+        model = READERS[kind](content, folder, repairs)
         mend(model, repairs)
     return model
 
@@ -117,13 +116,9 @@ def save_model(model: cobra.Model, path: Path) -> None:
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
 
     kind = format_to_write(path)
-    with (
-        tempfile.TemporaryDirectory(prefix="redox-model-") as folder,
-        written_atomically(path) as target,
-        quiet_cobra(),
-    ):
+    with temporary_folder("redox-model-") as folder, written_atomically(path) as target, quiet_cobra():
         packs = path.suffix.lower() == ".gz"
-        plain = Path(folder) / f"model.{kind}" if packs else target
+        plain = folder / f"model.{kind}" if packs else target
         try:
             WRITERS[kind](writable(model), plain)
         except (MemoryError, OSError):
@@ -177,11 +172,14 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
-        raise RedoxError(f"model {model.id}: {error}", hint=error.hint) from error
+        raise RedoxError(f"model {model.id or 'without id'}: {error}", hint=error.hint) from error
     network = _network(
         str(model.id or "model"),
         [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites],
-        [(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds) for r in model.reactions],
+        [
+            Column(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds)
+            for r in model.reactions
+        ],
         objective,
         names_of(model),
     )
@@ -227,7 +225,7 @@ def _embedded_network() -> Network:
     return _network(
         document["id"],
         [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
-        [(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
+        [Column(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
         next(r["id"] for r in document["reactions"] if r.get("objective_coefficient")),
         Names(compartments={m["id"]: m["compartment"] for m in document["metabolites"]}),
     )
@@ -236,27 +234,12 @@ def _embedded_network() -> Network:
 def _network(
     name: str,
     metabolites: Sequence[tuple[str, str | None, float | None]],
-    reactions: Sequence[tuple[str, dict[str, float], float, float]],
+    reactions: Sequence[Column],
     objective: str,
     names: Names,
 ) -> Network:
-    rows = {metabolite: row for row, (metabolite, _, _) in enumerate(metabolites)}
-    indptr, indices, data = [0], [], []
-    for _, stoichiometry, _, _ in reactions:
-        for metabolite, value in stoichiometry.items():
-            indices.append(rows[metabolite])
-            data.append(value)
-        indptr.append(len(indices))
-    network = Network(
-        id=name,
-        reactions=tuple(reaction for reaction, _, _, _ in reactions),
-        metabolites=tuple(rows),
-        indptr=np.asarray(indptr, dtype=np.int32),
-        indices=np.asarray(indices, dtype=np.int32),
-        data=np.asarray(data, dtype=np.float64),
-        lower=np.asarray([lower for _, _, lower, _ in reactions], dtype=np.float64),
-        upper=np.asarray([upper for _, _, _, upper in reactions], dtype=np.float64),
-        objective=objective,
+    network = replace(
+        Network.of(name, reactions, metabolites=[metabolite for metabolite, _, _ in metabolites]),
         formulas={metabolite: formula for metabolite, formula, _ in metabolites if formula},
         charges={metabolite: int(charge) for metabolite, _, charge in metabolites if charge is not None},
         names=names,

@@ -58,6 +58,16 @@ class Network:
     names: Names = field(default_factory=Names)
     repairs: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls, name: str, columns: Sequence[Column], objective: str = "", *, metabolites: Iterable[str] = ()
+    ) -> Network:
+        """Build a network of these reactions; metabolites have the order given, and then that of their appearance."""
+        nothing, floats = np.zeros(0, dtype=np.int32), np.zeros(0)
+        empty = cls(name, (), (), np.zeros(1, dtype=np.int32), nothing, floats, floats, floats, objective)
+        used = (metabolite for column in columns for metabolite in column.stoichiometry)
+        return empty.with_columns(columns, new_metabolites=dict.fromkeys((*metabolites, *used)))
+
     @cached_property
     def reaction_index(self) -> dict[str, int]:
         """Column of each reaction."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from redox_balancer.cli.options import Medium, report_repairs
+from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def build_core(
             help=f"Reaction whose flux is growth; {DEFAULT_BIOMASS} if the model has it, else its objective."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Extract the consistent core of a model: every reaction that can carry flux on a medium.
 
@@ -92,18 +93,11 @@ def build_core(
         "model_growth": core.model_growth,
         "seconds": round(phases.seconds, 2),
         "dropped": {
-            "closed": core.consistency.closed,
-            "dead_ends": core.consistency.dead_ends,
-            "blocked_one_way": core.consistency.blocked_one_way,
-            "blocked_reversible": core.consistency.blocked_reversible,
+            reason: getattr(core.consistency, reason)
+            for reason in ("closed", "dead_ends", "blocked_one_way", "blocked_reversible")
         },
         "rules": [
-            {
-                "rule": rule.name,
-                "finds": rule.description,
-                "kept": list(rule.kept),
-                "blocked": list(rule.blocked),
-            }
+            {"rule": rule.name, "finds": rule.description, "kept": list(rule.kept), "blocked": list(rule.blocked)}
             for rule in core.rules
         ],
         "phases": phases.table,

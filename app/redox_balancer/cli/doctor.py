@@ -68,24 +68,12 @@ def solve_something() -> str:
     """Solve a linear program with a known optimum and return the name of the solver; a RedoxError if it fails."""
     from importlib.metadata import version  # noqa: PLC0415
 
-    import numpy as np  # noqa: PLC0415
-
     from redox_balancer.cell.lp import FluxLP  # noqa: PLC0415
-    from redox_balancer.cell.network import Network  # noqa: PLC0415
+    from redox_balancer.cell.network import Column, Network  # noqa: PLC0415
 
     # One metabolite: two sources of at most 1 and 2 mmol/gDW/h feed a sink of at most 10.
-    chain = Network(
-        id="chain",
-        reactions=("first", "second", "sink"),
-        metabolites=("m",),
-        indptr=np.asarray([0, 1, 2, 3], dtype=np.int32),
-        indices=np.zeros(3, dtype=np.int32),
-        data=np.asarray([1.0, 1.0, -1.0]),
-        lower=np.zeros(3),
-        upper=np.asarray([1.0, 2.0, 10.0]),
-        objective="sink",
-    )
-    with FluxLP(chain) as lp:
+    sources = Column("first", {"m": 1.0}, 0.0, 1.0), Column("second", {"m": 1.0}, 0.0, 2.0)
+    with FluxLP(Network.of("chain", [*sources, Column("sink", {"m": -1.0}, 0.0, 10.0)], "sink")) as lp:
         solution = lp.maximise()
     if not solution.optimal or abs(solution.objective - 3.0) > 1e-9:
         raise RedoxError(

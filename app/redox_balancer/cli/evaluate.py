@@ -108,19 +108,8 @@ def evaluate(
 def _show(benchmark: Benchmark) -> None:
     from redox_balancer.terminal.tables import number, out, table  # noqa: PLC0415
 
-    columns = {
-        "method": "left",
-        "seeds": "right",
-        "share of best": "right",
-        "95 % interval": "right",
-        "smallest": "right",
-        "value": "right",
-        "regret": "right",
-        "s/answer": "right",
-        "LPs": "right",
-        "iterations": "right",
-        "training s": "right",
-    }
+    numbers = ("seeds", "share of best", "95 % interval", "smallest", "value", "regret", "s/answer", "LPs")
+    columns = {"method": "left"} | dict.fromkeys((*numbers, "iterations", "training s"), "right")
 
     def percent(share: float) -> str:
         return f"{100 * share:.1f} %"

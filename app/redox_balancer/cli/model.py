@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from redox_balancer.cli.model_page import page_lines
 from redox_balancer.cli.options import Biomass, Medium
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import transfer_progress
 from redox_balancer.terminal.tables import notes, out
 
@@ -37,7 +36,7 @@ def fetch(
     repin: Annotated[
         bool, typer.Option("--repin", help="Accept a file whose checksum differs from the pinned one.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Download a public model, check its content and pin its sha256.
 
@@ -47,16 +46,11 @@ def fetch(
 
     with transfer_progress(f"fetching {name}") as progress:
         fetched = fetch_model(name, file=file, mirror=mirror, folder=folder, repin=repin, progress=progress)
-    content = fetched.content
     answer = {
         "model": fetched.model,
         "path": str(fetched.path),
         "sha256": fetched.sha256,
-        "reactions": content.reactions,
-        "metabolites": content.metabolites,
-        "genes": content.genes,
-        "objective": content.objective,
-        "optimum": content.optimum,
+        **asdict(fetched.content),
         "new": fetched.new,
         "license": load_catalogue()[name].license,
     }
@@ -65,7 +59,9 @@ def fetch(
         return
     verb = "downloaded, checked and pinned" if fetched.new else "already in the cache, as pinned"
     typer.echo(f"{name}: {verb}")
-    _print_table({key: _text(value) for key, value in answer.items() if key not in ("model", "new")})
+    for key, value in answer.items():
+        if key not in ("model", "new"):
+            typer.echo(f"{key:<13}{f'{value:,}' if isinstance(value, int) else value}")
 
 
 @app.command(
@@ -78,7 +74,7 @@ def info(
     *,
     medium: Medium = "model",
     biomass: Biomass = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe a model on one page: growth and what limits it, what is recognised, what is wrong, what can be placed.
 
@@ -113,21 +109,3 @@ def info(
         typer.echo(json.dumps(answer))
     if failure is not None:
         raise failure
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.7g}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return "\n".join(map(str, value)) or "none"
-    return str(value)
-
-
-def _print_table(rows: dict[str, str]) -> None:
-
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for key, value in rows.items():
-        table.add_row(key, Text(value))
-    Console(highlight=False, soft_wrap=True).print(table)

@@ -84,14 +84,9 @@ def report(
         return
     out().print(
         table(
-            {
-                "condition": "left",
-                "random": "right",
-                "policy": "right",
-                "best": "right",
-                "share": "right",
-                "best construct of the policy": "left",
-            },
+            {"condition": "left"}
+            | dict.fromkeys(("random", "policy", "best", "share"), "right")
+            | {"best construct of the policy": "left"},
             [
                 (
                     row["condition"],

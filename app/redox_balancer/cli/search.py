@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from redox_balancer.design.evaluator import Outcome
     from redox_balancer.design.space import DesignSpace
     from redox_balancer.design.task import Task
-    from redox_balancer.search.problem import Search, SearchResult
+    from redox_balancer.search.run import SearchName
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
 
@@ -40,28 +39,14 @@ def random_(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate random constructs within the budgets and show the best."""
-    import numpy as np  # noqa: PLC0415
-
-    from redox_balancer.search.heuristics import random_search  # noqa: PLC0415
-
-    def answer(search: "Search") -> "SearchResult":
-        random_search(search, np.random.default_rng(seed))
-        return search.found()
-
-    _run(task, answer, as_json=as_json, evaluations=evaluations, seconds=seconds)
+    _run(task, "random", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
 
 
 @app.command(epilog="Example: redox search greedy --placements 3 --conditions hypoxia+mdh1_deficiency")
 @takes_task
 def greedy(*, task: "Task", as_json: AsJson = False) -> None:
     """Repeatedly add the placement that raises the value most."""
-    from redox_balancer.search import heuristics  # noqa: PLC0415
-
-    def answer(search: "Search") -> "SearchResult":
-        heuristics.greedy(search)
-        return search.found()
-
-    _run(task, answer, as_json=as_json)
+    _run(task, "greedy", as_json=as_json)
 
 
 @app.command(epilog="Example: redox search evolutionary --placements 3 --evaluations 2000 --seed 1")
@@ -75,15 +60,7 @@ def evolutionary(
     as_json: AsJson = False,
 ) -> None:
     """Evolve constructs with CatCMA, an evolution strategy for categories and integers."""
-    import numpy as np  # noqa: PLC0415
-
-    from redox_balancer.search import evolutionary as search_by  # noqa: PLC0415
-
-    def answer(search: "Search") -> "SearchResult":
-        search_by.evolutionary(search, np.random.default_rng(seed))
-        return search.found()
-
-    _run(task, answer, as_json=as_json, evaluations=evaluations, seconds=seconds)
+    _run(task, "evolutionary", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
 
 
 @app.command(
@@ -99,9 +76,7 @@ def milp(
     as_json: AsJson = False,
 ) -> None:
     """Find the best construct, with a proof of optimality, by a mixed-integer linear program (HiGHS)."""
-    from redox_balancer.search.oracle import oracle  # noqa: PLC0415
-
-    _run(task, lambda search: oracle(search, time_limit_s=time_limit_s), as_json=as_json)
+    _run(task, "milp", as_json=as_json, time_limit_s=time_limit_s)
 
 
 @app.command(epilog="Example: redox search exhaustive --placements 2 --conditions healthy,hypoxia --top 3")
@@ -158,15 +133,17 @@ COST_COLUMNS = {"constructs": "right", "LPs": "right", "iterations": "right", "s
 
 def _run(
     task: "Task",
-    answer: "Callable[[Search], SearchResult]",
+    name: "SearchName",
     *,
     as_json: bool,
     evaluations: int | None = None,
     seconds: float | None = None,
+    **options: Any,
 ) -> None:
     """Search under each condition of a task; show the best construct and the cost of finding it."""
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
+    from redox_balancer.search.run import run_search  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415
 
     space = task.space()
@@ -177,7 +154,7 @@ def _run(
         for condition in space.conditions:
             status.update(f"searching: {condition.id}")
             problem = Problem.under(evaluator, condition, task.placements)
-            found = answer(Search(problem, evaluations=evaluations, seconds=seconds))
+            found = run_search(Search(problem, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)
             answers[condition.id] = {
                 **_outcome_data(space, found.construct, outcome),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.consistency import stoichiometric_matrix
@@ -20,7 +19,7 @@ from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges, find_exchange
 from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
-from redox_balancer.cell.missing import does_not_grow, missing_uptakes
+from redox_balancer.cell.missing import does_not_grow, largest_flux, missing_uptakes
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Solution, Status
@@ -128,16 +127,8 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
     HiGHS solves models of GECKO's in seconds, on which GLPK takes minutes. Where GLPK has the time and a proof, its
     answer counts, as in all other commands.
     """
-    costs = np.zeros(len(fed.reactions))
-    costs[fed.column(fed.objective)] = -1.0
-    solved = linprog(
-        costs,
-        A_eq=stoichiometric_matrix(fed),
-        b_eq=np.zeros(len(fed.metabolites)),
-        bounds=np.column_stack([fed.lower, fed.upper]),
-        method="highs",
-        options={"time_limit": HIGHS_LIMIT_S},
-    )
+    S, growth_at = stoichiometric_matrix(fed), fed.column(fed.objective)
+    solved = largest_flux(S, growth_at, fed.lower, fed.upper, HIGHS_LIMIT_S)
     quick = -solved.fun if solved.status == 0 else 0.0
     if quick >= LEAST_GROWTH:
         progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")

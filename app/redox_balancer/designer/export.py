@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, check_agreement
 from redox_balancer.designer.model import DesignedCell
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import TEMPORARY
+from redox_balancer.files import temporary_folder
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.version import __version__
 
@@ -61,8 +60,7 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as temporary:
-            made = Path(temporary)
+        with temporary_folder(within=folder) as made:
             _write_all(cell, design, made, progress)
             written = [name for name in FILES if (made / name).exists()]
             for name in FILES:
@@ -70,9 +68,12 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
                     shutil.move(made / name, folder / name)
                 else:
                     (folder / name).unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, RedoxError) as error:
+        cause = error.__cause__ if isinstance(error, RedoxError) else error
+        if not isinstance(cause, OSError):
+            raise
         raise RedoxError(
-            f"cannot write to {folder}: {error.strerror or error}",
+            f"cannot write to {folder}: {cause.strerror or cause}",
             hint="check the path, its permissions and the free disk space",
         ) from error
     finally:

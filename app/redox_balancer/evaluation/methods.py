@@ -14,10 +14,10 @@ from redox_balancer.designer.play import candidates, most_valuable, play_episode
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
-from redox_balancer.search.heuristics import greedy, random_search
 from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult
+from redox_balancer.search.run import SearchName, run_search
 
 USEFUL = 1e-6
 """A construct of a smaller value, in healthy respirations, is of no use: shares of it would mean nothing."""
@@ -67,26 +67,10 @@ def searches(evaluator: Evaluator, placements: int, *, budget: SearchBudget, see
         problem = Problem.under(evaluator, condition, placements)
         return Search(problem, evaluations=budget.evaluations, seconds=budget.seconds)
 
-    def run_random(condition: Condition, seed: int) -> SearchResult:
-        search = start(condition)
-        random_search(search, np.random.default_rng(seed))
-        return search.found()
+    def method(name: SearchName, count: int) -> Method:
+        return Method(name, lambda condition, seed: run_search(start(condition), name, seed), count)
 
-    def run_evolutionary(condition: Condition, seed: int) -> SearchResult:
-        search = start(condition)
-        evolutionary(search, np.random.default_rng(seed))
-        return search.found()
-
-    def run_greedy(condition: Condition, _seed: int) -> SearchResult:
-        search = start(condition)
-        greedy(search)
-        return search.found()
-
-    return [
-        Method("random", run_random, seeds),
-        Method("greedy", run_greedy),
-        Method("evolutionary", run_evolutionary, seeds),
-    ]
+    return [method("random", seeds), method("greedy", 1), method("evolutionary", seeds)]
 
 
 def oracle_method(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:

@@ -75,7 +75,7 @@ def format_metrics(row: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in shown.items() if not math.isnan(value))
 
 
-class PlainProgress:
+class PlainProgress(SilentProgress):
     """One line per row of metrics."""
 
     def __init__(self, console: Console) -> None:
@@ -86,9 +86,6 @@ class PlainProgress:
     def start(self, steps: int, total: int) -> None:
         """Start counting time and steps."""
         self._first, self._total, self._started = steps, total, time.monotonic()
-
-    def advance(self, steps: int) -> None:
-        """Print nothing for steps alone."""
 
     def row(self, row: Mapping[str, float]) -> None:
         """Print the row."""
@@ -107,9 +104,6 @@ class PlainProgress:
     def warning(self, text: str) -> None:
         """Print a highlighted line."""
         self._console.print(f"[bold yellow]warning:[/] {escape(text)}")
-
-    def close(self) -> None:
-        """Nothing is left open."""
 
 
 class BarProgress(PlainProgress):

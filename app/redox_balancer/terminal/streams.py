@@ -26,6 +26,7 @@ class _Stream(io.TextIOWrapper):
     """A standard stream that never fails with an OSError: results raise `OutputError`, remarks are dropped."""
 
     required = False
+    buffer: Any = None  # typer would write to it, past this class, where the encoding is ASCII
 
     def write(self, text: str, /) -> int:
         try:

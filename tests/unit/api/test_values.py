@@ -96,13 +96,6 @@ def test_every_method_finds_a_construct_of_the_value_it_reports(method: str) -> 
     assert len(found.to_frame()) == (2 if method == "exhaustive" else 1)
 
 
-@pytest.mark.parametrize("method", ["greedy", "milp", "exhaustive"])
-def test_budgets_below_every_level_leave_the_empty_construct(method: str) -> None:
-    task = rb.Task(budget=1e-6, membrane_budget=1e-6, conditions="hypoxia")
-    found = rb.search(task, "hypoxia", method)  # type: ignore[arg-type]
-    assert (str(found.construct), found.value) == ("nothing", 0.0)
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -132,6 +125,23 @@ def test_bad_input_is_a_redox_error_with_a_hint_in_terms_of_arguments(call: obje
     assert refused.value.hint
     assert not re.search(r"--\w|\bredox ", refused.value.hint)
     assert len(str(refused.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("", "Expecting value"),
+        ("[]", "no task or environment"),
+        ('{"task": {}}', "no task or environment"),
+        ('{"task": 3, "environment": {}}', "no task or environment"),
+        ('{"task": {"colour": "red"}, "environment": {}}', "no setting colour"),
+    ],
+)
+def test_a_run_whose_record_is_damaged_is_refused_in_one_line(record: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(record)
+    with pytest.raises(rb.RedoxError, match=f"config.json is damaged: .*{said}") as refused:
+        rb.load_run(tmp_path)
+    assert "\n" not in refused.value.message
 
 
 def test_what_is_shown_of_an_object_fits_on_a_screen() -> None:

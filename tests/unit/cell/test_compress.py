@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,47 +11,20 @@ from redox_balancer.cell.compress import compress
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Solution, Status
+from small_networks import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def network_of(reactions: Mapping[str, tuple[dict[str, float], float, float]], objective: str) -> Network:
-    """Network from stoichiometries and bounds."""
-    empty = Network(
-        id="small",
-        reactions=(),
-        metabolites=tuple(sorted({m for stoichiometry, _, _ in reactions.values() for m in stoichiometry})),
-        indptr=np.zeros(1, dtype=np.int32),
-        indices=np.zeros(0, dtype=np.int32),
-        data=np.zeros(0),
-        lower=np.zeros(0),
-        upper=np.zeros(0),
-        objective=objective,
-    )
-    place = empty.metabolite_index
-    columns = [
-        sorted((place[m], value) for m, value in stoichiometry.items()) for stoichiometry, _, _ in reactions.values()
-    ]
-    return replace(
-        empty,
-        reactions=tuple(reactions),
-        indptr=np.cumsum([0, *map(len, columns)]).astype(np.int32),
-        indices=np.asarray([row for column in columns for row, _ in column], dtype=np.int32),
-        data=np.asarray([value for column in columns for _, value in column]),
-        lower=np.asarray([lower for _, lower, _ in reactions.values()]),
-        upper=np.asarray([upper for _, _, upper in reactions.values()]),
-    )
-
-
 CHAIN = {
-    "in": ({"a": 1.0}, 0.0, 10.0),
-    "step": ({"a": -2.0, "b": 1.0}, 0.0, 4.0),
-    "duplicate": ({"a": -1.0, "b": 0.5}, -1.0, 1.0),
-    "dead": ({"b": -1.0, "nowhere": 1.0}, 0.0, 5.0),
-    "closed": ({"a": -1.0, "c": 1.0}, 0.0, 0.0),
-    "next": ({"b": -1.0, "c": 3.0}, 0.0, 1000.0),
-    "out": ({"c": -1.0}, 0.0, 1000.0),
+    "in": ("--> a", 0.0, 10.0),
+    "step": ("2 a --> b", 0.0, 4.0),
+    "duplicate": ("a <=> 0.5 b", -1.0, 1.0),
+    "dead": ("b --> nowhere", 0.0, 5.0),
+    "closed": ("a --> c", 0.0, 0.0),
+    "next": "b --> 3 c",
+    "out": "c -->",
 }
 
 
@@ -82,12 +54,10 @@ def test_protected_reactions_keep_their_column_and_bounds() -> None:
 
 
 def test_an_infeasible_forced_flux_remains_infeasible() -> None:
-    network = network_of(CHAIN | {"dead": ({"b": -1.0, "nowhere": 1.0}, 1.0, 5.0)}, "out")
-    assert optimum(network).status is Status.INFEASIBLE
-    assert optimum(compress(network, ())).status is Status.INFEASIBLE
-    far = network_of(CHAIN | {"next": ({"b": -1.0, "c": 3.0}, 40.0, 1000.0)}, "out")
-    assert optimum(far).status is Status.INFEASIBLE
-    assert optimum(compress(far, ())).status is Status.INFEASIBLE
+    for forced in ({"dead": ("b --> nowhere", 1.0, 5.0)}, {"next": ("b --> 3 c", 40.0, 1000.0)}):
+        network = network_of(CHAIN | forced, "out")
+        assert optimum(network).status is Status.INFEASIBLE
+        assert optimum(compress(network, ())).status is Status.INFEASIBLE
 
 
 def test_the_embedded_core_shrinks_and_keeps_its_optima_under_random_bounds_and_weights(core: Network) -> None:

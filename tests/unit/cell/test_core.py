@@ -18,10 +18,10 @@ from redox_balancer.cell.core import (
 )
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, save_model, to_network
-from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
-from small_networks import small_network
-from toy_cell import GROWTH, toy_cell
+from small_networks import network_of
+from toy_cell import BLOCKED, GROWTH, add_blocked, toy_cell
 
 if TYPE_CHECKING:
     from redox_balancer.cell.models import LoadedModel
@@ -75,72 +75,39 @@ def test_a_rule_names_what_it_kept_and_what_is_blocked(textbook_core: Core) -> N
     assert (kept, blocked) == (set(textbook_core.network.reactions), set())
 
 
-def test_a_bypass_makes_a_reaction_dispensable_unless_it_carries_too_little() -> None:
-    columns = (
-        Column("in", {"a": 1}, 0, 10),
-        Column("only", {"a": -1, "b": 1}, 0, 1000),
-        Column("one", {"b": -1, "c": 1}, -1000, 1000),
-        Column("other", {"b": -1, "c": 1}, 0, 1000),
-        Column("wide", {"c": -1, "d": 1}, 0, 1000),
-        Column("narrow", {"c": -1, "d": 1}, 0, 0.5 * ESSENTIAL_FRACTION * 10),
-        Column("backward", {"e": -1, "d": 1}, -1000, 0),
-        Column("grow", {"e": -1}, 0, 1000),
-    )
-    assert set(essential_reactions(small_network(*columns, objective="grow"), 10.0)) == {
-        "in",
-        "only",
-        "wide",
-        "backward",
-        "grow",
+@pytest.mark.parametrize(("share", "dispensable"), [(0.5, False), (2.0, True)])
+def test_a_bypass_makes_a_reaction_dispensable_unless_it_carries_too_little(
+    share: float, *, dispensable: bool
+) -> None:
+    reactions = {
+        "in": ("--> a", 0.0, 10.0),
+        "only": "a --> b",
+        "one": "b <=> c",
+        "other": "b --> c",
+        "wide": "c --> d",
+        "narrow": ("c --> d", 0.0, share * ESSENTIAL_FRACTION * 10.0),
+        "backward": ("e --> d", -1000.0, 0.0),
+        "grow": "e -->",
     }
-    wider = [*columns[:5], Column("narrow", {"c": -1, "d": 1}, 0, 2 * ESSENTIAL_FRACTION * 10), *columns[6:]]
-    assert set(essential_reactions(small_network(*wider, objective="grow"), 10.0)) == {
-        "in",
-        "only",
-        "backward",
-        "grow",
-    }
+    needed = {"in", "only", "wide", "backward", "grow"} - ({"wide"} if dispensable else set())
+    assert set(essential_reactions(network_of(reactions, "grow"), 10.0)) == needed
 
 
 def test_what_the_deletion_of_a_forced_flux_allows_says_nothing_of_others() -> None:
-    forced = (
-        Column("in", {"a": 1}, 0, 10),
-        Column("grow", {"a": -1}, -5, 1000),
-        Column("supply", {"b": 1}, 0, 10),
-        Column("maintain", {"b": -1}, 2, 2),
-    )
-    assert essential_reactions(small_network(*forced, objective="grow"), 10.0) == ("in", "grow", "supply")
-
-
-BLOCKED = {
-    "core_false_refusal": (
-        {"h_c": -3.0, "x0_c": -1.0, "x1_c": 1.0},
-        {"h_c": -1.0, "x0_c": -1.0, "x1_c": 1.0, "x2_c": 1.0},
-        {"h_c": -3.0, "x0_c": 1.0, "x2_c": -1.0},
-    ),
-    "false_infeasible": (
-        {"h_c": 2.0, "x2_c": -1.0, "x6_c": 1.0},
-        {"h_c": -3.0, "x0_c": 1.0, "x2_c": -1.0},
-        {"h_c": 2.0, "x0_c": 1.0, "x4_c": 1.0, "x6_c": -1.0},
-        {"h_c": -3.0, "x2_c": 1.0, "x4_c": 1.0},
-    ),
-}
-"""Reactions that only a surplus of protons could balance."""
+    forced = {"in": ("--> a", 0.0, 10.0), "grow": ("a -->", -5.0, 1000.0)}
+    forced |= {"supply": ("--> b", 0.0, 10.0), "maintain": ("b -->", 2.0, 2.0)}
+    assert essential_reactions(network_of(forced, "grow"), 10.0) == ("in", "grow", "supply")
 
 
 @pytest.mark.parametrize("kind", BLOCKED)
 @pytest.mark.parametrize("bound", [1000.0, 999999.0])
 @pytest.mark.parametrize("small", [1e-1, 1e-3, 1e-5, 1e-7])
 def test_blocked_reactions_with_coefficients_of_any_size_are_dropped(kind: str, bound: float, small: float) -> None:
-    columns = [
-        Column(f"D{number}", {m: small * n if m in ("x0_c", "h_c") else n for m, n in each.items()}, -bound, bound)
-        for number, each in enumerate(BLOCKED[kind])
-    ]
-    cell = to_network(toy_cell())
-    found = extract_core(
-        cell.with_columns(columns, new_metabolites=[m for c in columns for m in c.stoichiometry]), []
-    )
-    assert found.network.reactions == cell.reactions
+    model = toy_cell()
+    own = {reaction.id for reaction in model.reactions}
+    add_blocked(model, kind, small=small, bound=bound)
+    found = extract_core(to_network(model), [])
+    assert set(found.network.reactions) == own
     assert found.growth == pytest.approx(GROWTH, rel=1e-9)
 
 
@@ -156,12 +123,12 @@ def test_central_carbon_is_found_by_name_and_glucose_transport_by_stoichiometry(
     found = set(central_carbon(core))
     assert {"AKGDm", "SUCOASm", "PDHm", "CSm", "HEX1", "GLCt1r", "TALA", "NADH2_u10mi"} <= found
     assert not found & {"EX_glc__D_e", "GLNtm", "LYStiDF", "PCGD", "GLUDxm", "BIOMASS_proxy"}
-    unnamed = small_network(
-        Column("HMR_1", {"glc__D_e": -1, "na1_e": -1, "glc__D_c": 1, "na1_c": 1}, 0, 1000),
-        Column("HMR_2", {"glc__D_c": -1, "g6p_c": 1}, 0, 1000),
-        Column("EX_glc__D_e", {"glc__D_e": -1}, -10, 1000),
-    )
-    assert central_carbon(unnamed) == ("HMR_1",)
+    unnamed = {
+        "HMR_1": "glc__D_e + na1_e --> glc__D_c + na1_c",
+        "HMR_2": "glc__D_c --> g6p_c",
+        "EX_glc__D_e": "glc__D_e <=>",
+    }
+    assert central_carbon(network_of(unnamed)) == ("HMR_1",)
 
 
 def test_a_medium_on_which_nothing_grows_is_refused(textbook: cobra.Model) -> None:
@@ -190,12 +157,8 @@ def test_the_core_as_a_file_carries_medium_objective_genes_formulas_and_charges(
         }
     for metabolite in read.metabolites:
         original = textbook.metabolites.get_by_id(metabolite.id)
-        assert (metabolite.name, metabolite.formula, metabolite.charge, metabolite.compartment) == (
-            original.name,
-            original.formula,
-            original.charge,
-            original.compartment,
-        )
+        for name in ("name", "formula", "charge", "compartment"):
+            assert getattr(metabolite, name) == getattr(original, name)
     assert {gene.id for gene in read.genes} == {gene.id for reaction in read.reactions for gene in reaction.genes}
     assert read.reactions.get_by_id("EX_glc__D_e").lower_bound == -7.0
     assert [r["id"] for r in json.loads(path.read_text())["reactions"] if r.get("objective_coefficient")] == [

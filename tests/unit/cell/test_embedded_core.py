@@ -7,7 +7,6 @@ import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text
-from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import get_medium
 from redox_balancer.cell.models import LoadedModel, load_model, to_network
 from redox_balancer.cell.network import Network
@@ -15,13 +14,6 @@ from redox_balancer.errors import RedoxError
 
 ADDED = {"PIt2m", "BIOMASS_proxy"}
 ON_INTERMEMBRANE_PROTONS = {"THD1m", "ASPGLUm"}
-
-
-def growth_of(network: Network) -> float:
-    with FluxLP(network) as lp:
-        solution = lp.maximise()
-    assert solution.optimal
-    return solution.objective
 
 
 def test_the_committed_json_is_what_the_tables_give() -> None:
@@ -73,49 +65,11 @@ def test_ids_and_stoichiometry_are_those_of_recon3d_but_for_two_carriers(core: N
         assert core.stoichiometry_of(reaction) == moved
 
 
-def test_growth_on_the_embedded_medium(core: Network) -> None:
-    assert growth_of(core) == pytest.approx(0.08444, abs=1e-5)
-
-
 def test_the_embedded_bounds_are_the_physiological_medium(core: Network) -> None:
     medium = get_medium("physiological")
     assert medium is not None
     fed = medium.apply(core)
     assert (fed.lower.tolist(), fed.upper.tolist()) == (core.lower.tolist(), core.upper.tolist())
-
-
-def test_growth_on_the_generous_medium_is_limited_by_lysine(core: Network) -> None:
-    medium = get_medium("human_minimal")
-    assert medium is not None
-    fed = medium.apply(core).with_bounds({"DM_atp_c_": (0.0, 1000.0)})
-    growth = growth_of(fed)
-    assert growth == pytest.approx(0.6755, abs=1e-4)
-    assert growth * -fed.stoichiometry_of("BIOMASS_proxy")["lys__L_c"] == pytest.approx(0.4)
-
-
-def test_no_reaction_runs_when_every_exchange_and_maintenance_is_closed(core: Network) -> None:
-    closed = core.with_bounds(dict.fromkeys((*core.boundary, "DM_atp_c_"), (0.0, 0.0)))
-    largest = {}
-    with FluxLP(closed) as lp:
-        for column, reaction in enumerate(closed.reactions):
-            for sign in (1.0, -1.0):
-                lp.set_objective_columns({column: sign})
-                solution = lp.maximise()
-                assert solution.optimal
-                largest[reaction] = max(largest.get(reaction, 0.0), solution.objective)
-    assert {reaction: flux for reaction, flux in largest.items() if flux > 1e-9} == {}
-
-
-def test_opening_the_two_closed_duplicate_reactions_creates_a_cycle(core: Network) -> None:
-    closed = core.with_bounds(dict.fromkeys((*core.boundary, "DM_atp_c_"), (0.0, 0.0)))
-    opened = closed.with_bounds({"GLUDym": (-1000.0, 1000.0), "MTHFDm": (-1000.0, 1000.0)})
-    with FluxLP(opened, {"GLUDxm": 1.0}) as lp:
-        assert lp.maximise().objective > 1.0
-
-
-def test_blocked_complex_three_with_capped_lactate_stops_growth(core: Network) -> None:
-    blocked = core.with_bounds({"CYOR_u10mi": (0.0, 0.0), "EX_lac__L_e": (0.0, 1.0)})
-    assert growth_of(blocked) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_every_line_of_the_tables_names_its_source() -> None:

@@ -110,6 +110,7 @@ HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
         ),
         ("m.yml", b"reactions: [\n", "line", "mend that place"),
         ("m.txt", b"Dear reader", "unknown model format '.txt'", "known"),
+        ("m.csv.gz", gzip.compress(b"reaction,equation"), "unknown model format '.csv'", "known"),
     ],
 )
 def test_what_is_no_model_is_called_what_it_is(

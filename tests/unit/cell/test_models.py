@@ -8,7 +8,9 @@ import cobra
 import numpy as np
 import pytest
 
+from full_disk import disk_full_after
 from redox_balancer.cell.balance import imbalance, imbalanced_reactions
+from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
@@ -57,22 +59,6 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, suffix: str) -> None
     with pytest.raises(RedoxError) as caught:
         load_model(path)
     assert caught.value.hint
-
-
-def test_a_json_document_without_reactions_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "empty.json"
-    path.write_text('{"metabolites": [], "reactions": [], "genes": [], "id": "empty"}', encoding="utf-8")
-    with pytest.raises(RedoxError, match="no reactions"):
-        load_model(path)
-
-
-def test_a_missing_file_and_an_unknown_suffix_are_distinguished(tmp_path: Path) -> None:
-    with pytest.raises(RedoxError, match="no model file"):
-        load_model(tmp_path / "absent.json")
-    path = tmp_path / "model.csv.gz"
-    path.write_bytes(gzip.compress(b"reaction,equation"))
-    with pytest.raises(RedoxError, match=r"unknown model format '\.csv'"):
-        load_model(path)
 
 
 def test_charges_are_repaired_only_where_formula_and_charge_show_the_error(tmp_path: Path) -> None:
@@ -136,8 +122,9 @@ def test_a_model_without_one_objective_requires_the_growth_reaction(
     model: cobra.Model, weights: dict[str, float]
 ) -> None:
     copy = model.copy()
+    copy.id = ""
     copy.objective = {copy.reactions.get_by_id(name): weight for name, weight in weights.items()}
-    with pytest.raises(RedoxError, match="needs one objective") as caught:
+    with pytest.raises(RedoxError, match="model without id needs one objective") as caught:
         to_network(copy)
     assert caught.value.settings == ("biomass",)
 
@@ -167,27 +154,18 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, model:
         save_model(model, tmp_path / "file" / "core.json")
 
 
-def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(tmp_path: Path, model: cobra.Model) -> None:
-    from redox_balancer.files import written_atomically  # noqa: PLC0415
-
-    path = tmp_path / "core.json"
-    save_model(model, path)
-    before = path.read_bytes()
-
-    def fill() -> None:
-        with written_atomically(path), Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"x")
-
-    with pytest.raises(RedoxError, match="No space left"):
-        fill()
-    assert path.read_bytes() == before
+@pytest.mark.parametrize("suffix", ["json", "json.gz", "xml", "xml.gz", "mat", "yml"])
+def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
+    tmp_path: Path, model: cobra.Model, suffix: str
+) -> None:
+    path = tmp_path / f"core.{suffix}"
+    path.write_text("the old core")
+    with disk_full_after(4096), pytest.raises(RedoxError, match=f"cannot write {path}: File too large"):
+        save_model(model, path)
+    assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_arrays_match_the_model_column_by_column(model: cobra.Model, core: Network) -> None:
     matrix = cobra.util.create_stoichiometric_matrix(model)
-    dense = np.zeros((len(core.metabolites), len(core.reactions)))
-    for column in range(len(core.reactions)):
-        span = slice(core.indptr[column], core.indptr[column + 1])
-        dense[core.indices[span], column] = core.data[span]
-    assert np.array_equal(matrix, dense)
+    assert np.array_equal(matrix, stoichiometric_matrix(core).toarray())

@@ -9,10 +9,10 @@ from pathlib import Path
 import cobra
 import numpy as np
 import pytest
-import scipy.sparse as sp
-from scipy.optimize import linprog
 
+from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.missing import largest_flux
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Status
@@ -21,12 +21,8 @@ STATUSES = {0: Status.OPTIMAL, 2: Status.INFEASIBLE, 3: Status.UNBOUNDED}
 
 
 def highs(network: Network) -> tuple[Status | None, float]:
-    shape = len(network.metabolites), len(network.reactions)
-    S = sp.csc_array((network.data, network.indices, network.indptr), shape=shape)
-    costs = np.zeros(shape[1])
-    costs[network.column(network.objective)] = -1.0
-    bounds = np.column_stack([network.lower, network.upper])
-    found = linprog(costs, A_eq=S, b_eq=np.zeros(shape[0]), bounds=bounds, method="highs")
+    S, growth = stoichiometric_matrix(network), network.column(network.objective)
+    found = largest_flux(S, growth, network.lower, network.upper)
     return STATUSES.get(found.status), -found.fun if found.status == 0 else 0.0
 
 

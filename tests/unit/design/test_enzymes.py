@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands import edited_library
 from redox_balancer.cell.balance import elements, imbalance
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import packaged
 from redox_balancer.design.enzymes import (
     Confidence,
     Role,
@@ -20,14 +20,6 @@ from redox_balancer.design.enzymes import (
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-
-
-def edited(tmp_path: Path, old: str, new: str) -> Path:
-    text = packaged("enzymes.toml").read_text()
-    assert old in text
-    path = tmp_path / "enzymes.toml"
-    path.write_text(text.replace(old, new, 1))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -48,7 +40,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
 )
 def test_a_faulty_library_is_refused_with_one_line_and_a_hint(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(RedoxError) as caught:
-        Task(enzymes=edited(tmp_path, old, new)).space()
+        Task(enzymes=edited_library(tmp_path, old, new)).space()
     assert said in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint

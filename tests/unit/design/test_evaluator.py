@@ -2,17 +2,15 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
-from scipy.sparse import csc_matrix
 
 from redox_balancer.cell.media import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import CACHE_DROP, Evaluator, remember
 from redox_balancer.design.formulation import nadph_weights
-from redox_balancer.design.insertion import H2O2_LEFT
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
+from second_solver import SecondSolver, random_construct
 
 
 def build(space: DesignSpace, **levels: float) -> Construct:
@@ -24,79 +22,21 @@ def build(space: DesignSpace, **levels: float) -> Construct:
     return construct
 
 
-def highs(network, weights: dict[int, float], floor: float) -> float:  # noqa: ANN001
-    """The same linear program by another solver, HiGHS through SciPy."""
-    shape = (len(network.metabolites), len(network.reactions))
-    matrix = csc_matrix((network.data, network.indices, network.indptr), shape=shape)
-    costs = np.zeros(shape[1])
-    for column, weight in weights.items():
-        costs[column] = -weight
-    lower = network.lower.copy()
-    lower[network.column(network.objective)] = max(lower[network.column(network.objective)], floor)
-    result = linprog(costs, A_eq=matrix, b_eq=np.zeros(shape[0]), bounds=np.column_stack([lower, network.upper]))
-    return -result.fun if result.status == 0 else 0.0
-
-
-def reference_value(space: DesignSpace, construct: Construct, condition: str) -> float:
-    """The definition of the value, written again from scratch with another solver and no warm start."""
-    settings = space.settings
-    network = space.network
-    chosen = next(c for c in space.conditions if c.id == condition)
-
-    def bounded(construct: Construct, limits: dict[tuple[str, str], float]):  # noqa: ANN202
-        bounds = {}
-        for reaction in network.reactions:
-            column = network.column(reaction)
-            lower, upper = float(network.lower[column]), float(network.upper[column])
-            limit = min(space.capacities.get(reaction, 1000.0), limits.get((reaction, "flux"), 1000.0))
-            for position, level in construct:
-                placement = space.placements[position]
-                if placement.reaction == reaction and not placement.foreign:
-                    limit += placement.caps[level]
-                if placement.reaction == reaction and placement.foreign:
-                    lower = -placement.caps[level] if placement.site.reversible else 0.0
-                    upper = placement.caps[level]
-            lower, upper = max(lower, -limit), min(upper, limit)
-            lower = max(lower, -limits.get((reaction, "uptake"), 1000.0))
-            upper = min(upper, limits.get((reaction, "export"), 1000.0))
-            bounds[reaction] = (lower, upper)
-        return network.with_bounds(bounds)
-
-    limits = {(change.reaction, change.side.value): change.value for change in chosen.changes}
-    nothing = Construct.empty(len(space.placements))
-    biomass = {network.column(network.objective): 1.0}
-    healthy = highs(bounded(nothing, {}), biomass, 0.0)
-    alone = highs(bounded(nothing, limits), biomass, 0.0)
-    alone = alone if alone > 1e-9 else 0.0
-    keep = 1.0 - sum(space.levels[level] for _, level in construct) / settings.phi_max
-    cell = bounded(construct, limits)
-    growth = keep * highs(cell, biomass, 0.0)
-    floor = max(0.95 * alone, 0.05 * healthy)
-    taken = {
-        network.column("SINK_" + placement.id): -sum(
-            c for m, c in placement.stoichiometry.items() if m[:-2] in ("nadh", "nadph")
-        )
-        for placement in space.placements
-        if placement.foreign
-    }
-    taken[network.column(H2O2_LEFT)] = -settings.h2o2_price
-    capacity = max(0.0, highs(cell, taken, floor / keep * (1 - 1e-9))) if growth >= floor * (1 - 1e-9) else 0.0
-    rescue = (growth - alone) / healthy if alone < healthy * (1 - 1e-6) else 0.0
-    shortfall = max(0.0, 0.95 - growth / alone) if alone > 0 else 0.0
-    return capacity / 2.0 + rescue - 10.0 * shortfall
-
-
-def test_value_equals_its_definition_solved_by_another_solver(space: DesignSpace, evaluator: Evaluator) -> None:
-    generator = np.random.default_rng(7)
-    compared = 0
-    while compared < 120:
-        construct = Construct.empty(len(space.placements))
-        for placement in generator.choice(len(space.placements), 3, replace=False):
-            construct = construct.place(int(placement), int(generator.integers(len(space.levels) - 1)))
-        condition = space.conditions[compared % len(space.conditions)]
-        found = evaluator.evaluate(construct, condition).value
-        assert found == pytest.approx(reference_value(space, construct, condition.id), abs=1e-6)
-        compared += 1
+def test_growth_capacity_and_value_are_those_of_their_definition_by_another_solver(space: DesignSpace) -> None:
+    generator, second = np.random.default_rng(7), SecondSolver(space)
+    with Evaluator(space, cache_entries=0) as evaluator:
+        for condition in space.conditions:
+            alone, _ = second.outcome(Construct.empty(len(space.placements)), condition)
+            ill = alone < second.healthy * (1 - 1e-6)
+            for _ in range(100):
+                construct = random_construct(space, generator, levels=5)
+                outcome = evaluator.evaluate(construct, condition)
+                growth, capacity = second.outcome(construct, condition)
+                rescue = (growth - alone) / second.healthy if ill else 0.0
+                shortfall = max(0.0, 0.95 - growth / alone) if alone > 0 else 0.0
+                assert outcome.growth == pytest.approx(growth, abs=1e-7)
+                assert outcome.capacity == pytest.approx(capacity, abs=1e-7)
+                assert outcome.value == pytest.approx(capacity / 2.0 + rescue - 10.0 * shortfall, abs=1e-6)
 
 
 def test_the_empty_construct_is_worth_nothing(space: DesignSpace, evaluator: Evaluator) -> None:

@@ -55,43 +55,6 @@ def test_growth_on_the_generous_medium_is_limited_by_lysine() -> None:
     assert growth(generous, {"EX_lys__L_e": (-0.8, 1000.0)}) > 1.05 * 0.6755
 
 
-def test_growth_on_the_physiological_medium(free: Network, capped: Network) -> None:
-    assert growth(free, {}) == pytest.approx(0.08444, abs=1e-5)
-    assert growth(capped, {}) == pytest.approx(0.08444, abs=1e-5)
-
-
-def test_hypoxic_growth_survives_native_capacities(free: Network, capped: Network) -> None:
-    hypoxia = {"EX_o2_e": (-0.2, 1000.0)}
-    assert growth(free, hypoxia) == pytest.approx(0.0347, abs=1e-4)
-    assert growth(capped, hypoxia) == pytest.approx(growth(free, hypoxia), abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("sink", "expected"),
-    [
-        (None, 0.0),
-        ("SINK_LBNOX_c", 0.0068),
-        ("SINK_LBNOX_m", 0.0),
-        ("SINK_NDI1_m", 0.0),
-        ("SINK_NDE1_c", 0.0),
-        ("SINK_AOX_m", 0.0600),
-    ],
-)
-def test_rescue_of_a_cell_without_complex_iii(free: Network, sink: str | None, expected: float) -> None:
-    opened = {sink: (0.0, CAP)} if sink else {}
-    assert growth(free, COMPLEX_III | opened) == pytest.approx(expected, abs=5e-5)
-
-
-def test_rescue_without_complex_iii_keeps_its_order_under_native_capacities(capped: Network) -> None:
-    rescued = {
-        sink: growth(capped, COMPLEX_III | {sink: (0.0, CAP)})
-        for sink in ("SINK_LBNOX_c", "SINK_LBNOX_m", "SINK_NDI1_m", "SINK_NDE1_c", "SINK_AOX_m")
-    }
-    assert rescued["SINK_AOX_m"] > rescued["SINK_LBNOX_c"] > 1e-3
-    for sink in ("SINK_LBNOX_m", "SINK_NDI1_m", "SINK_NDE1_c"):
-        assert rescued[sink] == pytest.approx(0.0, abs=1e-7)
-
-
 def test_flux_of_a_rescuing_cytosolic_oxidase_is_forced(free: Network) -> None:
     opened = COMPLEX_III | {"SINK_LBNOX_c": (0.0, CAP)}
     held = opened | {"BIOMASS_proxy": (growth(free, opened) * (1 - 1e-9), CAP)}
@@ -107,23 +70,6 @@ def test_alternative_oxidase_takes_twice_the_oxygen_bound_without_complex_iii(fr
     held = opened | {"BIOMASS_proxy": (growth(free, opened) * (1 - 1e-9), CAP)}
     with FluxLP(free.with_bounds(held), {"SINK_AOX_m": 1.0}) as lp:
         assert lp.maximise().objective == pytest.approx(2.0, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("sink", "without_capacities"), [("SINK_LBNOX_c", 0.8905), ("SINK_AOX_m", 1.4286), ("SINK_NDE1_c", 1.4291)]
-)
-def test_largest_flux_at_95_percent_of_growth(
-    free: Network, capped: Network, sink: str, without_capacities: float
-) -> None:
-    held = {"BIOMASS_proxy": (0.95 * growth(free, {}), CAP), sink: (0.0, CAP)}
-    assert largest(free, sink, held) == pytest.approx(without_capacities, abs=1e-4)
-    assert 0.1 < largest(capped, sink, held) <= without_capacities + 1e-4
-
-
-def test_closing_complex_i_costs_growth_only_with_native_capacities(free: Network, capped: Network) -> None:
-    closed = {"NADH2_u10mi": (0.0, 0.0)}
-    assert growth(free, closed) == pytest.approx(growth(free, {}), rel=1e-3)
-    assert growth(capped, closed) < 0.95 * growth(capped, {})
 
 
 def documented() -> dict[str, tuple[float, float]]:

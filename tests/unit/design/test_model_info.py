@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import cobra
 import pytest
 from typer.testing import CliRunner
 
+from notations import NOTATIONS
 from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.models import save_model
 from redox_balancer.cli import app
@@ -23,30 +23,6 @@ OLD_KEYS = {
     *("model", "reactions", "metabolites", "genes", "exchanges", "objective", "medium", "growth", "status"),
     *("imbalanced", "free_loops", "repairs", "imbalanced_reactions", "looping_reactions"),
 }
-
-
-def usual(_: cobra.Model) -> None:
-    pass
-
-
-def reversed_exchanges(model: cobra.Model) -> None:
-    for exchange in model.exchanges:
-        lower, upper = exchange.bounds
-        exchange.add_metabolites({m: -2 * v for m, v in exchange.metabolites.items()})
-        exchange.bounds = -upper, -lower
-
-
-def scaled_oxygen(model: cobra.Model) -> None:
-    exchange = model.reactions.EX_o2_e
-    exchange.add_metabolites({m: 2 * v for m, v in exchange.metabolites.items()})
-    exchange.bounds = -5.0, 250.0
-
-
-def split_oxygen(model: cobra.Model) -> None:
-    supply = cobra.Reaction("EX_o2_e_REV", upper_bound=20.0)
-    model.add_reactions([supply])
-    supply.add_metabolites({model.metabolites.o2_e: 1.0})
-    model.reactions.EX_o2_e.lower_bound = 0.0
 
 
 def odd_exchange(model: cobra.Model) -> None:
@@ -72,31 +48,28 @@ def sections(model: cobra.Model, folder: Path, medium: str = "model") -> dict[st
 
 
 @pytest.mark.parametrize(
-    ("quirk", "notations", "oxygen"),
+    ("notation", "found", "oxygen"),
     [
-        (usual, {"usual": 6}, ("EX_o2_e", 20.0)),
-        (reversed_exchanges, {"import-positive": 6}, ("EX_o2_e", 20.0)),
-        (scaled_oxygen, {"usual": 5, "scaled": 1}, ("EX_o2_e", 15.0)),
-        (split_oxygen, {"usual": 5, "split": 1}, ("EX_o2_e_REV", 20.0)),
+        ("usual", {"usual": 6}, "EX_o2_e"),
+        ("reversed", {"import-positive": 6}, "EX_o2_e"),
+        ("doubled", {"scaled": 6}, "EX_o2_e"),
+        ("split as by GECKO", {"split": 6}, "EX_o2_e_REV"),
     ],
 )
 def test_what_limits_growth_accounts_for_all_of_it_in_every_notation(
-    quirk: Callable[[cobra.Model], None],
-    notations: dict[str, int],
-    oxygen: tuple[str, float],
-    tmp_path: Path,
+    notation: str, found: dict[str, int], oxygen: str, tmp_path: Path
 ) -> None:
     model = toy_cell()
-    quirk(model)
+    NOTATIONS[notation](model)
     answer = sections(model, tmp_path)
     assert answer.keys() >= OLD_KEYS
     assert (answer["growth"], answer["status"]) == (pytest.approx(model.slim_optimize()), "optimal")
-    assert answer["notations"] == notations
-    assert (answer["oxygen_uptake"], answer["unit"]) == (oxygen[1], 2 * oxygen[1])
+    assert answer["notations"] == found
+    assert (answer["oxygen_uptake"], answer["unit"]) == (20.0, 40.0)
     assert (answer["unrecognised_exchanges"], answer["sinks_and_demands"]) == ([], 0)
     limits = {limit["reaction"]: limit for limit in answer["limits"]}
     assert sum(limit["share"] for limit in limits.values()) == pytest.approx(1.0)
-    assert (limits[oxygen[0]]["bound"], limits[oxygen[0]]["value"]) == ("uptake", oxygen[1])
+    assert (limits[oxygen]["bound"], limits[oxygen]["value"]) == ("uptake", 20.0)
     assert set(answer["placements"]) >= {"LBNOX_c", "TPNOX_c"}
     assert not any((answer["imbalanced"], answer["without_formula"], answer["without_charge"], answer["free_loops"]))
 

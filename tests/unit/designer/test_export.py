@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from full_disk import disk_full_after
 from redox_balancer.design.task import Task
 from redox_balancer.designer.design import Design, check_agreement, make_design
 from redox_balancer.designer.export import FILES, export, verify_model
@@ -26,6 +27,14 @@ def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_completely(
     assert set(export(cell, made, tmp_path / "out")) == set(FILES)
     data = json.loads((tmp_path / "out" / "design.json").read_text())
     assert data["capacity_objective"] == {"SINK_H2O2NOX_c": 1.0, "SINK_NPR_c": 1.0, "H2O2_LEFT": -1.0}
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(design: tuple[Design, DesignedCell], tmp_path: Path) -> None:
+    made, cell = design
+    folder = tmp_path / "out"
+    with disk_full_after(4096), pytest.raises(RedoxError, match=f"cannot write to {folder}: File too large"):
+        export(cell, made, folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("reaction", ["SINK_NPR_c", "MDH"])

@@ -1,8 +1,9 @@
 """Searches where the empty construct is the best answer, or the only one that the budgets allow."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import get_args
 
-import numpy as np
 import pytest
 
 from redox_balancer.design.construct import Construct
@@ -10,11 +11,9 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.belief import Belief
-from redox_balancer.search.evolutionary import evolutionary
 from redox_balancer.search.exhaustive import exhaustive
-from redox_balancer.search.heuristics import greedy, random_search
-from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult
+from redox_balancer.search.run import SearchName, run_search
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +22,12 @@ def unaffordable() -> DesignSpace:
     return Task(budget=1e-9, membrane_budget=1e-9, conditions=("healthy", "hypoxia")).space()
 
 
-def run_random(search: Search) -> SearchResult:
-    random_search(search, np.random.default_rng(0))
-    return search.found()
-
-
-def run_evolutionary(search: Search) -> SearchResult:
-    evolutionary(search, np.random.default_rng(0))
-    return search.found()
-
-
-def run_greedy(search: Search) -> SearchResult:
-    greedy(search)
-    return search.found()
-
-
 def run_belief(search: Search) -> SearchResult:
     problem = search.problem
     return Belief(problem.evaluator, problem.conditions, problem.placements).search(search, problem.conditions[0])
 
 
-@pytest.mark.parametrize("run", [run_random, run_evolutionary, run_greedy, run_belief, oracle])
+@pytest.mark.parametrize("run", [*(partial(run_search, name=name) for name in get_args(SearchName)), run_belief])
 def test_the_empty_construct_is_found_where_nothing_is_affordable(
     unaffordable: DesignSpace, run: Callable[[Search], SearchResult]
 ) -> None:
