@@ -59,9 +59,9 @@ def require_online(session: Session) -> Instance:
     return instance
 
 
-def wait_until_online(session: Session, timeout_s: float = ONLINE_TIMEOUT_S) -> bool:
+def wait_until_online(session: Session) -> bool:
     """Wait until the host is running and Systems Manager reaches it; return False if the time runs out."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + ONLINE_TIMEOUT_S
     while not (describe(session).state == "running" and is_online(session)):
         if time.monotonic() > deadline:
             return False

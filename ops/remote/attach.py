@@ -19,7 +19,7 @@ ATTEMPTS = 5  # to reach the host again, with increasing pauses
 START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 
 
-def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], Any] = time.sleep) -> Heartbeat | None:
+def attach(host: RemoteHost, run: str, since: float) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     Parameters
@@ -30,8 +30,6 @@ def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], An
         Name of the run.
     since
         Unix time of the start, by the host's clock: an older heartbeat is of an earlier trainer.
-    sleep
-        Waits between two polls.
 
     Raises
     ------
@@ -45,7 +43,7 @@ def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], An
     try:
         sink.message(f"attached to run {run}; Ctrl-C detaches, the run continues")
         while True:
-            state = _inspect(host, run, sink.warning, sleep)
+            state = _inspect(host, run, sink.warning)
             beat = state.beat if state.beat and state.beat.written_at >= since else None
             if beat is not None and beat.updated_at is not None:
                 if not started:
@@ -62,14 +60,14 @@ def attach(host: RemoteHost, run: str, since: float, sleep: Callable[[float], An
             # Heartbeat and unit are read one after the other; the last heartbeat may come in between. So the training
             # counts as dead only if the next poll agrees.
             dead = _seems_dead(state, beat, since)
-            sleep(POLL_S)
+            time.sleep(POLL_S)
     except KeyboardInterrupt:
         return None
     finally:
         sink.close()
 
 
-def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any], sleep: Callable[[float], Any]) -> TrainingState:
+def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any]) -> TrainingState:
     for attempt in range(ATTEMPTS):
         try:
             return training.inspect(host, run)
@@ -80,7 +78,7 @@ def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any], sleep: Call
                 ) from error
             warn(f"{error.message}; trying again, the run continues meanwhile")
             host.close()
-            sleep(POLL_S * 2**attempt)
+            time.sleep(POLL_S * 2**attempt)
     raise AssertionError
 
 

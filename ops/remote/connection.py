@@ -42,10 +42,10 @@ class Gateway:
             self.socket.close()
             raise RedoxError(f"{command[0]} does not start: {error.strerror}", hint="install the AWS CLI") from error
 
-    def failure(self, patience_s: float = 1.0) -> str | None:
+    def failure(self) -> str | None:
         """Return the last line of its stderr if it has ended; None if it is still running."""
         try:
-            code = self._process.wait(patience_s)
+            code = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             return None
         self._stderr.seek(0)

@@ -192,7 +192,5 @@ def _admit(session: Session, access: Access) -> None:
     """Send our key through EC2 Instance Connect, which admits it for 60 s."""
     connect: Any = session.client("ec2-instance-connect")
     connect.send_ssh_public_key(
-        InstanceId=access.host,
-        InstanceOSUser=access.user,
-        SSHPublicKey=(access.folder / "key.pub").read_text(),
+        InstanceId=access.host, InstanceOSUser=access.user, SSHPublicKey=(access.folder / "key.pub").read_text()
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -195,10 +195,10 @@ def stop_unit(host: RemoteHost) -> None:
     host.run(f"sudo -n systemctl stop {contract.TRAINER}", timeout_s=timeout_s)
 
 
-def last_lines(host: RemoteHost, lines: int = 3) -> str:
+def last_lines(host: RemoteHost) -> str:
     """Return the last lines of the training's log, as one line."""
     try:
-        output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n {lines} -o cat --no-pager", reads=True)
+        output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n 3 -o cat --no-pager", reads=True)
     except RedoxError:
         return "its log cannot be read"
     return " | ".join(output.strip().splitlines()) or "its log is empty"
@@ -216,9 +216,7 @@ def refuse_busy(host: RemoteHost, state: TrainingState) -> None:
     )
 
 
-def refuse_other_writer(
-    session: Session, run: str, state: TrainingState, sleep: Callable[[float], Any] = time.sleep
-) -> None:
+def refuse_other_writer(session: Session, run: str, state: TrainingState) -> None:
     """Raise a RedoxError if a live trainer elsewhere holds the run's lock.
 
     The lock of a killed trainer is valid for up to two more minutes. A trainer on this host is known to be dead when
@@ -242,7 +240,7 @@ def refuse_other_writer(
                 f"run {run} is locked by {lock.holder.name}; waiting up to {lock.left_s:.0f} s for a sign of life"
             )
             waited = True
-        sleep(POLL_S)
+        time.sleep(POLL_S)
         lock = read_lock(remote.bucket, remote.address)
     if waited:
         session.note("its lock has expired: taking over the run")

@@ -21,6 +21,7 @@ from ops.simulator.aws import StandIn
 from ops.simulator.host import DISK, Login, SimulatedHost
 
 POLL_S = 0.3
+PATIENCE_S = 150.0  # for a start and for a shutdown
 # Simulated AWS waits for no set-up, so the wait condition has no address to report to.
 NO_SIGNAL = "REDOX_SIGNAL_URL='None'"
 SHELL_SCRIPT = "text/x-shellscript"
@@ -35,12 +36,10 @@ class Hypervisor:
         Simulated AWS.
     login
         Login user of the hosts.
-    patience_s
-        Time limit of a shutdown, s.
     """
 
-    def __init__(self, aws: StandIn, login: str, patience_s: float = 150.0) -> None:
-        self.aws, self._login, self._patience_s = aws, login, patience_s
+    def __init__(self, aws: StandIn, login: str) -> None:
+        self.aws, self._login = aws, login
         self._folder = aws.hosts.parent
         self._ec2 = aws.client("ec2")
         self._hosts: dict[str, SimulatedHost] = {}
@@ -60,7 +59,7 @@ class Hypervisor:
     def host(self, instance_id: str) -> SimulatedHost:
         """Return the host of an instance, once it is running."""
         with self._polled:
-            up = self._polled.wait_for(lambda: self.problem or instance_id in self._hosts, self._patience_s)
+            up = self._polled.wait_for(lambda: self.problem or instance_id in self._hosts, PATIENCE_S)
         if self.problem:
             raise self.problem
         if not up:
@@ -107,7 +106,7 @@ class Hypervisor:
                     self._ec2.stop_instances(InstanceIds=[name])
                     del self._hosts[name]
             elif state != "running":
-                running.shut_down(self._patience_s)
+                running.shut_down(PATIENCE_S)
                 del self._hosts[name]
                 if state in ("terminated", "shutting-down"):
                     shutil.rmtree(running.disk, ignore_errors=True)

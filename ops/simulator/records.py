@@ -73,9 +73,9 @@ def hosts_folder() -> Path:
     return Path(os.environ[HOSTS])
 
 
-def records(hosts: Path | None = None) -> Iterator[HostRecord]:
+def records() -> Iterator[HostRecord]:
     """Yield the records of all started hosts."""
-    for path in sorted((hosts or hosts_folder()).glob(f"*/{RECORD}")):
+    for path in sorted(hosts_folder().glob(f"*/{RECORD}")):
         yield HostRecord(path.parent, **json.loads(path.read_text()))
 
 

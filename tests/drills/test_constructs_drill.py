@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from commands import in_process
 from free_flux import free_flux
-from redox_balancer.cli import app
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.placement import Reason
 from redox_balancer.design.task import Task
@@ -23,8 +22,7 @@ CONSTRUCTS = int(os.environ.get("REDOX_DRILL_CONSTRUCTS", "10000"))
 @pytest.fixture(scope="module")
 def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recon3d") / "core.json"
-    built = CliRunner().invoke(app, ["build-core", "--input", str(recon3d_path), "--output", str(path)])
-    assert built.exit_code == 0, built.output
+    in_process("build-core", "--input", recon3d_path, "--output", path)
     return path
 
 

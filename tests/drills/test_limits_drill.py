@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -16,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from commands import assert_refused, redox
+from commands import assert_refused, python, redox, succeeded
 from python_path import python_path
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import ray_cluster
@@ -92,13 +90,7 @@ PROGRAM = "import json, sys; from test_limits_drill import measure; print(json.d
 
 def measured(num_actors: int) -> dict[str, Any]:
     """Measure in a new process, so that no earlier cluster is counted."""
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(num_actors)],
-        env=os.environ | {"PYTHONPATH": python_path(HERE)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = python(PROGRAM, num_actors, env=os.environ | {"PYTHONPATH": python_path(HERE)})
     assert answer.returncode == 0, answer.stderr
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     return found
@@ -133,6 +125,5 @@ def test_a_hard_limit_one_below_the_need_is_refused_and_the_need_itself_trains(
     refused = redox("doctor", "--num-actors", num_actors, cwd=tmp_path, limit=limited_to(needed - 1))
     assert_refused(refused, f"file limit: {needed - 1}", f"--nofile={needed}:", finding=True)
     run = ("train", "--num-actors", num_actors, "--timesteps", 20_000, "--checkpoint-dir", "run")
-    answer = redox(*run, "--object-store-bytes", 100_000_000, cwd=tmp_path, limit=limited_to(needed))
-    assert answer.returncode == 0, answer.stderr
+    succeeded(*run, "--object-store-bytes", 100_000_000, cwd=tmp_path, limit=limited_to(needed))
     print(f"{num_actors} actors train with a hard limit of {needed} descriptors")  # noqa: T201

@@ -8,7 +8,7 @@ import pytest
 
 from generated_networks import random_network
 from judge import judge
-from many_networks import COUNT, over_networks
+from many_networks import COUNT, FIRST, over_networks
 from redox_balancer.cell.lp import FluxLP, LPError
 
 
@@ -17,9 +17,10 @@ def test_no_status_is_wrong_and_no_optimum_off() -> None:
     answers = list(over_networks(compared))
     wrong = [fault for fault, _ in answers if fault]
     worst = max(error for _, error in answers)
+    inexact = [FIRST + number for number, (_, error) in enumerate(answers) if error >= 1e-6]
     print(f"{COUNT:,} networks: {len(wrong)} wrong statuses, largest relative error {worst:.1e}")  # noqa: T201
     assert not wrong, wrong[:10]
-    assert worst < 1e-6
+    assert not inexact
 
 
 def compared(seed: int) -> tuple[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from browser import chromium
-from commands import redox
+from commands import succeeded
 from model_server import e_coli_core, model_server
 from s3_stand_in import moto_address, s3
 
@@ -17,8 +17,7 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run on two conditions."""
     folder = tmp_path_factory.mktemp("short") / "run"
     conditions = "healthy,complex_iii_closed"
-    trained = redox(
+    succeeded(
         *("train", "--timesteps", 20_000, "--num-actors", 0, "--conditions", conditions, "--checkpoint-dir", folder)
     )
-    assert trained.returncode == 0, trained.stderr
     return folder

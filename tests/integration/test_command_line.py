@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, edited_library, redox
+from commands import assert_refused, edited_library, redox, redox_json, succeeded
 from redox_balancer.cell.embedded import core_json
 
 
@@ -95,8 +95,7 @@ def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path) -> No
 
 def test_a_search_needs_no_extra(tmp_path: Path) -> None:
     environment = without("torch ray tensorboard boto3 memray", tmp_path)
-    answer = redox("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
     assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
 
 
@@ -115,10 +114,9 @@ def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
 
 def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp_path: Path) -> None:
     conditions = "healthy,complex_iii_closed"
-    trained = redox(
+    trained = succeeded(
         *("train", "--timesteps", 200_000, "--num-actors", 0, "--conditions", conditions, "--json"), cwd=tmp_path
     )
-    assert trained.returncode == 0, trained.stderr
     answer = json.loads(trained.stdout)
     run = tmp_path / answer["run"]
     assert answer["finished"]
@@ -129,9 +127,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
     again = redox("train", "--timesteps", 300_000, "--num-actors", 0, "--conditions", conditions, cwd=tmp_path)
     assert_refused(again, "already holds a run")
 
-    reported = redox("report", run, "--episodes", 1000, "--json", cwd=tmp_path)
-    assert reported.returncode == 0, reported.stderr
-    summary = json.loads(reported.stdout)
+    summary = redox_json("report", run, "--episodes", 1000, cwd=tmp_path)
     assert [row["condition"] for row in summary["conditions"]] == conditions.split(",")
     for row in summary["conditions"]:
         assert row["random_mean"] < 0.1 * row["best"]
@@ -146,9 +142,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
         "http://creativecommons.org", ""
     )
 
-    designed = redox("design", run, "--condition", "complex_iii_closed", "--json", cwd=tmp_path)
-    assert designed.returncode == 0, designed.stderr
-    proposal = json.loads(designed.stdout)
+    proposal = redox_json("design", run, "--condition", "complex_iii_closed", cwd=tmp_path)
     assert proposal["protein"] - proposal["membrane_protein"] <= proposal["budget"] * (1 + 1e-9)
     assert proposal["membrane_protein"] <= proposal["membrane_budget"] * (1 + 1e-9)
     assert proposal["value"] <= summary["conditions"][1]["best"] + 1e-9
@@ -158,8 +152,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
 def test_a_run_whose_library_changed_is_not_evaluated(tmp_path: Path) -> None:
     library = edited_library(tmp_path, "value = 648", "value = 600")
     arguments = ("--timesteps", 600, "--num-actors", 0, "--conditions", "healthy", "--checkpoint-dir", "run")
-    trained = redox("train", *arguments, "--enzymes", library, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    succeeded("train", *arguments, "--enzymes", library, cwd=tmp_path)
     library.write_text(library.read_text().replace("value = 600", "value = 500"))
     assert_refused(redox("design", "run", cwd=tmp_path), "caps changed")
 

@@ -10,7 +10,7 @@ import cobra
 import pytest
 from cobra.io import load_json_model, read_sbml_model, validate_sbml_model
 
-from commands import assert_refused, redox
+from commands import assert_refused, redox, succeeded
 from redox_balancer.cell.cobrapy import quiet_cobra
 
 TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
@@ -20,8 +20,7 @@ CONDITION = ("--condition", "complex_iii_closed")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("design") / "designs" / "rescue"
-    answer = redox("design", "--construct", TEXT, *CONDITION, "--output", folder, "--json")
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("design", "--construct", TEXT, *CONDITION, "--output", folder, "--json")
     return folder, json.loads(answer.stdout)
 
 
@@ -96,8 +95,7 @@ def test_tables_and_figure_are_complete(exported: tuple[Path, dict[str, Any]]) -
 def test_a_second_design_replaces_the_first_completely(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     shutil.copytree(exported[0], tmp_path / "again")
     (tmp_path / "again" / "notes.txt").write_text("mine")
-    answer = redox("design", "--construct", "NDI1_m=0.001", *CONDITION, "--output", "again", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("design", "--construct", "NDI1_m=0.001", *CONDITION, "--output", "again", cwd=tmp_path)
     assert "NDI1_m 0.1 %" in answer.stdout
     names = {path.name for path in (tmp_path / "again").iterdir()}
     assert names == {
@@ -108,22 +106,19 @@ def test_a_second_design_replaces_the_first_completely(exported: tuple[Path, dic
 
 
 def test_the_design_of_a_run_is_that_of_the_same_construct_by_hand(short_run: Path, tmp_path: Path) -> None:
-    answer = redox("design", short_run, *CONDITION, "--json", "--samples", 50, cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("design", short_run, *CONDITION, "--json", "--samples", 50, cwd=tmp_path)
     assert answer.stderr.startswith("complex_iii_closed: ")
     proposal = json.loads(answer.stdout)
     assert proposal["protein"] <= proposal["budget"] * (1 + 1e-9)
     text = " + ".join(f"{row['placement']} {100 * row['proteome_fraction']:g} %" for row in proposal["construct"])
-    by_hand = redox("design", "--construct", text or "nothing", *CONDITION, "--quick", "--json", cwd=tmp_path)
-    assert by_hand.returncode == 0, by_hand.stderr
+    by_hand = succeeded("design", "--construct", text or "nothing", *CONDITION, "--quick", "--json", cwd=tmp_path)
     for name in ("value", "growth", "capacity", "rescue"):
         assert json.loads(by_hand.stdout)[name] == pytest.approx(proposal[name], abs=1e-7)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_construct_by_hand_may_exceed_the_budget_with_a_note(tmp_path: Path) -> None:
-    answer = redox("design", "--construct", "LBNOX_c 1 % + LDHA_c 0.1 %", "--condition", "hypoxia", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("design", "--construct", "LBNOX_c 1 % + LDHA_c 0.1 %", "--condition", "hypoxia", cwd=tmp_path)
     assert "budgets 0.15 % soluble and 0.05 % membrane (exceeded)" in answer.stdout
     assert "LDH_L" in answer.stdout
 
@@ -142,12 +137,11 @@ mass_kda = { value = 49, source = "test", confidence = "assumed" }
 sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c" }]
 """
     )
-    answer = redox(
+    answer = succeeded(
         *("design", "--model", packed, "--enzymes", "few.toml", "--construct", "NOX_c 0.1 %"),
         *("--output", "out", "--json"),
         cwd=tmp_path,
     )
-    assert answer.returncode == 0, answer.stderr
     printed = json.loads(answer.stdout)
     ranges = {one["reaction"]: one for one in printed["flux_ranges"]}
     assert printed["capacity"] == pytest.approx(ranges["SINK_NOX_c"]["at_floor"][1], rel=1e-5)

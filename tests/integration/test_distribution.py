@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from commands import python
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"unit": 3, "integration": 3, "image": 2, "infra": 2, "ops": 2}  # with files
 TEST = """
@@ -52,6 +54,6 @@ code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests/uni
 print("loaded:", *sorted({heavy!r} & set(sys.modules)))
 sys.exit(code)
 """
-    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    answer = python(program, cwd=ROOT)
     assert answer.returncode == 0, answer.stdout
     assert answer.stdout.splitlines()[-1] == "loaded:"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from commands import assert_refused, redox
+from commands import assert_refused, redox, redox_json, succeeded
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
 from redox_balancer.search.exhaustive import constructs
@@ -18,11 +18,10 @@ QUICK = ("--samples", 20, "--seeds", 3, "--evaluations", 150)
 
 
 def trained(folder: Path, name: str, *options: object) -> Path:
-    answer = redox(
+    succeeded(
         *("train", "--checkpoint-dir", folder / name, "--timesteps", 3_000, "--num-actors", 0, "--rollout-length", 8),
         *options,
     )
-    assert answer.returncode == 0, answer.stderr
     return folder / name
 
 
@@ -34,9 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def evaluated(runs: list[Path]) -> dict[str, Any]:
-    answer = redox("evaluate", *runs, *QUICK, "--json")
-    assert answer.returncode == 0, answer.stderr
-    summary: dict[str, Any] = json.loads(answer.stdout)
+    summary: dict[str, Any] = redox_json("evaluate", *runs, *QUICK)
     return summary
 
 
@@ -94,8 +91,7 @@ def test_a_second_evaluation_gives_the_same_values_and_a_figure(
     figure = ET.fromstring((runs[0] / "evaluation.svg").read_text())  # noqa: S314 - our own file
     assert figure.tag.endswith("svg")
 
-    again = redox("evaluate", *runs, *QUICK, "--on", "held-out", "--output", tmp_path / "again")
-    assert again.returncode == 0, again.stderr
+    again = succeeded("evaluate", *runs, *QUICK, "--on", "held-out", "--output", tmp_path / "again")
     assert "best fixed construct" in again.stdout
     assert "2 held-out conditions" in again.stdout
     summary = json.loads((tmp_path / "again" / "evaluation.json").read_text())
@@ -139,17 +135,14 @@ def test_tasks_beyond_one_known_condition_at_equal_time(
     tmp_path: Path, options: tuple[object, ...], methods: set[str]
 ) -> None:
     run = trained(tmp_path, "run", *CONDITIONS, "--sampling", "mixed", "--timesteps", 1_000, *options)
-    answer = redox("evaluate", run, "--samples", 5, "--seeds", 1, "--on", "training", "--equal-time", "--json")
-    assert answer.returncode == 0, answer.stderr
-    summary = json.loads(answer.stdout)
+    summary = redox_json("evaluate", run, "--samples", 5, "--seeds", 1, "--on", "training", "--equal-time")
     by_method = rows(summary, "training")
     assert set(by_method) == methods | {"policy", "best fixed construct"}
     assert len(summary["sets"]["training"]["unproven"]) == len(summary["sets"]["training"]["conditions"])
     budget = by_method["policy"]["training_s"] / 3
     assert all(by_method[name]["seconds"] >= 0.9 * budget for name in {"random", "evolutionary"} & methods)
     assert max(row["share"] for row in by_method.values()) <= 1.0 + 1e-9
-    designed = redox("design", run, "--condition", "hypoxia", "--samples", 5, "--quick", "--json")
-    assert designed.returncode == 0, designed.stderr
+    designed = succeeded("design", run, "--condition", "hypoxia", "--samples", 5, "--quick", "--json")
     proposal = json.loads(designed.stdout)
     if "--hidden-condition" in options:
         assert "samples are not compared" in designed.stderr
@@ -168,8 +161,7 @@ def test_each_search_reports_its_answer_and_its_cost() -> None:
         "milp": (),
         "exhaustive": ("--top", 1),
     }.items():
-        answer = redox("search", method, "--conditions", condition, *options, "--json")
-        assert answer.returncode == 0, answer.stderr
+        answer = succeeded("search", method, "--conditions", condition, *options, "--json")
         found = json.loads(answer.stdout)[condition]
         assert found["solves"] > 0
         assert found["seconds"] > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, redox
+from commands import assert_refused, redox, succeeded
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.records import packaged
 from redox_balancer.runs import checkpoint
@@ -22,12 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("first_system")
     (folder / "M").with_suffix(".json").write_bytes(core_json().read_bytes())
     (folder / "E").write_bytes(packaged("enzymes.toml").read_bytes())
-    trained = redox(
+    succeeded(
         *("train", "--timesteps", 512, "--num-actors", 0, "--model", "M.json", "--enzymes", "E"),
         *("--batch-size", 64, "--checkpoint-dir", "first"),
         cwd=folder,
     )
-    assert trained.returncode == 0, trained.stderr
     saved = checkpoint.load(folder / "first" / "latest")
     written = checkpoint.save(folder / "D", STEP, saved.arrays, {**saved.state, "steps": STEP})
     written.rename(folder / "D" / f"step_{STEP}")
@@ -39,8 +38,7 @@ def test_it_trains_past_the_step_that_it_resumes(folder: Path) -> None:
         f"train --timesteps {STEP + 2_000} --num-actors 0 --model M.json --enzymes E --save-interval 60 "
         f"--batch-size 64 --checkpoint-dir D --resume D/step_{STEP} --json"
     )
-    trained = redox(*command.split(), cwd=folder)
-    assert trained.returncode == 0, trained.stderr
+    trained = succeeded(*command.split(), cwd=folder)
     assert "--save-interval is called --save-interval-s now" in trained.stderr
     answer = json.loads(trained.stdout)
     assert answer["finished"]
@@ -54,12 +52,11 @@ def test_a_number_of_steps_that_is_done_already_is_reported(folder: Path, tmp_pa
     shutil.copytree(folder / "D" / f"step_{STEP}", tmp_path / "D" / f"step_{STEP}")
     shutil.copy(folder / "E", tmp_path)
     shutil.copy(folder / "M.json", tmp_path)
-    done = redox(
+    done = succeeded(
         *("train", "--timesteps", 1000, "--num-actors", 0, "--model", "M.json", "--enzymes", "E"),
         *("--checkpoint-dir", "D", "--resume", f"D/step_{STEP}"),
         cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
     assert "nothing left to do" in done.stderr
 
 

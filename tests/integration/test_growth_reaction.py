@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cobra
 import pytest
-from typer.testing import CliRunner
 
 import redox_balancer as rb
+from commands import in_process
 from redox_balancer.cell.models import load_network, save_model
-from redox_balancer.cli import app
 from toy_cell import GROWTH, add_blocked, toy_cell
 
 VALUE = 0.0310
@@ -83,13 +80,6 @@ def false_infeasible(model: cobra.Model) -> None:
     add_blocked(model, "false_infeasible_grows_1000")
 
 
-def answer(*arguments: object) -> tuple[dict[str, Any], str]:
-    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found, done.stderr
-
-
 @pytest.mark.parametrize(
     ("quirk", "biomass", "remark"),
     [
@@ -116,9 +106,9 @@ def test_every_command_finds_the_growth_reaction(
     own = {None: load_network(path).objective} if biomass is None else {"BIOMASS_toy": "MAR13082"}
     objective = own.get(biomass, biomass)
 
-    page, _ = answer("model", "info", path, *named)
+    page, _ = in_process("model", "info", path, *named)
     assert (page["objective"], page["growth"]) == (objective, pytest.approx(GROWTH))
-    built, _ = answer("build-core", "--input", path, "--output", core, "--medium", "model", *named)
+    built, _ = in_process("build-core", "--input", path, "--output", core, "--medium", "model", *named)
     assert (built["objective"], built["rules"][0]["kept"]) == (objective, [objective])
     written = cobra.io.load_json_model(str(core))
     assert written.slim_optimize() == pytest.approx(GROWTH)
@@ -127,12 +117,12 @@ def test_every_command_finds_the_growth_reaction(
         assert [remark in repair for repair in repairs] == [True] * bool(remark)
     remarks = []
     for command in ("enzymes", "search greedy --conditions healthy", "search milp --conditions healthy"):
-        found, said = answer(*command.split(), "--model", path, *named)
+        found, said = in_process(*command.split(), "--model", path, *named)
         remarks.append(said)
         if command != "enzymes":
             assert found["healthy"]["value"] == pytest.approx(VALUE, abs=1e-4)
     assert found["healthy"]["growth"] < GROWTH
-    designed, said = answer(
+    designed, said = in_process(
         *("design", "--model", path, "--construct", "LBNOX_c 0.1 %", "--output", tmp_path / "design", *named)
     )
     assert designed["cobrapy"]["growth"] == pytest.approx(designed["growth"], rel=1e-6)

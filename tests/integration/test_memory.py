@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from commands import python
 
 PROGRAM = """
 from redox_balancer.design.task import Task
@@ -29,9 +27,7 @@ print(grown, seen[-1].descriptors - seen[0].descriptors, seen[-1].threads - seen
 
 
 def test_a_collector_does_not_grow_once_its_caches_are_full() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, env=os.environ
-    )
+    answer = python(PROGRAM)
     assert answer.returncode == 0, answer.stderr
     grown, descriptors, threads = map(int, answer.stdout.split())
     # All caches are full after some 10,000 steps, the allocator's pools a while later, in units of pages: a leak

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from commands import assert_refused, redox
+from commands import assert_refused, redox, redox_json, succeeded
 from model_server import FILE, ModelServer
 from redox_balancer.cell.fetch import sha256_of
 from redox_balancer.cell.models import save_model
@@ -20,8 +20,7 @@ def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(
     model_server: ModelServer, tmp_path: Path
 ) -> None:
     environment = {"REDOX_MIRROR": model_server.address, "REDOX_CACHE": str(tmp_path)}
-    done = redox("model", "fetch", "e_coli_core", "--json", environment=environment)
-    assert done.returncode == 0, done.stderr
+    done = succeeded("model", "fetch", "e_coli_core", "--json", environment=environment)
     answer = json.loads(done.stdout)
     assert answer["path"] == str(tmp_path / FILE)
     assert answer["sha256"] == sha256_of(tmp_path / FILE)
@@ -36,9 +35,7 @@ def test_the_command_without_a_network_ends_in_two_lines(tmp_path: Path) -> None
 
 
 def test_info_reports_the_core_on_a_medium() -> None:
-    done = redox("model", "info", "--medium", "physiological", "--json")
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = redox_json("model", "info", "--medium", "physiological")
     assert (answer["reactions"], answer["imbalanced"], answer["free_loops"]) == (164, 0, 0)
     assert answer["growth"] == pytest.approx(0.08444, abs=1e-5)
 
@@ -46,8 +43,7 @@ def test_info_reports_the_core_on_a_medium() -> None:
 def test_info_on_a_medium_where_nothing_grows_reports_it_and_exits_2(e_coli_core: bytes, tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.write_bytes(e_coli_core)
-    done = redox("model", "info", str(path), "--json")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("model", "info", str(path), "--json")
     assert json.loads(done.stdout)["growth"] == pytest.approx(0.8739215, rel=1e-6)
     done = redox("model", "info", str(path), "--medium", "physiological", "--json")
     assert done.returncode == 2
@@ -66,8 +62,7 @@ def test_no_home_folder_is_needed_and_stdout_is_json_alone(
     save_model(toy_cell(), model)
     # COBRApy prints a line for every variable that is no model.
     savemat(model, loadmat(model) | {"a_note": np.array([1.0])})
-    done = redox(*command.split(), model, "--json", cwd=tmp_path, environment=home)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*command.split(), model, "--json", cwd=tmp_path, environment=home)
     assert json.loads(done.stdout)
     assert list(tmp_path.iterdir()) == [model]
 

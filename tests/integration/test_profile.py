@@ -1,16 +1,13 @@
 """`redox profile` on a live actor."""
 
-import json
 from pathlib import Path
 
-from commands import assert_refused, redox
+from commands import assert_refused, redox, redox_json
 
 
 def test_the_flame_graph_shows_the_functions_of_the_actor(tmp_path: Path) -> None:
     options = ("--object-store-bytes", "100000000", "--seconds", "1", "--envs-per-actor", "2")
-    answer = redox("profile", *options, "--output", "flame.html", "--json", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
-    shown = json.loads(answer.stdout)
+    shown = redox_json("profile", *options, "--output", "flame.html", cwd=tmp_path)
     assert shown["steps"] >= 32
     assert [path.name for path in tmp_path.iterdir()] == ["flame.html"]
     page = (tmp_path / "flame.html").read_text()

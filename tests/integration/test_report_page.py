@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from commands import redox
+from commands import succeeded
 
 
 @pytest.fixture(scope="module")
 def reported(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The page, alone in a folder, and the same as data."""
     page = tmp_path_factory.mktemp("page") / "report.html"
-    answer = redox("report", short_run, "--episodes", 50, "--exhaustive", "--output", page, "--json")
-    assert answer.returncode == 0, answer.stderr
+    answer = succeeded("report", short_run, "--episodes", 50, "--exhaustive", "--output", page, "--json")
     return page, json.loads(answer.stdout)
 
 

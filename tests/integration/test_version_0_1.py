@@ -4,11 +4,10 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from commands import redox
+from commands import redox_json
 from old_runs import EXPECTED, unpack_old_runs
 
 CONDITION = ("--condition", "complex_iii_closed")
@@ -20,16 +19,9 @@ def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack_old_runs(tmp_path_factory.mktemp("version_0_1"))
 
 
-def answer_of(*arguments: object) -> dict[str, Any]:
-    answer = redox(*arguments, "--json")
-    assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
-
-
 @pytest.mark.parametrize("name", ["known", "robust", "guaranteed"])
 def test_designs(old_runs: Path, name: str) -> None:
-    design, expected = answer_of("design", old_runs / name, *CONDITION), EXPECTED["design"][name]
+    design, expected = redox_json("design", old_runs / name, *CONDITION), EXPECTED["design"][name]
     placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
     assert placed == expected["construct"]
     for key in ("growth", "capacity", "guaranteed", "value", "paid", "rescue"):
@@ -41,7 +33,7 @@ def test_the_design_of_a_hidden_condition_is_the_most_probable_one(old_runs: Pat
 
     It gave this answer without samples.
     """
-    design = answer_of("design", old_runs / "untold", *CONDITION)
+    design = redox_json("design", old_runs / "untold", *CONDITION)
     placed = [[row["placement"], row["proteome_fraction"]] for row in design["construct"]]
     assert placed == [["TPNOX_c", 1e-3]] != EXPECTED["design"]["untold"]["construct"]
     assert design["value"] == design["paid"] == 0.0
@@ -49,7 +41,7 @@ def test_the_design_of_a_hidden_condition_is_the_most_probable_one(old_runs: Pat
 
 def test_report(old_runs: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    summary, expected = answer_of("report", old_runs / "known", "--no-designs", "--output", page), EXPECTED["report"]
+    summary, expected = redox_json("report", old_runs / "known", "--no-designs", "--output", page), EXPECTED["report"]
     for key in ("policy_mean", "random_mean", "best_mean"):
         assert summary[key] == pytest.approx(expected[key], abs=1e-6), key
     assert [row["condition"] for row in summary["conditions"]] == list(expected["conditions"])
@@ -62,7 +54,7 @@ def test_report(old_runs: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["known", "guaranteed"])
 def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
     expected = EXPECTED["evaluate"][name]
-    summary = answer_of("evaluate", old_runs / name, *expected["options"], "--output", tmp_path)
+    summary = redox_json("evaluate", old_runs / name, *expected["options"], "--output", tmp_path)
     shares = {row["method"]: row["share"] for row in summary["sets"]["training"]["methods"]}
     expected_shares = dict(expected["shares"])
     if name == "guaranteed":
@@ -74,7 +66,7 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
 def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path) -> None:
     run, expected = shutil.copytree(old_runs / "known", tmp_path / "known", symlinks=True), EXPECTED["resumed"]
     before = json.loads((run / "config.json").read_text())
-    answer = answer_of("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto")
+    answer = redox_json("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto")
     newest = Path(answer["checkpoint"])
     assert (answer["steps"], newest.name) == (3072, "step_000003072")
     assert hashlib.sha256((newest / "arrays.safetensors").read_bytes()).hexdigest() == expected["sha256"]
@@ -97,7 +89,7 @@ def test_a_run_with_renamed_settings_resumes(old_runs: Path, tmp_path: Path, nam
     ]
     hidden = [f"--hidden-sizes={units}" for units in settings["hidden_sizes"]]
     former = ["--untold"] if task["untold"] else [f"--uncertain={task['uncertain']}"]
-    answer = answer_of(
+    answer = redox_json(
         *("train", *options, *hidden, *former, f"--sampling={task['sampling']}", "--timesteps", 2048 + 256),
         *("--checkpoint-dir", run, "--resume", "auto"),
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import python
 from ops.__main__ import command_names
 
 ROOT = Path(__file__).parents[2]
@@ -16,20 +16,17 @@ OF_OPS = ("fabric", "paramiko", "docker")
 HEAVY = ("boto3", "botocore", "fabric", "paramiko", "docker", "torch", "ray", "aws_cdk", "numpy", "moto")
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def without(blocked: tuple[str, ...], *lines: str) -> subprocess.CompletedProcess[str]:
     """Run a program in which these packages cannot be imported, as if they were not installed."""
-    return python("\n".join(["import sys", f"sys.modules.update(dict.fromkeys({blocked!r}))", *lines]))
+    return python("\n".join(["import sys", f"sys.modules.update(dict.fromkeys({blocked!r}))", *lines]), cwd=ROOT)
 
 
 def test_help_loads_nothing_heavy() -> None:
     answer = python(
         "import sys, ops.__main__ as o; sys.argv = ['ops', '--help']\n"
         "try: o.main()\n"
-        f"except SystemExit: print('loaded', [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+        f"except SystemExit: print('loaded', [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)",
+        cwd=ROOT,
     )
     assert answer.stderr == "loaded []\n"
     for name in command_names():
@@ -40,10 +37,7 @@ def test_ops_works_without_the_dependencies_of_infra() -> None:
     """A command that only queries gets as far as AWS; a restore reports what is missing before any query."""
     away = "import os; os.environ.update(AWS_ENDPOINT_URL='http://127.0.0.1:9', AWS_ACCESS_KEY_ID='x', "
     away += "AWS_SECRET_ACCESS_KEY='x', AWS_MAX_ATTEMPTS='1')"
-    for name, message in (
-        ("checkpoints", "AWS does not answer"),
-        ("restore", "the CDK is not installed"),
-    ):
+    for name, message in (("checkpoints", "AWS does not answer"), ("restore", "the CDK is not installed")):
         answer = without(
             OF_INFRA,
             away,
@@ -69,5 +63,6 @@ def test_the_app_is_synthesised_without_the_dependencies_of_ops() -> None:
     answer = without(OF_OPS, code, "print([stack.stack_name for stack in build(App(), load())])")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "['RedoxStorage', 'RedoxTraining']\n"
-    loaded = python(f"import sys, infra.__main__; print([name for name in {OF_OPS!r} if name in sys.modules])")
+    code = f"import sys, infra.__main__; print([name for name in {OF_OPS!r} if name in sys.modules])"
+    loaded = python(code, cwd=ROOT)
     assert loaded.stdout == "[]\n"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
 
 from redox_balancer.cell.records import packaged
+from redox_balancer.cli import app
 
 # Beside the interpreter that runs the tests: another `redox` may be on the PATH, or none.
 REDOX = Path(sys.executable).with_name("redox")
@@ -31,6 +36,35 @@ def redox(
         preexec_fn=limit,
         timeout=500,
     )
+
+
+def succeeded(*arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command as `redox` does; it has to end well."""
+    answer = redox(*arguments, **how)
+    assert answer.returncode == 0, answer.stderr
+    return answer
+
+
+def redox_json(*arguments: object, **how: Any) -> Any:
+    """The answer of a command with `--json`."""
+    return json.loads(succeeded(*arguments, "--json", **how).stdout)
+
+
+def ran(command: Sequence[object], **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever that is."""
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **how)
+
+
+def in_process(*arguments: object) -> tuple[Any, str]:
+    """The answer of a command with `--json`, run in this process, and what it wrote to stderr."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), done.stderr
+
+
+def python(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own."""
+    return ran([sys.executable, "-c", code, *arguments], **how)
 
 
 def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding: bool = False) -> None:

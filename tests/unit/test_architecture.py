@@ -5,7 +5,6 @@ The diagrams of that page are read here, so the page and the code cannot disagre
 
 import ast
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from commands import python
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -276,8 +276,8 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
 )
 def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:
     code = f"import sys, {module}; print(*[m for m in {heavy!r} if m in sys.modules])"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert answer.stdout.split() == []
+    answer = python(code, cwd=ROOT)
+    assert (answer.stdout.split(), answer.returncode) == ([], 0), answer.stderr
 
 
 def test_the_container_folder_holds_no_python() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
+from commands import in_process
 from ops.__main__ import build
 from redox_balancer.cli import app
 
@@ -45,7 +45,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_excluded_entries_have_their_old_key_and_reasons() -> None:
-    answer = json.loads(CliRunner().invoke(app, ["enzymes", "--json"]).stdout)
+    answer, _ = in_process("enzymes")
     new = {entry["placement"]: entry["reason"] for entry in answer["excluded"]}
     old = {entry["placement"]: entry["reason"] for entry in answer["left_out"]}
     assert new.keys() == old.keys()

@@ -43,26 +43,32 @@ class Stoichiometry:
         self._row_starts = np.searchsorted(self._rows[self._by_row], np.arange(self.shape[0]))
         self._column_starts = network.indptr[:-1].astype(np.intp)
 
-    def imbalance(self, v: Extended) -> tuple[Extended, Extended]:
-        """Return S v and |S| |v|, each of shape (metabolites,)."""
+    def imbalance(self, v: Extended) -> Extended:
+        """Return S v, shape (metabolites,)."""
         return _sums((self._data * v[self._columns])[self._by_row], self._row_starts)
 
-    def prices(self, y: Extended) -> tuple[Extended, Extended]:
-        """Return S' y and |S|' |y|, each of shape (reactions,)."""
+    def turnover(self, v: Extended) -> Extended:
+        """Return |S| |v|, shape (metabolites,)."""
+        return _sums(np.abs(self._data * v[self._columns])[self._by_row], self._row_starts)
+
+    def prices(self, y: Extended) -> Extended:
+        """Return S' y, shape (reactions,)."""
         return _sums(self._data * y[self._rows], self._column_starts)
 
+    def terms(self, y: Extended) -> Extended:
+        """Return |S|' |y|, shape (reactions,)."""
+        return _sums(np.abs(self._data * y[self._rows]), self._column_starts)
 
-def balanced(S: Stoichiometry, v: Extended, *, relative: float = BALANCED, absolute: float = NOTHING) -> bool:
-    """Whether fluxes are a steady state within the stated residuals."""
-    imbalance, turnover = S.imbalance(v)
-    return bool((np.abs(imbalance) <= relative * turnover + absolute).all())
+
+def imbalance(S: Stoichiometry, v: Extended, *, relative: float = BALANCED) -> float:
+    """Return the largest imbalance of a metabolite, less `relative` times its turnover."""
+    return float((np.abs(S.imbalance(v)) - relative * S.turnover(v)).max(initial=0.0))
 
 
 def reduced_costs(S: Stoichiometry, costs: Extended, y: Extended) -> Extended:
     """Return c - S' y without round-off, shape (reactions,)."""
-    prices, terms = S.prices(y)
-    difference: Extended = costs - prices
-    difference[np.abs(difference) <= ROUND_OFF * (np.abs(costs) + terms)] = 0
+    difference: Extended = costs - S.prices(y)
+    difference[np.abs(difference) <= ROUND_OFF * (np.abs(costs) + S.terms(y))] = 0
     return difference
 
 
@@ -84,8 +90,8 @@ def with_and_without_round_off(y: Extended) -> tuple[Extended, Extended]:
 def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Extended) -> FarkasCertificate | None:
     """Return the proof of infeasibility that multipliers give, None where they give none."""
     for multipliers in with_and_without_round_off(y):
-        weights, terms = S.prices(multipliers)
-        weights[np.abs(weights) <= ROUND_OFF * terms] = 0
+        weights = S.prices(multipliers)
+        weights[np.abs(weights) <= ROUND_OFF * S.terms(multipliers)] = 0
         columns = np.flatnonzero(weights)
         for sign in (1, -1):
             chosen = sign * weights[columns]
@@ -95,13 +101,10 @@ def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Ex
     return None
 
 
-def _sums(terms: Extended, starts: NDArray[np.intp]) -> tuple[Extended, Extended]:
-    """Sums of consecutive terms, and of their absolute values, each from one of `starts` to the next."""
-    empty = np.append(starts[1:], len(terms)) == starts
-    padded = np.append(terms, np.longdouble(0))
-    both = []
-    for each in (padded, np.abs(padded)):
-        sums: Extended = np.add.reduceat(each, starts) if len(starts) else each[:0]
-        sums[empty] = 0
-        both.append(sums)
-    return both[0], both[1]
+def _sums(terms: Extended, starts: NDArray[np.intp]) -> Extended:
+    """Sums of consecutive terms, each from one of `starts` to the next."""
+    if not len(starts):
+        return terms[:0]
+    sums: Extended = np.add.reduceat(np.append(terms, np.longdouble(0)), starts)
+    sums[np.append(starts[1:], len(terms)) == starts] = 0
+    return sums

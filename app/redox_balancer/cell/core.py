@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from redox_balancer.cell.consistency import (
-    SOLVE_LIMIT_S,
-    Consistency,
-    consistent_reactions,
-    has_slack,
-    one_way_parts,
-)
+from redox_balancer.cell.consistency import SOLVE_LIMIT_S, Consistency, consistent_reactions, has_slack, one_way_parts
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network

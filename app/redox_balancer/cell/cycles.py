@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,17 +15,13 @@ from redox_balancer.cell.rational import integer_network
 from redox_balancer.cell.solution import Status
 
 
-def reactions_in_cycles(
-    network: Network, *, closed: Iterable[str] = (), time_limit_s: float = 60.0
-) -> tuple[str, ...]:
+def reactions_in_cycles(network: Network, *, time_limit_s: float = 60.0) -> tuple[str, ...]:
     """Find every reaction that can carry flux with all boundary reactions closed.
 
     Parameters
     ----------
     network
         Directions are taken from its bounds; forced fluxes are not enforced.
-    closed
-        Additional reactions to close, such as a demand with several metabolites.
     time_limit_s
         Time limit of the search, s.
 
@@ -39,7 +35,7 @@ def reactions_in_cycles(
     TimeLimitError
         The search reached the time limit.
     """
-    shut = network.with_bounds(dict.fromkeys((*network.boundary, *closed), (0.0, 0.0)))
+    shut = network.with_bounds(dict.fromkeys(network.boundary, (0.0, 0.0)))
     return tuple(network.reactions[c] for c in consistent_reactions(shut, time_limit_s=time_limit_s).kept)
 
 

@@ -72,7 +72,7 @@ class GlpkProblem:
         # Buffers for one row or column of the tableau.
         self._index, self._index_view = _int_array(self._rows + self._columns + 1)
         self._values, self._values_view = _double_array(self._rows + self._columns + 1)
-        self._scaled, self.violation = False, math.inf
+        self._scaled, self._loaded, self.violation = False, False, math.inf
         if scaled:
             self.scale(on=True)
 
@@ -113,12 +113,8 @@ class GlpkProblem:
     def exact_simplex(self) -> Solution | None:
         """Run the primal simplex in floating point, and from its last basis in rational arithmetic.
 
-        GLPK reads integers exactly and any other number as the simplest fraction within 1e-10 of it.
-
-        Returns
-        -------
-        Solution or None
-            None where GLPK gives up.
+        GLPK reads integers exactly and any other number as the simplest fraction within 1e-10 of it. The result is
+        None where it gives up.
         """
         problem = self._problem
         self._parameters.meth = glp.GLP_PRIMAL
@@ -160,7 +156,7 @@ class GlpkProblem:
 
     def load(self, lower: FloatArray, upper: FloatArray, costs: FloatArray, balance: FloatArray) -> None:
         """Solve for other bounds, coefficients and values of the mass balances until `restore`."""
-        problem = self._problem
+        problem, self._loaded = self._problem, True
         for column, (low, high, cost) in enumerate(zip(lower.tolist(), upper.tolist(), costs.tolist(), strict=True)):
             glp.glp_set_col_bnds(problem, column + 1, _bound_type(low, high), low, high)
             glp.glp_set_obj_coef(problem, column + 1, cost)
@@ -169,8 +165,10 @@ class GlpkProblem:
 
     def restore(self) -> None:
         """Return to `lower`, `upper` and `costs`, with the present basis and its values."""
-        self.load(self.lower, self.upper, self.costs, np.zeros(self._rows))
-        glp.glp_warm_up(self._problem)
+        if self._loaded:
+            self.load(self.lower, self.upper, self.costs, np.zeros(self._rows))
+            glp.glp_warm_up(self._problem)
+            self._loaded = False
 
     def value(self, column: int) -> float:
         """Return the primal value of a column at the last optimum."""

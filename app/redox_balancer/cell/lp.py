@@ -25,7 +25,9 @@ class LPError(RedoxError):
 
 
 ROUND_OFF = 1e-10
-"""Violation of a bound by an optimum of a plain problem that needs no closer look, mmol/gDW/h."""
+"""Violation of a bound by an optimum of a plain problem that needs no closer look, mmol/gDW/h. An optimum that is not
+larger may be one of 0, and is looked at, unless it is below `NOTHING`."""
+NOTHING = 1e-12
 PLAIN_COEFFICIENTS = 1e-2, 1e3
 PLAIN_BOUNDS = 1e-2, 1e5
 """Sizes of coefficients and of finite bounds other than 0, mmol/gDW/h, that GLPK's absolute tolerances suit. Where a
@@ -134,8 +136,9 @@ class FluxLP:
         """Whether an answer needs no proof: an optimum of a plain problem that is a steady state, or no answer."""
         if solution.status is Status.TIME_LIMIT:
             return True
-        exact = self._problem.violation <= ROUND_OFF
-        return solution.optimal and self._plain and (exact or self._refinement.is_steady())
+        if not solution.optimal or not self._plain or NOTHING <= abs(solution.objective) < ROUND_OFF:
+            return False
+        return self._problem.violation <= ROUND_OFF or self._refinement.is_steady()
 
     def _extremes(self) -> str:
         """The reactions with the smallest and the largest coefficient, and the largest bound."""

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
 from redox_balancer.cell.medium_file import is_medium_file, own_exchanges, read_medium_file
@@ -132,7 +132,7 @@ class Side(StrEnum):
         return self not in (Side.UPTAKE, Side.LOWER)
 
 
-class Change(BaseModel):
+class Change(BaseModel, extra="forbid", frozen=True):
     """One limit that a condition imposes.
 
     Attributes
@@ -146,8 +146,6 @@ class Change(BaseModel):
     source, assumed
         Origin of the values, and whether they are assumptions.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reaction: str
     side: Side

@@ -21,11 +21,7 @@ FORMATS = {".json": "json", ".xml": "sbml", ".sbml": "sbml", ".mat": "mat", ".ym
 """Format by suffix; one of `PACKED` may follow."""
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _ZIP = b"PK\x03\x04"
 DAMAGED = "the file is damaged or cut short: download or copy it again"
 _HEAD = 4096

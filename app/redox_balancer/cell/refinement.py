@@ -76,6 +76,14 @@ class _Program(NamedTuple):
     costs: Extended
 
 
+class _Vertex(NamedTuple):
+    """Fluxes, multipliers of the mass balances, and the basis that both belong to."""
+
+    v: Extended
+    y: Extended
+    basis: IntArray
+
+
 class Refinement:
     """Proofs of the answers of one `GlpkProblem`, or better answers.
 
@@ -97,7 +105,7 @@ class Refinement:
         """Whether the fluxes of the last optimum, moved into their bounds, leave the balances within `NOISE`."""
         problem = self._problem
         v = np.clip(problem.values(), problem.lower, problem.upper).astype(np.longdouble)
-        return certificates.balanced(self._S, v, relative=NOISE, absolute=NOISE)
+        return certificates.imbalance(self._S, v, relative=NOISE) <= NOISE
 
     def prove(self, claim: Solution | None) -> Proven | None:
         """Prove what the last simplex of the problem claims, or find what is true.
@@ -183,6 +191,7 @@ class Refinement:
         """Correct an answer until it is proven."""
         S, problem = self._S, self._problem
         v, y = problem.values().astype(np.longdouble), np.zeros(S.shape[0], dtype=np.longdouble)
+        basis = np.zeros(0, dtype=np.int32)
         unlimited, nothing = False, certificates.NOTHING
         for round_ in range(ROUNDS):
             if solution.status is Status.TIME_LIMIT:
@@ -190,17 +199,18 @@ class Refinement:
             if solution.status is Status.UNBOUNDED and (unlimited or not round_):
                 return Proven(solution)
             if solution.optimal:
-                y = y + problem.dual_values() / np.longdouble(COST_ZOOM if round_ else 1.0)
-                v = self._vertex(np.clip(v, program.lower, program.upper))
+                basis = problem.basis()
+                v = self._vertex(basis, np.clip(v, program.lower, program.upper))
+                y = self._prices(basis, program.costs, y)
             inside = np.clip(v, program.lower, program.upper)
-            proven = self._proof(program, solution, inside, y, nothing)
+            proven = self._proof(program, solution, _Vertex(inside, y, basis), nothing)
             if proven is not None or (self._rough and not self._is_small):
                 return proven
-            missing = -S.imbalance(v)[0]
+            missing = -S.imbalance(v)
             if solution.status is Status.INFEASIBLE:
                 # What the numbers of the model leave open, because they are rounded, counts as feasible.
                 nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
-            if nothing > certificates.NOTHING and certificates.balanced(S, inside, absolute=nothing):
+            if nothing > certificates.NOTHING and certificates.imbalance(S, inside) <= nothing:
                 v, missing = inside, np.zeros_like(missing)
             unlimited = solution.status is Status.UNBOUNDED
             zoom = np.longdouble(1.0 if unlimited else ZOOM * CLOSER**round_)
@@ -216,41 +226,43 @@ class Refinement:
             v = v + problem.values() / zoom
         return None
 
-    def _proof(
-        self, program: _Program, solution: Solution, inside: Extended, y: Extended, nothing: float
-    ) -> Proven | None:
+    def _proof(self, program: _Program, solution: Solution, vertex: _Vertex, nothing: float) -> Proven | None:
         """The proof of an answer, if it has one yet."""
+        inside, y, basis = vertex
         if solution.status is Status.INFEASIBLE:
             certificate = self._certificate(program.lower, program.upper)
             return None if certificate is None else Proven(solution, certificate=certificate)
         rough = max(nothing, ROUGH * float(np.abs(inside).max(initial=0.0)))
-        if not solution.optimal or not certificates.balanced(self._S, inside, absolute=rough):
+        imbalance = certificates.imbalance(self._S, inside)
+        if not solution.optimal or imbalance > rough:
             return None
-        is_steady = certificates.balanced(self._S, inside, absolute=nothing)
-        rows, basis, objective = self._S.shape[0], self._problem.basis(), float(program.costs @ inside)
-        columns = basis[basis >= rows] - rows
-        wanted = np.zeros(rows, dtype=np.longdouble)
-        wanted[basis >= rows] = program.costs[columns]
-        *_, refined = self._multipliers(basis, wanted, -y)
-        for multipliers in certificates.with_and_without_round_off(-refined):
+        rows, objective = self._S.shape[0], float(program.costs @ inside)
+        for multipliers in certificates.with_and_without_round_off(y):
             # The basis that the multipliers belong to has reduced costs of exactly 0.
             reduced = certificates.reduced_costs(self._S, program.costs, multipliers)
-            reduced[columns] = 0
+            reduced[basis[basis >= rows] - rows] = 0
             gap = certificates.gap(inside, program.lower, program.upper, reduced)
             found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-            if is_steady and gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
+            if imbalance <= nothing and gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
                 return found
             if gap <= ROUGH_GAP * max(abs(objective), 1.0):
                 self._rough.append(found)
         return None
 
-    def _vertex(self, v: Extended) -> Extended:
+    def _vertex(self, basis: IntArray, v: Extended) -> Extended:
         """Refine the fluxes in the basis, the other ones given."""
-        basis, rows = self._problem.basis(), self._S.shape[0]
+        rows = self._S.shape[0]
         columns = basis[basis >= rows] - rows
         for _ in range(REFINEMENTS):
-            v[columns] += self._problem.solve(_rounded(self._S.imbalance(v)[0]), transposed=False)[basis >= rows]
+            v[columns] += self._problem.solve(_rounded(self._S.imbalance(v)), transposed=False)[basis >= rows]
         return v
+
+    def _prices(self, basis: IntArray, costs: Extended, y: Extended) -> Extended:
+        """Refine the multipliers with which the basis has reduced costs of 0."""
+        rows = self._S.shape[0]
+        wanted = np.where(basis < rows, np.longdouble(0), costs[np.maximum(basis - rows, 0)])
+        *_, refined = self._multipliers(basis, wanted, -y)
+        return -refined
 
     def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
@@ -265,7 +277,7 @@ class Refinement:
         S, rows = self._S, self._S.shape[0]
         balances = basis < rows
         for _ in range(REFINEMENTS):
-            prices = S.prices(y)[0]
+            prices = S.prices(y)
             reached = np.where(
                 balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
             )

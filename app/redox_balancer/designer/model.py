@@ -116,12 +116,7 @@ def open_model(task: Task) -> cobra.Model:
 
 
 def designed_cell(
-    model: cobra.Model,
-    space: DesignSpace,
-    construct: Construct,
-    condition: Condition,
-    *,
-    floor: float,
+    model: cobra.Model, space: DesignSpace, construct: Construct, condition: Condition, *, floor: float
 ) -> DesignedCell:
     """Put a construct into a cell under a condition.
 

@@ -62,15 +62,17 @@ class TrainedRun:
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())
-            return cls(folder, config, Task.model_validate(config["task"]))
+            task, _ = Task(**config["task"]), dict(config["environment"])
         except FileNotFoundError:
             raise RedoxError(
                 f"{folder} holds no run: there is no config.json", hint="give the folder of a training run"
             ) from None
-        except (OSError, ValueError, KeyError, RedoxError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RedoxError) as error:
+            what = error if isinstance(error, OSError | ValueError | RedoxError) else "it has no task or environment"
             raise RedoxError(
-                f"{path} is damaged: {error}", hint="resume the run, which writes the file again"
+                f"{path} is damaged: {what}", hint="resume the run, which writes the file again"
             ) from error
+        return cls(folder, config, task)
 
     def environments(self) -> RedoxEnvs:
         """The environments the run was trained in, with the sampling of states that it was trained on.

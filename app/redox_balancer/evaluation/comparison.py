@@ -185,11 +185,11 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     return Comparison(space, placements, benchmarks, choice, no_useful_design)
 
 
-def possible_conditions(environments: RedoxEnvs, count: int = POSSIBLE_CONDITIONS) -> list[Condition]:
+def possible_conditions(environments: RedoxEnvs) -> list[Condition]:
     """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
     (env,) = environments(1)
     conditions = []
-    for seed in range(count):
+    for seed in range(POSSIBLE_CONDITIONS):
         env.reset(seed=seed)
         conditions.append(env.condition)
     env.evaluator.close()

@@ -134,12 +134,7 @@ class PolicyScore:
 
 
 def score_policy(
-    environments: RedoxEnvs,
-    policy: Policy,
-    *,
-    episodes: int,
-    seed: int,
-    progress: Progress = no_progress,
+    environments: RedoxEnvs, policy: Policy, *, episodes: int, seed: int, progress: Progress = no_progress
 ) -> PolicyScore:
     """Play every named condition with a policy and with random actions.
 

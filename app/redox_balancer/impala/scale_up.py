@@ -100,7 +100,7 @@ def decide(
 
 
 class ScaleUp:
-    """Decides every `interval_s` seconds and reports a decision only where it differs from the one before.
+    """Decides every minute and reports a decision only where it differs from the one before.
 
     Parameters
     ----------
@@ -110,20 +110,16 @@ class ScaleUp:
         Memory limits of the actors.
     initial
         Number of actors to start with.
-    interval_s
-        Seconds between two decisions.
     """
 
-    def __init__(
-        self, target: int, limits: ActorMemory, *, initial: int = INITIAL_ACTORS, interval_s: float = INTERVAL_S
-    ) -> None:
-        self._target, self._limits, self._initial, self._interval_s = target, limits, initial, interval_s
+    def __init__(self, target: int, limits: ActorMemory, *, initial: int = INITIAL_ACTORS) -> None:
+        self._target, self._limits, self._initial = target, limits, initial
         self._last_at = -math.inf
         self._paused_at: int | None = None
 
     def due(self, now_s: float) -> bool:
         """Whether it is time to decide, on a monotonic clock."""
-        return now_s - self._last_at >= self._interval_s
+        return now_s - self._last_at >= INTERVAL_S
 
     def consider(
         self, now_s: float, *, running: int, uss_bytes: Sequence[int], available_bytes: int, total_bytes: int

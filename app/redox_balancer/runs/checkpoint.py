@@ -147,8 +147,7 @@ def step_of(path: Path) -> int:
             if path.name in (LATEST, BEST):  # a folder where the run was copied and its links followed
                 return int(json.loads((path / MANIFEST).read_bytes())["step"])
     raise RedoxError(
-        f"{path} is not a checkpoint",
-        hint="name a folder like step_000932960, or a run's folder that holds some",
+        f"{path} is not a checkpoint", hint="name a folder like step_000932960, or a run's folder that holds some"
     )
 
 

@@ -14,15 +14,7 @@ from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, policy_shape
 from redox_balancer.impala.scale_up import GROWTH, RESERVE
 from redox_balancer.resources import MachineLimits, machine, process_stats, raise_file_limit
-from redox_balancer.runs.checks import (
-    ACTOR_BYTES,
-    MEGABYTE,
-    RAY_BYTES,
-    Check,
-    Level,
-    machine_checks,
-    size_text,
-)
+from redox_balancer.runs.checks import ACTOR_BYTES, MEGABYTE, RAY_BYTES, Check, Level, machine_checks, size_text
 from redox_balancer.runs.reward_signal import RewardSignal, reward_signal
 
 FILES_BYTES = 200 * MEGABYTE  # metrics, event files and Ray's logs of a long run

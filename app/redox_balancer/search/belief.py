@@ -72,7 +72,4 @@ class Belief:
     def _measured(self, construct: Construct, condition: Condition) -> tuple[float, float]:
         evaluator = self.evaluator
         outcome = evaluator.outcome(construct, condition)
-        return (
-            outcome.growth / evaluator.healthy_growth,
-            outcome.capacity / evaluator.space.capacity_unit,
-        )
+        return (outcome.growth / evaluator.healthy_growth, outcome.capacity / evaluator.space.capacity_unit)

@@ -127,6 +127,23 @@ def test_bad_input_is_a_redox_error_with_a_hint_in_terms_of_arguments(call: obje
     assert len(str(refused.value)) < 150
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("", "Expecting value"),
+        ("[]", "no task or environment"),
+        ('{"task": {}}', "no task or environment"),
+        ('{"task": 3, "environment": {}}', "no task or environment"),
+        ('{"task": {"colour": "red"}, "environment": {}}', "no setting colour"),
+    ],
+)
+def test_a_run_whose_record_is_damaged_is_refused_in_one_line(record: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(record)
+    with pytest.raises(rb.RedoxError, match=f"config.json is damaged: .*{said}") as refused:
+        rb.load_run(tmp_path)
+    assert "\n" not in refused.value.message
+
+
 def test_what_is_shown_of_an_object_fits_on_a_screen() -> None:
     library = rb.load_library()
     shown = [repr(library), repr(rb.design(rb.Task(conditions=CONDITION), CONDITION, construct=TEXT))]

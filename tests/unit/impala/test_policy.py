@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
+from commands import python
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import MaskedCategorical, Policy, PolicyShape, forward
 from redox_balancer.runs import checkpoint
@@ -110,15 +109,8 @@ def test_a_saved_policy_acts_as_before_and_greedy_needs_no_generator(tmp_path: P
 
 
 def test_an_actor_and_an_evaluation_need_neither_torch_nor_cobra() -> None:
-    program = (
-        "import sys; import redox_balancer.impala.actor_pool, redox_balancer.impala.rollout, "
-        "redox_balancer.impala.policy, redox_balancer.runs.checkpoint; "
-        "print([m for m in ('torch', 'cobra', 'pandas', 'tensorboard') if m in sys.modules])"
-    )
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "[]"
-    light = (
-        "import sys; import redox_balancer.impala.policy, redox_balancer.runs.checkpoint; print('ray' in sys.modules)"
-    )
-    answer = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == "False"
+    packages = "redox_balancer.impala.policy, redox_balancer.runs.checkpoint"
+    heavy = f"import sys, {packages}, redox_balancer.impala.actor_pool, redox_balancer.impala.rollout; "
+    heavy += "print([m for m in ('torch', 'cobra', 'pandas', 'tensorboard') if m in sys.modules])"
+    assert python(heavy).stdout == "[]\n"
+    assert python(f"import sys, {packages}; print('ray' in sys.modules)").stdout == "False\n"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import resource
-import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from commands import python
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import MachineLimits, machine, memory
@@ -221,13 +221,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 @pytest.mark.parametrize("missing", [0, 1])
 def test_the_soft_limit_is_raised_and_a_hard_limit_one_below_the_need_is_refused(missing: int) -> None:
     limit = NEEDED_FILES - missing
-    answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(limit)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": ":".join(sys.path)},
-    )
+    answer = python(PROGRAM, limit, env={"PYTHONPATH": ":".join(sys.path)})
     if missing:
         assert answer.stdout == ""
         assert f"RedoxError: file limit: {limit}" in answer.stderr

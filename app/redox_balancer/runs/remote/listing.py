@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,15 +123,8 @@ def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no
 def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
     run = RemoteRun(url)
     for remote in run.checkpoints().values():
-        state: ListedState = "unverified" if remote.complete else "unfinished"
-        problem = ""
-        if verify and remote.complete:
-            try:
-                run.verify(remote.step)
-                state = "whole"
-            except DamagedCheckpointError as error:
-                state, problem = "damaged", error.message
-        yield ListedCheckpoint(remote.step, remote.size_bytes, remote.written_at, state, problem)
+        found = _state(partial(run.verify, remote.step), verify=verify) if remote.complete else ("unfinished", "")
+        yield ListedCheckpoint(remote.step, remote.size_bytes, remote.written_at, *found)
 
 
 def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
@@ -141,12 +135,14 @@ def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
     for step, path in checkpoint.steps(Path(folder)).items():
         files = [file.stat() for file in path.iterdir()]
         size, written_at = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
-        state: ListedState = "unverified"
-        problem = ""
+        yield ListedCheckpoint(step, size, written_at, *_state(partial(checkpoint.load, path), verify=verify))
+
+
+def _state(load: Callable[[], object], *, verify: bool) -> tuple[ListedState, str]:
+    """State of a complete checkpoint and what is damaged."""
+    try:
         if verify:
-            try:
-                checkpoint.load(path)
-                state = "whole"
-            except DamagedCheckpointError as error:
-                state, problem = "damaged", error.message
-        yield ListedCheckpoint(step, size, written_at, state, problem)
+            load()
+    except DamagedCheckpointError as error:
+        return "damaged", error.message
+    return "whole" if verify else "unverified", ""
