@@ -84,8 +84,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise RedoxError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="check the folder, its permissions and free space",
+            f"cannot write {path}: {error.strerror or error}", hint="check the folder, its permissions and free space"
         ) from error
 
 

@@ -21,9 +21,7 @@ GET_TOKEN = f"sudo docker exec {contract.TRAINER} ray get-auth-token"  # not run
 
 
 def dash(
-    session: Session,
-    *,
-    browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
+    session: Session, *, browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True
 ) -> CommandResult | None:
     """Forward TensorBoard and Ray's dashboard from the host to this machine until Ctrl-C.
 

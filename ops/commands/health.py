@@ -19,10 +19,5 @@ def health(session: Session, *, run: RunName = None) -> CommandResult:
     with connect(session) as host:
         report = check(host, session.run_name(run))
     problems = report.problems(session.settings)
-    data = {
-        "healthy": not problems,
-        "problems": problems,
-        "run": report.run,
-        "host": report.instance.instance_id,
-    }
+    data = {"healthy": not problems, "problems": problems, "run": report.run, "host": report.instance.instance_id}
     return CommandResult(data, "\n".join(problems) or "healthy", UNHEALTHY if problems else 0)

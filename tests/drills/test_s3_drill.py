@@ -16,9 +16,9 @@ import pytest
 from fault_proxy import Fault, Kind
 from redox_balancer.design.task import Task
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.remote.run import RemoteRun
 from redox_balancer.runs.trainer import train
+from runs_on_disk import heartbeat_of
 from sinks import Recorder
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def test_a_training_keeps_its_speed_with_any_state_of_the_bucket_and_accepts_not
         result = train(config, factory, folder, resume="auto", progress=sink)
         assert result.finished
         speeds[name].append(result.steps_per_s)
-        beat = read_heartbeat(folder)
-        assert beat is not None
+        beat = heartbeat_of(folder)
         failed, warned = failed + beat.failed_pushes, warned + len(sink.warnings)
         return folder
 

@@ -6,12 +6,12 @@ With REDOX_ENGINE=required, as in CI, a missing engine fails.
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import docker
 import pytest
 
+from commands import ran
 from containers import DOCKER, Engine
 from infra.settings import ROOT, load
 
@@ -29,10 +29,7 @@ def engine() -> Engine:
     without_outer_make = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
     }
-    built = subprocess.run(
-        ["make", "-C", ROOT, "image", f"DOCKER={DOCKER}"],
-        capture_output=True, text=True, check=False, env=without_outer_make,
-    )  # fmt: skip
+    built = ran(["make", "-C", ROOT, "image", f"DOCKER={DOCKER}"], env=without_outer_make)
     assert built.returncode == 0, f"{built.stdout[-2000:]}\n{built.stderr[-4000:]}"
     return Engine(client, f"{load().container.image}:latest")
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from commands import ran
 from containers import DOCKER, SETTINGS, Engine
 from infra.generated import environment
 from infra.settings import ROOT
@@ -22,6 +23,7 @@ OWN_STEPS = 3  # of the Dockerfile: copy the project's code, compile it, copy bo
 
 PACKAGES = """
 import json
+from commands import ran
 from importlib.metadata import distributions
 print(json.dumps({d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in distributions()}))
 """
@@ -33,17 +35,7 @@ def test_the_image_holds_the_locked_packages_and_nothing_else(engine: Engine) ->
     lines = (ROOT / "docker" / "requirements.lock").read_text().splitlines()
     locked = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     assert found == locked
-    unwanted = {
-        "pytest",
-        "hypothesis",
-        "mypy",
-        "ruff",
-        "pip",
-        "pip-tools",
-        "docker",
-        "aws-cdk-lib",
-        "triton",
-    }
+    unwanted = {"pytest", "hypothesis", "mypy", "ruff", "pip", "pip-tools", "docker", "aws-cdk-lib", "triton"}
     assert not unwanted & found.keys()
     assert not [name for name in found if name.startswith("nvidia")]
     assert json.loads(answer.stdout)["torch"].endswith("+cpu")
@@ -102,19 +94,9 @@ def compressed_bytes(image: str) -> int:
 def build(image: str, folder: Path, *options: str) -> tuple[float, str]:
     """Build an image as `make image` does, from another folder; the seconds it took and the engine's log."""
     start = time.monotonic()
-    command = [
-        DOCKER,
-        "build",
-        "--progress=plain",
-        *os.environ.get("BUILD_OPTIONS", "").split(),
-        *options,
-        "--tag",
-        image,
-        folder,
-    ]
-    built = subprocess.run(
-        command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=False, capture_output=True, text=True
-    )
+    given = [*os.environ.get("BUILD_OPTIONS", "").split(), *options]
+    command = [DOCKER, "build", "--progress=plain", *given, "--tag", image, folder]
+    built = ran(command, env=os.environ | {"DOCKER_BUILDKIT": "1"})
     assert built.returncode == 0, built.stderr
     return time.monotonic() - start, built.stderr
 

@@ -55,10 +55,7 @@ def test_the_command_prints_words_for_a_shell(
     monkeypatch.setattr("os.getegid", lambda: 100)
     assert container.main(["--runs", str(runs)]) == 0
     words = shlex.split(capsys.readouterr().out)
-    assert words == [
-        *Flags.of(SETTINGS).here().arguments(SETTINGS.container, runs=str(runs)),
-        "--user=1000:100",
-    ]
+    assert words == [*Flags.of(SETTINGS).here().arguments(SETTINGS.container, runs=str(runs)), "--user=1000:100"]
     assert "--volume=/data/spill" in words
     assert f"--volume={runs}:/data/experiments" in words
     assert container.main(["--host"]) == 0

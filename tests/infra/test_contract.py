@@ -9,16 +9,7 @@ from typing import get_args
 
 import pytest
 
-from infra.machine.contract import (
-    ACTIVE,
-    ENDED,
-    FRESH_S,
-    HEARTBEAT,
-    UPDATE_S,
-    WatchState,
-    at_work,
-    idle_since,
-)
+from infra.machine.contract import ACTIVE, ENDED, FRESH_S, HEARTBEAT, UPDATE_S, WatchState, at_work, idle_since
 from infra.settings import ROOT
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import heartbeat

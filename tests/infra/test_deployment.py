@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import ran
 from deployment import Cloud
 from infra import apply, deploy
 from infra.bring_up import script
@@ -141,13 +142,8 @@ def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_restore_find
 
 
 def test_a_context_that_is_no_image_is_refused() -> None:
-    answer = subprocess.run(
-        [sys.executable, "-m", "infra"],
-        cwd=ROOT,
-        env=os.environ | {"CDK_CONTEXT_JSON": '{"ami_id": "newest"}'},
-        capture_output=True,
-        text=True,
-        check=False,
+    answer = ran(
+        [sys.executable, "-m", "infra"], cwd=ROOT, env=os.environ | {"CDK_CONTEXT_JSON": '{"ami_id": "newest"}'}
     )
     assert answer.returncode == 2
     assert "error: -c ami_id=newest is not an AMI id like ami-0123456789abcdef0\n" in answer.stderr

@@ -11,8 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from commands import REDOX, redox
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.heartbeat import read_heartbeat
-from runs_on_disk import reproducible
+from runs_on_disk import heartbeat_of, reproducible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +32,7 @@ def kill_when(run: Path, output: str, *options: str) -> int:
         for line in process.stderr:
             if output in line:
                 break
-        beat = read_heartbeat(run)
-        assert beat is not None
+        beat = heartbeat_of(run)
         os.kill(beat.pid, signal.SIGKILL)
         process.stderr.read()
     return process.returncode
@@ -56,8 +54,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
         events.Reload()
         steps.append([event.step for event in events.Scalars("return_mean")])
     assert steps[0] == steps[1] == list(range(256, 3073, 256))
-    beat = read_heartbeat(broken)
-    assert beat is not None
+    beat = heartbeat_of(broken)
     assert (beat.status, beat.step, beat.checkpoint_step) == ("finished", 3072, 3072)
 
 

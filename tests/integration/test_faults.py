@@ -14,8 +14,8 @@ from faulty_envs import FaultyShelves
 from python_path import python_path
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.trainer import train
+from runs_on_disk import heartbeat_of
 from sinks import Recorder
 from toy_envs import Shelves
 
@@ -87,7 +87,6 @@ def test_an_error_of_an_environment_in_an_actor_is_raised_after_the_last_update_
         train(replace(CONFIG, num_actors=1), FaultyShelves("raise", 200), tmp_path, resume=None, progress=sink)
     saved = checkpoint.find(tmp_path).checkpoint
     assert saved.step == saved.state["steps"] == sink.rows[-1]["steps"] >= 1024
-    beat = read_heartbeat(tmp_path)
-    assert beat is not None
+    beat = heartbeat_of(tmp_path)
     assert (beat.status, beat.checkpoint_step) == ("failed", saved.step)
     assert "the shelf is empty" in beat.message

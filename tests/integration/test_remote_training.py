@@ -43,12 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(s3: S3) -> TrainConfig:
-    return replace(
-        SERIAL,
-        remote=s3.url,
-        remote_timeout_s=10.0,
-        remote_patience_s=60.0,
-    )
+    return replace(SERIAL, remote=s3.url, remote_timeout_s=10.0, remote_patience_s=60.0)
 
 
 def run(config: TrainConfig, folder: Path, resume: Any = "auto") -> tuple[TrainResult, Recorder]:

@@ -18,7 +18,7 @@ import pytest
 from commands import REDOX
 from python_path import python_path
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.heartbeat import read_heartbeat
+from runs_on_disk import heartbeat_of
 
 PROGRAM = """
 import signal, sys
@@ -115,9 +115,7 @@ def test_a_closed_terminal_saves_and_exits_0(tmp_path: Path, options: tuple[obje
         os.close(master)
         assert process.wait(60) == 0
     assert checkpoint.find(run).checkpoint.step > 0
-    beat = read_heartbeat(run)
-    assert beat is not None
-    assert beat.status == "stopped"
+    assert heartbeat_of(run).status == "stopped"
 
 
 def test_with_nohup_a_training_outlives_its_terminal(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from python_path import python_path
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.schedules import geometric, linear
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.progress import open_progress
 from redox_balancer.runs.trainer import train
+from runs_on_disk import heartbeat_of
 from sinks import Recorder
 from toy_envs import BEST_RETURN, Fading, Shelves
 
@@ -102,8 +102,7 @@ def test_warnings_come_first_and_the_watchdog_ends_a_training_without_saving_mor
     with pytest.raises(NonsenseError, match=r"constant value.*all have value 0"):
         train(config, Fading(0.0, 2000), tmp_path, resume=None, progress=sink)
     assert any("RAY_object_spilling_threshold=0.7" in text for text in sink.warnings)
-    beat = read_heartbeat(tmp_path)
-    assert beat is not None
+    beat = heartbeat_of(tmp_path)
     assert (beat.status, beat.pid) == ("failed", os.getpid())
     assert beat.checkpoint_step == next(iter(checkpoint.steps(tmp_path))) <= beat.step
     assert beat.actor_bytes is not None

@@ -37,10 +37,7 @@ def test_ops_works_without_the_dependencies_of_infra() -> None:
     """A command that only queries gets as far as AWS; a restore reports what is missing before any query."""
     away = "import os; os.environ.update(AWS_ENDPOINT_URL='http://127.0.0.1:9', AWS_ACCESS_KEY_ID='x', "
     away += "AWS_SECRET_ACCESS_KEY='x', AWS_MAX_ATTEMPTS='1')"
-    for name, message in (
-        ("checkpoints", "AWS does not answer"),
-        ("restore", "the CDK is not installed"),
-    ):
+    for name, message in (("checkpoints", "AWS does not answer"), ("restore", "the CDK is not installed")):
         answer = without(
             OF_INFRA,
             away,

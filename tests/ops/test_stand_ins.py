@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from commands import ran
 from infra.names import DATA_DEVICE
 from infra.settings import ROOT
 from ops.simulator import host as hosts
@@ -82,12 +83,9 @@ def ssh(machines: Hypervisor, name: str, folder: Path, command: str) -> subproce
         *("-F", "none", "-o", f"ProxyCommand={proxy}", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"),
         *("-o", f"UserKnownHostsFile={folder / 'known'}", "-o", "IdentitiesOnly=yes", "-i", str(folder / "key")),
     ]
-    return subprocess.run(
+    return ran(
         ["ssh", *options, f"ubuntu@{name}", command],
         env=os.environ | {"PATH": f"{machines.programs}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -130,7 +128,7 @@ def test_one_kill_ends_everything_on_a_host_and_its_instance_stays_running(
     seen = aws.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert seen["State"]["Name"] == "running"
     session = [machines.programs / "aws", "ssm", "start-session", "--document-name", "AWS-StartSSHSession"]
-    refused = subprocess.run([*session, "--target", instance], capture_output=True, text=True, check=False)
+    refused = ran([*session, "--target", instance])
     assert (refused.returncode, "(TargetNotConnected)" in refused.stderr) == (254, True)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ def redox_json(*arguments: object, **how: Any) -> Any:
     return json.loads(succeeded(*arguments, "--json", **how).stdout)
 
 
+def ran(command: Sequence[object], **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever that is."""
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **how)
+
+
 def in_process(*arguments: object) -> tuple[Any, str]:
     """The answer of a command with `--json`, run in this process, and what it wrote to stderr."""
     done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
@@ -59,8 +64,7 @@ def in_process(*arguments: object) -> tuple[Any, str]:
 
 def python(code: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
     """Run a program in a process of its own."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **how)
+    return ran([sys.executable, "-c", code, *arguments], **how)
 
 
 def assert_refused(answer: subprocess.CompletedProcess[str], *said: str, finding: bool = False) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from commands import ran
 from infra.settings import FILE, ROOT
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 
@@ -29,13 +30,10 @@ class Cloud:
     def run(self, *arguments: object, app: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run the CDK; a failure shows its output."""
         app_arguments = ["--app", app] if app else []
-        answer = subprocess.run(
+        answer = ran(
             [self.cdk, *map(str, arguments), *map(str, app_arguments)],
             cwd=ROOT,
             env=os.environ | self.aws.environment,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer
@@ -57,14 +55,11 @@ class Cloud:
         self, module: str, *arguments: object, typed: str = "", environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m infra...` or `python -m ops` as make does."""
-        return subprocess.run(
+        return ran(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env=os.environ | self.aws.environment | (environment or {}),
             input=typed,
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     def instance(self, instance_id: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
+from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.runs.metrics import TIME_COLUMNS
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ SERIAL = TrainConfig(
     save_interval_steps=400,
     log_interval_steps=300,
 )
+
+
+def heartbeat_of(run: Path) -> Heartbeat:
+    """The last heartbeat of a run, which has to have one."""
+    beat = read_heartbeat(run)
+    assert beat is not None
+    return beat
 
 
 def reproducible(run: Path) -> dict[str, Any]:

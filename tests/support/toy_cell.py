@@ -96,10 +96,7 @@ def unlimited_as_999999(model: cobra.Model) -> None:
     """Let 999999 stand for unlimited instead of 1000."""
     for reaction in model.reactions:
         lower, upper = reaction.bounds
-        reaction.bounds = (
-            -999999.0 if lower <= -999.0 else lower,
-            999999.0 if upper >= 999.0 else upper,
-        )
+        reaction.bounds = (-999999.0 if lower <= -999.0 else lower, 999999.0 if upper >= 999.0 else upper)
 
 
 def growth_of(cell: cobra.Model | Network) -> float:

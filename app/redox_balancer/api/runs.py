@@ -25,12 +25,7 @@ MODEL_FILE = "model.json.gz"
 
 
 def train(
-    task: Task,
-    folder: str | Path,
-    *,
-    resume: str | Path | None = None,
-    progress: bool = False,
-    **settings: Any,
+    task: Task, folder: str | Path, *, resume: str | Path | None = None, progress: bool = False, **settings: Any
 ) -> TrainedRun:
     """Train a policy that proposes constructs.
 

@@ -15,12 +15,7 @@ Row = tuple[str, ...]
 
 SCALING = ("actors", "hosts", "model", "transitions per batch", "steps/s", "limit")
 FULL = ("limit", "hosts", "model", "steps/s", "saturated at")
-LIMITS = {
-    "actors": "actors",
-    "ray": "Ray",
-    "network": "network of the learner's host",
-    "learner": "learner and loop",
-}
+LIMITS = {"actors": "actors", "ray": "Ray", "network": "network of the learner's host", "learner": "learner and loop"}
 
 
 @dataclass

@@ -157,12 +157,7 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
         limits["network"] = min(incoming, outgoing)
     limit = min(limits, key=lambda name: limits[name])
     return Prediction(
-        actors=actors,
-        hosts=hosts,
-        steps_per_s=limits[limit],
-        limit=limit,
-        limits=limits,
-        batch_size=batch,
+        actors=actors, hosts=hosts, steps_per_s=limits[limit], limit=limit, limits=limits, batch_size=batch
     )
 
 

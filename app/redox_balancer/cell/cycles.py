@@ -9,6 +9,7 @@ import numpy as np
 
 from redox_balancer.cell.consistency import TimeLimitError, consistent_reactions, one_way_parts
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.rational import integer_network
 from redox_balancer.cell.solution import Status
@@ -41,12 +42,27 @@ def reactions_in_cycles(network: Network, *, time_limit_s: float = 60.0) -> tupl
 def closed_network(network: Network) -> Network:
     """Return a network with all exchanges, sinks and demands closed, and all reactions with a forced flux.
 
-    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply.
+    A forced flux, such as maintenance, consumes energy, which a closed network cannot supply. Nor can it supply the
+    enzymes of GECKO, see `without_enzymes`.
     """
     forced = [
         r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
     ]
-    return network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0)))
+    return without_enzymes(network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0))))
+
+
+def without_enzymes(network: Network) -> Network:
+    """Return a network whose reactions use no enzymes in the form of metabolites (GECKO).
+
+    Which reactions can run is a matter of the others. Their tiny coefficients would make exact answers take minutes.
+    """
+    kept = ~np.array([metabolite.startswith(ENZYME) for metabolite in network.metabolites])[network.indices]
+    indptr = np.append(0, np.cumsum(kept))[network.indptr].astype(np.int32)
+    used = np.diff(indptr) > 0  # the limits of the supply of enzymes have no meaning any more
+    lower, upper = np.where(used, network.lower, 0.0), np.where(used, network.upper, 0.0)
+    return replace(
+        network, indptr=indptr, indices=network.indices[kept], data=network.data[kept], lower=lower, upper=upper
+    )
 
 
 def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:

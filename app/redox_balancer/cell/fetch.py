@@ -183,13 +183,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _download(
-    entry: PublicModel,
-    folder: Path,
-    *,
-    mirror: str | None,
-    pinned: Pin | None,
-    progress: Progress,
-    wait_s: float,
+    entry: PublicModel, folder: Path, *, mirror: str | None, pinned: Pin | None, progress: Progress, wait_s: float
 ) -> tuple[Pin, Path]:
     url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
     suffix = "".join(suffixes_of(Path(entry.url)))

@@ -80,10 +80,7 @@ def _leave_out_unconstrained(document: dict[str, Any], fields: Mapping[str, Any]
 def _metabolites(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names = _texts(fields["mets"])
     compartments, places = _texts(fields.get("comps")), _column(fields, "metComps", len(names)) or names
-    columns = {
-        "name": _column(fields, "metNames", len(names)),
-        "formula": _column(fields, "metFormulas", len(names)),
-    }
+    columns = {"name": _column(fields, "metNames", len(names)), "formula": _column(fields, "metFormulas", len(names))}
     charges = _numbers(fields.get("metCharges"), len(names))
     annotations = _annotations(fields, cobra.io.mat.MET_MATLAB_TO_PROVIDERS, len(names))
     for row, name in enumerate(names):

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
 from redox_balancer.cell.medium_file import is_medium_file, own_exchanges, read_medium_file
@@ -132,7 +132,7 @@ class Side(StrEnum):
         return self not in (Side.UPTAKE, Side.LOWER)
 
 
-class Change(BaseModel):
+class Change(BaseModel, extra="forbid", frozen=True):
     """One limit that a condition imposes.
 
     Attributes
@@ -146,8 +146,6 @@ class Change(BaseModel):
     source, assumed
         Origin of the values, and whether they are assumptions.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reaction: str
     side: Side
@@ -169,10 +167,17 @@ class Change(BaseModel):
         Raises
         ------
         RedoxError
-            It limits an exchange for which the model has several reactions in that direction.
+            It limits an exchange for which the model has several reactions in that direction, or a reaction that
+            the model splits into one for each direction.
         """
         if not self.side.of_exchange:
             own = network.find_reaction(self.reaction)
+            if own and self.side is Side.FLUX and (reverse := network.reverse_of(own)):
+                raise RedoxError(
+                    f"{own} runs backwards as {reverse}, and a condition can limit one reaction only",
+                    hint="join the two in the model, or choose other conditions",
+                    settings=("model", "conditions"),
+                )
             return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
         exchange = find_exchange(network, self.reaction)
         if exchange is None:
@@ -211,6 +216,13 @@ class Condition(Record):
     def missing_from(self, network: Network) -> list[str]:
         """Return the reactions and exchanges of this condition that the model lacks."""
         return [change.reaction for change in self.changes if change.missing_from(network)]
+
+    def fits(self, network: Network) -> bool:
+        """Whether the model has everything that it limits, each held by one bound."""
+        try:
+            return not self.missing_from(network) and bool(self.of(network))
+        except RedoxError:
+            return False
 
     def of(self, network: Network) -> Condition:
         """Return the condition with the model's own reaction ids."""

@@ -21,11 +21,7 @@ FORMATS = {".json": "json", ".xml": "sbml", ".sbml": "sbml", ".mat": "mat", ".ym
 """Format by suffix; one of `PACKED` may follow."""
 PACKED = (".gz", ".bz2", ".xz", ".zip")
 
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _ZIP = b"PK\x03\x04"
 DAMAGED = "the file is damaged or cut short: download or copy it again"
 _HEAD = 4096
@@ -57,16 +53,9 @@ def suffixes_of(path: Path) -> tuple[str, str]:
 
 
 def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
-    """Return the format of a model file and the path of its uncompressed content.
+    """Return the format of a model file and the path of its uncompressed content, which may lie in `folder`.
 
-    Parameters
-    ----------
-    path
-        The file.
-    folder
-        Folder for uncompressed content.
-    repairs
-        Receives a suffix that names another format than that of the content.
+    `repairs` receives a suffix that names another format than that of the content.
 
     Raises
     ------

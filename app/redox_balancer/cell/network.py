@@ -119,6 +119,32 @@ class Network:
             for row, value in zip(self.indices[span], self.data[span], strict=True)
         }
 
+    def reverse_of(self, reaction: str) -> str | None:
+        """Return the reaction that runs a one-way reaction backwards, where a model splits it in two (GECKO).
+
+        Each may consume other metabolites besides, such as its enzyme.
+        """
+        one_way = (self.lower >= 0) ^ (self.upper <= 0)
+        column = self.column(reaction)
+        if not one_way[column]:
+            return None
+        columns = np.repeat(np.arange(len(self.reactions)), np.diff(self.indptr))
+        runs = np.where(one_way, np.where(self.upper > 0, 1.0, -1.0), 0.0)[columns] * self.data
+
+        def amounts(column: int) -> dict[int, float]:
+            span = slice(self.indptr[column], self.indptr[column + 1])
+            return dict(zip(self.indices[span].tolist(), runs[span].tolist(), strict=True))
+
+        own = amounts(column)
+        shared = np.bincount(columns[np.isin(self.indices, list(own))])
+        for candidate in np.flatnonzero(shared >= 2).tolist():
+            other = amounts(candidate)
+            pairs = [(own.get(row, 0.0), other.get(row, 0.0)) for row in own | other]
+            turned = {mine > 0 for mine, theirs in pairs if mine == -theirs != 0}
+            if turned == {True, False} and all(mine == -theirs or max(mine, theirs) <= 0 for mine, theirs in pairs):
+                return self.reactions[candidate]
+        return None
+
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
         """Reactions with a single, extracellular metabolite."""

@@ -43,9 +43,7 @@ def build_core(
     reactions: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="Desired size: warn if the core is larger. What can carry flux is never removed.",
+            min=1, metavar="N", help="Desired size: warn if the core is larger. What can carry flux is never removed."
         ),
     ] = None,
     medium: Medium = "human_minimal",

@@ -34,12 +34,10 @@ def design(
     task: "Task",
     condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
     construct: Annotated[
-        str | None,
-        typer.Option(help="Construct to use instead of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'."),
+        str | None, typer.Option(help="Construct to use instead of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json."),
+        Path | None, typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json.")
     ] = None,
     samples: Annotated[
         int, typer.Option(min=0, help="Constructs to sample besides the most probable one; the best is taken.")

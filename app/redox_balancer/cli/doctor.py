@@ -20,13 +20,7 @@ COLORS = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 @takes_config()
 @takes_task
-def doctor(
-    *,
-    task: "Task",
-    config: TrainConfig,
-    checkpoint_dir: RunFolder = None,
-    as_json: AsJson = False,
-) -> None:
+def doctor(*, task: "Task", config: TrainConfig, checkpoint_dir: RunFolder = None, as_json: AsJson = False) -> None:
     """Check limits, threads, memory, disk, solver and reward signal for a training with these options.
 
     Exit code 2 if a check fails; `redox train` runs the same checks before it starts.

@@ -28,8 +28,7 @@ class EvaluatedConditions(StrEnum):
 
 def evaluate(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Folders of training runs that differ in their seed: replicates."),
+        list[Path], typer.Argument(help="Folders of training runs that differ in their seed: replicates.")
     ],
     *,
     on: Annotated[EvaluatedConditions, typer.Option(help="Conditions to evaluate on.")] = EvaluatedConditions.BOTH,
@@ -53,8 +52,7 @@ def evaluate(
         float, typer.Option(min=1, help="Time limit of the oracle for one condition, in seconds.")
     ] = 600.0,
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default."),
+        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

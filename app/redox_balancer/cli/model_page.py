@@ -65,7 +65,9 @@ def _balance(section: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _placements(section: Mapping[str, Any]) -> dict[str, str]:
-    fit = section["placements_problem"] or f"{len(section['placements'])} fit: {', '.join(section['placements'])}"
+    if section["placements_problem"]:
+        return {"placements": section["placements_problem"]}
+    fit = f"{len(section['placements'])} fit: {', '.join(section['placements'])}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in section["excluded"].items())
     return {"placements": f"{fit}\nexcluded: {reasons or 'none'}"}
 

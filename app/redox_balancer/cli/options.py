@@ -32,10 +32,7 @@ RunFolder = Annotated[
 
 def _parameter(name: str, kind: Any, default: Any, **option: Any) -> inspect.Parameter:
     return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, typer.Option(**option)],
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, typer.Option(**option)]
     )
 
 

@@ -48,13 +48,7 @@ def report(
     space = environments.space
     count = len(space.conditions)
     with console.status("playing episodes") as status:
-        score = score_policy(
-            environments,
-            policy,
-            episodes=episodes,
-            seed=seed,
-            progress=status_progress(status),
-        )
+        score = score_policy(environments, policy, episodes=episodes, seed=seed, progress=status_progress(status))
     placements = opened.task.placements
     if exhaustive is None:
         estimate = estimated_search_s(space, placements)

@@ -31,12 +31,7 @@ def searches() -> None:
 @app.command("random", epilog="Example: redox search random --placements 3 --evaluations 5000 --conditions hypoxia")
 @takes_task
 def random_(
-    *,
-    task: "Task",
-    evaluations: Evaluations = 1000,
-    seconds: Seconds = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
 ) -> None:
     """Evaluate random constructs within the budgets and show the best."""
     _run(task, "random", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
@@ -52,12 +47,7 @@ def greedy(*, task: "Task", as_json: AsJson = False) -> None:
 @app.command(epilog="Example: redox search evolutionary --placements 3 --evaluations 2000 --seed 1")
 @takes_task
 def evolutionary(
-    *,
-    task: "Task",
-    evaluations: Evaluations = 1000,
-    seconds: Seconds = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
 ) -> None:
     """Evolve constructs with CatCMA, an evolution strategy for categories and integers."""
     _run(task, "evolutionary", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)

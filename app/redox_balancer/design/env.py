@@ -210,10 +210,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     def _measured(self) -> tuple[float, float]:
         """Growth relative to healthy growth, and capacity in healthy respirations."""
         evaluator = self.evaluator
-        return (
-            self.outcome.growth / evaluator.healthy_growth,
-            self.outcome.capacity / evaluator.space.capacity_unit,
-        )
+        return (self.outcome.growth / evaluator.healthy_growth, self.outcome.capacity / evaluator.space.capacity_unit)
 
     def _legal(self) -> Mask:
         """Whether each action stays within the protein budgets, shape (actions,); stopping always does."""
@@ -264,10 +261,7 @@ class RedoxEnvs:
     def __call__(self, count: int) -> Sequence[RedoxEnv]:
         """Create `count` environments on one set of linear programs, which the last of them to close frees."""
         evaluator = Evaluator(
-            self.space,
-            cache_entries=self.cache_entries,
-            region_bytes=self.region_bytes,
-            exact_check=self.exact_check,
+            self.space, cache_entries=self.cache_entries, region_bytes=self.region_bytes, exact_check=self.exact_check
         )
         still_open = count
 

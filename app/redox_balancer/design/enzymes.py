@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from redox_balancer.cell.embedded import CORE_ID
 from redox_balancer.cell.equation import parse_equation
@@ -53,27 +53,23 @@ class Confidence(StrEnum):
     """An educated guess without a source."""
 
 
-class EnzymeParameter(BaseModel):
+class EnzymeParameter(BaseModel, extra="forbid", frozen=True):
     """A positive value with its source and its confidence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: Positive
     confidence: Confidence
     source: str
 
 
-class Accession(BaseModel):
+class Accession(BaseModel, extra="forbid", frozen=True):
     """A UniProt accession with its source and its confidence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     accession: str
     confidence: Confidence
     source: str
 
 
-class Site(BaseModel):
+class Site(BaseModel, extra="forbid", frozen=True):
     """A compartment that an enzyme can be placed in, and its reaction there.
 
     Attributes
@@ -86,8 +82,6 @@ class Site(BaseModel):
     native
         The equivalent native reaction, where models write it with other protons.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     compartment: str
     reaction: str

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redox_balancer.cell.balance import imbalance
-from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked
+from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked, without_enzymes
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import NADPH, Enzyme, Site, free_concentration
@@ -223,7 +223,7 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
     opened = network.with_columns([p.column for p in foreign]).with_bounds(
         {p.reaction: p.bounds(OPEN) for p in foreign}
     )
-    running = set(unblocked(opened, [p.reaction for p in foreign]))
+    running = set(unblocked(without_enzymes(opened), [p.reaction for p in foreign]))
     kept = [p for p in found if not p.foreign or p.reaction in running]
     excluded += [
         ExcludedEntry(p.id, Reason.IDLE, "cannot carry flux: the model does not produce or consume its metabolites")

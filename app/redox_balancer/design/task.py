@@ -112,7 +112,7 @@ class Task(TaskSettings):
             if not self.conditions:
                 raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}", settings=("conditions",))
             return [pick_condition(known, name) for name in self.conditions]
-        fitting = [condition for condition in known.values() if not condition.missing_from(network)]
+        fitting = [condition for condition in known.values() if condition.fits(network)]
         if not fitting:
             raise RedoxError(
                 f"none of the conditions fits model {network.id}: it lacks the reactions they change",

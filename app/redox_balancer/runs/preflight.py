@@ -14,15 +14,7 @@ from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, policy_shape
 from redox_balancer.impala.scale_up import GROWTH, RESERVE
 from redox_balancer.resources import MachineLimits, machine, process_stats, raise_file_limit
-from redox_balancer.runs.checks import (
-    ACTOR_BYTES,
-    MEGABYTE,
-    RAY_BYTES,
-    Check,
-    Level,
-    machine_checks,
-    size_text,
-)
+from redox_balancer.runs.checks import ACTOR_BYTES, MEGABYTE, RAY_BYTES, Check, Level, machine_checks, size_text
 from redox_balancer.runs.reward_signal import RewardSignal, reward_signal
 
 FILES_BYTES = 200 * MEGABYTE  # metrics, event files and Ray's logs of a long run
@@ -153,14 +145,9 @@ def solver_check(solver: Callable[[], str]) -> Check:
 def all_checks(
     config: TrainConfig, factory: EnvFactory, run_dir: Path, *, solver: Callable[[], str] | None = None
 ) -> Iterator[Check]:
-    """Run all checks one after the other, the fast ones first.
+    """Run all checks one after the other, the fast ones first; the arguments are those of `trainer.train`.
 
-    Parameters
-    ----------
-    config, factory, run_dir
-        As for `trainer.train`.
-    solver
-        Solves a small problem and returns the name of the solver; this package does not know the environments' own.
+    `solver` solves a small problem and returns its name; this package does not know the environments' own.
     """
     limits = machine(run_dir)
     yield from machine_checks(config, limits)

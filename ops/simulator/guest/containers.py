@@ -138,11 +138,7 @@ class SimulatedContainer:
     def health(self) -> str:
         """Run its health check and return its health status."""
         check = subprocess.run(
-            [
-                *self.enter(),
-                "bash",
-                str(IMAGES / self.image["Id"].removeprefix("sha256:") / "docker/healthcheck.sh"),
-            ],
+            [*self.enter(), "bash", str(IMAGES / self.image["Id"].removeprefix("sha256:") / "docker/healthcheck.sh")],
             capture_output=True,
             check=False,
         )

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 
 from flux_judge import differences
 from generated_networks import networks
-from redox_balancer.cell.consistency import (
-    Consistency,
-    consistent_reactions,
-    has_slack,
-    stoichiometric_matrix,
-)
+from redox_balancer.cell.consistency import Consistency, consistent_reactions, has_slack, stoichiometric_matrix
 from redox_balancer.cell.missing import largest_flux
 from redox_balancer.cell.network import Network
 from small_networks import network_of

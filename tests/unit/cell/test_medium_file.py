@@ -85,11 +85,7 @@ def test_every_notation_gives_the_bounds_of_cobrapy(
         ("two.toml", "[[medium]]\nid = 'a'\n[[medium]]\nid = 'b'\n", "2 media instead of one"),
         ("schema.toml", "[[medium]]\ncolour = 1\n[medium.uptakes]\nEX_o2_e = 1\n", "colour"),
         ("decimals.csv", "EX_o2_e;0,5\nEX_glc__D_e;1,0\n", "EX_o2_e is '0,5'"),
-        (
-            "maintenance.toml",
-            "[[medium]]\nid = 'a'\nuptakes.EX_o2_e = 1\nmaintenance.NGAM = 5\n",
-            "no reaction NGAM",
-        ),
+        ("maintenance.toml", "[[medium]]\nid = 'a'\nuptakes.EX_o2_e = 1\nmaintenance.NGAM = 5\n", "no reaction NGAM"),
         ("unknown.csv", "EX_o2_e,1\nEX_xyl__D_e,2\nRESP,3\n", "no exchange for EX_xyl__D_e, RESP"),
         ("absent.tsv", None, "No such file"),
     ],

@@ -102,12 +102,7 @@ HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
         ("m.json.zip", zipped(a__json=b"{}", b__json=b"{}"), "2 files (a.json, b.json)", "unpack it"),
         ("m.mat", b"MATLAB 7.3 MAT-file".ljust(200), "a MAT file of version 7.3", "-v7"),
         ("m.xml", b"<?xml version='1.0'?><graph/>", "XML, but not SBML", "export"),
-        (
-            "m.xml",
-            b'<sbml xmlns="http://example.org"><model/></sbml>',
-            "line 1: ",
-            "SBML with fbc",
-        ),
+        ("m.xml", b'<sbml xmlns="http://example.org"><model/></sbml>', "line 1: ", "SBML with fbc"),
         ("m.yml", b"reactions: [\n", "line", "mend that place"),
         ("m.txt", b"Dear reader", "unknown model format '.txt'", "known"),
         ("m.csv.gz", gzip.compress(b"reaction,equation"), "unknown model format '.csv'", "known"),
@@ -215,12 +210,7 @@ def level_2(rule: str) -> str:
 
 @pytest.mark.parametrize(
     ("rule", "read", "repairs"),
-    [
-        ("( G_a1 and b-2 )", "a1 and b-2", 0),
-        ("a or b[c]", "", 1),
-        ("a (b)", "", 1),
-        ("(a and b", "", 1),
-    ],
+    [("( G_a1 and b-2 )", "a1 and b-2", 0), ("a or b[c]", "", 1), ("a (b)", "", 1), ("(a and b", "", 1)],
 )
 def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, read: str, repairs: int) -> None:
     path = tmp_path / "model.xml"

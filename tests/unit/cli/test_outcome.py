@@ -42,10 +42,7 @@ def test_a_hint_names_the_options_of_its_settings_that_the_command_has(
     error = RedoxError("no network", hint="take a file, with [less]", settings=("file", "num_actors", "budget"))
     code, said = ended(error, monkeypatch, capsys)
     assert code == 2
-    assert said.splitlines() == [
-        "error: no network",
-        "hint:  take a file, with [less] (--from, --num-actors)",
-    ]
+    assert said.splitlines() == ["error: no network", "hint:  take a file, with [less] (--from, --num-actors)"]
 
 
 def test_an_exit_code_of_its_own_is_kept_and_no_hint_is_no_line(

@@ -96,10 +96,7 @@ def test_caches_are_bounded(space: DesignSpace) -> None:
 
 
 def test_an_episode_gives_the_same_values_with_and_without_regions(space: DesignSpace) -> None:
-    with (
-        Evaluator(space) as quick,
-        Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) as plain,
-    ):
+    with Evaluator(space) as quick, Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) as plain:
         environments = [RedoxEnv(evaluator, placements=3, sampling="range") for evaluator in (quick, plain)]
         rng = np.random.default_rng(3)
         starts = [environment.reset(seed=5) for environment in environments]

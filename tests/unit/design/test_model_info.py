@@ -89,6 +89,19 @@ def test_the_share_of_a_bound_is_what_growth_loses_with_it(tmp_path: Path) -> No
             assert model.slim_optimize() - growth == pytest.approx(0.001 * share * growth, rel=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
+def test_growth_and_its_limit_are_those_of_a_vitamin_of_any_size(size: float, tmp_path: Path) -> None:
+    model = toy_cell()
+    vitamin = cobra.Metabolite("vit_e", compartment="e")
+    model.add_reactions([cobra.Reaction("EX_vit_e", lower_bound=-size)])
+    model.reactions.EX_vit_e.add_metabolites({vitamin: -1.0})
+    model.reactions.BIOMASS.add_metabolites({vitamin: -size})
+    answer = sections(model, tmp_path)
+    assert answer["growth"] == pytest.approx(1.0, rel=1e-9)
+    limits = {limit["reaction"]: (limit["value"], limit["share"]) for limit in answer["limits"]}
+    assert limits == {"EX_vit_e": (size, pytest.approx(1.0))}
+
+
 def test_what_is_wrong_with_a_model_is_named(tmp_path: Path) -> None:
     model = toy_cell()
     odd_exchange(model)

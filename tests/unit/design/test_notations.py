@@ -165,3 +165,46 @@ def test_an_unlimited_oxygen_uptake_is_no_unit(bound: float) -> None:
     with pytest.raises(RedoxError, match="oxygen uptake of model toy is unlimited") as refused:
         Evaluator(space)
     assert refused.value.settings == ("medium", "reward")
+
+
+def split_by_direction(model: cobra.Model, *, enzyme: bool, arms: bool, sign: int = 1) -> None:
+    """Write LDH_L as GECKO does: one reaction for each direction, with its enzyme, and arms before isoenzymes."""
+    own = model.reactions.LDH_L
+    forward = own.metabolites
+    model.remove_reactions([own])
+    protein = cobra.Metabolite("prot_P00338", compartment="c")
+    parts = {"prot_P00338_exchange": {protein: 1.0}} if enzyme else {}
+    for name, direction in (("LDH_L", 1), ("LDH_L_REV", -1)):
+        used = {m: direction * n for m, n in forward.items()}
+        cost = {protein: -1e-3} if enzyme else {}
+        if arms:
+            between = cobra.Metabolite(f"pmet_{name}", compartment="c")
+            parts[f"arm_{name}"] = {m: n for m, n in used.items() if n < 0} | {between: 1.0}
+            parts[f"{name}No1"] = {m: n for m, n in used.items() if n > 0} | {between: -1.0} | cost
+        else:
+            parts[name] = {m: sign * n for m, n in used.items()} | cost
+    for name, stoichiometry in parts.items():
+        reaction = cobra.Reaction(name)
+        reaction.bounds = (0.0, 1000.0) if sign > 0 else (-1000.0, 0.0)
+        model.add_reactions([reaction])
+        reaction.add_metabolites(stoichiometry)
+
+
+@pytest.mark.parametrize(
+    ("enzyme", "arms", "sign"), [(False, False, 1), (False, False, -1), (True, False, 1), (True, True, 1)]
+)
+def test_a_reaction_in_two_directions_is_valued_as_one_and_limited_by_no_condition(
+    *, enzyme: bool, arms: bool, sign: int
+) -> None:
+    model = toy_cell()
+    split_by_direction(model, enzyme=enzyme, arms=arms, sign=sign)
+    space = Task(model=model).space()
+    assert [condition.id for condition in space.conditions] == ["healthy", "hypoxia"]
+    with Evaluator(space, exact_check=True) as evaluator:
+        search = Search(Problem.under(evaluator, space.healthy, 2))
+        greedy(search)
+        assert search.found().value == pytest.approx(0.0310, abs=5e-5)
+    message = "needs 'LDH_L', which model toy lacks" if arms else "LDH_L runs backwards as LDH_L_REV"
+    with pytest.raises(RedoxError, match=message) as refused:
+        Task(model=model, conditions=["hypoxia_ldha_deficiency"]).space()
+    assert "conditions" in refused.value.settings

@@ -17,7 +17,7 @@ from redox_balancer.files import TEMPORARY
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import HEARTBEAT, Heartbeat, HeartbeatWriter, read_heartbeat
 from redox_balancer.runs.trainer import train
-from runs_on_disk import SERIAL, Killed, kill
+from runs_on_disk import SERIAL, Killed, heartbeat_of, kill
 from sinks import Recorder
 from toy_envs import Shelves
 
@@ -48,22 +48,19 @@ def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
     assert during.steps_per_s > 0
     assert not during.ended
     assert during.at_work(time.time())
-    after = read_heartbeat(tmp_path)
-    assert after is not None
+    after = heartbeat_of(tmp_path)
     assert (after.status, after.step, after.checkpoint_step, after.failed_saves) == ("finished", 1664, 1664, 0)
     assert after.ended
 
     longer = replace(config, timesteps=4000)
     sink = Recorder(2000, lambda: signal.raise_signal(signal.SIGTERM))
     train(longer, Shelves(), tmp_path, resume="auto", progress=sink)
-    stopped = read_heartbeat(tmp_path)
-    assert stopped is not None
+    stopped = heartbeat_of(tmp_path)
     assert (stopped.status, stopped.step) == ("stopped", checkpoint.find(tmp_path).checkpoint.step)
 
     with pytest.raises(Killed):
         train(longer, Shelves(), tmp_path, resume="auto", progress=Recorder(2500, kill))
-    failed = read_heartbeat(tmp_path)
-    assert failed is not None
+    failed = heartbeat_of(tmp_path)
     assert failed.status == "failed"
     assert "Killed" in failed.message
 
@@ -86,8 +83,7 @@ def test_a_failed_save_is_reported_until_the_next_one_succeeds(tmp_path: Path) -
     (during,) = beats
     assert during.checkpoint_step is None
     assert "no checkpoint at step 512" in during.message
-    after = read_heartbeat(tmp_path)
-    assert after is not None
+    after = heartbeat_of(tmp_path)
     assert (after.failed_saves, after.message, after.checkpoint_step) == (1, "", 1664)
 
 

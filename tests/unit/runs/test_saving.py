@@ -14,9 +14,8 @@ from faulty_envs import FaultyShelves
 from full_disk import disk_full_after
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.trainer import train
-from runs_on_disk import SERIAL
+from runs_on_disk import SERIAL, heartbeat_of
 from sinks import Recorder
 from toy_envs import Shelves
 
@@ -33,8 +32,7 @@ def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tm
     assert saved.step == 384
     assert saved.state["updates"] == 3
     assert sink.rows[-1]["steps"] == 384
-    beat = read_heartbeat(tmp_path)
-    assert beat is not None
+    beat = heartbeat_of(tmp_path)
     assert (beat.status, beat.checkpoint_step) == ("failed", 384)
     assert "ValueError: the shelf is empty" in beat.message
     resumed = Recorder()

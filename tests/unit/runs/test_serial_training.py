@@ -13,10 +13,9 @@ import pytest
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
-from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.trainer import train
-from runs_on_disk import SERIAL, Killed, kill, reproducible
+from runs_on_disk import SERIAL, Killed, heartbeat_of, kill, reproducible
 from sinks import Recorder
 from toy_envs import Fading, Shelves
 
@@ -92,8 +91,7 @@ def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
     with pytest.raises(NonsenseError, match=message) as caught:
         train(config, Fading(value, 600), tmp_path, resume=None, progress=sink)
     assert caught.value.exit_code == 70
-    beat = read_heartbeat(tmp_path)
-    assert beat is not None
+    beat = heartbeat_of(tmp_path)
     assert beat.status == "failed"
     assert "watchdog" in beat.message
     saved = list(checkpoint.steps(tmp_path))

@@ -229,12 +229,7 @@ def _raise_client_error(error: Any, url: str) -> NoReturn:
     """Raise the StoreError for a request that failed without a response from S3."""
     from botocore import exceptions as e  # noqa: PLC0415
 
-    transient = (
-        e.ConnectionError,
-        e.HTTPClientError,
-        e.IncompleteReadError,
-        e.FlexibleChecksumError,
-    )
+    transient = (e.ConnectionError, e.HTTPClientError, e.IncompleteReadError, e.FlexibleChecksumError)
     auth = (
         e.NoCredentialsError,
         e.PartialCredentialsError,
