@@ -69,14 +69,8 @@ class Flags:
     def arguments(self, container: ContainerSettings, *, data: str = "", runs: str = "") -> Iterator[str]:
         """Yield the flags of `docker run`, but for user and name.
 
-        Parameters
-        ----------
-        container
-            The settings of the container.
-        data
-            Folder for everything that persists, runs and objects that Ray spills: the data volume of the host.
-        runs
-            Without `data`, a folder for the runs; objects that Ray spills then go to an anonymous volume.
+        `data` is a folder for everything that persists, runs and objects that Ray spills: the data volume of the
+        host. Without it, `runs` is a folder for the runs, and objects that Ray spills go to an anonymous volume.
         """
         yield "--read-only"
         # Ray's sockets and logs, and caches that libraries create on import.

@@ -17,14 +17,8 @@ from redox_balancer.errors import RedoxError
 def deploy(settings: Settings, image: str, options: list[str]) -> int:
     """Deploy both stacks; refuse to replace an existing host, or to request one that exceeds the quota.
 
-    Parameters
-    ----------
-    settings
-        The settings.
-    image
-        Image to restore from instead of the settings'; empty for the latter.
-    options
-        Further options of `cdk deploy`.
+    `image` is restored from instead of the settings' own, empty for the latter; `options` are further ones of `cdk
+    deploy`.
     """
     for line in settings.unfinished:
         raise RedoxError(line, hint="plain `cdk deploy --all` skips this check")

@@ -105,15 +105,7 @@ def _asked(call: Callable[..., Any], **what: str) -> Any:
 
 
 def cdk(arguments: Sequence[str], *, to_stderr: bool = False) -> int:
-    """Run the pinned CDK command line and return its exit code.
-
-    Parameters
-    ----------
-    arguments
-        Its arguments.
-    to_stderr
-        Whether its output goes to stderr.
-    """
+    """Run the pinned CDK command line and return its exit code; its output may go to stderr."""
     command = [str(CDK), *arguments]
     return subprocess.run(  # noqa: S603 - our own arguments
         command, cwd=ROOT, stdout=sys.stderr if to_stderr else None, check=False

@@ -24,16 +24,8 @@ ENDED = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
 def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> int:
     """Destroy the stack of the host after its id was confirmed, and report the retained resources.
 
-    A stack without a host, left by a failed deployment or an earlier attempt, needs no confirmation.
-
-    Parameters
-    ----------
-    settings
-        The settings.
-    instance
-        The instance id as confirmation; empty prompts for it.
-    options
-        Further options of `cdk destroy`.
+    A stack without a host, left by a failed deployment or an earlier attempt, needs no confirmation. `instance` is
+    the id as confirmation, empty prompts for it; `options` are further ones of `cdk destroy`.
     """
     there = find(settings)
     if there is None:

@@ -44,15 +44,7 @@ class Quota:
 
 
 def read(settings: Settings, client: Callable[[str], Any]) -> Quota:
-    """Query the quota that applies to the settings.
-
-    Parameters
-    ----------
-    settings
-        The settings.
-    client
-        Returns the client of an AWS service.
-    """
+    """Query the quota that applies to the settings; `client` returns the client of an AWS service."""
     host = settings.host
     market = "spot" if host.spot else "on demand"
     code = CODES[market]

@@ -36,17 +36,7 @@ class RetainedResource:
 
 
 def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:
-    """List the retained resources.
-
-    Parameters
-    ----------
-    settings
-        The settings, with the prices.
-    deployed
-        The deployed resources.
-    client
-        Returns the client of an AWS service.
-    """
+    """List the retained resources; `client` returns the client of an AWS service."""
     price, host, ec2 = settings.price, settings.host, client("ec2")
     size = _bucket_gib(client("s3"), deployed.bucket)
     found = [RetainedResource("bucket", f"s3://{deployed.bucket}", size, size * price.bucket_gib_month_usd)]

@@ -125,19 +125,12 @@ class Session:
 
         Parameters
         ----------
-        given
-            The id given as an option; if empty, it is asked for on the terminal.
-        expected
-            The id.
+        given, expected
+            The id given as an option, which is asked for on the terminal if empty, and the right one.
         consequence
             What is going to happen: "this stops i-0123 and the training on it".
         command
             The command that includes the confirmation, for the hint.
-
-        Raises
-        ------
-        RedoxError
-            If the ids differ.
         """
         if self.dry_run:
             return

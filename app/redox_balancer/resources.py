@@ -192,12 +192,7 @@ class ProcessStats(NamedTuple):
 def process_stats(pid: int | None = None) -> ProcessStats:
     """Measure a process, the calling one if `pid` is None.
 
-    Raises
-    ------
-    psutil.NoSuchProcess
-        There is no such process.
-    psutil.AccessDenied
-        The process belongs to another user.
+    A psutil.NoSuchProcess if there is none, a psutil.AccessDenied if it belongs to another user.
     """
     process = psutil.Process(pid)
     with process.oneshot():

@@ -46,18 +46,8 @@ def idle_since(
 ) -> float | None:
     """Return the uptime at which the host became idle, in seconds; None while it trains.
 
-    Uptime and not Unix time, so that a clock that jumps stops no host.
-
-    Parameters
-    ----------
-    previous_s
-        The recorded value.
-    uptime_s
-        Uptime now, s.
-    training
-        Whether any trainer is running.
-    awake_s
-        Seconds since KEEP_AWAKE was touched, None if it was not.
+    Uptime and not Unix time, so that a clock that jumps stops no host. `previous_s` is the recorded value, `uptime_s`
+    the uptime now, and `awake_s` the seconds since KEEP_AWAKE was touched, None if it was not.
     """
     if training:
         return None

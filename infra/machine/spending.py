@@ -37,16 +37,9 @@ class SpendingLedger:
     alarm: str = ""
 
     def add(self, seconds: float, month: str, *, mounted: bool = True) -> float:
-        """Add seconds to a month and return its total, recorded or not.
+        """Add seconds of host time to a month, like 2026-11, and return its total, recorded or not.
 
-        Parameters
-        ----------
-        seconds
-            Host time since the last call.
-        month
-            Like 2026-11.
-        mounted
-            Whether the data volume is there.
+        `mounted` says whether the data volume is there.
         """
         state = self.state
         state.unsaved[month] = state.unsaved.get(month, 0.0) + seconds

@@ -73,16 +73,9 @@ class Watch:
     ) -> StopDecision:
         """Count the time since the last round, decide, and record the state.
 
-        Parameters
-        ----------
-        uptime_s, now
-            Seconds since boot, and Unix time.
-        unhealthy, notice
-            As in `HostState`.
-        awake_at
-            Unix time at which a person last asked to keep the host awake, None if nobody did.
-        mounted
-            Whether the data volume is there.
+        `uptime_s` are seconds since boot, `now` is Unix time, `unhealthy` and `notice` are as in `HostState`.
+        `awake_at` is when a person last asked to keep the host awake, None if nobody did, and `mounted` whether the
+        data volume is there.
         """
         state = self._state
         # The first round counts from boot: that time costs as much as any other.

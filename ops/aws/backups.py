@@ -55,19 +55,9 @@ def host_images(session: Session) -> list[HostImage]:
 
 
 def image_to_restore(session: Session, image_id: str) -> HostImage:
-    """Return the requested image, or the newest available one.
+    """Return the image of an id, or with an empty id the newest one with the tag of backups.
 
-    Parameters
-    ----------
-    session
-        The session.
-    image_id
-        Its id; empty for the newest image with the tag of backups.
-
-    Raises
-    ------
-    RedoxError
-        If there is no such image or it is not available.
+    A RedoxError if there is no such image or it is not available.
     """
     if not image_id:
         available = [image for image in host_images(session) if image.state == "available"]
@@ -92,14 +82,8 @@ def image_to_restore(session: Session, image_id: str) -> HostImage:
 def take_backup(session: Session, *, wait: bool) -> HostBackup | None:
     """Take an image of the host without a reboot, and a snapshot of its volume; None in a dry run.
 
-    Both carry the tags of those that the lifecycle manager makes, so a restore finds them. Nothing deletes them.
-
-    Parameters
-    ----------
-    session
-        The session.
-    wait
-        Whether to wait until AWS has stored both; they hold the state of this moment in any case.
+    Both carry the tags of those that the lifecycle manager makes, so a restore finds them. Nothing deletes them. They
+    hold the state of this moment, whether or not this waits until AWS has stored both.
     """
     host, volume = session.instance_id, session.deployed.volume_id
     if not session.announce(f"take an image of {host} without a reboot, and a snapshot of {volume}"):

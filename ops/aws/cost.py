@@ -87,12 +87,7 @@ def cost_of_seconds(settings: Settings, seconds: float) -> float:
 def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending:
     """Return the spending of this month: from the host's ledger, else from the bill, else since the host's start.
 
-    Parameters
-    ----------
-    session
-        The session.
-    ledger
-        Seconds of host time by month, as the host counted them; None if the host cannot be reached.
+    `ledger` has the seconds of host time by month, as the host counted them; None if the host cannot be reached.
     """
     now = datetime.now(UTC)
     month = f"{now:%Y-%m}"

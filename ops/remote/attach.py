@@ -22,14 +22,8 @@ START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 def attach(host: RemoteHost, run: str, since: float) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
-    Parameters
-    ----------
-    host
-        The host. A lost connection is opened again.
-    run
-        Name of the run.
-    since
-        Unix time of the start, by the host's clock: an older heartbeat is of an earlier trainer.
+    A lost connection is opened again. A heartbeat older than `since`, the Unix time of the start by the host's clock,
+    is of an earlier trainer.
 
     Raises
     ------

@@ -72,14 +72,7 @@ class _RefuseUnknownHosts(paramiko.RejectPolicy):  # type: ignore[misc]  # it ha
 
 
 def open_connection(access: Access, closing: contextlib.ExitStack) -> fabric.Connection:
-    """Connect to a host.
-
-    Parameters
-    ----------
-    access
-        How to reach it.
-    closing
-        Closes the connection and its gateway.
+    """Connect to a host; `closing` closes the connection and its gateway.
 
     Raises
     ------

@@ -107,23 +107,10 @@ class RemoteHost:
         return self._connection
 
     def run(self, command: str, *, reads: bool = False, timeout_s: float | None = COMMAND_TIMEOUT_S) -> str:
-        """Run a command and return its stdout.
+        """Run a command line in the host's shell and return its stdout; a RemoteError if it fails.
 
-        Parameters
-        ----------
-        command
-            A command line for the shell of the host.
-        reads
-            Whether it changes nothing on the host; a dry run runs no other command.
-        timeout_s
-            Time after which the connection counts as dead, s.
-
-        Raises
-        ------
-        RemoteError
-            If the command fails.
-        RedoxError
-            If the connection fails.
+        `reads` says that it changes nothing on the host: a dry run runs no other command. The connection counts as
+        dead after `timeout_s` seconds, which is a RedoxError.
         """
         return self._run(command, shown=command, reads=reads, timeout_s=timeout_s)
 
@@ -156,14 +143,7 @@ class RemoteHost:
     def script(self, name: str, data: Any, *, reads: bool = False, timeout_s: float = COMMAND_TIMEOUT_S) -> Any:
         """Run a program of `ops/remote_scripts` as root and return its answer.
 
-        Parameters
-        ----------
-        name
-            Name of its module.
-        data
-            Its argument, ready for JSON.
-        reads, timeout_s
-            As for `run`.
+        `data` is its argument, ready for JSON; `reads` and `timeout_s` are those of `run`.
         """
         source = resources.files("ops.remote_scripts").joinpath(f"{name}.py").read_text()
         command = shlex.join(["sudo", "-n", "python3", "-I", "-c", source, json.dumps(data)])

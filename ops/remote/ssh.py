@@ -83,15 +83,7 @@ class Access:
         return self.folder / "known_hosts"
 
     def ssh(self, *options: str, command: str = "") -> list[str]:
-        """Return the `ssh` command line to the host.
-
-        Parameters
-        ----------
-        options
-            Options of `ssh`.
-        command
-            A command line for the shell of the host; empty for an interactive shell.
-        """
+        """Return the `ssh` command line to the host with a command for its shell, empty for an interactive one."""
         # After "--", because ssh takes options behind the name of the host, too.
         return ["ssh", "-F", str(self.config), *options, self.host, *(["--", command] if command else [])]
 

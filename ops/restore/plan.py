@@ -130,18 +130,9 @@ def refuse_volume(situation: Situation, settings: Settings) -> None:
 def plan(
     situation: Situation, image: HostImage, *, replace: bool = False, spot: bool = False
 ) -> tuple[RestoreAction, ...]:
-    """Return the remaining steps.
+    """Return the remaining steps to a host from an image, where nothing is in progress.
 
-    Parameters
-    ----------
-    situation
-        State of the deployment; not `in_progress`.
-    image
-        The image for the new host.
-    replace
-        Whether to replace even a host that was made from this image.
-    spot
-        Whether hosts are spot instances, which can be terminated but not stopped.
+    `replace` replaces even a host that was made from this image; spot instances can be terminated but not stopped.
     """
     if situation.is_restored(image) and not replace:
         attach = () if situation.attached_to else (RestoreAction.ATTACH,)

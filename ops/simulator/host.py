@@ -140,10 +140,8 @@ def start(folder: Path, volume: Path, device: str, login: Login, environment: Ma
     ----------
     folder
         Folder of the host, named by its instance id; it keeps the root disk between two starts.
-    volume
-        Folder that is its data volume.
-    device
-        Device name of the volume in AWS.
+    volume, device
+        Folder that is its data volume, and the name of that device in AWS.
     login
         The login user and the user data.
     environment

@@ -80,23 +80,9 @@ class _Profiled:
 
 
 def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path, *, leaks: bool) -> int:
-    """Write memray's flame graph of an actor that collects for a number of seconds, as HTML.
+    """Write memray's flame graph of an actor that collects for a number of seconds, as HTML; return its steps.
 
-    Parameters
-    ----------
-    config, factory
-        As for a training; one actor is started.
-    seconds
-        Duration of the profile, s.
-    output
-        File to write.
-    leaks
-        Show the allocations that were not freed in that time, instead of those at the memory peak.
-
-    Returns
-    -------
-    int
-        Environment steps of the actor.
+    With `leaks` it shows the allocations that were not freed in that time instead of those at the memory peak.
 
     Raises
     ------

@@ -45,23 +45,11 @@ def _multiplied(group: re.Match[str]) -> str:
 def imbalance(
     stoichiometry: Mapping[str, float], formulas: Mapping[str, str], charges: Mapping[str, int]
 ) -> dict[str, float]:
-    """Compute the element and charge imbalance of a reaction.
+    """Compute the atoms of each element, and `charge`, produced per unit of flux, negative where consumed.
 
-    A metabolite without formula contributes nothing, so a reaction in which it takes part is imbalanced by the atoms
-    of the other metabolites. Charge is balanced only where that of every metabolite is known.
-
-    Parameters
-    ----------
-    stoichiometry
-        Coefficient of each metabolite, negative for consumed ones.
-    formulas, charges
-        Sum formula and charge of each metabolite that has one.
-
-    Returns
-    -------
-    dict
-        Atoms of each element, and `charge`, produced per unit of flux, negative where consumed; empty for a balanced
-        reaction.
+    It is empty for a balanced reaction. A metabolite without formula contributes nothing, so a reaction in which it
+    takes part is imbalanced by the atoms of the other metabolites. Charge is balanced only where that of every
+    metabolite is known.
     """
     total: defaultdict[str, float] = defaultdict(float)
     for metabolite, coefficient in stoichiometry.items():
@@ -73,15 +61,10 @@ def imbalance(
 
 
 def imbalanced_reactions(network: Network) -> dict[str, dict[str, float]]:
-    """Find the internal reactions (with more than one metabolite) that are not balanced.
+    """Find the internal reactions (with more than one metabolite) that are not balanced, and the `imbalance` of each.
 
     Biomass reactions (the objective, and every reaction with "biomass" in its id) are skipped: they represent the
     whole cell and are imbalanced by design.
-
-    Returns
-    -------
-    dict
-        `imbalance` of each imbalanced reaction.
     """
     boundary = set(network.boundary)
     found = {

@@ -65,14 +65,9 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
 
 
 def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
-    """Leave the boundary species out of a model, in place.
+    """Leave the boundary species out of a model, in place, and return that in one line; nothing if there are none.
 
     An exchange gets the limits of the source that it replaces as well.
-
-    Returns
-    -------
-    tuple of str
-        What was done, in one line; empty if there are none.
     """
     found = find_boundary_species(model)
     if not found:

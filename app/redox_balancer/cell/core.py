@@ -113,8 +113,6 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
         A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
     medium
         Reactions through which that medium is taken up, by the model's own ids.
-    progress
-        Receives the name of each phase as it starts.
 
     Raises
     ------
@@ -238,17 +236,10 @@ def central_carbon(network: Network) -> tuple[str, ...]:
 
 
 def core_model(model: cobra.Model, core: Network) -> cobra.Model:
-    """Build the COBRApy model of a core.
+    """Build the COBRApy model of a core: its reactions, bounds and objective, with all annotations of the full model.
 
-    It has the reactions, bounds and objective of the core and all annotations of the full model. It is built from the
-    filtered document, because removing 2,000 reactions from Recon3D one by one takes three times as long.
-
-    Parameters
-    ----------
-    model
-        The full model.
-    core
-        Network of the core.
+    It is built from the filtered document, because removing 2,000 reactions from Recon3D one by one takes three times
+    as long.
     """
     from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 

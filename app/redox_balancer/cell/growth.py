@@ -15,17 +15,10 @@ _GROWTH = re.compile("biomass|growth", re.IGNORECASE)
 
 
 def growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
-    """Find the growth reaction in the objective of a model.
+    """Find the growth reaction in the objective of a model, and what the objective says otherwise, one line each.
 
     Growth is the flux of one reaction, and it is maximised. An objective that says otherwise (a minimum, or a
     coefficient other than 1) is read as the choice of that reaction alone.
-
-    Returns
-    -------
-    str
-        Id of the reaction.
-    tuple of str
-        What the objective says otherwise, one line each; empty for a flux that is maximised.
 
     Raises
     ------

@@ -85,14 +85,8 @@ def read_medium_file(path: Path) -> dict[str, Any]:
 def own_exchanges(network: Network, uptakes: Mapping[str, float], medium: str) -> dict[str, float]:
     """Uptake by the model's own exchange ids.
 
-    Parameters
-    ----------
-    network
-        The model.
-    uptakes
-        Uptake by exchange or metabolite, by the model's id or the BiGG name, mmol/gDW/h.
-    medium
-        Name of the medium, for errors.
+    `medium` names the medium in errors; `uptakes` are by exchange or metabolite, by the model's id or the BiGG name,
+    mmol/gDW/h.
 
     Raises
     ------

@@ -104,18 +104,9 @@ class _Question(NamedTuple):
 def does_not_grow(
     network: Network, medium: str = "this medium", status: str = "", missing: MissingUptakes | None = None
 ) -> RedoxError:
-    """The error for a cell that does not grow, with the uptakes that are missing.
+    """The error for a cell that does not grow on its medium, with the uptakes that are missing.
 
-    Parameters
-    ----------
-    network
-        The cell on its medium, mmol/gDW/h.
-    medium
-        What to call the medium.
-    status
-        Status of the linear program, if it says more than a growth of 0.
-    missing
-        What is missing, if it is known already.
+    `status` is that of the linear program, if it says more than a growth of 0, and `missing` what is known already.
     """
     what = f"{network.objective} of {network.id} does not grow on {medium}{status and f' ({status})'}"
     hint = "choose another medium or growth reaction"
@@ -132,17 +123,7 @@ def does_not_grow(
 def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> MissingUptakes | None:
     """Find a smallest set of uptakes, and of closed drains, that makes a cell grow which does not.
 
-    Parameters
-    ----------
-    network
-        The cell on its medium, mmol/gDW/h.
-    time_limit_s
-        Time after which the search ends with what is missing at least, s.
-
-    Returns
-    -------
-    MissingUptakes or None
-        None where the solver failed.
+    None if the solver failed. After `time_limit_s` the search ends with what is missing at least.
     """
     end = time.monotonic() + time_limit_s
     lower, upper = network.lower, network.upper

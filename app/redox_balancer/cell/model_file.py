@@ -53,16 +53,9 @@ def suffixes_of(path: Path) -> tuple[str, str]:
 
 
 def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
-    """Return the format of a model file and the path of its uncompressed content.
+    """Return the format of a model file and the path of its uncompressed content, which may lie in `folder`.
 
-    Parameters
-    ----------
-    path
-        The file.
-    folder
-        Folder for uncompressed content.
-    repairs
-        Receives a suffix that names another format than that of the content.
+    `repairs` receives a suffix that names another format than that of the content.
 
     Raises
     ------

@@ -147,17 +147,9 @@ def compartment_letter(compartment: str, name: str) -> str:
 def split_metabolite(identifier: str, compartments: Collection[str] = ()) -> tuple[str, str]:
     """Split the id of a metabolite into the BiGG name of the species and the compartment.
 
-    Parameters
-    ----------
-    identifier
-        `nadh_c`, `nadh[c]`, `nadh(c)`, `nadh_c0`, `glc_D[e]`, `M_glc_DASH_D_e`.
-    compartments
-        What may follow an underscore as compartment, with or without a number; if not given, anything.
-
-    Returns
-    -------
-    tuple of str
-        Both are empty where the id contains no compartment.
+    Both are empty where it has no compartment. It may be `nadh_c`, `nadh[c]`, `nadh(c)`, `nadh_c0`, `glc_D[e]` or
+    `M_glc_DASH_D_e`. `compartments` are what may follow an underscore, with or without a number; if not given,
+    anything.
     """
     plain = _unescaped(identifier).removeprefix("M_")
     if found := _IN_BRACKETS.fullmatch(plain):
@@ -189,19 +181,9 @@ def _unescaped(identifier: str) -> str:
 
 
 def add_cross_references(model: cobra.Model, folder: Path) -> None:
-    """Add BiGG annotations from the tables published with Human-GEM's YAML file to a model that has none.
+    """Add BiGG annotations from the tables published with Human-GEM's YAML file to a model that has none, in place.
 
-    Parameters
-    ----------
-    model
-        Annotated in place.
-    folder
-        Folder of the model file; a table that is not in it is skipped.
-
-    Raises
-    ------
-    RedoxError
-        A table cannot be read.
+    `folder` is that of the model file; a table that is not in it is skipped, and a RedoxError if one cannot be read.
     """
     for kind, (file, own, columns, annotation) in _TABLES.items():
         entries = getattr(model, kind)

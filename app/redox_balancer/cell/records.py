@@ -38,21 +38,7 @@ def packaged(name: str) -> Path:
 
 
 def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, AnyRecord]:
-    """Read the array of tables `[[table]]` of a TOML file.
-
-    Parameters
-    ----------
-    path
-        TOML file.
-    table
-        Name of the array.
-    kind
-        Schema of its entries.
-
-    Returns
-    -------
-    dict
-        Entries by id, in the order of the file.
+    """Read the array of tables `[[table]]` of a TOML file: entries of a schema by id, in the order of the file.
 
     Raises
     ------

@@ -274,14 +274,7 @@ def guaranteed_weights(space: DesignSpace, placements: Iterable[Placement] | Non
 
     The price of H2O2 applies where some is left: capacity = min(taken, taken - price x formed). To maximise it, one
     program with the bookkeeping metabolite is enough. To minimise it the metabolite is of no use: the program would
-    leave H2O2 that nothing has formed.
-
-    Parameters
-    ----------
-    space
-        The cell and what can be built into it.
-    placements
-        What is built; everything the space offers if not given.
+    leave H2O2 that nothing has formed. `placements` are what is built, by default everything that the space offers.
     """
     chosen = space.placements if placements is None else placements
     reactions = dict.fromkeys(placement.reaction for placement in chosen if placement.foreign)
@@ -304,19 +297,9 @@ def _at_natural_abundance(space: DesignSpace) -> Network:
 
 
 def _finite_bounds(network: Network, widest: Mapping[int, tuple[float, float]]) -> dict[int, tuple[float, float]]:
-    """Bounds that are never reached, in place of the infinite ones: critical regions need a range for each bound.
+    """Replace infinite bounds by the largest flux that the network allows; return the bounds of these columns.
 
-    Parameters
-    ----------
-    network
-        The cell.
-    widest
-        Bounds by column, as wide as they ever are, mmol/gDW/h.
-
-    Returns
-    -------
-    dict
-        Bounds of the columns with an infinite one, which is replaced by the largest flux that the network allows.
+    Critical regions need a range for each bound. `widest` are bounds by column, as wide as they ever are, mmol/gDW/h.
     """
     infinite = [column for column, bounds in widest.items() if np.isinf(bounds).any()]
     if not infinite:

@@ -132,18 +132,8 @@ def build_constructs(
 ) -> tuple[DesignSpace, tuple[Construct, ...]]:
     """Named constructs as constructs of one design space whose levels are all their fractions.
 
-    Parameters
-    ----------
-    space
-        The cell and its placements. The fractions need not be among its levels, nor the constructs within its
-        budgets: the capacity of an enzyme is proportional to its fraction.
-    named
-        Proteome fractions by placement, for each construct.
-
-    Returns
-    -------
-    tuple
-        The design space, and its constructs in the same order.
+    `named` are proteome fractions by placement. They need not be among the levels of `space`, nor the constructs
+    within its budgets: the capacity of an enzyme is proportional to its fraction.
 
     Raises
     ------

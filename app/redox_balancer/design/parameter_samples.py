@@ -18,25 +18,11 @@ sequences, so their uncertainty is small by comparison."""
 
 
 def parameter_samples(placements: Sequence[Placement], samples: int, saturation: float) -> FloatArray:
-    """Factors of the enzyme capacities of each placement in each parameter sample.
+    """Factors of the enzyme capacities of each placement in each parameter sample, shape (samples, placements).
 
     Every kcat and KM is drawn from a log-normal distribution whose median is the value of the library, and so is the
     saturation of an enzyme without a KM, which cannot exceed 1. An enzyme has the same parameters wherever it is
-    placed, and its draws do not depend on the rest of the library.
-
-    Parameters
-    ----------
-    placements
-        Placements of the design space.
-    samples
-        Number of samples; the first n are the same for any number.
-    saturation
-        Share of kcat at which an enzyme without a known KM operates.
-
-    Returns
-    -------
-    FloatArray
-        Shape (samples, placements).
+    placed, and its draws depend neither on the rest of the library nor on the number of samples.
     """
     factors = np.ones((samples, len(placements)))
     for position, placement in enumerate(placements):

@@ -141,17 +141,10 @@ class Analysis:
 
 
 def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
-    """Analyse a designed cell with COBRApy.
+    """Analyse a designed cell with COBRApy, which is unchanged afterwards.
 
-    Parameters
-    ----------
-    cell
-        The cell with the construct; unchanged afterwards.
-    linked
-        Whether to compute the flux ranges of all reactions with NAD(P)H as well: two linear programs for each, which
-        takes minutes on a genome-scale model.
-    progress
-        Receives the name of each phase as it starts.
+    With `linked` the flux ranges of all reactions with NAD(P)H are computed as well: two linear programs for each,
+    which takes minutes on a genome-scale model.
     """
     progress("growth and capacity")
     growth = largest_growth(cell)

@@ -57,12 +57,8 @@ def make_design(
 ) -> tuple[Design, DesignedCell]:
     """Put a proposed construct into the model it was proposed for, and analyse the cell.
 
-    `model` is changed, see `designed_cell`; `linked` and `progress` are those of `analyse`.
-
-    Raises
-    ------
-    RedoxError
-        COBRApy computes another growth or capacity than the evaluator did.
+    `model` is changed, see `designed_cell`; `linked` and `progress` are those of `analyse`. A RedoxError if COBRApy
+    computes another growth or capacity than the evaluator did.
     """
     floor = proposal.reference.floor
     cell = designed_cell(model, proposal.space, proposal.construct, proposal.condition, floor=floor)

@@ -85,15 +85,8 @@ def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progre
 def verify_model(path: Path, cell: DesignedCell, design: Design) -> dict[str, Any]:
     """Read an exported model with COBRApy and compare its growth and capacity with those of the design.
 
-    Returns
-    -------
-    dict
-        Growth and capacity computed from the file, and for SBML the number of warnings of libSBML.
-
-    Raises
-    ------
-    RedoxError
-        They differ, or the file is not valid.
+    They are returned, with the number of libSBML's warnings for SBML; a RedoxError if they differ, or the file is not
+    valid.
     """
     answer: dict[str, Any] = {}
     with quiet_cobra():

@@ -118,17 +118,10 @@ def open_model(task: Task) -> cobra.Model:
 def designed_cell(
     model: cobra.Model, space: DesignSpace, construct: Construct, condition: Condition, *, floor: float
 ) -> DesignedCell:
-    """Put a construct into a cell under a condition.
+    """Put a construct into a cell under a condition; `floor` is the growth to hold while capacity is maximised, 1/h.
 
-    Parameters
-    ----------
-    model
-        The model that `space` was built on. It is changed: pass a copy for each construct, or work within
-        `with model:`, which reverts all changes at its end.
-    space, construct, condition
-        The design space, the construct and the condition.
-    floor
-        Growth to hold while capacity is maximised, 1/h.
+    `model` is the one that `space` was built on. It is changed: pass a copy for each construct, or work within
+    `with model:`, which reverts all changes at its end.
     """
     network = space.network
     placed = {space.placements[position].reaction: space.placements[position] for position, _ in construct}

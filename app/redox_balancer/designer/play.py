@@ -30,14 +30,10 @@ def play_episodes(
 
     Parameters
     ----------
-    envs
-        Environments to play in; they share one evaluator.
-    condition
-        Id of a condition of their design space.
+    envs, condition
+        Environments to play in, which share one evaluator, and a condition of their design space.
     policy
         Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
-    episodes
-        Number of episodes.
     generator
         Samples the actions; None takes the most probable action of the policy each time.
 
@@ -96,13 +92,6 @@ def candidates(
     Under a hidden condition it is the construct of the most probable actions alone. Choosing by value would use the
     condition that the policy is not shown, and so would comparing the measurements of many episodes: the protocol
     grants one episode, and the most probable actions are the ones that the policy itself prefers in it.
-
-    Parameters
-    ----------
-    envs, condition, policy
-        As in `play_episodes`.
-    sampled
-        Constructs of episodes whose actions were sampled from the policy.
     """
     greedy = play_episodes(envs, condition, policy, 1, None)
     env = envs[0]

@@ -157,18 +157,8 @@ def run_benchmark(
 ) -> Benchmark:
     """Run every method under every condition, with each of its seeds.
 
-    Conditions under which no method finds a useful construct do not count.
-
-    Parameters
-    ----------
-    optima
-        The conditions, and the answer of the oracle under each; the oracle takes part as a method.
-    reference
-        Name of the oracle.
-    methods
-        The other methods.
-    progress
-        Receives the name of each method as it starts.
+    Conditions under which no method finds a useful construct do not count. `optima` are the answers of the oracle
+    under each condition; it takes part as a method by the name `reference`.
     """
     answers = [Answers(Method(reference, lambda condition, _: optima[condition]), [list(optima.values())])]
     for method in methods:

@@ -120,15 +120,6 @@ class Comparison:
 def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Progress = no_progress) -> Comparison:
     """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
 
-    Parameters
-    ----------
-    folders
-        Folders of the runs; each counts as one seed of the policy.
-    protocol
-        Conditions and costs.
-    progress
-        Receives the name of each phase as it starts.
-
     Raises
     ------
     RedoxError

@@ -181,10 +181,8 @@ def policies(
     ----------
     envs
         Environments of a design space with the conditions to answer for, at their named values.
-    trained
-        The policies of one training each; each counts as a seed.
-    seeds
-        Number of seeds of the samples where there is one training.
+    trained, seeds
+        The policies of one training each; each counts as a seed. If there is one, the number of seeds of the samples.
     training_s
         Mean wall time of a training, in seconds.
     """

@@ -136,20 +136,9 @@ class PolicyScore:
 def score_policy(
     environments: RedoxEnvs, policy: Policy, *, episodes: int, seed: int, progress: Progress = no_progress
 ) -> PolicyScore:
-    """Play every named condition with a policy and with random actions.
+    """Play every named condition, with a policy in the environments that it was trained in and with random actions.
 
-    Parameters
-    ----------
-    environments
-        The environments the policy was trained in.
-    policy
-        The policy.
-    episodes
-        Number of episodes of each kind under each condition.
-    seed
-        Seed of the sampled actions.
-    progress
-        Receives the id of each condition when it is done.
+    There are `episodes` of each kind under each condition; `seed` is that of the sampled actions.
     """
     envs = environments.named(min(BATCH, episodes))
     evaluator = envs[0].evaluator

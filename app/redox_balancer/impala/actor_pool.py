@@ -219,12 +219,7 @@ class ActorPool:
     def receive(self, timeout_s: float) -> list[Rollout]:
         """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
 
-        Raises
-        ------
-        RedoxError
-            Where an actor keeps dying.
-        Exception
-            Any exception of an environment.
+        A RedoxError if an actor keeps dying; any exception of an environment is raised as it is.
         """
         rollouts = self._harvest(timeout_s)
         now = time.monotonic()

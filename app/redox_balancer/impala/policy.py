@@ -114,12 +114,8 @@ class PolicyOutput(NamedTuple):
 def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutput:
     """Compute logits and values: hidden layers with tanh, then one linear map to each.
 
-    Parameters
-    ----------
-    parameters
-        The named arrays of `PolicyShape.unflatten`.
-    observations
-        Shape (N, D), of the same library and dtype as the parameters.
+    `parameters` are the named arrays of `PolicyShape.unflatten`, and `observations`, shape (N, D), are of the same
+    library and dtype.
     """
     xp = array_namespace(observations)
     hidden, layer = observations, 0

@@ -8,14 +8,7 @@ import math
 def linear(step: int, *, total: int, start: float, end: float) -> float:
     """Return the value of a line from `start` at step 0 to `end` at step `total`, constant afterwards.
 
-    Parameters
-    ----------
-    step
-        Environment steps so far, over all processes of the run.
-    total
-        Environment steps at which `end` is reached; above 0.
-    start, end
-        The values at both ends; equal for a constant.
+    Steps are those of the environment over all processes of the run; `total` is above 0.
     """
     fraction = min(max(step / total, 0.0), 1.0)
     return (1.0 - fraction) * start + fraction * end

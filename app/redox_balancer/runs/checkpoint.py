@@ -80,21 +80,10 @@ class FoundCheckpoint(NamedTuple):
 
 
 def save(run: Path, step: int, arrays: Mapping[str, NDArray[Any]], state: State) -> Path:
-    """Write a checkpoint into the folder of a run.
+    """Write a checkpoint of named arrays, and of a state that is ready for JSON, into the folder of a run.
 
     A checkpoint of the same step is replaced. When anything fails (OSError: disk full, no permission) the partial
     checkpoint is removed and the earlier ones are unchanged.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    step
-        Environment steps so far.
-    arrays
-        Arrays by name.
-    state
-        The rest, ready for JSON.
     """
     final = run / folder_name(step)
     partial = run / f"{TEMPORARY}{final.name}-{uuid.uuid4().hex}"
@@ -196,12 +185,7 @@ def _as_damage(path: Path) -> Iterator[None]:
 def find(path: Path) -> FoundCheckpoint:
     """Read a checkpoint folder, or the newest intact checkpoint in the folder of a run.
 
-    Raises
-    ------
-    RedoxError
-        Where there is none.
-    DamagedCheckpointError
-        Where all are damaged.
+    A RedoxError if there is none, a DamagedCheckpointError if all are damaged.
     """
     candidates = list(steps(path).values())
     if not candidates:
@@ -240,18 +224,9 @@ def set_aside(path: Path) -> Path:
 
 
 def retained(saved: Collection[int], *, newest: int, every: int = 0, best: int | None = None) -> set[int]:
-    """Return the steps whose checkpoints are kept.
+    """Return the steps whose checkpoints are kept of those that exist: the newest ones, and `best`.
 
-    Parameters
-    ----------
-    saved
-        Steps of the existing checkpoints.
-    newest
-        Number of newest checkpoints to keep.
-    every
-        The first checkpoint at or after each multiple of this many steps is kept permanently; 0 for none.
-    best
-        A step to keep.
+    The first checkpoint at or after each multiple of `every` steps is kept permanently; 0 for none.
     """
     stay = set(sorted(saved)[-newest:]) | {step for step in saved if step == best}
     if every:

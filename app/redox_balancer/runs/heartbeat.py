@@ -94,13 +94,8 @@ class Heartbeat:
     def at_work(self, now: float) -> bool:
         """Whether this belongs to a live trainer: it does not report an end and was written within `FRESH_S` seconds.
 
-        A heartbeat from the future (the clock was set back) is as stale as an old one: a live trainer soon replaces
-        it.
-
-        Parameters
-        ----------
-        now
-            Unix time on the clock of the trainer's host, s.
+        `now` is Unix time on the clock of the trainer's host, s. A heartbeat from the future (the clock was set back)
+        is as stale as an old one: a live trainer soon replaces it.
         """
         return not self.ended and abs(now - self.written_at) <= FRESH_S
 

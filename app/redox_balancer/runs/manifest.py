@@ -43,23 +43,9 @@ def write_manifest(step: int, contents: Mapping[str, bytes]) -> bytes:
 
 
 def read_manifest(content: bytes, step: int, name: str) -> Manifest:
-    """Read and check the manifest of the checkpoint of a step.
+    """Read and check the manifest of the checkpoint of a step; errors call it `name`.
 
-    Parameters
-    ----------
-    content
-        The file.
-    step
-        Environment steps that the name of the checkpoint states.
-    name
-        Name of the checkpoint in error messages.
-
-    Raises
-    ------
-    ValueError
-        Where it is damaged.
-    RedoxError
-        Where its format is newer than this version reads.
+    A ValueError if it is damaged, a RedoxError if its format is newer than this version reads.
     """
     try:
         manifest = json.loads(content)

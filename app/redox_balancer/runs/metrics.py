@@ -58,16 +58,8 @@ class Window:
         """Return the metrics of the interval and start a new one; NaN for means of nothing.
 
         Losses are means over updates, returns and metrics of the environment are means over episodes, `rho_max` is
-        the maximum; lags are counted over the rollouts used.
-
-        Parameters
-        ----------
-        seconds
-            Training time of the run so far, over all its processes.
-        steps_per_s
-            Steps of this process per second.
-        failed_saves
-            Checkpoints that this process failed to write so far.
+        the maximum; lags are counted over the rollouts used. `seconds` are of the run so far, over all its processes;
+        speed and failed saves are those of this process.
         """
         state, metrics, lags, episodes = self._state, self._metrics, self._lags, self._episodes
         if state is None or not metrics:

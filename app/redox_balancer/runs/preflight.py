@@ -145,14 +145,9 @@ def solver_check(solver: Callable[[], str]) -> Check:
 def all_checks(
     config: TrainConfig, factory: EnvFactory, run_dir: Path, *, solver: Callable[[], str] | None = None
 ) -> Iterator[Check]:
-    """Run all checks one after the other, the fast ones first.
+    """Run all checks one after the other, the fast ones first; the arguments are those of `trainer.train`.
 
-    Parameters
-    ----------
-    config, factory, run_dir
-        As for `trainer.train`.
-    solver
-        Solves a small problem and returns the name of the solver; this package does not know the environments' own.
+    `solver` solves a small problem and returns its name; this package does not know the environments' own.
     """
     limits = machine(run_dir)
     yield from machine_checks(config, limits)

@@ -118,11 +118,6 @@ def source_commit(package: Path = PACKAGE) -> str | None:
     The environment variable REDOX_COMMIT, which an image sets, overrides the commit of a checkout. None where the
     package is not part of a Git repository, even if its folder lies inside of one (installed in a virtual environment
     of another project).
-
-    Parameters
-    ----------
-    package
-        Folder of the package.
     """
     if given := os.environ.get("REDOX_COMMIT"):
         return given

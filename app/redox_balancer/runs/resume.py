@@ -23,21 +23,10 @@ COUNTERS = ("updates", "steps", "dropped")
 
 
 def find_start(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
-    """Return the checkpoint to resume from, None for a new run.
+    """Return the checkpoint to resume from, None for a new run; the arguments are those of `trainer.train`.
 
-    Damaged checkpoints are reported, and those in the run's folder are set aside.
-
-    Parameters
-    ----------
-    run_dir, resume
-        As for `trainer.train`.
-    progress
-        Receives messages and warnings.
-
-    Raises
-    ------
-    RedoxError
-        Where the folder holds a run that `resume` does not continue, or no intact checkpoint.
+    Damaged checkpoints are reported, and those in the run's folder are set aside. A RedoxError if the folder holds a
+    run that `resume` does not continue, or no intact checkpoint.
     """
     existing = checkpoint.steps(run_dir)
     if resume is None:

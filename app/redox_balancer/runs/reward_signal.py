@@ -47,14 +47,8 @@ class RewardSignal(NamedTuple):
 def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> RewardSignal:
     """Play random and greedy episodes until returns vary with the actions, from at most `STARTS` initial states.
 
-    The same seed repeats the same initial state, so that differences of returns come from the actions alone.
-
-    Parameters
-    ----------
-    environments
-        One or more new environments; they are left in the middle of an episode.
-    seed
-        Seed of the initial states and of the random actions.
+    The same seed repeats the same initial state, so that differences of returns come from the actions alone. The
+    environments are left in the middle of an episode.
     """
     rng = np.random.default_rng(seed)
     starts: list[dict[tuple[int, ...], float]] = []

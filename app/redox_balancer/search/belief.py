@@ -31,12 +31,8 @@ class Belief:
     def search(self, search: Search, hidden: Condition) -> SearchResult:
         """Add the placement that raises the expected value most, until none does; measure after each.
 
-        Parameters
-        ----------
-        search
-            Records the cost; its problem values the answer under the true condition.
-        hidden
-            The true condition, of which only growth and capacity of the constructs built are used.
+        `search` records the cost, and its problem values the answer under the true condition, `hidden`, of which only
+        growth and capacity of the constructs built are used.
         """
         construct = search.problem.empty
         errors = np.zeros(len(self.conditions))

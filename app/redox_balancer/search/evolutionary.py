@@ -44,14 +44,8 @@ def evolutionary(search: Search, generator: np.random.Generator) -> None:
 def decode(space: DesignSpace, chosen: np.ndarray, levels: np.ndarray) -> Construct:
     """Construct of a candidate's genes, slot by slot; placements beyond the budgets are omitted.
 
-    Parameters
-    ----------
-    space
-        The cell and what can be built into it.
-    chosen
-        Placement of each slot, shape (K,); the number of placements stands for none.
-    levels
-        Index of its level, shape (K,).
+    `chosen` is the placement of each slot, shape (K,), where the number of placements stands for none, and `levels`
+    the index of its level.
     """
     construct = Construct.empty(len(space.placements))
     for placement, level in zip(chosen.tolist(), levels.tolist(), strict=True):

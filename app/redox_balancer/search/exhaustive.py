@@ -116,10 +116,8 @@ def exhaustive(
 
     Parameters
     ----------
-    space
-        The cell and what can be built into it.
-    placements
-        K, the maximum number of placements.
+    space, placements
+        The cell and what can be built into it, and K, the maximum number of placements.
     keep
         Number of the best constructs to keep for each condition.
     processes

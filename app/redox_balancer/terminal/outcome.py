@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,19 +20,14 @@ Translate = Callable[[Exception], RedoxError | None]
 
 
 def end(app: Callable[..., Any], program: str, translate: Translate | None = None) -> None:
-    """Run a typer app and exit with its code.
+    """Run a typer app, of the command `program`, and exit with its code.
 
-    Parameters
-    ----------
-    app
-        The app.
-    program
-        The command that runs it, `redox`.
-    translate
-        Turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback. What the
-        operating system refuses is known without it.
+    `translate` turns an exception of a library into a RedoxError; None for a bug, which keeps its traceback. What the
+    operating system refuses is known without it.
     """
     guard_streams()
+    # Matplotlib has much to say of a home folder that cannot be written, and needs none.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         code = _run(app, program, translate)
         sys.stdout.flush()

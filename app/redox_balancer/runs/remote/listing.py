@@ -53,19 +53,9 @@ class ListedCheckpoint:
 
 
 def list_checkpoints(place: str, *, verify: bool = False) -> Iterator[ListedCheckpoint]:
-    """Checkpoints of a run, newest first.
+    """Checkpoints of a run, newest first, each compared with its manifest if `verify` is set.
 
-    Parameters
-    ----------
-    place
-        `s3://BUCKET/experiments/RUN`, or the folder of a run.
-    verify
-        Read each checkpoint and compare it with its manifest.
-
-    Raises
-    ------
-    RedoxError
-        There is no such folder or bucket.
+    `place` is `s3://BUCKET/experiments/RUN` or the folder of a run; a RedoxError if there is none.
     """
     return (_in_bucket if place.startswith("s3://") else _in_folder)(place, verify=verify)
 
@@ -87,10 +77,8 @@ def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no
 
     Parameters
     ----------
-    url
-        `s3://BUCKET/experiments/RUN`.
-    into
-        Local folder of the run.
+    url, into
+        `s3://BUCKET/experiments/RUN`, and the local folder of the run.
     step
         Step of the checkpoint; None fetches the newest intact one.
     progress
@@ -98,10 +86,8 @@ def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no
 
     Raises
     ------
-    DamagedCheckpointError
-        Where the checkpoint of this step, or every checkpoint, is damaged.
     RedoxError
-        Where the bucket has no such checkpoint.
+        Where the bucket has no such checkpoint, or it, or every one, is damaged.
     """
     remote = RemoteRun(url)
     if step is None:

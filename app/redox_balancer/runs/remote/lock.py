@@ -179,12 +179,7 @@ class RunLock:
         return self._last_error
 
     def take(self, report: Callable[[str], Any]) -> None:
-        """Take the lock, waiting for the lock of a dead holder to expire.
-
-        Parameters
-        ----------
-        report
-            Receives one line if the lock has another holder.
+        """Take the lock, waiting for the lock of a dead holder to expire, which is reported in one line.
 
         Raises
         ------

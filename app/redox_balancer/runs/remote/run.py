@@ -151,19 +151,9 @@ class RemoteRun:
     def sync(self, folder: Path, report: Callable[[str], Any]) -> SyncResult:
         """Push every checkpoint of a run's folder that the bucket lacks, newest first, and the run metadata.
 
-        Where the bucket's newest checkpoint is newer than the folder's, so is its metadata, which is kept.
-
-        Parameters
-        ----------
-        folder
-            The run's folder; a trainer may be running in it.
-        report
-            Receives a line for each checkpoint pushed.
-
-        Raises
-        ------
-        InUseError
-            Where a trainer on another folder holds the run's lock.
+        Each is reported. A trainer may be running in the folder; an InUseError if one on another folder holds the
+        run's lock. Where the bucket's newest checkpoint is newer than the folder's, so is its metadata, which is
+        kept.
         """
         refuse_other_writer(self.bucket, self.address, folder)
         newest = max(self.complete_steps(), default=-1)
