@@ -50,6 +50,7 @@ def assert_ended(answer: subprocess.CompletedProcess[str], code: int, folder: Pa
     assert answer.returncode == code, answer.stderr
     assert "Traceback" not in answer.stderr
     assert "Exception ignored" not in answer.stderr
+    assert "Matplotlib" not in answer.stderr
     said = [line for line in answer.stderr.splitlines() if line.startswith("error:")]
     assert len(said) == bool(error), answer.stderr
     assert not error or error in said[0]

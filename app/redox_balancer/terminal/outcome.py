@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,8 @@ def end(app: Callable[..., Any], program: str, translate: Translate | None = Non
     operating system refuses is known without it.
     """
     guard_streams()
+    # Matplotlib has much to say of a home folder that cannot be written, and needs none.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         code = _run(app, program, translate)
         sys.stdout.flush()
