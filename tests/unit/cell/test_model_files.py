@@ -225,6 +225,29 @@ def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, r
     assert loaded.repairs == ("gene rule that is no expression kept as a note: GLYC",) * repairs
 
 
+def changed_mat(folder: Path, change: dict[str, Any]) -> Path:
+    path = folder / "model.mat"
+    save_model(toy_cell(), path)
+    fields = loadmat(path, simplify_cells=True)["toy"] | change
+    savemat(path, {"toy": {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"S": None}, "it contains toy, notes, but no struct"),
+        ({"lb": None}, "its model has no lb"),
+        ({"lb": [0.0]}, "18 reactions with 1 lower"),
+        ({"ub": ["much"] * 18}, "its field ub is not of numbers: could not convert string to float"),
+    ],
+)
+def test_mat_files_without_a_whole_model_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RedoxError, match=message) as caught:
+        load_model(changed_mat(tmp_path, change))
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("change", "repair"),
     [
@@ -236,15 +259,11 @@ def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, r
         ({"subSystems": [np.array([["a"]], dtype=object)] * 18}, ""),
         ({"grRules": None, "genes": ["a", "b"], "rules": ["x(1) | x(2)"] * 18}, ""),
         ({"osenseStr": "max"}, ""),
+        ({"osenseStr": [], "osense": -1}, ""),
     ],
 )
 def test_mat_files_are_read_whatever_their_cells_hold(tmp_path: Path, change: dict[str, Any], repair: str) -> None:
-    path = tmp_path / "model.mat"
-    save_model(toy_cell(), path)
-    (name,) = [key for key in loadmat(path) if not key.startswith("__")]
-    fields = loadmat(path, simplify_cells=True)[name] | change
-    savemat(path, {name: {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
-    loaded = load_model(path)
+    loaded = load_model(changed_mat(tmp_path, change))
     assert growth_of(loaded.model) == pytest.approx(GROWTH)
     assert repair in "".join(loaded.repairs)
     assert bool(loaded.repairs) == bool(repair)
