@@ -212,6 +212,7 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
             lambda m: m.reactions.GLYC.add_metabolites({"nad_c": -math.inf}),
             "coefficient of nad_c in reaction GLYC is -inf",
         ),
+        (lambda m: m.reactions.GLYC.add_metabolites({"glc__D_c": 1e308}), r"glc__D_c in reaction GLYC is 1e\+308"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (math.inf, math.inf)), "GLYC has the bounds inf and inf"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (-math.inf, -math.inf)), "GLYC has the bounds -inf and -inf"),
     ],

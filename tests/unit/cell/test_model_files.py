@@ -102,11 +102,13 @@ HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
         ("m.json.zip", zipped(a__json=b"{}")[:-9], "not a zip file", "damaged"),
         ("m.json", b'{"reactions": [', "line 1 column 16", "damaged"),
         ("m.json", b'{"reactions": [,]}', "line 1 column 16", "mend that place"),
+        ("m.json", b'{"reactions": [{"a": -1, "a": 1}]}', "'a' has two values, -1 and 1", "remove one"),
         ("m.json.zip", zipped(a__json=b"{}", b__json=b"{}"), "2 files (a.json, b.json)", "unpack it"),
         ("m.mat", b"MATLAB 7.3 MAT-file".ljust(200), "a MAT file of version 7.3", "-v7"),
         ("m.xml", b"<?xml version='1.0'?><graph/>", "XML, but not SBML", "export"),
         ("m.xml", b'<sbml xmlns="http://example.org"><model/></sbml>', "line 1: ", "SBML with fbc"),
         ("m.yml", b"reactions: [\n", "line", "mend that place"),
+        ("m.yml", b"reactions: !!omap\n- a: 1\n- a: 2\n", "a key occurs twice", "mend that place"),
         ("m.txt", b"Dear reader", "unknown model format '.txt'", "known"),
         ("m.csv.gz", gzip.compress(b"reaction,equation"), "unknown model format '.csv'", "known"),
     ],
@@ -243,6 +245,29 @@ def test_sbml_of_level_2_has_its_exchanges_with_boundary_species_and_compartment
 BRACKETED = [f"{metabolite.id[:-2]}[{metabolite.compartment}]" for metabolite in toy_cell().metabolites]
 
 
+def changed_mat(folder: Path, change: dict[str, Any]) -> Path:
+    path = folder / "model.mat"
+    save_model(toy_cell(), path)
+    fields = loadmat(path, simplify_cells=True)["toy"] | change
+    savemat(path, {"toy": {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"S": None}, "it contains toy, notes, but no struct"),
+        ({"lb": None}, "its model has no lb"),
+        ({"lb": [0.0]}, "18 reactions with 1 lower"),
+        ({"ub": ["much"] * 18}, "its field ub is not of numbers: could not convert string to float"),
+    ],
+)
+def test_mat_files_without_a_whole_model_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RedoxError, match=message) as caught:
+        load_model(changed_mat(tmp_path, change))
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("change", "repair"),
     [
@@ -255,15 +280,11 @@ BRACKETED = [f"{metabolite.id[:-2]}[{metabolite.compartment}]" for metabolite in
         ({"grRules": None, "genes": ["a", "b"], "rules": ["x(1) | x(2)"] * 18}, ""),
         ({"osenseStr": "max"}, ""),
         ({"mets": BRACKETED}, ""),
+        ({"osenseStr": [], "osense": -1}, ""),
     ],
 )
 def test_mat_files_are_read_whatever_their_cells_hold(tmp_path: Path, change: dict[str, Any], repair: str) -> None:
-    path = tmp_path / "model.mat"
-    save_model(toy_cell(), path)
-    (name,) = [key for key in loadmat(path) if not key.startswith("__")]
-    fields = loadmat(path, simplify_cells=True)[name] | change
-    savemat(path, {name: {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
-    loaded = load_model(path)
+    loaded = load_model(changed_mat(tmp_path, change))
     assert growth_of(loaded.model) == pytest.approx(GROWTH)
     assert repair in "".join(loaded.repairs)
     assert bool(loaded.repairs) == bool(repair)
