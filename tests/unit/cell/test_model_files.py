@@ -18,7 +18,7 @@ from scipy.io import loadmat, savemat
 
 from notations import renamed, with_boundary_species
 from redox_balancer.cell.exchanges import extracellular_exchanges
-from redox_balancer.cell.models import load_model, load_network, save_model
+from redox_balancer.cell.models import load_model, load_network, save_model, to_network
 from redox_balancer.design.respiration import oxygen_uptake
 from redox_balancer.errors import RedoxError
 from toy_cell import GROWTH, UPTAKES, growth_of, toy_cell
@@ -291,7 +291,7 @@ def test_mat_files_are_read_whatever_their_cells_hold(tmp_path: Path, change: di
     if "rules" in change:
         assert loaded.model.reactions.get_by_id("GLYC").gene_reaction_rule == "a or b"
     nadh = "nadh[c]" if "mets" in change else "nadh_c"
-    assert load_network(path).find_metabolite("nadh_c") == nadh
+    assert to_network(loaded.model).find_metabolite("nadh_c") == nadh
 
 
 @pytest.mark.parametrize(
