@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from redox_balancer.cell.models import load_model, save_model
+from notations import renamed, with_boundary_species
+from redox_balancer.cell.exchanges import extracellular_exchanges
+from redox_balancer.cell.models import load_model, load_network, save_model, to_network
+from redox_balancer.design.respiration import oxygen_uptake
 from redox_balancer.errors import RedoxError
-from toy_cell import GROWTH, growth_of, toy_cell
+from toy_cell import GROWTH, UPTAKES, growth_of, toy_cell
 
 
 @pytest.fixture(scope="module")
@@ -170,16 +173,16 @@ def test_what_sbml_does_not_say_is_not_taken_for_0(
         assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
 
 
-def level_2(rule: str) -> str:
-    """The toy cell as the COBRA Toolbox wrote SBML before fbc: bounds in kinetic laws, the rest in notes."""
-    model = toy_cell()
+def level_2(model: cobra.Model, rule: str = "") -> str:
+    """A model as the COBRA Toolbox wrote SBML before fbc: bounds in kinetic laws, the rest in notes."""
 
     def notes(**values: object) -> str:
         lines = "".join(f"<p>{key}: {value}</p>" for key, value in values.items())
         return f'<notes><body xmlns="http://www.w3.org/1999/xhtml">{lines}</body></notes>'
 
     species = "".join(
-        f'<species id="M_{m.id}" compartment="{m.compartment}">{notes(FORMULA=m.formula, CHARGE=m.charge)}</species>'
+        f'<species id="M_{m.id}" compartment="{m.compartment}" boundaryCondition="{int(m.id.endswith("_b"))}">'
+        f"{notes(FORMULA=m.formula, CHARGE=m.charge)}</species>"
         for m in model.metabolites
     )
     reactions = ""
@@ -203,9 +206,10 @@ def level_2(rule: str) -> str:
             '<math xmlns="http://www.w3.org/1998/Math/MathML"><ci>FLUX_VALUE</ci></math>'
             f"<listOfParameters>{law}</listOfParameters></kineticLaw></reaction>"
         )
+    compartments = "".join(f'<compartment id="{name}"/>' for name in model.compartments)
     return (
         '<?xml version="1.0" encoding="UTF-8"?><sbml xmlns="http://www.sbml.org/sbml/level2" level="2" version="1">'
-        '<model id="toy"><listOfCompartments><compartment id="c"/><compartment id="e"/></listOfCompartments>'
+        f'<model id="toy"><listOfCompartments>{compartments}</listOfCompartments>'
         f"<listOfSpecies>{species}</listOfSpecies><listOfReactions>{reactions}</listOfReactions></model></sbml>"
     )
 
@@ -216,13 +220,29 @@ def level_2(rule: str) -> str:
 )
 def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, read: str, repairs: int) -> None:
     path = tmp_path / "model.xml"
-    path.write_text(level_2(rule), encoding="utf-8")
+    path.write_text(level_2(toy_cell(), rule), encoding="utf-8")
     loaded = load_model(path)
     assert growth_of(loaded.model) == pytest.approx(GROWTH)
     assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
     glycolysis = loaded.model.reactions.get_by_id("GLYC")
     assert (glycolysis.gene_reaction_rule, glycolysis.notes["GENE_ASSOCIATION"]) == (read, rule)
     assert loaded.repairs == ("gene rule that is no expression kept as a note: GLYC",) * repairs
+
+
+def test_sbml_of_level_2_has_its_exchanges_with_boundary_species_and_compartments_of_any_name(tmp_path: Path) -> None:
+    model, path = toy_cell(), tmp_path / "model.xml"
+    with_boundary_species(sources=False)(model)
+    renamed("{}_{}".format, str, c="Cytosol", e="Extra_organism", b="Extra_organism")(model)
+    path.write_text(level_2(model), encoding="utf-8")
+    network = load_network(path)
+    assert {exchange.metabolite: exchange.uptake for exchange in extracellular_exchanges(network)} == {
+        f"{species}_e": uptake for species, uptake in UPTAKES.items()
+    }
+    assert "boundary species left out" in network.repairs[-1]
+    assert oxygen_uptake(network) == UPTAKES["o2"]
+
+
+BRACKETED = [f"{metabolite.id[:-2]}[{metabolite.compartment}]" for metabolite in toy_cell().metabolites]
 
 
 def changed_mat(folder: Path, change: dict[str, Any]) -> Path:
@@ -259,6 +279,7 @@ def test_mat_files_without_a_whole_model_are_refused(tmp_path: Path, change: dic
         ({"subSystems": [np.array([["a"]], dtype=object)] * 18}, ""),
         ({"grRules": None, "genes": ["a", "b"], "rules": ["x(1) | x(2)"] * 18}, ""),
         ({"osenseStr": "max"}, ""),
+        ({"mets": BRACKETED}, ""),
         ({"osenseStr": [], "osense": -1}, ""),
     ],
 )
@@ -269,6 +290,8 @@ def test_mat_files_are_read_whatever_their_cells_hold(tmp_path: Path, change: di
     assert bool(loaded.repairs) == bool(repair)
     if "rules" in change:
         assert loaded.model.reactions.get_by_id("GLYC").gene_reaction_rule == "a or b"
+    nadh = "nadh[c]" if "mets" in change else "nadh_c"
+    assert to_network(loaded.model).find_metabolite("nadh_c") == nadh
 
 
 @pytest.mark.parametrize(
