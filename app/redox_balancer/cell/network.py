@@ -122,8 +122,7 @@ class Network:
     def reverse_of(self, reaction: str) -> str | None:
         """Return the reaction that runs a one-way reaction backwards, where a model splits it in two.
 
-        It has the name that GECKO gives it, or the opposite stoichiometry. Each may consume other metabolites besides,
-        such as its enzyme.
+        It has the name that GECKO gives it, or the opposite stoichiometry; each may consume more, such as its enzyme.
         """
         one_way = (self.lower >= 0) ^ (self.upper <= 0)
         column = self.column(reaction)
