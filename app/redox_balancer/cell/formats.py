@@ -180,7 +180,9 @@ def _write_json(model: cobra.Model, path: Path) -> None:
 
 def _write_yaml(model: cobra.Model, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
-        cobra.io.save_yaml_model(model, file)
+        # COBRApy's one writer is of no use after a failure.
+        writer = cobra.io.yaml.CobraYAML(typ="rt")
+        writer.dump(cobra.io.dict.model_to_dict(model) | {"version": cobra.io.yaml.YAML_SPEC}, file)
 
 
 def _write_mat(model: cobra.Model, path: Path) -> None:

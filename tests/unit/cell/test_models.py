@@ -135,15 +135,20 @@ def test_the_same_model_saved_twice_gives_the_same_bytes(tmp_path: Path, model: 
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
 
 
-def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, model: cobra.Model) -> None:
-    path = tmp_path / "core.json"
+@pytest.mark.parametrize(("suffix", "said"), [("json", "not JSON serializable"), ("yml", "cannot represent an object")])
+def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
+    tmp_path: Path, model: cobra.Model, suffix: str, said: str
+) -> None:
+    path = tmp_path / f"core.{suffix}"
     save_model(model, path)
     before = path.read_bytes()
     broken = model.copy()
     broken.reactions.get_by_id("PFK").notes["unwritable"] = {object()}
     broken.notes["unwritable"] = object()
-    with pytest.raises(RedoxError, match="not JSON serializable"):
+    with pytest.raises(RedoxError, match=said):
         save_model(broken, path)
+    assert path.read_bytes() == before
+    save_model(model, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
