@@ -135,7 +135,7 @@ def test_the_same_model_saved_twice_gives_the_same_bytes(tmp_path: Path, model: 
     assert (tmp_path / "a.json.gz").read_bytes() == (tmp_path / "b.json.gz").read_bytes()
 
 
-@pytest.mark.parametrize(("suffix", "said"), [("json", "not JSON serializable"), ("yml", "cannot represent an object")])
+@pytest.mark.parametrize(("suffix", "said"), [("json", "not JSON serializable"), ("yml", "cannot represent")])
 def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
     tmp_path: Path, model: cobra.Model, suffix: str, said: str
 ) -> None:
