@@ -81,7 +81,7 @@ def test_a_stream_that_cannot_be_written(tmp_path: Path, name: str, how: str, co
         ("core", ASCII),
         ("design", ASCII | NO_HOME),
         ("json", {"HOME": ""}),
-        ("enzymes", {"TERM": "dumb", "COLUMNS": "20", "NO_COLOR": "1"}),
+        ("enzymes", {"TERM": "dumb", "COLUMNS": "20", "NO_COLOR": "1", "LC_ALL": "xx_XX.UTF-8"}),
         ("search", {"TMPDIR": "/proc/1"}),
     ],
 )

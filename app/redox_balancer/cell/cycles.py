@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from redox_balancer.cell.consistency import TimeLimitError, consistent_reactions, one_way_parts
+from redox_balancer.cell.consistency import COMPUTED, ROUNDED, TimeLimitError, consistent_reactions, one_way_parts
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import ENZYME
-from redox_balancer.cell.network import Network
-from redox_balancer.cell.rational import integer_network
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.rational import as_written, integer_network
 from redox_balancer.cell.solution import Status
 
 
@@ -71,6 +71,7 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     The sum of the fluxes that are not found yet, with random weights, is maximised and minimised in rational
     arithmetic: both optima are 0 only if none of those reactions can carry flux (otherwise the weights would be
     orthogonal to an existing flux, which has a probability of 2**-40), and any other optimum finds at least one.
+    Computed coefficients of irreversible reactions may be off by `ROUNDED`, as in `consistent_reactions`.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     left = {network.column(reaction): reaction for reaction in reactions}
     generator = np.random.default_rng(0)
     found: set[str] = set()
-    with FluxLP(integer_network(network)[0], {}) as lp:
+    with FluxLP(_with_rounded(network), {}) as lp:
         while left:
             weights = generator.integers(2**39, 2**40, len(left)) * generator.choice([-1.0, 1.0], len(left))
             before = len(found)
@@ -111,6 +112,23 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
                 break
             left = {column: reaction for column, reaction in left.items() if reaction not in found}
     return tuple(reaction for reaction in reactions if reaction in found)
+
+
+def _with_rounded(network: Network) -> Network:
+    """The network of integers, with copies of irreversible reactions whose computed coefficients differ slightly."""
+    exact, _ = integer_network(network)
+    columns = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
+    computed = np.array([as_written(value).denominator > COMPUTED for value in network.data.tolist()], dtype=np.bool_)
+    computed &= ((network.lower >= 0) & (network.upper > 0))[columns]
+    count, copies = np.bincount(columns[computed]), []
+    for entry in np.flatnonzero(computed).tolist():
+        reaction, metabolite = network.reactions[columns[entry]], network.metabolites[network.indices[entry]]
+        amounts = exact.stoichiometry_of(reaction)
+        change = max(1.0, abs(np.rint(amounts[metabolite] * ROUNDED * count[columns[entry]])))
+        for by in (-change, change):
+            other = amounts | {metabolite: amounts[metabolite] + by}
+            copies.append(Column(f"{reaction} {entry} {by:+g}", other, 0.0, np.inf))
+    return exact.with_columns(copies)
 
 
 def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -33,7 +34,7 @@ def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     del folder
     text = text_of(path.read_bytes(), repairs)
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_one_number_each)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         hint = DAMAGED if cut else "mend that place, or write the file again with the program that it came from"
@@ -41,16 +42,24 @@ def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     return model_of(document, repairs)
 
 
+def _one_number_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    for name, value in pairs if len(found) < len(pairs) else ():
+        if isinstance(value, int | float) and value != found[name]:
+            raise UnreadableError(f"{name!r} has two values, {value} and {found[name]}", hint="remove one of them")
+    return found
+
+
 def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     del folder
     try:
         # COBRApy reads with it, too, but in the slower mode that keeps comments.
         document = YAML(typ="safe", pure=True).load(text_of(path.read_bytes(), repairs))
-    except YAMLError as error:
+    except (YAMLError, AssertionError) as error:  # the latter for a key that occurs twice in an !!omap
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         place = f"line {mark.line + 1:,}: " if mark is not None else ""
         raise UnreadableError(
-            place + (problem or str(error)).partition("\n")[0],
+            place + (problem or str(error) or "a key occurs twice").partition("\n")[0],
             hint="mend that place; a file that ends there is cut short: download or copy it again",
         ) from error
     return model_of(document, repairs)

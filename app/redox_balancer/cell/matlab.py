@@ -61,14 +61,14 @@ def read_matlab(path: Path, repairs: Repairs) -> tuple[dict[str, Any], str]:
         "compartments": dict(zip(_texts(fields.get("comps")), _texts(fields.get("compNames")), strict=False)),
     }
     _leave_out_unconstrained(document, fields, repairs)
-    sense = fields.get("osenseStr", fields.get("osense", "max"))
-    return document, "min" if sense == 1 or str(sense).lower().startswith("min") else "max"
+    sense = "".join(_texts(fields.get("osenseStr")) or _texts(fields.get("osense"))).lower()
+    return document, "min" if sense == "1" or sense.startswith("min") else "max"
 
 
 def _leave_out_unconstrained(document: dict[str, Any], fields: Mapping[str, Any], repairs: Repairs) -> None:
     """Leave out the metabolites that RAVEN marks as outside of the model, as it does before it simulates."""
     names = [metabolite["id"] for metabolite in document["metabolites"]]
-    marks = _numbers(fields.get("unconstrained"), len(names))
+    marks = _numbers(fields, "unconstrained", len(names))
     outside = {name for name, mark in zip(names, marks, strict=False) if mark == 1}
     if outside:
         repairs.add("boundary species (unconstrained) left out, their reactions are exchanges", *sorted(outside))
@@ -81,7 +81,7 @@ def _metabolites(fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     names = _texts(fields["mets"])
     compartments, places = _texts(fields.get("comps")), _column(fields, "metComps", len(names)) or names
     columns = {"name": _column(fields, "metNames", len(names)), "formula": _column(fields, "metFormulas", len(names))}
-    charges = _numbers(fields.get("metCharges"), len(names))
+    charges = _numbers(fields, "metCharges", len(names))
     annotations = _annotations(fields, cobra.io.mat.MET_MATLAB_TO_PROVIDERS, len(names))
     for row, name in enumerate(names):
         yield {
@@ -104,7 +104,7 @@ def _compartment(metabolite: str, compartments: list[str], place: str) -> str | 
 def _reactions(fields: Mapping[str, Any], repairs: Repairs) -> Iterator[dict[str, Any]]:
     names, metabolites = _texts(fields["rxns"]), _texts(fields["mets"])
     S = sp.csc_array(np.atleast_2d(fields["S"]) if not sp.issparse(fields["S"]) else fields["S"]).astype(float)
-    lower, upper, objective = (_numbers(fields.get(field), len(names)) for field in ("lb", "ub", "c"))
+    lower, upper, objective = (_numbers(fields, field, len(names)) for field in ("lb", "ub", "c"))
     if S.shape != (len(metabolites), len(names)) or not lower or not upper:
         raise UnreadableError(
             f"its S is {S.shape[0]:,} by {S.shape[1]:,} for {len(metabolites):,} metabolites and {len(names):,} "
@@ -136,7 +136,7 @@ def _reactions(fields: Mapping[str, Any], repairs: Repairs) -> Iterator[dict[str
 def _name_unread(fields: Mapping[str, Any], metabolites: list[str], repairs: Repairs) -> None:
     """Name what flux balance analysis in steady state leaves out, as COBRApy does."""
     senses = "".join(_texts(fields.get("csense")))
-    accumulating = _numbers(fields.get("b"), len(metabolites))
+    accumulating = _numbers(fields, "b", len(metabolites))
     for row, metabolite in enumerate(metabolites):
         if row < len(senses) and senses[row] in "LG":
             repairs.add("inequality of a metabolite read as steady state", metabolite)
@@ -188,12 +188,16 @@ def _text(cell: object) -> str:
     return str(cell).strip()
 
 
-def _numbers(value: object, count: int) -> list[float]:
+def _numbers(fields: Mapping[str, Any], field: str, count: int) -> list[float]:
     """Numbers of a field, NaN for empty cells; none if it is missing or does not have one for each entry."""
+    value = fields.get(field)
     if value is None:
         return []
     if sp.issparse(value):
-        value = value.toarray()  # type: ignore[attr-defined]
+        value = value.toarray()
     cells = np.ravel(np.asarray(value, dtype=object))
-    numbers = [float(np.ravel(cell)[0]) if np.size(cell) else math.nan for cell in cells]
+    try:
+        numbers = [float(np.ravel(cell)[0]) if np.size(cell) else math.nan for cell in cells]
+    except (TypeError, ValueError) as error:
+        raise UnreadableError(f"its field {field} is not of numbers: {error}", hint="write numbers there") from error
     return numbers if len(numbers) == count else []

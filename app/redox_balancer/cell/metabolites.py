@@ -82,8 +82,9 @@ def writable(model: cobra.Model) -> cobra.Model:
     """The model itself if its metabolites can be written as they are, else a copy that is mended."""
 
     def is_plain(metabolite: cobra.Metabolite) -> bool:
+        formula, compartment = metabolite.formula, metabolite.compartment
         whole = metabolite.charge is None or type(metabolite.charge) is int
-        return bool(whole and isinstance(metabolite.formula, str | None) and metabolite.compartment)
+        return whole and isinstance(formula, str | None) and isinstance(compartment, str) and compartment != ""
 
     if all(map(is_plain, model.metabolites)):
         return model
@@ -111,7 +112,7 @@ def _charges(model: cobra.Model, formulas: Mapping[str, str], repairs: Repairs) 
         name = metabolite.id
         try:
             charge = _charge(name, metabolite.charge, repairs)
-        except ValueError:
+        except (TypeError, ValueError):
             unclear.append(f"{metabolite.charge!r} of {name}")
             continue
         correct = _known_charge(name, formulas.get(name, ""))
@@ -133,7 +134,7 @@ def _charges(model: cobra.Model, formulas: Mapping[str, str], repairs: Repairs) 
 
 
 def _charge(metabolite: str, value: object, repairs: Repairs) -> int | None:
-    """A charge as a whole number, None if there is none; a ValueError for any other text."""
+    """A charge as a whole number, None if there is none; a ValueError or a TypeError for anything else."""
     if value is None or type(value) is int:
         return value
     if isinstance(value, str) and value.strip().lower() in _NOTHING:

@@ -31,6 +31,9 @@ from redox_balancer.files import temporary_folder, written_atomically
 if TYPE_CHECKING:
     import cobra
 
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Sizes of coefficients that a model may have, far beyond all that mean anything."""
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -251,11 +254,13 @@ def _network(
 def _check_numbers(network: Network) -> None:
     """Refuse what the solvers would take for anything: SBML and models in memory may have any number."""
     column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
-    for entry in np.flatnonzero(~np.isfinite(network.data))[:1]:
+    # GLPK ends the process where its scale factors leave the range of a float.
+    sizes = np.abs(network.data)
+    for entry in np.flatnonzero(~((sizes == 0) | ((sizes > SMALLEST) & (sizes < LARGEST))))[:1]:
         raise RedoxError(
             f"model {network.id}: the coefficient of {network.metabolites[network.indices[entry]]} in reaction "
             f"{network.reactions[column_of[entry]]} is {network.data[entry]:g}",
-            hint="write its number",
+            hint=f"write a number between {SMALLEST:g} and {LARGEST:g}",
         )
     low, high = network.lower, network.upper
     for column in np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))[:1]:

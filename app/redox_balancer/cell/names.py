@@ -135,8 +135,9 @@ def _letters(model: cobra.Model) -> tuple[dict[str, str], tuple[str, ...]]:
     return letters, (f"compartment {outside} is read as extracellular, since most exchanges are there",)
 
 
-def compartment_letter(compartment: str, name: str) -> str:
+def compartment_letter(compartment: object, name: object) -> str:
     """Return the BiGG letter of a compartment, from its name (`Extracellular`) or else from its id (`C_e`, `[e]`)."""
+    compartment, name = str(compartment), str(name)  # models in memory have numbers
     for text in (name.lower(), compartment.lower().replace("_", " ")):
         for pattern, letter in _LETTERS:
             if re.search(pattern, text):

@@ -120,14 +120,16 @@ class Network:
         }
 
     def reverse_of(self, reaction: str) -> str | None:
-        """Return the reaction that runs a one-way reaction backwards, where a model splits it in two (GECKO).
+        """Return the reaction that runs a one-way reaction backwards, where a model splits it in two.
 
-        Each may consume other metabolites besides, such as its enzyme.
+        It has the name that GECKO gives it, or the opposite stoichiometry; each may consume more, such as its enzyme.
         """
         one_way = (self.lower >= 0) ^ (self.upper <= 0)
         column = self.column(reaction)
         if not one_way[column]:
             return None
+        if (named := f"{self.reactions[column]}_REV") in self.reaction_index:
+            return named
         columns = np.repeat(np.arange(len(self.reactions)), np.diff(self.indptr))
         runs = np.where(one_way, np.where(self.upper > 0, 1.0, -1.0), 0.0)[columns] * self.data
 

@@ -159,13 +159,13 @@ def ray_cluster(config: TrainConfig) -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)  # Ray installs a handler that ends the process
     except Exception as error:
         # Ray raises a bare Exception where its own processes take too long to start, on a busy machine for example.
-        slow = type(error) is Exception
+        slow, denied = type(error) is Exception, isinstance(error, FileNotFoundError | PermissionError)
         if not slow and not isinstance(error, (ConnectionError, RuntimeError, ValueError, OSError)):
             raise
         where = f"at {config.ray_address}" if config.ray_address else "on this machine"
         raise RedoxError(
             f"Ray cannot be started {where}: {str(error).splitlines()[0]}",
-            hint="try again; 0 actors train without Ray" if slow else "0 actors train without Ray",
+            hint=f"{'try again; ' if slow else 'is TMPDIR writable? ' if denied else ''}0 actors train without Ray",
             settings=("num_actors",),
             exit_code=EXIT_UNREACHABLE if slow else EXIT_USER_ERROR,
         ) from error

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from flux_judge import differences
 from generated_networks import networks
 from redox_balancer.cell.consistency import Consistency, consistent_reactions, has_slack, stoichiometric_matrix
+from redox_balancer.cell.cycles import unblocked
 from redox_balancer.cell.missing import largest_flux
 from redox_balancer.cell.network import Network
 from small_networks import network_of
@@ -93,6 +94,7 @@ def test_what_cannot_run_is_dropped_and_counted_by_its_reason(case: str) -> None
     found = consistent_reactions(network)
     assert {network.reactions[column] for column in found.kept} == reactions.keys() - dropped
     assert (found.closed, found.dead_ends, found.blocked_one_way, found.blocked_reversible) == counts
+    assert set(unblocked(network, network.reactions)) == reactions.keys() - dropped
 
 
 @settings(deadline=None, max_examples=200)

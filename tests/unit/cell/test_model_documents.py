@@ -179,6 +179,14 @@ def test_formulas_are_counted_or_not_at_all(formula: str, atoms: dict[str, float
     assert elements(formula) == atoms
 
 
+def test_a_compartment_of_an_object_may_be_a_number(tmp_path: Path) -> None:
+    model = toy_cell()
+    model.metabolites.get_by_id("lac__L_c").compartment = 1
+    save_model(model, tmp_path / "model.json")
+    for source in (model, tmp_path / "model.json"):
+        assert load_network(source).names.compartments["lac__L_c"] == "c"
+
+
 @pytest.mark.parametrize(("charge", "known"), [(None, 19), (float("nan"), 19), (-0.5, 19), ("-1", 20), (-1.0, 20)])
 def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not_itself(
     tmp_path: Path, charge: object, known: int
@@ -204,6 +212,7 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
     ("spoil", "message"),
     [
         (lambda m: setattr(m.metabolites.pyr_c, "charge", "x"), "charges that are no numbers: 'x' of pyr_c"),
+        (lambda m: setattr(m.metabolites.pyr_c, "charge", [1]), r"charges that are no numbers: \[1\] of pyr_c"),
         (
             lambda m: m.reactions.GLYC.add_metabolites({"pyr_c": math.nan}),
             "coefficient of pyr_c in reaction GLYC is nan",
@@ -212,6 +221,7 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
             lambda m: m.reactions.GLYC.add_metabolites({"nad_c": -math.inf}),
             "coefficient of nad_c in reaction GLYC is -inf",
         ),
+        (lambda m: m.reactions.GLYC.add_metabolites({"glc__D_c": 1e308}), r"glc__D_c in reaction GLYC is 1e\+308"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (math.inf, math.inf)), "GLYC has the bounds inf and inf"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (-math.inf, -math.inf)), "GLYC has the bounds -inf and -inf"),
     ],

@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from redox_balancer.cell.models import load_model, save_model
+from notations import renamed, with_boundary_species
+from redox_balancer.cell.exchanges import extracellular_exchanges
+from redox_balancer.cell.models import load_model, load_network, save_model, to_network
+from redox_balancer.design.respiration import oxygen_uptake
 from redox_balancer.errors import RedoxError
-from toy_cell import GROWTH, growth_of, toy_cell
+from toy_cell import GROWTH, UPTAKES, growth_of, toy_cell
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +102,13 @@ HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
         ("m.json.zip", zipped(a__json=b"{}")[:-9], "not a zip file", "damaged"),
         ("m.json", b'{"reactions": [', "line 1 column 16", "damaged"),
         ("m.json", b'{"reactions": [,]}', "line 1 column 16", "mend that place"),
+        ("m.json", b'{"reactions": [{"a": -1, "a": 1}]}', "'a' has two values, -1 and 1", "remove one"),
         ("m.json.zip", zipped(a__json=b"{}", b__json=b"{}"), "2 files (a.json, b.json)", "unpack it"),
         ("m.mat", b"MATLAB 7.3 MAT-file".ljust(200), "a MAT file of version 7.3", "-v7"),
         ("m.xml", b"<?xml version='1.0'?><graph/>", "XML, but not SBML", "export"),
         ("m.xml", b'<sbml xmlns="http://example.org"><model/></sbml>', "line 1: ", "SBML with fbc"),
         ("m.yml", b"reactions: [\n", "line", "mend that place"),
+        ("m.yml", b"reactions: !!omap\n- a: 1\n- a: 2\n", "a key occurs twice", "mend that place"),
         ("m.txt", b"Dear reader", "unknown model format '.txt'", "known"),
         ("m.csv.gz", gzip.compress(b"reaction,equation"), "unknown model format '.csv'", "known"),
     ],
@@ -168,16 +173,16 @@ def test_what_sbml_does_not_say_is_not_taken_for_0(
         assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
 
 
-def level_2(rule: str) -> str:
-    """The toy cell as the COBRA Toolbox wrote SBML before fbc: bounds in kinetic laws, the rest in notes."""
-    model = toy_cell()
+def level_2(model: cobra.Model, rule: str = "") -> str:
+    """A model as the COBRA Toolbox wrote SBML before fbc: bounds in kinetic laws, the rest in notes."""
 
     def notes(**values: object) -> str:
         lines = "".join(f"<p>{key}: {value}</p>" for key, value in values.items())
         return f'<notes><body xmlns="http://www.w3.org/1999/xhtml">{lines}</body></notes>'
 
     species = "".join(
-        f'<species id="M_{m.id}" compartment="{m.compartment}">{notes(FORMULA=m.formula, CHARGE=m.charge)}</species>'
+        f'<species id="M_{m.id}" compartment="{m.compartment}" boundaryCondition="{int(m.id.endswith("_b"))}">'
+        f"{notes(FORMULA=m.formula, CHARGE=m.charge)}</species>"
         for m in model.metabolites
     )
     reactions = ""
@@ -201,9 +206,10 @@ def level_2(rule: str) -> str:
             '<math xmlns="http://www.w3.org/1998/Math/MathML"><ci>FLUX_VALUE</ci></math>'
             f"<listOfParameters>{law}</listOfParameters></kineticLaw></reaction>"
         )
+    compartments = "".join(f'<compartment id="{name}"/>' for name in model.compartments)
     return (
         '<?xml version="1.0" encoding="UTF-8"?><sbml xmlns="http://www.sbml.org/sbml/level2" level="2" version="1">'
-        '<model id="toy"><listOfCompartments><compartment id="c"/><compartment id="e"/></listOfCompartments>'
+        f'<model id="toy"><listOfCompartments>{compartments}</listOfCompartments>'
         f"<listOfSpecies>{species}</listOfSpecies><listOfReactions>{reactions}</listOfReactions></model></sbml>"
     )
 
@@ -214,13 +220,52 @@ def level_2(rule: str) -> str:
 )
 def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, read: str, repairs: int) -> None:
     path = tmp_path / "model.xml"
-    path.write_text(level_2(rule), encoding="utf-8")
+    path.write_text(level_2(toy_cell(), rule), encoding="utf-8")
     loaded = load_model(path)
     assert growth_of(loaded.model) == pytest.approx(GROWTH)
     assert loaded.model.metabolites.get_by_id("nadh_c").charge == -2
     glycolysis = loaded.model.reactions.get_by_id("GLYC")
     assert (glycolysis.gene_reaction_rule, glycolysis.notes["GENE_ASSOCIATION"]) == (read, rule)
     assert loaded.repairs == ("gene rule that is no expression kept as a note: GLYC",) * repairs
+
+
+def test_sbml_of_level_2_has_its_exchanges_with_boundary_species_and_compartments_of_any_name(tmp_path: Path) -> None:
+    model, path = toy_cell(), tmp_path / "model.xml"
+    with_boundary_species(sources=False)(model)
+    renamed("{}_{}".format, str, c="Cytosol", e="Extra_organism", b="Extra_organism")(model)
+    path.write_text(level_2(model), encoding="utf-8")
+    network = load_network(path)
+    assert {exchange.metabolite: exchange.uptake for exchange in extracellular_exchanges(network)} == {
+        f"{species}_e": uptake for species, uptake in UPTAKES.items()
+    }
+    assert "boundary species left out" in network.repairs[-1]
+    assert oxygen_uptake(network) == UPTAKES["o2"]
+
+
+BRACKETED = [f"{metabolite.id[:-2]}[{metabolite.compartment}]" for metabolite in toy_cell().metabolites]
+
+
+def changed_mat(folder: Path, change: dict[str, Any]) -> Path:
+    path = folder / "model.mat"
+    save_model(toy_cell(), path)
+    fields = loadmat(path, simplify_cells=True)["toy"] | change
+    savemat(path, {"toy": {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"S": None}, "it contains toy, notes, but no struct"),
+        ({"lb": None}, "its model has no lb"),
+        ({"lb": [0.0]}, "18 reactions with 1 lower"),
+        ({"ub": ["much"] * 18}, "its field ub is not of numbers: could not convert string to float"),
+    ],
+)
+def test_mat_files_without_a_whole_model_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RedoxError, match=message) as caught:
+        load_model(changed_mat(tmp_path, change))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -234,20 +279,19 @@ def test_sbml_of_level_2_is_read_with_any_gene_rule(tmp_path: Path, rule: str, r
         ({"subSystems": [np.array([["a"]], dtype=object)] * 18}, ""),
         ({"grRules": None, "genes": ["a", "b"], "rules": ["x(1) | x(2)"] * 18}, ""),
         ({"osenseStr": "max"}, ""),
+        ({"mets": BRACKETED}, ""),
+        ({"osenseStr": [], "osense": -1}, ""),
     ],
 )
 def test_mat_files_are_read_whatever_their_cells_hold(tmp_path: Path, change: dict[str, Any], repair: str) -> None:
-    path = tmp_path / "model.mat"
-    save_model(toy_cell(), path)
-    (name,) = [key for key in loadmat(path) if not key.startswith("__")]
-    fields = loadmat(path, simplify_cells=True)[name] | change
-    savemat(path, {name: {key: value for key, value in fields.items() if value is not None}, "notes": "other"})
-    loaded = load_model(path)
+    loaded = load_model(changed_mat(tmp_path, change))
     assert growth_of(loaded.model) == pytest.approx(GROWTH)
     assert repair in "".join(loaded.repairs)
     assert bool(loaded.repairs) == bool(repair)
     if "rules" in change:
         assert loaded.model.reactions.get_by_id("GLYC").gene_reaction_rule == "a or b"
+    nadh = "nadh[c]" if "mets" in change else "nadh_c"
+    assert to_network(loaded.model).find_metabolite("nadh_c") == nadh
 
 
 @pytest.mark.parametrize(

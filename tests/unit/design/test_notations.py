@@ -191,20 +191,30 @@ def split_by_direction(model: cobra.Model, *, enzyme: bool, arms: bool, sign: in
 
 
 @pytest.mark.parametrize(
-    ("enzyme", "arms", "sign"), [(False, False, 1), (False, False, -1), (True, False, 1), (True, True, 1)]
+    ("enzyme", "arms", "sign", "named"),
+    [
+        (False, False, 1, None),
+        (False, False, -1, None),
+        (True, False, 1, None),
+        (True, True, 1, None),
+        (True, True, 1, "arm_LDH_L"),
+    ],
 )
 def test_a_reaction_in_two_directions_is_valued_as_one_and_limited_by_no_condition(
-    *, enzyme: bool, arms: bool, sign: int
+    *, enzyme: bool, arms: bool, sign: int, named: str | None
 ) -> None:
     model = toy_cell()
     split_by_direction(model, enzyme=enzyme, arms=arms, sign=sign)
+    if named:
+        model.reactions.get_by_id(named).annotation["bigg.reaction"] = "LDH_L"
     space = Task(model=model).space()
     assert [condition.id for condition in space.conditions] == ["healthy", "hypoxia"]
     with Evaluator(space, exact_check=True) as evaluator:
         search = Search(Problem.under(evaluator, space.healthy, 2))
         greedy(search)
         assert search.found().value == pytest.approx(0.0310, abs=5e-5)
-    message = "needs 'LDH_L', which model toy lacks" if arms else "LDH_L runs backwards as LDH_L_REV"
+    missing = arms and not named
+    message = "needs 'LDH_L', which model toy lacks" if missing else r"LDH_L runs backwards as \w*LDH_L_REV"
     with pytest.raises(RedoxError, match=message) as refused:
         Task(model=model, conditions=["hypoxia_ldha_deficiency"]).space()
     assert "conditions" in refused.value.settings

@@ -14,14 +14,15 @@ CONFIG = TrainConfig(num_actors=1, object_store_bytes=80_000_000)
 
 
 @pytest.mark.parametrize(
-    ("error", "exit_code"),
+    ("error", "exit_code", "hint"),
     [
-        (Exception("The current node timed out during startup.\nThis could happen"), EXIT_UNREACHABLE),
-        (ConnectionError("no cluster at this address"), EXIT_USER_ERROR),
+        (Exception("The current node timed out during startup.\nThis could happen"), EXIT_UNREACHABLE, "try again"),
+        (ConnectionError("no cluster at this address"), EXIT_USER_ERROR, "0 actors"),
+        (PermissionError("of the folder ray"), EXIT_USER_ERROR, "TMPDIR"),
     ],
 )
 def test_a_slow_start_may_be_tried_again_and_a_wrong_address_may_not(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, exit_code: int
+    monkeypatch: pytest.MonkeyPatch, error: Exception, exit_code: int, hint: str
 ) -> None:
     def fail(**_: object) -> None:
         raise error
@@ -30,6 +31,7 @@ def test_a_slow_start_may_be_tried_again_and_a_wrong_address_may_not(
     with pytest.raises(RedoxError, match=r"Ray cannot be started on this machine: \w") as caught, ray_cluster(CONFIG):
         pass
     assert "\n" not in caught.value.message
+    assert hint in caught.value.hint
     assert caught.value.exit_code == exit_code
     assert (exit_code in FINAL) is (exit_code == EXIT_USER_ERROR)
 

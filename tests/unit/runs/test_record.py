@@ -126,6 +126,11 @@ def test_a_changed_or_added_file_of_the_package_marks_the_commit(repository: Pat
     assert source_commit(repository / "own") == f"{git(repository, 'rev-parse', 'HEAD')}-dirty"
 
 
+def test_without_git_there_is_no_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    assert source_commit(repository / "own") is None
+
+
 def test_an_image_names_its_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDOX_COMMIT", "of the image")
     assert source_commit(repository / "own") == "of the image"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,18 @@ def test_the_same_settings_give_the_same_run_and_another_seed_another(tmp_path: 
     a, b, c = (reproducible(tmp_path / name) for name in "abc")
     assert a == b
     assert a["arrays"] != c["arrays"]
+
+
+def test_a_clock_that_is_set_back_changes_times_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(SERIAL, Shelves(), tmp_path / "usual", resume=None, progress=Recorder())
+    clock = time.time
+    sink = Recorder(600, lambda: monkeypatch.setattr(time, "time", lambda: clock() - 7200.0))
+    train(SERIAL, Shelves(), tmp_path / "back", resume=None, progress=sink)
+    assert reproducible(tmp_path / "back") == reproducible(tmp_path / "usual")
+    beat = heartbeat_of(tmp_path / "back")
+    assert (beat.status, beat.alarm) == ("finished", heartbeat_of(tmp_path / "usual").alarm)
+    assert beat.written_at < clock() - 7000
+    assert all(row["steps_per_s"] > 0 for row in sink.rows)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
