@@ -21,8 +21,8 @@ COMMANDS = {
     "search": "search greedy --conditions healthy --json",
     "processes": "search exhaustive --conditions healthy --placements 1 --json",
     "design": "design --construct LBNOX_c=0.001 --condition complex_iii_closed --output design",
-    "train": "train --timesteps 500 --num-actors 0 --checkpoint-dir run --json",
-    "supervised": "train --timesteps 500 --num-actors 0 --checkpoint-dir run --json --supervise --max-restarts 0",
+    "train": "train --timesteps 500 --conditions healthy --num-actors 0 --checkpoint-dir run --json",
+    "supervised": "train --timesteps 500 --conditions healthy --num-actors 0 --checkpoint-dir run --json --supervise --max-restarts 0",
     "actors": "train --timesteps 500 --num-actors 1 --checkpoint-dir run --json",
     "report": "report run --episodes 5 --no-exhaustive",
 }
