@@ -174,13 +174,6 @@ class GlpkProblem:
         """Return the primal value of a column at the last optimum."""
         return float(glp.glp_get_col_prim(self._problem, column + 1))
 
-    def dual_values(self) -> FloatArray:
-        """Return the dual value of each mass balance, shape (metabolites,)."""
-        problem = self._problem
-        return np.fromiter(
-            (glp.glp_get_row_dual(problem, row + 1) for row in range(self._rows)), np.float64, self._rows
-        )
-
     def basis(self) -> IntArray:
         """Variable at each position of the basis, shape (metabolites,): mass balances first, then columns, from 0."""
         problem = self._problem
