@@ -13,6 +13,7 @@ from commands import REDOX
 from python_path import write_shadows
 
 CORE = Path(__file__).parents[2] / "app/redox_balancer/data/human_redox_core.json"
+TRAIN = "train --timesteps 500 --checkpoint-dir run --json --num-actors"
 COMMANDS = {
     "help": "--help",
     "enzymes": "enzymes",
@@ -21,9 +22,9 @@ COMMANDS = {
     "search": "search greedy --conditions healthy --json",
     "processes": "search exhaustive --conditions healthy --placements 1 --json",
     "design": "design --construct LBNOX_c=0.001 --condition complex_iii_closed --output design",
-    "train": "train --timesteps 500 --num-actors 0 --checkpoint-dir run --json",
-    "supervised": "train --timesteps 500 --num-actors 0 --checkpoint-dir run --json --supervise --max-restarts 0",
-    "actors": "train --timesteps 500 --num-actors 1 --checkpoint-dir run --json",
+    "train": f"{TRAIN} 0 --conditions healthy",
+    "supervised": f"{TRAIN} 0 --conditions healthy --supervise --max-restarts 0",
+    "actors": f"{TRAIN} 1",
     "report": "report run --episodes 5 --no-exhaustive",
 }
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
