@@ -160,7 +160,7 @@ def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
         upper[own] = np.where(own == part, 1.0, 0.0)
         with FluxLP(replace(split, lower=lower, upper=upper), {}) as lp:
             lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
-            status = lp.maximise_exactly().status
+            status = lp.maximise_exactly(dual=True).status
             if status is Status.TIME_LIMIT:
                 raise TimeLimitError(f"searching for the cycle through {reaction} in {network.id} took too long")
             if status is Status.OPTIMAL:
