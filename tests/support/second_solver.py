@@ -40,7 +40,7 @@ class SecondSolver:
                 nadh[network.column(placement.reaction)] = -sum(
                     amount
                     for metabolite, amount in placement.stoichiometry.items()
-                    if network.species(metabolite) in ("nadh", "nadph")
+                    if network.is_species(metabolite, "nadh", "nadph")
                 )
         if H2O2_LEFT in network.reaction_index:
             nadh[network.column(H2O2_LEFT)] = -space.settings.h2o2_price

@@ -292,5 +292,5 @@ def _active(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
 
 def _moves_glucose(network: Network, reaction: str) -> bool:
     stoichiometry = network.stoichiometry_of(reaction)
-    moved = [value for metabolite, value in stoichiometry.items() if network.species(metabolite) == _GLUCOSE]
+    moved = [value for metabolite, value in stoichiometry.items() if network.is_species(metabolite, _GLUCOSE)]
     return len(moved) == 2 and min(moved) < 0 < max(moved)

@@ -14,6 +14,12 @@ from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.rational import as_written, integer_network
 from redox_balancer.cell.solution import Status
 
+EXACT_LIMIT_S = 15.0
+"""Time limit of an LP in rational arithmetic, s. Bases with computed coefficients can take minutes; such LPs are
+solved in floating point, with a proof."""
+LEAST_FLUX = 1e-9
+"""Flux, mmol/gDW/h, from which a reaction then counts as running."""
+
 
 def reactions_in_cycles(network: Network, *, time_limit_s: float = 60.0) -> tuple[str, ...]:
     """Find every reaction that can carry flux with all boundary reactions closed.
@@ -90,16 +96,23 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     TimeLimitError
         An LP reached its time limit.
     """
+    try:
+        return _unblocked(_with_rounded(network), reactions, exact=True)
+    except TimeLimitError:
+        return _unblocked(network, reactions, exact=False)
+
+
+def _unblocked(network: Network, reactions: Sequence[str], *, exact: bool) -> tuple[str, ...]:
     left = {network.column(reaction): reaction for reaction in reactions}
     generator = np.random.default_rng(0)
     found: set[str] = set()
-    with FluxLP(_with_rounded(network), {}) as lp:
+    with _program(network, exact=exact) as lp:
         while left:
             weights = generator.integers(2**39, 2**40, len(left)) * generator.choice([-1.0, 1.0], len(left))
             before = len(found)
-            for sign in (1.0, -1.0):
+            for sign in (1.0, -1.0) if exact else (2.0**-40, -(2.0**-40)):
                 lp.set_objective_columns({column: sign * w for column, w in zip(left, weights.tolist(), strict=True)})
-                status = lp.maximise_exactly().status
+                status = (lp.maximise_exactly() if exact else lp.maximise()).status
                 if status is Status.INFEASIBLE:
                     return ()
                 if status is not Status.OPTIMAL:
@@ -107,11 +120,16 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
                         f"searching for unblocked reactions in {network.id} ended with: {status.value}",
                         hint="try a smaller model, such as a core extracted from this one",
                     )
-                found |= {reaction for column, reaction in left.items() if lp.flux(column)}
+                least = 0.0 if exact else LEAST_FLUX
+                found |= {reaction for column, reaction in left.items() if abs(lp.flux(column)) > least}
             if len(found) == before:
                 break
             left = {column: reaction for column, reaction in left.items() if reaction not in found}
     return tuple(reaction for reaction in reactions if reaction in found)
+
+
+def _program(network: Network, *, exact: bool) -> FluxLP:
+    return FluxLP(network, {}, time_limit_s=EXACT_LIMIT_S) if exact else FluxLP(network, {})
 
 
 def _with_rounded(network: Network) -> Network:
@@ -151,19 +169,29 @@ def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
     TimeLimitError
         The LP reached its time limit.
     """
-    split, reaction_of = one_way_parts(integer_network(network)[0])
-    own = np.flatnonzero(reaction_of == network.column(reaction))
+    try:
+        running = _least_cycle(integer_network(network)[0], network.column(reaction), exact=True)
+    except TimeLimitError:
+        running = _least_cycle(network, network.column(reaction), exact=False)
+    return tuple(network.reactions[column] for column in running)
+
+
+def _least_cycle(network: Network, column: int, *, exact: bool) -> list[int]:
+    split, reaction_of = one_way_parts(network)
+    own = np.flatnonzero(reaction_of == column)
     upper = np.full(len(reaction_of), np.inf)
     for part in own:
         lower = np.zeros(len(reaction_of))
         lower[part] = 1.0
         upper[own] = np.where(own == part, 1.0, 0.0)
-        with FluxLP(replace(split, lower=lower, upper=upper), {}) as lp:
+        with _program(replace(split, lower=lower, upper=upper), exact=exact) as lp:
             lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
-            status = lp.maximise_exactly(dual=True).status
+            status = (lp.maximise_exactly(dual=True) if exact else lp.maximise()).status
             if status is Status.TIME_LIMIT:
-                raise TimeLimitError(f"searching for the cycle through {reaction} in {network.id} took too long")
+                raise TimeLimitError(
+                    f"searching for the cycle through {network.reactions[column]} in {network.id} took too long",
+                    hint="try a smaller model, such as a core extracted from this one",
+                )
             if status is Status.OPTIMAL:
-                running = reaction_of[lp.fluxes() > 0]
-                return tuple(network.reactions[column] for column in sorted(running))
-    return ()
+                return sorted(set(reaction_of[lp.fluxes() > (0.0 if exact else LEAST_FLUX)].tolist()))
+    return []

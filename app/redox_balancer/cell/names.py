@@ -86,7 +86,8 @@ def names_of(model: cobra.Model) -> Names:
     metabolites |= _unique(
         {m.id for m in model.metabolites} | metabolites.keys(),
         (
-            (f"{name}_{compartments[m.id]}", m.id)
+            # Some annotations name the compartment as well.
+            (f"{name.removesuffix(f'_{compartments[m.id]}')}_{compartments[m.id]}", m.id)
             for m in model.metabolites
             for name in _annotated(m, "bigg.metabolite")
         ),

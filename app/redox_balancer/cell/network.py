@@ -92,9 +92,17 @@ class Network:
         pairs = [*self.names.metabolites.items(), *self.names.reactions.items()]
         return {own: name for name, own in sorted(pairs, reverse=True)}
 
-    def species(self, metabolite: str) -> str:
-        """Return the BiGG name of a metabolite without its compartment: `nadh` for `nadh_c`."""
-        return self.bigg_names.get(metabolite, metabolite).rpartition("_")[0]
+    def is_species(self, metabolite: str, *species: str) -> bool:
+        """Whether the id or a BiGG name of a metabolite, less its compartment, is one of some: `nadh` of `nadh_c`."""
+        names = (metabolite, *self._names_of.get(metabolite, ()))
+        return any(name.rpartition("_")[0] in species for name in names)
+
+    @cached_property
+    def _names_of(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, own in self.names.metabolites.items():
+            found.setdefault(own, []).append(name)
+        return found
 
     def column(self, reaction: str) -> int:
         """Return the column of a reaction, given its id or BiGG name; a RedoxError if there is none."""

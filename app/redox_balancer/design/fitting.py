@@ -111,7 +111,7 @@ def _placement(
             excluded.append(ExcludedEntry(name, Reason.UNBALANCED, surplus))
             return None
         native, factor = natives.equivalent(stoichiometry, reversible=site.reversible)
-    if enzyme.km_mm is not None and not any(network.species(metabolite) in NADPH for metabolite in stoichiometry):
+    if enzyme.km_mm is not None and not any(network.is_species(metabolite, *NADPH) for metabolite in stoichiometry):
         raise RedoxError(
             f"{name} has a KM, but model {network.id} knows none of {', '.join(stoichiometry)} as NADH or NADPH",
             hint="annotate them with the BiGG names nadh and nadph, or remove the KM to use the setting saturation",

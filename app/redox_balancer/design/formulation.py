@@ -254,7 +254,7 @@ def nadph_weights(space: DesignSpace) -> Weights:
             taken = -sum(
                 coefficient
                 for metabolite, coefficient in placement.stoichiometry.items()
-                if space.network.species(metabolite) in NADPH
+                if space.network.is_species(metabolite, *NADPH)
             )
             if taken:
                 weights[placement.reaction] = taken

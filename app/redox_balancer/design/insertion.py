@@ -26,7 +26,7 @@ def with_insertions(network: Network, placements: Sequence[Placement]) -> Networ
         if not placement.foreign:
             continue
         stoichiometry = dict(placement.stoichiometry)
-        formed = sum(c for metabolite, c in stoichiometry.items() if network.species(metabolite) == "h2o2")
+        formed = sum(c for metabolite, c in stoichiometry.items() if network.is_species(metabolite, "h2o2"))
         if formed:
             stoichiometry[H2O2_BALANCE] = formed
             bookkeeping = True

@@ -263,7 +263,7 @@ def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
         reaction.id
         for reaction in model.reactions
         if len(reaction.metabolites) > 1
-        and any(network.species(metabolite.id) in NADPH for metabolite in reaction.metabolites)
+        and any(network.is_species(metabolite.id, *NADPH) for metabolite in reaction.metabolites)
     ]
 
 

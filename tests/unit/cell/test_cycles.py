@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from redox_balancer.cell.cycles import reactions_in_cycles
+from redox_balancer.cell.cycles import closed_network, cycle_through, reactions_in_cycles, unblocked
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.solution import Solution, Status
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +29,24 @@ def test_cycles_are_found_and_closing_a_reaction_breaks_its_own(cyclic: Network)
     assert found >= ldh | {"GLUDxm", "GLUDym", "GLCt1r", "GLC_out"}
     closed = cyclic.with_bounds({"LDH_duplicate": (0.0, 0.0)})
     assert set(reactions_in_cycles(closed)) == found - ldh
+
+
+def test_where_rational_arithmetic_takes_too_long_a_proof_in_floating_point_serves(
+    cyclic: Network, core: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers() -> list[object]:
+        closed = closed_network(cyclic)
+        return [
+            unblocked(core, core.reactions),
+            unblocked(closed, closed.reactions),
+            [cycle_through(closed, reaction) for reaction in ("LDH_duplicate", "GLUDym", "PGI")],
+        ]
+
+    exact = answers()
+    assert set(exact[1]) == set(reactions_in_cycles(cyclic))  # type: ignore[call-overload]
+
+    def too_long(_: FluxLP, **_options: bool) -> Solution:
+        return Solution(Status.TIME_LIMIT, math.nan)
+
+    monkeypatch.setattr(FluxLP, "maximise_exactly", too_long)
+    assert answers() == exact

@@ -13,6 +13,7 @@ from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.cell.names import compartment_letter, split_metabolite
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
+from toy_cell import toy_cell
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_metabolic_atlas_ids_are_found_by_their_bigg_names(
 ) -> None:
     network: Network = request.getfixturevalue(form)
     assert network.find_metabolite("nadh_c") == "MAM02553c"
-    assert network.species("MAM02553c") == "nadh"
+    assert network.is_species("MAM02553c", "nadh")
     assert all(network.find_metabolite(metabolite) is not None for metabolite in core.metabolites)
     assert all(network.find_reaction(reaction) is not None for reaction in core.reactions)
     assert len(network.exchanges) == len(core.exchanges)
@@ -145,3 +146,15 @@ def test_odd_annotations_are_ignored(annotation: object) -> None:
     model.metabolites.get_by_id("MAM02553c").annotation["bigg.metabolite"] = annotation
     found = "MAM02553c" if "nadh" in str(annotation) else None
     assert to_network(model).find_metabolite("nadh_c") == found
+
+
+@pytest.mark.parametrize("names", ["nadh_c", ["dpnh", "nadh"], [["is", "nadh_c"]]])
+@pytest.mark.parametrize("own", ["nadh_c", "s_1203[c]"])
+def test_an_annotation_may_name_the_compartment_or_more_than_one_species(names: object, own: str) -> None:
+    model = toy_cell()
+    model.metabolites.nadh_c.annotation = {"bigg.metabolite": names}
+    model.metabolites.nadh_c.id = own
+    network = to_network(model)
+    assert network.find_metabolite("nadh_c") == own
+    assert network.is_species(own, "nadh", "nadph")
+    assert not network.is_species(own, "nadph")
