@@ -196,7 +196,10 @@ def _prepare(folder: Path, volume: Path, login: Login) -> None:
 
 def _shared_folders(folder: Path) -> list[str]:
     """Return the folders that a host needs; they may be separate mounts, which an overlay of / does not show."""
-    wanted = [ROOT, Path(sys.prefix), Path(sys.base_prefix), folder.parents[1]]
+    wanted = [ROOT, Path(sys.prefix), folder.parents[1]]
+    python = Path(sys.base_prefix)
+    if python.stat().st_dev != Path("/").stat().st_dev:
+        wanted.append(python)  # else the overlay shows it; /usr must not be shared, for a host writes to /usr/local
     return [str(each.resolve()) for each in dict.fromkeys(wanted)]
 
 

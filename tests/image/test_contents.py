@@ -23,7 +23,6 @@ OWN_STEPS = 3  # of the Dockerfile: copy the project's code, compile it, copy bo
 
 PACKAGES = """
 import json
-from commands import ran
 from importlib.metadata import distributions
 print(json.dumps({d.name.lower().replace("_", "-").replace(".", "-"): d.version for d in distributions()}))
 """

@@ -15,5 +15,5 @@ EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
 def unpack_old_runs(folder: Path) -> Path:
     """Unpack the runs `known`, `untold`, `robust` and `guaranteed` into a folder."""
     with tarfile.open(DATA / "runs.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)  # noqa: S202 - our own; Python 3.11.2, of Debian 12, knows no filter
     return folder
