@@ -50,8 +50,8 @@ class Direction(StrEnum):
         return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
 
 
-class Change(Record):
-    """One change, for one reason, of one or several reactions or of the charges of metabolites.
+class Correction(Record):
+    """One correction, for one reason, of one or several reactions or of the charges of metabolites.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Change(Record):
         return "closed" if self.closed else "stoichiometry mended"
 
     def bounds(self, lower: float, upper: float) -> tuple[float, float]:
-        """Bounds of a reaction after this change, mmol/gDW/h."""
+        """Bounds of a reaction after this correction, mmol/gDW/h."""
         if self.closed:
             return 0.0, 0.0
         if self.capped is not None:
@@ -121,29 +121,31 @@ class Curation:
     """
 
     id: str
-    changes: Mapping[str, Change]
+    corrections: Mapping[str, Correction]
 
     @classmethod
     def read(cls, path: Path) -> Curation:
         """Read a file; a RedoxError if an entry does not match the schema, or a reaction is changed twice."""
-        curation = cls(path.stem, read_records(path, "change", Change))
+        curation = cls(path.stem, read_records(path, "correction", Correction))
         seen: dict[str, str] = {}
-        for change in curation.changes.values():
-            for reaction in change.reactions:
-                if (other := seen.setdefault(reaction, change.id)) != change.id:
+        for correction in curation.corrections.values():
+            for reaction in correction.reactions:
+                if (other := seen.setdefault(reaction, correction.id)) != correction.id:
                     raise RedoxError(
-                        f"{path.name}: {reaction} is changed twice, by {other} and {change.id}", hint="remove one"
+                        f"{path.name}: {reaction} is changed twice, by {other} and {correction.id}", hint="remove one"
                     )
         return curation
 
     def recognises(self, network: Network) -> bool:
         """Whether a model has nearly all of the reactions that this curation changes, as they were published."""
         mended = self._with_charges(network)
-        named = [(change, reaction) for change in self.changes.values() for reaction in change.reactions]
+        named = [
+            (correction, reaction) for correction in self.corrections.values() for reaction in correction.reactions
+        ]
         return sum(_as_published(mended, *pair) for pair in named) >= RECOGNISED * len(named)
 
     def apply(self, network: Network) -> Curated:
-        """Change a model.
+        """Correction a model.
 
         Raises
         ------
@@ -154,46 +156,49 @@ class Curation:
         mended = self._with_charges(network)
         bounds: dict[str, tuple[float, float]] = {}
         coefficients: dict[str, dict[str, float]] = {}
-        for change in self.changes.values():
-            because = f"{change} ({change.mark}): {change.reason}"
-            for species, charge in change.charges.items():
+        for correction in self.corrections.values():
+            because = f"{correction} ({correction.mark}): {correction.reason}"
+            for species, charge in correction.charges.items():
                 if not any(network.species(metabolite) == species for metabolite in network.metabolites):
-                    raise self._lacks(network, change, "metabolite", species)
-                lines.append(f"{species}: charge {charge:+d} ({change.mark}): {change.reason}")
-            for reaction in change.reactions:
+                    raise self._lacks(network, correction, "metabolite", species)
+                lines.append(f"{species}: charge {charge:+d} ({correction.mark}): {correction.reason}")
+            for reaction in correction.reactions:
                 own = network.find_reaction(reaction)
                 if own is None:
-                    raise self._lacks(network, change, "reaction", reaction)
-                if not _as_published(mended, change, reaction):
+                    raise self._lacks(network, correction, "reaction", reaction)
+                if not _as_published(mended, correction, reaction):
                     raise RedoxError(
-                        f"curation {self.id}: {change.id} is about another reaction {reaction} than that of model "
-                        f"{network.id}",
+                        f"curation {self.id}: {correction.id} is about another {reaction} than {network.id} has",
                         hint="remove that entry, or leave the model as published",
                         settings=("model",),
                     )
-                bounds[own] = change.bounds(*network.bounds_of(own))
-                if change.stoichiometry:
-                    coefficients[own] = self._coefficients(network, change, own)
+                bounds[own] = correction.bounds(*network.bounds_of(own))
+                if correction.stoichiometry:
+                    coefficients[own] = self._coefficients(network, correction, own)
                 lines.append(f"{reaction}: {because}")
         return Curated(_with_coefficients(mended, coefficients).with_bounds(bounds), tuple(lines))
 
-    def _coefficients(self, network: Network, change: Change, own: str) -> dict[str, float]:
+    def _coefficients(self, network: Network, correction: Correction, own: str) -> dict[str, float]:
         found = network.stoichiometry_of(own)
-        for name, value in change.stoichiometry.items():
+        for name, value in correction.stoichiometry.items():
             metabolite = network.find_metabolite(name)
             if metabolite is None:
-                raise self._lacks(network, change, "metabolite", name)
+                raise self._lacks(network, correction, "metabolite", name)
             found[metabolite] = value
         return {metabolite: value for metabolite, value in found.items() if value}
 
     def _with_charges(self, network: Network) -> Network:
-        charges = {species: charge for change in self.changes.values() for species, charge in change.charges.items()}
+        charges = {
+            species: charge
+            for correction in self.corrections.values()
+            for species, charge in correction.charges.items()
+        }
         known = {m: charges[s] for m in network.metabolites if (s := network.species(m)) in charges}
         return replace(network, charges={**network.charges, **known})
 
-    def _lacks(self, network: Network, change: Change, kind: str, name: str) -> RedoxError:
+    def _lacks(self, network: Network, correction: Correction, kind: str, name: str) -> RedoxError:
         return RedoxError(
-            f"curation {self.id}: {change.id} names {kind} {name}, which model {network.id} lacks",
+            f"curation {self.id}: {correction.id} names {kind} {name}, which model {network.id} lacks",
             hint="remove that entry, or leave the model as published",
             settings=("model",),
         )
@@ -215,11 +220,11 @@ def imbalance_text(network: Network, reaction: str) -> str:
     return ", ".join(f"{element} {amount:g}" for element, amount in sorted(found.items()))
 
 
-def _as_published(network: Network, change: Change, reaction: str) -> bool:
-    own, published = network.find_reaction(reaction), change.reactions[reaction]
+def _as_published(network: Network, correction: Correction, reaction: str) -> bool:
+    own, published = network.find_reaction(reaction), correction.reactions[reaction]
     if own is None:
         return False
-    if change.unbalanced:
+    if correction.unbalanced:
         return imbalance_text(network, own) == published
     equation = {network.find_metabolite(name): value for name, value in parse_equation(published).items()}
     return equation == network.stoichiometry_of(own)
