@@ -226,8 +226,12 @@ def _as_published(network: Network, correction: Correction, reaction: str) -> bo
         return False
     if correction.unbalanced:
         return imbalance_text(network, own) == published
-    equation = {network.find_metabolite(name): value for name, value in parse_equation(published).items()}
-    return equation == network.stoichiometry_of(own)
+    equation = parse_equation(published)
+    found = network.stoichiometry_of(own)
+    return any(
+        found == {network.find_metabolite(name): value for name, value in each.items() if value}
+        for each in (equation, equation | correction.stoichiometry)  # a curated model is its own, too
+    )
 
 
 def _with_coefficients(network: Network, coefficients: Mapping[str, Mapping[str, float]]) -> Network:

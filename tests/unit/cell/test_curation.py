@@ -132,6 +132,28 @@ def test_a_charge_is_corrected_everywhere_and_before_the_balance_is_read(tmp_pat
     assert curated.lines[0] == "lac__L: charge -1 (balance): why"
 
 
+def test_a_model_is_recognised_by_its_reactions_alone_and_curated_only_once(tmp_path: Path) -> None:
+    found = curation(
+        tmp_path,
+        correction("stoichiometry = { h_c = -4.5, h_e = 1 }", reactions(RESP=RESP)),
+        correction('direction = "forward"', reactions(LDH_L=LDH), name="two"),
+    )
+    model = toy_cell()
+    model.id = "unnamed"
+    model.reactions.sort(key=lambda reaction: reaction.id)
+    for metabolite in model.metabolites:
+        metabolite.id = f"{metabolite.id[:-2]}[{metabolite.id[-1]}]"
+    model.repair()
+    once = found.apply(to_network(model)).network
+    assert found.recognises(once)
+    twice = found.apply(once).network
+    assert [twice.stoichiometry_of(r) for r in once.reactions] == [once.stoichiometry_of(r) for r in once.reactions]
+    assert once.stoichiometry_of("RESP")["h[e]"] == 1.0
+    model.reactions.RESP.add_metabolites({"h[c]": -1})
+    model.reactions.LDH_L.add_metabolites({"h[c]": 1})
+    assert not found.recognises(to_network(model))
+
+
 @pytest.mark.parametrize(
     ("corrections", "message"),
     [
