@@ -249,14 +249,21 @@ def test_curated_recon3d_gets_nothing_for_free(published: Network, curated: Cura
 
 def test_what_does_not_balance_in_recon3d_is_closed_or_capped(curated: Curated) -> None:
     bounds = {reaction: curated.network.bounds_of(reaction) for reaction in imbalanced_reactions(curated.network)}
-    assert {reaction for reaction, limits in bounds.items() if any(limits)} == {"AGPAT4", "CHOLESTle"}
+    assert {reaction for reaction, limits in bounds.items() if any(limits)} == {
+        "AGPAT4",
+        "CHOLESTle",
+        "HDL_HSDEG",
+        "IDL_HSDEG",
+        "LDL_HSDEG",
+    }
     assert max(high for _, high in bounds.values()) < 0.1
 
 
-def test_curated_recon3d_grows_on_a_culture_medium_as_before(published: Network, curated: Curated) -> None:
-    medium = culture_medium()
+@pytest.mark.parametrize(("name", "growth"), [("culture", 0.084443), ("human_minimal", 0.0365025)])
+def test_curated_recon3d_grows_as_before(published: Network, curated: Curated, name: str, growth: float) -> None:
+    medium = culture_medium() if name == "culture" else load_media()[name]
     before, after = (growth_of(medium.apply(network)) for network in (published, curated.network))
-    assert before == pytest.approx(0.084443, rel=1e-4)
+    assert before == pytest.approx(growth, rel=1e-4)
     assert after == pytest.approx(before, rel=1e-4)
 
 
