@@ -221,6 +221,12 @@ def test_probes_find_what_is_free(equation: str, free: set[str]) -> None:
     assert all(found[probe] == 1.0 for probe in found if str(probe) in free)
 
 
+def test_the_embedded_core_gets_nothing_for_free(core: Network) -> None:
+    found = free_fluxes(core)
+    assert {probe.subject for probe in found} >= {"nadh_c", "nadh_m", "nadph_m", "q10h2_m", "i"}
+    assert not any(found.values())
+
+
 def test_the_curated_toy_cell_grows_as_before(tmp_path: Path) -> None:
     found = curation(tmp_path, correction('direction = "backward"', reactions(LDH_L=LDH)))
     assert growth_of(found.apply(toy()).network) == pytest.approx(GROWTH)
