@@ -159,7 +159,7 @@ class Curation:
         for correction in self.corrections.values():
             because = f"{correction} ({correction.mark}): {correction.reason}"
             for species, charge in correction.charges.items():
-                if not any(network.species(metabolite) == species for metabolite in network.metabolites):
+                if not any(network.is_species(metabolite, species) for metabolite in network.metabolites):
                     raise self._lacks(network, correction, "metabolite", species)
                 lines.append(f"{species}: charge {charge:+d} ({correction.mark}): {correction.reason}")
             for reaction in correction.reactions:
@@ -193,7 +193,7 @@ class Curation:
             for correction in self.corrections.values()
             for species, charge in correction.charges.items()
         }
-        known = {m: charges[s] for m in network.metabolites if (s := network.species(m)) in charges}
+        known = {m: charges[s] for m in network.metabolites for s in network.species_of(m) & charges.keys()}
         return replace(network, charges={**network.charges, **known})
 
     def _lacks(self, network: Network, correction: Correction, kind: str, name: str) -> RedoxError:

@@ -94,8 +94,11 @@ class Network:
 
     def is_species(self, metabolite: str, *species: str) -> bool:
         """Whether the id or a BiGG name of a metabolite, less its compartment, is one of some: `nadh` of `nadh_c`."""
-        names = (metabolite, *self._names_of.get(metabolite, ()))
-        return any(name.rpartition("_")[0] in species for name in names)
+        return not self.species_of(metabolite).isdisjoint(species)
+
+    def species_of(self, metabolite: str) -> set[str]:
+        """The id and the BiGG names of a metabolite, each less its compartment: `nadh` of `nadh_c`."""
+        return {name.rpartition("_")[0] for name in (metabolite, *self._names_of.get(metabolite, ()))}
 
     @cached_property
     def _names_of(self) -> dict[str, list[str]]:

@@ -121,9 +121,9 @@ def _quinol_oxidases(network: Network) -> list[str]:
     found = []
     for reaction in network.reactions:
         stoichiometry = network.stoichiometry_of(reaction)
-        sides = {network.species(metabolite): value > 0 for metabolite, value in stoichiometry.items()}
-        quinols = {side for species, side in sides.items() if _QUINOL.fullmatch(species)}
-        if quinols & {side for species, side in sides.items() if species in _OXIDANTS}:
+        sides = [(network.species_of(metabolite), value > 0) for metabolite, value in stoichiometry.items()]
+        quinols = {side for species, side in sides if any(map(_QUINOL.fullmatch, species))}
+        if quinols & {side for species, side in sides if species & _OXIDANTS}:
             found.append(reaction)
     return found
 
@@ -133,9 +133,9 @@ def _closed_cell(network: Network) -> Network:
     lower, upper = np.minimum(network.lower, 0.0), np.maximum(network.upper, 0.0)
     bounds = {r: (float(low), float(high)) for r, low, high in zip(network.reactions, lower, upper, strict=True)}
     for metabolite, reactions in network.boundary_coefficients.items():
-        species = network.species(metabolite) if network.compartment_of(metabolite) == "e" else ""
+        species = network.species_of(metabolite) if network.compartment_of(metabolite) == "e" else set()
         for reaction, coefficient in reactions.items():
-            inward, outward = OPEN * (species in {"o2", "h2o", "h"}), OPEN * (species in {"h2o", "h"})
+            inward, outward = OPEN * bool(species & {"o2", "h2o", "h"}), OPEN * bool(species & {"h2o", "h"})
             bounds[reaction] = (-inward, outward) if coefficient < 0 else (-outward, inward)
     bounds |= {r: (0.0, 0.0) for r in network.reactions if r == network.objective or "biomass" in r.lower()}
     return network.with_bounds(bounds)
