@@ -81,7 +81,7 @@ def of_flux(growth: float, least: float) -> Verdict:
 
 
 def of_selectivity(wanted: float, other: float) -> Verdict:
-    """Judge an oxidase by the largest flux that it draws from the cofactor it wants and from the other, mmol/gDW/h."""
+    """Judge an oxidase by the largest flux it draws from the cofactor it wants and from the other, mmol/gDW/h."""
     return Verdict(Outcome.SELECTIVE if wanted > ZERO >= other else Outcome.NEITHER, other)
 
 
