@@ -39,8 +39,8 @@ ZERO = 1e-6
 """Flux (mmol/gDW/h) or growth (1/h) up to which it counts as 0: the precision of a linear program."""
 
 
-class Outcome(StrEnum):
-    """Outcome of a comparison, as expected or as predicted."""
+class Finding(StrEnum):
+    """What a comparison shows, as expected or as predicted."""
 
     RESCUED = "S"
     NOT_RESCUED = "0"
@@ -56,9 +56,9 @@ class Outcome(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """Predicted outcome and the share that decided it: of lost growth, or the flux itself; nan where none did."""
+    """What a network predicts, and the share that decided it: of lost growth, or the flux itself; nan where none did."""
 
-    outcome: Outcome
+    outcome: Finding
     decisive: float
 
 
@@ -66,23 +66,23 @@ def of_rescue(intact: float, defect: float, treated: float) -> Verdict:
     """Judge a treatment by growth, 1/h: of the intact cell, with the defect, and with defect and treatment."""
     lost = intact - defect
     if lost < DEFECT * intact or intact <= ZERO:
-        return Verdict(Outcome.NO_DEFECT, float("nan"))
+        return Verdict(Finding.NO_DEFECT, float("nan"))
     share = (treated - defect) / lost
     if share >= RESCUED:
-        return Verdict(Outcome.RESCUED, share)
-    return Verdict(Outcome.NOT_RESCUED if share < NOT_RESCUED else Outcome.NEITHER, share)
+        return Verdict(Finding.RESCUED, share)
+    return Verdict(Finding.NOT_RESCUED if share < NOT_RESCUED else Finding.NEITHER, share)
 
 
 def of_flux(growth: float, least: float) -> Verdict:
     """Judge a flux by its minimum at `HELD_GROWTH`, mmol/gDW/h, in a cell of this growth, 1/h."""
     if growth <= ZERO:
-        return Verdict(Outcome.NO_GROWTH, least)
-    return Verdict(Outcome.FLUX if least > ZERO else Outcome.NEITHER, least)
+        return Verdict(Finding.NO_GROWTH, least)
+    return Verdict(Finding.FLUX if least > ZERO else Finding.NEITHER, least)
 
 
 def of_selectivity(wanted: float, other: float) -> Verdict:
     """Judge an oxidase by the largest flux it draws from the cofactor it wants and from the other, mmol/gDW/h."""
-    return Verdict(Outcome.SELECTIVE if wanted > ZERO >= other else Outcome.NEITHER, other)
+    return Verdict(Finding.SELECTIVE if wanted > ZERO >= other else Finding.NEITHER, other)
 
 
 def of_losses(intact: float, lost: float, background: float, both: float) -> Verdict:
@@ -91,6 +91,6 @@ def of_losses(intact: float, lost: float, background: float, both: float) -> Ver
     `intact` and `lost` are without the background defect, `background` and `both` with it.
     """
     if min(intact, background) <= ZERO:
-        return Verdict(Outcome.NO_GROWTH, float("nan"))
+        return Verdict(Finding.NO_GROWTH, float("nan"))
     more = (1 - both / background) - (1 - lost / intact)
-    return Verdict(Outcome.WORSE if more >= DEFECT else Outcome.NEITHER, more)
+    return Verdict(Finding.WORSE if more >= DEFECT else Finding.NEITHER, more)
