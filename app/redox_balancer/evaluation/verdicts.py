@@ -56,9 +56,9 @@ class Finding(StrEnum):
 
 
 class Verdict(NamedTuple):
-    """What a network predicts, and the share that decided it: of lost growth, or the flux itself; nan where none did."""
+    """What a network predicts, and what decided it: a share of growth or a flux; nan where nothing did."""
 
-    outcome: Finding
+    finding: Finding
     decisive: float
 
 

@@ -21,7 +21,7 @@ from redox_balancer.evaluation.verdicts import Finding, of_flux, of_losses, of_r
 def test_a_rescue_wins_back_a_tenth_of_what_a_defect_took(
     growths: tuple[float, float, float], expected: Finding
 ) -> None:
-    assert of_rescue(*growths).outcome is expected
+    assert of_rescue(*growths).finding is expected
 
 
 @pytest.mark.parametrize(
