@@ -28,7 +28,7 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side
+from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redox_balancer.cell.media import Condition, apply_medium, load_conditions, pick_condition
+from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.env import RedoxEnvs

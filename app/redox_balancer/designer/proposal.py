@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition, pick_condition
+from redox_balancer.cell.conditions import Condition, pick_condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW

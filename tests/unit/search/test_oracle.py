@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import Change, Condition, Side, combined
+from redox_balancer.cell.conditions import Change, Condition, Side, combined
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
