@@ -71,7 +71,7 @@ class Task(TaskSettings):
             candidates=self.candidates,
             saturation=self.saturation,
             samples=self.parameter_samples,
-            settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
+            settings=ValueSettings(reward=self.reward, protein_price=self.protein_price, h2o2_price=self.h2o2_price),
         )
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.
