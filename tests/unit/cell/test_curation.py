@@ -158,10 +158,10 @@ def test_a_model_is_recognised_by_its_reactions_alone_and_curated_only_once(tmp_
     ("corrections", "message"),
     [
         ([correction("closed = true", reactions(NOPE=LDH))], "one names reaction NOPE, which model toy lacks"),
-        ([correction("closed = true", reactions(LDH_L=THD))], "one is about another LDH_L than toy has"),
+        ([correction("closed = true", reactions(LDH_L=THD))], "one is about another LDH_L than model toy has"),
         (
             [correction("closed = true", "unbalanced = true", reactions(LDH_L="H 1"))],
-            "one is about another LDH_L than toy has",
+            "one is about another LDH_L than model toy has",
         ),
         ([correction("stoichiometry = { h_i = 1 }", reactions(RESP=RESP))], "metabolite h_i, which model toy lacks"),
         ([correction("charges = { nope = 1 }")], "one names metabolite nope, which model toy lacks"),
