@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from commands import assert_refused, redox
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import consistent_reactions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cli.core import PHASES
 from redox_balancer.design.construct import Construct

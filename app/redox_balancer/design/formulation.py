@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from redox_balancer.cell.compress import compress
+from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct

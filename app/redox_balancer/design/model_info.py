@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges, find_exchange
 from redox_balancer.cell.lp import FluxLP, LPError
-from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
+from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium
 from redox_balancer.cell.missing import does_not_grow, largest_flux, missing_uptakes
 from redox_balancer.cell.models import load_model
 from redox_balancer.cell.network import FloatArray, Network

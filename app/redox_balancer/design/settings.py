@@ -21,7 +21,7 @@ EMBEDDED = "embedded"
 
 Sampling = Literal["named", "range", "mixed"]
 Candidates = Literal["distinct", "all"]
-Reward = Literal["capacity", "guaranteed", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "rescue", "sink-flux"]
 
 BUDGET = 1.5e-3
 """Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
@@ -125,7 +125,14 @@ class TaskSettings(BaseModel):
     reward: Reward = Field(
         default="capacity",
         description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), or the flux at one optimal vertex, for comparison (sink-flux).",
+        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), or the flux "
+        "at one optimal vertex, for comparison (sink-flux).",
+    )
+    protein_price: float = Field(
+        default=10.0,
+        ge=0,
+        description="Share of unperturbed growth that a proteome fraction has to win back with the reward 'rescue': "
+        "with 10, 1 % for each 0.1 % of the proteome (assumed).",
     )
     h2o2_price: float = Field(
         default=1.0, ge=0, description="NAD(P)H deducted for each H2O2 that a construct forms and does not remove."

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redox_balancer.cell.cobrapy import cobra
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.media import Condition
 from redox_balancer.cell.models import in_memory, load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
