@@ -26,7 +26,7 @@ reactions.RESP = "nadh_c + 3.5 h_c + 0.5 o2_c + 2.5 adp_c + 2.5 pi_c --> nad_c +
 
 [[correction]]
 id = "slow"
-{HEAD}capped = {{ backward = 0.5 }}
+{HEAD}capped_backward = 0.5
 reactions.LDH_L = "lac__L_c + nad_c <=> pyr_c + nadh_c + h_c"
 
 [[correction]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.records import Positive, Record
@@ -35,20 +35,8 @@ class Direction(StrEnum):
         return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
 
 
-class Caps(BaseModel):
-    """Largest flux of a reaction in one direction or in each, mmol/gDW/h; None leaves a direction as it is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    forward: Positive | None = None
-    backward: Positive | None = None
-
-    def __str__(self) -> str:
-        return " and ".join(f"{value:g} {direction}" for direction, value in self if value)
-
-    def of(self, lower: float, upper: float) -> tuple[float, float]:
-        """Bounds of a reaction within these, mmol/gDW/h."""
-        return (-self.backward if self.backward else lower), (self.forward or upper)
+KINDS = ("direction", "closed", "capped", "capped_forward", "capped_backward", "stoichiometry", "charges")
+"""What a correction may change."""
 
 
 class Correction(Record):
@@ -62,11 +50,11 @@ class Correction(Record):
         BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
     unbalanced
         Whether the reactions are changed because they do not balance.
-    direction, closed, capped, stoichiometry, charges
+    direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges
         What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
-        largest flux, mmol/gDW/h, either in the directions that a reaction has, or one for `forward` or `backward`
-        (`{ backward = 0.05 }`), in which the reaction then may run if it could not; new coefficients of metabolites,
-        0 to remove one; the charge of metabolites (BiGG names without compartment) in every compartment.
+        largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, in which they
+        then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge of metabolites
+        (BiGG names without compartment) in every compartment.
     """
 
     mark: Mark
@@ -76,15 +64,17 @@ class Correction(Record):
     unbalanced: bool = False
     direction: Direction | None = None
     closed: bool = False
-    capped: Positive | Caps | None = None
+    capped: Positive | None = None
+    capped_forward: Positive | None = None
+    capped_backward: Positive | None = None
     stoichiometry: dict[str, float] = Field(default_factory=dict)
     charges: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_change(self) -> Self:
-        kinds = (self.direction, self.closed, self.capped, self.stoichiometry, self.charges)
-        if sum(map(bool, kinds)) != 1:
-            raise ValueError("needs exactly one of direction, closed, capped, stoichiometry and charges")
+        names = [name for name in KINDS if getattr(self, name)]
+        if len(names) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
         if bool(self.reactions) == bool(self.charges):
             raise ValueError("needs reactions, unless it changes charges")
         return self
@@ -92,16 +82,17 @@ class Correction(Record):
     def __str__(self) -> str:
         if self.direction:
             return "both directions" if self.direction is Direction.BOTH else f"{self.direction} only"
-        if self.capped:
-            return f"at most {self.capped if isinstance(self.capped, Caps) else f'{self.capped:g}'}"
+        for cap, how in ((self.capped, ""), (self.capped_forward, " forward"), (self.capped_backward, " backward")):
+            if cap:
+                return f"at most {cap:g}{how}"
         return "closed" if self.closed else "stoichiometry mended"
 
     def bounds(self, lower: float, upper: float) -> tuple[float, float]:
         """Bounds of a reaction after this correction, mmol/gDW/h."""
         if self.closed:
             return 0.0, 0.0
-        if isinstance(self.capped, Caps):
-            return self.capped.of(lower, upper)
+        if self.direction:
+            return self.direction.of(lower, upper)
         if self.capped:
             return max(lower, -self.capped), min(upper, self.capped)
-        return self.direction.of(lower, upper) if self.direction else (lower, upper)
+        return (-self.capped_backward if self.capped_backward else lower), self.capped_forward or upper
