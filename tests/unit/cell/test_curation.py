@@ -10,10 +10,11 @@ import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.curation import Curated, Curation, find_curation
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Medium, load_media
 from redox_balancer.cell.models import LoadedModel, to_network
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Free, free_fluxes
 from redox_balancer.errors import RedoxError
 from toy_cell import GROWTH, growth_of, toy_cell
@@ -227,6 +228,13 @@ def test_the_embedded_core_gets_nothing_for_free(core: Network) -> None:
     found = free_fluxes(core)
     assert {probe.subject for probe in found} >= {"nadh_c", "nadh_m", "nadph_m", "q10h2_m", "i"}
     assert not any(found.values())
+
+
+@pytest.mark.parametrize("compartment", ["c", "m"])
+def test_an_oxidase_in_the_embedded_core_is_found(core: Network, compartment: str) -> None:
+    equation = parse_equation("nadh_X + h_X + 0.5 o2_X --> nad_X + h2o_X".replace("X", compartment))
+    found = free_fluxes(core.with_columns([Column("OXIDASE", equation, 0.0, 1000.0)]))
+    assert f"oxidation (nadh_{compartment})" in {str(probe) for probe, value in found.items() if value == 1.0}
 
 
 def test_the_curated_toy_cell_grows_as_before(tmp_path: Path) -> None:
