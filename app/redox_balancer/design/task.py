@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
 from redox_balancer.cell.media import apply_medium
@@ -46,9 +47,17 @@ class Task(TaskSettings):
     'human_redox_core'
     """
 
+    @classmethod
+    def recorded(cls, settings: Mapping[str, Any]) -> Self:
+        """The task in the record of a run; one written before models were curated has its model as published."""
+        return cls(**{"as_published": settings.get("model") is not None, **settings})
+
     def network(self) -> Network:
         """The cell on its medium."""
-        return apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        cell = load_network(
+            self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
+        )
+        return apply_medium(cell, self.medium)
 
     def space(self) -> DesignSpace:
         """The design space that these settings describe.
