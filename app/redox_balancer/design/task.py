@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import mixtures
 from redox_balancer.design.settings import TaskSettings
@@ -46,12 +47,25 @@ class Task(TaskSettings):
     'human_redox_core'
     """
 
+    @classmethod
+    def recorded(cls, settings: Mapping[str, Any]) -> Self:
+        """The task in the record of a run; one written before models were curated has its model as published."""
+        return cls(**{"as_published": settings.get("model") is not None, **settings})
+
     def network(self) -> Network:
         """The cell on its medium."""
-        return apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        cell = load_network(
+            self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
+        )
+        return apply_medium(cell, self.medium)
 
-    def space(self) -> DesignSpace:
+    def space(self, library: Mapping[str, Enzyme] | None = None) -> DesignSpace:
         """The design space that these settings describe.
+
+        Parameters
+        ----------
+        library
+            Enzymes in place of those of the task; none for the cell alone.
 
         Raises
         ------
@@ -62,7 +76,7 @@ class Task(TaskSettings):
         conditions = self._chosen_conditions(network)
         space = DesignSpace.build(
             network,
-            load_library(self.enzymes),
+            load_library(self.enzymes) if library is None else library,
             conditions,
             mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
             capacities=load_native_capacities(network),
