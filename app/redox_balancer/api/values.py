@@ -79,7 +79,7 @@ class Evaluation:
             capacity=outcome.capacity,
             rescue=outcome.rescue,
             growth_without=reference.growth,
-            healthy_growth=evaluator.healthy_growth,
+            healthy_growth=reference.healthy_growth,
             protein=space.protein(construct),
             within_budget=space.affordable(construct),
         )

@@ -10,7 +10,8 @@ A single flux of an optimal vertex is not unique; the optimum is. Two programs a
 
 One O2 takes four electrons, that is two NAD(P)H: capacity is measured in healthy respirations. mu is growth after the
 cost of expression, see `formulation`, which also applies in the floor. rescue = (mu - mu_wt(condition)) /
-mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0.
+mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0. Under a condition of
+a cell line, such as `HT29+hypoxia`, healthy growth is that of the line alone, see `Condition.reference`.
 
 With the reward `guaranteed` the capacity is the least that inserted reactions take at largest growth: the part that
 is coupled to growth. With parameter samples the value is the mean over them.
@@ -58,6 +59,8 @@ class Reference:
     ----------
     growth
         Largest growth, 1/h.
+    healthy_growth
+        The same in the unperturbed state that the condition refers to, see `DesignSpace.unperturbed`.
     floor
         Growth to be kept while capacity is counted, 1/h.
     lowered
@@ -65,6 +68,7 @@ class Reference:
     """
 
     growth: float
+    healthy_growth: float
     floor: float
     lowered: bool
 
@@ -235,10 +239,15 @@ class Evaluator:
             return known
         bounds = self.formulation.under(condition)
         growth = self.programs.growth(bounds.point)
+        unperturbed = self.space.unperturbed(condition)
+        healthy = self.healthy_growth
+        if unperturbed is not self.space.healthy:
+            healthy = growth if unperturbed == condition else self.reference(unperturbed).growth
         reference = Reference(
             growth=growth,
-            floor=growth_floor(self.space.settings, growth, self.healthy_growth),
-            lowered=growth < self.healthy_growth * (1 - 1e-6),
+            healthy_growth=healthy,
+            floor=growth_floor(self.space.settings, growth, healthy),
+            lowered=growth < healthy * (1 - 1e-6),
         )
         cell = _ConditionedCell(reference, bounds)
         remember(self._cells, condition, cell, CONDITIONS)
@@ -265,7 +274,7 @@ class Evaluator:
             else:
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
-        rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
+        rescue = (growth - reference.growth) / reference.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
             shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)

@@ -198,7 +198,7 @@ class _ConstructProgram:
             program.add_row([(part, 1.0), (share, -largest)], upper=0.0)
         kept = list(zip(parts, self._keeps, strict=True))
         if reference.lowered:
-            healthy = self.problem.evaluator.healthy_growth
+            healthy = reference.healthy_growth
             for part, keep in kept:
                 program.pay(part, weight * keep / healthy)
             program.constant -= weight * reference.growth / healthy
