@@ -131,10 +131,13 @@ class Condition(Record):
         Description for people.
     changes
         Limits that it imposes; none for the healthy condition.
+    reference
+        Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
     """
 
     description: str
     changes: tuple[Change, ...] = ()
+    reference: str = HEALTHY
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the reactions and exchanges of this condition that the model lacks."""
@@ -175,16 +178,25 @@ def combined(conditions: Sequence[Condition]) -> Condition:
         lowest[change.key] = change.model_copy(
             update={name: min(getattr(change, name), getattr(other, name)) for name in ("value", "low", "high")}
         )
+    lines = {condition.reference for condition in conditions} - {HEALTHY}
+    line = lines.pop() if lines else ""
+    if lines:
+        raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine conditions of one line")
+    names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
     return Condition(
-        id=JOIN.join(condition.id for condition in conditions),
-        description="; ".join(condition.description for condition in conditions),
+        id=JOIN.join([line, *names] if line else names),
+        description="; ".join(dict.fromkeys(condition.description for condition in conditions)),
         changes=tuple(lowest.values()),
+        reference=line or HEALTHY,
     )
 
 
 def pick_condition(known: dict[str, Condition], name: str) -> Condition:
-    """Return the condition of a name; `a+b` is the combination of both."""
-    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    """Return the condition of a name; `a+b` is the combination of both, `line+a+b` that in a cell line."""
+    names = name.split(JOIN)
+    if len(names) > 1 and any(condition.reference == names[0] for condition in known.values()):
+        names = [JOIN.join((names[0], part)) for part in names[1:]]
+    parts = [pick(known, part, "condition") for part in names]
     return parts[0] if len(parts) == 1 else combined(parts)
 
 

@@ -23,7 +23,7 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct
@@ -157,6 +157,13 @@ class Evaluator:
             from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
             raise does_not_grow(space.network)
+        for line in space.references:
+            if self.reference(line).growth <= NO_GROWTH:
+                raise RedoxError(
+                    f"cell line {line.id} does not grow in model {space.network.id} on its measured uptakes",
+                    hint="compare them with what biomass and maintenance need, or choose other cell lines",
+                    settings=("cells", "medium"),
+                )
         self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
     def __enter__(self) -> Self:
@@ -239,9 +246,9 @@ class Evaluator:
             return known
         bounds = self.formulation.under(condition)
         growth = self.programs.growth(bounds.point)
-        unperturbed = self.space.unperturbed(condition)
         healthy = self.healthy_growth
-        if unperturbed is not self.space.healthy:
+        if condition.reference != HEALTHY:
+            unperturbed = self.space.unperturbed(condition)
             healthy = growth if unperturbed == condition else self.reference(unperturbed).growth
         reference = Reference(
             growth=growth,

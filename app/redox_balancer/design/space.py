@@ -78,6 +78,8 @@ class DesignSpace:
         The named conditions, in the order of the task.
     mixtures
         Combinations of several conditions that a policy may be trained on as well.
+    references
+        Unperturbed states other than the healthy cell that conditions refer to: cell lines.
     changes
         Each bound that some condition changes, once.
     capacities
@@ -101,6 +103,7 @@ class DesignSpace:
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
+    references: tuple[Condition, ...] = ()
     parameter_samples: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     excluded: tuple[ExcludedEntry, ...] = ()
 
@@ -118,6 +121,7 @@ class DesignSpace:
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
         mixtures: Sequence[Condition] = (),
+        references: Sequence[Condition] = (),
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
@@ -135,8 +139,8 @@ class DesignSpace:
             Share of kcat at which an enzyme without a known KM operates.
         candidates
             As in `fit`.
-        mixtures
-            Combinations of several of the conditions.
+        mixtures, references
+            Combinations of several of the conditions, and the unperturbed states that they refer to.
         samples
             Number of samples of the uncertain enzyme parameters.
         settings
@@ -149,7 +153,7 @@ class DesignSpace:
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
-        for condition in conditions:
+        for condition in (*references, *conditions):
             missing = condition.missing_from(network)
             if missing:
                 raise RedoxError(
@@ -157,8 +161,8 @@ class DesignSpace:
                     hint="choose other conditions",
                     settings=("conditions",),
                 )
-        conditions = [condition.of(network) for condition in conditions]
-        changes = {change.key: change for condition in conditions for change in condition.changes}
+        conditions, references = ([one.of(network) for one in given] for given in (conditions, references))
+        changes = {change.key: change for condition in (*references, *conditions) for change in condition.changes}
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
@@ -178,6 +182,7 @@ class DesignSpace:
             membrane_budget=membrane_budget,
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
+            references=tuple(references),
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=tuple(changes.values()),
             capacities=limits,
@@ -277,6 +282,25 @@ class DesignSpace:
         """The condition in which nothing is changed."""
         unchanged = (condition for condition in self.conditions if not condition.changes)
         return next(unchanged, Condition(id=HEALTHY, description="the cell on its medium"))
+
+    def unperturbed(self, condition: Condition) -> Condition:
+        """The state that growth under a condition is compared with: the healthy cell, or the cell line alone.
+
+        Raises
+        ------
+        RedoxError
+            The condition is of a cell line that is not among the references.
+        """
+        if condition.reference == HEALTHY:
+            return self.healthy
+        for reference in self.references:
+            if reference.id == condition.reference:
+                return reference
+        raise RedoxError(
+            f"condition {condition.id!r} is of {condition.reference!r}, which this design space does not know",
+            hint="build the design space with this cell line",
+            settings=("cells",),
+        )
 
     @cached_property
     def oxygen_uptake(self) -> float:
