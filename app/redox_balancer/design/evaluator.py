@@ -14,7 +14,13 @@ mu_wt(healthy) where the condition reduces growth, else 0. The empty construct h
 a cell line, such as `HT29+hypoxia`, healthy growth is that of the line alone, see `Condition.reference`.
 
 With the reward `guaranteed` the capacity is the least that inserted reactions take at largest growth: the part that
-is coupled to growth. With parameter samples the value is the mean over them.
+is coupled to growth. With the reward `rescue` program (a) alone counts, and capacity is 0:
+
+    value = (min(mu, unperturbed) - mu_wt(condition)) / mu_wt(healthy) - protein_price x proteome fraction
+
+where unperturbed is the larger of mu_wt(healthy) and mu_wt(condition): 1 is the most, and in a cell that lacks no
+growth every construct is worth less than nothing. Growth per protein as a quotient would be largest for the smallest
+amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
 """
 
 from __future__ import annotations
@@ -65,12 +71,15 @@ class Reference:
         Growth to be kept while capacity is counted, 1/h.
     lowered
         Whether the condition reduces growth.
+    unperturbed
+        Growth beyond which nothing is won back, 1/h.
     """
 
     growth: float
     healthy_growth: float
     floor: float
     lowered: bool
+    unperturbed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +89,12 @@ class Outcome:
     Attributes
     ----------
     value
-        In healthy respirations.
+        In healthy respirations, or with the reward `rescue` as a share of healthy growth.
     growth
         Largest growth after the cost of expression, 1/h.
     capacity
         NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
-        smallest at largest growth, which is negative where the construct may run in reverse.
+        smallest at largest growth, which is negative where the construct may run in reverse; 0 with `rescue`.
     rescue
         Growth regained, as a share of healthy growth.
     """
@@ -255,6 +264,7 @@ class Evaluator:
             healthy_growth=healthy,
             floor=growth_floor(self.space.settings, growth, healthy),
             lowered=growth < healthy * (1 - 1e-6),
+            unperturbed=max(growth, healthy),
         )
         cell = _ConditionedCell(reference, bounds)
         remember(self._cells, condition, cell, CONDITIONS)
@@ -272,6 +282,10 @@ class Evaluator:
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
+        if settings.reward == "rescue":
+            won = (min(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
+            price = settings.protein_price * space.protein(placed)
+            return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):

@@ -21,7 +21,7 @@ EMBEDDED = "embedded"
 
 Sampling = Literal["named", "range", "mixed"]
 Candidates = Literal["distinct", "all"]
-Reward = Literal["capacity", "guaranteed", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "rescue", "sink-flux"]
 
 BUDGET = 1.5e-3
 """Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
@@ -58,8 +58,11 @@ def _medium(value: Any) -> Any:
 
 
 def _ids(value: Any) -> Any:
-    """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`, or of several."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
 ModelSource = Annotated[Any, BeforeValidator(_model)]
@@ -95,6 +98,18 @@ class TaskSettings(BaseModel):
     conditions_file: File = Field(
         default=None, description="File of conditions (TOML); the conditions of the package by default."
     )
+    cells: Ids = Field(
+        default=None,
+        description="Cell lines, whose measured rates limit the exchanges, each with every condition: "
+        "HT29+complex_iii_closed; 'all' for every line.",
+    )
+    cells_file: File = Field(
+        default=None, description="Table of cell lines (TSV, CSV); the NCI-60 lines of the package by default."
+    )
+    exact_rates: bool = Field(
+        default=False,
+        description="Force the measured rates of the one cell line, within 10 %, instead of limiting the exchanges.",
+    )
     sampling: Sampling = Field(
         default="named",
         description="Limits of a condition in training: its own (named), drawn from its ranges (range), or drawn "
@@ -118,7 +133,14 @@ class TaskSettings(BaseModel):
     reward: Reward = Field(
         default="capacity",
         description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), or the flux at one optimal vertex, for comparison (sink-flux).",
+        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), or the flux "
+        "at one optimal vertex, for comparison (sink-flux).",
+    )
+    protein_price: float = Field(
+        default=10.0,
+        ge=0,
+        description="Share of unperturbed growth that a proteome fraction has to win back with the reward 'rescue': "
+        "with 10, 1 % for each 0.1 % of the proteome (assumed).",
     )
     h2o2_price: float = Field(
         default=1.0, ge=0, description="NAD(P)H deducted for each H2O2 that a construct forms and does not remove."

@@ -28,6 +28,10 @@ LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Proteome fractions that an enzyme can be given."""
 
 
+PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")
+"""Rewards whose best construct one mixed-integer program finds and proves."""
+
+
 @dataclass(frozen=True)
 class ValueSettings:
     """Weights of a construct's value; the defaults are part of its definition.
@@ -36,8 +40,9 @@ class ValueSettings:
     ----------
     reward
         `capacity`: the value of `evaluator.py`. `guaranteed`: the same with the least NAD(P)H that inserted reactions
-        take at largest growth in place of the most that they can take. `sink-flux`: the sum of the inserted fluxes
-        where growth plus 1e-3 times that sum is largest; a flux at one vertex of many, for comparison.
+        take at largest growth in place of the most that they can take. `rescue`: growth won back, less the price of
+        the protein. `sink-flux`: the sum of the inserted fluxes where growth plus 1e-3 times that sum is largest; a
+        flux at one vertex of many, for comparison.
     growth_fraction
         Share of the condition's own growth that must be kept while capacity is counted.
     healthy_floor
@@ -47,6 +52,8 @@ class ValueSettings:
     h2o2_price
         NAD(P)H deducted for each H2O2 that inserted reactions form and do not remove (assumed: one cancels the NADH
         oxidised to form it).
+    protein_price
+        Share of unperturbed growth that a proteome fraction has to win back with the reward `rescue` (assumed).
     phi_max
         Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099, measured
         in E. coli and assumed for human cells.
@@ -57,6 +64,7 @@ class ValueSettings:
     healthy_floor: float = 0.05
     growth_penalty: float = 10.0
     h2o2_price: float = 1.0
+    protein_price: float = 10.0
     phi_max: float = 0.48
 
 
@@ -199,6 +207,11 @@ class DesignSpace:
     def is_plain(self) -> bool:
         """Whether this is the plain task."""
         return self.settings.reward == "capacity" and not len(self.parameter_samples)
+
+    @property
+    def is_provable(self) -> bool:
+        """Whether one mixed-integer program proves the best construct, with the library's own parameters."""
+        return self.settings.reward in PROVABLE and not len(self.parameter_samples)
 
     def largest_cap(self, position: int) -> float:
         """Largest enzyme capacity of a placement at any level with any parameter sample, mmol/gDW/h."""

@@ -47,8 +47,24 @@ class Task(TaskSettings):
     """
 
     def network(self) -> Network:
-        """The cell on its medium."""
-        return apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        """The cell on its medium, with the measured rates of its line where they are forced.
+
+        Raises
+        ------
+        RedoxError
+            A file cannot be read, an id is unknown, or measured rates cannot be forced.
+        """
+        network = apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        if not self.exact_rates:
+            return network
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        if len(lines) != 1:
+            raise RedoxError(
+                f"rates can be forced for one cell line at a time, {len(lines)} are chosen",
+                hint="choose one cell line, or let the rates be limits",
+                settings=("cells", "exact_rates"),
+            )
+        return with_exact_rates(network, lines[0])
 
     def space(self) -> DesignSpace:
         """The design space that these settings describe.
@@ -60,18 +76,23 @@ class Task(TaskSettings):
         """
         network = self.network()
         conditions = self._chosen_conditions(network)
+        mixed = mixtures(conditions) if self.sampling == "mixed" else []
+        lines = pick_cell_lines(self.cells, self.cells_file) if self.cells is not None else []
+        network = replace(network, repairs=network.repairs + tuple(skipped(network, lines)))
+        cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
             load_library(self.enzymes),
-            conditions,
-            mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
+            in_cell_lines(cells, conditions),
+            mixtures=in_cell_lines(cells, mixed),
+            references=cells,
             capacities=load_native_capacities(network),
             budget=self.budget,
             membrane_budget=self.membrane_budget,
             candidates=self.candidates,
             saturation=self.saturation,
             samples=self.parameter_samples,
-            settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
+            settings=ValueSettings(reward=self.reward, protein_price=self.protein_price, h2o2_price=self.h2o2_price),
         )
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.

@@ -26,7 +26,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "healthy respirations, by the task of the run: mean over parameter samples, or guaranteed",
+    "paid": "by the task of the run: healthy respirations, or with the reward rescue a share of healthy growth",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
