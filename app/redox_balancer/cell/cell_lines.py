@@ -13,19 +13,23 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redox_balancer.cell.conditions import JOIN, Change, Condition, Side
+from redox_balancer.cell.conditions import JOIN, Change, Condition, Side, combined
 from redox_balancer.cell.exchanges import Exchange, exchange_of, find_exchange
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 TOLERANCE = 0.1
-"""Relative deviation from a measured rate that is allowed (assumed: the data have no errors)."""
+"""Relative deviation from a measured rate that is allowed (assumed; replicates of one line differ by 1 to 30 %)."""
 
-UNLIMITED_UPTAKE = 100.0
-"""Uptake in mmol/gDW/h from which on a medium does not limit it: it is not varied."""
+LEAST_FORCED = 1e-4
+"""Rates below this, mmol/gDW/h, are limits even where rates are forced (assumed): their sign differs between lines."""
+
+UNLIMITED = 100.0
+"""Exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied."""
 
 EVERY = "all"
 """Name that stands for every line of the file."""
@@ -60,18 +64,10 @@ class CellLine(Record):
     protein: Positive | None = None
     packaged: bool = False
 
-    def apply(self, network: Network) -> Network:
-        """Return a cell on its medium whose exchanges are limited to the measured rates; see `condition`."""
-        bounds: dict[str, tuple[float, float]] = {}
-        for exchange, rate in self.exchanges(network):
-            for supply, most in _caps(rate):
-                reaction, upper, scale = exchange.bound(supply=supply)
-                lower, higher = bounds.get(reaction, network.bounds_of(reaction))
-                bounds[reaction] = (min(lower, scale * most), scale * most) if upper else (-scale * most, max(higher, -scale * most))
-        return network.with_bounds(bounds)
-
     def forced(self, network: Network) -> Network:
         """Return a cell on its medium whose exchanges have the measured rates, give or take `TOLERANCE`.
+
+        Rates below `LEAST_FORCED` are limits.
 
         Raises
         ------
@@ -79,9 +75,10 @@ class CellLine(Record):
             As in `exchanges`, and for an exchange that the model splits.
         """
         bounds: dict[str, tuple[float, float]] = {}
-        for exchange, rate in self.exchanges(network):
+        for _, exchange, rate in self.exchanges(network):
             reaction, upper, scale = exchange.bound(supply=rate < 0)
             least, most = (scale * abs(rate) * (1 + sign * TOLERANCE) for sign in (-1, 1))
+            least = 0.0 if abs(rate) < LEAST_FORCED else least
             bounds |= dict.fromkeys((part.id for part in exchange.reactions), (0.0, 0.0))
             bounds[reaction] = (least, most) if upper else (-most, -least)
         return network.with_bounds(bounds)
@@ -101,37 +98,37 @@ class CellLine(Record):
         RedoxError
             As in `exchanges`.
         """
-        changes = []
-        for name in self.unmeasured:  # first, because these distinguish sampled conditions
-            exchange = find_exchange(network, name)
-            if exchange is not None and 0.0 < exchange.uptake < UNLIMITED_UPTAKE:
-                uptake = exchange.uptake
-                changes.append(
-                    Change(
-                        reaction=exchange.importer.id,
-                        side=Side.UPTAKE,
-                        value=uptake,
-                        low=uptake / 2,
-                        high=2 * uptake,
-                        source="not measured in this line: the medium's, half to twice where it is sampled",
-                        assumed=True,
-                        opens=True,
-                    )
-                )
-        for exchange, rate in () if forced else self.exchanges(network):
-            for supply, most in _caps(rate):
-                present = exchange.uptake if supply else sum(reaction.removal for reaction in exchange.reactions)
+        changes = [
+            Change(
+                reaction=exchange.bound(supply=side is Side.UPTAKE).reaction,
+                side=side,
+                value=most,
+                low=most / 2,
+                high=2 * most,
+                source="not measured in this line: the bound of the medium, half to twice where it is sampled",
+                assumed=True,
+                opens=True,
+            )
+            # First, because these distinguish sampled conditions.
+            for exchange in (find_exchange(network, name) for name in self.unmeasured)
+            if exchange is not None
+            for side, most in ((Side.UPTAKE, exchange.uptake), (Side.EXPORT, exchange.export))
+            if 0.0 < most < UNLIMITED
+        ]
+        for _, exchange, rate in () if forced else self.exchanges(network):
+            for side, present in ((Side.UPTAKE, exchange.uptake), (Side.EXPORT, exchange.export)):
+                most = max(0.0, -rate if side is Side.UPTAKE else rate) * (1 + TOLERANCE)
                 if most != present:
-                    side = Side.UPTAKE if supply else Side.EXPORT
-                    name = exchange.bound(supply=supply).reaction
-                    limits = dict.fromkeys(("value", "low", "high"), most)
-                    changes.append(Change(reaction=name, side=side, **limits, source=self.source, opens=True))
-        return Condition(
-            id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id
-        )
+                    name = exchange.bound(supply=side is Side.UPTAKE).reaction
+                    changes.append(
+                        Change(
+                            reaction=name, side=side, value=most, low=most, high=most, source=self.source, opens=True
+                        )
+                    )
+        return Condition(id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id)
 
-    def exchanges(self, network: Network) -> Iterator[tuple[Exchange, float]]:
-        """Find the measured exchanges in a model, each with its rate, mmol/gDW/h.
+    def exchanges(self, network: Network) -> Iterator[tuple[str, Exchange, float]]:
+        """Find the measured exchanges in a model: name in the file, exchange, and rate in mmol/gDW/h.
 
         Raises
         ------
@@ -154,7 +151,7 @@ class CellLine(Record):
                 settings=("cells_file",),
             )
         for metabolite, name in names.items():
-            yield exchange_of(network, metabolite), self.rates[name]
+            yield name, exchange_of(network, metabolite), self.rates[name]
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the measured exchanges that a model lacks."""
@@ -187,9 +184,11 @@ def load_cell_lines(path: Path | None = None) -> dict[str, CellLine]:
     comments = [line for line in text.splitlines() if line.startswith("#")]
     source = next((c.partition("Source:")[2].strip() for c in comments if "Source:" in c), str(file))
     header, *rows = _table(file, text)
-    columns = {line: [row[at] for row in rows] for at, line in enumerate(header[1:], start=1)}
-    names = [row[0] for row in rows]
-    return {line: _line(file, line, source, names, cells, path is None) for line, cells in columns.items()}
+    lines = {
+        line: _line(file, line, source, [(row[0], row[at]) for row in rows])
+        for at, line in enumerate(header[1:], start=1)
+    }
+    return {name: line.model_copy(update={"packaged": path is None}) for name, line in lines.items()}
 
 
 def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[CellLine]:
@@ -199,10 +198,20 @@ def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[Cell
     return [pick(known, name, "cell line", f"; {EVERY} for all of them") for name in dict.fromkeys(chosen)]
 
 
-def _caps(rate: float) -> Iterator[tuple[bool, float]]:
-    """Whether it is a supply, and the largest flow in that direction, mmol/gDW/h."""
-    yield True, max(0.0, -rate) * (1 + TOLERANCE)
-    yield False, max(0.0, rate) * (1 + TOLERANCE)
+def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -> list[Condition]:
+    """Return every condition in every cell line, given as conditions, too; as they are where there is no line.
+
+    In the healthy condition a line is itself.
+    """
+    if not lines:
+        return list(conditions)
+    return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
+
+
+def skipped_exchanges(network: Network, lines: Sequence[CellLine]) -> tuple[str, ...]:
+    """Say in one line which measured exchanges a model lacks, so that they limit nothing; nothing if it has all."""
+    lacking = list(dict.fromkeys(name for line in lines for name in line.missing_from(network)))
+    return (f"measured in the cell lines, and not in model {network.id}: {shortened(lacking)}",) if lacking else ()
 
 
 def _table(file: Path, text: str) -> list[list[str]]:
@@ -221,39 +230,27 @@ def _table(file: Path, text: str) -> list[list[str]]:
     return rows
 
 
-def _line(
-    file: Path, line: str, source: str, names: Sequence[str], cells: Sequence[str], is_packaged: bool
-) -> CellLine:
+def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) -> CellLine:
+    """The line of a column, given as pairs of a row's name and cell."""
     rates: dict[str, float] = {}
-    for name, cell in zip(names, cells, strict=True):
-        if not cell:
-            continue
+    for name, cell in cells:
+        of_line = name in (_GROWTH, _PROTEIN)
         try:
-            rate = float(cell)
+            rate = float(cell) if cell else 0.0
         except ValueError:
             rate = math.nan
-        of_line = name in (_GROWTH, _PROTEIN)
-        if not math.isfinite(rate) or (of_line and rate <= 0):
-            kind = "a number above 0" if of_line else "a number of mmol/gDW/h, or empty where nothing was measured"
-            raise _refusal(file, f"gives {name} of {line} as {cell!r}", f"it is {kind}")
-        if name in rates:
+        if not math.isfinite(rate) or (of_line and cell and rate <= 0):
+            kind = "above 0" if of_line else "in mmol/gDW/h, or empty where nothing was measured"
+            raise _refusal(file, f"gives {name} of {line} as {cell!r}", f"it is a number {kind}")
+        if cell and name in rates:
             raise _twice(line, name, (rates[name], rate))
-        rates[name] = rate
+        if cell:
+            rates[name] = rate
     growth, protein = rates.pop(_GROWTH, None), rates.pop(_PROTEIN, None)
     if not rates:
         raise _refusal(file, f"has no rates of {line}")
-    unmeasured = tuple(
-        name for name, cell in zip(names, cells, strict=True) if not cell and name not in (_GROWTH, _PROTEIN)
-    )
-    return CellLine(
-        id=line,
-        source=source,
-        rates=rates,
-        unmeasured=unmeasured,
-        growth=growth,
-        protein=protein,
-        packaged=is_packaged,
-    )
+    unmeasured = tuple(name for name, cell in cells if not cell and name not in (_GROWTH, _PROTEIN))
+    return CellLine(id=line, source=source, rates=rates, unmeasured=unmeasured, growth=growth, protein=protein)
 
 
 def _twice(line: str, metabolite: str, rates: Sequence[float], names: str = "") -> RedoxError:

@@ -1,9 +1,13 @@
-"""Physiological conditions: the bounds that they limit or open, read from data files."""
+"""Physiological conditions: the bounds that they limit or open, read from data files.
+
+Limits and openings of one bound combine whatever their order: the largest opened value replaces the bound that the
+medium gives, and the smallest limit holds.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -56,18 +60,21 @@ class Side(StrEnum):
 
 
 class Change(BaseModel, extra="forbid", frozen=True):
-    """One limit that a condition imposes.
+    """One bound that a condition limits or opens.
 
     Attributes
     ----------
     reaction, side
-        The bound that is limited.
+        The bound that is changed.
     value
-        The limit under the named condition, mmol/gDW/h.
+        The bound under the named condition, mmol/gDW/h.
     low, high
-        Range from which a sampled condition draws the limit, mmol/gDW/h.
+        Range from which a sampled condition draws the bound, mmol/gDW/h.
     source, assumed
         Origin of the values, and whether they are assumptions.
+    opens
+        Whether `value` replaces the bound of the medium, which may be closed, instead of lowering it. Uptakes and
+        exports can be opened.
     """
 
     reaction: str
@@ -77,11 +84,14 @@ class Change(BaseModel, extra="forbid", frozen=True):
     high: NonNegative
     source: str
     assumed: bool = False
+    opens: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not self.low <= self.value <= self.high or self.high == 0:
-            raise ValueError("needs low <= value <= high and high > 0")
+        if not self.low <= self.value <= self.high or (self.high == 0 and not self.opens):
+            raise ValueError("needs low <= value <= high, and high > 0 for a limit")
+        if self.opens and self.side is Side.FLUX:
+            raise ValueError("opens an uptake or an export, not the flux of a reaction")
         return self
 
     def of(self, network: Network) -> Change:
@@ -118,8 +128,26 @@ class Change(BaseModel, extra="forbid", frozen=True):
 
     @property
     def key(self) -> tuple[str, Side]:
-        """The bound that is limited, irrespective of the value."""
+        """The bound that is changed, irrespective of the value."""
         return self.reaction, self.side
+
+    def widened(self, lower: float, upper: float) -> tuple[float, float]:
+        """Return bounds that hold every value to which this change may open a bound, mmol/gDW/h."""
+        return (min(lower, -self.high), upper) if self.side.limits_lower else (lower, max(upper, self.high))
+
+    def bounds(self, lower: float, upper: float) -> tuple[float, float]:
+        """Return bounds under this change, by the model's own reaction id, from those of the medium, mmol/gDW/h."""
+        if not self.opens:
+            return limited(lower, upper, self.side, self.value)
+        return (
+            (-self.value, max(upper, -self.value)) if self.side.limits_lower else (min(lower, self.value), self.value)
+        )
+
+    def joined(self, other: Change) -> Change:
+        """Return the change that two openings, or two limits, of one bound amount to."""
+        pick_one = max if self.opens else min
+        names = ("value", "low", "high")
+        return self.model_copy(update={name: pick_one(getattr(self, name), getattr(other, name)) for name in names})
 
 
 class Condition(Record):
@@ -130,7 +158,7 @@ class Condition(Record):
     description
         Description for people.
     changes
-        Limits that it imposes; none for the healthy condition.
+        Bounds that it limits or opens; none for the healthy condition.
     reference
         Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
     """
@@ -157,6 +185,20 @@ class Condition(Record):
             return self
         return self.model_copy(update={"changes": changes})
 
+    def apply(self, network: Network) -> Network:
+        """Return a cell, on its medium, under this condition.
+
+        Raises
+        ------
+        RedoxError
+            The model lacks a reaction, or as in `Change.of`.
+        """
+        bounds: dict[str, tuple[float, float]] = {}
+        for change in sorted(self.of(network).changes, key=lambda change: not change.opens):
+            own = network.bounds_of(change.reaction)
+            bounds[change.reaction] = change.bounds(*bounds.get(change.reaction, own))
+        return network.with_bounds(bounds)
+
     def sampled(self, generator: np.random.Generator) -> Condition:
         """Return the condition with each limit drawn uniformly from its range."""
         if not self.changes:
@@ -166,27 +208,29 @@ class Condition(Record):
         return self.model_copy(update={"changes": tuple(changes)})
 
     def __hash__(self) -> int:
-        # Hashed in every step of an environment. The first limit suffices to distinguish sampled conditions.
-        return hash((self.id, self.changes and self.changes[0].value))
+        # Hashed in every step of an environment. The first limit and the last suffice to distinguish sampled
+        # conditions, also in a cell line.
+        return hash((self.id, self.changes and (self.changes[0].value, self.changes[-1].value)))
 
 
 def combined(conditions: Sequence[Condition]) -> Condition:
-    """Combine conditions into one named `a+b`; where several limit the same bound, the lowest limit holds."""
-    lowest: dict[tuple[str, Side], Change] = {}
+    """Combine conditions into one named `a+b`.
+
+    Where several limit the same bound the lowest limit holds, and where several open it the largest opened value.
+    """
+    joint: dict[tuple[str, Side, bool], Change] = {}
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
-        other = lowest.get(change.key, change)
-        lowest[change.key] = change.model_copy(
-            update={name: min(getattr(change, name), getattr(other, name)) for name in ("value", "low", "high")}
-        )
+        key = (*change.key, change.opens)
+        joint[key] = change.joined(joint.get(key, change))
     lines = {condition.reference for condition in conditions} - {HEALTHY}
     line = lines.pop() if lines else ""
     if lines:
-        raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine conditions of one line")
+        raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine those of one line")
     names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
     return Condition(
         id=JOIN.join([line, *names] if line else names),
         description="; ".join(dict.fromkeys(condition.description for condition in conditions)),
-        changes=tuple(lowest.values()),
+        changes=tuple(joint.values()),
         reference=line or HEALTHY,
     )
 
@@ -206,6 +250,22 @@ def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float
         max(lower, -value) if side.limits_lower else lower,
         min(upper, value) if side.limits_upper else upper,
     )
+
+
+def opened(network: Network, conditions: Iterable[Condition]) -> Network:
+    """Return a network in which every bound that some condition opens is as wide as it can become.
+
+    Raises
+    ------
+    RedoxError
+        As in `Change.of`.
+    """
+    bounds: dict[str, tuple[float, float]] = {}
+    for change in (change for condition in conditions for change in condition.changes if change.opens):
+        own = change.of(network)
+        if not own.missing_from(network):
+            bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
+    return network.with_bounds(bounds) if bounds else network
 
 
 @cache

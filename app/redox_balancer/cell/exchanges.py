@@ -75,6 +75,11 @@ class Exchange:
         """Largest supply by all reactions together, mmol/gDW/h."""
         return sum(reaction.supply for reaction in self.reactions)
 
+    @property
+    def export(self) -> float:
+        """Largest removal by all reactions together, mmol/gDW/h."""
+        return sum(reaction.removal for reaction in self.reactions)
+
     def with_uptake(self, uptake: float) -> dict[str, tuple[float, float]]:
         """Bounds of the reactions with a total supply of at most `uptake`, mmol/gDW/h.
 

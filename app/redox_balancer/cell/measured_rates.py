@@ -6,15 +6,16 @@ prediction. What a model does predict is whether the other measured rates lie wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from redox_balancer.cell.cell_lines import TOLERANCE, CellLine
+from redox_balancer.cell.cell_lines import UNLIMITED, CellLine
 from redox_balancer.cell.exchanges import Exchange, find_exchange
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
@@ -23,8 +24,11 @@ RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 SMALLEST_RATE = 1e-3
 """Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
 
-_ROUND_OFF = 1e-6
-_SHOWN = 4
+LEAST_EXCESS = 1e-8
+"""Deviation in mmol/gDW/h that is no round-off of the solver."""
+
+ROUND_OFF = 1e-6
+"""Relative margin of a bound that an optimum has reached."""
 
 
 class Division(NamedTuple):
@@ -43,10 +47,6 @@ class Division(NamedTuple):
         return f"{text}: growth is {growth / self.growth:.1%} of it"
 
 
-class FluxRange_(NamedTuple):
-    """placeholder"""
-
-
 @dataclass(frozen=True)
 class MeasuredRange:
     """A measured rate and the fluxes that the model allows when its own bound is lifted, mmol/gDW/h."""
@@ -59,7 +59,7 @@ class MeasuredRange:
     @property
     def inside(self) -> bool:
         """Whether the measured rate is within the range."""
-        margin = _ROUND_OFF * max(1.0, abs(self.measured))
+        margin = ROUND_OFF * max(1.0, abs(self.measured))
         return self.smallest - margin <= self.measured <= self.largest + margin
 
 
@@ -72,7 +72,7 @@ class LineCheck:
     line, growth
         The line, and its measured growth, 1/h.
     exceeded
-        Measured rates that must be exceeded, by more than `TOLERANCE`, to reach that growth: needed over measured.
+        Measured rates that must be exceeded, by more than the tolerance, to reach that growth: needed over measured.
         The sum of the relative excesses is the smallest possible.
     ranges
         Flux ranges of by-products that the line releases.
@@ -111,15 +111,12 @@ def with_exact_rates(network: Network, line: CellLine) -> Network:
         lp.crash_basis()
         if lp.maximise().optimal:
             return forced
-    needed = _smallest_excess(forced, line)
-    named = sorted(needed, key=lambda name: -abs(needed[name] - line.rates[name]) / abs(line.rates[name]))
-    texts = [f"{name} {line.rates[name]:g} would have to be {needed[name]:.3g}" for name in named[:_SHOWN]]
-    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    needed = _closest_rates(forced, line) or {}
+    texts = [f"{name} {line.rates[name]:g} would have to be {rate:.3g}" for name, rate in needed.items()]
     raise RedoxError(
-        f"the measured rates of {line.id} contradict each other in model {network.id}: {', '.join(texts)}{more}"
-        if needed
-        else f"the measured rates of {line.id} and the medium contradict each other in model {network.id}",
-        hint="correct them, or use them as limits",
+        f"the measured rates of {line.id} cannot hold at once in model {network.id}: "
+        + (shortened(texts) if texts else "the medium or a forced flux is against them"),
+        hint="correct them, or let the rates be limits",
         settings=("cells_file", "exact_rates"),
     )
 
@@ -142,30 +139,83 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
         The growth of the line was not measured, or cannot be reached even with larger uptakes.
     """
     if line.growth is None:
-        raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add it to the row `growth`")
-    limited = line.condition(network).apply(network).with_bounds({network.objective: (line.growth, line.growth)})
-    rates = {name: rate for name in released if (rate := line.rates.get(name, 0.0)) > 0 and find_exchange(network, name)}
-    opened = limited.with_bounds(dict(_lifted(limited, name) for name in rates))
-    needed = _smallest_excess(opened, line)
+        raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
+    rates = {name: rate for name in released if (rate := line.rates.get(name, 0.0)) > 0}
+    cell = line.condition(network).apply(network).with_bounds({network.objective: (line.growth, line.growth)})
+    needed = _closest_rates(cell.with_bounds({r: b for name in rates for r, b in _opened(cell, name, OPEN)}), line)
     if needed is None:
         raise RedoxError(
-            f"cell line {line.id} cannot grow at {line.growth:g} 1/h in model {network.id} on this medium, whatever "
-            "it takes up of what was measured",
+            f"cell line {line.id} cannot grow at its measured {line.growth:g} 1/h in model {network.id}, however "
+            "much it takes up of what was measured",
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    raised = {}
-    for name, rate in needed.items():
-        exchange = find_exchange(network, name)
-        reaction, upper, scale = exchange.bound(supply=rate < 0)
-        lower, higher = limited.bounds_of(reaction)
-        most = scale * abs(rate) * (1 + _ROUND_OFF)
-        raised[reaction] = (lower, max(higher, most)) if upper else (min(lower, -most), higher)
-    limited = limited.with_bounds(raised)
-    ranges = []
-    for name, rate in rates.items():
-        smallest, largest = _flux_range(limited.with_bounds(dict([_lifted(limited, name)])), name)
-        ranges.append(MeasuredRange(name, rate, smallest, largest))
-    return LineCheck(
-        line.id, line.growth, {name: rate / line.rates[name] for name, rate in needed.items()}, tuple(ranges)
+    cell = cell.with_bounds({r: b for name, rate in needed.items() for r, b in _opened(cell, name, rate)})
+    ranges = (
+        MeasuredRange(name, rate, *_removal_range(cell.with_bounds(dict(_opened(cell, name, OPEN))), name))
+        for name, rate in rates.items()
+        if find_exchange(network, name)
     )
+    exceeded = {name: rate / line.rates[name] for name, rate in needed.items() if name not in rates}
+    return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
+
+
+def _closest_rates(network: Network, line: CellLine) -> dict[str, float] | None:
+    """Rates outside of a network's bounds that make it feasible, mmol/gDW/h; None where no rates do.
+
+    The sum of their relative distances from the bounds is the smallest possible; the most distant one comes first.
+    """
+    measured = list(line.exchanges(network))
+    extra = {
+        (name, sign): Column(f"{exchange.metabolite} {sign:+}", {exchange.metabolite: sign}, 0.0, OPEN)
+        for name, exchange, _ in measured
+        for sign in (1.0, -1.0)
+    }
+    weights = {extra[name, s].id: -1.0 / max(abs(rate), SMALLEST_RATE) for name, _, rate in measured for s in (1, -1)}
+    elastic = network.with_columns(list(extra.values()))
+    with FluxLP(elastic, weights) as lp:
+        lp.crash_basis()
+        if not lp.maximise().optimal:
+            return None
+        fluxes = lp.fluxes()
+    found = {}
+    for name, exchange, _ in measured:
+        beyond = sum(sign * fluxes[elastic.column(extra[name, sign].id)] for sign in (1.0, -1.0))
+        if abs(beyond) > LEAST_EXCESS:
+            supply = sum(
+                reaction.coefficient * fluxes[elastic.column(reaction.id)] for reaction in exchange.reactions
+            )
+            rate = float(-supply - beyond)
+            found[name] = 0.0 if abs(rate) < LEAST_EXCESS else rate, abs(beyond) * -weights[extra[name, 1.0].id]
+    return {name: rate for name, (rate, _) in sorted(found.items(), key=lambda item: -item[1][1])}
+
+
+def _opened(network: Network, name: str, rate: float) -> Iterator[tuple[str, tuple[float, float]]]:
+    """An exchange, if there is one, with bounds that include a rate, mmol/gDW/h."""
+    if exchange := find_exchange(network, name):
+        reaction, upper, scale = exchange.bound(supply=rate < 0)
+        most = scale * abs(rate) * (1 + ROUND_OFF)
+        lower, higher = network.bounds_of(reaction)
+        yield reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))
+
+
+def _removal_range(network: Network, name: str) -> tuple[float, float]:
+    """Smallest and largest net removal through an exchange, mmol/gDW/h."""
+    exchange = find_exchange(network, name)
+    parts = {} if exchange is None else {reaction.id: -reaction.coefficient for reaction in exchange.reactions}
+    ends = []
+    with FluxLP(network, {}) as lp:
+        lp.crash_basis()
+        for sign in (-1.0, 1.0):
+            lp.set_objective({reaction: sign * weight for reaction, weight in parts.items()})
+            ends.append(sign * lp.maximise().objective)
+    return ends[0], ends[1]
+
+
+def _taken_up(network: Network, metabolite: str) -> Exchange | None:
+    """The exchange of a metabolite's species, if it is taken up to a limit."""
+    for species in sorted(network.species_of(metabolite)):
+        exchange = find_exchange(network, f"{species}_e")
+        if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
+            return exchange
+    return None

@@ -105,7 +105,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
         self._observed = np.zeros(self.observation_space.shape, dtype=np.float32)
-        self._limit_tops = np.asarray([change.high for change in space.changes])
+        # A bound that is 0 under every condition shows as 0.
+        self._limit_tops = np.asarray([change.high or 1.0 for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._begin(space.healthy)
 

@@ -30,7 +30,7 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
         "levels": list(space.levels),
         "budget": space.budget,
         "membrane_budget": space.membrane_budget,
-        "parameters": [[c.reaction, c.side.value, c.high] for c in space.changes],
+        "parameters": [[c.reaction, c.side.value, c.high, *(["opens"] if c.opens else [])] for c in space.changes],
         "conditions": [condition.id for condition in space.conditions],
         "mixtures": [condition.id for condition in space.mixtures],
         # Runs recorded before there was this price did not depend on it.

@@ -81,13 +81,14 @@ def mixtures(trained: Sequence[Condition]) -> list[Condition]:
 def _of_the_package(trained: Sequence[Condition]) -> list[Condition]:
     """Combinations of the package that consist of these conditions, in each of their cell lines."""
     known = {condition.id: condition for condition in trained}
-    found = []
-    for line in dict.fromkeys(condition.reference for condition in trained):
-        within = "" if line == HEALTHY else line + JOIN
-        for name in read_records(packaged("held_out.toml"), "combination", Combination):
-            if all(within + part in known for part in name.split(JOIN)):
-                found.append(pick_condition(known, within + name))
-    return found
+    names = read_records(packaged("held_out.toml"), "combination", Combination)
+    lines = dict.fromkeys("" if c.reference == HEALTHY else c.reference + JOIN for c in trained)
+    return [
+        pick_condition(known, line + name)
+        for line in lines
+        for name in names
+        if all(line + part in known for part in name.split(JOIN))
+    ]
 
 
 def _keys(condition: Condition) -> frozenset[tuple[str, str]]:

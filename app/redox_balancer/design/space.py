@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, opened
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
@@ -89,7 +89,7 @@ class DesignSpace:
     references
         Unperturbed states other than the healthy cell that conditions refer to: cell lines.
     changes
-        Each bound that some condition changes, once.
+        Each bound that some condition changes, once; `opens` where one of them opens it.
     capacities
         Native limits at natural abundance, mmol/gDW/h, by reaction.
     settings
@@ -170,7 +170,12 @@ class DesignSpace:
                     settings=("conditions",),
                 )
         conditions, references = ([one.of(network) for one in given] for given in (conditions, references))
-        changes = {change.key: change for condition in (*references, *conditions) for change in condition.changes}
+        changes: dict[tuple[str, Side], Change] = {}
+        for change in (change for condition in (*references, *conditions) for change in condition.changes):
+            known = changes.get(change.key, change)
+            # Observations of runs without openings scale a limit by the last condition's range.
+            widest = {"opens": True, "high": max(change.high, known.high)}
+            changes[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
@@ -180,7 +185,8 @@ class DesignSpace:
         settings = settings or ValueSettings()
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
-        fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
+        with_openings = opened(network, (*references, *conditions))
+        fitted = fit(library, with_openings, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
             placements=fitted.placements,
@@ -263,28 +269,39 @@ class DesignSpace:
         return soluble <= self.budget * (1 + 1e-9) and membrane <= self.membrane_budget * (1 + 1e-9)
 
     def limits(self, condition: Condition) -> FloatArray:
-        """Limit of each of `changes` under a condition, mmol/gDW/h, infinite for those that it leaves alone.
+        """Bound of each of `changes` under a condition, mmol/gDW/h; as in `unchanged` for those that it leaves alone.
 
         Raises
         ------
         RedoxError
             The condition changes a bound that no condition of this design space changes.
         """
-        limits = np.full(len(self.changes), np.inf)
-        positions = self._change_positions
-        for given in condition.changes:
+        limits, positions = self.unchanged.copy(), self._change_positions
+        # A limit holds for what is opened, too.
+        for given in sorted(condition.changes, key=lambda change: not change.opens):
             # Most are in the model's own terms already, and this is called for every sampled condition.
             change = given if given.key in positions else given.of(self.network)
             position = positions.get(change.key)
-            if position is None:
+            known = None if position is None else self.changes[position]
+            if known is None or position is None or (change.opens and not known.opens):
                 raise RedoxError(
-                    f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "
-                    "which no condition of this design space does",
+                    f"condition {condition.id!r} {'opens' if change.opens else 'limits'} the {change.side} of "
+                    f"{change.reaction}, which no condition of this design space does",
                     hint="build the design space with this condition",
                     settings=("conditions",),
                 )
-            limits[position] = change.value
+            limits[position] = change.value if change.opens else min(limits[position], change.value)
         return limits
+
+    @cached_property
+    def unchanged(self) -> FloatArray:
+        """Bound of each of `changes` on the medium, mmol/gDW/h: infinite for one that no condition opens."""
+        bounds = np.full(len(self.changes), np.inf)
+        for position, change in enumerate(self.changes):
+            if change.opens:
+                lower, upper = self.network.bounds_of(change.reaction)
+                bounds[position] = max(0.0, -lower if change.side.limits_lower else upper)
+        return bounds
 
     @cached_property
     def _change_positions(self) -> dict[tuple[str, Side], int]:

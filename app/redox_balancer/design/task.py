@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
@@ -77,8 +80,8 @@ class Task(TaskSettings):
         network = self.network()
         conditions = self._chosen_conditions(network)
         mixed = mixtures(conditions) if self.sampling == "mixed" else []
-        lines = pick_cell_lines(self.cells, self.cells_file) if self.cells is not None else []
-        network = replace(network, repairs=network.repairs + tuple(skipped(network, lines)))
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        network = replace(network, repairs=network.repairs + skipped_exchanges(network, lines))
         cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
