@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import report_repairs, takes_task_without
+from redox_balancer.cli.options import flag, report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
@@ -100,7 +100,7 @@ def _refuse_cell_options(task: "Task") -> None:
     changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
     if changed:
         raise RedoxError(
-            f"--{changed[0].replace('_', '-')} cannot be combined with a run, which has its own settings",
+            f"{flag(changed[0])} cannot be combined with a run, which has its own settings",
             hint="omit it, or use --construct without a run",
         )
 
