@@ -26,7 +26,7 @@ TOLERANCE = 0.1
 """Relative deviation from a measured rate that is allowed (assumed; replicates of one line differ by 1 to 30 %)."""
 
 LEAST_FORCED = 1e-4
-"""Rates below this, mmol/gDW/h, are limits even where rates are forced (assumed): their sign differs between lines."""
+"""Rates below this, mmol/gDW/h, are limits even where rates are forced (assumed): their signs vary between lines."""
 
 UNLIMITED = 100.0
 """Exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied."""

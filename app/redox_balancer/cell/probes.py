@@ -7,7 +7,7 @@ network can undo it. Oxidation is probed without the reactions that oxidise quin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,11 +20,11 @@ from redox_balancer.errors import RedoxError
 
 _QUINOL = re.compile(r"q\d*h2|(2dm)?mql\d+")
 _OXIDANTS = {"o2", "ficytC", "ficytc"}
-_CARRIERS = {  # equation of each reduction, by the reduced carrier
-    "nadh": {"nad": -1, "h": -1, "nadh": 1},
-    "nadph": {"nadp": -1, "h": -1, "nadph": 1},
-    "q10h2": {"q10": -1, "h": -2, "q10h2": 1},
-    "q8h2": {"q8": -1, "h": -2, "q8h2": 1},
+_CARRIERS = {  # equation of each reduction less two protons, by the reduced carrier
+    "nadh": {"nad": -1, "nadh": 1, "h": 1},
+    "nadph": {"nadp": -1, "nadph": 1, "h": 1},
+    "q10h2": {"q10": -1, "q10h2": 1},
+    "q8h2": {"q8": -1, "q8h2": 1},
 }
 _ATP = {"atp": -1, "h2o": -1, "adp": 1, "pi": 1, "h": 1}
 _TRANSHYDROGENATION = {"nad": -1, "nadph": -1, "nadh": 1, "nadp": 1}
@@ -69,9 +69,13 @@ def probes_of(network: Network) -> tuple[Probe, ...]:
 
 def _probes(network: Network) -> Iterator[Probe]:
     letters = sorted({network.compartment_of(metabolite) for metabolite in network.metabolites})
+    outside = network.find_metabolite("h_e")
     for letter in letters:
         for carrier, equation in _CARRIERS.items():
-            if found := _in(network, equation, letter):
+            # Two protons come from outside: a closed compartment without a way in for them would reoxidise nothing.
+            protons = outside or network.find_metabolite(f"h_{letter}")
+            if protons and (found := _in(network, equation, letter)):
+                found[protons] = found.get(protons, 0.0) - 2.0
                 yield Probe(Free.OXIDATION, f"{carrier}_{letter}", found)
                 yield Probe(Free.REDUCTION, f"{carrier}_{letter}", {m: -value for m, value in found.items()})
         for free, equation in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
@@ -87,15 +91,17 @@ def _in(network: Network, equation: Mapping[str, float], letter: str) -> dict[st
     return None if None in found else {metabolite: value for metabolite, value in found.items() if metabolite}
 
 
-def free_fluxes(network: Network) -> dict[Probe, float]:
+def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict[Probe, float]:
     """Compute the largest flux of each probe of a model, at most 1 mmol/gDW/h; 0 where nothing is free.
+
+    `probes` are some of `probes_of`, by default all of them.
 
     Raises
     ------
     RedoxError
         A probe's linear program has no optimum.
     """
-    probes = probes_of(network)
+    probes = probes_of(network) if probes is None else probes
     columns = [Column(f"probe {probe}", probe.stoichiometry) for probe in probes]
     closed = _closed_cell(network).with_columns(columns)
     chain = [closed.column(reaction) for reaction in _quinol_oxidases(network)]

@@ -87,6 +87,8 @@ Biomass = task_option("biomass").annotation
 Enzymes = task_option("enzymes").annotation
 Cells = task_option("cells").annotation
 CellsFile = task_option("cells_file").annotation
+AsPublished = task_option("as_published").annotation
+Curation = task_option("curation").annotation
 
 
 def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -89,6 +89,13 @@ class TaskSettings(BaseModel):
     biomass: str | None = Field(
         default=None, description="Reaction whose flux is growth; the objective of the model by default."
     )
+    as_published: bool = Field(
+        default=False,
+        description="Use the model as it was published, without the curation that the package has for it.",
+    )
+    curation: File = Field(
+        default=None, description="Curation of the model (TOML), applied instead of the one that the package has."
+    )
     enzymes: File = Field(default=None, description="Enzyme library (TOML); the library of the package by default.")
     conditions: Ids = Field(
         default=None,
@@ -162,6 +169,16 @@ class TaskSettings(BaseModel):
             super().__init__(**settings)
         except ValidationError as error:
             raise _refusal(error) from None
+
+    @model_validator(mode="after")
+    def _one_curation(self) -> Self:
+        if self.as_published and self.curation is not None:
+            raise RedoxError(
+                "a model as published has no curation",
+                hint="choose one of the two",
+                settings=("as_published", "curation"),
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -170,18 +170,13 @@ class DesignSpace:
                     settings=("conditions",),
                 )
         conditions, references = ([one.of(network) for one in given] for given in (conditions, references))
-        changes: dict[tuple[str, Side], Change] = {}
-        for change in (change for condition in (*references, *conditions) for change in condition.changes):
-            known = changes.get(change.key, change)
-            # Observations of runs without openings scale a limit by the last condition's range.
-            widest = {"opens": True, "high": max(change.high, known.high)}
-            changes[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
+        changes = _changes((*references, *conditions))
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
             if (own := network.find_reaction(reaction)) is not None
         }
-        limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
+        limited = limits.keys() | {change.reaction for change in changes if change.side is Side.FLUX}
         settings = settings or ValueSettings()
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
@@ -198,7 +193,7 @@ class DesignSpace:
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
             references=tuple(references),
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
-            changes=tuple(changes.values()),
+            changes=changes,
             capacities=limits,
             settings=settings,
         )
@@ -346,3 +341,14 @@ class DesignSpace:
         """
         flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
         return NADH_PER_OXYGEN if flux else respiration(self.network)
+
+
+def _changes(conditions: Iterable[Condition]) -> tuple[Change, ...]:
+    """Each bound that some condition changes, with the range of what opens it."""
+    found: dict[tuple[str, Side], Change] = {}
+    for change in (change for condition in conditions for change in condition.changes):
+        known = found.get(change.key, change)
+        # Observations of runs without openings scale a limit by the last condition's range.
+        widest = {"opens": True, "high": max(change.high, known.high)}
+        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
+    return tuple(found.values())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Self
 
 from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
@@ -49,6 +50,11 @@ class Task(TaskSettings):
     'human_redox_core'
     """
 
+    @classmethod
+    def recorded(cls, settings: Mapping[str, Any]) -> Self:
+        """The task in the record of a run; one written before models were curated has its model as published."""
+        return cls(**{"as_published": settings.get("model") is not None, **settings})
+
     def network(self) -> Network:
         """The cell on its medium, with the measured rates of its line where they are forced.
 
@@ -57,7 +63,10 @@ class Task(TaskSettings):
         RedoxError
             A file cannot be read, an id is unknown, or measured rates cannot be forced.
         """
-        network = apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        cell = load_network(
+            self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
+        )
+        network = apply_medium(cell, self.medium)
         if not self.exact_rates:
             return network
         lines = pick_cell_lines(self.cells or (), self.cells_file)
