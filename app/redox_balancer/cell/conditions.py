@@ -229,7 +229,7 @@ def combined(conditions: Sequence[Condition]) -> Condition:
     names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
     return Condition(
         id=JOIN.join([line, *names] if line else names),
-        description="; ".join(dict.fromkeys(condition.description for condition in conditions)),
+        description="; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
         changes=tuple(joint.values()),
         reference=line or HEALTHY,
     )
@@ -266,6 +266,36 @@ def opened(network: Network, conditions: Iterable[Condition]) -> Network:
         if not own.missing_from(network):
             bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
     return network.with_bounds(bounds) if bounds else network
+
+
+def in_own_terms(network: Network, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return conditions with a model's own reaction ids.
+
+    Raises
+    ------
+    RedoxError
+        The model lacks a reaction that a condition changes, or as in `Change.of`.
+    """
+    conditions = tuple(conditions)
+    for condition in conditions:
+        if missing := condition.missing_from(network):
+            raise RedoxError(
+                f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
+                hint="choose other conditions",
+                settings=("conditions",),
+            )
+    return tuple(condition.of(network) for condition in conditions)
+
+
+def changed_bounds(conditions: Iterable[Condition]) -> tuple[Change, ...]:
+    """Each bound that some condition changes, with the range of what opens it."""
+    found: dict[tuple[str, Side], Change] = {}
+    for change in (change for condition in conditions for change in condition.changes):
+        known = found.get(change.key, change)
+        # Observations of runs without openings scale a limit by the last condition's range.
+        widest = {"opens": True, "high": max(change.high, known.high)}
+        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
+    return tuple(found.values())
 
 
 @cache

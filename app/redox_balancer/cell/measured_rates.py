@@ -6,6 +6,7 @@ prediction. What a model does predict is whether the other measured rates lie wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -111,7 +112,7 @@ def with_exact_rates(network: Network, line: CellLine) -> Network:
         lp.crash_basis()
         if lp.maximise().optimal:
             return forced
-    needed = _closest_rates(forced, line) or {}
+    needed = _closest_rates(forced, line, forced=True) or {}
     texts = [f"{name} {line.rates[name]:g} would have to be {rate:.3g}" for name, rate in needed.items()]
     raise RedoxError(
         f"the measured rates of {line.id} cannot hold at once in model {network.id}: "
@@ -160,34 +161,32 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
     return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
 
 
-def _closest_rates(network: Network, line: CellLine) -> dict[str, float] | None:
+def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) -> dict[str, float] | None:
     """Rates outside of a network's bounds that make it feasible, mmol/gDW/h; None where no rates do.
 
     The sum of their relative distances from the bounds is the smallest possible; the most distant one comes first.
+    Limits are exceeded in the measured direction alone, and `forced` rates missed in either.
     """
-    measured = list(line.exchanges(network))
-    extra = {
-        (name, sign): Column(f"{exchange.metabolite} {sign:+}", {exchange.metabolite: sign}, 0.0, OPEN)
-        for name, exchange, _ in measured
-        for sign in (1.0, -1.0)
-    }
-    weights = {extra[name, s].id: -1.0 / max(abs(rate), SMALLEST_RATE) for name, _, rate in measured for s in (1, -1)}
-    elastic = network.with_columns(list(extra.values()))
+    columns, weights, owners = [], {}, {}
+    for name, exchange, rate in line.exchanges(network):
+        for sign in (1.0, -1.0) if forced else (math.copysign(1.0, -rate),):
+            columns.append(Column(f"{name} {sign:+}", {exchange.metabolite: sign}, 0.0, OPEN))
+            weights[columns[-1].id] = -1.0 / max(abs(rate), SMALLEST_RATE)
+            owners[columns[-1].id] = name, exchange
+    elastic = network.with_columns(columns)
     with FluxLP(elastic, weights) as lp:
         lp.crash_basis()
         if not lp.maximise().optimal:
             return None
-        fluxes = lp.fluxes()
-    found = {}
-    for name, exchange, _ in measured:
-        beyond = sum(sign * fluxes[elastic.column(extra[name, sign].id)] for sign in (1.0, -1.0))
-        if abs(beyond) > LEAST_EXCESS:
-            supply = sum(
-                reaction.coefficient * fluxes[elastic.column(reaction.id)] for reaction in exchange.reactions
-            )
-            rate = float(-supply - beyond)
-            found[name] = 0.0 if abs(rate) < LEAST_EXCESS else rate, abs(beyond) * -weights[extra[name, 1.0].id]
-    return {name: rate for name, (rate, _) in sorted(found.items(), key=lambda item: -item[1][1])}
+        fluxes = dict(zip(elastic.reactions, lp.fluxes().tolist(), strict=True))
+    needed = {}
+    for column in sorted(weights, key=lambda column: weights[column] * fluxes[column]):
+        if fluxes[column] > LEAST_EXCESS:
+            name, exchange = owners[column]
+            parts = elastic.boundary_coefficients[exchange.metabolite]
+            removed = -sum(coefficient * fluxes[reaction] for reaction, coefficient in parts.items())
+            needed[name] = removed if abs(removed) > LEAST_EXCESS else 0.0
+    return needed
 
 
 def _opened(network: Network, name: str, rate: float) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -32,6 +32,7 @@ from typing import NamedTuple, Self, TypeVar
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
+from redox_balancer.cell.records import pick
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     AT_OPTIMUM,
@@ -66,7 +67,7 @@ class Reference:
     growth
         Largest growth, 1/h.
     healthy_growth
-        The same in the unperturbed state that the condition refers to, see `DesignSpace.unperturbed`.
+        The same in the unperturbed state that the condition refers to, see `Condition.reference`.
     floor
         Growth to be kept while capacity is counted, 1/h.
     lowered
@@ -257,8 +258,8 @@ class Evaluator:
         growth = self.programs.growth(bounds.point)
         healthy = self.healthy_growth
         if condition.reference != HEALTHY:
-            unperturbed = self.space.unperturbed(condition)
-            healthy = growth if unperturbed == condition else self.reference(unperturbed).growth
+            line = pick({line.id: line for line in self.space.references}, condition.reference, "cell line")
+            healthy = growth if line == condition else self.reference(line).growth
         reference = Reference(
             growth=growth,
             healthy_growth=healthy,

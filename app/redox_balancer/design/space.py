@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, opened
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, changed_bounds, in_own_terms, opened
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
@@ -161,16 +161,8 @@ class DesignSpace:
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
-        for condition in (*references, *conditions):
-            missing = condition.missing_from(network)
-            if missing:
-                raise RedoxError(
-                    f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
-                    hint="choose other conditions",
-                    settings=("conditions",),
-                )
-        conditions, references = ([one.of(network) for one in given] for given in (conditions, references))
-        changes = _changes((*references, *conditions))
+        conditions, references = in_own_terms(network, conditions), in_own_terms(network, references)
+        changes = changed_bounds((*references, *conditions))
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
@@ -189,9 +181,9 @@ class DesignSpace:
             levels=tuple(levels),
             budget=budget,
             membrane_budget=membrane_budget,
-            conditions=tuple(conditions),
+            conditions=conditions,
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
-            references=tuple(references),
+            references=references,
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=changes,
             capacities=limits,
@@ -308,25 +300,6 @@ class DesignSpace:
         unchanged = (condition for condition in self.conditions if not condition.changes)
         return next(unchanged, Condition(id=HEALTHY, description="the cell on its medium"))
 
-    def unperturbed(self, condition: Condition) -> Condition:
-        """The state that growth under a condition is compared with: the healthy cell, or the cell line alone.
-
-        Raises
-        ------
-        RedoxError
-            The condition is of a cell line that is not among the references.
-        """
-        if condition.reference == HEALTHY:
-            return self.healthy
-        for reference in self.references:
-            if reference.id == condition.reference:
-                return reference
-        raise RedoxError(
-            f"condition {condition.id!r} is of {condition.reference!r}, which this design space does not know",
-            hint="build the design space with this cell line",
-            settings=("cells",),
-        )
-
     @cached_property
     def oxygen_uptake(self) -> float:
         """Largest oxygen uptake of the healthy cell, mmol/gDW/h; 0 if the model or the medium provides none."""
@@ -341,14 +314,3 @@ class DesignSpace:
         """
         flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
         return NADH_PER_OXYGEN if flux else respiration(self.network)
-
-
-def _changes(conditions: Iterable[Condition]) -> tuple[Change, ...]:
-    """Each bound that some condition changes, with the range of what opens it."""
-    found: dict[tuple[str, Side], Change] = {}
-    for change in (change for condition in conditions for change in condition.changes):
-        known = found.get(change.key, change)
-        # Observations of runs without openings scale a limit by the last condition's range.
-        widest = {"opens": True, "high": max(change.high, known.high)}
-        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
-    return tuple(found.values())
