@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from commands import assert_refused, redox
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import consistent_reactions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import apply_medium, load_conditions
-from redox_balancer.cell.models import load_network, to_network
+from redox_balancer.cell.media import apply_medium
+from redox_balancer.cell.models import load_network
 from redox_balancer.cli.core import PHASES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
@@ -64,7 +65,7 @@ def rules_of(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_recon3d_core_is_written_with_its_sizes_and_growth(recon3d_core: Built) -> None:
     answer, network = recon3d_core.answer, recon3d_core.network
-    assert answer["reactions"] == len(network.reactions) == 8605
+    assert answer["reactions"] == len(network.reactions) == 7334
     assert answer["metabolites"] == len(network.metabolites)
     assert answer["objective"] == network.objective == "BIOMASS_reaction"
     assert answer["growth"] == pytest.approx(RECON3D_GROWTH, abs=1e-6)
@@ -79,7 +80,7 @@ def test_recon3d_core_has_no_blocked_reaction(recon3d_core: Built) -> None:
 
 
 def test_recon3d_reactions_that_were_dropped_are_blocked(recon3d_core: Built, recon3d: LoadedModel) -> None:
-    full = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
+    full = apply_medium(recon3d.curated("BIOMASS_reaction").curated.network, "human_minimal")
     dropped = [r for r in full.reactions if r not in recon3d_core.network.reaction_index]
     assert len(dropped) + recon3d_core.answer["reactions"] == len(full.reactions)
     with FluxLP(full, {}) as lp:
@@ -116,7 +117,7 @@ def test_recon3d_essential_reactions_stop_growth_in_the_written_core(recon3d_cor
 
 
 def test_a_core_larger_than_requested_is_reported_and_not_cut(recon3d_core: Built) -> None:
-    assert any("8,605" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
+    assert any("7,334" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
 
 
 def test_progress_goes_to_stderr_one_line_for_each_phase(recon3d_core: Built) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import highspy
 import numpy as np
 
-from redox_balancer.cell.media import OPEN, Side, limited
+from redox_balancer.cell.conditions import Side, limited
+from redox_balancer.cell.media import OPEN
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.insertion import H2O2_LEFT
 
 if TYPE_CHECKING:
-    from redox_balancer.cell.media import Condition
+    from redox_balancer.cell.conditions import Condition
     from redox_balancer.cell.network import Network
     from redox_balancer.design.space import DesignSpace
 
@@ -74,8 +75,12 @@ class SecondSolver:
             lower[column], upper[column] = limited(float(lower[column]), float(upper[column]), side, value)
 
         native = dict(space.capacities)
-        for change in condition.changes if condition else ():
-            if change.side is Side.FLUX:
+        for change in sorted(condition.changes if condition else (), key=lambda change: not change.opens):
+            if change.opens:
+                (lower if change.side.limits_lower else upper)[network.column(change.reaction)] = (
+                    -change.value if change.side.limits_lower else change.value
+                )
+            elif change.side is Side.FLUX:
                 native[change.reaction] = min(native.get(change.reaction, OPEN), change.value)
             else:
                 limit(change.reaction, change.side, change.value)

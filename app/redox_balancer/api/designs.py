@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
-from redox_balancer.cell.media import HEALTHY
+from redox_balancer.cell.conditions import HEALTHY
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import Proposal, Proposer

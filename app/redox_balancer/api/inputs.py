@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def load_model(source: str | Path | None = None) -> cobra.Model:
+def load_model(source: str | Path | None = None, *, as_published: bool = False) -> cobra.Model:
     """Load a metabolic model.
 
     Parameters
@@ -29,11 +29,13 @@ def load_model(source: str | Path | None = None) -> cobra.Model:
     source
         A file: JSON, SBML, MAT or YAML, plain or compressed with gzip, bzip2, xz or zip. None or `"embedded"` is the
         embedded human redox core.
+    as_published
+        Leave out the curation that the package has for a model, such as Recon3D; `model.notes` names one.
 
     Returns
     -------
     cobra.Model
-        The model, with known faults of published models repaired. `Task` accepts it, changed or not.
+        The model, curated, with known faults of published models repaired. `Task` accepts it, changed or not.
 
     Raises
     ------
@@ -57,7 +59,10 @@ def load_model(source: str | Path | None = None) -> cobra.Model:
             f"a model file is expected, not an object of type {type(source).__name__}",
             hint="a Task takes a cobra.Model as it is",
         )
-    return models.load_model(Path(source)).model
+    loaded = models.load_model(Path(source))
+    if as_published or not loaded.model.reactions:
+        return loaded.model
+    return loaded.curated(loaded.model.reactions[0].id).corrected()  # which one grows does not matter here
 
 
 def require_task(value: object) -> Task:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
 from redox_balancer.design.task import Task
-from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.designer.trained_run import TrainedRun, resumed_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.extras import missing_extra
 from redox_balancer.files import write_atomically
@@ -79,6 +79,8 @@ def train(
     folder = Path(folder)
     config = _config(settings)
     task = require_task(task)
+    if resume is not None:
+        task = resumed_task(task, folder if resume == "auto" else Path(resume))
     if not (task.model is None or isinstance(task.model, Path)):
         task = _with_saved_model(task, folder)
     run_training(

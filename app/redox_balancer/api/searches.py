@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.api.values import Evaluation, frame_of
-from redox_balancer.cell.media import HEALTHY, Condition
+from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.api.inputs import require_task
-from redox_balancer.cell.media import HEALTHY, Condition
+from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_constructs

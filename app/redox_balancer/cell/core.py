@@ -104,7 +104,9 @@ class Core:
     has_slack: bool
 
 
-def extract_core(network: Network, medium: Iterable[str], progress: Progress = no_progress) -> Core:
+def extract_core(
+    network: Network, medium: Iterable[str], progress: Progress = no_progress, *, opened: Network | None = None
+) -> Core:
     """Extract the reactions that can carry flux.
 
     Parameters
@@ -113,6 +115,8 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
         A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
     medium
         Reactions through which that medium is taken up, by the model's own ids.
+    opened
+        The same model with wider bounds, see `conditions.opened`: what can carry flux there is in the core, too.
 
     Raises
     ------
@@ -121,7 +125,8 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
     """
     progress("growth of the model")
     model_growth = _growth(network)
-    consistency = consistent_reactions(network, progress)
+    widest = opened or network
+    consistency = consistent_reactions(widest, progress)
     core = network.subset(network.reactions[column] for column in consistency.kept)
     progress("growth of the core")
     growth = _growth(core)
@@ -154,7 +159,7 @@ def extract_core(network: Network, medium: Iterable[str], progress: Progress = n
             rule("consistent", "can carry flux in steady state", core.reactions),
         ),
         consistency=consistency,
-        has_slack=has_slack(network),
+        has_slack=has_slack(widest),
     )
 
 

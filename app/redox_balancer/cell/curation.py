@@ -8,106 +8,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, NamedTuple
 
 from redox_balancer.cell.balance import imbalance
+from redox_balancer.cell.correction import Correction
 from redox_balancer.cell.equation import parse_equation
-from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import Positive, Record, packaged, read_records
+from redox_balancer.cell.records import packaged, read_records
 from redox_balancer.errors import RedoxError
 
+if TYPE_CHECKING:
+    import cobra
+
 RECOGNISED = 0.9
-"""Share of the named reactions that a model must have as published for a packaged curation to be its own."""
+"""Share of the named reactions of a model that must be as published for a packaged curation to be its own."""
 
+PRESENT = 0.5
+"""Share of the named reactions that the model must have: a core of a published model lacks those that are blocked."""
 
-class Mark(StrEnum):
-    """How certain a change is."""
-
-    MEASURED = "measured"
-    KNOWN = "known direction"
-    """The enzyme's direction, cofactor or compartment is known."""
-    BALANCE = "balance"
-    """Follows from the conservation of elements and charge."""
-    ASSUMED = "assumed"
-
-
-class Direction(StrEnum):
-    """Direction in which a reaction may run, of its equation as published."""
-
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    BOTH = "both"
-
-    def of(self, lower: float, upper: float) -> tuple[float, float]:
-        """Bounds of a reaction in this direction; one that had none of it is unlimited there, mmol/gDW/h."""
-        most_back, most = (lower if lower < 0 else -OPEN), (upper if upper > 0 else OPEN)
-        return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
-
-
-class Correction(Record):
-    """One correction, for one reason, of one or several reactions or of the charges of metabolites.
-
-    Attributes
-    ----------
-    mark, reason, source
-        How certain it is, why it is made, and where that is known from.
-    reactions
-        BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
-    unbalanced
-        Whether the reactions are changed because they do not balance.
-    direction, closed, capped, stoichiometry, charges
-        What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
-        largest flux in each direction, mmol/gDW/h; new coefficients of metabolites, 0 to remove one; the charge of
-        metabolites (BiGG names without compartment) in every compartment.
-    """
-
-    mark: Mark
-    reason: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    reactions: dict[str, str] = Field(default_factory=dict)
-    unbalanced: bool = False
-    direction: Direction | None = None
-    closed: bool = False
-    capped: Positive | None = None
-    stoichiometry: dict[str, float] = Field(default_factory=dict)
-    charges: dict[str, int] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_change(self) -> Self:
-        kinds = (self.direction, self.closed, self.capped, self.stoichiometry, self.charges)
-        if sum(map(bool, kinds)) != 1:
-            raise ValueError("needs exactly one of direction, closed, capped, stoichiometry and charges")
-        if bool(self.reactions) == bool(self.charges):
-            raise ValueError("needs reactions, unless it changes charges")
-        return self
-
-    def __str__(self) -> str:
-        if self.direction:
-            return "both directions" if self.direction is Direction.BOTH else f"{self.direction} only"
-        if self.capped is not None:
-            return f"at most {self.capped:g}"
-        return "closed" if self.closed else "stoichiometry mended"
-
-    def bounds(self, lower: float, upper: float) -> tuple[float, float]:
-        """Bounds of a reaction after this correction, mmol/gDW/h."""
-        if self.closed:
-            return 0.0, 0.0
-        if self.capped is not None:
-            return max(lower, -self.capped), min(upper, self.capped)
-        return self.direction.of(lower, upper) if self.direction else (lower, upper)
+NOTE = "curation"
+"""Key of the notes of a curated COBRApy model, in which its curation is named: it is not curated again."""
 
 
 class Curated(NamedTuple):
-    """A curated network, and what was changed in it, one line for each reaction and metabolite."""
+    """A curated network.
+
+    Attributes
+    ----------
+    network
+        The network.
+    curation
+        Id of the curation, empty where the network is as published.
+    lines
+        What was changed, one line for each reaction and metabolite.
+    reactions, metabolites
+        Those with other bounds or coefficients, and those with another charge, by the model's own id.
+    """
 
     network: Network
-    lines: tuple[str, ...]
+    curation: str = ""
+    lines: tuple[str, ...] = ()
+    reactions: tuple[str, ...] = ()
+    metabolites: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """One line with the curation and the number of its changes; empty where there are none."""
+        return f"curation {self.curation}: {len(self.lines)} changes of what was published" if self.lines else ""
 
 
 @dataclass(frozen=True)
@@ -137,55 +86,90 @@ class Curation:
         return curation
 
     def recognises(self, network: Network) -> bool:
-        """Whether a model has nearly all of the reactions that this curation changes, as they were published."""
+        """Whether a model, or a core of it, has the reactions that this curation changes, as they were published."""
+        named = list(self._named())
+        present = [pair for pair in named if network.find_reaction(pair[1])]
+        if len(present) < PRESENT * len(named):
+            return False
         mended = self._with_charges(network)
-        named = [
-            (correction, reaction) for correction in self.corrections.values() for reaction in correction.reactions
-        ]
-        return sum(_as_published(mended, *pair) for pair in named) >= RECOGNISED * len(named)
+        return sum(_as_published(mended, *pair) for pair in present) >= RECOGNISED * len(present)
 
-    def apply(self, network: Network) -> Curated:
-        """Correction a model.
+    def apply(self, network: Network, *, strict: bool = True) -> Curated:
+        """Correct a model; what it has already is not changed and not named.
+
+        Parameters
+        ----------
+        network
+            The model.
+        strict
+            Refuse a model that lacks a reaction or a metabolite, or has a reaction otherwise than it was published.
+            Where False such entries are left out, and one line says how many.
 
         Raises
         ------
         RedoxError
-            The model lacks a reaction or a metabolite, or has a reaction otherwise than it was published.
+            The model does not fit, and `strict`.
         """
-        lines: list[str] = []
         mended = self._with_charges(network)
+        lines = list(self._recharged(network, strict=strict))
         bounds: dict[str, tuple[float, float]] = {}
         coefficients: dict[str, dict[str, float]] = {}
-        for correction in self.corrections.values():
-            because = f"{correction} ({correction.mark}): {correction.reason}"
-            for species, charge in correction.charges.items():
-                if not any(network.is_species(metabolite, species) for metabolite in network.metabolites):
-                    raise self._lacks(network, correction, "metabolite", species)
-                lines.append(f"{species}: charge {charge:+d} ({correction.mark}): {correction.reason}")
-            for reaction in correction.reactions:
-                own = network.find_reaction(reaction)
-                if own is None:
-                    raise self._lacks(network, correction, "reaction", reaction)
-                if not _as_published(mended, correction, reaction):
-                    raise RedoxError(
-                        f"curation {self.id}: {correction.id} is about another {reaction} than {network.id} has",
-                        hint="remove that entry, or leave the model as published",
-                        settings=("model",),
-                    )
-                bounds[own] = correction.bounds(*network.bounds_of(own))
-                if correction.stoichiometry:
-                    coefficients[own] = self._coefficients(network, correction, own)
-                lines.append(f"{reaction}: {because}")
-        return Curated(_with_coefficients(mended, coefficients).with_bounds(bounds), tuple(lines))
+        left_out = 0
+        for correction, reaction in self._named():
+            try:
+                own, after = self._corrected(network, mended, correction, reaction)
+            except RedoxError:
+                if strict:
+                    raise
+                left_out += 1
+                continue
+            before = network.bounds_of(own)
+            if (limits := correction.bounds(*before)) != before:
+                bounds[own] = limits
+            if after != network.stoichiometry_of(own):
+                coefficients[own] = after
+            if own in bounds or own in coefficients:
+                lines.append(f"{reaction}: {correction} ({correction.mark}): {correction.reason}")
+        if left_out and lines:
+            lines.append(f"{left_out} reactions of the curation are not in this model, or not as published")
+        recharged = tuple(m for m, charge in mended.charges.items() if network.charges.get(m) != charge)
+        new = _with_coefficients(mended, coefficients).with_bounds(bounds)
+        return Curated(new, self.id, tuple(lines), (*dict.fromkeys((*bounds, *coefficients)),), recharged)
 
-    def _coefficients(self, network: Network, correction: Correction, own: str) -> dict[str, float]:
+    def _named(self) -> Iterator[tuple[Correction, str]]:
+        for correction in self.corrections.values():
+            for reaction in correction.reactions:
+                yield correction, reaction
+
+    def _recharged(self, network: Network, *, strict: bool) -> Iterator[str]:
+        """Lines of the charges that are changed."""
+        own: dict[str, list[int | None]] = {}
+        for metabolite in network.metabolites:
+            for species in network.species_of(metabolite):
+                own.setdefault(species, []).append(network.charges.get(metabolite))
+        for correction in self.corrections.values():
+            for species, charge in correction.charges.items():
+                if strict and species not in own:
+                    raise self._lacks(network, correction, "metabolite", species)
+                if any(before != charge for before in own.get(species, ())):
+                    yield f"{species}: charge {charge:+d} ({correction.mark}): {correction.reason}"
+
+    def _corrected(
+        self, network: Network, mended: Network, correction: Correction, reaction: str
+    ) -> tuple[str, dict[str, float]]:
+        """The model's own id of a reaction, and its coefficients after a correction."""
+        own = network.find_reaction(reaction)
+        if own is None:
+            raise self._lacks(network, correction, "reaction", reaction)
+        if not _as_published(mended, correction, reaction):
+            raise self._unlike(f"{correction.id} is about another {reaction} than model {network.id} has")
         found = network.stoichiometry_of(own)
         for name, value in correction.stoichiometry.items():
-            metabolite = network.find_metabolite(name)
-            if metabolite is None:
+            if metabolite := network.find_metabolite(name):
+                found[metabolite] = value
+            elif value:
                 raise self._lacks(network, correction, "metabolite", name)
-            found[metabolite] = value
-        return {metabolite: value for metabolite, value in found.items() if value}
+        return own, {metabolite: value for metabolite, value in found.items() if value}
 
     def _with_charges(self, network: Network) -> Network:
         charges = {
@@ -197,11 +181,11 @@ class Curation:
         return replace(network, charges={**network.charges, **known})
 
     def _lacks(self, network: Network, correction: Correction, kind: str, name: str) -> RedoxError:
-        return RedoxError(
-            f"curation {self.id}: {correction.id} names {kind} {name}, which model {network.id} lacks",
-            hint="remove that entry, or leave the model as published",
-            settings=("model",),
-        )
+        return self._unlike(f"{correction.id} names {kind} {name}, which model {network.id} lacks")
+
+    def _unlike(self, what: str) -> RedoxError:
+        hint = "correct or remove that entry, or give the model that the curation was made for"
+        return RedoxError(f"curation {self.id}: {what}", hint=hint, settings=("curation", "model"))
 
 
 @cache
@@ -212,6 +196,34 @@ def _packaged_curations() -> tuple[Curation, ...]:
 def find_curation(network: Network) -> Curation | None:
     """Return the packaged curation of a model, recognised by its reactions; None if it has none."""
     return next((curation for curation in _packaged_curations() if curation.recognises(network)), None)
+
+
+def curated(network: Network, file: Path | None = None) -> Curated:
+    """Correct a model by its packaged curation, if it has one, or by that of a file instead.
+
+    Raises
+    ------
+    RedoxError
+        The file cannot be read, or does not fit the model.
+    """
+    curation = find_curation(network) if file is None else Curation.read(file)
+    return Curated(network) if curation is None else curation.apply(network, strict=file is not None)
+
+
+def curate_model(model: cobra.Model, found: Curated) -> None:
+    """Give a COBRApy model the changes of its curated network, in place, and a note that names the curation."""
+    if not found.lines:
+        return
+    network = found.network
+    for own in found.reactions:
+        reaction, coefficients = model.reactions.get_by_id(own), network.stoichiometry_of(own)
+        reaction.bounds = network.bounds_of(own)
+        old = {metabolite.id: value for metabolite, value in reaction.metabolites.items()}
+        if old != coefficients:
+            reaction.add_metabolites(dict.fromkeys(old, 0.0) | coefficients, combine=False)
+    for own in found.metabolites:
+        model.metabolites.get_by_id(own).charge = network.charges[own]
+    model.notes = {**model.notes, NOTE: found.summary.partition(" ")[2]}
 
 
 def imbalance_text(network: Network, reaction: str) -> str:

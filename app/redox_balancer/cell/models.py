@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
+from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
@@ -35,6 +36,27 @@ SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
 
 
+@dataclass(frozen=True, eq=False)
+class CuratedModel:
+    """A COBRApy model as it was read, and its curated network.
+
+    Attributes
+    ----------
+    model
+        The model, not curated.
+    curated
+        Its network and what was changed in it; `network.repairs` has one line about the curation.
+    """
+
+    model: cobra.Model
+    curated: Curated
+
+    def corrected(self) -> cobra.Model:
+        """The model itself, with the changes of the curated network."""
+        curate_model(self.model, self.curated)
+        return self.model
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A model that was read from a file.
@@ -42,13 +64,24 @@ class LoadedModel:
     Attributes
     ----------
     model
-        The COBRApy model.
+        The COBRApy model, as published but for the repairs.
     repairs
         What was repaired, one line for each kind of fault.
     """
 
     model: cobra.Model
     repairs: tuple[str, ...]
+
+    def curated(
+        self, objective: str | None = None, *, as_published: bool = False, curation: Path | None = None
+    ) -> CuratedModel:
+        """Return the model with its curated network; parameters and errors are those of `load_network`."""
+        network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
+        known = as_published or (note and curation is None)
+        found = Curated(network) if known else curated(network, curation)
+        about = found.summary or (note and f"curation {note}, already in this model")
+        repairs = (*self.repairs, *network.repairs, *([about] if about else []))
+        return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -189,7 +222,13 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
-def load_network(source: Path | cobra.Model | None = None, *, objective: str | None = None) -> Network:
+def load_network(
+    source: Path | cobra.Model | None = None,
+    *,
+    objective: str | None = None,
+    as_published: bool = False,
+    curation: Path | None = None,
+) -> Network:
     """Load a network.
 
     Parameters
@@ -198,28 +237,33 @@ def load_network(source: Path | cobra.Model | None = None, *, objective: str | N
         Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
     objective
         The reaction whose flux is growth; by default the model's own objective.
+    as_published
+        Leave out the packaged curation of a published model that is recognised.
+    curation
+        Curation file to apply instead of a packaged one.
 
     Raises
     ------
     RedoxError
-        As in `load_model` and `to_network`.
+        As in `load_model`, `to_network` and `curation.curated`.
     """
-    if source is None:
-        core = _embedded_network()
-        return core if objective is None else core.with_objective(objective)
-    loaded = load_model(source) if isinstance(source, Path) else without_boundary_species(source)
-    network = to_network(loaded.model, objective)
-    repairs = Repairs()
-    if not isinstance(source, Path):
-        metabolites_of(loaded.model, repairs)  # what `to_network` repaired; of a file it is listed already
-    return replace(network, repairs=loaded.repairs + repairs.lines + network.repairs)
+    if source is not None:
+        loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
+        return loaded.curated(objective, as_published=as_published, curation=curation).curated.network
+    core = _embedded_network()
+    if curation is not None:
+        found = curated(core, curation)
+        core = replace(found.network, repairs=(found.summary,))
+    return core if objective is None else core.with_objective(objective)
 
 
-def without_boundary_species(model: cobra.Model) -> LoadedModel:
-    """Return a model, or a copy without its boundary species if it has any, as `load_model` leaves them out."""
+def in_memory(model: cobra.Model) -> LoadedModel:
+    """Return a COBRApy model, a copy if it has boundary species, which `load_model` leaves out as well."""
     if find_boundary_species(model):
         model = model.copy()
-    return LoadedModel(model, fold_boundary_species(model))
+    folded, repairs = fold_boundary_species(model), Repairs()
+    metabolites_of(model, repairs)  # what `to_network` repairs; in a file it is repaired on reading
+    return LoadedModel(model, folded + repairs.lines)
 
 
 @cache

@@ -9,7 +9,7 @@ soluble oxidases and monooxygenases take electrons from NAD(P)H themselves, with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -129,8 +129,10 @@ class ProbedCell:
         return found
 
 
-def free_fluxes(network: Network) -> dict[Probe, float]:
+def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict[Probe, float]:
     """Compute the largest flux of each probe of a model, at most 1 mmol/gDW/h; 0 where nothing is free.
+
+    `probes` are some of `probes_of`, by default all of them.
 
     Raises
     ------
@@ -140,7 +142,7 @@ def free_fluxes(network: Network) -> dict[Probe, float]:
     cell = ProbedCell(network)
     found: dict[Probe, float] = {}
     with FluxLP(cell.network, {}) as lp:
-        for probe in cell.probes:
+        for probe in cell.probes if probes is None else probes:
             for name, bounds in cell.bounds(probe).items():
                 lp.set_bounds(cell.network.column(name), *bounds)
             lp.set_objective({probe.column: 1.0})

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.options import Medium, report_repairs
+from redox_balancer.cli.options import AsPublished, Curation, Medium, report_repairs
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import out, table
 
@@ -53,31 +53,42 @@ def build_core(
             help=f"Reaction whose flux is growth; {DEFAULT_BIOMASS} if the model has it, else its objective."
         ),
     ] = None,
+    conditions_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Conditions, TOML; what they open is in the core. The packaged ones."),
+    ] = None,
+    as_published: AsPublished = False,
+    curation: Curation = None,
     as_json: AsJson = False,
 ) -> None:
     """Extract the consistent core of a model: every reaction that can carry flux on a medium.
 
-    The core has the medium and the objective, and grows like the full model. The report lists the reactions that each
-    rule keeps (growth, reactions essential for growth, central carbon metabolism, the medium) and those of them that
-    cannot carry flux. Recon3D takes about half a minute.
+    What a condition opens, such as another uptake, counts as open. The core has the medium and the objective, and
+    grows like the full model. The report lists the reactions that each rule keeps (growth, reactions essential for
+    growth, central carbon metabolism, the medium) and those of them that cannot carry flux. Recon3D takes about half
+    a minute.
     """
+    from redox_balancer.cell.conditions import load_conditions, opened  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
-    from redox_balancer.cell.models import format_to_write, load_model, save_model, to_network  # noqa: PLC0415
+    from redox_balancer.cell.models import format_to_write, load_model, save_model  # noqa: PLC0415
 
     format_to_write(output_file)
     get_medium(medium)  # an unknown one is refused before the model is read
+    load_conditions(conditions_file)
     with _Phases() as phases:
         phases("reading the model")
         loaded = load_model(input_file)
         if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
             biomass = DEFAULT_BIOMASS
-        full = to_network(loaded.model, biomass)
+        found = loaded.curated(biomass, as_published=as_published, curation=curation)
+        full = found.curated.network
         fed = apply_medium(full, medium)
-        core = extract_core(fed, supplying_reactions(fed), phases)
+        fitting = [condition for condition in load_conditions(conditions_file).values() if condition.fits(fed)]
+        core = extract_core(fed, supplying_reactions(fed), phases, opened=opened(fed, fitting))
         phases("writing the core")
-        model = core_model(loaded.model, core.network)
+        model = core_model(found.corrected(), core.network)
         save_model(model, output_file)
     answer: dict[str, Any] = {
         "output": str(output_file),
@@ -100,7 +111,7 @@ def build_core(
         ],
         "phases": phases.table,
         "warnings": _warnings(core, reactions),
-        "repairs": [*loaded.repairs, *full.repairs],
+        "repairs": list(full.repairs),
     }
     if as_json:
         typer.echo(json.dumps(answer))

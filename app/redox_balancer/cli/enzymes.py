@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import Biomass, Enzymes, Model, report_repairs
+from redox_balancer.cli.options import AsPublished, Biomass, Curation, Enzymes, Model, report_repairs
 from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def enzymes(
     enzymes: Enzymes = None,
     model: Model = None,
     biomass: Biomass = None,
+    as_published: AsPublished = False,
+    curation: Curation = None,
     assumed: Annotated[
         bool, typer.Option("--assumed", help="List the parameters that were not measured on the protein itself.")
     ] = False,
@@ -46,7 +48,7 @@ def enzymes(
     if assumed:
         _print_unmeasured(load_library(enzymes), as_json=as_json)
         return
-    space = Task(model=model, enzymes=enzymes, biomass=biomass).space()
+    space = Task(model=model, enzymes=enzymes, biomass=biomass, as_published=as_published, curation=curation).space()
     report_repairs(space.network.repairs)
     rows = [
         {

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from redox_balancer.cli.model_page import page_lines
-from redox_balancer.cli.options import Biomass, Medium
+from redox_balancer.cli.options import AsPublished, Biomass, Curation, Medium
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import transfer_progress
@@ -74,6 +74,8 @@ def info(
     *,
     medium: Medium = "model",
     biomass: Biomass = None,
+    as_published: AsPublished = False,
+    curation: Curation = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a model on one page: growth and what limits it, what is recognised, what is wrong, what can be placed.
@@ -95,7 +97,8 @@ def info(
                 console.print(phase, markup=False)
 
         try:
-            for section in model_info(core_json() if file is None else file, medium, biomass, show):
+            source = core_json() if file is None else file
+            for section in model_info(source, medium, biomass, show, as_published=as_published, curation=curation):
                 answer |= section
                 if not as_json:
                     status.stop()

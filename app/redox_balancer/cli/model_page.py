@@ -21,11 +21,12 @@ def page_lines(section: Mapping[str, Any]) -> Iterator[str]:
 
 def _size(section: Mapping[str, Any]) -> dict[str, str]:
     sizes = ", ".join(f"{section[key]:,} {key}" for key in ("reactions", "metabolites", "genes"))
-    return {
+    rows = {
         "model": f"{section['model']}: {sizes}",
         "objective": f"{section['objective']}, {section['sense']}",
         "repairs": "\n".join(section["repairs"]),
     }
+    return rows | ({"curation": "\n".join(section["curation"])} if section["curation"] else {})
 
 
 def _growth(section: Mapping[str, Any]) -> dict[str, str]:

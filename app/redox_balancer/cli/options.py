@@ -77,6 +77,8 @@ Model = task_option("model").annotation
 Medium = task_option("medium").annotation
 Biomass = task_option("biomass").annotation
 Enzymes = task_option("enzymes").annotation
+AsPublished = task_option("as_published").annotation
+Curation = task_option("curation").annotation
 
 
 def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

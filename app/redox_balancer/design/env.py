@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome

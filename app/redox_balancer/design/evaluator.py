@@ -13,7 +13,13 @@ cost of expression, see `formulation`, which also applies in the floor. rescue =
 mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0.
 
 With the reward `guaranteed` the capacity is the least that inserted reactions take at largest growth: the part that
-is coupled to growth. With parameter samples the value is the mean over them.
+is coupled to growth. With the reward `rescue` program (a) alone counts, and capacity is 0:
+
+    value = (min(mu, unperturbed) - mu_wt(condition)) / mu_wt(healthy) - protein_price x proteome fraction
+
+where unperturbed is the larger of mu_wt(healthy) and mu_wt(condition): 1 is the most, and in a cell that lacks no
+growth every construct is worth less than nothing. Growth per protein as a quotient would be largest for the smallest
+amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
 from redox_balancer.design.construct import Construct
@@ -62,11 +68,14 @@ class Reference:
         Growth to be kept while capacity is counted, 1/h.
     lowered
         Whether the condition reduces growth.
+    unperturbed
+        Growth beyond which nothing is won back, 1/h.
     """
 
     growth: float
     floor: float
     lowered: bool
+    unperturbed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +85,12 @@ class Outcome:
     Attributes
     ----------
     value
-        In healthy respirations.
+        In healthy respirations, or with the reward `rescue` as a share of healthy growth.
     growth
         Largest growth after the cost of expression, 1/h.
     capacity
         NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
-        smallest at largest growth, which is negative where the construct may run in reverse.
+        smallest at largest growth, which is negative where the construct may run in reverse; 0 with `rescue`.
     rescue
         Growth regained, as a share of healthy growth.
     """
@@ -239,6 +248,7 @@ class Evaluator:
             growth=growth,
             floor=growth_floor(self.space.settings, growth, self.healthy_growth),
             lowered=growth < self.healthy_growth * (1 - 1e-6),
+            unperturbed=max(growth, self.healthy_growth),
         )
         cell = _ConditionedCell(reference, bounds)
         remember(self._cells, condition, cell, CONDITIONS)
@@ -256,6 +266,10 @@ class Evaluator:
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
+        if settings.reward == "rescue":
+            won = (min(growth, reference.unperturbed) - reference.growth) / self.healthy_growth
+            price = settings.protein_price * space.protein(placed)
+            return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):

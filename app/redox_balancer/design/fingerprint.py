@@ -30,8 +30,13 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
         "levels": list(space.levels),
         "budget": space.budget,
         "membrane_budget": space.membrane_budget,
-        "parameters": [[c.reaction, c.side.value, c.high] for c in space.changes],
+        "parameters": [[c.reaction, c.side.value, c.high, *(["opens"] if c.opens else [])] for c in space.changes],
         "conditions": [condition.id for condition in space.conditions],
         "mixtures": [condition.id for condition in space.mixtures],
-        "settings": {name: getattr(space.settings, name) for name in ValueSettings.__dataclass_fields__},
+        # Runs recorded before there was this price did not depend on it.
+        "settings": {
+            name: getattr(space.settings, name)
+            for name in ValueSettings.__dataclass_fields__
+            if name != "protein_price" or space.settings.reward == "rescue"
+        },
     }

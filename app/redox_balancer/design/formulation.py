@@ -4,8 +4,8 @@ The evaluator solves these programs for one construct at a time, the oracle for 
 model of a design carries the same bounds. The rules for the bound of a reaction, in mmol/gDW/h:
 
 - Native enzymes are limited to their capacity at natural abundance, either way.
-- A condition lowers the uptake, the export or the flux of a reaction. On a native reaction that a placement can
-  amplify, a lowered flux is what is left of the native enzyme.
+- A condition lowers the uptake, the export or the flux of a reaction, or opens an uptake or an export beyond that of
+  the medium. On a native reaction that a placement can amplify, a lowered flux is what is left of the native enzyme.
 - A foreign enzyme may carry the enzyme capacity of its level.
 - Over-expressing a native enzyme adds the enzyme capacity of the level to what the condition leaves of it.
 
@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from redox_balancer.cell.compress import compress
+from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import Condition, Side, limited
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.design.construct import Construct
@@ -106,21 +106,14 @@ class Formulation:
         for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
             if placement.foreign:
                 widest[column] = placement.bounds(space.largest_cap(position))
+        for change, column in zip(space.changes, self._condition_columns, strict=True):
+            widest[column] = change.widened(*widest[column]) if change.opens else widest[column]
         for column, bounds in _finite_bounds(self.network, widest).items():
             widest[column] = self._own_bounds[column] = bounds
             low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
             self.network = self.network.with_bounds({self.network.reactions[column]: (low, high)})
         self.parameters: list[Parameter] = []
-        self._at: dict[int, tuple[int, int]] = {}
-        for column, (lower, upper) in sorted(widest.items()):
-            upper_at = lower_at = -1
-            if upper > 0:
-                upper_at = len(self.parameters)
-                self.parameters.append(Parameter(column, upper=True, low=0.0, high=upper))
-            if lower < 0:
-                lower_at = len(self.parameters)
-                self.parameters.append(Parameter(column, upper=False, low=lower, high=0.0))
-            self._at[column] = upper_at, lower_at
+        self._at = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
         self._healthy = np.zeros(len(self.parameters) + 1)
         for index, parameter in enumerate(self.parameters):
             bound = self.network.upper if parameter.upper else self.network.lower
@@ -143,14 +136,14 @@ class Formulation:
         """The cell without a construct under a condition."""
         point, native_limits = self._healthy.copy(), self._native_limits.copy()
         limits = self._space.limits(condition)
-        for position in np.flatnonzero(limits < np.inf).tolist():
+        for position in np.flatnonzero(limits != self._space.unchanged).tolist():
             change, column = self._space.changes[position], self._condition_columns[position]
             limit = float(limits[position])
             upper_at, lower_at = self._at[column]
             if upper_at >= 0 and change.side.limits_upper:
-                point[upper_at] = min(point[upper_at], limit)
+                point[upper_at] = limit if change.opens else min(point[upper_at], limit)
             if lower_at >= 0 and change.side.limits_lower:
-                point[lower_at] = max(point[lower_at], -limit)
+                point[lower_at] = -limit if change.opens else max(point[lower_at], -limit)
             if column in native_limits and change.side is Side.FLUX:
                 native_limits[column] = min(native_limits[column], limit)
         return UnmodifiedCell(limits, point, native_limits)
@@ -209,6 +202,19 @@ class Formulation:
     def widest(self) -> FloatArray:
         """Point with every bound as wide as its range and no growth to be held."""
         return np.asarray([p.high if p.upper else p.low for p in self.parameters] + [0.0])
+
+    def _add_parameters(self, column: int, lower: float, upper: float) -> tuple[int, int]:
+        """Places of the upper and the lower bound of a column among the parameters, -1 for one that is always 0."""
+        upper_at = lower_at = -1
+        if upper > 0:
+            upper_at = len(self.parameters)
+            least = min(0.0, self.network.upper.item(column))
+            self.parameters.append(Parameter(column, upper=True, low=least, high=upper))
+        if lower < 0:
+            lower_at = len(self.parameters)
+            most = max(0.0, self.network.lower.item(column))
+            self.parameters.append(Parameter(column, upper=False, low=lower, high=most))
+        return upper_at, lower_at
 
     def _places(self, column: int, bounds: tuple[float, float]) -> list[tuple[int, float]]:
         lower, upper = bounds

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from redox_balancer.cell.media import JOIN, Condition, combined, pick_condition
+from redox_balancer.cell.conditions import JOIN, Condition, combined, pick_condition
 from redox_balancer.cell.records import Record, packaged, read_records
 from redox_balancer.errors import RedoxError
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.cycles import reactions_in_cycles
 from redox_balancer.cell.exchanges import Exchange, extracellular_exchanges, find_exchange
 from redox_balancer.cell.lp import FluxLP, LPError
-from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium, load_conditions
+from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium
 from redox_balancer.cell.missing import does_not_grow, largest_flux, missing_uptakes
-from redox_balancer.cell.models import load_model, to_network
+from redox_balancer.cell.models import load_model
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.enzymes import load_library, load_native_capacities
@@ -44,7 +45,13 @@ Section = dict[str, Any]
 
 
 def model_info(
-    file: Path, medium: str = MODEL_MEDIUM, biomass: str | None = None, progress: Progress = no_progress
+    file: Path,
+    medium: str = MODEL_MEDIUM,
+    biomass: str | None = None,
+    progress: Progress = no_progress,
+    *,
+    as_published: bool = False,
+    curation: Path | None = None,
 ) -> Iterator[Section]:
     """Describe a model on a medium.
 
@@ -58,6 +65,8 @@ def model_info(
         The reaction whose flux is growth; the objective of the model by default.
     progress
         Receives the name of each section as it starts.
+    as_published, curation
+        As in `load_network`; the first section lists what the curation changed.
 
     Yields
     ------
@@ -72,8 +81,8 @@ def model_info(
         not grow.
     """
     progress("reading the model")
-    loaded = load_model(file)
-    network = to_network(loaded.model, biomass)
+    loaded = load_model(file).curated(biomass, as_published=as_published, curation=curation)
+    network = loaded.curated.network
     fed = apply_medium(network, medium)
     yield {
         "model": network.id,
@@ -82,7 +91,8 @@ def model_info(
         "genes": len(loaded.model.genes),
         "objective": network.objective,
         "sense": "maximised",
-        "repairs": [*loaded.repairs, *network.repairs],
+        "repairs": list(network.repairs),
+        "curation": list(loaded.curated.lines),
     }
     progress("growth")
     section, failure = _growth(fed, medium, progress)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,7 +21,7 @@ EMBEDDED = "embedded"
 
 Sampling = Literal["named", "range", "mixed"]
 Candidates = Literal["distinct", "all"]
-Reward = Literal["capacity", "guaranteed", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "rescue", "sink-flux"]
 
 BUDGET = 1.5e-3
 """Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
@@ -86,6 +86,13 @@ class TaskSettings(BaseModel):
     biomass: str | None = Field(
         default=None, description="Reaction whose flux is growth; the objective of the model by default."
     )
+    as_published: bool = Field(
+        default=False,
+        description="Use the model as it was published, without the curation that the package has for it.",
+    )
+    curation: File = Field(
+        default=None, description="Curation of the model (TOML), applied instead of the one that the package has."
+    )
     enzymes: File = Field(default=None, description="Enzyme library (TOML); the library of the package by default.")
     conditions: Ids = Field(
         default=None,
@@ -118,7 +125,14 @@ class TaskSettings(BaseModel):
     reward: Reward = Field(
         default="capacity",
         description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), or the flux at one optimal vertex, for comparison (sink-flux).",
+        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), or the flux "
+        "at one optimal vertex, for comparison (sink-flux).",
+    )
+    protein_price: float = Field(
+        default=10.0,
+        ge=0,
+        description="Share of unperturbed growth that a proteome fraction has to win back with the reward 'rescue': "
+        "with 10, 1 % for each 0.1 % of the proteome (assumed).",
     )
     h2o2_price: float = Field(
         default=1.0, ge=0, description="NAD(P)H deducted for each H2O2 that a construct forms and does not remove."
@@ -140,6 +154,16 @@ class TaskSettings(BaseModel):
             super().__init__(**settings)
         except ValidationError as error:
             raise _refusal(error) from None
+
+    @model_validator(mode="after")
+    def _one_curation(self) -> Self:
+        if self.as_published and self.curation is not None:
+            raise RedoxError(
+                "a model as published has no curation",
+                hint="choose one of the two",
+                settings=("as_published", "curation"),
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.media import HEALTHY, OPEN, Change, Condition, Side
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, opened
+from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme, NativeCapacity
@@ -27,6 +28,10 @@ LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """Proteome fractions that an enzyme can be given."""
 
 
+PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")
+"""Rewards whose best construct one mixed-integer program finds and proves."""
+
+
 @dataclass(frozen=True)
 class ValueSettings:
     """Weights of a construct's value; the defaults are part of its definition.
@@ -35,8 +40,9 @@ class ValueSettings:
     ----------
     reward
         `capacity`: the value of `evaluator.py`. `guaranteed`: the same with the least NAD(P)H that inserted reactions
-        take at largest growth in place of the most that they can take. `sink-flux`: the sum of the inserted fluxes
-        where growth plus 1e-3 times that sum is largest; a flux at one vertex of many, for comparison.
+        take at largest growth in place of the most that they can take. `rescue`: growth won back, less the price of
+        the protein. `sink-flux`: the sum of the inserted fluxes where growth plus 1e-3 times that sum is largest; a
+        flux at one vertex of many, for comparison.
     growth_fraction
         Share of the condition's own growth that must be kept while capacity is counted.
     healthy_floor
@@ -46,6 +52,8 @@ class ValueSettings:
     h2o2_price
         NAD(P)H deducted for each H2O2 that inserted reactions form and do not remove (assumed: one cancels the NADH
         oxidised to form it).
+    protein_price
+        Share of unperturbed growth that a proteome fraction has to win back with the reward `rescue` (assumed).
     phi_max
         Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099, measured
         in E. coli and assumed for human cells.
@@ -56,6 +64,7 @@ class ValueSettings:
     healthy_floor: float = 0.05
     growth_penalty: float = 10.0
     h2o2_price: float = 1.0
+    protein_price: float = 10.0
     phi_max: float = 0.48
 
 
@@ -78,7 +87,7 @@ class DesignSpace:
     mixtures
         Combinations of several conditions that a policy may be trained on as well.
     changes
-        Each bound that some condition changes, once.
+        Each bound that some condition changes, once; `opens` where one of them opens it.
     capacities
         Native limits at natural abundance, mmol/gDW/h, by reaction.
     settings
@@ -157,17 +166,17 @@ class DesignSpace:
                     settings=("conditions",),
                 )
         conditions = [condition.of(network) for condition in conditions]
-        changes = {change.key: change for condition in conditions for change in condition.changes}
+        changes = _changes(conditions)
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
             if (own := network.find_reaction(reaction)) is not None
         }
-        limited = limits.keys() | {reaction for reaction, side in changes if side is Side.FLUX}
+        limited = limits.keys() | {change.reaction for change in changes if change.side is Side.FLUX}
         settings = settings or ValueSettings()
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
-        fitted = fit(library, network, levels, saturation, limited=limited, candidates=candidates)
+        fitted = fit(library, opened(network, conditions), levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
             placements=fitted.placements,
@@ -178,7 +187,7 @@ class DesignSpace:
             conditions=tuple(conditions),
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
-            changes=tuple(changes.values()),
+            changes=changes,
             capacities=limits,
             settings=settings,
         )
@@ -193,6 +202,11 @@ class DesignSpace:
     def is_plain(self) -> bool:
         """Whether this is the plain task."""
         return self.settings.reward == "capacity" and not len(self.parameter_samples)
+
+    @property
+    def is_provable(self) -> bool:
+        """Whether one mixed-integer program proves the best construct, with the library's own parameters."""
+        return self.settings.reward in PROVABLE and not len(self.parameter_samples)
 
     def largest_cap(self, position: int) -> float:
         """Largest enzyme capacity of a placement at any level with any parameter sample, mmol/gDW/h."""
@@ -244,28 +258,39 @@ class DesignSpace:
         return soluble <= self.budget * (1 + 1e-9) and membrane <= self.membrane_budget * (1 + 1e-9)
 
     def limits(self, condition: Condition) -> FloatArray:
-        """Limit of each of `changes` under a condition, mmol/gDW/h, infinite for those that it leaves alone.
+        """Bound of each of `changes` under a condition, mmol/gDW/h; as in `unchanged` for those that it leaves alone.
 
         Raises
         ------
         RedoxError
             The condition changes a bound that no condition of this design space changes.
         """
-        limits = np.full(len(self.changes), np.inf)
-        positions = self._change_positions
-        for given in condition.changes:
+        limits, positions = self.unchanged.copy(), self._change_positions
+        # A limit holds for what is opened, too.
+        for given in sorted(condition.changes, key=lambda change: not change.opens):
             # Most are in the model's own terms already, and this is called for every sampled condition.
             change = given if given.key in positions else given.of(self.network)
             position = positions.get(change.key)
-            if position is None:
+            known = None if position is None else self.changes[position]
+            if known is None or position is None or (change.opens and not known.opens):
                 raise RedoxError(
-                    f"condition {condition.id!r} limits the {change.side} of {change.reaction}, "
-                    "which no condition of this design space does",
+                    f"condition {condition.id!r} {'opens' if change.opens else 'limits'} the {change.side} of "
+                    f"{change.reaction}, which no condition of this design space does",
                     hint="build the design space with this condition",
                     settings=("conditions",),
                 )
-            limits[position] = change.value
+            limits[position] = change.value if change.opens else min(limits[position], change.value)
         return limits
+
+    @cached_property
+    def unchanged(self) -> FloatArray:
+        """Bound of each of `changes` on the medium, mmol/gDW/h: infinite for one that no condition opens."""
+        bounds = np.full(len(self.changes), np.inf)
+        for position, change in enumerate(self.changes):
+            if change.opens:
+                lower, upper = self.network.bounds_of(change.reaction)
+                bounds[position] = max(0.0, -lower if change.side.limits_lower else upper)
+        return bounds
 
     @cached_property
     def _change_positions(self) -> dict[tuple[str, Side], int]:
@@ -291,3 +316,14 @@ class DesignSpace:
         """
         flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
         return NADH_PER_OXYGEN if flux else respiration(self.network)
+
+
+def _changes(conditions: Iterable[Condition]) -> tuple[Change, ...]:
+    """Each bound that some condition changes, with the range of what opens it."""
+    found: dict[tuple[str, Side], Change] = {}
+    for change in (change for condition in conditions for change in condition.changes):
+        known = found.get(change.key, change)
+        # Observations of runs without openings scale a limit by the last condition's range.
+        widest = {"opens": True, "high": max(change.high, known.high)}
+        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
+    return tuple(found.values())

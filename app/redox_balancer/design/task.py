@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
-from redox_balancer.cell.media import Condition, apply_medium, load_conditions, pick_condition
+from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.env import RedoxEnvs
@@ -45,9 +47,17 @@ class Task(TaskSettings):
     'human_redox_core'
     """
 
+    @classmethod
+    def recorded(cls, settings: Mapping[str, Any]) -> Self:
+        """The task in the record of a run; one written before models were curated has its model as published."""
+        return cls(**{"as_published": settings.get("model") is not None, **settings})
+
     def network(self) -> Network:
         """The cell on its medium."""
-        return apply_medium(load_network(self.model, objective=self.biomass), self.medium)
+        cell = load_network(
+            self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
+        )
+        return apply_medium(cell, self.medium)
 
     def space(self) -> DesignSpace:
         """The design space that these settings describe.
@@ -70,7 +80,7 @@ class Task(TaskSettings):
             candidates=self.candidates,
             saturation=self.saturation,
             samples=self.parameter_samples,
-            settings=ValueSettings(reward=self.reward, h2o2_price=self.h2o2_price),
+            settings=ValueSettings(reward=self.reward, protein_price=self.protein_price, h2o2_price=self.h2o2_price),
         )
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.

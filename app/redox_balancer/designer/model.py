@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from redox_balancer.cell.cobrapy import cobra
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.media import Condition
-from redox_balancer.cell.models import load_model, without_boundary_species
+from redox_balancer.cell.models import in_memory, load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     capacity_weights,
@@ -107,12 +107,10 @@ class DesignedCell:
 
 
 def open_model(task: Task) -> cobra.Model:
-    """COBRApy model of a task, a copy of its own, with no reaction lumped or removed."""
-    if task.model is None:
-        return cobra.io.load_json_model(str(core_json()))
-    if isinstance(task.model, Path):
-        return load_model(task.model).model
-    return without_boundary_species(task.model.copy()).model
+    """COBRApy model of a task, curated as its network is; a copy of its own, with no reaction lumped or removed."""
+    source = core_json() if task.model is None else task.model
+    loaded = load_model(source) if isinstance(source, Path) else in_memory(source.copy())
+    return loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation).corrected()
 
 
 def designed_cell(

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition, pick_condition
+from redox_balancer.cell.conditions import Condition, pick_condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
@@ -26,7 +26,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "healthy respirations, by the task of the run: mean over parameter samples, or guaranteed",
+    "paid": "by the task of the run: healthy respirations, or with the reward rescue a share of healthy growth",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }

@@ -62,7 +62,7 @@ class TrainedRun:
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())
-            task, _ = Task(**config["task"]), dict(config["environment"])
+            task, _ = Task.recorded(config["task"]), dict(config["environment"])
         except FileNotFoundError:
             raise RedoxError(
                 f"{folder} holds no run: there is no config.json", hint="give the folder of a training run"
@@ -118,3 +118,18 @@ class TrainedRun:
                 ]
         except FileNotFoundError:
             return []
+
+
+def resumed_task(task: Task, run: Path) -> Task:
+    """The task to resume a run with: its model as published if the run began before models were curated.
+
+    `run` is the folder of the run or of one of its checkpoints.
+    """
+    for folder in (run, run.parent):
+        try:
+            recorded = json.loads((folder / "config.json").read_bytes())["task"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        old = task.model is not None and task.curation is None and "as_published" not in recorded
+        return task.model_copy(update={"as_published": True}) if old else task
+    return task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Method
 from redox_balancer.evaluation.statistics import Interval, bootstrap_interval

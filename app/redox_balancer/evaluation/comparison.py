@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out
@@ -140,7 +140,7 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     with ExitStack() as stack:
         envs = replace(environments, space=space).named(BATCH)
         evaluator = stack.enter_context(envs[0].evaluator)
-        plain = None if space.is_plain else stack.enter_context(Evaluator(space.plain))
+        plain = None if space.is_provable else stack.enter_context(Evaluator(space.plain))
         if plain is None:
             reference = oracle_method(evaluator, placements, time_limit_s=time_limit_s)
         else:

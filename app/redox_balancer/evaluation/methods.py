@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.designer.play import candidates, most_valuable, play_episodes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from math import comb
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace

@@ -15,6 +15,8 @@ binaries:
     no growth  Where even the forced fluxes (maintenance) may be infeasible, y and z release them: the construct then
                has the value of a cell without growth.
     penalty    shortfall >= 0.95 - mu / mu_wt, shortfall >= 0: the objective pushes it down to the larger of the two.
+    rescue     With this reward there is the copy v alone, and a column r <= mu, r <= unperturbed growth, which the
+               objective pushes up; protein has a price.
 
 A construct only widens bounds, so all that the cell can do without one it can do with any: this settles y and z in
 advance under nearly every condition. Several weighted conditions share the binaries too, which gives the best fixed
@@ -29,13 +31,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Reference
 from redox_balancer.design.formulation import NO_GROWTH, Formulation, UnmodifiedCell, capacity_weights, growth_kept
-from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.space import PROVABLE, DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.milp import MixedIntegerProgram, Term
 from redox_balancer.search.problem import Problem, Search, SearchResult
@@ -100,10 +102,11 @@ class _ConstructProgram:
 
     def __init__(self, problem: Problem) -> None:
         space = problem.evaluator.space
-        if space.settings.reward != "capacity":
+        if space.settings.reward not in PROVABLE:
+            known = " or ".join(map(repr, PROVABLE))
             raise RedoxError(
                 f"the reward {space.settings.reward!r} is not the optimum of a single program: nothing can be proven",
-                hint="use the reward 'capacity', or a search that values constructs one by one",
+                hint=f"use the reward {known}, or a search that values constructs one by one",
                 settings=("reward",),
             )
         self.problem, self.space, self.program = problem, space, MixedIntegerProgram()
@@ -176,6 +179,11 @@ class _ConstructProgram:
         settings, reference = self.space.settings, self.problem.evaluator.reference(condition)
         least_keep = min(self._keeps)
         cell = self._cell(condition, caps)
+        if settings.reward == "rescue":
+            self._add_growth(cell, reference, weight, penalty=False)
+            for (_, level), binary in self._placed.items():
+                self.program.pay(binary, -weight * settings.protein_price * self.space.levels[level])
+            return
         penalty = reference.growth > NO_GROWTH and least_keep < settings.growth_fraction * (1 + MARGIN)
         if reference.lowered or penalty:
             self._add_growth(cell, reference, weight, penalty=penalty)
@@ -197,10 +205,15 @@ class _ConstructProgram:
         for part, share in zip(parts, self._shares, strict=True):
             program.add_row([(part, 1.0), (share, -largest)], upper=0.0)
         kept = list(zip(parts, self._keeps, strict=True))
-        if reference.lowered:
-            healthy = self.problem.evaluator.healthy_growth
+        healthy = self.problem.evaluator.healthy_growth
+        if settings.reward == "rescue":
+            won = program.add_columns([0.0], [reference.unperturbed])[0]
+            program.add_row([(won, -1.0), *kept], lower=0.0)
+            program.pay(won, weight / healthy)
+        elif reference.lowered:
             for part, keep in kept:
                 program.pay(part, weight * keep / healthy)
+        if reference.lowered or settings.reward == "rescue":
             program.constant -= weight * reference.growth / healthy
         if penalty:
             shortfall = program.add_columns([0.0], [np.inf])[0]

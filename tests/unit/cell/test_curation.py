@@ -10,10 +10,11 @@ import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.curation import Curated, Curation, find_curation
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Medium, load_media
 from redox_balancer.cell.models import LoadedModel, to_network
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Free, free_fluxes
 from redox_balancer.errors import RedoxError
 from toy_cell import GROWTH, growth_of, toy_cell
@@ -86,6 +87,8 @@ def toy() -> Network:
         ("closed = true", {"LDH_L": LDH}, (0.0, 0.0), "LDH_L: closed (assumed): why"),
         ("capped = 2.5", {"LDH_L": LDH}, (-2.5, 2.5), "LDH_L: at most 2.5 (assumed): why"),
         ("capped = 2.5", {"RESP": RESP}, (0.0, 2.5), "RESP: at most 2.5 (assumed): why"),
+        ("capped_forward = 2.5", {"LDH_L": LDH}, (-1000.0, 2.5), "LDH_L: at most 2.5 forward (assumed): why"),
+        ("capped_backward = 2.5", {"RESP": RESP}, (-2.5, 1000.0), "RESP: at most 2.5 backward (assumed): why"),
     ],
 )
 def test_bounds_are_corrected_and_said(
@@ -158,10 +161,10 @@ def test_a_model_is_recognised_by_its_reactions_alone_and_curated_only_once(tmp_
     ("corrections", "message"),
     [
         ([correction("closed = true", reactions(NOPE=LDH))], "one names reaction NOPE, which model toy lacks"),
-        ([correction("closed = true", reactions(LDH_L=THD))], "one is about another LDH_L than toy has"),
+        ([correction("closed = true", reactions(LDH_L=THD))], "one is about another LDH_L than model toy has"),
         (
             [correction("closed = true", "unbalanced = true", reactions(LDH_L="H 1"))],
-            "one is about another LDH_L than toy has",
+            "one is about another LDH_L than model toy has",
         ),
         ([correction("stoichiometry = { h_i = 1 }", reactions(RESP=RESP))], "metabolite h_i, which model toy lacks"),
         ([correction("charges = { nope = 1 }")], "one names metabolite nope, which model toy lacks"),
@@ -225,6 +228,13 @@ def test_the_embedded_core_gets_nothing_for_free(core: Network) -> None:
     found = free_fluxes(core)
     assert {probe.subject for probe in found} >= {"nadh_c", "nadh_m", "nadph_m", "q10h2_m", "i"}
     assert not any(found.values())
+
+
+@pytest.mark.parametrize("compartment", ["c", "m"])
+def test_an_oxidase_in_the_embedded_core_is_found(core: Network, compartment: str) -> None:
+    equation = parse_equation("nadh_X + h_X + 0.5 o2_X --> nad_X + h2o_X".replace("X", compartment))
+    found = free_fluxes(core.with_columns([Column("OXIDASE", equation, 0.0, 1000.0)]))
+    assert f"oxidation (nadh_{compartment})" in {str(probe) for probe, value in found.items() if value == 1.0}
 
 
 def test_the_curated_toy_cell_grows_as_before(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from metabolic_atlas import metabolic_atlas, write_tables
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.cell.names import compartment_letter, split_metabolite
 from redox_balancer.cell.network import Network

@@ -5,8 +5,8 @@ import pytest
 
 from commands import edited_library
 from redox_balancer.cell.balance import elements, imbalance
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.enzymes import (

@@ -1,14 +1,16 @@
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import CACHE_DROP, Evaluator, remember
 from redox_balancer.design.formulation import nadph_weights
-from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.design.task import Task
 from second_solver import SecondSolver, random_construct
 
@@ -39,10 +41,46 @@ def test_growth_capacity_and_value_are_those_of_their_definition_by_another_solv
                 assert outcome.value == pytest.approx(capacity / 2.0 + rescue - 10.0 * shortfall, abs=1e-6)
 
 
-def test_the_empty_construct_is_worth_nothing(space: DesignSpace, evaluator: Evaluator) -> None:
+@pytest.fixture(scope="module")
+def rescuer(space: DesignSpace) -> Iterator[Evaluator]:
+    with Evaluator(replace(space, settings=ValueSettings(reward="rescue")), exact_check=True) as evaluator:
+        yield evaluator
+
+
+def test_the_empty_construct_is_worth_nothing(space: DesignSpace, evaluator: Evaluator, rescuer: Evaluator) -> None:
     for condition in space.conditions:
-        outcome = evaluator.evaluate(Construct.empty(len(space.placements)), condition)
-        assert outcome.value == 0.0
+        for values in (evaluator, rescuer):
+            assert values.evaluate(Construct.empty(len(space.placements)), condition).value == 0.0
+
+
+def test_rescue_pays_growth_won_back_less_protein_by_another_solver(space: DesignSpace, rescuer: Evaluator) -> None:
+    generator, second = np.random.default_rng(8), SecondSolver(space)
+    for condition in space.conditions:
+        alone, _ = second.outcome(Construct.empty(len(space.placements)), condition)
+        for _ in range(40):
+            construct = random_construct(space, generator)
+            growth, _ = second.outcome(construct, condition)
+            won = (min(growth, second.healthy) - alone) / second.healthy
+            outcome = rescuer.evaluate(construct, condition)
+            assert outcome.value == pytest.approx(won - 10.0 * space.protein(construct), abs=1e-6)
+            assert outcome.rescue <= 1.0
+    assert rescuer.evaluate(build(space, LBNOX_c=1e-3), space.healthy).value < 0.0
+
+
+@pytest.mark.parametrize(
+    ("condition", "best", "useless"),
+    [
+        ("complex_i_closed", ["NDI1_m", "NDE1_c"], ["AOX_m"]),
+        ("complex_iii_closed", ["AOX_m", "LBNOX_c"], ["LBNOX_m", "NDI1_m", "NDE1_c"]),
+    ],
+)
+def test_rescue_ranks_enzymes_as_experiments_do(
+    space: DesignSpace, rescuer: Evaluator, condition: str, best: list[str], useless: list[str]
+) -> None:
+    (closed,) = (known for known in space.conditions if known.id == condition)
+    worth = {p.id: rescuer.evaluate(build(space, **{p.id: 3e-4}), closed).value for p in space.placements}
+    assert set(sorted(worth, key=worth.__getitem__)[-2:]) == set(best)
+    assert all(worth[name] < 0 for name in useless)
 
 
 def test_value_does_not_depend_on_what_was_solved_before(space: DesignSpace) -> None:

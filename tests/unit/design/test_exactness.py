@@ -18,7 +18,7 @@ from redox_balancer.errors import RedoxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from redox_balancer.cell.media import Condition
+    from redox_balancer.cell.conditions import Condition
     from redox_balancer.design.space import DesignSpace
 
 

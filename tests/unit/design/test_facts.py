@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import load_library, load_native_capacities

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from metabolic_atlas import metabolic_atlas
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import load_conditions
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.design.construct import Construct

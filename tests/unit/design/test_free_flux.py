@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from free_flux import free_flux
-from redox_balancer.cell.media import apply_medium, load_conditions
+from redox_balancer.cell.conditions import load_conditions
+from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import to_network
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.placement import Reason

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from redox_balancer.cell.media import load_conditions, pick_condition
+from redox_balancer.cell.conditions import load_conditions, pick_condition
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out, mixtures
 from redox_balancer.design.task import Task

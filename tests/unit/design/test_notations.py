@@ -11,8 +11,9 @@ from scipy.io import loadmat, savemat
 
 from notations import NOTATIONS, Rewrite, renamed, scaled, split, with_boundary_species
 from redox_balancer.cell.cobrapy import quiet_cobra
+from redox_balancer.cell.conditions import Change, Side, limited
 from redox_balancer.cell.exchanges import find_exchange, supplying_reactions
-from redox_balancer.cell.media import Change, Medium, Side, apply_medium, limited
+from redox_balancer.cell.media import Medium, apply_medium
 from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task

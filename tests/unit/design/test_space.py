@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import Change, Condition, Side
+from redox_balancer.cell.conditions import Change, Condition, Side
 from redox_balancer.cell.models import load_network
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cobra.util import create_stoichiometric_matrix
 
-from redox_balancer.cell.media import load_conditions
+from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.models import load_network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from policies import stubborn, untrained
-from redox_balancer.cell.media import load_conditions, pick_condition
+from redox_balancer.cell.conditions import load_conditions, pick_condition
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task

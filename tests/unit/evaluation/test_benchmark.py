@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import load_conditions, pick_condition
+from redox_balancer.cell.conditions import load_conditions, pick_condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.evaluation.benchmark import run_benchmark
 from redox_balancer.evaluation.methods import Method

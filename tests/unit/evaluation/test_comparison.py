@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from old_runs import unpack_old_runs
-from redox_balancer.cell.media import Condition
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.designer.trained_run import TrainedRun

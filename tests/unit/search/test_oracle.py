@@ -6,15 +6,17 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from redox_balancer.cell.media import Change, Condition, Side, combined
+from redox_balancer.cell.conditions import Change, Condition, Side, combined
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.design.space import DesignSpace, ValueSettings
+from redox_balancer.design.settings import Reward
+from redox_balancer.design.space import PROVABLE, DesignSpace, ValueSettings
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
+from redox_balancer.evaluation.benchmark import PROVEN
 from redox_balancer.search.evolutionary import evolutionary
-from redox_balancer.search.exhaustive import ExhaustiveReference, constructs
+from redox_balancer.search.exhaustive import ExhaustiveReference, constructs, search_condition
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
@@ -34,7 +36,7 @@ def ask(evaluator: Evaluator, conditions: Iterable[Condition], placements: int) 
     conditions = tuple(conditions)
     weights = (1.0 / len(conditions),) * len(conditions)
     found = oracle(Search(Problem(evaluator, conditions, weights, placements)))
-    assert found.bound == pytest.approx(found.value, abs=AGREEMENT)
+    assert found.bound == pytest.approx(found.value, abs=PROVEN)
     assert evaluator.space.affordable(found.construct)
     assert len(found.construct) <= placements
     return found
@@ -45,10 +47,22 @@ def evaluator(space: DesignSpace) -> Evaluator:
     return Evaluator(space, cache_entries=0)
 
 
-def test_the_best_single_placement_is_found_in_every_condition(space: DesignSpace, evaluator: Evaluator) -> None:
-    for condition in space.conditions:
-        expected = best_of(evaluator, [condition], constructs(space, 1))
-        assert ask(evaluator, [condition], 1).value == pytest.approx(expected, abs=AGREEMENT), condition.id
+@pytest.mark.parametrize("reward", PROVABLE)
+def test_the_best_construct_is_found_in_each_condition_and_in_all_together(
+    space: DesignSpace, reward: Reward
+) -> None:
+    with Evaluator(dataclasses.replace(space, settings=ValueSettings(reward=reward)), cache_entries=0) as evaluator:
+        for asked in [*([condition] for condition in space.conditions), space.conditions]:
+            expected = best_of(evaluator, asked, constructs(space, 1))
+            assert ask(evaluator, asked, 1).value == pytest.approx(expected, abs=AGREEMENT), asked
+
+
+def test_the_pair_that_wins_most_growth_back_for_its_protein_is_found(space: DesignSpace) -> None:
+    with Evaluator(dataclasses.replace(space, settings=ValueSettings(reward="rescue"))) as evaluator:
+        for condition in space.conditions[:5]:
+            expected = search_condition(evaluator, condition, 2, 1).best[0]
+            found = ask(evaluator, [condition], 2)
+            assert found.value == pytest.approx(expected.outcome.value, abs=AGREEMENT), condition.id
 
 
 def test_the_best_pair_is_found_in_every_condition(
@@ -83,11 +97,6 @@ def test_drawn_conditions_and_their_combinations_have_their_best_construct_found
         assert ask(evaluator, [condition], 1).value == pytest.approx(expected, abs=AGREEMENT), condition
 
 
-def test_the_best_fixed_construct_of_several_conditions_is_found(space: DesignSpace, evaluator: Evaluator) -> None:
-    expected = best_of(evaluator, space.conditions, constructs(space, 1))
-    assert ask(evaluator, space.conditions, 1).value == pytest.approx(expected, abs=AGREEMENT)
-
-
 def costly_space(levels: tuple[float, ...], budget: float) -> DesignSpace:
     """A space of such high levels that expression costs growth that counts; membrane proteins are beyond reach."""
     task = Task()
@@ -118,7 +127,8 @@ def test_growth_lost_to_expression_is_weighed() -> None:
         assert healthy_growth < costly.settings.growth_fraction * evaluator.healthy_growth
 
 
-def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
+@pytest.mark.parametrize("reward", PROVABLE)
+def test_cells_that_cannot_even_maintain_themselves_are_handled(reward: Reward) -> None:
     starved = Condition(
         id="starved",
         description="hardly any sugar",
@@ -129,7 +139,11 @@ def test_cells_that_cannot_even_maintain_themselves_are_handled() -> None:
     )
     task = Task()
     ill = DesignSpace.build(
-        task.network(), load_library(), [starved], capacities=load_native_capacities(task.network())
+        task.network(),
+        load_library(),
+        [starved],
+        capacities=load_native_capacities(task.network()),
+        settings=ValueSettings(reward=reward),
     )
     with Evaluator(ill) as evaluator:
         assert evaluator.reference(starved).growth == 0.0

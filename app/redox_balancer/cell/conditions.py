@@ -1,0 +1,239 @@
+"""Physiological conditions: the bounds that they limit or open, read from data files.
+
+Limits and openings of one bound combine whatever their order: the largest opened value replaces the bound that the
+medium gives, and the smallest limit holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, model_validator
+
+from redox_balancer.cell.exchanges import find_exchange
+from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
+
+HEALTHY = "healthy"
+JOIN = "+"
+"""Separator of the names of conditions that hold simultaneously."""
+
+
+class Side(StrEnum):
+    """Bound that a condition tightens."""
+
+    UPTAKE = "uptake"
+    """Largest uptake through an exchange; the lower bound of `x_e <=>` is -value."""
+    EXPORT = "export"
+    """Largest secretion through an exchange; the upper bound of `x_e <=>` is value."""
+    FLUX = "flux"
+    """Largest flux in either direction: both bounds, within the reaction's own direction."""
+    LOWER = "lower"
+    """The lower bound is -value, in a model that writes the exchange in another way."""
+    UPPER = "upper"
+    """The upper bound is value, in a model that writes the exchange in another way."""
+
+    @property
+    def of_exchange(self) -> bool:
+        """Whether it limits an exchange, however the model writes it."""
+        return self in (Side.UPTAKE, Side.EXPORT)
+
+    @property
+    def limits_lower(self) -> bool:
+        """Whether it limits the lower bound."""
+        return self not in (Side.EXPORT, Side.UPPER)
+
+    @property
+    def limits_upper(self) -> bool:
+        """Whether it limits the upper bound."""
+        return self not in (Side.UPTAKE, Side.LOWER)
+
+
+class Change(BaseModel, extra="forbid", frozen=True):
+    """One bound that a condition limits or opens.
+
+    Attributes
+    ----------
+    reaction, side
+        The bound that is changed.
+    value
+        The bound under the named condition, mmol/gDW/h.
+    low, high
+        Range from which a sampled condition draws the bound, mmol/gDW/h.
+    source, assumed
+        Origin of the values, and whether they are assumptions.
+    opens
+        Whether `value` replaces the bound of the medium, which may be closed, instead of lowering it. Uptakes and
+        exports can be opened.
+    """
+
+    reaction: str
+    side: Side
+    value: NonNegative
+    low: NonNegative
+    high: NonNegative
+    source: str
+    assumed: bool = False
+    opens: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.value <= self.high or self.high == 0:
+            raise ValueError("needs low <= value <= high and high > 0")
+        if self.opens and self.side is Side.FLUX:
+            raise ValueError("opens an uptake or an export, not the flux of a reaction")
+        return self
+
+    def of(self, network: Network) -> Change:
+        """Return the change of the bound that holds it in this model, by the model's own reaction id.
+
+        Raises
+        ------
+        RedoxError
+            It limits an exchange for which the model has several reactions in that direction, or a reaction that
+            the model splits into one for each direction.
+        """
+        if not self.side.of_exchange:
+            own = network.find_reaction(self.reaction)
+            if own and self.side is Side.FLUX and (reverse := network.reverse_of(own)):
+                raise RedoxError(
+                    f"{own} runs backwards as {reverse}, and a condition can limit one reaction only",
+                    hint="join the two in the model, or choose other conditions",
+                    settings=("model", "conditions"),
+                )
+            return self if own in (self.reaction, None) else self.model_copy(update={"reaction": own})
+        exchange = find_exchange(network, self.reaction)
+        if exchange is None:
+            return self
+        own, upper, scale = exchange.bound(supply=self.side is Side.UPTAKE)
+        if scale == 1.0 and upper is (self.side is Side.EXPORT):
+            return self if own == self.reaction else self.model_copy(update={"reaction": own})
+        scaled = {name: scale * getattr(self, name) for name in ("value", "low", "high")}
+        return self.model_copy(update={"reaction": own, "side": Side.UPPER if upper else Side.LOWER} | scaled)
+
+    def missing_from(self, network: Network) -> bool:
+        """Whether the model has no such reaction, or no exchange where one is limited."""
+        find = find_exchange if self.side.of_exchange else type(network).find_reaction
+        return find(network, self.reaction) is None
+
+    @property
+    def key(self) -> tuple[str, Side]:
+        """The bound that is changed, irrespective of the value."""
+        return self.reaction, self.side
+
+    def widened(self, lower: float, upper: float) -> tuple[float, float]:
+        """Return bounds that hold every value to which this change may open a bound, mmol/gDW/h."""
+        return (min(lower, -self.high), upper) if self.side.limits_lower else (lower, max(upper, self.high))
+
+    def joined(self, other: Change) -> Change:
+        """Return the change that two openings, or two limits, of one bound amount to."""
+        pick_one = max if self.opens else min
+        names = ("value", "low", "high")
+        return self.model_copy(update={name: pick_one(getattr(self, name), getattr(other, name)) for name in names})
+
+
+class Condition(Record):
+    """A physiological condition: healthy, hypoxic, with an inhibited respiratory complex or a deficient enzyme.
+
+    Attributes
+    ----------
+    description
+        Description for people.
+    changes
+        Bounds that it limits or opens; none for the healthy condition.
+    """
+
+    description: str
+    changes: tuple[Change, ...] = ()
+
+    def missing_from(self, network: Network) -> list[str]:
+        """Return the reactions and exchanges of this condition that the model lacks."""
+        return [change.reaction for change in self.changes if change.missing_from(network)]
+
+    def fits(self, network: Network) -> bool:
+        """Whether the model has everything that it limits, each held by one bound."""
+        try:
+            return not self.missing_from(network) and bool(self.of(network))
+        except RedoxError:
+            return False
+
+    def of(self, network: Network) -> Condition:
+        """Return the condition with the model's own reaction ids."""
+        changes = tuple(change.of(network) for change in self.changes)
+        if all(own is change for own, change in zip(changes, self.changes, strict=True)):
+            return self
+        return self.model_copy(update={"changes": changes})
+
+    def sampled(self, generator: np.random.Generator) -> Condition:
+        """Return the condition with each limit drawn uniformly from its range."""
+        if not self.changes:
+            return self
+        drawn = [float(generator.uniform(change.low, change.high)) for change in self.changes]
+        changes = (c.model_copy(update={"value": value}) for c, value in zip(self.changes, drawn, strict=True))
+        return self.model_copy(update={"changes": tuple(changes)})
+
+    def __hash__(self) -> int:
+        # Hashed in every step of an environment. The first limit suffices to distinguish sampled conditions.
+        return hash((self.id, self.changes and self.changes[0].value))
+
+
+def combined(conditions: Sequence[Condition]) -> Condition:
+    """Combine conditions into one named `a+b`.
+
+    Where several limit the same bound the lowest limit holds, and where several open it the largest opened value.
+    """
+    joint: dict[tuple[str, Side, bool], Change] = {}
+    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+        key = (*change.key, change.opens)
+        joint[key] = change.joined(joint.get(key, change))
+    return Condition(
+        id=JOIN.join(condition.id for condition in conditions),
+        description="; ".join(condition.description for condition in conditions),
+        changes=tuple(joint.values()),
+    )
+
+
+def pick_condition(known: dict[str, Condition], name: str) -> Condition:
+    """Return the condition of a name; `a+b` is the combination of both."""
+    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    return parts[0] if len(parts) == 1 else combined(parts)
+
+
+def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
+    """Limit one side of a pair of bounds to `value`, mmol/gDW/h; a limit beyond the existing bound has no effect."""
+    return (
+        max(lower, -value) if side.limits_lower else lower,
+        min(upper, value) if side.limits_upper else upper,
+    )
+
+
+def opened(network: Network, conditions: Iterable[Condition]) -> Network:
+    """Return a network in which every bound that some condition opens is as wide as it can become.
+
+    Raises
+    ------
+    RedoxError
+        As in `Change.of`.
+    """
+    bounds: dict[str, tuple[float, float]] = {}
+    for change in (change for condition in conditions for change in condition.changes if change.opens):
+        own = change.of(network)
+        if not own.missing_from(network):
+            bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
+    return network.with_bounds(bounds) if bounds else network
+
+
+@cache
+def load_conditions(path: Path | None = None) -> dict[str, Condition]:
+    """Return the conditions of a file, by default the packaged ones, by name."""
+    return read_records(path or packaged("conditions.toml"), "condition", Condition)

@@ -1,0 +1,98 @@
+"""The entries of a curation file: one correction each, for one reason, with its source."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.records import Positive, Record
+
+
+class Mark(StrEnum):
+    """How certain a change is."""
+
+    MEASURED = "measured"
+    KNOWN = "known direction"
+    """The enzyme's direction, cofactor or compartment is known."""
+    BALANCE = "balance"
+    """Follows from the conservation of elements and charge."""
+    ASSUMED = "assumed"
+
+
+class Direction(StrEnum):
+    """Direction in which a reaction may run, of its equation as published."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    BOTH = "both"
+
+    def of(self, lower: float, upper: float) -> tuple[float, float]:
+        """Bounds of a reaction in this direction; one that had none of it is unlimited there, mmol/gDW/h."""
+        most_back, most = (lower if lower < 0 else -OPEN), (upper if upper > 0 else OPEN)
+        return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
+
+
+KINDS = ("direction", "closed", "capped", "capped_forward", "capped_backward", "stoichiometry", "charges")
+"""What a correction may change."""
+
+
+class Correction(Record):
+    """One correction, for one reason, of one or several reactions or of the charges of metabolites.
+
+    Attributes
+    ----------
+    mark, reason, source
+        How certain it is, why it is made, and where that is known from.
+    reactions
+        BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
+    unbalanced
+        Whether the reactions are changed because they do not balance.
+    direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges
+        What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
+        largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, in which they
+        then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge of metabolites
+        (BiGG names without compartment) in every compartment.
+    """
+
+    mark: Mark
+    reason: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    reactions: dict[str, str] = Field(default_factory=dict)
+    unbalanced: bool = False
+    direction: Direction | None = None
+    closed: bool = False
+    capped: Positive | None = None
+    capped_forward: Positive | None = None
+    capped_backward: Positive | None = None
+    stoichiometry: dict[str, float] = Field(default_factory=dict)
+    charges: dict[str, int] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_change(self) -> Self:
+        names = [name for name in KINDS if getattr(self, name)]
+        if len(names) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
+        if bool(self.reactions) == bool(self.charges):
+            raise ValueError("needs reactions, unless it changes charges")
+        return self
+
+    def __str__(self) -> str:
+        if self.direction:
+            return "both directions" if self.direction is Direction.BOTH else f"{self.direction} only"
+        for cap, how in ((self.capped, ""), (self.capped_forward, " forward"), (self.capped_backward, " backward")):
+            if cap:
+                return f"at most {cap:g}{how}"
+        return "closed" if self.closed else "stoichiometry mended"
+
+    def bounds(self, lower: float, upper: float) -> tuple[float, float]:
+        """Bounds of a reaction after this correction, mmol/gDW/h."""
+        if self.closed:
+            return 0.0, 0.0
+        if self.direction:
+            return self.direction.of(lower, upper)
+        if self.capped:
+            return max(lower, -self.capped), min(upper, self.capped)
+        return (-self.capped_backward if self.capped_backward else lower), self.capped_forward or upper
