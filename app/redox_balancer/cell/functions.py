@@ -1,8 +1,8 @@
-"""Metabolic functions: what a cell must be able to do, as the lists of metabolic tasks of Human-GEM and RAVEN say it.
+"""Metabolic functions: what a cell must be able to do, as lists of metabolic tasks of Human-GEM and RAVEN say it.
 
-A function names what may enter and leave, and what has to: with the boundary closed otherwise, the model performs it if
-a steady state does so. Lists are tables with tabs in the format that RAVEN's `parseTaskList` reads (Wang et al. 2018,
-PLoS Comput. Biol. 14:e1006541). Metabolites are named as `glucose[e]`, by the model's own names, or as `glc__D_e`.
+A function names what may enter and leave, and what has to: with the boundary closed otherwise, the model performs it
+if a steady state does so. Lists are tables with tabs in the format that RAVEN's `parseTaskList` reads (Wang et al.
+2018, PLoS Comput. Biol. 14:e1006541). Metabolites are named as `glucose[e]`, as in the model, or as `glc__D_e`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -180,7 +180,7 @@ def _amount(cells: Mapping[str, str], column: str, least: float) -> Amount:
     low, high = cells.get(f"{column} LB", ""), cells.get(f"{column} UB", "")
     amount = Amount(float(low) if low else least, float(high) if high else OPEN)
     if not (math.isfinite(amount.least) and amount.least <= amount.most):
-        raise ValueError(f"{column} LB {low or least} is above {column} UB {high or OPEN:g}")
+        raise ValueError(f"{column} LB {amount.least:g} is above {column} UB {amount.most:g}")
     return amount
 
 
@@ -188,10 +188,10 @@ def _equation(text: str) -> tuple[dict[str, float], bool]:
     parts = _ARROW.split(text)
     if len(parts) != 3:
         raise ValueError(f"no arrow in the equation {text!r}")
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for side, sign in ((parts[0], -1.0), (parts[2], 1.0)):
         for term in filter(None, (part.strip() for part in side.split(" + "))):
-            coefficient, name = _TERM.fullmatch(term).groups()  # type: ignore[union-attr] - any text with a letter
+            coefficient, name = _TERM.findall(term)[0]
             found[name] += sign * float(coefficient or 1)
     return {name: value for name, value in found.items() if value}, parts[1].startswith("<")
 
@@ -209,9 +209,9 @@ def display_names(model: cobra.Model, network: Network) -> dict[str, str]:
 @cache
 def _published_names() -> dict[str, str]:
     """BiGG name by the name that Human-GEM's lists of functions use, without compartment."""
-    with packaged("metabolite_names.tsv").open(encoding="utf-8", newline="") as table:
-        rows = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")
-        return {name: bigg for name, bigg in rows}
+    with packaged("metabolite_names.tsv").open(encoding="utf-8") as table:
+        pairs = (line.rstrip("\n").partition("\t") for line in table if not line.startswith("#"))
+        return {name: bigg for name, _, bigg in pairs}
 
 
 class FunctionalCell:
@@ -260,8 +260,8 @@ class FunctionalCell:
         network = self._network
         if found := self._names.get(name) or network.find_metabolite(name):
             return found
-        species, letter = split_metabolite(name) if not name.endswith("]") else (name[:-1].rpartition("[")[::2])
-        return network.find_metabolite(f"{_published_names().get(species, species)}_{letter}")
+        species, letter = split_metabolite(name)
+        return network.find_metabolite(f"{_published_names().get(name.rpartition('[')[0], species)}_{letter}")
 
     def _columns(self, function: Function) -> Iterator[tuple[str, Column]]:
         """The columns that a function needs; their bounds and its goal, the sum of all that it needs, are noted.
@@ -269,7 +269,7 @@ class FunctionalCell:
         What may be more than needed has a column of its own, so that the goal is a single flux.
         """
         network = self._network
-        goal: Counter[str] = Counter()
+        goal: defaultdict[str, float] = defaultdict(float)
         bounds: dict[str, tuple[float, float]] = {}
         supply: dict[str, list[float]] = {}
         for flows, sign in ((function.inputs, 1.0), (function.outputs, -1.0)):

@@ -83,8 +83,8 @@ def _probes(network: Network) -> Iterator[Probe]:
             if found := _in(network, equation, letter):
                 yield Probe(Free.OXIDATION, f"{carrier}_{letter}", found)
                 yield Probe(Free.REDUCTION, f"{carrier}_{letter}", {m: -value for m, value in found.items()})
-        for free, equation in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
-            if found := _in(network, equation, letter):
+        for free, energy in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
+            if found := _in(network, energy, letter):
                 yield Probe(free, letter, found)
     for outer, inner in _GRADIENTS.items():
         out, back = network.find_metabolite(f"h_{outer}"), network.find_metabolite(f"h_{inner}")
