@@ -79,7 +79,7 @@ def answer_of(outcomes: list[Outcome]) -> dict[str, Any]:
 
 def _verdict(outcome: Outcome) -> str:
     if outcome.share is None:
-        return f"not in the model: {shortened(outcome.missing)}"
+        return f"not in the model: {shortened(list(outcome.missing))}"
     if outcome.function.should_fail:
         return "performed, but no sound model can"
     return f"{outcome.share:.0%} of what it needs" if outcome.share > 1e-6 else "not performed"
