@@ -81,7 +81,7 @@ class Function:
         return [m for m in dict.fromkeys((*self.inputs, *self.outputs, *used)) if not _EVERYTHING.fullmatch(m)]
 
 
-class Outcome(NamedTuple):
+class FunctionTest(NamedTuple):
     """How a model performs a function.
 
     Attributes
@@ -320,7 +320,7 @@ def perform(
     functions: Iterable[Function],
     names: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
-) -> list[Outcome]:
+) -> list[FunctionTest]:
     """Test which functions a model performs; arguments as of `FunctionalCell`.
 
     Raises
@@ -335,7 +335,7 @@ def perform(
         for done, function in enumerate(functions):
             progress("functions", done, len(functions))
             if missing := cell.missing.get(function.name):
-                outcomes.append(Outcome(function, None, missing))
+                outcomes.append(FunctionTest(function, None, missing))
                 continue
             goal, needed = cell.goal(function)
             for column, bounds in cell.bounds(function).items():
@@ -344,7 +344,7 @@ def perform(
             solution = lp.maximise()
             if not solution.optimal:
                 raise RedoxError(f"the function {function.name!r} ended {solution.status.value} on {network.id}")
-            outcomes.append(Outcome(function, min(1.0, solution.objective / needed)))
+            outcomes.append(FunctionTest(function, min(1.0, solution.objective / needed)))
             for column in cell.bounds(function):
                 lp.set_bounds(cell.network.column(column), *cell.network.bounds_of(column))
     return outcomes

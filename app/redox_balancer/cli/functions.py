@@ -15,7 +15,7 @@ from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, out, table
 
 if TYPE_CHECKING:
-    from redox_balancer.cell.functions import Outcome
+    from redox_balancer.cell.functions import FunctionTest
 
 FunctionList = Annotated[
     Path | None,
@@ -59,7 +59,7 @@ def show_functions(
     out().print(f"{network.id} passes {passed} of {len(outcomes)} functions{more}", markup=False)
 
 
-def answer_of(outcomes: list[Outcome]) -> dict[str, Any]:
+def answer_of(outcomes: list[FunctionTest]) -> dict[str, Any]:
     """The outcomes of functions as JSON."""
     return {
         "passed": sum(outcome.passed for outcome in outcomes),
@@ -77,7 +77,7 @@ def answer_of(outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: FunctionTest) -> str:
     if outcome.share is None:
         return f"not in the model: {shortened(list(outcome.missing))}"
     if outcome.function.should_fail:
