@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from redox_balancer.cell.cell_lines import UNLIMITED, CellLine
-from redox_balancer.cell.exchanges import Exchange, find_exchange
+from redox_balancer.cell.exchanges import find_exchange
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
@@ -24,6 +24,9 @@ RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 
 SMALLEST_RATE = 1e-3
 """Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
+
+_SAME = 1 - 1e-3
+"""Share of a division from which on growth is that division."""
 
 LEAST_EXCESS = 1e-8
 """Deviation in mmol/gDW/h that is no round-off of the solver."""
@@ -38,14 +41,19 @@ class Division(NamedTuple):
     exchange: str
     uptake: float
     coefficient: float
-    growth: float
+
+    @property
+    def growth(self) -> float:
+        """The quotient, 1/h."""
+        return self.uptake / self.coefficient
 
     def says(self, growth: float) -> str:
         """Compare growth, 1/h, with this one, in a line."""
-        text = f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h"
-        if growth >= self.growth * (1 - 1e-3):
-            return f"{text}: growth is this division, not a prediction"
-        return f"{text}: growth is {growth / self.growth:.1%} of it"
+        share = growth / self.growth
+        said = "a division, not a prediction" if share > _SAME else f"growth is {share:.1%} of it"
+        return (
+            f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h: {said}"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,18 +93,25 @@ class LineCheck:
     ranges: tuple[MeasuredRange, ...]
 
 
-def uptake_division(network: Network, growth: float) -> Division | None:
-    """Find the uptake that limits growth most closely, as if it were limited by that uptake alone.
-
-    It is the smallest uptake over biomass coefficient that is not below `growth`, 1/h, within a thousandth; smaller
-    ones belong to metabolites that the cell makes. None where biomass lists nothing that is taken up.
-    """
-    found = []
+def biomass_divisions(network: Network) -> dict[str, Division]:
+    """Growth that each uptake would allow alone, by exchange: of all that biomass lists and a medium limits."""
+    found = {}
     for metabolite, coefficient in network.stoichiometry_of(network.objective).items():
-        exchange = _taken_up(network, metabolite) if coefficient < 0 else None
-        if exchange is not None and growth * (1 - 1e-3) <= (ratio := exchange.uptake / -coefficient):
-            found.append(Division(exchange.importer.id, exchange.uptake, -coefficient, ratio))
-    return min(found, key=lambda division: division.growth, default=None)
+        for species in network.species_of(metabolite) if coefficient < 0 else ():
+            exchange = find_exchange(network, f"{species}_e")
+            if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
+                name = exchange.importer.id
+                found[name] = Division(name, exchange.uptake, -coefficient)
+    return found
+
+
+def nearest_division(network: Network, growth: float) -> Division | None:
+    """Find the uptake that would allow the least growth alone, but no less than `growth`, 1/h.
+
+    Smaller ones belong to metabolites that the cell makes. None where biomass lists nothing that is taken up.
+    """
+    found = biomass_divisions(network).values()
+    return min((one for one in found if one.growth >= growth * _SAME), key=lambda one: one.growth, default=None)
 
 
 def with_exact_rates(network: Network, line: CellLine) -> Network:
@@ -209,12 +224,3 @@ def _removal_range(network: Network, name: str) -> tuple[float, float]:
             lp.set_objective({reaction: sign * weight for reaction, weight in parts.items()})
             ends.append(sign * lp.maximise().objective)
     return ends[0], ends[1]
-
-
-def _taken_up(network: Network, metabolite: str) -> Exchange | None:
-    """The exchange of a metabolite's species, if it is taken up to a limit."""
-    for species in sorted(network.species_of(metabolite)):
-        exchange = find_exchange(network, f"{species}_e")
-        if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
-            return exchange
-    return None

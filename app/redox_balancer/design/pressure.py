@@ -71,7 +71,8 @@ def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[D
         unperturbed: dict[str, Diagnosis] = {}
         for number, condition in enumerate(space.conditions):
             progress(condition.id, number, len(space.conditions))
-            reference = space.healthy
+            lines = {line.id: line for line in space.references}
+            reference = lines.get(condition.reference, space.healthy)
             if reference.id not in unperturbed:
                 unperturbed[reference.id] = cell.diagnosis(reference, pools)
                 if unperturbed[reference.id].growth == 0.0:
