@@ -7,12 +7,12 @@ prediction. What a model does predict is whether the other measured rates lie wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from redox_balancer.cell.cell_lines import UNLIMITED, CellLine
-from redox_balancer.cell.exchanges import find_exchange
+from redox_balancer.cell.exchanges import Exchange, find_exchange
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
@@ -156,9 +156,8 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
     """
     if line.growth is None:
         raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
-    rates = {name: rate for name in released if (rate := line.rates.get(name, 0.0)) > 0}
     cell = line.condition(network).apply(network).with_bounds({network.objective: (line.growth, line.growth)})
-    needed = _closest_rates(cell.with_bounds({r: b for name in rates for r, b in _opened(cell, name, OPEN)}), line)
+    needed = _closest_rates(cell, line)
     if needed is None:
         raise RedoxError(
             f"cell line {line.id} cannot grow at its measured {line.growth:g} 1/h in model {network.id}, however "
@@ -166,14 +165,25 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    cell = cell.with_bounds({r: b for name, rate in needed.items() for r, b in _opened(cell, name, rate)})
-    ranges = (
-        MeasuredRange(name, rate, *_removal_range(cell.with_bounds(dict(_opened(cell, name, OPEN))), name))
-        for name, rate in rates.items()
-        if find_exchange(network, name)
+    found = list(line.exchanges(network))
+    cell = cell.with_bounds(dict(_with_rate(cell, e, needed[name]) for name, e, _ in found if name in needed))
+    ranges = []
+    with FluxLP(cell, {}) as lp:
+        lp.crash_basis()
+        for name, exchange, rate in found:
+            if name not in released or rate <= 0:
+                continue
+            reaction, lifted = _with_rate(cell, exchange, OPEN)
+            lp.set_bounds(cell.column(reaction), *lifted)
+            ends = []
+            for sign in (-1.0, 1.0):
+                lp.set_objective({part.id: -sign * part.coefficient for part in exchange.reactions})
+                ends.append(sign * lp.maximise().objective + 0.0)
+            lp.set_bounds(cell.column(reaction), *cell.bounds_of(reaction))
+            ranges.append(MeasuredRange(name, rate, *ends))
+    return LineCheck(
+        line.id, line.growth, {name: rate / line.rates[name] for name, rate in needed.items()}, tuple(ranges)
     )
-    exceeded = {name: rate / line.rates[name] for name, rate in needed.items() if name not in rates}
-    return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
 
 
 def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) -> dict[str, float] | None:
@@ -204,23 +214,9 @@ def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) ->
     return needed
 
 
-def _opened(network: Network, name: str, rate: float) -> Iterator[tuple[str, tuple[float, float]]]:
-    """An exchange, if there is one, with bounds that include a rate, mmol/gDW/h."""
-    if exchange := find_exchange(network, name):
-        reaction, upper, scale = exchange.bound(supply=rate < 0)
-        most = scale * abs(rate) * (1 + ROUND_OFF)
-        lower, higher = network.bounds_of(reaction)
-        yield reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))
-
-
-def _removal_range(network: Network, name: str) -> tuple[float, float]:
-    """Smallest and largest net removal through an exchange, mmol/gDW/h."""
-    exchange = find_exchange(network, name)
-    parts = {} if exchange is None else {reaction.id: -reaction.coefficient for reaction in exchange.reactions}
-    ends = []
-    with FluxLP(network, {}) as lp:
-        lp.crash_basis()
-        for sign in (-1.0, 1.0):
-            lp.set_objective({reaction: sign * weight for reaction, weight in parts.items()})
-            ends.append(sign * lp.maximise().objective)
-    return ends[0], ends[1]
+def _with_rate(network: Network, exchange: Exchange, rate: float) -> tuple[str, tuple[float, float]]:
+    """The reaction of an exchange that has a rate, and its bounds where that rate is possible, mmol/gDW/h."""
+    reaction, upper, scale = exchange.bound(supply=rate < 0)
+    most = scale * abs(rate) * (1 + ROUND_OFF)
+    lower, higher = network.bounds_of(reaction)
+    return reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))
