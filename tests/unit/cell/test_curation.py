@@ -89,6 +89,12 @@ def toy() -> Network:
         ("capped = 2.5", {"RESP": RESP}, (0.0, 2.5), "RESP: at most 2.5 (assumed): why"),
         ("capped_forward = 2.5", {"LDH_L": LDH}, (-1000.0, 2.5), "LDH_L: at most 2.5 forward (assumed): why"),
         ("capped_backward = 2.5", {"RESP": RESP}, (-2.5, 1000.0), "RESP: at most 2.5 backward (assumed): why"),
+        (
+            "capped_forward = 0.0\ncapped_backward = 2.5",
+            {"RESP": RESP},
+            (-2.5, 0.0),
+            "RESP: at most 0 forward and 2.5 backward (assumed): why",
+        ),
     ],
 )
 def test_bounds_are_corrected_and_said(
