@@ -17,6 +17,7 @@ from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
     from redox_balancer.api.designs import ConstructDesign, design, export
+    from redox_balancer.api.diagnoses import Diagnoses, diagnose
     from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
     from redox_balancer.api.runs import load_run, train
     from redox_balancer.api.searches import SearchOutcome, search
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConstructDesign",
+    "Diagnoses",
     "EnzymeLibrary",
     "Evaluation",
     "EvaluationTable",
@@ -38,6 +40,7 @@ __all__ = [
     "TrainedRun",
     "__version__",
     "design",
+    "diagnose",
     "evaluate",
     "evaluate_all",
     "export",
@@ -50,6 +53,7 @@ __all__ = [
 
 _MODULES = {
     "ConstructDesign": "api.designs",
+    "Diagnoses": "api.diagnoses",
     "EnzymeLibrary": "api.inputs",
     "Evaluation": "api.values",
     "EvaluationTable": "api.values",
@@ -59,6 +63,7 @@ _MODULES = {
     "Task": "design.task",
     "TrainedRun": "designer.trained_run",
     "design": "api.designs",
+    "diagnose": "api.diagnoses",
     "evaluate": "api.values",
     "evaluate_all": "api.values",
     "export": "api.designs",

@@ -16,6 +16,7 @@ from redox_balancer.cli import (
     checkpoints,
     core,
     design,
+    diagnose,
     doctor,
     enzymes,
     evaluate,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(model.app, name="model")
 app.command("build-core", epilog=core.EXAMPLE)(core.build_core)
 app.command(epilog=enzymes.EXAMPLE)(enzymes.enzymes)
+app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=profile.EXAMPLE)(profile.profile)

@@ -62,7 +62,8 @@ def fit(
     Raises
     ------
     RedoxError
-        Nothing of the library can be placed, or an entry has a KM and no NAD(P)H that is known by its BiGG name.
+        Nothing of the library can be placed, unless it is empty, or an entry has a KM and no NAD(P)H that is known by
+        its BiGG name.
     """
     excluded: list[ExcludedEntry] = []
     natives = _NativeReactions(network)
@@ -77,7 +78,7 @@ def fit(
         found = _distinct(found, excluded)
     found = _without_cycles(found, network, excluded)
     found = _runnable(found, network, excluded)
-    if not found:
+    if library and not found:
         first = excluded[0]
         raise RedoxError(
             f"nothing of the enzyme library can be placed in model {network.id}: {first.id}: {first.detail}",

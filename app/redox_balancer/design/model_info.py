@@ -22,9 +22,10 @@ from redox_balancer.cell.lp import FluxLP, LPError
 from redox_balancer.cell.media import MODEL_MEDIUM, apply_medium, get_medium
 from redox_balancer.cell.missing import does_not_grow, largest_flux, missing_uptakes
 from redox_balancer.cell.models import load_model
-from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.growth_limits import limits_of_growth, reduced_costs
 from redox_balancer.design.respiration import oxygen_uptake, respiration
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
@@ -37,9 +38,6 @@ HIGHS_LIMIT_S = 60.0
 GLPK_LIMIT_S = 20.0
 CYCLE_LIMIT_S = 30.0
 """Time limit of the search for infeasible cycles, s."""
-
-LEAST_SHARE = 1e-3
-"""Smallest share of growth that a bound accounts for and is reported."""
 
 Section = dict[str, Any]
 
@@ -110,37 +108,6 @@ def model_info(
         raise failure
 
 
-def _limits(network: Network, growth: float, reduced_costs: FloatArray) -> list[Section]:
-    """Bounds that growth rests on, by the share of growth that they account for, the largest first.
-
-    At an optimum, growth is the sum of each active bound times its reduced cost (strong duality, all balances being
-    0). Shares add up to 1; a forced flux, such as maintenance, has a negative one. Where the dual solution is not
-    unique it is that of one optimal basis.
-    """
-    supplies = {r.id: r.coefficient for exchange in extracellular_exchanges(network) for r in exchange.reactions}
-    found = []
-    for column in np.flatnonzero(reduced_costs):
-        upper = reduced_costs[column] > 0
-        reaction, value = network.reactions[column], float((network.upper if upper else network.lower)[column])
-        if LEAST_SHARE <= abs(share := float(reduced_costs[column]) * value / growth) < np.inf:
-            uptake = max(0.0, value * supplies.get(reaction, 0.0))
-            bound = "uptake" if uptake else "upper bound" if upper else "lower bound"
-            limit = {"reaction": reaction, "name": network.bigg_names.get(reaction, reaction), "bound": bound}
-            found.append(limit | {"value": uptake or value, "share": share})
-    return sorted(found, key=lambda limit: -abs(limit["share"]))
-
-
-def _reduced_costs(lp: FluxLP, network: Network) -> FloatArray:
-    """Change of growth per unit of each flux that is at a bound other than 0, shape (reactions,); 0 elsewhere."""
-    fluxes, costs = lp.fluxes(), np.zeros(len(network.reactions))
-    bounds = network.lower, network.upper
-    held = [(bound != 0) & np.isclose(fluxes, bound, rtol=1e-9, atol=1e-12) for bound in bounds]
-    columns = np.flatnonzero(held[0] | held[1]).tolist()
-    if columns and (tableau := lp.tableau(columns)):
-        costs[columns] = tableau.reduced_costs
-    return costs
-
-
 def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, RedoxError | None]:
     """The section, and the error to end with if the model does not grow.
 
@@ -152,13 +119,13 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
     quick = -solved.fun if solved.status == 0 else 0.0
     if quick >= LEAST_GROWTH:
         progress(f"growth {quick:.7g} 1/h by HiGHS; confirming it")
-    reduced_costs = -(solved.lower.marginals + solved.upper.marginals) if quick else np.zeros(len(fed.reactions))
+    costs = -(solved.lower.marginals + solved.upper.marginals) if quick else np.zeros(len(fed.reactions))
     with FluxLP(fed, time_limit_s=GLPK_LIMIT_S) as lp:
         lp.crash_basis()
         try:
             solution = lp.maximise()
             if solution.optimal:
-                reduced_costs = _reduced_costs(lp, fed)
+                costs = reduced_costs(lp, fed)
         except LPError:
             if quick < LEAST_GROWTH:
                 raise
@@ -171,7 +138,7 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
         "medium": medium,
         "growth": growth,
         "status": "optimal" if solution.optimal else "by HiGHS alone" if grows else solution.status.value,
-        "limits": _limits(fed, growth, reduced_costs) if grows else [],
+        "limits": limits_of_growth(fed, growth, costs) if grows else [],
         "missing": list(missing.exchanges) if missing else [],
     }
     if grows:

@@ -10,7 +10,7 @@ from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import mixtures
 from redox_balancer.design.settings import TaskSettings
@@ -59,8 +59,13 @@ class Task(TaskSettings):
         )
         return apply_medium(cell, self.medium)
 
-    def space(self) -> DesignSpace:
+    def space(self, library: Mapping[str, Enzyme] | None = None) -> DesignSpace:
         """The design space that these settings describe.
+
+        Parameters
+        ----------
+        library
+            Enzymes in place of those of the task; none for the cell alone.
 
         Raises
         ------
@@ -71,7 +76,7 @@ class Task(TaskSettings):
         conditions = self._chosen_conditions(network)
         space = DesignSpace.build(
             network,
-            load_library(self.enzymes),
+            load_library(self.enzymes) if library is None else library,
             conditions,
             mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
             capacities=load_native_capacities(network),

@@ -1,0 +1,99 @@
+"""Diagnoses: whether a cell's trouble is redox, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redox_balancer.api.inputs import require_task
+from redox_balancer.design.diagnosis import AMOUNTS, KINDS, Diagnosis
+from redox_balancer.design.pressure import diagnose as diagnoses_of
+from redox_balancer.design.task import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from redox_balancer.drawing import Drawing
+
+
+@dataclass(frozen=True)
+class Diagnoses(Sequence[Diagnosis]):
+    """Diagnoses of a cell under several conditions, as a sequence, a text, a table and a drawing.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> found = rb.diagnose(rb.Task(conditions="complex_i_closed,mdh1_deficiency"))
+    >>> [diagnosis.trouble.name for diagnosis in found]
+    ['SURPLUS', 'NONE']
+    >>> found.to_frame().loc[("complex_i_closed", "nadh_m"), ["acceptor_slope", "acceptor_1.0", "donor_1.0"]].round(5)
+    acceptor_slope    0.01639
+    acceptor_1.0      0.00673
+    donor_1.0         0.00000
+    Name: (complex_i_closed, nadh_m), dtype: float64
+    """
+
+    diagnoses: tuple[Diagnosis, ...]
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.diagnoses[position]
+
+    def __iter__(self) -> Iterator[Diagnosis]:
+        return iter(self.diagnoses)
+
+    def __len__(self) -> int:
+        return len(self.diagnoses)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.diagnoses))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table by condition and pool: slope (1/h per mmol/gDW/h) and gains (1/h) of each outside reaction."""
+        import pandas as pd  # noqa: PLC0415 - half a second
+
+        rows = {
+            (diagnosis.condition, pressure.pool): {
+                f"{kind}_{name}": value
+                for kind in KINDS
+                if (effect := getattr(pressure, kind))
+                for name, value in zip(("slope", *AMOUNTS), (effect.slope, *effect.gains), strict=True)
+            }
+            for diagnosis in self.diagnoses
+            for pressure in diagnosis.pressures
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "pool"])
+
+    def drawing(self) -> Drawing:
+        """Heat map of the gains over conditions and pools; its methods `svg` and `png` give the file's content."""
+        from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
+
+        return pressure_map(self.diagnoses)
+
+
+def diagnose(task: Task) -> Diagnoses:
+    """Find out whether a cell's trouble is redox at all, and in which compartment.
+
+    Growth is computed with outside reactions that take electrons from NADH, NADPH or ubiquinol of one compartment, by
+    an acceptor from outside or by the cell's own oxygen, or that give electrons to them.
+
+    Parameters
+    ----------
+    task
+        The cell and its conditions; what can be built into it plays no part.
+
+    Raises
+    ------
+    RedoxError
+        The cell does not grow, or has no NADH, NADPH or ubiquinol that is known by its BiGG name.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> print(rb.diagnose(rb.Task(conditions="healthy,complex_iii_closed,pdh_deficiency")))
+    healthy: growth 0.0844 1/h; not redox: no acceptor or donor of electrons changes growth by 1%
+    complex_iii_closed: growth 0.0000 1/h, 100.0% lost; redox: surplus of electrons at ubiquinol (mitochondria) 44%
+        (won back by 1 mmol/gDW/h of an acceptor, by the cell's own oxygen 44%)
+    pdh_deficiency: growth 0.0162 1/h, 80.8% lost; not redox: no acceptor or donor of electrons changes growth by 1%
+    """
+    return Diagnoses(tuple(diagnoses_of(require_task(task).space({}))))

@@ -1,0 +1,49 @@
+"""The redox pressure of a cell under several conditions as a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from redox_balancer.design.diagnosis import CARRIERS, Diagnosis
+from redox_balancer.drawing import Drawing
+
+ANNOTATED = 400
+"""Number of cells up to which each has its figure."""
+
+
+def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
+    """Growth gained by 1 mmol/gDW/h of an outside reaction, in percent of unperturbed growth: conditions x pools.
+
+    On the left an acceptor of electrons from outside (red) and, where that gains nothing, a donor (blue); on the
+    right oxidation by the cell's own oxygen.
+    """
+    pools = [pressure.pool for pressure in diagnoses[0].pressures]
+    names = [f"{CARRIERS[p.carrier][0]}\n{p.compartment}" for p in diagnoses[0].pressures]
+    both, own = np.zeros((2, len(diagnoses), len(pools)))
+    for row, diagnosis in enumerate(diagnoses):
+        for column, pressure in enumerate(diagnosis.pressures):
+            gained = pressure.acceptor.gains[-1] or -pressure.donor.gains[-1]
+            both[row, column] = 100 * gained / diagnosis.reference_growth
+            own[row, column] = (
+                100 * (pressure.oxygen.gains[-1] if pressure.oxygen else 0.0) / diagnosis.reference_growth
+            )
+    most = max(1.0, float(np.abs([both, own]).max()))
+    figure = Figure(figsize=(3.2 + 1.3 * len(pools), 1.6 + 0.32 * len(diagnoses)), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    titles = "acceptor (red) or donor (blue)\nof electrons from outside", "oxidised by the\ncell's own oxygen"
+    for axis, values, title in zip(axes, (both, own), titles, strict=True):
+        image = axis.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+        axis.set_title(title, fontsize="medium")
+        axis.set_xticks(range(len(pools)), names, fontsize="small")
+        axis.set_yticks(range(len(diagnoses)), [diagnosis.condition for diagnosis in diagnoses])
+        for (row, column), value in np.ndenumerate(values) if values.size <= ANNOTATED else ():
+            if abs(value) >= 1.0:
+                shade = "white" if abs(value) > 0.6 * most else "black"
+                axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=shade, fontsize="small")
+    figure.colorbar(
+        image, ax=axes, label="growth gained by 1 mmol/gDW/h\n(% of unperturbed growth; a donor's negative)"
+    )
+    return Drawing("pressure", figure, "growth gained by outside redox reactions by condition and pool of electrons")
