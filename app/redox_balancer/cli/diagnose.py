@@ -59,8 +59,9 @@ def diagnose(
     headings = {"condition": "left", "growth 1/h": "right", "lost": "right", "limited by": "left"}
     out().print(table(headings, map(_growth_cells, found)))
     out().print()
-    out().print(table(PRESSURE_COLUMNS, [row for diagnosis in found for row in _pressure_rows(diagnosis)]))
-    out().print("\n" + "\n".join(map(str, found)), markup=False)
+    if rows := [row for diagnosis in found for row in _pressure_rows(diagnosis)]:
+        out().print(table(PRESSURE_COLUMNS, rows), "\n")
+    out().print("\n".join(map(str, found)), markup=False)
 
 
 PRESSURE_COLUMNS = {"condition": "left", "pool": "left"} | {

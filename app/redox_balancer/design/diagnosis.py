@@ -88,39 +88,55 @@ class Diagnosis:
     ----------
     condition
         Id of the condition.
-    reference
-        Id of the condition of the unperturbed cell.
-    growth, reference_growth
-        Largest growth, and that of the unperturbed cell, 1/h.
+    growth
+        Largest growth, 1/h; 0 where forced fluxes, such as maintenance, cannot be met.
     lives
-        Whether forced fluxes, such as maintenance, can be met.
+        Whether they can.
     limits
         Bounds that growth rests on, see `limits_of_growth`; of a cell that cannot live, see `limits_without_growth`.
     pressures
         Redox pressure of each pool.
+    unperturbed
+        The diagnosis of the cell that this one is compared with; None for that cell itself.
     """
 
     condition: str
-    reference: str
     growth: float
-    reference_growth: float
     lives: bool
     limits: list[Limit]
     pressures: tuple[Pressure, ...]
+    unperturbed: Diagnosis | None = None
+
+    @property
+    def reference_growth(self) -> float:
+        """Growth of the unperturbed cell, 1/h."""
+        return self.unperturbed.growth if self.unperturbed else self.growth
 
     @property
     def lost(self) -> float:
         """Share of the unperturbed cell's growth that is lost; negative where growth is higher."""
         return 1.0 - self.growth / self.reference_growth
 
-    def share(self, effect: Effect | None) -> float:
-        """Growth gained by up to 1 mmol/gDW/h of an outside reaction, as a share of what is lost, or of growth."""
-        lost = self.reference_growth - self.growth if self.lost >= EFFECT else self.growth
-        return effect.gains[-1] / lost if effect else 0.0
+    def shares(self, kind: str) -> dict[Pressure, float]:
+        """Growth gained by up to 1 mmol/gDW/h of an outside reaction at each pool, as a share of what is lost.
+
+        What the unperturbed cell would gain as well does not count. Where nothing is lost it is the share of growth.
+        """
+
+        def gains(diagnosis: Diagnosis) -> list[float]:
+            effects = (getattr(pressure, kind) for pressure in diagnosis.pressures)
+            return [effect.gains[-1] if effect else 0.0 for effect in effects]
+
+        own = gains(self)
+        if self.unperturbed is None or self.lost < EFFECT:
+            return {pressure: gain / self.growth for pressure, gain in zip(self.pressures, own, strict=True)}
+        lost, others = self.reference_growth - self.growth, gains(self.unperturbed)
+        won = (max(0.0, gain - other) / lost for gain, other in zip(own, others, strict=True))
+        return dict(zip(self.pressures, won, strict=True))
 
     def strongest(self, kind: str) -> list[tuple[Pressure, float]]:
         """Pools where an `acceptor` or a `donor` gains at least half of what the best gains, with the shares."""
-        shares = [(pressure, self.share(getattr(pressure, kind))) for pressure in self.pressures]
+        shares = self.shares(kind).items()
         least = max(NOT_REDOX, *(share / 2 for _, share in shares))
         return sorted((pair for pair in shares if pair[1] >= least), key=lambda pair: -pair[1])
 
@@ -141,7 +157,7 @@ class Diagnosis:
         growth = f"growth {self.growth:.4f} 1/h"
         if not self.lives:
             return "no growth, forced fluxes such as maintenance cannot be met"
-        if self.condition == self.reference:
+        if self.unperturbed is None:
             return growth
         if abs(self.lost) < EFFECT:
             return f"no effect, {growth}"
@@ -154,8 +170,8 @@ class Diagnosis:
         for kind, state in (("an acceptor", "surplus"), ("a donor", "lack")):
             if found := self.strongest(kind.split()[1])[:POOLS_SHOWN]:
                 pools = ", ".join(f"{pressure} {share:.0%}" for pressure, share in found)
-                oxygen = found[0][0].oxygen if state == "surplus" else None
-                own = f", by the cell's own oxygen {self.share(oxygen):.0%}" if oxygen else ""
+                oxygen = self.shares("oxygen")[found[0][0]] if found[0][0].oxygen and state == "surplus" else None
+                own = "" if oxygen is None else f", by the cell's own oxygen {oxygen:.0%}"
                 parts.append(f"{state} of electrons at {pools} ({won} by 1 mmol/gDW/h of {kind}{own})")
         return f"{self.trouble}: {'; '.join(parts)}"
 
@@ -163,7 +179,7 @@ class Diagnosis:
         """Everything as data, ready for JSON; gains by amount."""
         return {
             "growth": self.growth,
-            "reference": self.reference,
+            "unperturbed": self.unperturbed.condition if self.unperturbed else None,
             "reference_growth": self.reference_growth,
             "lives": self.lives,
             "trouble": self.trouble.name.lower(),

@@ -18,7 +18,7 @@ gain is the growth won where up to an amount may run; where the slope is not pos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple, Self
 
@@ -68,24 +68,18 @@ def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[D
         )
     outside = [Column(pool.column(kind), reaction) for pool in pools for kind, reaction in pool.reactions.items()]
     with _Cell(replace(space, network=space.network.with_columns(outside))) as cell:
-        reference = cell.under(space.healthy)
-        if reference is None or reference <= NO_GROWTH:
-            from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
-
-            raise does_not_grow(space.network)
+        unperturbed: dict[str, Diagnosis] = {}
         for number, condition in enumerate(space.conditions):
             progress(condition.id, number, len(space.conditions))
-            growth = cell.under(condition)
-            limits = cell.limits(growth)
-            pressures = tuple(
-                Pressure(
-                    pool.carrier, pool.compartment, **{k: cell.effect(pool.column(k), growth) for k in pool.reactions}
-                )
-                for pool in pools
-            )
-            yield Diagnosis(
-                condition.id, space.healthy.id, growth or 0.0, reference, growth is not None, limits, pressures
-            )
+            reference = space.healthy
+            if reference.id not in unperturbed:
+                unperturbed[reference.id] = cell.diagnosis(reference, pools)
+                if unperturbed[reference.id].growth == 0.0:
+                    from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
+
+                    raise does_not_grow(space.network)
+            known = unperturbed.get(condition.id)
+            yield known or replace(cell.diagnosis(condition, pools), unperturbed=unperturbed[reference.id])
 
 
 class Pool(NamedTuple):
@@ -132,7 +126,15 @@ class _Cell:
     def __exit__(self, *_: object) -> None:
         self._lp.close()
 
-    def under(self, condition: Condition) -> float | None:
+    def diagnosis(self, condition: Condition, pools: Iterable[Pool]) -> Diagnosis:
+        """Growth, its limits and the redox pressure of each pool under a condition."""
+        growth = self._under(condition)
+        limits = self._limits(growth)
+        effects = [{kind: self._effect(pool.column(kind), growth) for kind in pool.reactions} for pool in pools]
+        pressures = [Pressure(p.carrier, p.compartment, **found) for p, found in zip(pools, effects, strict=True)]
+        return Diagnosis(condition.id, growth or 0.0, growth is not None, limits, tuple(pressures))
+
+    def _under(self, condition: Condition) -> float | None:
         """Growth under a condition, 1/h, which holds from now on; None where the cell cannot live."""
         lower, upper = self._formulation.bounds(self._formulation.under(condition).point)
         for column in np.flatnonzero((lower != self._network.lower) | (upper != self._network.upper)).tolist():
@@ -140,13 +142,13 @@ class _Cell:
         self._network = replace(self._network, lower=lower, upper=upper)
         return self._growth()
 
-    def limits(self, growth: float | None) -> list[Limit]:
+    def _limits(self, growth: float | None) -> list[Limit]:
         """What limits the growth that was solved for last."""
         if not growth:
             return limits_without_growth(self._lp, self._network)
         return limits_of_growth(self._network, growth, reduced_costs(self._lp, self._network))
 
-    def effect(self, reaction: str, growth: float | None) -> Effect:
+    def _effect(self, reaction: str, growth: float | None) -> Effect:
         """What an outside reaction does to growth."""
         forced = self._with(reaction, AMOUNTS[0], AMOUNTS[0])
         if growth is None:

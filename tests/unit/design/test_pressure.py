@@ -160,6 +160,10 @@ def test_more_growth_than_unperturbed_and_a_model_without_carriers_are_told() ->
     assert hungry.trouble is Trouble.LACK  # respiration makes ATP of each NADH
     assert "; redox, or fuel: lack of electrons at NADH (cytosol)" in str(hungry)
     assert "100.0% more; " in str(better)
+    # Less sugar lowers growth, but a donor adds what it adds to the unperturbed cell: electrons are not what is lost.
+    less = of_toy(model, fed.model_copy(update={"value": 0.4, "opens": False}))[1]
+    assert less.lost > 0.1
+    assert less.trouble is Trouble.NONE
     for metabolite in ("nadh_c", "nadph_c"):
         model.metabolites.get_by_id(metabolite).id = metabolite.replace("nad", "x")
     model.repair()
