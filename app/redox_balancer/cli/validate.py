@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.core import DEFAULT_BIOMASS
-from redox_balancer.cli.options import AsPublished, Biomass, Curation, Medium, Model, report_repairs
+from redox_balancer.cli.options import AsPublished, Biomass, Curation, Model, report_repairs
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 
 if TYPE_CHECKING:
     from redox_balancer.evaluation.validation import Validation
+
+CORE_MEDIUM, GENOME_MEDIUM = "physiological", "culture"
 
 EXAMPLE = "Example: redox validate --model Recon3D.json.gz --vary --figure experiments.svg"
 
@@ -22,7 +24,13 @@ EXAMPLE = "Example: redox validate --model Recon3D.json.gz --vary --figure exper
 def validate(
     *,
     model: Model = None,
-    medium: Medium = "culture",
+    medium: Annotated[
+        str | None,
+        typer.Option(
+            help="Medium: a name or a file; 'culture' by default, 'physiological' for the embedded core.",
+            show_default=False,
+        ),
+    ] = None,
     biomass: Biomass = None,
     as_published: AsPublished = False,
     curation: Curation = None,
@@ -60,6 +68,7 @@ def validate(
         raise RedoxError(
             f"cannot draw {figure.name}", hint="choose a name that ends in .svg or .png", settings=("figure",)
         )
+    medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
     task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
     chosen = get_medium(task.medium)
     if chosen is None:

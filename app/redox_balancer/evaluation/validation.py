@@ -229,15 +229,15 @@ def _losses(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> _J
 
 def _flux(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> _Judged:
     sign, species = (1.0, assay.made) if assay.made else (-1.0, assay.taken)
-    network, weights, most = laboratory.network, {}, 0.0
+    network, weights = laboratory.network, {}
     for reaction in laboratory.found(assay.by):
         amounts = network.stoichiometry_of(reaction).items()
-        weight = sign * sum(amount for metabolite, amount in amounts if network.is_species(metabolite, species))
-        weights[reaction] = weight
-        most += max(weight * bound for bound in network.bounds_of(reaction))
-    if most <= 0.0:
-        names = ", ".join(weights or assay.by)
-        raise CannotExpressError(f"{names} cannot run in that direction" if weights else f"no {names}")
+        weights[reaction] = sign * sum(value for name, value in amounts if network.is_species(name, species))
+    if not weights:
+        raise CannotExpressError(f"no {', '.join(assay.by)}")
+    turned = {reaction: -weight for reaction, weight in weights.items()}
+    if -laboratory.least(Cell((), medium), turned, 0.0) <= verdicts.ZERO:
+        raise CannotExpressError(f"{', '.join(weights)} cannot run in that direction")
     cell = Cell(assay.blocks, medium)
     growth = laboratory.growth(cell)
     least = laboratory.least(cell, weights, verdicts.HELD_GROWTH * growth) if growth > verdicts.ZERO else 0.0

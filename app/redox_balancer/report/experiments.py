@@ -73,5 +73,5 @@ def drawn(result: Validation) -> Drawing:
     axes.set_yticks(positions, [f"{name} ({assay.assay.expected})" for name, assay in rows])
     axes.invert_yaxis()
     axes.set_xlabel("growth of the treated cell, 1/h; blue as expected, red not")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     return Drawing("experiments", figure, f"growth in each experiment on {result.model}")
