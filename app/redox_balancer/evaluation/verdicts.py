@@ -3,7 +3,7 @@
 The thresholds were written, and committed, before the first experiment was run on any model; they are the same for
 every experiment and model.
 
-- One medium and one curation for all experiments on a model: the medium `culture`, or `physiological` for the embedded
+- One medium and one curation for all experiments on a model: `culture`, or `physiological` for the embedded
   core, which was built on it. An experiment adds what its paper adds to the medium, blocks what it inhibits or lacks,
   and inserts its enzymes with unlimited capacity. Growth is the largest flux of the biomass reaction, 0 where
   maintenance cannot be met.
