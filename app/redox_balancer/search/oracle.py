@@ -205,7 +205,7 @@ class _ConstructProgram:
         for part, share in zip(parts, self._shares, strict=True):
             program.add_row([(part, 1.0), (share, -largest)], upper=0.0)
         kept = list(zip(parts, self._keeps, strict=True))
-        healthy = self.problem.evaluator.healthy_growth
+        healthy = reference.healthy_growth
         if settings.reward == "rescue":
             won = program.add_columns([0.0], [reference.unperturbed])[0]
             program.add_row([(won, -1.0), *kept], lower=0.0)
