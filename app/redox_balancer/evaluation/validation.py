@@ -10,6 +10,7 @@ from typing import Any
 
 from redox_balancer.cell.conditions import Side, limited
 from redox_balancer.cell.media import Medium
+from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.evaluation import verdicts
@@ -161,9 +162,16 @@ def validate(network: Network, medium: Medium, *, vary: bool = False, progress: 
         The medium of all experiments.
     vary
         Repeat them at half and twice each cap of the medium.
+
+    Raises
+    ------
+    RedoxError
+        The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
     with Laboratory(_on(network, medium), file) as laboratory:
+        if laboratory.growth(Cell()) <= verdicts.ZERO:
+            raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
         results = []
         for done, experiment in enumerate(file.experiments.values()):
             progress("experiments", done, len(file.experiments))
