@@ -66,8 +66,9 @@ def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResul
             "the best construct of the mixed-integer program exceeds a budget that the program lacks",
             hint="this is a bug: every budget of the design space must appear in budgets() of search/oracle.py",
         )
-    search.value(construct)
-    return search.found(iterations=optimum.iterations, bound=optimum.bound)
+    # By round-off the bound may be below a value that was reached.
+    bound = max(optimum.bound, search.value(construct), 0.0)
+    return search.found(iterations=optimum.iterations, bound=bound)
 
 
 def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
