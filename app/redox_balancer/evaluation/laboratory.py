@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
+from redox_balancer.cell.conditions import combined, load_conditions, pick_condition, with_supplies
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, FloatArray, Network
@@ -64,6 +64,8 @@ class Laboratory:
         } | {insertion.id: (insertion.stoichiometry, False) for insertion in file.insertions.values()}
         assays = [assay for experiment in file.experiments.values() for assay in experiment.assays]
         self._used = tuple(dict.fromkeys(name for assay in assays for name in assay.enzymes))
+        named = dict.fromkeys(name for assay in assays for name in (*assay.medium, *assay.adds))
+        self._conditions = {name: pick_condition(load_conditions(), name) for name in named}
         self._solved: dict[tuple[Cell, Weights, bool], _Solved] = {}
         self._selective: dict[str, dict[str, float]] = {}
         self.network = network
@@ -140,10 +142,9 @@ class Laboratory:
         return _Solved(solution.objective if solution.optimal else None, lower, upper, self._lp.fluxes())
 
     def _bounds_of(self, cell: Cell) -> tuple[FloatArray, FloatArray]:
-        known = load_conditions()
         network = self._with_enzymes
         if cell.conditions:
-            network = combined([pick_condition(known, name) for name in cell.conditions]).apply(network)
+            network = combined([self._conditions[name] for name in cell.conditions]).apply(network)
         bounds: dict[str, tuple[float, float]] = {}
         for name in cell.blocks:
             if not (reactions := self.found(self._file.blocks[name].reactions)):
@@ -156,7 +157,9 @@ class Laboratory:
         return network.lower.copy(), network.upper.copy()
 
     def _inserted(self, network: Network) -> Network:
-        return network.with_columns([self._column(name) for name in self._used if not self._lacking(name)])
+        network = network.with_columns([self._column(name) for name in self._used if not self._lacking(name)])
+        # One stoichiometry for all cells, so that one linear program serves them.
+        return with_supplies(network, self._conditions.values())
 
     def _lacking(self, enzyme: str) -> list[str]:
         return [name for name in self._insertions[enzyme][0] if self.network.find_metabolite(name) is None]

@@ -271,10 +271,11 @@ def shown(result: AssayResult) -> str:
     """What a model predicts in one line, with the numbers."""
     if result.verdict is None:
         return f"not expressed: {result.obstacle}"
-    numbers = ", ".join(f"{name} {value + 0.0:.4f}" for name, value in result.figures.items())
+    numbers = ", ".join(f"{name} {value + 0.0:.4f}" for name, value in result.figures.items() if name != "least flux")
+    numbers += f", least flux {result.figures['least flux']:.2g}" if "least flux" in result.figures else ""
     finding, decisive = result.verdict
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
-    share = f" {100 * decisive:.0f} % won back;" if rescue else ""
+    share = f" {round(100 * decisive)} % won back;" if rescue else ""
     left = f"; without {', '.join(result.left_out)}" if result.left_out else ""
     return f"{finding}:{share} {numbers}{left}"
 
