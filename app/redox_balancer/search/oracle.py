@@ -67,7 +67,7 @@ def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResul
             hint="this is a bug: every budget of the design space must appear in budgets() of search/oracle.py",
         )
     # By round-off the bound may be below a value that was reached.
-    bound = max(optimum.bound, search.value(construct), 0.0)
+    bound = max(0.0, search.value(construct), optimum.bound)
     return search.found(iterations=optimum.iterations, bound=bound)
 
 
