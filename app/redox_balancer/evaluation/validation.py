@@ -199,9 +199,9 @@ def _finding(result: AssayResult) -> str:
 def _on(network: Network, medium: Medium) -> Network:
     """A model on a medium, its native enzymes limited as in a design."""
     network = medium.apply(network)
-    capacities = load_native_capacities(network).values()
+    limits = {network.find_reaction(each.id): each.limit for each in load_native_capacities(network).values()}
     return network.with_bounds(
-        {each.id: limited(*network.bounds_of(each.id), Side.FLUX, each.limit) for each in capacities}
+        {own: limited(*network.bounds_of(own), Side.FLUX, limit) for own, limit in limits.items() if own}
     )
 
 
