@@ -57,6 +57,7 @@ def validate(
     """
     from redox_balancer.cell.media import get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the solver
+    from redox_balancer.design.enzymes import load_native_capacities  # noqa: PLC0415
     from redox_balancer.design.settings import TaskSettings  # noqa: PLC0415
     from redox_balancer.errors import RedoxError  # noqa: PLC0415
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
@@ -81,7 +82,8 @@ def validate(
         network = load_network(task.model, objective=biomass, as_published=as_published, curation=task.curation)
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
-        result = run(network, chosen, vary=vary, progress=status_progress(status))
+        limits = load_native_capacities(network)
+        result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
         drawing = drawn(result)

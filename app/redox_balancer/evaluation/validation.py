@@ -12,7 +12,7 @@ from redox_balancer.cell.conditions import Side, limited
 from redox_balancer.cell.media import Medium
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
-from redox_balancer.design.enzymes import load_native_capacities
+from redox_balancer.design.enzymes import NativeCapacity
 from redox_balancer.evaluation import verdicts
 from redox_balancer.evaluation.experiments import Assay, Experiment, load_experiments
 from redox_balancer.evaluation.laboratory import CannotExpressError, Cell, Laboratory
@@ -151,7 +151,14 @@ class Validation:
         }
 
 
-def validate(network: Network, medium: Medium, *, vary: bool = False, progress: Progress = no_progress) -> Validation:
+def validate(
+    network: Network,
+    medium: Medium,
+    capacities: Mapping[str, NativeCapacity],
+    *,
+    vary: bool = False,
+    progress: Progress = no_progress,
+) -> Validation:
     """Run every experiment on a model.
 
     Parameters
@@ -160,6 +167,8 @@ def validate(network: Network, medium: Medium, *, vary: bool = False, progress: 
         The model without a medium.
     medium
         The medium of all experiments.
+    capacities
+        Native limits, by reaction.
     vary
         Repeat them at half and twice each cap of the medium.
 
@@ -169,7 +178,8 @@ def validate(network: Network, medium: Medium, *, vary: bool = False, progress: 
         The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
-    with Laboratory(_on(network, medium), file) as laboratory:
+    limits = {own: each.limit for name, each in capacities.items() if (own := network.find_reaction(name))}
+    with Laboratory(_on(network, medium, limits), file) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
         results = []
@@ -182,7 +192,7 @@ def validate(network: Network, medium: Medium, *, vary: bool = False, progress: 
         varied = [(name, cap, factor) for name, cap in medium.caps.items() for factor in FACTORS] if vary else []
         for done, (name, cap, factor) in enumerate(varied):
             progress(f"{name} x {factor:g}", done, len(varied))
-            laboratory.move(_on(network, medium.varied(name, factor)))
+            laboratory.move(_on(network, medium.varied(name, factor), limits))
             for each in results:
                 for before in each.assays:
                     was, now = _finding(before), _finding(_run(laboratory, before.assay))
@@ -196,12 +206,11 @@ def _finding(result: AssayResult) -> str:
     return result.verdict.finding.value if result.verdict else "not expressed"
 
 
-def _on(network: Network, medium: Medium) -> Network:
+def _on(network: Network, medium: Medium, limits: Mapping[str, float]) -> Network:
     """A model on a medium, its native enzymes limited as in a design."""
     network = medium.apply(network)
-    limits = {network.find_reaction(each.id): each.limit for each in load_native_capacities(network).values()}
     return network.with_bounds(
-        {own: limited(*network.bounds_of(own), Side.FLUX, limit) for own, limit in limits.items() if own}
+        {own: limited(*network.bounds_of(own), Side.FLUX, limit) for own, limit in limits.items()}
     )
 
 
@@ -272,7 +281,8 @@ def shown(result: AssayResult) -> str:
     if result.verdict is None:
         return f"not expressed: {result.obstacle}"
     numbers = ", ".join(f"{name} {value + 0.0:.4f}" for name, value in result.figures.items() if name != "least flux")
-    numbers += f", least flux {result.figures['least flux']:.2g}" if "least flux" in result.figures else ""
+    if (least := result.figures.get("least flux")) is not None:
+        numbers += f", least flux {least if abs(least) > verdicts.ZERO else 0.0:.2g}"
     finding, decisive = result.verdict
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
     share = f" {round(100 * decisive)} % won back;" if rescue else ""
