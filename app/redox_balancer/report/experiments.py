@@ -13,8 +13,8 @@ from redox_balancer.evaluation.validation import Standing, Validation, shown, ta
 
 INTRODUCTION = """# Experiments
 
-`redox validate` runs experiments on human cells on a model and compares. This page is written by
-`redox validate --page docs/experiments.md`, a section for each model. Growth in 1/h, fluxes in mmol/gDW/h.
+Experiments on human cells that a model should reproduce, by one rule. This page is generated, with a section for each
+model; nothing in it is written by hand. Growth in 1/h, fluxes in mmol/gDW/h.
 """
 
 
