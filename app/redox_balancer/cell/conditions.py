@@ -88,8 +88,8 @@ class Change(BaseModel, extra="forbid", frozen=True):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not self.low <= self.value <= self.high or self.high == 0:
-            raise ValueError("needs low <= value <= high and high > 0")
+        if not self.low <= self.value <= self.high or (self.high == 0 and not self.opens):
+            raise ValueError("needs low <= value <= high, and high > 0 for a limit")
         if self.opens and self.side is Side.FLUX:
             raise ValueError("opens an uptake or an export, not the flux of a reaction")
         return self
@@ -135,6 +135,14 @@ class Change(BaseModel, extra="forbid", frozen=True):
         """Return bounds that hold every value to which this change may open a bound, mmol/gDW/h."""
         return (min(lower, -self.high), upper) if self.side.limits_lower else (lower, max(upper, self.high))
 
+    def bounds(self, lower: float, upper: float) -> tuple[float, float]:
+        """Return bounds under this change, by the model's own reaction id, from those of the medium, mmol/gDW/h."""
+        if not self.opens:
+            return limited(lower, upper, self.side, self.value)
+        return (
+            (-self.value, max(upper, -self.value)) if self.side.limits_lower else (min(lower, self.value), self.value)
+        )
+
     def joined(self, other: Change) -> Change:
         """Return the change that two openings, or two limits, of one bound amount to."""
         pick_one = max if self.opens else min
@@ -151,10 +159,13 @@ class Condition(Record):
         Description for people.
     changes
         Bounds that it limits or opens; none for the healthy condition.
+    reference
+        Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
     """
 
     description: str
     changes: tuple[Change, ...] = ()
+    reference: str = HEALTHY
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the reactions and exchanges of this condition that the model lacks."""
@@ -174,6 +185,20 @@ class Condition(Record):
             return self
         return self.model_copy(update={"changes": changes})
 
+    def apply(self, network: Network) -> Network:
+        """Return a cell, on its medium, under this condition.
+
+        Raises
+        ------
+        RedoxError
+            The model lacks a reaction, or as in `Change.of`.
+        """
+        bounds: dict[str, tuple[float, float]] = {}
+        for change in sorted(self.of(network).changes, key=lambda change: not change.opens):
+            own = network.bounds_of(change.reaction)
+            bounds[change.reaction] = change.bounds(*bounds.get(change.reaction, own))
+        return network.with_bounds(bounds)
+
     def sampled(self, generator: np.random.Generator) -> Condition:
         """Return the condition with each limit drawn uniformly from its range."""
         if not self.changes:
@@ -183,8 +208,9 @@ class Condition(Record):
         return self.model_copy(update={"changes": tuple(changes)})
 
     def __hash__(self) -> int:
-        # Hashed in every step of an environment. The first limit suffices to distinguish sampled conditions.
-        return hash((self.id, self.changes and self.changes[0].value))
+        # Hashed in every step of an environment. The first limit and the last suffice to distinguish sampled
+        # conditions, also in a cell line.
+        return hash((self.id, self.changes and (self.changes[0].value, self.changes[-1].value)))
 
 
 def combined(conditions: Sequence[Condition]) -> Condition:
@@ -196,16 +222,25 @@ def combined(conditions: Sequence[Condition]) -> Condition:
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
         key = (*change.key, change.opens)
         joint[key] = change.joined(joint.get(key, change))
+    lines = {condition.reference for condition in conditions} - {HEALTHY}
+    line = lines.pop() if lines else ""
+    if lines:
+        raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine those of one line")
+    names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
     return Condition(
-        id=JOIN.join(condition.id for condition in conditions),
-        description="; ".join(condition.description for condition in conditions),
+        id=JOIN.join([line, *names] if line else names),
+        description="; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
         changes=tuple(joint.values()),
+        reference=line or HEALTHY,
     )
 
 
 def pick_condition(known: dict[str, Condition], name: str) -> Condition:
-    """Return the condition of a name; `a+b` is the combination of both."""
-    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    """Return the condition of a name; `a+b` is the combination of both, `line+a+b` that in a cell line."""
+    names = name.split(JOIN)
+    if len(names) > 1 and any(condition.reference == names[0] for condition in known.values()):
+        names = [JOIN.join((names[0], part)) for part in names[1:]]
+    parts = [pick(known, part, "condition") for part in names]
     return parts[0] if len(parts) == 1 else combined(parts)
 
 
@@ -231,6 +266,36 @@ def opened(network: Network, conditions: Iterable[Condition]) -> Network:
         if not own.missing_from(network):
             bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
     return network.with_bounds(bounds) if bounds else network
+
+
+def in_own_terms(network: Network, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return conditions with a model's own reaction ids.
+
+    Raises
+    ------
+    RedoxError
+        The model lacks a reaction that a condition changes, or as in `Change.of`.
+    """
+    conditions = tuple(conditions)
+    for condition in conditions:
+        if missing := condition.missing_from(network):
+            raise RedoxError(
+                f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
+                hint="choose other conditions",
+                settings=("conditions",),
+            )
+    return tuple(condition.of(network) for condition in conditions)
+
+
+def changed_bounds(conditions: Iterable[Condition]) -> tuple[Change, ...]:
+    """Each bound that some condition changes, with the range of what opens it."""
+    found: dict[tuple[str, Side], Change] = {}
+    for change in (change for condition in conditions for change in condition.changes):
+        known = found.get(change.key, change)
+        # Observations of runs without openings scale a limit by the last condition's range.
+        widest = {"opens": True, "high": max(change.high, known.high)}
+        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
+    return tuple(found.values())
 
 
 @cache

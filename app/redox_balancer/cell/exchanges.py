@@ -80,6 +80,11 @@ class Exchange:
         """Largest supply by all reactions together, mmol/gDW/h."""
         return sum(reaction.supply for reaction in self.reactions)
 
+    @property
+    def export(self) -> float:
+        """Largest removal by all reactions together, mmol/gDW/h."""
+        return sum(reaction.removal for reaction in self.reactions)
+
     def within(self, uptake: float, secretion: float | None = None) -> dict[str, tuple[float, float]]:
         """Bounds of the reactions with a total supply and a total removal of at most this, mmol/gDW/h.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
 from redox_balancer.cell.medium_file import is_medium_file, read_medium_file, repeated_exchanges
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODEL_MEDIUM = "model"
 BUDGET = "oxygen_budget"
+UPTAKE = " uptake"
 ENZYME = "prot_"
 """Prefix of the enzymes among the metabolites of models made with GECKO."""
 OPEN = 1000.0
@@ -62,7 +63,8 @@ class Medium(Record):
     description, source, assumed
         Description, origin of the values that have none of their own, and whether they are assumptions.
     uptakes
-        Largest uptake of each exchange reaction, mmol/gDW/h, positive.
+        Largest uptake of each exchange reaction, mmol/gDW/h, positive. In a file, an uptake may be a table with its
+        own source, which `sourced_uptakes` then holds.
     secretions
         Largest secretion of each exchange reaction, mmol/gDW/h, positive; nothing else leaves the cell. None leaves
         secretions as the model has them.
@@ -80,9 +82,20 @@ class Medium(Record):
     assumed: bool = False
     close_sinks: bool = True
     uptakes: dict[str, NonNegative]
+    sourced_uptakes: dict[str, Cap] = Field(default_factory=dict)
     secretions: dict[str, AnyCap] | None = None
     maintenance: dict[str, AnyCap] = Field(default_factory=dict)
     oxygen_budget: AnyCap | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sourced(cls, fields: Any) -> Any:
+        uptakes = fields.get("uptakes") if isinstance(fields, dict) else None
+        if not isinstance(uptakes, dict):
+            return fields
+        tables = {name: cap for name, cap in uptakes.items() if isinstance(cap, dict)}
+        numbers = uptakes | {name: cap.get("value") for name, cap in tables.items()}
+        return fields | {"uptakes": numbers} | ({"sourced_uptakes": tables} if tables else {})
 
     def apply(self, network: Network) -> Network:
         """Return a network with the bounds of this medium.
@@ -122,11 +135,13 @@ class Medium(Record):
 
     @property
     def caps(self) -> dict[str, Cap]:
-        """Limits whose size is a matter of measurement, by reaction, and `oxygen_budget`, each with its source.
+        """Limits whose size is a matter of measurement, each with its source.
 
-        They are maintenance, secretions less those without a limit, and the oxygen budget.
+        They are maintenance, uptakes with a source of their own (`EX_o2_e uptake`), secretions less those without a
+        limit, and the `oxygen_budget`.
         """
-        found = self.maintenance | {name: cap for name, cap in (self.secretions or {}).items() if cap.value < OPEN}
+        found = self.maintenance | {name + UPTAKE: cap for name, cap in self.sourced_uptakes.items()}
+        found |= {name: cap for name, cap in (self.secretions or {}).items() if cap.value < OPEN}
         if self.oxygen_budget is not None:
             found[BUDGET] = self.oxygen_budget
         own = {"source": self.source, "assumed": self.assumed}
@@ -150,6 +165,12 @@ class Medium(Record):
         scaled = known.model_copy(update={"value": factor * known.value, "assumed": True})
         if cap == BUDGET:
             return self.model_copy(update={BUDGET: scaled})
+        if cap.endswith(UPTAKE):
+            name = cap.removesuffix(UPTAKE)
+            sourced = self.sourced_uptakes | {name: scaled}
+            return self.model_copy(
+                update={"uptakes": self.uptakes | {name: scaled.value}, "sourced_uptakes": sourced}
+            )
         group = "maintenance" if cap in self.maintenance else "secretions"
         return self.model_copy(update={group: getattr(self, group) | {cap: scaled}})
 

@@ -79,7 +79,7 @@ def read_medium_file(path: Path) -> dict[str, Any]:
         raise _refusal(path, "has secretions without their exchanges")
     for what, rates in (("uptake", uptakes), ("secretion", secretions or {})):
         for exchange, given in rates.items():
-            rate = given.get("value") if what == "secretion" and isinstance(given, dict) else given
+            rate = given.get("value") if isinstance(given, dict) else given
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
                 raise RedoxError(
                     f"{path.name}: the {what} of {exchange} is {rate!r}, not a number of 0 or more",

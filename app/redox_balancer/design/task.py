@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
+from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
@@ -53,11 +56,27 @@ class Task(TaskSettings):
         return cls(**{"as_published": settings.get("model") is not None, **settings})
 
     def network(self) -> Network:
-        """The cell on its medium."""
+        """The cell on its medium, with the measured rates of its line where they are forced.
+
+        Raises
+        ------
+        RedoxError
+            A file cannot be read, an id is unknown, or measured rates cannot be forced.
+        """
         cell = load_network(
             self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
         )
-        return apply_medium(cell, self.medium)
+        network = apply_medium(cell, self.medium)
+        if not self.exact_rates:
+            return network
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        if len(lines) != 1:
+            raise RedoxError(
+                f"rates can be forced for one cell line at a time, {len(lines)} are chosen",
+                hint="choose one cell line, or let the rates be limits",
+                settings=("cells", "exact_rates"),
+            )
+        return with_exact_rates(network, lines[0])
 
     def space(self, library: Mapping[str, Enzyme] | None = None) -> DesignSpace:
         """The design space that these settings describe.
@@ -74,11 +93,16 @@ class Task(TaskSettings):
         """
         network = self.network()
         conditions = self._chosen_conditions(network)
+        mixed = mixtures(conditions) if self.sampling == "mixed" else []
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        network = replace(network, repairs=network.repairs + skipped_exchanges(network, lines))
+        cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
             load_library(self.enzymes) if library is None else library,
-            conditions,
-            mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
+            in_cell_lines(cells, conditions),
+            mixtures=in_cell_lines(cells, mixed),
+            references=cells,
             capacities=load_native_capacities(network),
             budget=self.budget,
             membrane_budget=self.membrane_budget,

@@ -98,6 +98,7 @@ def test_closed_complexes_leave_electrons_where_experiments_found_them(found: di
     assert pool(third, "nadh_c").oxygen.gains[-1] == pytest.approx(oxidase.growth / (1 - 3e-3 / 0.48), rel=1e-6)
     assert all(not any(pool(third, name).acceptor.gains) for name in ("nadh_m", "nadph_m", "nadph_c"))
     assert str(third.strongest("acceptor")[0][0]) == "ubiquinol (mitochondria)"
+    assert third.missing == ("EX_pyr_e",)  # King & Attardi 1989, Science 246:500
     assert pool(first, "nadh_m").acceptor.gains[-1] > pool(first, "nadh_c").acceptor.gains[-1]
     assert not any(pool(first, "q10h2_m").acceptor.gains)
     assert pool(first, "q10h2_m").donor.gains[-1] > 0.5 * (first.reference_growth - first.growth)
@@ -169,6 +170,13 @@ def test_more_growth_than_unperturbed_and_a_model_without_carriers_are_told() ->
     model.repair()
     with pytest.raises(RedoxError, match="no pool of NADH"):
         of_toy(model)
+
+
+def test_a_cell_line_is_compared_with_itself() -> None:
+    alone, closed = rb.diagnose(Task(cells=("HT29",), conditions=("healthy", "complex_iii_closed")))
+    assert (alone.condition, alone.unperturbed, closed.unperturbed) == ("HT29", None, alone)
+    assert alone.growth < 0.5 * rb.evaluate(Task(), "LBNOX_c 0.1 %").growth_without
+    assert closed.shares("acceptor")[pool(closed, "q10h2_m")] == pytest.approx(1.0)
 
 
 def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: dict[str, Diagnosis]) -> None:
