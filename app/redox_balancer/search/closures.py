@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from redox_balancer.cell.suspicion import Step
 from redox_balancer.search.milp import MixedIntegerProgram, NoSolutionError
@@ -34,27 +35,28 @@ def cheapest_closures(
     NoSolutionError
         The solver did not prove it within `TIME_LIMIT_S`.
     """
+    choices = [sorted(cycle & prices.keys()) for cycle in cycles]
+    if not choices:
+        return frozenset()
+    if not all(choices):
+        return None
     program = MixedIntegerProgram()
-    columns: dict[Step, int] = {}
-    for cycle in cycles:
-        for step in sorted(cycle & prices.keys()):
-            if step not in columns:
-                columns[step] = program.add_binary()
-                program.pay(columns[step], -prices[step])
-        program.add_row([(columns[step], 1.0) for step in sorted(cycle & prices.keys())], lower=1.0)
-        if not cycle & prices.keys():
-            return None
+    columns = {step: program.add_binary() for step in sorted(set(chain.from_iterable(choices)))}
+    for step, column in columns.items():
+        program.pay(column, -prices[step])
+    for choice in choices:
+        program.add_row([(columns[step], 1.0) for step in choice], lower=1.0)
     for steps in needed:
         if steps <= columns.keys():
             program.add_row([(columns[step], 1.0) for step in sorted(steps)], upper=len(steps) - 1.0)
-    if not columns:
-        return frozenset()
     try:
         optimum = program.maximise(time_limit_s=TIME_LIMIT_S)
     except NoSolutionError as error:
-        if "nfeasible" in str(error):
+        if str(error).endswith("Infeasible"):
             return None
         raise
     if not optimum.proven:
-        raise NoSolutionError("the smallest set of steps was not proven in time", hint="curate a smaller model")
+        raise NoSolutionError(
+            "the cheapest set of steps is not proven within the time limit", hint="keep fewer functions"
+        )
     return frozenset(step for step, column in columns.items() if optimum.columns[column] > 0.5)

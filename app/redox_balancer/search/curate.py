@@ -21,7 +21,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.closures import cheapest_closures
 from redox_balancer.search.free_cycles import WORTH, CycleFinder, FreeCycle
-from redox_balancer.search.requirements import ClosableLP, Need, Requirements, with_directions
+from redox_balancer.search.requirements import GROWTH, ClosableLP, Need, Requirements, with_directions
 
 CAP = 1.2
 """Cap of a reaction that does not balance, in terms of the flux that is needed."""
@@ -64,10 +64,11 @@ class Proposal:
         Largest flux of each probe in the model and in the curated network, mmol/gDW/h.
     growth, growth_after
         Largest growth on the medium, 1/h.
-    functions
-        Names of the functions that the model performs; the curated network performs the same.
-    not_kept
-        Names of functions that it does not perform as published.
+    functions, lost
+        Names of the functions that the model performs as published and that the curated network performs as well, or
+        not any more: they rest on what was free.
+    not_performed
+        Names of those that it does not perform as published.
     price, rounds
         Sum of the prices of the closings, which no other set undercuts, and how many programs that took.
     """
@@ -81,7 +82,8 @@ class Proposal:
     growth: float
     growth_after: float
     functions: tuple[str, ...]
-    not_kept: tuple[str, ...]
+    lost: tuple[str, ...]
+    not_performed: tuple[str, ...]
     price: int
     rounds: int
 
@@ -115,25 +117,34 @@ def propose(
     before = free_fluxes(network)
     functions = tuple(functions)
     with Requirements(fed, functions, names or {}) as published:
-        lost = {need.name for need in published.unmet(frozenset(), progress)}
-        growth, least = published.growth, published.needs[0].amount
-        kept = [need for need in published.needs if need.name not in lost]
-        caps = _caps(network, kept, progress)
+        failing = {need.name for need in published.unmet(frozenset(), progress)}
+        kept = [need for need in published.needs if need.name not in failing]
+        growth, caps = published.growth, _caps(network, kept, progress)
     bounds = {r: _capped(network, r, cap) for r, cap in caps.items()}
     performed = [function for function in functions if function.name in {need.name for need in kept}]
     balanced = network.with_bounds(bounds)
-    with Requirements(fed.with_bounds(bounds), performed, names or {}, least) as needs:
+    with Requirements(fed.with_bounds(bounds), performed, names or {}, growth) as needs:
         search = _Search(balanced, needs, with_gene, caps, progress)
         closed = search.cheapest([probe for probe, value in before.items() if value > 0])
         growth_after = needs.needs[0].lp.largest(network.objective, closed, {})
+        still = {need.name for need in needs.needs}
     curated = without(balanced, closed)
     progress("free fluxes as curated")
-    after = free_fluxes(curated)
     return Proposal(
-        curated, caps, search.closings(closed), tuple(sorted(search.cycles, key=_length)), before, after,
-        growth, growth_after, tuple(f.name for f in performed), tuple(sorted(lost)),
-        sum(search.suspicion_of(step).price for step in closed), search.rounds,
-    )  # fmt: skip
+        network=curated,
+        unbalanced=caps,
+        closings=search.closings(closed),
+        cycles=tuple(sorted(search.cycles, key=_length)),
+        before=before,
+        after=free_fluxes(curated),
+        growth=growth,
+        growth_after=growth_after,
+        functions=tuple(function.name for function in performed if function.name in still),
+        lost=tuple(function.name for function in performed if function.name not in still),
+        not_performed=tuple(sorted(failing)),
+        price=sum(search.suspicion_of(step).price for step in closed),
+        rounds=search.rounds,
+    )
 
 
 def without(network: Network, closed: Iterable[Step]) -> Network:
@@ -158,46 +169,70 @@ class _Search:
         self._unbalanced = unbalanced
         self._judged: dict[Step, Suspicion] = {}
         self.cycles: list[FreeCycle] = []
-        self.conflicts: set[frozenset[Step]] = set()
+        self.conflicts: dict[str, set[frozenset[Step]]] = {}
         self.rounds = 0
 
     def suspicion_of(self, step: Step) -> Suspicion:
         if step not in self._judged:
             found = suspicion(self._network, step, self._with_gene)
-            balanced = step.reaction not in self._unbalanced
-            self._judged[step] = found if balanced else Suspicion(1, "does not balance")
+            if step.reaction in self._unbalanced:
+                low, high = self._network.bounds_of(step.reaction)
+                # A curation has one entry for a reaction, and this one has a cap in both directions.
+                found = Suspicion(int(not low < 0 < high), "does not balance")
+            self._judged[step] = found
         return self._judged[step]
 
     def cheapest(self, probes: list[Probe]) -> frozenset[Step]:
         """The cheapest set of steps without which no probe runs and every need is met."""
-        if unmet := self._needs.unmet(frozenset(), self._progress):
-            raise RedoxError(f"{unmet[0].name} is lost with the reactions that do not balance")
-        cell = ProbedCell(self._network)
-        with CycleFinder(cell) as finder:
+        for need in self._needs.unmet(frozenset(), self._progress):
+            raise RedoxError(f"{need.name} is lost with the reactions that do not balance")
+        with CycleFinder(ProbedCell(self._network)) as finder:
             while True:
                 self.rounds += 1
-                prices = {step: s.price for step, s in self._judged.items() if s.price}
-                closed = cheapest_closures(
-                    (frozenset(cycle.steps) for cycle in self.cycles), self.conflicts, prices
-                )
-                if closed is None:
-                    raise self._impossible(prices)
+                closed = self._next()
                 self._progress(f"round {self.rounds}, {len(closed)} closed", len(self.cycles))
-                broken = [need.conflict(closed) for need in self._needs.unmet(closed)]
-                self.conflicts |= set(broken)
-                new = self._uncovered(finder, probes, closed, WORTH)
-                if not broken and not new:
-                    new = self._uncovered(finder, probes, closed, WORTH * _LONGER)
-                    if not new:
-                        return closed
+                unmet = self._needs.unmet(closed)
+                for need in unmet:
+                    self.conflicts.setdefault(need.name, set()).add(need.conflict(closed))
+                if self._uncovered(finder, probes, closed, WORTH) or unmet:
+                    continue
+                if not self._uncovered(finder, probes, closed, WORTH * _LONGER):
+                    return closed
+
+    def _next(self) -> frozenset[Step]:
+        """The cheapest set that breaks the known cycles without a known conflict, if need be with less required."""
+        while (closed := self._closures(self.conflicts)) is None:
+            if not self.conflicts:
+                raise self._impossible()
+            # Growth and functions that rest on what is free can only be kept in part: the first that is to blame.
+            alone = [
+                name
+                for name in sorted(self.conflicts, key=lambda name: name != GROWTH)
+                if self._closures({other: self.conflicts[other] for other in self.conflicts if other != name})
+                is not None
+            ]
+            blamed = next(iter(alone), max(self.conflicts, key=lambda name: len(self.conflicts[name])))
+            if not self._needs.give_up(blamed):
+                raise self._impossible()
+            del self.conflicts[blamed]
+        return closed
+
+    def _closures(self, conflicts: Mapping[str, set[frozenset[Step]]]) -> frozenset[Step] | None:
+        prices = {step: found.price for step, found in self._judged.items() if found.price}
+        cycles = (frozenset(cycle.steps) for cycle in self.cycles)
+        return cheapest_closures(cycles, set().union(*conflicts.values()), prices)
+
+    def _essential(self) -> set[Step]:
+        """The steps of which one alone is a conflict."""
+        found = set().union(*self.conflicts.values())
+        return {step for conflict in found if len(conflict) == 1 for step in conflict}
 
     def _uncovered(
         self, finder: CycleFinder, probes: list[Probe], closed: frozenset[Step], worth: float
     ) -> list[FreeCycle]:
         """New cycles without the closed steps. Of each found the cheapest step is closed, too, to find the next."""
         found: list[FreeCycle] = []
-        essential = {step for conflict in self.conflicts if len(conflict) == 1 for step in conflict}
-        more = closed
+        essential, more = self._essential(), closed
         for probe in probes:
             while cycle := finder.find(probe, more, worth):
                 found.append(cycle)
@@ -213,14 +248,18 @@ class _Search:
         self.cycles += found
         return found
 
-    def _impossible(self, prices: Mapping[Step, int]) -> RedoxError:
-        essential = {step for conflict in self.conflicts if len(conflict) == 1 for step in conflict}
-        stuck = [cycle for cycle in self.cycles if not cycle.steps.keys() & (prices.keys() - essential)]
+    def _impossible(self) -> RedoxError:
+        essential = self._essential()
+        stuck = [
+            cycle
+            for cycle in self.cycles
+            if not any(self.suspicion_of(step).price and step not in essential for step in cycle.steps)
+        ]
         what = f"the cycle {stuck[0]} of free {stuck[0].probe} has" if stuck else "some cycles have"
         return RedoxError(
-            f"{what} no step that growth and the functions do not need",
-            hint="correct a stoichiometry of it, or keep fewer functions",
-            settings=("functions", "medium"),
+            f"{what} no step that growth does not need",
+            hint="correct the stoichiometry of a step, or choose another medium",
+            settings=("medium",),
         )
 
     def closings(self, closed: frozenset[Step]) -> tuple[Closing, ...]:
@@ -254,7 +293,10 @@ def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[s
             continue
         progress(f"reactions that do not balance: {need.name}")
         lp = splits.setdefault(id(need.lp), ClosableLP(with_directions(need.lp.network, unbalanced)))
-        parts = {r: [name for name in (r, str(Step(r, True))) if name in lp.network.reaction_index] for r in unbalanced}
+        parts = {
+            r: [name for name in (r, str(Step(r, backwards=True))) if name in lp.network.reaction_index]
+            for r in unbalanced
+        }
         weights = {name: -1.0 for names in parts.values() for name in names}
         high = lp.network.bounds_of(need.goal)[1] if need.goal not in need.bounds else need.bounds[need.goal][1]
         if lp.solve(weights, frozenset(), {**need.bounds, need.goal: (need.amount, high)}) is None:

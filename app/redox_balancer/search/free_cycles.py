@@ -54,9 +54,11 @@ class CycleFinder:
         self._varying = dict.fromkeys(name for probe in cell.probes for name in cell.bounds(probe))
         columns: list[Column] = []
         self.columns: dict[Step, int] = {}
-        for reaction, low, high in zip(network.reactions, network.lower.tolist(), network.upper.tolist(), strict=True):
+        for reaction, low, high in zip(
+            network.reactions, network.lower.tolist(), network.upper.tolist(), strict=True
+        ):
             stoichiometry = network.stoichiometry_of(reaction)
-            for step, bound in ((Step(reaction, False), high), (Step(reaction, True), -low)):
+            for step, bound in ((Step(reaction), high), (Step(reaction, backwards=True), -low)):
                 if bound <= 0 and reaction not in self._varying:
                     continue
                 self.columns[step] = len(columns)
@@ -89,7 +91,7 @@ class CycleFinder:
         for step in closed ^ self._closed:
             self._set(step, 0.0 if step in closed else self._open[step])
         self._closed = closed
-        column = self.columns[Step(probe.column, False)]
+        column = self.columns[Step(probe.column)]
         if (probe, worth) != self._asked:
             self._turn_to(probe)
             self._lp.set_objective_columns({**dict.fromkeys(self._inside.values(), -1.0), column: worth})
@@ -105,7 +107,7 @@ class CycleFinder:
 
     def _turn_to(self, probe: Probe) -> None:
         for reaction, (low, high) in self._cell.bounds(probe).items():
-            for step, bound in ((Step(reaction, False), high), (Step(reaction, True), -low)):
+            for step, bound in ((Step(reaction), high), (Step(reaction, backwards=True), -low)):
                 self._open[step] = max(bound, 0.0)
                 self._set(step, 0.0 if step in self._closed else self._open[step])
 

@@ -14,8 +14,9 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.free_cycles import steps_of
 
-GROWTH_KEPT = 0.99
-"""Share of growth that is kept."""
+GROWTH_KEPT = 0.99, *(share / 10 for share in range(9, 0, -1)), 0.05, 0.02, 0.01
+"""Shares of growth to keep: the largest that is possible, since growth may rest on what is free."""
+GROWTH = "growth"
 _IDLE = 1e-9
 """Flux, mmol/gDW/h, and gain of the objective per unit of flux, that count as none."""
 
@@ -45,8 +46,8 @@ class ClosableLP:
         self._closed, self._bounds = closed, bounds
         for reaction in touched:
             low, high = bounds.get(reaction) or self.network.bounds_of(reaction)
-            low = max(low, 0.0) if Step(reaction, True) in closed else low
-            high = min(high, 0.0) if Step(reaction, False) in closed else high
+            low = max(low, 0.0) if Step(reaction, backwards=True) in closed else low
+            high = min(high, 0.0) if Step(reaction) in closed else high
             self._lp.set_bounds(self.network.column(reaction), low, max(low, high))
         self._lp.set_objective(weights)
         solution = self._lp.maximise()
@@ -122,7 +123,7 @@ class Requirements:
     functions, names
         Functions, and further names of metabolites, see `FunctionalCell`.
     growth
-        Growth that must remain, 1/h; by default `GROWTH_KEPT` of the largest one of `network`.
+        The largest growth as published, 1/h; by default that of `network`.
     """
 
     def __init__(
@@ -131,15 +132,15 @@ class Requirements:
         functions = tuple(functions)
         cell = FunctionalCell(network, functions, names)
         self._growing, self._functional = ClosableLP(network), ClosableLP(cell.network)
-        self.growth = self._growing.largest(network.objective, frozenset(), {})
-        if growth is None and self.growth <= _IDLE:
+        self.growth = growth or self._growing.largest(network.objective, frozenset(), {})
+        if self.growth <= _IDLE:
             raise RedoxError(
                 f"model {network.id} does not grow, so a curation could keep no growth",
                 hint="choose a medium on which it grows",
                 settings=("medium", "biomass"),
             )
-        least = GROWTH_KEPT * self.growth if growth is None else growth
-        self.needs = [Need("growth", network.objective, least, self._growing, {})]
+        self.kept = GROWTH_KEPT[0]
+        self.needs = [Need(GROWTH, network.objective, self.kept * self.growth, self._growing, {})]
         for function in functions:
             if function.name not in cell.missing and not function.should_fail:
                 goal, amount = cell.goal(function)
@@ -162,12 +163,28 @@ class Requirements:
                 found.append(need)
         return found
 
+    def give_up(self, name: str) -> bool:
+        """Require a smaller share of growth, or a function no longer; False where growth cannot be required less."""
+        if name != GROWTH:
+            self.needs = [need for need in self.needs if need.name != name]
+            return True
+        smaller = [share for share in GROWTH_KEPT if share < self.kept]
+        if smaller:
+            self.kept = smaller[0]
+            self.needs[0].amount, self.needs[0].witness = self.kept * self.growth, None
+        return bool(smaller)
+
 
 def with_directions(network: Network, reactions: Iterable[str]) -> Network:
     """A network in which a reversible reaction `R` is `R` forwards and `~R` backwards."""
     both = [reaction for reaction in reactions if network.bounds_of(reaction)[0] < 0]
     columns = [
-        Column(str(Step(r, True)), {m: -v for m, v in network.stoichiometry_of(r).items()}, 0.0, -network.bounds_of(r)[0])
+        Column(
+            str(Step(r, backwards=True)),
+            {m: -v for m, v in network.stoichiometry_of(r).items()},
+            0.0,
+            -network.bounds_of(r)[0],
+        )
         for r in both
     ]
     return network.with_bounds({r: (0.0, max(0.0, network.bounds_of(r)[1])) for r in both}).with_columns(columns)
