@@ -114,6 +114,23 @@ def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] =
             added.add_metabolites({model.metabolites.get_by_id(one): value for one, value in entries.items()})
 
 
+def with_supply(network: Network, name: str, metabolite: str, leaving: Mapping[str, float], most: float) -> Network:
+    """Return a network with a closed reaction that supplies a metabolite and lets others leave for it.
+
+    What is supplied fills a ledger, and each of `leaving` (the largest amount that leaves per unit, by metabolite)
+    draws on it, so that no more leaves than the supply allows, however much that is. The rest of the ledger is
+    discarded; `most` is a bound that does not limit either, mmol/gDW/h.
+    """
+    ledger = f"{name}{LEDGER}"
+    columns = [Column(name, {metabolite: 1.0, ledger: 1.0}), Column(f"{name}_unused", {ledger: -1.0}, 0.0, most)]
+    columns += [
+        Column(f"{name}_for_{other}", {other: -1.0, ledger: -1.0 / share}, 0.0, most)
+        for other, share in leaving.items()
+    ]
+    network = network.with_columns(columns, new_metabolites=[ledger])
+    return replace(network, charges={**network.charges, ledger: 0})
+
+
 def _with_row(network: Network, ledger: str, coefficients: Mapping[str, float]) -> Network:
     """Return a network with one more metabolite, by its coefficient in each reaction."""
     columns = sorted((network.column(reaction), value) for reaction, value in coefficients.items())

@@ -96,8 +96,6 @@ class Diagnosis:
         Bounds that growth rests on, see `limits_of_growth`; of a cell that cannot live, see `limits_without_growth`.
     pressures
         Redox pressure of each pool.
-    missing
-        Where nothing grows, a smallest set of uptakes that would let it.
     unperturbed
         The diagnosis of the cell that this one is compared with; None for that cell itself.
     """
@@ -107,7 +105,6 @@ class Diagnosis:
     lives: bool
     limits: list[Limit]
     pressures: tuple[Pressure, ...]
-    missing: tuple[str, ...] = ()
     unperturbed: Diagnosis | None = None
 
     @property
@@ -159,8 +156,7 @@ class Diagnosis:
     def _growth_text(self) -> str:
         growth = f"growth {self.growth:.4f} 1/h"
         if not self.growth:
-            why = "" if self.lives else ", forced fluxes such as maintenance cannot be met"
-            return f"no growth{why}" + (f" ({' and '.join(self.missing)} would restore it)" if self.missing else "")
+            return "no growth" if self.lives else "no growth, forced fluxes such as maintenance cannot be met"
         if self.unperturbed is None:
             return growth
         if abs(self.lost) < EFFECT:
@@ -186,7 +182,6 @@ class Diagnosis:
             "unperturbed": self.unperturbed.condition if self.unperturbed else None,
             "reference_growth": self.reference_growth,
             "lives": self.lives,
-            "missing": self.missing,
             "trouble": self.trouble.name.lower(),
             "answer": str(self),
             "limits": self.limits,

@@ -136,13 +136,8 @@ class _Cell:
         growth = self._under(condition)
         limits = self._limits(growth)
         effects = [{kind: self._effect(pool.column(kind), growth) for kind in pool.reactions} for pool in pools]
-        pressures = [Pressure(p.carrier, p.compartment, **each) for p, each in zip(pools, effects, strict=True)]
-        missing: tuple[str, ...] = ()
-        if not growth:
-            from redox_balancer.cell.missing import missing_uptakes  # noqa: PLC0415 - loads SciPy's solvers
-
-            missing = found.exchanges if (found := missing_uptakes(self._network)) else ()
-        return Diagnosis(condition.id, growth or 0.0, growth is not None, limits, tuple(pressures), missing)
+        pressures = [Pressure(p.carrier, p.compartment, **found) for p, found in zip(pools, effects, strict=True)]
+        return Diagnosis(condition.id, growth or 0.0, growth is not None, limits, tuple(pressures))
 
     def _under(self, condition: Condition) -> float | None:
         """Growth under a condition, 1/h, which holds from now on; None where the cell cannot live."""

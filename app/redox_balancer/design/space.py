@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, changed_bounds, in_own_terms, opened
+from redox_balancer.cell.choice import changed_bounds, in_own_terms, opened
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, with_supplies
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
@@ -161,6 +162,8 @@ class DesignSpace:
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
+        with_openings = opened(network, (*references, *conditions))
+        network = with_supplies(network, (*references, *conditions))
         conditions, references = in_own_terms(network, conditions), in_own_terms(network, references)
         changes = changed_bounds((*references, *conditions))
         limits = {
@@ -172,7 +175,6 @@ class DesignSpace:
         settings = settings or ValueSettings()
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
-        with_openings = opened(network, (*references, *conditions))
         fitted = fit(library, with_openings, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
@@ -263,6 +265,8 @@ class DesignSpace:
         RedoxError
             The condition changes a bound that no condition of this design space changes.
         """
+        if any(change.if_unlimited for change in condition.changes):
+            condition = condition.of(self.network)
         limits, positions = self.unchanged.copy(), self._change_positions
         # A limit holds for what is opened, too.
         for given in sorted(condition.changes, key=lambda change: not change.opens):

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
 from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
@@ -92,10 +94,10 @@ class Task(TaskSettings):
             A file cannot be read, an id is unknown, or the library does not fit the model.
         """
         network = self.network()
-        conditions = self._chosen_conditions(network)
+        conditions, left_out = self._chosen_conditions(network)
         mixed = mixtures(conditions) if self.sampling == "mixed" else []
         lines = pick_cell_lines(self.cells or (), self.cells_file)
-        network = replace(network, repairs=network.repairs + skipped_exchanges(network, lines))
+        network = replace(network, repairs=(*network.repairs, *left_out, *skipped_exchanges(network, lines)))
         cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
@@ -136,7 +138,9 @@ class Task(TaskSettings):
         """
         space = self.space()
         # An actor would find out too, but only after the folder of the run was created.
-        Evaluator(space).close()
+        with Evaluator(space) as evaluator:
+            said = without_effect(evaluator)
+        space = replace(space, network=replace(space.network, repairs=space.network.repairs + said))
         return RedoxEnvs(
             space,
             placements=self.placements,
@@ -145,20 +149,20 @@ class Task(TaskSettings):
             exact_check=exact_check,
         )
 
-    def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
+    def _chosen_conditions(self, network: Network) -> tuple[Sequence[Condition], Sequence[str]]:
         known = load_conditions(self.conditions_file)
         if self.conditions is not None:
             if not self.conditions:
                 raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}", settings=("conditions",))
-            return [pick_condition(known, name) for name in self.conditions]
-        fitting = [condition for condition in known.values() if condition.fits(network)]
+            return [pick_condition(known, name) for name in self.conditions], ()
+        fitting, left_out = offered_conditions(known.values(), network)
         if not fitting:
             raise RedoxError(
                 f"none of the conditions fits model {network.id}: it lacks the reactions they change",
                 hint="define conditions in the identifiers of the model",
                 settings=("conditions_file",),
             )
-        return fitting
+        return fitting, left_out
 
 
 def _parameters() -> str:

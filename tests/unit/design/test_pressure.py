@@ -98,7 +98,6 @@ def test_closed_complexes_leave_electrons_where_experiments_found_them(found: di
     assert pool(third, "nadh_c").oxygen.gains[-1] == pytest.approx(oxidase.growth / (1 - 3e-3 / 0.48), rel=1e-6)
     assert all(not any(pool(third, name).acceptor.gains) for name in ("nadh_m", "nadph_m", "nadph_c"))
     assert str(third.strongest("acceptor")[0][0]) == "ubiquinol (mitochondria)"
-    assert third.missing == ("EX_pyr_e",)  # King & Attardi 1989, Science 246:500
     assert pool(first, "nadh_m").acceptor.gains[-1] > pool(first, "nadh_c").acceptor.gains[-1]
     assert not any(pool(first, "q10h2_m").acceptor.gains)
     assert pool(first, "q10h2_m").donor.gains[-1] > 0.5 * (first.reference_growth - first.growth)
