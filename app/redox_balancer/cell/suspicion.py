@@ -22,7 +22,7 @@ _COFACTORS = {*_REDUCED, "nad", "nadp", "h", "h2o"}
 _NAMED = _SMALL | _COFACTORS
 
 
-class Step(NamedTuple):
+class DirectedStep(NamedTuple):
     """A reaction in one direction.
 
     Attributes
@@ -47,7 +47,7 @@ class Suspicion(NamedTuple):
     why: str
 
 
-def suspicion(network: Network, step: Step, with_gene: Container[str]) -> Suspicion:
+def suspicion(network: Network, step: DirectedStep, with_gene: Container[str]) -> Suspicion:
     """Judge a step of a model; `with_gene` holds the reactions that have a gene."""
     sign = -1.0 if step.backwards else 1.0
     net: defaultdict[str, float] = defaultdict(float)
@@ -79,7 +79,7 @@ def _deoxygenates(changed: dict[str, float]) -> bool:
     return reducing and changed.get("h2o", 0.0) > 0 and len(others) == 2 and min(others) < 0 < max(others)
 
 
-def _pumps(network: Network, step: Step) -> bool:
+def _pumps(network: Network, step: DirectedStep) -> bool:
     """Whether a step moves protons, and nothing else, across a membrane against its gradient."""
     moved = {m: -value if step.backwards else value for m, value in network.stoichiometry_of(step.reaction).items()}
     ends = {value > 0: network.compartment_of(metabolite) for metabolite, value in moved.items()}

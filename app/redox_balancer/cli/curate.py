@@ -18,7 +18,7 @@ from redox_balancer.terminal.progress import phase_progress
 from redox_balancer.terminal.tables import out, table
 
 if TYPE_CHECKING:
-    from redox_balancer.search.curate import Proposal
+    from redox_balancer.search.curate import CurationProposal
 
 EXAMPLE = "Example: redox model curate Recon3D.json.gz --output curated.json.gz --medium human_minimal"
 _SHOWN = 30
@@ -94,7 +94,7 @@ def curate(
         _print(answer)
 
 
-def answer_of(proposal: Proposal) -> dict[str, Any]:
+def answer_of(proposal: CurationProposal) -> dict[str, Any]:
     """A proposal as JSON."""
     return {
         "growth": proposal.growth,

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from redox_balancer.cell.suspicion import Step
+from redox_balancer.cell.suspicion import DirectedStep
 from redox_balancer.search.milp import MixedIntegerProgram, NoSolutionError
 
 TIME_LIMIT_S = 60.0
 
 
 def cheapest_closures(
-    cycles: Iterable[frozenset[Step]], needed: Iterable[frozenset[Step]], prices: Mapping[Step, int]
-) -> frozenset[Step] | None:
+    cycles: Iterable[frozenset[DirectedStep]],
+    needed: Iterable[frozenset[DirectedStep]],
+    prices: Mapping[DirectedStep, int],
+) -> frozenset[DirectedStep] | None:
     """Return the cheapest set with a step of each cycle, and without one of the steps of each needed set.
 
     Parameters

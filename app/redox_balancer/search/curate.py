@@ -16,7 +16,7 @@ from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.functions import Function
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.probes import Probe, ProbedCell, free_fluxes
-from redox_balancer.cell.suspicion import Step, Suspicion, suspicion
+from redox_balancer.cell.suspicion import DirectedStep, Suspicion, suspicion
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.closures import cheapest_closures
@@ -41,13 +41,13 @@ class Closing:
         The shortest cycle that no other closed step breaks, or that it is a step of.
     """
 
-    step: Step
+    step: DirectedStep
     suspicion: Suspicion
     cycle: FreeCycle
 
 
 @dataclass(frozen=True)
-class Proposal:
+class CurationProposal:
     """What `propose` finds.
 
     Attributes
@@ -96,7 +96,7 @@ def propose(
     names: Mapping[str, str] | None = None,
     with_gene: Container[str] = (),
     progress: Progress = no_progress,
-) -> Proposal:
+) -> CurationProposal:
     """Find the cheapest curation of a model.
 
     Parameters
@@ -130,7 +130,7 @@ def propose(
         still = {need.name for need in needs.needs}
     curated = without(balanced, closed)
     progress("free fluxes as curated")
-    return Proposal(
+    return CurationProposal(
         network=curated,
         unbalanced=caps,
         closings=search.closings(closed),
@@ -147,7 +147,7 @@ def propose(
     )
 
 
-def without(network: Network, closed: Iterable[Step]) -> Network:
+def without(network: Network, closed: Iterable[DirectedStep]) -> Network:
     """The network without some steps."""
     bounds: dict[str, tuple[float, float]] = {}
     for reaction, backwards in closed:
@@ -167,12 +167,12 @@ class _Search:
     ) -> None:
         self._network, self._needs, self._with_gene, self._progress = network, needs, with_gene, progress
         self._unbalanced = unbalanced
-        self._judged: dict[Step, Suspicion] = {}
+        self._judged: dict[DirectedStep, Suspicion] = {}
         self.cycles: list[FreeCycle] = []
-        self.conflicts: dict[str, set[frozenset[Step]]] = {}
+        self.conflicts: dict[str, set[frozenset[DirectedStep]]] = {}
         self.rounds = 0
 
-    def suspicion_of(self, step: Step) -> Suspicion:
+    def suspicion_of(self, step: DirectedStep) -> Suspicion:
         if step not in self._judged:
             found = suspicion(self._network, step, self._with_gene)
             if step.reaction in self._unbalanced:
@@ -182,7 +182,7 @@ class _Search:
             self._judged[step] = found
         return self._judged[step]
 
-    def cheapest(self, probes: list[Probe]) -> frozenset[Step]:
+    def cheapest(self, probes: list[Probe]) -> frozenset[DirectedStep]:
         """The cheapest set of steps without which no probe runs and every need is met."""
         for need in self._needs.unmet(frozenset(), self._progress):
             raise RedoxError(f"{need.name} is lost with the reactions that do not balance")
@@ -199,7 +199,7 @@ class _Search:
                 if not self._uncovered(finder, probes, closed, WORTH * _LONGER):
                     return closed
 
-    def _next(self) -> frozenset[Step]:
+    def _next(self) -> frozenset[DirectedStep]:
         """The cheapest set that breaks the known cycles without a known conflict, if need be with less required."""
         while (closed := self._closures(self.conflicts)) is None:
             if not self.conflicts:
@@ -217,18 +217,18 @@ class _Search:
             del self.conflicts[blamed]
         return closed
 
-    def _closures(self, conflicts: Mapping[str, set[frozenset[Step]]]) -> frozenset[Step] | None:
+    def _closures(self, conflicts: Mapping[str, set[frozenset[DirectedStep]]]) -> frozenset[DirectedStep] | None:
         prices = {step: found.price for step, found in self._judged.items() if found.price}
         cycles = (frozenset(cycle.steps) for cycle in self.cycles)
         return cheapest_closures(cycles, set().union(*conflicts.values()), prices)
 
-    def _essential(self) -> set[Step]:
+    def _essential(self) -> set[DirectedStep]:
         """The steps of which one alone is a conflict."""
         found = set().union(*self.conflicts.values())
         return {step for conflict in found if len(conflict) == 1 for step in conflict}
 
     def _uncovered(
-        self, finder: CycleFinder, probes: list[Probe], closed: frozenset[Step], worth: float
+        self, finder: CycleFinder, probes: list[Probe], closed: frozenset[DirectedStep], worth: float
     ) -> list[FreeCycle]:
         """New cycles without the closed steps. Of each found the cheapest step is closed, too, to find the next."""
         found: list[FreeCycle] = []
@@ -262,7 +262,7 @@ class _Search:
             settings=("medium",),
         )
 
-    def closings(self, closed: frozenset[Step]) -> tuple[Closing, ...]:
+    def closings(self, closed: frozenset[DirectedStep]) -> tuple[Closing, ...]:
         """The closed steps, each with a cycle that it breaks."""
         found = []
         for step in closed:
@@ -285,7 +285,7 @@ def _capped(network: Network, reaction: str, cap: float | None) -> tuple[float, 
 def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[str, float | None]:
     """Cap of each reaction that does not balance, None for those that nothing needs."""
     unbalanced = list(imbalanced_reactions(network))
-    shut = frozenset(Step(reaction, backwards) for reaction in unbalanced for backwards in (False, True))
+    shut = frozenset(DirectedStep(reaction, backwards) for reaction in unbalanced for backwards in (False, True))
     caps: dict[str, float | None] = dict.fromkeys(unbalanced)
     splits: dict[int, ClosableLP] = {}
     for need in needs:
@@ -294,7 +294,7 @@ def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[s
         progress(f"reactions that do not balance: {need.name}")
         lp = splits.setdefault(id(need.lp), ClosableLP(with_directions(need.lp.network, unbalanced)))
         parts = {
-            r: [name for name in (r, str(Step(r, backwards=True))) if name in lp.network.reaction_index]
+            r: [name for name in (r, str(DirectedStep(r, backwards=True))) if name in lp.network.reaction_index]
             for r in unbalanced
         }
         weights = {name: -1.0 for names in parts.values() for name in names}

@@ -10,13 +10,13 @@ from redox_balancer.cell.correction import Direction, Mark
 from redox_balancer.cell.curation import imbalance_text
 from redox_balancer.cell.network import Network
 from redox_balancer.files import written_atomically
-from redox_balancer.search.curate import Proposal
+from redox_balancer.search.curate import CurationProposal
 
 _BALANCE = "balance of the model's formulas and charges"
 _PROBES = "probes for what is free; not looked up in the literature"
 
 
-def write_curation(network: Network, proposal: Proposal, path: Path) -> None:
+def write_curation(network: Network, proposal: CurationProposal, path: Path) -> None:
     """Write a proposal as a curation file; `network` is the model as published.
 
     Raises
@@ -29,7 +29,7 @@ def write_curation(network: Network, proposal: Proposal, path: Path) -> None:
     )
 
 
-def write_log(network: Network, proposal: Proposal, path: Path) -> None:
+def write_log(network: Network, proposal: CurationProposal, path: Path) -> None:
     """Write what was found, closed and kept as a Markdown page; arguments as of `write_curation`."""
     _write(path, log_lines(network, proposal))
 
@@ -39,7 +39,7 @@ def _write(path: Path, lines: Iterable[str]) -> None:
         target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _entries(network: Network, proposal: Proposal) -> Iterator[str]:
+def _entries(network: Network, proposal: CurationProposal) -> Iterator[str]:
     steps: dict[str, str] = {}
     for closing in proposal.closings:
         reason = f"breaks {closing.cycle} of free {closing.cycle.probe}: {closing.suspicion.why}"
@@ -91,7 +91,7 @@ def equation_text(network: Network, reaction: str) -> str:
     return f"{side(-1.0)} {'<=>' if low < 0 < high else '-->'} {side(1.0)}".strip()
 
 
-def log_lines(network: Network, proposal: Proposal) -> Iterator[str]:
+def log_lines(network: Network, proposal: CurationProposal) -> Iterator[str]:
     """The lines of the log."""
     kept = f"{len(proposal.functions)} functions kept."
     yield from (f"# Curation of {network.id}", "")

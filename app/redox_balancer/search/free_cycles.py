@@ -11,7 +11,7 @@ import numpy as np
 from redox_balancer.cell.lp import ROUND_OFF, FluxLP
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Probe, ProbedCell
-from redox_balancer.cell.suspicion import Step
+from redox_balancer.cell.suspicion import DirectedStep
 from redox_balancer.errors import RedoxError
 
 WORTH = 1e4
@@ -33,7 +33,7 @@ class FreeCycle:
     """
 
     probe: Probe
-    steps: dict[Step, float] = field(compare=False)
+    steps: dict[DirectedStep, float] = field(compare=False)
 
     def __str__(self) -> str:
         ordered = sorted(self.steps.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -53,12 +53,12 @@ class CycleFinder:
         self._cell, network = cell, cell.network
         self._varying = dict.fromkeys(name for probe in cell.probes for name in cell.bounds(probe))
         columns: list[Column] = []
-        self.columns: dict[Step, int] = {}
+        self.columns: dict[DirectedStep, int] = {}
         for reaction, low, high in zip(
             network.reactions, network.lower.tolist(), network.upper.tolist(), strict=True
         ):
             stoichiometry = network.stoichiometry_of(reaction)
-            for step, bound in ((Step(reaction), high), (Step(reaction, backwards=True), -low)):
+            for step, bound in ((DirectedStep(reaction), high), (DirectedStep(reaction, backwards=True), -low)):
                 if bound <= 0 and reaction not in self._varying:
                     continue
                 self.columns[step] = len(columns)
@@ -69,7 +69,7 @@ class CycleFinder:
         self._open = {step: columns[column].upper for step, column in self.columns.items()}
         outside = {*network.boundary, *(probe.column for probe in cell.probes)}
         self._inside = {step: column for step, column in self.columns.items() if step.reaction not in outside}
-        self._closed: frozenset[Step] = frozenset()
+        self._closed: frozenset[DirectedStep] = frozenset()
         self._lp = FluxLP(self._network, {})
         self._asked: tuple[Probe, float] | None = None
 
@@ -79,7 +79,7 @@ class CycleFinder:
     def __exit__(self, *_: object) -> None:
         self._lp.close()
 
-    def find(self, probe: Probe, closed: Iterable[Step], worth: float = WORTH) -> FreeCycle | None:
+    def find(self, probe: Probe, closed: Iterable[DirectedStep], worth: float = WORTH) -> FreeCycle | None:
         """Find a cycle with the smallest sum of fluxes that undoes a probe without the closed steps.
 
         Raises
@@ -91,7 +91,7 @@ class CycleFinder:
         for step in closed ^ self._closed:
             self._set(step, 0.0 if step in closed else self._open[step])
         self._closed = closed
-        column = self.columns[Step(probe.column)]
+        column = self.columns[DirectedStep(probe.column)]
         if (probe, worth) != self._asked:
             self._turn_to(probe)
             self._lp.set_objective_columns({**dict.fromkeys(self._inside.values(), -1.0), column: worth})
@@ -107,15 +107,17 @@ class CycleFinder:
 
     def _turn_to(self, probe: Probe) -> None:
         for reaction, (low, high) in self._cell.bounds(probe).items():
-            for step, bound in ((Step(reaction), high), (Step(reaction, backwards=True), -low)):
+            for step, bound in ((DirectedStep(reaction), high), (DirectedStep(reaction, backwards=True), -low)):
                 self._open[step] = max(bound, 0.0)
                 self._set(step, 0.0 if step in self._closed else self._open[step])
 
-    def _set(self, step: Step, upper: float) -> None:
+    def _set(self, step: DirectedStep, upper: float) -> None:
         if step in self.columns:
             self._lp.set_bounds(self.columns[step], 0.0, upper)
 
 
-def steps_of(fluxes: np.ndarray, network: Network, least: float) -> frozenset[Step]:
+def steps_of(fluxes: np.ndarray, network: Network, least: float) -> frozenset[DirectedStep]:
     """The steps that run in a flux vector of shape (reactions,), faster than `least`, mmol/gDW/h."""
-    return frozenset(Step(network.reactions[c], bool(fluxes[c] < 0)) for c in np.flatnonzero(np.abs(fluxes) > least))
+    return frozenset(
+        DirectedStep(network.reactions[c], bool(fluxes[c] < 0)) for c in np.flatnonzero(np.abs(fluxes) > least)
+    )

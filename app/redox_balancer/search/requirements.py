@@ -9,7 +9,7 @@ from typing import Self
 from redox_balancer.cell.functions import SLACK, Function, FunctionalCell
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.suspicion import Step
+from redox_balancer.cell.suspicion import DirectedStep
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.free_cycles import steps_of
@@ -29,31 +29,31 @@ class ClosableLP:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._lp = FluxLP(network, {})
-        self._closed: frozenset[Step] = frozenset()
+        self._closed: frozenset[DirectedStep] = frozenset()
         self._bounds: Bounds = {}
 
     def close(self) -> None:
         """Free the problem."""
         self._lp.close()
 
-    def largest(self, goal: str, closed: frozenset[Step], bounds: Bounds) -> float:
+    def largest(self, goal: str, closed: frozenset[DirectedStep], bounds: Bounds) -> float:
         """Largest flux of a reaction without the closed steps, with some bounds otherwise, mmol/gDW/h; 0 if none."""
         return self.solve({goal: 1.0}, closed, bounds) or 0.0
 
-    def solve(self, weights: Mapping[str, float], closed: frozenset[Step], bounds: Bounds) -> float | None:
+    def solve(self, weights: Mapping[str, float], closed: frozenset[DirectedStep], bounds: Bounds) -> float | None:
         """Largest weighted sum of fluxes; None where the bounds cannot be met."""
         touched = {step.reaction for step in closed ^ self._closed} | self._bounds.keys() | bounds.keys()
         self._closed, self._bounds = closed, bounds
         for reaction in touched:
             low, high = bounds.get(reaction) or self.network.bounds_of(reaction)
-            low = max(low, 0.0) if Step(reaction, backwards=True) in closed else low
-            high = min(high, 0.0) if Step(reaction) in closed else high
+            low = max(low, 0.0) if DirectedStep(reaction, backwards=True) in closed else low
+            high = min(high, 0.0) if DirectedStep(reaction) in closed else high
             self._lp.set_bounds(self.network.column(reaction), low, max(low, high))
         self._lp.set_objective(weights)
         solution = self._lp.maximise()
         return solution.objective if solution.optimal else None
 
-    def running(self) -> frozenset[Step]:
+    def running(self) -> frozenset[DirectedStep]:
         """The steps that run in the last solution."""
         return steps_of(self._lp.fluxes(), self.network, _IDLE)
 
@@ -61,7 +61,7 @@ class ClosableLP:
         """Fluxes of the last solution, mmol/gDW/h."""
         return {reaction: self._lp.flux(self.network.column(reaction)) for reaction in reactions}
 
-    def limiting(self) -> frozenset[Step]:
+    def limiting(self) -> frozenset[DirectedStep]:
         """The closed steps that would raise the last optimum by its reduced costs; all of them where these fail."""
         ordered = sorted(step for step in self._closed if step.reaction in self.network.reaction_index)
         tableau = self._lp.tableau([self.network.column(step.reaction) for step in ordered])
@@ -92,9 +92,9 @@ class Need:
     amount: float
     lp: ClosableLP
     bounds: Bounds
-    witness: frozenset[Step] | None = field(default=None, repr=False)
+    witness: frozenset[DirectedStep] | None = field(default=None, repr=False)
 
-    def met(self, closed: frozenset[Step]) -> bool:
+    def met(self, closed: frozenset[DirectedStep]) -> bool:
         """Whether it can be done without the closed steps."""
         if self.witness is None or self.witness & closed:
             if self.lp.largest(self.goal, closed, self.bounds) < self.amount:
@@ -102,7 +102,7 @@ class Need:
             self.witness = self.lp.running()
         return True
 
-    def conflict(self, closed: frozenset[Step]) -> frozenset[Step]:
+    def conflict(self, closed: frozenset[DirectedStep]) -> frozenset[DirectedStep]:
         """Some of the closed steps that together prevent it, none of which can be left out."""
         self.lp.largest(self.goal, closed, self.bounds)
         guess = self.lp.limiting()
@@ -154,7 +154,7 @@ class Requirements:
         self._growing.close()
         self._functional.close()
 
-    def unmet(self, closed: frozenset[Step], progress: Progress = no_progress) -> list[Need]:
+    def unmet(self, closed: frozenset[DirectedStep], progress: Progress = no_progress) -> list[Need]:
         """The needs that cannot be met without the closed steps."""
         found = []
         for done, need in enumerate(self.needs):
@@ -180,7 +180,7 @@ def with_directions(network: Network, reactions: Iterable[str]) -> Network:
     both = [reaction for reaction in reactions if network.bounds_of(reaction)[0] < 0]
     columns = [
         Column(
-            str(Step(r, backwards=True)),
+            str(DirectedStep(r, backwards=True)),
             {m: -v for m, v in network.stoichiometry_of(r).items()},
             0.0,
             -network.bounds_of(r)[0],

@@ -14,10 +14,10 @@ from redox_balancer.cell.curation import Curation
 from redox_balancer.cell.functions import Amount, Function, perform
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.probes import free_fluxes
-from redox_balancer.cell.suspicion import Step, suspicion
+from redox_balancer.cell.suspicion import DirectedStep, suspicion
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.closures import cheapest_closures
-from redox_balancer.search.curate import CAP, Proposal, propose, without
+from redox_balancer.search.curate import CAP, CurationProposal, propose, without
 from redox_balancer.search.curation_files import log_lines, write_curation
 from toy_cell import GROWTH, SPECIES, growth_of, toy_cell
 
@@ -60,12 +60,12 @@ def cell(*equations: str, genes: str = "") -> cobra.Model:
     return model
 
 
-def proposal_for(model: cobra.Model, *functions: Function) -> Proposal:
+def proposal_for(model: cobra.Model, *functions: Function) -> CurationProposal:
     network = to_network(model)
     return propose(network, network, functions, with_gene={r.id for r in model.reactions if r.genes})
 
 
-def closed_in(proposal: Proposal) -> set[str]:
+def closed_in(proposal: CurationProposal) -> set[str]:
     return {str(closing.step) for closing in proposal.closings}
 
 
@@ -125,7 +125,7 @@ def cheapest_by_trial(model: cobra.Model, function: Function) -> int:
     """The lowest price of all sets of steps of the new reactions."""
     network, genes = to_network(model), {r.id for r in model.reactions if r.genes}
     steps = [
-        Step(name, backwards)
+        DirectedStep(name, backwards)
         for name in ("CAT", *(f"R{k}" for k in range(5)))
         for backwards, bound in zip((False, True), network.bounds_of(name)[::-1], strict=True)
         if bound
@@ -189,7 +189,7 @@ def test_a_cell_that_does_not_grow_is_refused() -> None:
 
 
 def test_no_set_of_steps_is_none() -> None:
-    a, b, c = (Step(name) for name in "abc")
+    a, b, c = (DirectedStep(name) for name in "abc")
     prices = dict.fromkeys((a, b), 1)
     assert cheapest_closures([], [], prices) == frozenset()
     assert cheapest_closures([frozenset({a, c})], [], prices) == {a}
