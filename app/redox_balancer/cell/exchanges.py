@@ -171,6 +171,24 @@ def extracellular_exchanges(network: Network) -> list[Exchange]:
     ]
 
 
+def growth_products(network: Network) -> set[str]:
+    """Return what stands for the biomass: growth makes it, and all else drains it or makes one thing of it alone."""
+    touching: dict[str, list[str]] = {}
+    for reaction, low, high in zip(network.reactions, network.lower, network.upper, strict=True):
+        if (low or high) and reaction != network.objective:
+            for metabolite in network.stoichiometry_of(reaction):
+                touching.setdefault(metabolite, []).append(reaction)
+    found: set[str] = set()
+    waiting = [metabolite for metabolite, value in network.stoichiometry_of(network.objective).items() if value > 0]
+    while waiting:
+        metabolite = waiting.pop()
+        reached = [network.stoichiometry_of(reaction) for reaction in touching.get(metabolite, ())]
+        if metabolite not in found and all(len(stoichiometry) <= 2 for stoichiometry in reached):
+            found.add(metabolite)
+            waiting += [other for stoichiometry in reached for other in stoichiometry]
+    return found
+
+
 def supplying_reactions(network: Network) -> tuple[str, ...]:
     """Return the exchange reactions through which a metabolite can be taken up, in the network's order."""
     found = {r.id for exchange in extracellular_exchanges(network) for r in exchange.reactions if r.supply > 0.0}

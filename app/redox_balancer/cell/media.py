@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
+from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange, growth_products
 from redox_balancer.cell.medium_file import is_medium_file, read_medium_file, repeated_exchanges
 from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records, refusal
 from redox_balancer.errors import RedoxError
@@ -114,13 +114,15 @@ class Medium(Record):
         secretions = _by_metabolite(network, _values(self.secretions or {}))
         if not exchanges.keys() & uptakes.keys():
             raise self._unknown(network)
+        biomass = growth_products(network)
         bounds: dict[str, tuple[float, float]] = {}
         for metabolite in network.boundary_coefficients:
             exchange = exchange_of(network, metabolite)
             if metabolite in exchanges or metabolite in uptakes or metabolite in secretions:
-                leaves = None if self.secretions is None else secretions.get(metabolite, 0.0)
+                limited = self.secretions is not None and metabolite not in biomass
+                leaves = secretions.get(metabolite, 0.0) if limited else None
                 bounds |= exchange.within(uptakes.get(metabolite, 0.0), leaves)
-            elif self.close_sinks and not metabolite.startswith(ENZYME):
+            elif self.close_sinks and not metabolite.startswith(ENZYME) and metabolite not in biomass:
                 bounds |= dict.fromkeys((reaction.id for reaction in exchange.reactions), (0.0, 0.0))
         # A drain of biomass is growth, and not a sink or an exchange of the medium.
         bounds.pop(network.objective, None)

@@ -13,6 +13,7 @@ from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
@@ -137,7 +138,9 @@ class Task(TaskSettings):
         """
         space = self.space()
         # An actor would find out too, but only after the folder of the run was created.
-        Evaluator(space).close()
+        with Evaluator(space) as evaluator:
+            said = without_effect(evaluator)
+        space = replace(space, network=replace(space.network, repairs=space.network.repairs + said))
         return RedoxEnvs(
             space,
             placements=self.placements,

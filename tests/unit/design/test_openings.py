@@ -12,6 +12,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, load_network
 from redox_balancer.cell.network import Column
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
@@ -121,6 +122,18 @@ def test_conditions_that_a_model_does_not_allow_are_named() -> None:
     assert len(used) == 7
     assert "condition hypoxia is left out: o2_e is supplied by EX_o2_e, EX_o2_other" in lines[0]
     assert lines[2] == "conditions left out, the model lacks a reaction of theirs: mdh1_deficiency, pdh_deficiency"
+
+
+def test_a_condition_without_effect_is_named_and_no_other() -> None:
+    idle = condition("idle", change("EX_trp__L_e", Side.UPTAKE, 0.06, 0.06))
+    line = load_conditions()["mdh2_deficiency"]  # of no effect on growth, but on what enzymes are worth
+    network = load_network()
+    capacities = load_native_capacities(network)
+    space = DesignSpace.build(network, load_library(), [HEALTHY, idle, line, DEFECT], capacities=capacities)
+    with Evaluator(space) as evaluator:
+        assert without_effect(evaluator) == (
+            "conditions that change neither growth nor the value of any enzyme alone: idle",
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The oxygen budget: what counts, that it is counted once, and that it survives files, compression and insertions."""
+"""Media: what leaves, and the oxygen budget, which is counted once and survives files, compression and insertions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.compress import compress
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.core import core_model, extract_core
+from redox_balancer.cell.exchanges import growth_products
 from redox_balancer.cell.ledgers import OXYGEN_BUDGET, oxygen_taken
 from redox_balancer.cell.media import Medium, load_media
 from redox_balancer.cell.models import load_network, save_model, to_network
@@ -51,6 +52,15 @@ def cell(**equations: str) -> cobra.Model:
 def medium(budget: float | None, oxygen: float = 1.0) -> Medium:
     uptakes = {f"EX_{species}_e": uptake for species, uptake in (UPTAKES | {"o2": oxygen, "glc__D": 0.5}).items()}
     return Medium(id="mine", description="", source="a test", uptakes=uptakes, oxygen_budget=budget)
+
+
+@pytest.mark.parametrize("ways", [{"EX_bm_e": "bm_c --> "}, {"BMt": "bm_c --> bm_e", "EX_bm_e": "bm_e --> "}])
+def test_the_biomass_leaves_a_cell_whose_secretions_are_limited(ways: dict[str, str]) -> None:
+    model = cell(**ways)
+    model.reactions.BIOMASS.add_metabolites({model.metabolites.bm_c: 1.0})
+    limited = medium(None).model_copy(update={"secretions": load_media()["culture"].secretions})
+    assert growth_of(limited.apply(to_network(model))) == pytest.approx(growth_of(limited.apply(to_network(cell()))))
+    assert growth_products(to_network(model)) == {"bm_c", "bm_e"} & {m.id for m in model.metabolites}
 
 
 def test_all_that_takes_oxygen_counts_but_cytochrome_c_oxidase_and_transport() -> None:
