@@ -79,7 +79,7 @@ class Task(TaskSettings):
             load_library(self.enzymes) if library is None else library,
             conditions,
             mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
-            capacities=load_native_capacities(network),
+            capacities=load_native_capacities(network, as_published=self.as_published),
             budget=self.budget,
             membrane_budget=self.membrane_budget,
             candidates=self.candidates,
