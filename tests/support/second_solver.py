@@ -57,7 +57,9 @@ class SecondSolver:
         settings = self.space.settings
         nothing = Construct.empty(len(self.space.placements))
         alone = self._optimum(self._growth, *self._bounds(nothing, condition))
-        floor = max(settings.growth_fraction * alone, settings.healthy_floor * self.healthy)
+        lines = [line for line in self.space.references if line.id == condition.reference]
+        healthy = self._optimum(self._growth, *self._bounds(nothing, lines[0])) if lines else self.healthy
+        floor = max(settings.growth_fraction * alone, settings.healthy_floor * healthy)
         lower, upper = self._bounds(construct, condition)
         keep = 1.0 - sum(self.space.levels[level] for _, level in construct) / settings.phi_max
         growth = keep * self._optimum(self._growth, lower, upper)

@@ -92,7 +92,7 @@ def diagnose(task: Task) -> Diagnoses:
     >>> import redox_balancer as rb
     >>> print(rb.diagnose(rb.Task(conditions="healthy,complex_iii_closed,pdh_deficiency")))
     healthy: growth 0.0844 1/h; not redox: no acceptor or donor of electrons changes growth by 1%
-    complex_iii_closed: growth 0.0000 1/h, 100.0% lost; redox: surplus of electrons at ubiquinol (mitochondria) 44%
+    complex_iii_closed: no growth; redox: surplus of electrons at ubiquinol (mitochondria) 44%
         (won back by 1 mmol/gDW/h of an acceptor, by the cell's own oxygen 44%)
     pdh_deficiency: growth 0.0162 1/h, 80.8% lost; not redox: no acceptor or donor of electrons changes growth by 1%
     """

@@ -31,7 +31,8 @@ class Evaluation:
         growth is lost. The empty construct is worth 0. With `Task(reward="guaranteed")` or parameter samples it is
         the value by that task.
     growth, growth_without, healthy_growth
-        Largest growth with the construct, after the cost of expression, without it, and of the healthy cell, 1/h.
+        Largest growth with the construct, after the cost of expression, without it, and of the healthy cell or the
+        cell line alone, 1/h.
     capacity
         NAD(P)H that the inserted reactions can consume with growth at its floor, less the price of H2O2, mmol/gDW/h.
     rescue
@@ -79,7 +80,7 @@ class Evaluation:
             capacity=outcome.capacity,
             rescue=outcome.rescue,
             growth_without=reference.growth,
-            healthy_growth=evaluator.healthy_growth,
+            healthy_growth=reference.healthy_growth,
             protein=space.protein(construct),
             within_budget=space.affordable(construct),
         )

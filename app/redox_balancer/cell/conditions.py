@@ -7,16 +7,19 @@ medium gives, and the smallest limit holds.
 from __future__ import annotations
 
 import itertools
+import operator
+import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from redox_balancer.cell.exchanges import find_exchange
-from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records
+from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -75,6 +78,11 @@ class Change(BaseModel, extra="forbid", frozen=True):
     opens
         Whether `value` replaces the bound of the medium, which may be closed, instead of lowering it. Uptakes and
         exports can be opened.
+    leaves
+        What may leave in addition for an opened uptake, by exchange, per unit that is taken up: {EX_lac__L_e: 1} for
+        pyruvate. The uptake is then a reaction of its own, see `ledgers.with_supply`.
+    if_unlimited
+        Whether the limit holds only where the medium leaves the bound unlimited (`OPEN`).
     """
 
     reaction: str
@@ -85,14 +93,53 @@ class Change(BaseModel, extra="forbid", frozen=True):
     source: str
     assumed: bool = False
     opens: bool = False
+    leaves: dict[str, Positive] = Field(default_factory=dict)
+    if_unlimited: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if not self.low <= self.value <= self.high or self.high == 0:
-            raise ValueError("needs low <= value <= high and high > 0")
+        if not self.low <= self.value <= self.high:
+            raise ValueError("needs low <= value <= high")
         if self.opens and self.side is Side.FLUX:
             raise ValueError("opens an uptake or an export, not the flux of a reaction")
+        if self.leaves and not (self.opens and self.side is Side.UPTAKE):
+            raise ValueError("something may leave for an uptake that is opened, not for a limit")
+        if self.if_unlimited and (self.opens or not self.side.of_exchange):
+            raise ValueError("only the limit of an uptake or an export can depend on the medium")
         return self
+
+    @property
+    def supply(self) -> str:
+        """Id of the reaction that takes up what something else leaves for."""
+        names = [self.reaction, *sorted(self.leaves)]
+        return re.sub(r"\W", "_", "_".join(["SUPPLY", *(name.removeprefix("EX_") for name in names)]))
+
+    @property
+    def leaving(self) -> list[Change]:
+        """Openings of the exchanges through which something may leave for this uptake, as wide as they can become."""
+        return [
+            self.model_copy(update={"reaction": name, "side": Side.EXPORT, "high": share * self.high, "leaves": {}})
+            for name, share in self.leaves.items()
+        ]
+
+    def supplied(self, network: Network) -> Network:
+        """Return a network with the reactions of an uptake for which something leaves, closed."""
+        if not self.leaves or self.supply in network.reaction_index or self.missing_from(network):
+            return network
+        from redox_balancer.cell.ledgers import with_supply  # noqa: PLC0415 - loads NumPy
+
+        found = {name: find_exchange(network, name) for name in (self.reaction, *self.leaves)}
+        own = {name: exchange.metabolite for name, exchange in found.items() if exchange}
+        shares = {own[name]: share for name, share in self.leaves.items()}
+        return with_supply(network, self.supply, own[self.reaction], shares, OPEN)
+
+    def holds(self, network: Network) -> bool:
+        """Whether it applies on the medium of this network."""
+        exchange = find_exchange(network, self.reaction) if self.if_unlimited else None
+        if exchange is None:
+            return True
+        out = sum(reaction.removal for reaction in exchange.reactions)
+        return (exchange.uptake if self.side is Side.UPTAKE else out) >= OPEN * (1 - 1e-9)
 
     def of(self, network: Network) -> Change:
         """Return the change of the bound that holds it in this model, by the model's own reaction id.
@@ -103,6 +150,8 @@ class Change(BaseModel, extra="forbid", frozen=True):
             It limits an exchange for which the model has several reactions in that direction, or a reaction that
             the model splits into one for each direction.
         """
+        if self.leaves and self.supply in network.reaction_index:
+            return self.model_copy(update={"reaction": self.supply, "side": Side.UPPER, "leaves": {}})
         if not self.side.of_exchange:
             own = network.find_reaction(self.reaction)
             if own and self.side is Side.FLUX and (reverse := network.reverse_of(own)):
@@ -116,30 +165,50 @@ class Change(BaseModel, extra="forbid", frozen=True):
         if exchange is None:
             return self
         own, upper, scale = exchange.bound(supply=self.side is Side.UPTAKE)
-        if scale == 1.0 and upper is (self.side is Side.EXPORT):
-            return self if own == self.reaction else self.model_copy(update={"reaction": own})
-        scaled = {name: scale * getattr(self, name) for name in ("value", "low", "high")}
-        return self.model_copy(update={"reaction": own, "side": Side.UPPER if upper else Side.LOWER} | scaled)
+        terms: dict[str, Any] = {"if_unlimited": False} if self.if_unlimited else {}
+        if own != self.reaction:
+            terms["reaction"] = own
+        if scale != 1.0 or upper is not (self.side is Side.EXPORT):
+            terms["side"] = Side.UPPER if upper else Side.LOWER
+            terms |= {name: scale * getattr(self, name) for name in ("value", "low", "high")}
+        return self.model_copy(update=terms) if terms else self
 
     def missing_from(self, network: Network) -> bool:
         """Whether the model has no such reaction, or no exchange where one is limited."""
         find = find_exchange if self.side.of_exchange else type(network).find_reaction
-        return find(network, self.reaction) is None
+        return any(find(network, name) is None for name in (self.reaction, *self.leaves))
 
     @property
     def key(self) -> tuple[str, Side]:
         """The bound that is changed, irrespective of the value."""
-        return self.reaction, self.side
+        return (self.supply, Side.UPPER) if self.leaves else (self.reaction, self.side)
 
     def widened(self, lower: float, upper: float) -> tuple[float, float]:
         """Return bounds that hold every value to which this change may open a bound, mmol/gDW/h."""
         return (min(lower, -self.high), upper) if self.side.limits_lower else (lower, max(upper, self.high))
+
+    def bounds(self, lower: float, upper: float) -> tuple[float, float]:
+        """Return bounds under this change, by the model's own reaction id, from those of the medium, mmol/gDW/h."""
+        if not self.opens:
+            return limited(lower, upper, self.side, self.value)
+        return (
+            (-self.value, max(upper, -self.value)) if self.side.limits_lower else (min(lower, self.value), self.value)
+        )
 
     def joined(self, other: Change) -> Change:
         """Return the change that two openings, or two limits, of one bound amount to."""
         pick_one = max if self.opens else min
         names = ("value", "low", "high")
         return self.model_copy(update={name: pick_one(getattr(self, name), getattr(other, name)) for name in names})
+
+
+class Offered(StrEnum):
+    """Models in which a condition is used where none is named."""
+
+    ALWAYS = "always"
+    GENOME_SCALE = "genome-scale"
+    NEVER = "never"
+    """Such as a supplement of the medium, which is of use together with a defect."""
 
 
 class Condition(Record):
@@ -151,28 +220,42 @@ class Condition(Record):
         Description for people.
     changes
         Bounds that it limits or opens; none for the healthy condition.
+    reference
+        Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
+    offered
+        In which models it is one of the conditions that are used where none is named.
     """
 
     description: str
     changes: tuple[Change, ...] = ()
+    reference: str = HEALTHY
+    offered: Offered = Offered.ALWAYS
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the reactions and exchanges of this condition that the model lacks."""
         return [change.reaction for change in self.changes if change.missing_from(network)]
 
-    def fits(self, network: Network) -> bool:
-        """Whether the model has everything that it limits, each held by one bound."""
-        try:
-            return not self.missing_from(network) and bool(self.of(network))
-        except RedoxError:
-            return False
-
     def of(self, network: Network) -> Condition:
-        """Return the condition with the model's own reaction ids."""
-        changes = tuple(change.of(network) for change in self.changes)
-        if all(own is change for own, change in zip(changes, self.changes, strict=True)):
+        """Return the condition with the model's own reaction ids, less the limits that do not hold on its medium."""
+        changes = tuple(change.of(network) for change in self.changes if change.holds(network))
+        if len(changes) == len(self.changes) and all(map(operator.is_, changes, self.changes)):
             return self
         return self.model_copy(update={"changes": changes})
+
+    def apply(self, network: Network) -> Network:
+        """Return a cell, on its medium, under this condition.
+
+        Raises
+        ------
+        RedoxError
+            The model lacks a reaction, or as in `Change.of`.
+        """
+        bounds: dict[str, tuple[float, float]] = {}
+        network = with_supplies(network, [self])
+        for change in sorted(self.of(network).changes, key=lambda change: not change.opens):
+            own = network.bounds_of(change.reaction)
+            bounds[change.reaction] = change.bounds(*bounds.get(change.reaction, own))
+        return network.with_bounds(bounds)
 
     def sampled(self, generator: np.random.Generator) -> Condition:
         """Return the condition with each limit drawn uniformly from its range."""
@@ -183,8 +266,9 @@ class Condition(Record):
         return self.model_copy(update={"changes": tuple(changes)})
 
     def __hash__(self) -> int:
-        # Hashed in every step of an environment. The first limit suffices to distinguish sampled conditions.
-        return hash((self.id, self.changes and self.changes[0].value))
+        # Hashed in every step of an environment. The first limit and the last suffice to distinguish sampled
+        # conditions, also in a cell line.
+        return hash((self.id, self.changes and (self.changes[0].value, self.changes[-1].value)))
 
 
 def combined(conditions: Sequence[Condition]) -> Condition:
@@ -196,17 +280,33 @@ def combined(conditions: Sequence[Condition]) -> Condition:
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
         key = (*change.key, change.opens)
         joint[key] = change.joined(joint.get(key, change))
+    lines = {condition.reference for condition in conditions} - {HEALTHY}
+    line = lines.pop() if lines else ""
+    if lines:
+        raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine those of one line")
+    names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
     return Condition(
-        id=JOIN.join(condition.id for condition in conditions),
-        description="; ".join(condition.description for condition in conditions),
+        id=JOIN.join([line, *names] if line else names),
+        description="; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
         changes=tuple(joint.values()),
+        reference=line or HEALTHY,
     )
 
 
 def pick_condition(known: dict[str, Condition], name: str) -> Condition:
-    """Return the condition of a name; `a+b` is the combination of both."""
-    parts = [pick(known, part, "condition") for part in name.split(JOIN)]
+    """Return the condition of a name; `a+b` is the combination of both, `line+a+b` that in a cell line."""
+    names = name.split(JOIN)
+    if len(names) > 1 and any(condition.reference == names[0] for condition in known.values()):
+        names = [JOIN.join((names[0], part)) for part in names[1:]]
+    parts = [pick(known, part, "condition") for part in names]
     return parts[0] if len(parts) == 1 else combined(parts)
+
+
+def with_supplies(network: Network, conditions: Iterable[Condition]) -> Network:
+    """Return a network with the reactions of every uptake for which something leaves, closed."""
+    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+        network = change.supplied(network)
+    return network
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
@@ -215,22 +315,6 @@ def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float
         max(lower, -value) if side.limits_lower else lower,
         min(upper, value) if side.limits_upper else upper,
     )
-
-
-def opened(network: Network, conditions: Iterable[Condition]) -> Network:
-    """Return a network in which every bound that some condition opens is as wide as it can become.
-
-    Raises
-    ------
-    RedoxError
-        As in `Change.of`.
-    """
-    bounds: dict[str, tuple[float, float]] = {}
-    for change in (change for condition in conditions for change in condition.changes if change.opens):
-        own = change.of(network)
-        if not own.missing_from(network):
-            bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
-    return network.with_bounds(bounds) if bounds else network
 
 
 @cache

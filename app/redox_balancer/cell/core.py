@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from redox_balancer.cell.consistency import SOLVE_LIMIT_S, Consistency, consistent_reactions, has_slack, one_way_parts
+from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
@@ -262,7 +263,9 @@ def core_model(model: cobra.Model, core: Network) -> cobra.Model:
     document["reactions"] = reactions
     document["metabolites"] = [m for m in document["metabolites"] if m["id"] in core.metabolite_index]
     document["genes"] = [gene for gene in document["genes"] if gene["id"] in genes]
-    return cobra.io.dict.model_from_dict(document)
+    written = cobra.io.dict.model_from_dict(document)
+    add_ledgers(written, core)
+    return written
 
 
 def _growth(network: Network) -> float:

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from redox_balancer.cell.media import OPEN
-from redox_balancer.cell.records import Positive, Record
+from redox_balancer.cell.records import NonNegative, Positive, Record
 
 
 class Mark(StrEnum):
@@ -35,7 +35,7 @@ class Direction(StrEnum):
         return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
 
 
-KINDS = ("direction", "closed", "capped", "capped_forward", "capped_backward", "stoichiometry", "charges")
+CHANGES = ("direction", "closed", "capped", "capped_forward or capped_backward", "stoichiometry", "charges")
 """What a correction may change."""
 
 
@@ -52,9 +52,9 @@ class Correction(Record):
         Whether the reactions are changed because they do not balance.
     direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges
         What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
-        largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, in which they
-        then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge of metabolites
-        (BiGG names without compartment) in every compartment.
+        largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, or in each, in
+        which they then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge of
+        metabolites (BiGG names without compartment) in every compartment.
     """
 
     mark: Mark
@@ -65,16 +65,17 @@ class Correction(Record):
     direction: Direction | None = None
     closed: bool = False
     capped: Positive | None = None
-    capped_forward: Positive | None = None
-    capped_backward: Positive | None = None
+    capped_forward: NonNegative | None = None
+    capped_backward: NonNegative | None = None
     stoichiometry: dict[str, float] = Field(default_factory=dict)
     charges: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_change(self) -> Self:
-        names = [name for name in KINDS if getattr(self, name)]
-        if len(names) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
+        caps = self.capped_forward is not None or self.capped_backward is not None
+        changed = (self.direction, self.closed, self.capped, caps, self.stoichiometry, self.charges)
+        if sum(map(bool, changed)) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(CHANGES)}")
         if bool(self.reactions) == bool(self.charges):
             raise ValueError("needs reactions, unless it changes charges")
         return self
@@ -82,9 +83,9 @@ class Correction(Record):
     def __str__(self) -> str:
         if self.direction:
             return "both directions" if self.direction is Direction.BOTH else f"{self.direction} only"
-        for cap, how in ((self.capped, ""), (self.capped_forward, " forward"), (self.capped_backward, " backward")):
-            if cap:
-                return f"at most {cap:g}{how}"
+        caps = ((self.capped, ""), (self.capped_forward, " forward"), (self.capped_backward, " backward"))
+        if given := [f"{cap:g}{how}" for cap, how in caps if cap is not None]:
+            return f"at most {' and '.join(given)}"
         return "closed" if self.closed else "stoichiometry mended"
 
     def bounds(self, lower: float, upper: float) -> tuple[float, float]:
@@ -95,4 +96,7 @@ class Correction(Record):
             return self.direction.of(lower, upper)
         if self.capped:
             return max(lower, -self.capped), min(upper, self.capped)
-        return (-self.capped_backward if self.capped_backward else lower), self.capped_forward or upper
+        return (
+            lower if self.capped_backward is None else -self.capped_backward,
+            upper if self.capped_forward is None else self.capped_forward,
+        )

@@ -41,10 +41,15 @@ class BoundaryReaction(NamedTuple):
         """Whether it is written to supply the metabolite and never to remove it."""
         return self.removal == 0.0 and (self.coefficient > 0 or self.supply > 0.0)
 
-    def supplying(self, uptake: float) -> tuple[float, float]:
-        """Bounds with the given largest supply, mmol/gDW/h; the largest removal stays, and nothing is forced."""
-        flux = uptake / abs(self.coefficient)
-        return (min(self.lower, 0.0), flux) if self.coefficient > 0 else (-flux, max(self.upper, 0.0))
+    def within(self, supply: float, removal: float | None) -> tuple[float, float]:
+        """Bounds with the given largest supply and removal, mmol/gDW/h; nothing is forced.
+
+        With None the largest removal stays as it is.
+        """
+        into, out = supply / abs(self.coefficient), None if removal is None else removal / abs(self.coefficient)
+        if self.coefficient > 0:
+            return min(self.lower, 0.0) if out is None else -out, into
+        return -into, max(self.upper, 0.0) if out is None else out
 
 
 class FluxBound(NamedTuple):
@@ -75,20 +80,34 @@ class Exchange:
         """Largest supply by all reactions together, mmol/gDW/h."""
         return sum(reaction.supply for reaction in self.reactions)
 
-    def with_uptake(self, uptake: float) -> dict[str, tuple[float, float]]:
-        """Bounds of the reactions with a total supply of at most `uptake`, mmol/gDW/h.
+    @property
+    def export(self) -> float:
+        """Largest removal by all reactions together, mmol/gDW/h."""
+        return sum(reaction.removal for reaction in self.reactions)
 
-        The supply goes to the importer; the others only remove.
+    def within(self, uptake: float, secretion: float | None = None) -> dict[str, tuple[float, float]]:
+        """Bounds of the reactions with a total supply and a total removal of at most this, mmol/gDW/h.
+
+        The supply goes to the importer and the removal to the exporter; with None the removal stays as it is.
         """
-        importer = self.importer
+        importer, exporter = self.importer, self.exporter
         return {
-            reaction.id: reaction.supplying(uptake if reaction is importer else 0.0) for reaction in self.reactions
+            reaction.id: reaction.within(
+                uptake if reaction is importer else 0.0,
+                secretion if secretion is None or reaction is exporter else 0.0,
+            )
+            for reaction in self.reactions
         }
 
     @property
     def importer(self) -> BoundaryReaction:
         """The reaction that is written as an import, if there is one, or else that of the largest supply."""
         return max(self.reactions, key=lambda reaction: (reaction.imports_only, reaction.supply))
+
+    @property
+    def exporter(self) -> BoundaryReaction:
+        """The reaction of the largest removal, or else one that is not written as an import."""
+        return max(self.reactions, key=lambda reaction: (not reaction.imports_only, reaction.removal))
 
     def bound(self, *, supply: bool) -> FluxBound:
         """Find the bound that limits the supply, or else the removal, of the metabolite.
@@ -150,6 +169,24 @@ def extracellular_exchanges(network: Network) -> list[Exchange]:
         for metabolite in network.boundary_coefficients
         if network.compartment_of(metabolite) == EXTRACELLULAR
     ]
+
+
+def growth_products(network: Network) -> set[str]:
+    """Return what stands for the biomass: growth makes it, and all else drains it or makes one thing of it alone."""
+    touching: dict[str, list[str]] = {}
+    for reaction, low, high in zip(network.reactions, network.lower, network.upper, strict=True):
+        if (low or high) and reaction != network.objective:
+            for metabolite in network.stoichiometry_of(reaction):
+                touching.setdefault(metabolite, []).append(reaction)
+    found: set[str] = set()
+    waiting = [metabolite for metabolite, value in network.stoichiometry_of(network.objective).items() if value > 0]
+    while waiting:
+        metabolite = waiting.pop()
+        reached = [network.stoichiometry_of(reaction) for reaction in touching.get(metabolite, ())]
+        if metabolite not in found and all(len(stoichiometry) <= 2 for stoichiometry in reached):
+            found.add(metabolite)
+            waiting += [other for stoichiometry in reached for other in stoichiometry]
+    return found
 
 
 def supplying_reactions(network: Network) -> tuple[str, ...]:

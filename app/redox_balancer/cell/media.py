@@ -1,20 +1,21 @@
 """Growth media, read from data files.
 
 Uptakes are positive numbers, as in COBRApy's media: 0.64 for `EX_glc__D_e` is an uptake of 0.64 mmol/gDW/h of
-glucose, whether a model writes the exchange as `glc__D_e <=>`, as `--> glc__D_e` or as both. An exchange that a
-medium does not list has no uptake, and its secretion stays.
+glucose, whether a model writes the exchange as `glc__D_e <=>`, as `--> glc__D_e` or as both. So are secretions. An
+exchange that a medium does not list has no uptake, and no secretion if the medium lists secretions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange
-from redox_balancer.cell.medium_file import is_medium_file, own_exchanges, read_medium_file
+from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange, growth_products
+from redox_balancer.cell.medium_file import is_medium_file, read_medium_file, repeated_exchanges
 from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records, refusal
 from redox_balancer.errors import RedoxError
 
@@ -22,10 +23,36 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 MODEL_MEDIUM = "model"
+BUDGET = "oxygen_budget"
+UPTAKE = " uptake"
 ENZYME = "prot_"
 """Prefix of the enzymes among the metabolites of models made with GECKO."""
 OPEN = 1000.0
 """Bound of an unlimited reaction, mmol/gDW/h, by the convention of the BiGG models."""
+
+
+class Cap(BaseModel, extra="forbid", frozen=True):
+    """A bound with its origin.
+
+    Attributes
+    ----------
+    value
+        The bound, mmol/gDW/h.
+    source, assumed
+        Origin of the value, that of the medium if empty, and whether it is an assumption.
+    """
+
+    value: NonNegative
+    source: str = ""
+    assumed: bool = False
+
+
+def _as_cap(value: object) -> object:
+    return {"value": value} if isinstance(value, int | float) else value
+
+
+AnyCap = Annotated[Cap, BeforeValidator(_as_cap)]
+"""A cap, written as a number or as a table."""
 
 
 class Medium(Record):
@@ -34,14 +61,20 @@ class Medium(Record):
     Attributes
     ----------
     description, source, assumed
-        Description, origin of the values, and whether they are assumptions.
+        Description, origin of the values that have none of their own, and whether they are assumptions.
     uptakes
-        Largest uptake of each exchange reaction, mmol/gDW/h, positive.
+        Largest uptake of each exchange reaction, mmol/gDW/h, positive. In a file, an uptake may be a table with its
+        own source, which `sourced_uptakes` then holds.
+    secretions
+        Largest secretion of each exchange reaction, mmol/gDW/h, positive; nothing else leaves the cell. None leaves
+        secretions as the model has them.
     close_sinks
         Whether sinks and demands (single-metabolite reactions inside the cell) are closed; the objective, and the
         supply of enzymes in a model of GECKO's (`--> prot_pool`), stay open.
     maintenance
         Minimum flux of each maintenance reaction, mmol/gDW/h.
+    oxygen_budget
+        O2 that everything but cytochrome c oxidase takes up at most, mmol/gDW/h, see `ledgers`; None sets no limit.
     """
 
     description: str
@@ -49,7 +82,20 @@ class Medium(Record):
     assumed: bool = False
     close_sinks: bool = True
     uptakes: dict[str, NonNegative]
-    maintenance: dict[str, NonNegative] = Field(default_factory=dict)
+    sourced_uptakes: dict[str, Cap] = Field(default_factory=dict)
+    secretions: dict[str, AnyCap] | None = None
+    maintenance: dict[str, AnyCap] = Field(default_factory=dict)
+    oxygen_budget: AnyCap | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sourced(cls, fields: Any) -> Any:
+        uptakes = fields.get("uptakes") if isinstance(fields, dict) else None
+        if not isinstance(uptakes, dict):
+            return fields
+        tables = {name: cap for name, cap in uptakes.items() if isinstance(cap, dict)}
+        numbers = uptakes | {name: cap.get("value") for name, cap in tables.items()}
+        return fields | {"uptakes": numbers} | ({"sourced_uptakes": tables} if tables else {})
 
     def apply(self, network: Network) -> Network:
         """Return a network with the bounds of this medium.
@@ -61,27 +107,74 @@ class Medium(Record):
         RedoxError
             The model has none of the medium's exchanges.
         """
+        from redox_balancer.cell.ledgers import OXYGEN_BUDGET, with_oxygen_budget  # noqa: PLC0415 - loads NumPy
+
         exchanges = {exchange.metabolite: exchange for exchange in extracellular_exchanges(network)}
-        uptakes: dict[str, float] = {}
-        for name, uptake in self.uptakes.items():
-            if (exchange := find_exchange(network, name)) is not None:
-                uptakes[exchange.metabolite] = uptakes.get(exchange.metabolite, 0.0) + uptake
+        uptakes = _by_metabolite(network, self.uptakes)
+        secretions = _by_metabolite(network, _values(self.secretions or {}))
         if not exchanges.keys() & uptakes.keys():
             raise self._unknown(network)
+        biomass = growth_products(network)
         bounds: dict[str, tuple[float, float]] = {}
         for metabolite in network.boundary_coefficients:
             exchange = exchange_of(network, metabolite)
-            if metabolite in exchanges or metabolite in uptakes:
-                bounds |= exchange.with_uptake(uptakes.get(metabolite, 0.0))
-            elif self.close_sinks and not metabolite.startswith(ENZYME):
+            if metabolite in exchanges or metabolite in uptakes or metabolite in secretions:
+                limited = self.secretions is not None and metabolite not in biomass
+                leaves = secretions.get(metabolite, 0.0) if limited else None
+                bounds |= exchange.within(uptakes.get(metabolite, 0.0), leaves)
+            elif self.close_sinks and not metabolite.startswith(ENZYME) and metabolite not in biomass:
                 bounds |= dict.fromkeys((reaction.id for reaction in exchange.reactions), (0.0, 0.0))
         # A drain of biomass is growth, and not a sink or an exchange of the medium.
         bounds.pop(network.objective, None)
         for reaction, least in self.maintenance.items():
             own = network.find_reaction(reaction)
             if own is not None:
-                bounds[own] = (least, OPEN)
-        return network.with_bounds(bounds)
+                bounds[own] = (least.value, OPEN)
+        network = network.with_bounds(bounds)
+        if self.oxygen_budget is None and OXYGEN_BUDGET not in network.reaction_index:
+            return network
+        return with_oxygen_budget(network, OPEN if self.oxygen_budget is None else self.oxygen_budget.value)
+
+    @property
+    def caps(self) -> dict[str, Cap]:
+        """Limits whose size is a matter of measurement, each with its source.
+
+        They are maintenance, uptakes with a source of their own (`EX_o2_e uptake`), secretions less those without a
+        limit, and the `oxygen_budget`.
+        """
+        found = self.maintenance | {name + UPTAKE: cap for name, cap in self.sourced_uptakes.items()}
+        found |= {name: cap for name, cap in (self.secretions or {}).items() if cap.value < OPEN}
+        if self.oxygen_budget is not None:
+            found[BUDGET] = self.oxygen_budget
+        own = {"source": self.source, "assumed": self.assumed}
+        return {name: cap if cap.source else cap.model_copy(update=own) for name, cap in found.items()}
+
+    def assumed_caps(self) -> tuple[str, ...]:
+        """Names of those `caps` that are assumptions."""
+        return tuple(name for name, cap in self.caps.items() if cap.assumed)
+
+    def varied(self, cap: str, factor: float) -> Medium:
+        """Return the medium with one of its `caps` multiplied by a factor.
+
+        Raises
+        ------
+        RedoxError
+            The medium has no such cap.
+        """
+        if cap not in self.caps:
+            raise RedoxError(f"medium {self.id!r} has no cap {cap!r}", hint=f"known: {', '.join(self.caps)}")
+        known = self.caps[cap]
+        scaled = known.model_copy(update={"value": factor * known.value, "assumed": True})
+        if cap == BUDGET:
+            return self.model_copy(update={BUDGET: scaled})
+        if cap.endswith(UPTAKE):
+            name = cap.removesuffix(UPTAKE)
+            sourced = self.sourced_uptakes | {name: scaled}
+            return self.model_copy(
+                update={"uptakes": self.uptakes | {name: scaled.value}, "sourced_uptakes": sourced}
+            )
+        group = "maintenance" if cap in self.maintenance else "secretions"
+        return self.model_copy(update={group: getattr(self, group) | {cap: scaled}})
 
     def _unknown(self, network: Network) -> RedoxError:
         found = ", ".join(sorted({network.compartment_of(m) for m in network.boundary_coefficients}))
@@ -92,6 +185,19 @@ class Medium(Record):
             "BiGG's needs BiGG names among its annotations",
             settings=("medium",),
         )
+
+
+def _values(caps: Mapping[str, Cap]) -> dict[str, float]:
+    return {name: cap.value for name, cap in caps.items()}
+
+
+def _by_metabolite(network: Network, rates: Mapping[str, float]) -> dict[str, float]:
+    """Sum of the rates of each metabolite of those exchanges that the model has."""
+    found: dict[str, float] = {}
+    for name, rate in rates.items():
+        if (exchange := find_exchange(network, name)) is not None:
+            found[exchange.metabolite] = found.get(exchange.metabolite, 0.0) + rate
+    return found
 
 
 def get_medium(name: str) -> Medium | None:
@@ -127,5 +233,9 @@ def apply_medium(network: Network, name: str) -> Network:
                 hint="remove it from the medium, or name it as the model or BiGG does",
                 settings=("medium",),
             )
-        medium = medium.model_copy(update={"uptakes": own_exchanges(network, medium.uptakes, name)})
+        repeated = repeated_exchanges(network, medium.uptakes, _values(medium.secretions or {}), name)
+        for field in ("uptakes", "secretions"):
+            if (rates := getattr(medium, field)) and repeated & rates.keys():
+                left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}
+                medium = medium.model_copy(update={field: left})
     return network if medium is None else medium.apply(network)

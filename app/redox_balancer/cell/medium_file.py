@@ -1,6 +1,7 @@
 """Media that a user writes: TOML, a table with tabs or commas, or the medium of a COBRApy model as JSON.
 
-They list the largest uptakes by exchange or by metabolite, in the ids of the model or in BiGG names.
+They list the largest uptakes, and the largest secretions if those are limited, by exchange or by metabolite, in the
+ids of the model or in BiGG names. An exchange may be listed for both directions, under one name.
 """
 
 from __future__ import annotations
@@ -40,29 +41,31 @@ def read_medium_file(path: Path) -> dict[str, Any]:
     ----------
     path
         - `.toml`: an entry `[[medium]]` as in the media of the package, or a plain table of uptakes, which may be
-          called `[uptakes]` or `[medium]`;
-        - `.tsv`, `.csv`, `.txt`: rows of exchange and uptake, with or without a header;
-        - `.json`: `{exchange: uptake}`, as `json.dumps(model.medium)` writes it in COBRApy.
+          called `[uptakes]` or `[medium]`, and a table `[secretions]`;
+        - `.tsv`, `.csv`, `.txt`: rows of exchange and uptake, with or without a header, which may call another
+          column secretion;
+        - `.json`: `{exchange: uptake}`, as `json.dumps(model.medium)` writes it in COBRApy, or
+          `{"uptakes": {...}, "secretions": {...}}`.
 
     Returns
     -------
     dict
-        Fields of `Medium`; `uptakes` in mmol/gDW/h. Sinks stay as they are, as in COBRApy, unless an entry
-        `[[medium]]` says otherwise.
+        Fields of `Medium`; `uptakes` and `secretions` in mmol/gDW/h. Sinks stay as they are, as in COBRApy, unless an
+        entry `[[medium]]` says otherwise.
 
     Raises
     ------
     RedoxError
-        The file cannot be read, is empty, or an uptake is no number of 0 or more.
+        The file cannot be read, is empty, or an uptake or a secretion is no number of 0 or more.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".toml":
             found = _entry(path, tomllib.loads(text))
         elif path.suffix.lower() == ".json":
-            found = {"uptakes": json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))}
+            found = _entry(path, json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs)))
         else:
-            found = {"uptakes": _table(path, text)}
+            found = _table(path, text)
     except OSError as error:
         what = f"cannot read the medium {path}: {error.strerror}"
         raise RedoxError(what, hint="check the path", settings=("medium",)) from error
@@ -71,38 +74,56 @@ def read_medium_file(path: Path) -> dict[str, Any]:
     uptakes = found["uptakes"]
     if not isinstance(uptakes, dict) or not uptakes:
         raise _refusal(path, "lists no uptakes")
-    for exchange, uptake in uptakes.items():
-        if isinstance(uptake, bool) or not isinstance(uptake, int | float) or not 0 <= uptake < math.inf:
-            raise RedoxError(
-                f"{path.name}: the uptake of {exchange} is {uptake!r}, not a number of 0 or more",
-                hint="uptakes are positive, in mmol/gDW/h; 1000 stands for unlimited",
-                settings=("medium",),
-            )
+    secretions = found.get("secretions")
+    if secretions is not None and not isinstance(secretions, dict):
+        raise _refusal(path, "has secretions without their exchanges")
+    for what, rates in (("uptake", uptakes), ("secretion", secretions or {})):
+        for exchange, given in rates.items():
+            rate = given.get("value") if isinstance(given, dict) else given
+            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
+                raise RedoxError(
+                    f"{path.name}: the {what} of {exchange} is {rate!r}, not a number of 0 or more",
+                    hint="uptakes and secretions are positive, in mmol/gDW/h; 1000 stands for unlimited",
+                    settings=("medium",),
+                )
     fields = {"id": str(path), "description": f"medium of {path.name}", "source": str(path), "close_sinks": False}
     return fields | found
 
 
-def own_exchanges(network: Network, uptakes: Mapping[str, float], medium: str) -> dict[str, float]:
-    """Uptake by the model's own exchange ids.
+def repeated_exchanges(
+    network: Network, uptakes: Mapping[str, float], secretions: Mapping[str, float], medium: str
+) -> set[str]:
+    """Check that a model has the exchanges of a medium; return second names of the same exchange with the same rate.
 
-    `medium` names the medium in errors; `uptakes` are by exchange or metabolite, by the model's id or the BiGG name,
+    `medium` names the medium in errors; rates are by exchange or metabolite, by the model's id or the BiGG name,
     mmol/gDW/h.
 
     Raises
     ------
     RedoxError
-        The model lacks an exchange that is to take up something, or two names mean the same one.
+        The model lacks an exchange that is to take up or to release something, or two names mean the same one. Both
+        directions of an exchange are meant where they have the same name, and a mistake where they do not.
     """
-    found: dict[str, float] = {}
-    unknown = []
-    for name, uptake in uptakes.items():
-        exchange = find_exchange(network, name)
-        if exchange is None:
-            unknown += [name] if uptake > 0 else []
-        elif found.setdefault(own := exchange.reactions[0].id, uptake) != uptake:
+    found: dict[str, tuple[str, str, float]] = {}
+    unknown, repeated = [], set()
+    for what, rates in (("uptake", uptakes), ("secretion", secretions)):
+        for name, rate in rates.items():
+            exchange = find_exchange(network, name)
+            if exchange is None:
+                unknown += [name] if rate > 0 else []
+                continue
+            own = exchange.reactions[0].id
+            before, other, known = found.setdefault(own, (what, name, rate))
+            if before == what and known != rate:
+                problem = f"has two {what}s of {own}: {known:g} and, as {name}, {rate:g}"
+            elif before != what and other != name:
+                problem = f"lists {own} for its {before} as {other} and for its {what} as {name}"
+            else:
+                repeated |= {name} - {other}
+                continue
             raise RedoxError(
-                f"medium {medium} has two uptakes of {own}: {found[own]:g} and, as {name}, {uptake:g}",
-                hint="remove one",
+                f"medium {medium} {problem}",
+                hint="remove one, or write both under one name if the cell may do both",
                 settings=("medium",),
             )
     if unknown:
@@ -112,19 +133,23 @@ def own_exchanges(network: Network, uptakes: Mapping[str, float], medium: str) -
             hint="remove them from the medium, or name them as the model or BiGG does",
             settings=("medium",),
         )
-    return found
+    return repeated
 
 
-def _entry(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    entries = document.get("medium", document.get("uptakes", document))
+def _entry(path: Path, document: Any) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        return {"uptakes": document}
+    secretions = {key: value for key, value in document.items() if key == "secretions"}
+    rest = {key: value for key, value in document.items() if key != "secretions"}
+    entries = rest.get("medium", rest.get("uptakes", rest))
     if not isinstance(entries, list):
-        return {"uptakes": entries}
+        return {"uptakes": entries} | secretions
     if len(entries) != 1 or not isinstance(entries[0], dict):
         raise _refusal(path, f"has {len(entries)} media instead of one")
     return {"uptakes": {}} | entries[0]
 
 
-def _table(path: Path, text: str) -> dict[str, float]:
+def _table(path: Path, text: str) -> dict[str, Any]:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     delimiter = next((mark for mark in "\t;," if any(mark in line for line in lines)), None)
     if delimiter is None:
@@ -133,13 +158,22 @@ def _table(path: Path, text: str) -> dict[str, float]:
     short = next((row for row in rows if len(row) < 2), None)
     if short is not None:
         raise _refusal(path, f"has a row without an uptake: {short[0]!r}")
-    name, uptake = 0, 1
+    name, uptake, secretion = 0, 1, None
     header = [cell.lower() for cell in rows[0]]
     if set(header) & _HEADINGS:
         rows = rows[1:]
         name = next((place for place, cell in enumerate(header) if cell in _HEADINGS), 0)
+        secretion = next((place for place, cell in enumerate(header) if "secretion" in cell), None)
         uptake = next((place for place, cell in enumerate(header) if "uptake" in cell or "flux" in cell), 1)
-    values = ((row[name], row[uptake]) if len(row) > max(name, uptake) else (row[0], "") for row in rows)
+    found = {"uptakes": _column(path, rows, name, uptake)}
+    if secretion is not None:
+        found["secretions"] = _column(path, rows, name, secretion)
+    return found
+
+
+def _column(path: Path, rows: list[list[str]], name: int, place: int) -> dict[str, Any]:
+    """Rates of a column by name; an empty cell after the first column of rates is 0."""
+    values = ((row[name], row[place]) if len(row) > max(name, place) else (row[0], "") for row in rows)
     return _unique(path, [(name, float(value) if _is_number(value) else value) for name, value in values])
 
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from redox_balancer.cell.names import EXTRACELLULAR, Names
 from redox_balancer.errors import RedoxError
 
+LEDGER = "_ledger"
+"""Suffix of bookkeeping metabolites: they count what a medium or a construct limits, and are no substances."""
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
@@ -175,9 +178,11 @@ class Network:
 
     @cached_property
     def boundary(self) -> tuple[str, ...]:
-        """Reactions with a single metabolite: exchanges, sinks and demands."""
-        sizes = np.diff(self.indptr)
-        return tuple(reaction for column, reaction in enumerate(self.reactions) if sizes[column] == 1)
+        """Reactions with a single metabolite: exchanges, sinks and demands, but not those of bookkeeping."""
+        alone = np.flatnonzero(np.diff(self.indptr) == 1).tolist()
+        rows = self.indices[self.indptr[alone]].tolist()
+        found = zip(alone, rows, strict=True)
+        return tuple(self.reactions[column] for column, row in found if not self.metabolites[row].endswith(LEDGER))
 
     @cached_property
     def boundary_coefficients(self) -> dict[str, dict[str, float]]:

@@ -1,7 +1,9 @@
 """Probes for what a cell must not get for free: redox equivalents oxidised or made, NADPH, ATP or a proton gradient.
 
-Nothing enters or leaves but water, protons and, inwards, oxygen; each probe is an outside reaction that runs if the
-network can undo it. Oxidation is probed without the reactions that oxidise quinols, so without a respiratory chain.
+Nothing enters or leaves but water, inwards oxygen, and protons in the compartment of the probe: protons from another
+one would carry a gradient with them. Each probe is an outside reaction that runs if the network can undo it.
+Oxidation is probed without the reactions that oxidise quinols, so without a respiratory chain; in bacteria, whose
+soluble oxidases and monooxygenases take electrons from NAD(P)H themselves, without any reaction that takes oxygen.
 """
 
 from __future__ import annotations
@@ -20,14 +22,16 @@ from redox_balancer.errors import RedoxError
 
 _QUINOL = re.compile(r"q\d*h2|(2dm)?mql\d+")
 _OXIDANTS = {"o2", "ficytC", "ficytc"}
-_CARRIERS = {  # equation of each reduction less two protons, by the reduced carrier
-    "nadh": {"nad": -1, "nadh": 1, "h": 1},
-    "nadph": {"nadp": -1, "nadph": 1, "h": 1},
-    "q10h2": {"q10": -1, "q10h2": 1},
-    "q8h2": {"q8": -1, "q8h2": 1},
+_QUINONES = {"q10h2": "q10", "q8h2": "q8", "q6h2": "q6", "mql8": "mqn8", "2dmmql8": "2dmmq8", "mql7": "mqn7"}
+_CARRIERS: dict[str, dict[str, float]] = {  # equation of each reduction, by the reduced carrier
+    "nadh": {"nad": -1, "h": -1, "nadh": 1},
+    "nadph": {"nadp": -1, "h": -1, "nadph": 1},
+    **{quinol: {quinone: -1, "h": -2, quinol: 1} for quinol, quinone in _QUINONES.items()},
 }
 _ATP = {"atp": -1, "h2o": -1, "adp": 1, "pi": 1, "h": 1}
 _TRANSHYDROGENATION = {"nad": -1, "nadph": -1, "nadh": 1, "nadp": 1}
+_GRADIENTS = {"i": "m", "p": "c"}
+"""Compartment into which protons are pumped, and the one they come from: matrix and cytosol of bacteria."""
 
 
 class Free(StrEnum):
@@ -61,6 +65,11 @@ class Probe:
     def __str__(self) -> str:
         return f"{self.free} ({self.subject})"
 
+    @property
+    def column(self) -> str:
+        """Name of its column in a `ProbedCell`."""
+        return f"probe {self}"
+
 
 def probes_of(network: Network) -> tuple[Probe, ...]:
     """Return the probes that fit a model: one for each carrier in each compartment that has it."""
@@ -69,26 +78,55 @@ def probes_of(network: Network) -> tuple[Probe, ...]:
 
 def _probes(network: Network) -> Iterator[Probe]:
     letters = sorted({network.compartment_of(metabolite) for metabolite in network.metabolites})
-    outside = network.find_metabolite("h_e")
     for letter in letters:
         for carrier, equation in _CARRIERS.items():
-            # Two protons come from outside: a closed compartment without a way in for them would reoxidise nothing.
-            protons = outside or network.find_metabolite(f"h_{letter}")
-            if protons and (found := _in(network, equation, letter)):
-                found[protons] = found.get(protons, 0.0) - 2.0
+            if found := _in(network, equation, letter):
                 yield Probe(Free.OXIDATION, f"{carrier}_{letter}", found)
                 yield Probe(Free.REDUCTION, f"{carrier}_{letter}", {m: -value for m, value in found.items()})
-        for free, equation in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
-            if found := _in(network, equation, letter):
+        for free, energy in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
+            if found := _in(network, energy, letter):
                 yield Probe(free, letter, found)
-    inner, matrix = network.find_metabolite("h_i"), network.find_metabolite("h_m")
-    if inner and matrix:
-        yield Probe(Free.GRADIENT, "i", {inner: -1.0, matrix: 1.0})
+    for outer, inner in _GRADIENTS.items():
+        out, back = network.find_metabolite(f"h_{outer}"), network.find_metabolite(f"h_{inner}")
+        if out and back:
+            yield Probe(Free.GRADIENT, outer, {out: -1.0, back: 1.0})
 
 
 def _in(network: Network, equation: Mapping[str, float], letter: str) -> dict[str, float] | None:
     found = {network.find_metabolite(f"{species}_{letter}"): float(value) for species, value in equation.items()}
     return None if None in found else {metabolite: value for metabolite, value in found.items() if metabolite}
+
+
+class ProbedCell:
+    """A model as its probes see it: closed, without growth and forced fluxes, with a column for each probe.
+
+    Attributes
+    ----------
+    probes
+        The probes of the model.
+    network
+        The closed model; the columns of the probes are closed, too.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.probes = probes_of(network)
+        self._protons = {
+            f"protons {letter}": Column(f"protons {letter}", {protons: 1.0})
+            for letter in sorted({probe.subject.rpartition("_")[2] for probe in self.probes} - _GRADIENTS.keys())
+            if (protons := network.find_metabolite(f"h_{letter}"))
+        }
+        columns = [Column(probe.column, probe.stoichiometry) for probe in self.probes]
+        self.network = _closed_cell(network).with_columns([*columns, *self._protons.values()])
+        self._chain = {reaction: self.network.bounds_of(reaction) for reaction in _oxidases(network)}
+
+    def bounds(self, probe: Probe, *, least: float = 0.0) -> dict[str, tuple[float, float]]:
+        """Bounds of all columns that differ between probes, with this one between `least` and 1 mmol/gDW/h."""
+        found = dict.fromkeys(self._chain, (0.0, 0.0)) if probe.free is Free.OXIDATION else dict(self._chain)
+        found |= dict.fromkeys((*(each.column for each in self.probes), *self._protons), (0.0, 0.0))
+        found[probe.column] = (least, 1.0)
+        if (protons := f"protons {probe.subject.rpartition('_')[2]}") in self._protons:
+            found[protons] = (-OPEN, OPEN)
+        return found
 
 
 def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict[Probe, float]:
@@ -101,47 +139,51 @@ def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict
     RedoxError
         A probe's linear program has no optimum.
     """
-    probes = probes_of(network) if probes is None else probes
-    columns = [Column(f"probe {probe}", probe.stoichiometry) for probe in probes]
-    closed = _closed_cell(network).with_columns(columns)
-    chain = [closed.column(reaction) for reaction in _quinol_oxidases(network)]
+    cell = ProbedCell(network)
     found: dict[Probe, float] = {}
-    with FluxLP(closed, {}) as lp:
-        for probe, column in zip(probes, columns, strict=True):
-            position = closed.column(column.id)
-            for reaction in chain:
-                open_ = 0.0 if probe.free is Free.OXIDATION else 1.0
-                lp.set_bounds(reaction, open_ * closed.lower[reaction], open_ * closed.upper[reaction])
-            lp.set_bounds(position, 0.0, 1.0)
-            lp.set_objective({column.id: 1.0})
+    with FluxLP(cell.network, {}) as lp:
+        for probe in cell.probes if probes is None else probes:
+            for name, bounds in cell.bounds(probe).items():
+                lp.set_bounds(cell.network.column(name), *bounds)
+            lp.set_objective({probe.column: 1.0})
             solution = lp.maximise()
             if not solution.optimal:
                 raise RedoxError(f"the probe of free {probe} ended {solution.status.value} on model {network.id}")
             found[probe] = solution.objective if solution.objective > ROUND_OFF else 0.0
-            lp.set_bounds(position, 0.0, 0.0)
     return found
 
 
-def _quinol_oxidases(network: Network) -> list[str]:
-    """Reactions that oxidise a quinol by oxygen or cytochrome c: complex III, alternative and bacterial oxidases."""
-    found = []
+def is_bacterial(network: Network) -> bool:
+    """Whether a model is one of bacteria: it has a periplasm, or menaquinols or ubiquinol-8 and no mitochondria."""
+    letters = {network.compartment_of(metabolite) for metabolite in network.metabolites}
+    return "m" not in letters and (
+        "p" in letters or any(network.is_species(m, "q8h2", "mql8", "mql7") for m in network.metabolites)
+    )
+
+
+def _oxidases(network: Network) -> list[str]:
+    """Reactions that oxidise a quinol by oxygen or cytochrome c; in bacteria every reaction that takes oxygen."""
+    found, bacterial = [], is_bacterial(network)
+    boundary = set(network.boundary)
     for reaction in network.reactions:
         stoichiometry = network.stoichiometry_of(reaction)
         sides = [(network.species_of(metabolite), value > 0) for metabolite, value in stoichiometry.items()]
         quinols = {side for species, side in sides if any(map(_QUINOL.fullmatch, species))}
-        if quinols & {side for species, side in sides if species & _OXIDANTS}:
+        oxidants = [side for species, side in sides if species & _OXIDANTS]
+        takes_oxygen = bacterial and len(set(oxidants)) == 1 and reaction not in boundary
+        if takes_oxygen or quinols & set(oxidants):
             found.append(reaction)
     return found
 
 
 def _closed_cell(network: Network) -> Network:
-    """The network with its boundary closed but for oxygen, water and protons, without growth or forced fluxes."""
+    """The network with its boundary closed but for oxygen and water, without growth or forced fluxes."""
     lower, upper = np.minimum(network.lower, 0.0), np.maximum(network.upper, 0.0)
     bounds = {r: (float(low), float(high)) for r, low, high in zip(network.reactions, lower, upper, strict=True)}
     for metabolite, reactions in network.boundary_coefficients.items():
         species = network.species_of(metabolite) if network.compartment_of(metabolite) == "e" else set()
         for reaction, coefficient in reactions.items():
-            inward, outward = OPEN * bool(species & {"o2", "h2o", "h"}), OPEN * bool(species & {"h2o", "h"})
+            inward, outward = OPEN * bool(species & {"o2", "h2o"}), OPEN * bool(species & {"h2o"})
             bounds[reaction] = (-inward, outward) if coefficient < 0 else (-outward, inward)
     bounds |= {r: (0.0, 0.0) for r in network.reactions if r == network.objective or "biomass" in r.lower()}
     return network.with_bounds(bounds)

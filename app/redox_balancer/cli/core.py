@@ -68,7 +68,8 @@ def build_core(
     growth, central carbon metabolism, the medium) and those of them that cannot carry flux. Recon3D takes about half
     a minute.
     """
-    from redox_balancer.cell.conditions import load_conditions, opened  # noqa: PLC0415
+    from redox_balancer.cell.choice import fitting_conditions, opened  # noqa: PLC0415
+    from redox_balancer.cell.conditions import load_conditions  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
@@ -85,8 +86,8 @@ def build_core(
         found = loaded.curated(biomass, as_published=as_published, curation=curation)
         full = found.curated.network
         fed = apply_medium(full, medium)
-        fitting = [condition for condition in load_conditions(conditions_file).values() if condition.fits(fed)]
-        core = extract_core(fed, supplying_reactions(fed), phases, opened=opened(fed, fitting))
+        widest = opened(fed, fitting_conditions(load_conditions(conditions_file).values(), fed)[0])
+        core = extract_core(fed, supplying_reactions(fed), phases, opened=widest)
         phases("writing the core")
         model = core_model(found.corrected(), core.network)
         save_model(model, output_file)

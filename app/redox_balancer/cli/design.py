@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import report_repairs, takes_task_without
+from redox_balancer.cli.options import flag, report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
@@ -100,7 +100,7 @@ def _refuse_cell_options(task: "Task") -> None:
     changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
     if changed:
         raise RedoxError(
-            f"--{changed[0].replace('_', '-')} cannot be combined with a run, which has its own settings",
+            f"{flag(changed[0])} cannot be combined with a run, which has its own settings",
             hint="omit it, or use --construct without a run",
         )
 
@@ -174,7 +174,7 @@ def _print(made: "Design") -> None:
         "value": f"{outcome.value:.4f} healthy respirations",
         "protein": f"{100 * proposal.protein:.3g} % of the proteome, budgets {100 * space.budget:g} % soluble and "
         f"{100 * space.membrane_budget:g} % membrane{over}; costs {100 * proposal.growth_cost:.2g} % of growth",
-        "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {proposal.healthy_growth:.5f}",
+        "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {reference.healthy_growth:.5f}",
         "rescue": f"{100 * outcome.rescue:.1f} % of healthy growth restored",
         "capacity": f"{outcome.capacity:.4f} mmol NAD(P)H/gDW/h with growth of {reference.floor:.5f} at least",
         "guaranteed": f"{analysis.guaranteed:.4f} mmol NAD(P)H/gDW/h at largest growth{share}",

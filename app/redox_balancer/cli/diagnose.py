@@ -80,7 +80,8 @@ def _growth_cells(diagnosis: "Diagnosis") -> tuple[str, ...]:
 def _pressure_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, ...]]:
     for pressure in diagnosis.pressures:
         effects = pressure.acceptor, pressure.oxygen, pressure.donor
-        if any(effect and (effect.slope or any(effect.gains)) for effect in effects):
+        # Where oxygen is short, taking more of it costs growth at any pool.
+        if pressure.acceptor.slope or pressure.donor.slope or any(effect and any(effect.gains) for effect in effects):
             cells = (
                 (
                     "-" if effect.slope is None else f"{effect.slope:.4f}",

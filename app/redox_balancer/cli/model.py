@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from redox_balancer.cli.functions import show_functions
 from redox_balancer.cli.model_page import page_lines
 from redox_balancer.cli.options import AsPublished, Biomass, Curation, Medium
 from redox_balancer.errors import RedoxError
@@ -17,6 +18,9 @@ from redox_balancer.terminal.progress import transfer_progress
 from redox_balancer.terminal.tables import notes, out
 
 app = typer.Typer(help="Download public metabolic models and test models.", no_args_is_help=True)
+app.command(
+    "functions", epilog="Example: redox model functions Human-GEM.yml --functions metabolicTasks_Essential.txt --json"
+)(show_functions)
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")

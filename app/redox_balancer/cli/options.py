@@ -30,9 +30,15 @@ RunFolder = Annotated[
 ]
 
 
-def _parameter(name: str, kind: Any, default: Any, **option: Any) -> inspect.Parameter:
+def flag(name: str) -> str:
+    """The option of a setting; cell lines are given one at a time."""
+    return "--cell" if name == "cells" else f"--{name.replace('_', '-')}"
+
+
+def _parameter(name: str, kind: Any, default: Any, *flags: str, **option: Any) -> inspect.Parameter:
+    chosen = typer.Option(*flags, **option)
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, typer.Option(**option)]
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, chosen]
     )
 
 
@@ -42,6 +48,8 @@ def _kind_of(name: str, field: FieldInfo) -> Any:
         return Path | None
     if name == "conditions":
         return str | None
+    if name == "cells":
+        return list[str] | None
     return field.annotation
 
 
@@ -55,9 +63,9 @@ def task_option(name: str) -> inspect.Parameter:
         if isinstance(limit, Le):
             limits["max"] = limit.le
     # An exclusive limit is checked by the task itself.
-    return _parameter(
-        name, _kind_of(name, field), field.default, help=field.description, rich_help_panel=PANEL, **limits
-    )
+    flags = [flag(name)] if name == "cells" else []
+    text = {"help": field.description, "rich_help_panel": PANEL}
+    return _parameter(name, _kind_of(name, field), field.default, *flags, **text, **limits)
 
 
 TASK_OPTIONS = tuple(map(task_option, TaskSettings.model_fields))
@@ -77,6 +85,8 @@ Model = task_option("model").annotation
 Medium = task_option("medium").annotation
 Biomass = task_option("biomass").annotation
 Enzymes = task_option("enzymes").annotation
+Cells = task_option("cells").annotation
+CellsFile = task_option("cells_file").annotation
 AsPublished = task_option("as_published").annotation
 Curation = task_option("curation").annotation
 
@@ -124,7 +134,7 @@ def _takes(
                 value = given.pop(name)
                 if value is not None:
                     chosen[RENAMED[name]] = value
-                    notes().print(f"note: {_flag(name)} is called {_flag(RENAMED[name])} now", markup=False)
+                    notes().print(f"note: {flag(name)} is called {flag(RENAMED[name])} now", markup=False)
             command(**{argument: build(chosen)}, **given)
 
         return with_options(run, [*current.values(), *old.values()], instead_of=argument)
@@ -134,10 +144,6 @@ def _takes(
 
 def _bare(option: inspect.Parameter) -> Any:
     return typing.get_args(option.annotation)[0]
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 takes_task = takes_task_without()

@@ -155,8 +155,8 @@ class Diagnosis:
 
     def _growth_text(self) -> str:
         growth = f"growth {self.growth:.4f} 1/h"
-        if not self.lives:
-            return "no growth, forced fluxes such as maintenance cannot be met"
+        if not self.growth:
+            return "no growth" if self.lives else "no growth, forced fluxes such as maintenance cannot be met"
         if self.unperturbed is None:
             return growth
         if abs(self.lost) < EFFECT:

@@ -105,7 +105,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
         self._observed = np.zeros(self.observation_space.shape, dtype=np.float32)
-        self._limit_tops = np.asarray([change.high for change in space.changes])
+        # A bound that is 0 under every condition shows as 0.
+        self._limit_tops = np.asarray([change.high or 1.0 for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._begin(space.healthy)
 
@@ -184,10 +185,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._placed[:] = 0
         self._spent = np.zeros(2)
         self._observed[:] = 0.0
+        reference = self.evaluator.reference(condition)
+        self._healthy_growth = reference.healthy_growth
         if not self.hidden_condition:
             limits = np.minimum(self.evaluator.limits(condition) / self._limit_tops, 1.0)
             self._observed[len(space.placements) :][: limits.size] = limits
-            self._observed[-3] = self.evaluator.reference(condition).growth / self.evaluator.healthy_growth
+            self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
 
     def _place(self, placement: int, level: int) -> None:
@@ -209,8 +212,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 
     def _measured(self) -> tuple[float, float]:
         """Growth relative to healthy growth, and capacity in healthy respirations."""
-        evaluator = self.evaluator
-        return (self.outcome.growth / evaluator.healthy_growth, self.outcome.capacity / evaluator.space.capacity_unit)
+        return self.outcome.growth / self._healthy_growth, self.outcome.capacity / self.evaluator.space.capacity_unit
 
     def _legal(self) -> Mask:
         """Whether each action stays within the protein budgets, shape (actions,); stopping always does."""

@@ -10,7 +10,8 @@ A single flux of an optimal vertex is not unique; the optimum is. Two programs a
 
 One O2 takes four electrons, that is two NAD(P)H: capacity is measured in healthy respirations. mu is growth after the
 cost of expression, see `formulation`, which also applies in the floor. rescue = (mu - mu_wt(condition)) /
-mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0.
+mu_wt(healthy) where the condition reduces growth, else 0. The empty construct has the value 0. Under a condition of
+a cell line, such as `HT29+hypoxia`, healthy growth is that of the line alone, see `Condition.reference`.
 
 With the reward `guaranteed` the capacity is the least that inserted reactions take at largest growth: the part that
 is coupled to growth. With the reward `rescue` program (a) alone counts, and capacity is 0:
@@ -28,9 +29,10 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Self, TypeVar
 
-from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
+from redox_balancer.cell.records import pick
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
     AT_OPTIMUM,
@@ -64,6 +66,8 @@ class Reference:
     ----------
     growth
         Largest growth, 1/h.
+    healthy_growth
+        The same in the unperturbed state that the condition refers to, see `Condition.reference`.
     floor
         Growth to be kept while capacity is counted, 1/h.
     lowered
@@ -73,6 +77,7 @@ class Reference:
     """
 
     growth: float
+    healthy_growth: float
     floor: float
     lowered: bool
     unperturbed: float
@@ -162,6 +167,13 @@ class Evaluator:
             from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
             raise does_not_grow(space.network)
+        for line in space.references:
+            if self.reference(line).growth <= NO_GROWTH:
+                raise RedoxError(
+                    f"cell line {line.id} does not grow in model {space.network.id} on its measured uptakes",
+                    hint="compare them with what biomass and maintenance need, or choose other cell lines",
+                    settings=("cells", "medium"),
+                )
         self._plain = Evaluator(space, cache_entries=0, region_bytes=0, compressed=False) if exact_check else None
 
     def __enter__(self) -> Self:
@@ -244,11 +256,16 @@ class Evaluator:
             return known
         bounds = self.formulation.under(condition)
         growth = self.programs.growth(bounds.point)
+        healthy = self.healthy_growth
+        if condition.reference != HEALTHY:
+            line = pick({line.id: line for line in self.space.references}, condition.reference, "cell line")
+            healthy = growth if line == condition else self.reference(line).growth
         reference = Reference(
             growth=growth,
-            floor=growth_floor(self.space.settings, growth, self.healthy_growth),
-            lowered=growth < self.healthy_growth * (1 - 1e-6),
-            unperturbed=max(growth, self.healthy_growth),
+            healthy_growth=healthy,
+            floor=growth_floor(self.space.settings, growth, healthy),
+            lowered=growth < healthy * (1 - 1e-6),
+            unperturbed=max(growth, healthy),
         )
         cell = _ConditionedCell(reference, bounds)
         remember(self._cells, condition, cell, CONDITIONS)
@@ -267,7 +284,7 @@ class Evaluator:
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
         if settings.reward == "rescue":
-            won = (min(growth, reference.unperturbed) - reference.growth) / self.healthy_growth
+            won = (min(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
             price = settings.protein_price * space.protein(placed)
             return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
@@ -279,7 +296,7 @@ class Evaluator:
             else:
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
-        rescue = (growth - reference.growth) / self.healthy_growth if reference.lowered else 0.0
+        rescue = (growth - reference.growth) / reference.healthy_growth if reference.lowered else 0.0
         shortfall = 0.0
         if reference.growth > NO_GROWTH:
             shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)

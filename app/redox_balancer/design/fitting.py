@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked, without_enzymes
 from redox_balancer.cell.media import OPEN
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.network import LEDGER, Network
 from redox_balancer.design.enzymes import NADPH, Enzyme, Site, free_concentration
 from redox_balancer.design.placement import ExcludedEntry, Placement, Reason
 from redox_balancer.design.settings import Candidates
@@ -151,7 +151,7 @@ class _NativeReactions:
         for reaction in sorted(
             network.reactions, key=lambda r: not network.bounds_of(r)[1] > network.bounds_of(r)[0]
         ):
-            stoichiometry = network.stoichiometry_of(reaction)
+            stoichiometry = {m: c for m, c in network.stoichiometry_of(reaction).items() if not m.endswith(LEDGER)}
             if stoichiometry:
                 key, scale = _proportions(stoichiometry)
                 self._found.setdefault(key, (reaction, scale))

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from redox_balancer.cell.conditions import JOIN, Condition, combined, pick_condition
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, combined, pick_condition
 from redox_balancer.cell.records import Record, packaged, read_records
 from redox_balancer.errors import RedoxError
 
@@ -48,7 +48,9 @@ def held_out(
     changed = {frozenset((change.key, change.value) for change in condition.changes) for condition in trained}
     for condition in chosen:
         same = frozenset((change.key, change.value) for change in condition.changes) in changed
-        if same or any(_keys(condition) <= _keys(mixture) for mixture in mixed):
+        if same or any(
+            condition.reference == mixture.reference and _keys(condition) <= _keys(mixture) for mixture in mixed
+        ):
             raise RedoxError(
                 f"{condition.id} is not a held-out condition: it was part of the training",
                 hint="remove it from the list",
@@ -77,10 +79,16 @@ def mixtures(trained: Sequence[Condition]) -> list[Condition]:
 
 
 def _of_the_package(trained: Sequence[Condition]) -> list[Condition]:
-    """Combinations of the package that consist of these conditions."""
+    """Combinations of the package that consist of these conditions, in each of their cell lines."""
     known = {condition.id: condition for condition in trained}
     names = read_records(packaged("held_out.toml"), "combination", Combination)
-    return [pick_condition(known, name) for name in names if all(part in known for part in name.split(JOIN))]
+    lines = dict.fromkeys("" if c.reference == HEALTHY else c.reference + JOIN for c in trained)
+    return [
+        pick_condition(known, line + name)
+        for line in lines
+        for name in names
+        if all(line + part in known for part in name.split(JOIN))
+    ]
 
 
 def _keys(condition: Condition) -> frozenset[tuple[str, str]]:

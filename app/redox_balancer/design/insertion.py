@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redox_balancer.cell.media import OPEN
-from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.network import LEDGER, Column, Network
 from redox_balancer.design.placement import Placement
 
-H2O2_BALANCE = "h2o2_ledger"
+H2O2_BALANCE = f"h2o2{LEDGER}"
 """Id of the bookkeeping metabolite."""
 H2O2_LEFT = "H2O2_LEFT"
 H2O2_SPARE = "H2O2_SPARE"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.cycles import reactions_in_cycles
@@ -195,7 +196,7 @@ def _balance(network: Network) -> Section:
 
 
 def _placements(fed: Network) -> Section:
-    conditions = [condition for condition in load_conditions().values() if condition.fits(fed)]
+    conditions, _ = offered_conditions(load_conditions().values(), fed)
     try:
         space = DesignSpace.build(fed, load_library(None), conditions, capacities=load_native_capacities(fed))
     except RedoxError as error:

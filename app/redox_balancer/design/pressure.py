@@ -24,11 +24,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.exchanges import find_exchange
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.names import EXTRACELLULAR
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.records import pick
 from redox_balancer.cell.solution import Status
 from redox_balancer.design.diagnosis import AMOUNTS, CARRIERS, Diagnosis, Effect, Pressure
 from redox_balancer.design.formulation import NO_GROWTH, Formulation
@@ -57,27 +58,31 @@ def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[D
     Raises
     ------
     RedoxError
-        The model knows no NADH or NADPH, or the unperturbed cell does not grow.
+        The model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
     """
     pools = list(pools_of(space.network))
     if not pools:
         raise RedoxError(
-            f"model {space.network.id} has no pool of NADH or NADPH with its proton",
+            f"model {space.network.id} has no pool of NADH, NADPH or ubiquinol",
             hint="a model in identifiers other than BiGG's needs the BiGG names nadh, nad, nadph, nadp and h",
             settings=("model",),
         )
     outside = [Column(pool.column(kind), reaction) for pool in pools for kind, reaction in pool.reactions.items()]
     with _Cell(replace(space, network=space.network.with_columns(outside))) as cell:
+        states = {line.id: line for line in space.references} | {HEALTHY: space.healthy}
         unperturbed: dict[str, Diagnosis] = {}
         for number, condition in enumerate(space.conditions):
             progress(condition.id, number, len(space.conditions))
-            reference = space.healthy
+            reference = pick(states, condition.reference, "cell line")
             if reference.id not in unperturbed:
                 unperturbed[reference.id] = cell.diagnosis(reference, pools)
                 if unperturbed[reference.id].growth == 0.0:
                     from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
-                    raise does_not_grow(space.network)
+                    medium = (
+                        "this medium" if reference == space.healthy else f"the measured uptakes of {reference.id}"
+                    )
+                    raise does_not_grow(reference.apply(space.network), medium)
             known = unperturbed.get(condition.id)
             yield known or replace(cell.diagnosis(condition, pools), unperturbed=unperturbed[reference.id])
 

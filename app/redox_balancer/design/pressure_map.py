@@ -20,30 +20,24 @@ def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
     On the left an acceptor of electrons from outside (red) and, where that gains nothing, a donor (blue); on the
     right oxidation by the cell's own oxygen.
     """
-    pools = [pressure.pool for pressure in diagnoses[0].pressures]
-    names = [f"{CARRIERS[p.carrier][0]}\n{p.compartment}" for p in diagnoses[0].pressures]
-    both, own = np.zeros((2, len(diagnoses), len(pools)))
-    for row, diagnosis in enumerate(diagnoses):
-        for column, pressure in enumerate(diagnosis.pressures):
-            gained = pressure.acceptor.gains[-1] or -pressure.donor.gains[-1]
-            both[row, column] = 100 * gained / diagnosis.reference_growth
-            own[row, column] = (
-                100 * (pressure.oxygen.gains[-1] if pressure.oxygen else 0.0) / diagnosis.reference_growth
-            )
+    pressures = [[(p, 100 / d.reference_growth) for p in d.pressures] for d in diagnoses]
+    both = np.asarray([[k * (p.acceptor.gains[-1] or -p.donor.gains[-1]) for p, k in row] for row in pressures])
+    own = np.asarray([[k * p.oxygen.gains[-1] if p.oxygen else 0.0 for p, k in row] for row in pressures])
+    pools = [f"{CARRIERS[p.carrier][0]}\n{p.compartment}" for p, _ in pressures[0]]
     most = max(1.0, float(np.abs([both, own]).max()))
-    figure = Figure(figsize=(3.2 + 1.3 * len(pools), 1.6 + 0.32 * len(diagnoses)), layout="constrained")
+    height = 1.6 + 0.32 * len(diagnoses)
+    figure = Figure(figsize=(3.2 + 1.5 * len(pools), height), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     titles = "acceptor (red) or donor (blue)\nof electrons from outside", "oxidised by the\ncell's own oxygen"
     for axis, values, title in zip(axes, (both, own), titles, strict=True):
         image = axis.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
         axis.set_title(title, fontsize="medium")
-        axis.set_xticks(range(len(pools)), names, fontsize="small")
+        axis.set_xticks(range(len(pools)), pools, fontsize="small")
         axis.set_yticks(range(len(diagnoses)), [diagnosis.condition for diagnosis in diagnoses])
         for (row, column), value in np.ndenumerate(values) if values.size <= ANNOTATED else ():
             if abs(value) >= 1.0:
                 shade = "white" if abs(value) > 0.6 * most else "black"
                 axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=shade, fontsize="small")
-    figure.colorbar(
-        image, ax=axes, label="growth gained by 1 mmol/gDW/h\n(% of unperturbed growth; a donor's negative)"
-    )
+    label = "growth gained by 1 mmol/gDW/h\n(% of unperturbed growth; a donor's negative)"
+    figure.colorbar(image, ax=axes, shrink=min(1.0, 5.0 / height), label=label)
     return Drawing("pressure", figure, "growth gained by outside redox reactions by condition and pool of electrons")

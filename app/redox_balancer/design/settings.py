@@ -58,8 +58,11 @@ def _medium(value: Any) -> Any:
 
 
 def _ids(value: Any) -> Any:
-    """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`, or of several."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
 ModelSource = Annotated[Any, BeforeValidator(_model)]
@@ -101,6 +104,18 @@ class TaskSettings(BaseModel):
     )
     conditions_file: File = Field(
         default=None, description="File of conditions (TOML); the conditions of the package by default."
+    )
+    cells: Ids = Field(
+        default=None,
+        description="Cell lines, whose measured rates limit the exchanges, each with every condition: "
+        "HT29+complex_iii_closed; 'all' for every line.",
+    )
+    cells_file: File = Field(
+        default=None, description="Table of cell lines (TSV, CSV); the NCI-60 lines of the package by default."
+    )
+    exact_rates: bool = Field(
+        default=False,
+        description="Force the measured rates of the one cell line, within 10 %, instead of limiting the exchanges.",
     )
     sampling: Sampling = Field(
         default="named",

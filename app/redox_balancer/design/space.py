@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, opened
+from redox_balancer.cell.choice import changed_bounds, in_own_terms, opened
+from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, with_supplies
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
@@ -86,6 +87,8 @@ class DesignSpace:
         The named conditions, in the order of the task.
     mixtures
         Combinations of several conditions that a policy may be trained on as well.
+    references
+        Unperturbed states other than the healthy cell that conditions refer to: cell lines.
     changes
         Each bound that some condition changes, once; `opens` where one of them opens it.
     capacities
@@ -109,6 +112,7 @@ class DesignSpace:
     capacities: Mapping[str, float]
     settings: ValueSettings = field(default_factory=ValueSettings)
     mixtures: tuple[Condition, ...] = ()
+    references: tuple[Condition, ...] = ()
     parameter_samples: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     excluded: tuple[ExcludedEntry, ...] = ()
 
@@ -126,6 +130,7 @@ class DesignSpace:
         saturation: float = 0.05,
         candidates: Candidates = "distinct",
         mixtures: Sequence[Condition] = (),
+        references: Sequence[Condition] = (),
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
@@ -143,8 +148,8 @@ class DesignSpace:
             Share of kcat at which an enzyme without a known KM operates.
         candidates
             As in `fit`.
-        mixtures
-            Combinations of several of the conditions.
+        mixtures, references
+            Combinations of several of the conditions, and the unperturbed states that they refer to.
         samples
             Number of samples of the uncertain enzyme parameters.
         settings
@@ -157,16 +162,10 @@ class DesignSpace:
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
-        for condition in conditions:
-            missing = condition.missing_from(network)
-            if missing:
-                raise RedoxError(
-                    f"condition {condition.id!r} needs {missing[0]!r}, which model {network.id} lacks",
-                    hint="choose other conditions",
-                    settings=("conditions",),
-                )
-        conditions = [condition.of(network) for condition in conditions]
-        changes = _changes(conditions)
+        with_openings = opened(network, (*references, *conditions))
+        network = with_supplies(network, (*references, *conditions))
+        conditions, references = in_own_terms(network, conditions), in_own_terms(network, references)
+        changes = changed_bounds((*references, *conditions))
         limits = {
             own: capacity.limit
             for reaction, capacity in (capacities or {}).items()
@@ -176,7 +175,7 @@ class DesignSpace:
         settings = settings or ValueSettings()
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
-        fitted = fit(library, opened(network, conditions), levels, saturation, limited=limited, candidates=candidates)
+        fitted = fit(library, with_openings, levels, saturation, limited=limited, candidates=candidates)
         return cls(
             network=with_insertions(network, fitted.placements),
             placements=fitted.placements,
@@ -184,8 +183,9 @@ class DesignSpace:
             levels=tuple(levels),
             budget=budget,
             membrane_budget=membrane_budget,
-            conditions=tuple(conditions),
+            conditions=conditions,
             mixtures=tuple(mixture.of(network) for mixture in mixtures),
+            references=references,
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=changes,
             capacities=limits,
@@ -265,6 +265,8 @@ class DesignSpace:
         RedoxError
             The condition changes a bound that no condition of this design space changes.
         """
+        if any(change.if_unlimited for change in condition.changes):
+            condition = condition.of(self.network)
         limits, positions = self.unchanged.copy(), self._change_positions
         # A limit holds for what is opened, too.
         for given in sorted(condition.changes, key=lambda change: not change.opens):
@@ -316,14 +318,3 @@ class DesignSpace:
         """
         flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
         return NADH_PER_OXYGEN if flux else respiration(self.network)
-
-
-def _changes(conditions: Iterable[Condition]) -> tuple[Change, ...]:
-    """Each bound that some condition changes, with the range of what opens it."""
-    found: dict[tuple[str, Side], Change] = {}
-    for change in (change for condition in conditions for change in condition.changes):
-        known = found.get(change.key, change)
-        # Observations of runs without openings scale a limit by the last condition's range.
-        widest = {"opens": True, "high": max(change.high, known.high)}
-        found[change.key] = change.model_copy(update=widest) if known.opens or change.opens else change
-    return tuple(found.values())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
+from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
+from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
@@ -53,11 +58,27 @@ class Task(TaskSettings):
         return cls(**{"as_published": settings.get("model") is not None, **settings})
 
     def network(self) -> Network:
-        """The cell on its medium."""
+        """The cell on its medium, with the measured rates of its line where they are forced.
+
+        Raises
+        ------
+        RedoxError
+            A file cannot be read, an id is unknown, or measured rates cannot be forced.
+        """
         cell = load_network(
             self.model, objective=self.biomass, as_published=self.as_published, curation=self.curation
         )
-        return apply_medium(cell, self.medium)
+        network = apply_medium(cell, self.medium)
+        if not self.exact_rates:
+            return network
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        if len(lines) != 1:
+            raise RedoxError(
+                f"rates can be forced for one cell line at a time, {len(lines)} are chosen",
+                hint="choose one cell line, or let the rates be limits",
+                settings=("cells", "exact_rates"),
+            )
+        return with_exact_rates(network, lines[0])
 
     def space(self, library: Mapping[str, Enzyme] | None = None) -> DesignSpace:
         """The design space that these settings describe.
@@ -73,12 +94,17 @@ class Task(TaskSettings):
             A file cannot be read, an id is unknown, or the library does not fit the model.
         """
         network = self.network()
-        conditions = self._chosen_conditions(network)
+        conditions, left_out = self._chosen_conditions(network)
+        mixed = mixtures(conditions) if self.sampling == "mixed" else []
+        lines = pick_cell_lines(self.cells or (), self.cells_file)
+        network = replace(network, repairs=(*network.repairs, *left_out, *skipped_exchanges(network, lines)))
+        cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
             load_library(self.enzymes) if library is None else library,
-            conditions,
-            mixtures=mixtures(conditions) if self.sampling == "mixed" else (),
+            in_cell_lines(cells, conditions),
+            mixtures=in_cell_lines(cells, mixed),
+            references=cells,
             capacities=load_native_capacities(network, as_published=self.as_published),
             budget=self.budget,
             membrane_budget=self.membrane_budget,
@@ -112,7 +138,9 @@ class Task(TaskSettings):
         """
         space = self.space()
         # An actor would find out too, but only after the folder of the run was created.
-        Evaluator(space).close()
+        with Evaluator(space) as evaluator:
+            said = without_effect(evaluator)
+        space = replace(space, network=replace(space.network, repairs=space.network.repairs + said))
         return RedoxEnvs(
             space,
             placements=self.placements,
@@ -121,20 +149,20 @@ class Task(TaskSettings):
             exact_check=exact_check,
         )
 
-    def _chosen_conditions(self, network: Network) -> Sequence[Condition]:
+    def _chosen_conditions(self, network: Network) -> tuple[Sequence[Condition], Sequence[str]]:
         known = load_conditions(self.conditions_file)
         if self.conditions is not None:
             if not self.conditions:
                 raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}", settings=("conditions",))
-            return [pick_condition(known, name) for name in self.conditions]
-        fitting = [condition for condition in known.values() if condition.fits(network)]
+            return [pick_condition(known, name) for name in self.conditions], ()
+        fitting, left_out = offered_conditions(known.values(), network)
         if not fitting:
             raise RedoxError(
                 f"none of the conditions fits model {network.id}: it lacks the reactions they change",
                 hint="define conditions in the identifiers of the model",
                 settings=("conditions_file",),
             )
-        return fitting
+        return fitting, left_out
 
 
 def _parameters() -> str:

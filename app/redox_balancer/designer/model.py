@@ -18,6 +18,7 @@ from pathlib import Path
 from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.embedded import core_json
+from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.models import in_memory, load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
@@ -122,6 +123,7 @@ def designed_cell(
     `with model:`, which reverts all changes at its end.
     """
     network = space.network
+    add_ledgers(model, network, besides={H2O2_BALANCE})
     placed = {space.placements[position].reaction: space.placements[position] for position, _ in construct}
     foreign = {reaction: placement for reaction, placement in placed.items() if placement.foreign}
     columns = {reaction: network.stoichiometry_of(reaction) for reaction in foreign}

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from redox_balancer.cell.conditions import Condition, pick_condition
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, pick_condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
@@ -40,7 +40,7 @@ class Proposal:
     ----------
     space, construct, condition
         The construct, the design space it is built in, and the condition.
-    outcome, reference, healthy_growth
+    outcome, reference
         Results of `Evaluator` for the plain task, see `DesignSpace.plain`.
     task_value
         Value by the task that a policy was trained on; `outcome.value` where that is the plain task.
@@ -51,7 +51,6 @@ class Proposal:
     condition: Condition
     outcome: Outcome
     reference: Reference
-    healthy_growth: float
     task_value: float
 
     @classmethod
@@ -62,7 +61,7 @@ class Proposal:
         space = evaluator.space
         outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)
         task_value = outcome.value if task_value is None else task_value
-        return cls(space, construct, condition, outcome, reference, evaluator.healthy_growth, task_value)
+        return cls(space, construct, condition, outcome, reference, task_value)
 
     @classmethod
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
@@ -134,7 +133,7 @@ class Proposal:
             "growth": self.outcome.growth,
             "growth_without": self.reference.growth,
             "growth_floor": self.reference.floor,
-            "healthy_growth": self.healthy_growth,
+            "healthy_growth": self.reference.healthy_growth,
             "capacity": self.outcome.capacity,
             "rescue": self.outcome.rescue,
             "settings": asdict(space.settings),
@@ -146,6 +145,8 @@ class Proposal:
 def find_condition(space: DesignSpace, name: object) -> Condition:
     """Condition of a design space by its id; `a+b` is conditions a and b at once.
 
+    Where the space has a single cell line it need not be named: `a` is `line+a`, and `healthy` the line alone.
+
     Raises
     ------
     RedoxError
@@ -155,7 +156,9 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
         raise RedoxError(f"a condition is given by its id, not by {name!r}", hint="such as 'hypoxia'")
     conditions = {condition.id: condition for condition in space.conditions}
     # A run may have been trained on several conditions at once without any of them alone.
-    joint = {condition.id: condition for condition in (*space.mixtures, *space.conditions)}
+    joint = {condition.id: condition for condition in (*space.references, *space.mixtures, *space.conditions)}
+    if len(space.references) == 1 and name.split(JOIN)[0] != (line := space.references[0].id):
+        name = line if name == HEALTHY else JOIN.join((line, name))
     return joint[name] if name in joint else pick_condition(conditions, name)
 
 

@@ -67,5 +67,5 @@ class Belief:
 
     def _measured(self, construct: Construct, condition: Condition) -> tuple[float, float]:
         evaluator = self.evaluator
-        outcome = evaluator.outcome(construct, condition)
-        return (outcome.growth / evaluator.healthy_growth, outcome.capacity / evaluator.space.capacity_unit)
+        outcome, healthy = evaluator.outcome(construct, condition), evaluator.reference(condition).healthy_growth
+        return outcome.growth / healthy, outcome.capacity / evaluator.space.capacity_unit

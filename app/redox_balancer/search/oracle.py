@@ -66,8 +66,9 @@ def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResul
             "the best construct of the mixed-integer program exceeds a budget that the program lacks",
             hint="this is a bug: every budget of the design space must appear in budgets() of search/oracle.py",
         )
-    search.value(construct)
-    return search.found(iterations=optimum.iterations, bound=optimum.bound)
+    # By round-off the bound may be below a value that was reached.
+    bound = max(0.0, search.value(construct), optimum.bound)
+    return search.found(iterations=optimum.iterations, bound=bound)
 
 
 def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
@@ -205,7 +206,7 @@ class _ConstructProgram:
         for part, share in zip(parts, self._shares, strict=True):
             program.add_row([(part, 1.0), (share, -largest)], upper=0.0)
         kept = list(zip(parts, self._keeps, strict=True))
-        healthy = self.problem.evaluator.healthy_growth
+        healthy = reference.healthy_growth
         if settings.reward == "rescue":
             won = program.add_columns([0.0], [reference.unperturbed])[0]
             program.add_row([(won, -1.0), *kept], lower=0.0)

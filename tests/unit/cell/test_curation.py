@@ -12,10 +12,10 @@ from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.curation import Curated, Curation, find_curation
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import Medium, load_media
+from redox_balancer.cell.media import load_media
 from redox_balancer.cell.models import LoadedModel, to_network
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.probes import Free, free_fluxes
+from redox_balancer.cell.probes import Free, ProbedCell, free_fluxes
 from redox_balancer.errors import RedoxError
 from toy_cell import GROWTH, growth_of, toy_cell
 
@@ -89,6 +89,12 @@ def toy() -> Network:
         ("capped = 2.5", {"RESP": RESP}, (0.0, 2.5), "RESP: at most 2.5 (assumed): why"),
         ("capped_forward = 2.5", {"LDH_L": LDH}, (-1000.0, 2.5), "LDH_L: at most 2.5 forward (assumed): why"),
         ("capped_backward = 2.5", {"RESP": RESP}, (-2.5, 1000.0), "RESP: at most 2.5 backward (assumed): why"),
+        (
+            "capped_forward = 0.0\ncapped_backward = 2.5",
+            {"RESP": RESP},
+            (-2.5, 0.0),
+            "RESP: at most 0 forward and 2.5 backward (assumed): why",
+        ),
     ],
 )
 def test_bounds_are_corrected_and_said(
@@ -263,6 +269,29 @@ def test_curated_recon3d_gets_nothing_for_free(published: Network, curated: Cura
     assert after == dict.fromkeys(before, 0.0)
 
 
+def test_electrons_of_nadph_reach_ubiquinone_of_curated_recon3d_by_three_enzymes_alone(curated: Curated) -> None:
+    carriers = [(f"{a}_{x}", f"{a}h_{x}", f"h_{x}") for a in ("nad", "nadp") for x in "cm"]
+    columns = [Column(f"to {nadh}", {nad: -1.0, "h_e": -2.0, nadh: 1.0, h: 1.0}) for nad, nadh, h in carriers]
+    quinol = Column("quinol", {"q10h2_m": -1.0, "q10_m": 1.0, "h_e": 2.0}, 0.0, 1.0)
+    cell = ProbedCell(curated.network).network.with_columns([*columns, quinol])
+
+    def reached(enzyme: str | None = None) -> dict[str, float]:
+        chain = dict.fromkeys(("NADH2_u10mi", "r0205", "PROD2m", "CYOR_u10mi", "EX_o2_e"), (0.0, 0.0))
+        open_ = {enzyme: curated.network.bounds_of(enzyme)} if enzyme else {}
+        found = {}
+        with FluxLP(cell.with_bounds(chain | open_), {}) as lp:
+            lp.set_objective({"quinol": 1.0})
+            for column in columns:
+                lp.set_bounds(cell.column(column.id), 0.0, 1.0)
+                found[column.id] = lp.maximise().objective
+                lp.set_bounds(cell.column(column.id), 0.0, 0.0)
+        return found
+
+    assert reached() == pytest.approx({column.id: 0.0 for column in columns}, abs=1e-9)
+    assert reached("NADH2_u10mi")["to nadh_m"] == reached("r0205")["to nadh_c"] == pytest.approx(1.0)
+    assert reached("PROD2m")["to nadh_m"] == pytest.approx(0.001)
+
+
 def test_what_does_not_balance_in_recon3d_is_closed_or_capped(curated: Curated) -> None:
     bounds = {reaction: curated.network.bounds_of(reaction) for reaction in imbalanced_reactions(curated.network)}
     assert {reaction for reaction, limits in bounds.items() if any(limits)} == {
@@ -277,21 +306,15 @@ def test_what_does_not_balance_in_recon3d_is_closed_or_capped(curated: Curated) 
 
 @pytest.mark.parametrize(("name", "growth"), [("culture", 0.084443), ("human_minimal", 0.0365025)])
 def test_curated_recon3d_grows_as_before(published: Network, curated: Curated, name: str, growth: float) -> None:
-    medium = culture_medium() if name == "culture" else load_media()[name]
-    before, after = (growth_of(medium.apply(network)) for network in (published, curated.network))
+    before, after = (growth_of(load_media()[name].apply(network)) for network in (published, curated.network))
     assert before == pytest.approx(growth, rel=1e-4)
     assert after == pytest.approx(before, rel=1e-4)
 
 
-def culture_medium() -> Medium:
-    """The physiological medium with what the biomass of Recon3D needs besides."""
-    physiological = load_media()["physiological"]
-    uptakes = dict(physiological.uptakes)
-    uptakes |= {f"EX_{name}_e": 0.1 for name in ("lnlc", "lnlnca")}
-    vitamins = ("btn", "fol", "ncam", "pnto__R", "pydam", "ribflv", "thm", "aqcobal", "chol", "inost")
-    uptakes |= {f"EX_{name}_e": 0.01 for name in vitamins}
-    uptakes |= {f"EX_{name}_e": 1000.0 for name in ("fe2", "fe3", "k", "na1", "so4", "nh4", "ca2", "cl", "mg2")}
-    return physiological.model_copy(update={"uptakes": uptakes})
+def test_what_the_culture_medium_keeps_in_does_not_limit_growth(curated: Curated) -> None:
+    culture = load_media()["culture"]
+    open_ = culture.model_copy(update={"secretions": None, "oxygen_budget": None})
+    assert growth_of(culture.apply(curated.network)) > 0.99 * growth_of(open_.apply(curated.network))
 
 
 def test_human_oxidases_of_curated_recon3d_take_oxygen(curated: Curated) -> None:

@@ -52,6 +52,7 @@ def cell() -> tuple[Network, cobra.Model]:
         ("windows.csv", "\ufeff" + rows(";").replace("\n", "\r\n")),
         ("cobrapy.json", json.dumps(UPTAKES)),
         ("absent_but_unused.json", json.dumps(UPTAKES | {"EX_xyl__D_e": 0.0})),
+        ("names.csv", rows(",") + "o2_e,2.0\n"),
     ],
 )
 def test_every_notation_gives_the_bounds_of_cobrapy(
@@ -62,6 +63,25 @@ def test_every_notation_gives_the_bounds_of_cobrapy(
     fed = apply_medium(network, str(tmp_path / name))
     expected = [reaction.bounds for reaction in theirs.reactions]
     np.testing.assert_array_equal(np.column_stack([fed.lower, fed.upper]), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tables.toml", "[secretions]\nEX_lac__L_e = 1.5\no2_e = 2.0\n[uptakes]\no2_e = 2.0\n"),
+        ("plain.toml", "o2_e = 2.0\n[secretions]\nEX_lac__L_e = { value = 1.5, source = 'a paper' }\no2_e = 2.0\n"),
+        ("entry.toml", "[[medium]]\nid = 'a'\nuptakes.o2 = 2\nsecretions.EX_lac__L_e = 1.5\nsecretions.o2 = 2\n"),
+        ("columns.tsv", "exchange\tuptake\tsecretion\nEX_lac__L_e\t0\t1.5\no2_e\t2\t2\n"),
+        ("both.json", '{"uptakes": {"o2": 2}, "secretions": {"EX_lac__L_e": 1.5, "o2": 2}}'),
+    ],
+)
+def test_a_file_that_lists_secretions_closes_all_others(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    fed = apply_medium(to_network(toy_cell()), str(tmp_path / name))
+    open_ = {"EX_o2_e": (-2.0, 2.0), "EX_lac__L_e": (0.0, 1.5)}
+    assert {exchange: fed.bounds_of(exchange) for exchange in fed.exchanges} == (
+        dict.fromkeys(fed.exchanges, (0.0, 0.0)) | open_
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,6 +108,20 @@ def test_every_notation_gives_the_bounds_of_cobrapy(
         ("maintenance.toml", "[[medium]]\nid = 'a'\nuptakes.EX_o2_e = 1\nmaintenance.NGAM = 5\n", "no reaction NGAM"),
         ("unknown.csv", "EX_o2_e,1\nEX_xyl__D_e,2\nRESP,3\n", "no exchange for EX_xyl__D_e, RESP"),
         ("absent.tsv", None, "No such file"),
+        (
+            "leaving.toml",
+            "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_co2_e = 'all'\n",
+            "secretion of EX_co2_e is 'all'",
+        ),
+        ("leaving.csv", "id,uptake,secretion\nEX_o2_e,1,0\nEX_co2_e,0,free\n", "secretion of EX_co2_e is 'free'"),
+        ("list.toml", "secretions = ['EX_co2_e']\n[uptakes]\nEX_o2_e = 1\n", "secretions without their exchanges"),
+        ("gone.toml", "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_xyl__D_e = 1\n", "no exchange for EX_xyl__D_e"),
+        ("twice.toml", "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_co2_e = 1\nco2 = 2\n", "two secretions of EX_co2_e"),
+        (
+            "against.toml",
+            "[uptakes]\nEX_o2_e = 1\n[secretions]\no2_e = 1\n",
+            "EX_o2_e for its uptake as EX_o2_e and for its secretion as o2_e",
+        ),
     ],
 )
 def test_a_mistake_in_a_medium_is_one_line(name: str, content: str | None, said: str, tmp_path: Path) -> None:

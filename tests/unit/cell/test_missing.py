@@ -51,7 +51,7 @@ def grows(network: Network, opened: tuple[str, ...] = ()) -> bool:
     bounds = {}
     for reaction in opened:
         (metabolite,) = network.stoichiometry_of(reaction)
-        bounds |= exchange_of(network, metabolite).with_uptake(OPEN)
+        bounds |= exchange_of(network, metabolite).within(OPEN)
     with FluxLP(network.with_bounds(bounds)) as lp:
         solution = lp.maximise()
     return solution.optimal and solution.objective > 1e-6

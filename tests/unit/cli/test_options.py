@@ -99,6 +99,7 @@ def test_the_command_of_the_first_system_is_accepted_word_for_word() -> None:
     parsed = train.make_context("train", literal.split()[1:], parent=context)
     received = {name: value for name, value in parsed.params.items() if value != options_of("train")[name].default}
     assert received.pop("hidden_sizes", [128, 128]) == [128, 128]
+    assert not received.pop("cells", None)
     assert json.loads(json.dumps(received, default=str)) == {
         "timesteps": 10_000_000,
         "num_actors": 120,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium
@@ -24,7 +25,7 @@ def cell(*, capacities: bool) -> Network:
     space = DesignSpace.build(
         network,
         load_library(),
-        list(load_conditions().values()),
+        offered_conditions(load_conditions().values(), network)[0],
         capacities=load_native_capacities(network) if capacities else None,
     )
     return Formulation(space, compressed=False).network

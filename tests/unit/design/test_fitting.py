@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from metabolic_atlas import metabolic_atlas
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
@@ -170,7 +171,7 @@ def test_metabolic_atlas_ids_give_the_same_design_space(space: DesignSpace) -> N
     """The core in Human-GEM's ids: the same placements, the same cycles, the same value of a construct."""
     model, _, _ = metabolic_atlas(annotated=True)
     network = to_network(model)
-    atlas = DesignSpace.build(network, load_library(), list(load_conditions().values()))
+    atlas = DesignSpace.build(network, load_library(), offered_conditions(load_conditions().values(), network)[0])
     own = DesignSpace.build(load_network(), load_library(), space.conditions)
     assert [p.id for p in atlas.placements] == [p.id for p in own.placements]
     assert [e.id for e in atlas.excluded] == [e.id for e in own.excluded]

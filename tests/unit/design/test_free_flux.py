@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from free_flux import free_flux
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import to_network
@@ -42,7 +43,7 @@ def test_cycles_are_refused_in_recon3d_and_nothing_else_carries_flux_with_exchan
 ) -> None:
     """A sample on the whole of Recon3D; the drill has ten thousand constructs on its core."""
     network = apply_medium(to_network(recon3d.model, "BIOMASS_reaction"), "human_minimal")
-    space = DesignSpace.build(network, load_library(), list(load_conditions().values()))
+    space = DesignSpace.build(network, load_library(), offered_conditions(load_conditions().values(), network)[0])
     loops = {entry.id: entry for entry in space.excluded if entry.reason is Reason.CYCLE}
     assert {"UDHA_c", "UDHA_m"} <= set(loops)
     for entry in loops.values():

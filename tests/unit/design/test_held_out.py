@@ -2,14 +2,16 @@ from pathlib import Path
 
 import pytest
 
+from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions, pick_condition
+from redox_balancer.cell.models import load_network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out, mixtures
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.exhaustive import constructs
 
-KNOWN = load_conditions()
+KNOWN = {one.id: one for one in offered_conditions(load_conditions().values(), load_network())[0]}
 TRAINED = list(KNOWN.values())
 
 

@@ -51,6 +51,20 @@ def test_uptakes_and_media_are_the_same_in_every_notation(model: cobra.Model) ->
     assert find_exchange(network, "GLCt1") is None
 
 
+def test_secretions_are_limited_in_every_notation(model: cobra.Model) -> None:
+    free = dict.fromkeys(("EX_co2_e", "EX_h2o_e", "EX_h_e"), 1000.0)
+    uptakes = {f"EX_{species}_e": uptake for species, uptake in (UPTAKES | {"o2": 1.0}).items()}
+    media = [
+        Medium(id="mine", description="", source="a test", uptakes=uptakes, secretions=secretions)
+        for secretions in (None, free, free | {"EX_lac__L_e": {"value": 1.5, "source": "a test"}})
+    ]
+    fed = [medium.apply(load_network(model)) for medium in media]
+    assert [growth_of(network) for network in fed] == pytest.approx([2.5, 0.557491, 0.714286], abs=1e-6)
+    lactate = find_exchange(fed[2], "EX_lac__L_e")
+    assert lactate is not None
+    assert sum(reaction.removal for reaction in lactate.reactions) == 1.5
+
+
 def test_conditions_values_and_exported_designs_are_the_same_in_every_notation(model: cobra.Model) -> None:
     task = Task(model=model, conditions=["healthy", "hypoxia"])
     space = task.space()

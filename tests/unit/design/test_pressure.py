@@ -171,6 +171,13 @@ def test_more_growth_than_unperturbed_and_a_model_without_carriers_are_told() ->
         of_toy(model)
 
 
+def test_a_cell_line_is_compared_with_itself() -> None:
+    alone, closed = rb.diagnose(Task(cells=("HT29",), conditions=("healthy", "complex_iii_closed")))
+    assert (alone.condition, alone.unperturbed, closed.unperturbed) == ("HT29", None, alone)
+    assert alone.growth < 0.5 * rb.evaluate(Task(), "LBNOX_c 0.1 %").growth_without
+    assert closed.shares("acceptor")[pool(closed, "q10h2_m")] == pytest.approx(1.0)
+
+
 def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: dict[str, Diagnosis]) -> None:
     chosen = ["diagnose", "--conditions", "healthy,hypoxia"]
     for suffix, start in ((".svg", b"<svg"), (".png", b"\x89PNG")):

@@ -1,0 +1,220 @@
+"""What measured exchange rates say about a model: whether they can hold at once, and what follows at measured growth.
+
+With uptakes limited to measured rates, growth is often one uptake over its biomass coefficient: a division, and not a
+prediction. What a model does predict is whether the other measured rates lie within their flux ranges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from redox_balancer.cell.cell_lines import UNLIMITED, CellLine
+from redox_balancer.cell.exchanges import Exchange, find_exchange
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.repairs import shortened
+from redox_balancer.errors import RedoxError
+
+RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
+"""By-products whose measured release is compared with its flux range."""
+
+SMALLEST_RATE = 1e-3
+"""Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
+
+LEAST_EXCESS = 1e-8
+"""Deviation in mmol/gDW/h that is no round-off of the solver."""
+
+ROUND_OFF = 1e-6
+"""Relative margin of a bound that an optimum has reached."""
+
+
+class Division(NamedTuple):
+    """The largest growth that one uptake allows: uptake, mmol/gDW/h, over biomass coefficient, mmol/gDW, in 1/h."""
+
+    exchange: str
+    uptake: float
+    coefficient: float
+    growth: float
+
+    def says(self, growth: float) -> str:
+        """Compare growth, 1/h, with this one, in a line."""
+        text = f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h"
+        if growth >= self.growth * (1 - 1e-3):
+            return f"{text}: growth is this division, not a prediction"
+        return f"{text}: growth is {growth / self.growth:.1%} of it"
+
+
+@dataclass(frozen=True)
+class MeasuredRange:
+    """A measured rate and the fluxes that the model allows when its own bound is lifted, mmol/gDW/h."""
+
+    exchange: str
+    measured: float
+    smallest: float
+    largest: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the measured rate is within the range."""
+        margin = ROUND_OFF * max(1.0, abs(self.measured))
+        return self.smallest - margin <= self.measured <= self.largest + margin
+
+
+@dataclass(frozen=True)
+class LineCheck:
+    """A cell line at its measured growth.
+
+    Attributes
+    ----------
+    line, growth
+        The line, and its measured growth, 1/h.
+    exceeded
+        Measured rates that must be exceeded, by more than the tolerance, to reach that growth: needed over measured.
+        The sum of the relative excesses is the smallest possible.
+    ranges
+        Flux ranges of by-products that the line releases.
+    """
+
+    line: str
+    growth: float
+    exceeded: Mapping[str, float]
+    ranges: tuple[MeasuredRange, ...]
+
+
+def uptake_division(network: Network, growth: float) -> Division | None:
+    """Find the uptake that limits growth most closely, as if it were limited by that uptake alone.
+
+    It is the smallest uptake over biomass coefficient that is not below `growth`, 1/h, within a thousandth; smaller
+    ones belong to metabolites that the cell makes. None where biomass lists nothing that is taken up.
+    """
+    found = []
+    for metabolite, coefficient in network.stoichiometry_of(network.objective).items():
+        exchange = _taken_up(network, metabolite) if coefficient < 0 else None
+        if exchange is not None and growth * (1 - 1e-3) <= (ratio := exchange.uptake / -coefficient):
+            found.append(Division(exchange.importer.id, exchange.uptake, -coefficient, ratio))
+    return min(found, key=lambda division: division.growth, default=None)
+
+
+def with_exact_rates(network: Network, line: CellLine) -> Network:
+    """Return a cell on its medium in which the measured rates of a line are forced, within `TOLERANCE`.
+
+    Raises
+    ------
+    RedoxError
+        The rates contradict each other: no steady state has all of them.
+    """
+    forced = line.forced(network)
+    with FluxLP(forced, {}) as lp:
+        lp.crash_basis()
+        if lp.maximise().optimal:
+            return forced
+    needed = _closest_rates(forced, line, forced=True) or {}
+    texts = [f"{name} {line.rates[name]:g} would have to be {rate:.3g}" for name, rate in needed.items()]
+    raise RedoxError(
+        f"the measured rates of {line.id} cannot hold at once in model {network.id}: "
+        + (shortened(texts) if texts else "the medium or a forced flux is against them"),
+        hint="correct them, or let the rates be limits",
+        settings=("cells_file", "exact_rates"),
+    )
+
+
+def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEASED) -> LineCheck:
+    """Compare the measured release of by-products with what a model allows at measured growth.
+
+    Parameters
+    ----------
+    network
+        The cell on its medium.
+    line
+        A line with measured growth; its rates are limits, except the one whose range is computed.
+    released
+        By-products, as far as the line releases them.
+
+    Raises
+    ------
+    RedoxError
+        The growth of the line was not measured, or cannot be reached even with larger uptakes.
+    """
+    if line.growth is None:
+        raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
+    rates = {name: rate for name in released if (rate := line.rates.get(name, 0.0)) > 0}
+    cell = line.condition(network).apply(network).with_bounds({network.objective: (line.growth, line.growth)})
+    needed = _closest_rates(cell.with_bounds({r: b for name in rates for r, b in _opened(cell, name, OPEN)}), line)
+    if needed is None:
+        raise RedoxError(
+            f"cell line {line.id} cannot grow at its measured {line.growth:g} 1/h in model {network.id}, however "
+            "much it takes up of what was measured",
+            hint="choose a medium that holds the rest of what biomass needs",
+            settings=("medium",),
+        )
+    cell = cell.with_bounds({r: b for name, rate in needed.items() for r, b in _opened(cell, name, rate)})
+    ranges = (
+        MeasuredRange(name, rate, *_removal_range(cell.with_bounds(dict(_opened(cell, name, OPEN))), name))
+        for name, rate in rates.items()
+        if find_exchange(network, name)
+    )
+    exceeded = {name: rate / line.rates[name] for name, rate in needed.items() if name not in rates}
+    return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
+
+
+def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) -> dict[str, float] | None:
+    """Rates outside of a network's bounds that make it feasible, mmol/gDW/h; None where no rates do.
+
+    The sum of their relative distances from the bounds is the smallest possible; the most distant one comes first.
+    Limits are exceeded in the measured direction alone, and `forced` rates missed in either.
+    """
+    columns, weights, owners = [], {}, {}
+    for name, exchange, rate in line.exchanges(network):
+        for sign in (1.0, -1.0) if forced else (math.copysign(1.0, -rate),):
+            columns.append(Column(f"{name} {sign:+}", {exchange.metabolite: sign}, 0.0, OPEN))
+            weights[columns[-1].id] = -1.0 / max(abs(rate), SMALLEST_RATE)
+            owners[columns[-1].id] = name, exchange
+    elastic = network.with_columns(columns)
+    with FluxLP(elastic, weights) as lp:
+        lp.crash_basis()
+        if not lp.maximise().optimal:
+            return None
+        fluxes = dict(zip(elastic.reactions, lp.fluxes().tolist(), strict=True))
+    needed = {}
+    for column in sorted(weights, key=lambda column: weights[column] * fluxes[column]):
+        if fluxes[column] > LEAST_EXCESS:
+            name, exchange = owners[column]
+            parts = elastic.boundary_coefficients[exchange.metabolite]
+            removed = -sum(coefficient * fluxes[reaction] for reaction, coefficient in parts.items())
+            needed[name] = removed if abs(removed) > LEAST_EXCESS else 0.0
+    return needed
+
+
+def _opened(network: Network, name: str, rate: float) -> Iterator[tuple[str, tuple[float, float]]]:
+    """An exchange, if there is one, with bounds that include a rate, mmol/gDW/h."""
+    if exchange := find_exchange(network, name):
+        reaction, upper, scale = exchange.bound(supply=rate < 0)
+        most = scale * abs(rate) * (1 + ROUND_OFF)
+        lower, higher = network.bounds_of(reaction)
+        yield reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))
+
+
+def _removal_range(network: Network, name: str) -> tuple[float, float]:
+    """Smallest and largest net removal through an exchange, mmol/gDW/h."""
+    exchange = find_exchange(network, name)
+    parts = {} if exchange is None else {reaction.id: -reaction.coefficient for reaction in exchange.reactions}
+    ends = []
+    with FluxLP(network, {}) as lp:
+        lp.crash_basis()
+        for sign in (-1.0, 1.0):
+            lp.set_objective({reaction: sign * weight for reaction, weight in parts.items()})
+            ends.append(sign * lp.maximise().objective)
+    return ends[0], ends[1]
+
+
+def _taken_up(network: Network, metabolite: str) -> Exchange | None:
+    """The exchange of a metabolite's species, if it is taken up to a limit."""
+    for species in sorted(network.species_of(metabolite)):
+        exchange = find_exchange(network, f"{species}_e")
+        if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
+            return exchange
+    return None
