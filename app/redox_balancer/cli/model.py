@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from redox_balancer.cli.curate import EXAMPLE, curate
 from redox_balancer.cli.functions import show_functions
 from redox_balancer.cli.model_page import page_lines
 from redox_balancer.cli.options import AsPublished, Biomass, CellsFile, Curation, Medium
@@ -21,6 +22,7 @@ app = typer.Typer(help="Download public metabolic models and test models.", no_a
 app.command(
     "functions", epilog="Example: redox model functions Human-GEM.yml --functions metabolicTasks_Essential.txt --json"
 )(show_functions)
+app.command(epilog=EXAMPLE)(curate)
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
