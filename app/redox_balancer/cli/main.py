@@ -25,6 +25,7 @@ from redox_balancer.cli import (
     report,
     search,
     train,
+    validate,
 )
 from redox_balancer.resources import in_own_source, require_address_space
 from redox_balancer.terminal.outcome import end
@@ -53,6 +54,7 @@ app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=report.EXAMPLE)(report.report)
+app.command(epilog=validate.EXAMPLE)(validate.validate)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

@@ -1,11 +1,13 @@
 """The rule by which the experiments that a network should reproduce are scored.
 
-The rule was written, and committed, before the first experiment was run on any model; it is the same for every
-experiment and model.
+The thresholds were written, and committed, before the first experiment was run on any model; they are the same for
+every experiment and model. Two things were settled after a first run on the embedded core, which lacks much: its
+medium, and that a flux which cannot run at all is not expressed rather than wrong.
 
-- One medium and one curation for all. An experiment adds what its paper adds to the medium, blocks what it inhibits
-  or lacks, and inserts its enzymes with unlimited capacity. Growth is the largest flux of the biomass reaction, 0
-  where maintenance cannot be met.
+- One medium and one curation for all experiments on a model: `culture`, or `physiological` for the embedded
+  core, which was built on it. An experiment adds what its paper adds to the medium, blocks what it inhibits or lacks,
+  and inserts its enzymes with unlimited capacity. Growth is the largest flux of the biomass reaction, 0 where
+  maintenance cannot be met.
 - A rescue is judged only where there is something to rescue: the defect alone must take at least 10 % of the growth
   of the intact cell on the same medium. Rescued (`S`) is at least 10 % of the lost growth won back, not rescued (`0`)
   less than 1 %; anything between is neither, and wrong either way.
@@ -17,7 +19,8 @@ experiment and model.
   points there.
 - An experiment is right if a model can express all of its comparisons and each comes out as expected. It is wrong if
   one does not, and partly expressed if those that the model can express are right. What cannot be expressed is named
-  with the reason and never counts as right.
+  with the reason and never counts as right: the model lacks a reaction, a metabolite or a supplement, or the flux
+  cannot run in the direction in question in the intact cell, whatever it grows like.
 - Comparisons in which the experiment changes NADH/NAD+ rather than a balance are marked: stoichiometry has no ratio.
   They are scored like all others.
 """

@@ -25,13 +25,16 @@ def notes() -> Console:
 
 
 def table(headings: Mapping[str, str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table without lines; `headings` maps each heading to its justification (left or right)."""
+    """A table without lines; `headings` maps each heading to its justification (left or right).
+
+    A cell that is a `Text` keeps its style.
+    """
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for position, (heading, justify) in enumerate(headings.items()):
         right = justify == "right"
         made.add_column(heading, justify="right" if right else "left", no_wrap=right or position == 0)
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return made
 
 

@@ -1,0 +1,127 @@
+"""`redox validate`: experiments on human cells that a model should reproduce."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redox_balancer.cli.core import DEFAULT_BIOMASS
+from redox_balancer.cli.options import AsPublished, Biomass, Curation, Model, report_repairs
+from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
+
+if TYPE_CHECKING:
+    from redox_balancer.evaluation.validation import Validation
+
+CORE_MEDIUM, GENOME_MEDIUM = "physiological", "culture"
+
+EXAMPLE = "Example: redox validate --model Recon3D.json.gz --vary --figure experiments.svg"
+
+
+def validate(
+    *,
+    model: Model = None,
+    medium: Annotated[
+        str | None,
+        typer.Option(
+            help="Medium: a name or a file; 'culture' by default, 'physiological' for the embedded core.",
+            show_default=False,
+        ),
+    ] = None,
+    biomass: Biomass = None,
+    as_published: AsPublished = False,
+    curation: Curation = None,
+    vary: Annotated[
+        bool,
+        typer.Option(
+            "--vary",
+            help="Repeat everything at half and twice each cap of the medium, and list what comes out otherwise.",
+        ),
+    ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw growth in each experiment (SVG or PNG).")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the results into this Markdown page, one section for each model."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the experiments that a human network should reproduce, and compare.
+
+    One medium, one curation and one rule for all; the page of the results states the rule. What a model cannot
+    express is said with the reason. What it gets wrong stays in the table. Recon3D takes about a minute.
+    """
+    from redox_balancer.cell.media import get_medium  # noqa: PLC0415
+    from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the solver
+    from redox_balancer.design.enzymes import load_native_capacities  # noqa: PLC0415
+    from redox_balancer.design.settings import TaskSettings  # noqa: PLC0415
+    from redox_balancer.errors import RedoxError  # noqa: PLC0415
+    from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
+    from redox_balancer.files import write_atomically  # noqa: PLC0415
+    from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes  # noqa: PLC0415
+
+    if figure is not None and figure.suffix not in (".svg", ".png"):
+        raise RedoxError(
+            f"cannot draw {figure.name}", hint="choose a name that ends in .svg or .png", settings=("figure",)
+        )
+    medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
+    task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
+    chosen = get_medium(task.medium)
+    if chosen is None:
+        raise RedoxError(
+            "the experiments need a medium, and not the bounds of the model",
+            hint="choose a medium by its name or a file",
+            settings=("medium",),
+        )
+    with notes().status("reading the model") as status:
+        network = load_network(task.model, objective=biomass, as_published=as_published, curation=task.curation)
+        if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
+            network = network.with_objective(growth)
+        limits = load_native_capacities(network)
+        result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
+    report_repairs(network.repairs)
+    if figure is not None:
+        drawing = drawn(result)
+        write_atomically(figure, drawing.svg().encode() if figure.suffix == ".svg" else drawing.png())
+    if page is not None:
+        write_atomically(page, updated(page.read_text() if page.exists() else "", result).encode())
+    if as_json:
+        typer.echo(json.dumps(result.data()))
+    else:
+        _show(result)
+
+
+def _show(result: Validation) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    from redox_balancer.evaluation.validation import Standing, shown, tally  # noqa: PLC0415
+    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
+
+    colours = {True: "green", False: "red", None: "dim"}
+    verdicts = {True: "right", False: "wrong", None: "-"}
+    columns = {"experiment": "left", "setting": "left", "expected": "left", "predicted": "left", "": "left"}
+    rows = [
+        (
+            each.experiment.id if position == 0 else "",
+            f"{assay.assay}{' (ratio)' if assay.assay.ratio else ''}",
+            assay.assay.expected.value,
+            Text(shown(assay), style=colours[assay.right]),
+            Text(verdicts[assay.right], style=colours[assay.right]),
+        )
+        for each in result.results
+        for position, assay in enumerate(each.assays)
+    ]
+    out().print(table(columns, rows))
+    out().print(f"\n{result.model} on {result.medium}: {tally(result.results)}", markup=False)
+    for each in result.results:
+        if each.standing is Standing.WRONG:
+            out().print(Text(f"{each.experiment.id}: {each.reason or 'the reason is not known'}", style="red"))
+    for flip in result.flips or ():
+        out().print(f"flips: {flip}", markup=False)
+    if result.flips == ():
+        out().print("nothing flips at half or twice of any cap of the medium")

@@ -1,0 +1,118 @@
+"""The experiments on the embedded core: the page, what variation finds, and what a faulty model gets wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from commands import assert_refused, redox, redox_json
+from redox_balancer.cell.conditions import load_conditions
+from redox_balancer.cell.equation import parse_equation
+from redox_balancer.cell.media import Medium, load_media
+from redox_balancer.cell.models import load_network
+from redox_balancer.cell.network import Column, Network
+from redox_balancer.design.enzymes import load_native_capacities
+from redox_balancer.evaluation.experiments import load_experiments
+from redox_balancer.evaluation.validation import ExperimentResult, Standing, Validation, validate
+from redox_balancer.report.experiments import updated
+
+PAGE = Path(__file__).parents[3] / "docs" / "experiments.md"
+
+
+@pytest.fixture(scope="module")
+def core() -> Network:
+    return load_network()
+
+
+@pytest.fixture(scope="module")
+def medium() -> Medium:
+    return load_media()["physiological"]
+
+
+@pytest.fixture(scope="module")
+def found(core: Network, medium: Medium) -> Validation:
+    return validate(core, medium, load_native_capacities(core), vary=True)
+
+
+def outcomes(validation: Validation) -> dict[str, list[str | None]]:
+    return {
+        each.experiment.id: [assay.verdict.finding.value if assay.verdict else None for assay in each.assays]
+        for each in validation.results
+    }
+
+
+def test_the_file_names_only_what_exists() -> None:
+    file, conditions = load_experiments(), load_conditions()
+    assert len(file.experiments) == 14
+    for experiment in file.experiments.values():
+        for assay in experiment.assays:
+            assert {*assay.medium, *assay.without, *assay.adds} <= conditions.keys()
+            assert {*assay.blocks, *([assay.lost] if assay.lost else [])} <= file.blocks.keys()
+    assert {miss.partition(":")[2] for miss in file.misses} <= file.experiments.keys()
+
+
+def test_the_page_shows_the_embedded_core_as_it_is(found: Validation) -> None:
+    page = PAGE.read_text()
+    assert updated(page, found) == page
+
+
+def test_every_miss_of_the_core_has_its_reason(found: Validation) -> None:
+    wrong = [each for each in found.results if each.standing is Standing.WRONG]
+    assert wrong
+    assert [each.experiment.id for each in wrong if not each.reason] == []
+
+
+def test_what_flips_is_what_other_media_give(core: Network, medium: Medium, found: Validation) -> None:
+    before = outcomes(found)
+    assert found.flips
+    for cap in dict.fromkeys([flip.cap for flip in found.flips]):
+        for factor in (0.5, 2.0):
+            after = outcomes(validate(core, medium.varied(cap, factor), load_native_capacities(core)))
+            flipped = {flip.experiment for flip in found.flips if (flip.cap, flip.factor) == (cap, factor)}
+            assert {name for name in before if before[name] != after[name]} == flipped
+
+
+@pytest.mark.parametrize(
+    ("equation", "experiment", "expected"),
+    [
+        ("nadh_c + nadp_c <=> nad_c + nadph_c", "tpnox", ["neither", "selective"]),
+        ("q10h2_m + 0.5 o2_m --> q10_m + h2o_m", "aox", ["0", None, "0"]),
+        ("uri_e <=>", "lbnox_without_uridine", ["neither", "0"]),
+    ],
+)
+def test_a_faulty_core_comes_out_otherwise(
+    core: Network, medium: Medium, equation: str, experiment: str, expected: list[str | None]
+) -> None:
+    column = Column("EX_uri_e" if equation == "uri_e <=>" else "FAULT", parse_equation(equation), -1000.0, 1000.0)
+    faulty = core.with_columns([column], new_metabolites=["uri_e"])
+    assert outcomes(validate(faulty, medium, load_native_capacities(core)))[experiment] == expected
+
+
+def test_an_experiment_is_right_only_if_all_of_it_is_expressed(found: Validation) -> None:
+    standings = {each.experiment.id: each.standing for each in found.results}
+    assert standings["aox"] is Standing.PARTLY
+    assert standings["uridine_pyruvate"] is Standing.NOT_EXPRESSED
+    assert standings["ndi1"] is Standing.RIGHT
+    (aox,) = (each for each in found.results if each.experiment.id == "aox")
+    assert ExperimentResult(aox.experiment, aox.assays[:1]).standing is Standing.RIGHT
+
+
+def test_the_command_prints_json_and_draws(tmp_path: Path, found: Validation) -> None:
+    answer = redox_json("validate", "--figure", tmp_path / "figure.svg", "--page", tmp_path / "page.md")
+    assert answer["counts"] == {standing.value: count for standing, count in found.counts.items()}
+    assert "<svg" in (tmp_path / "figure.svg").read_text()
+    assert "## Results: human_redox_core" in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--medium", "model"), "(--medium)"),
+        (("--medium", "culure"), "unknown medium 'culure'"),
+        (("--figure", "growth.pdf"), "(--figure)"),
+        (("--model", "missing.json"), "missing.json"),
+    ],
+)
+def test_bad_input_is_refused(arguments: tuple[str, str], said: str) -> None:
+    assert_refused(redox("validate", *arguments), said)
