@@ -28,8 +28,8 @@ class Evaluation:
         The construct, and the id of the condition.
     value
         In healthy respirations: capacity over twice the healthy oxygen uptake, plus `rescue`, less a penalty where
-        growth is lost. The empty construct is worth 0. With `Task(reward="guaranteed")` or parameter samples it is
-        the value by that task.
+        growth is lost. The empty construct is worth 0. With another reward or parameter samples it is the
+        value by that task; with `Task(reward="rescue")` a share of healthy growth.
     growth, growth_without, healthy_growth
         Largest growth with the construct, after the cost of expression, without it, and of the healthy cell or the
         cell line alone, 1/h.

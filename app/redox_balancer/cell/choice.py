@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from redox_balancer.cell.conditions import Change, Condition, Offered, Side
@@ -13,7 +14,10 @@ GENOME_SCALE = 1000
 
 
 def opened(network: Network, conditions: Iterable[Condition]) -> Network:
-    """Return a network in which every bound that some condition opens is as wide as it can become.
+    """Return a network in which every bound that some condition opens is as wide as it can become, or wider.
+
+    It serves to find what can run. An opened bound is the next power of ten, since rational arithmetic on measured
+    rates takes long on a genome-scale model.
 
     Raises
     ------
@@ -24,7 +28,8 @@ def opened(network: Network, conditions: Iterable[Condition]) -> Network:
     opening = (change for condition in conditions for change in condition.changes if change.opens)
     for change in (every for one in opening for every in (one, *one.leaving)):
         own = change.of(network)
-        if not own.missing_from(network):
+        if own.high and not own.missing_from(network):
+            own = own.model_copy(update={"high": 10.0 ** math.ceil(math.log10(own.high))})
             bounds[own.reaction] = own.widened(*(bounds.get(own.reaction) or network.bounds_of(own.reaction)))
     return network.with_bounds(bounds) if bounds else network
 

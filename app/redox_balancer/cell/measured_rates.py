@@ -7,7 +7,7 @@ prediction. What a model does predict is whether the other measured rates lie wi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +25,9 @@ RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 SMALLEST_RATE = 1e-3
 """Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
 
+_SAME = 1 - 1e-3
+"""Share of a division from which on growth is that division."""
+
 LEAST_EXCESS = 1e-8
 """Deviation in mmol/gDW/h that is no round-off of the solver."""
 
@@ -38,14 +41,19 @@ class Division(NamedTuple):
     exchange: str
     uptake: float
     coefficient: float
-    growth: float
+
+    @property
+    def growth(self) -> float:
+        """The quotient, 1/h."""
+        return self.uptake / self.coefficient
 
     def says(self, growth: float) -> str:
         """Compare growth, 1/h, with this one, in a line."""
-        text = f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h"
-        if growth >= self.growth * (1 - 1e-3):
-            return f"{text}: growth is this division, not a prediction"
-        return f"{text}: growth is {growth / self.growth:.1%} of it"
+        share = growth / self.growth
+        said = "a division, not a prediction" if share > _SAME else f"growth is {share:.1%} of it"
+        return (
+            f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h: {said}"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,18 +93,25 @@ class LineCheck:
     ranges: tuple[MeasuredRange, ...]
 
 
-def uptake_division(network: Network, growth: float) -> Division | None:
-    """Find the uptake that limits growth most closely, as if it were limited by that uptake alone.
-
-    It is the smallest uptake over biomass coefficient that is not below `growth`, 1/h, within a thousandth; smaller
-    ones belong to metabolites that the cell makes. None where biomass lists nothing that is taken up.
-    """
-    found = []
+def biomass_divisions(network: Network) -> dict[str, Division]:
+    """Growth that each uptake would allow alone, by exchange: of all that biomass lists and a medium limits."""
+    found = {}
     for metabolite, coefficient in network.stoichiometry_of(network.objective).items():
-        exchange = _taken_up(network, metabolite) if coefficient < 0 else None
-        if exchange is not None and growth * (1 - 1e-3) <= (ratio := exchange.uptake / -coefficient):
-            found.append(Division(exchange.importer.id, exchange.uptake, -coefficient, ratio))
-    return min(found, key=lambda division: division.growth, default=None)
+        for species in network.species_of(metabolite) if coefficient < 0 else ():
+            exchange = find_exchange(network, f"{species}_e")
+            if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
+                name = exchange.importer.id
+                found[name] = Division(name, exchange.uptake, -coefficient)
+    return found
+
+
+def nearest_division(network: Network, growth: float) -> Division | None:
+    """Find the uptake that would allow the least growth alone, but no less than `growth`, 1/h.
+
+    Smaller ones belong to metabolites that the cell makes. None where biomass lists nothing that is taken up.
+    """
+    found = biomass_divisions(network).values()
+    return min((one for one in found if one.growth >= growth * _SAME), key=lambda one: one.growth, default=None)
 
 
 def with_exact_rates(network: Network, line: CellLine) -> Network:
@@ -141,9 +156,8 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
     """
     if line.growth is None:
         raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
-    rates = {name: rate for name in released if (rate := line.rates.get(name, 0.0)) > 0}
     cell = line.condition(network).apply(network).with_bounds({network.objective: (line.growth, line.growth)})
-    needed = _closest_rates(cell.with_bounds({r: b for name in rates for r, b in _opened(cell, name, OPEN)}), line)
+    needed = _closest_rates(cell, line)
     if needed is None:
         raise RedoxError(
             f"cell line {line.id} cannot grow at its measured {line.growth:g} 1/h in model {network.id}, however "
@@ -151,14 +165,25 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    cell = cell.with_bounds({r: b for name, rate in needed.items() for r, b in _opened(cell, name, rate)})
-    ranges = (
-        MeasuredRange(name, rate, *_removal_range(cell.with_bounds(dict(_opened(cell, name, OPEN))), name))
-        for name, rate in rates.items()
-        if find_exchange(network, name)
+    found = list(line.exchanges(network))
+    cell = cell.with_bounds(dict(_with_rate(cell, e, needed[name]) for name, e, _ in found if name in needed))
+    ranges = []
+    with FluxLP(cell, {}) as lp:
+        lp.crash_basis()
+        for name, exchange, rate in found:
+            if name not in released or rate <= 0:
+                continue
+            reaction, lifted = _with_rate(cell, exchange, OPEN)
+            lp.set_bounds(cell.column(reaction), *lifted)
+            ends = []
+            for sign in (-1.0, 1.0):
+                lp.set_objective({part.id: -sign * part.coefficient for part in exchange.reactions})
+                ends.append(sign * lp.maximise().objective + 0.0)
+            lp.set_bounds(cell.column(reaction), *cell.bounds_of(reaction))
+            ranges.append(MeasuredRange(name, rate, *ends))
+    return LineCheck(
+        line.id, line.growth, {name: rate / line.rates[name] for name, rate in needed.items()}, tuple(ranges)
     )
-    exceeded = {name: rate / line.rates[name] for name, rate in needed.items() if name not in rates}
-    return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
 
 
 def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) -> dict[str, float] | None:
@@ -189,32 +214,9 @@ def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) ->
     return needed
 
 
-def _opened(network: Network, name: str, rate: float) -> Iterator[tuple[str, tuple[float, float]]]:
-    """An exchange, if there is one, with bounds that include a rate, mmol/gDW/h."""
-    if exchange := find_exchange(network, name):
-        reaction, upper, scale = exchange.bound(supply=rate < 0)
-        most = scale * abs(rate) * (1 + ROUND_OFF)
-        lower, higher = network.bounds_of(reaction)
-        yield reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))
-
-
-def _removal_range(network: Network, name: str) -> tuple[float, float]:
-    """Smallest and largest net removal through an exchange, mmol/gDW/h."""
-    exchange = find_exchange(network, name)
-    parts = {} if exchange is None else {reaction.id: -reaction.coefficient for reaction in exchange.reactions}
-    ends = []
-    with FluxLP(network, {}) as lp:
-        lp.crash_basis()
-        for sign in (-1.0, 1.0):
-            lp.set_objective({reaction: sign * weight for reaction, weight in parts.items()})
-            ends.append(sign * lp.maximise().objective)
-    return ends[0], ends[1]
-
-
-def _taken_up(network: Network, metabolite: str) -> Exchange | None:
-    """The exchange of a metabolite's species, if it is taken up to a limit."""
-    for species in sorted(network.species_of(metabolite)):
-        exchange = find_exchange(network, f"{species}_e")
-        if exchange is not None and 0.0 < exchange.uptake < UNLIMITED:
-            return exchange
-    return None
+def _with_rate(network: Network, exchange: Exchange, rate: float) -> tuple[str, tuple[float, float]]:
+    """The reaction of an exchange that has a rate, and its bounds where that rate is possible, mmol/gDW/h."""
+    reaction, upper, scale = exchange.bound(supply=rate < 0)
+    most = scale * abs(rate) * (1 + ROUND_OFF)
+    lower, higher = network.bounds_of(reaction)
+    return reaction, ((lower, max(higher, most)) if upper else (min(lower, -most), higher))

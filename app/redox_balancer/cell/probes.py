@@ -30,7 +30,7 @@ _CARRIERS: dict[str, dict[str, float]] = {  # equation of each reduction, by the
 }
 _ATP = {"atp": -1, "h2o": -1, "adp": 1, "pi": 1, "h": 1}
 _TRANSHYDROGENATION = {"nad": -1, "nadph": -1, "nadh": 1, "nadp": 1}
-_GRADIENTS = {"i": "m", "p": "c"}
+GRADIENTS = {"i": "m", "p": "c"}
 """Compartment into which protons are pumped, and the one they come from: matrix and cytosol of bacteria."""
 
 
@@ -86,7 +86,7 @@ def _probes(network: Network) -> Iterator[Probe]:
         for free, energy in ((Free.NADPH, _TRANSHYDROGENATION), (Free.ATP, _ATP)):
             if found := _in(network, energy, letter):
                 yield Probe(free, letter, found)
-    for outer, inner in _GRADIENTS.items():
+    for outer, inner in GRADIENTS.items():
         out, back = network.find_metabolite(f"h_{outer}"), network.find_metabolite(f"h_{inner}")
         if out and back:
             yield Probe(Free.GRADIENT, outer, {out: -1.0, back: 1.0})
@@ -112,7 +112,7 @@ class ProbedCell:
         self.probes = probes_of(network)
         self._protons = {
             f"protons {letter}": Column(f"protons {letter}", {protons: 1.0})
-            for letter in sorted({probe.subject.rpartition("_")[2] for probe in self.probes} - _GRADIENTS.keys())
+            for letter in sorted({probe.subject.rpartition("_")[2] for probe in self.probes} - GRADIENTS.keys())
             if (protons := network.find_metabolite(f"h_{letter}"))
         }
         columns = [Column(probe.column, probe.stoichiometry) for probe in self.probes]

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from redox_balancer.cli.options import AsPublished, Curation, Medium, report_repairs
+from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs
+from redox_balancer.design.settings import ids
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import out, table
 
@@ -57,17 +58,23 @@ def build_core(
         Path | None,
         typer.Option(metavar="FILE", help="Conditions, TOML; what they open is in the core. The packaged ones."),
     ] = None,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(help="Cell lines; what their measured rates open is in the core. 'all' for every line."),
+    ] = None,
+    cells_file: CellsFile = None,
     as_published: AsPublished = False,
     curation: Curation = None,
     as_json: AsJson = False,
 ) -> None:
     """Extract the consistent core of a model: every reaction that can carry flux on a medium.
 
-    What a condition opens, such as another uptake, counts as open. The core has the medium and the objective, and
-    grows like the full model. The report lists the reactions that each rule keeps (growth, reactions essential for
-    growth, central carbon metabolism, the medium) and those of them that cannot carry flux. Recon3D takes about half
-    a minute.
+    What a condition or a cell line opens, such as another uptake, counts as open. The core has the medium and the
+    objective, and grows like the full model. The report lists the reactions that each rule keeps (growth, reactions
+    essential for growth, central carbon metabolism, the medium) and those of them that cannot carry flux. Recon3D
+    takes about half a minute.
     """
+    from redox_balancer.cell.cell_lines import pick_cell_lines, skipped_exchanges  # noqa: PLC0415
     from redox_balancer.cell.choice import fitting_conditions, opened  # noqa: PLC0415
     from redox_balancer.cell.conditions import load_conditions  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
@@ -78,6 +85,7 @@ def build_core(
     format_to_write(output_file)
     get_medium(medium)  # an unknown one is refused before the model is read
     load_conditions(conditions_file)
+    lines = pick_cell_lines(ids(cell or []), cells_file)
     with _Phases() as phases:
         phases("reading the model")
         loaded = load_model(input_file)
@@ -86,7 +94,8 @@ def build_core(
         found = loaded.curated(biomass, as_published=as_published, curation=curation)
         full = found.curated.network
         fed = apply_medium(full, medium)
-        widest = opened(fed, fitting_conditions(load_conditions(conditions_file).values(), fed)[0])
+        known = [*load_conditions(conditions_file).values(), *(line.condition(fed) for line in lines)]
+        widest = opened(fed, fitting_conditions(known, fed)[0])
         core = extract_core(fed, supplying_reactions(fed), phases, opened=widest)
         phases("writing the core")
         model = core_model(found.corrected(), core.network)
@@ -112,7 +121,7 @@ def build_core(
         ],
         "phases": phases.table,
         "warnings": _warnings(core, reactions),
-        "repairs": list(full.repairs),
+        "repairs": [*full.repairs, *skipped_exchanges(full, lines)],
     }
     if as_json:
         typer.echo(json.dumps(answer))

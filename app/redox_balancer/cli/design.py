@@ -175,6 +175,7 @@ def _print(made: "Design") -> None:
         "protein": f"{100 * proposal.protein:.3g} % of the proteome, budgets {100 * space.budget:g} % soluble and "
         f"{100 * space.membrane_budget:g} % membrane{over}; costs {100 * proposal.growth_cost:.2g} % of growth",
         "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {reference.healthy_growth:.5f}",
+        **({"cell line": proposal.line_growth} if proposal.line_growth else {}),
         "rescue": f"{100 * outcome.rescue:.1f} % of healthy growth restored",
         "capacity": f"{outcome.capacity:.4f} mmol NAD(P)H/gDW/h with growth of {reference.floor:.5f} at least",
         "guaranteed": f"{analysis.guaranteed:.4f} mmol NAD(P)H/gDW/h at largest growth{share}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from redox_balancer.cli.model_page import alone
 from redox_balancer.cli.options import report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
@@ -71,7 +72,7 @@ PRESSURE_COLUMNS = {"condition": "left", "pool": "left"} | {
 
 def _growth_cells(diagnosis: "Diagnosis") -> tuple[str, ...]:
     limits = ", ".join(
-        f"{limit['name']} {limit['bound']} {limit['value']:.4g} ({limit['share']:.0%})"
+        f"{limit['name']} {limit['bound']} {limit['value']:.4g} ({limit['share']:.0%})" + alone(limit)
         for limit in diagnosis.limits[:LIMITS_SHOWN]
     )
     return diagnosis.condition, f"{diagnosis.growth:.5f}", f"{round(diagnosis.lost, 4) + 0.0:.1%}", limits or "-"

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from redox_balancer.cli.curate import EXAMPLE, curate
 from redox_balancer.cli.functions import show_functions
 from redox_balancer.cli.model_page import page_lines
-from redox_balancer.cli.options import AsPublished, Biomass, Curation, Medium
+from redox_balancer.cli.options import AsPublished, Biomass, CellsFile, Curation, Medium
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import transfer_progress
@@ -21,6 +22,7 @@ app = typer.Typer(help="Download public metabolic models and test models.", no_a
 app.command(
     "functions", epilog="Example: redox model functions Human-GEM.yml --functions metabolicTasks_Essential.txt --json"
 )(show_functions)
+app.command(epilog=EXAMPLE)(curate)
 
 
 @app.command(epilog="Example: redox model fetch recon3d; redox model fetch recon3d --from Recon3D.json.gz --json")
@@ -80,6 +82,8 @@ def info(
     biomass: Biomass = None,
     as_published: AsPublished = False,
     curation: Curation = None,
+    cell: Annotated[str | None, typer.Option(help="Cell line whose measured rates limit the exchanges.")] = None,
+    cells_file: CellsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a model on one page: growth and what limits it, what is recognised, what is wrong, what can be placed.
@@ -87,7 +91,9 @@ def info(
     Growth comes first; infeasible cycles, reactions that carry flux with every exchange, sink and demand closed, come
     last, for at most half a minute. Exit code 2 if the model does not grow.
     """
+    from redox_balancer.cell.cell_lines import load_cell_lines  # noqa: PLC0415
     from redox_balancer.cell.embedded import core_json  # noqa: PLC0415
+    from redox_balancer.cell.records import pick  # noqa: PLC0415
     from redox_balancer.design.model_info import model_info  # noqa: PLC0415 - loads SciPy's solvers
 
     answer: dict[str, Any] = {}
@@ -102,7 +108,9 @@ def info(
 
         try:
             source = core_json() if file is None else file
-            for section in model_info(source, medium, biomass, show, as_published=as_published, curation=curation):
+            line = pick(load_cell_lines(cells_file), cell, "cell line") if cell else None
+            given = {"as_published": as_published, "curation": curation, "line": line}
+            for section in model_info(source, medium, biomass, show, **given):
                 answer |= section
                 if not as_json:
                     status.stop()

@@ -9,6 +9,8 @@ from redox_balancer.cell.repairs import shortened
 
 LABEL_WIDTH = 19
 LIMITS_SHOWN = 5
+ALONE = 0.999
+"""Share of growth from which on a bound accounts for it alone."""
 
 
 def page_lines(section: Mapping[str, Any]) -> Iterator[str]:
@@ -17,6 +19,13 @@ def page_lines(section: Mapping[str, Any]) -> Iterator[str]:
     for label, text in rows(section).items():
         for number, line in enumerate(text.splitlines() or ["none"]):
             yield f"{'' if number else label:<{LABEL_WIDTH}}{line}"
+
+
+def alone(limit: Mapping[str, Any]) -> str:
+    """What is to be said of a bound that growth rests on alone: that growth is a quotient of two given numbers."""
+    if limit["share"] < ALONE or "quotient" not in limit:
+        return ""
+    return f", / {limit['coefficient']:.4g} in biomass = {limit['quotient']:.5f} 1/h: a division, not a prediction"
 
 
 def _size(section: Mapping[str, Any]) -> dict[str, str]:
@@ -31,10 +40,12 @@ def _size(section: Mapping[str, Any]) -> dict[str, str]:
 
 def _growth(section: Mapping[str, Any]) -> dict[str, str]:
     status = "" if section["status"] == "optimal" else f" ({section['status']})"
-    rows = {"growth": f"{section['growth']:.7g} 1/h on medium {section['medium']}{status}"}
+    measured = section["measured_growth"]
+    measured = "" if measured is None else f", measured {measured:g} 1/h"
+    rows = {"growth": f"{section['growth']:.7g} 1/h on medium {section['medium']}{status}{measured}"}
     if section["limits"]:
         rows["limited by"] = "\n".join(
-            f"{limit['name']}, {limit['bound']} {limit['value']:g}: {limit['share']:.1%} of growth"
+            f"{limit['name']}, {limit['bound']} {limit['value']:g}: {limit['share']:.1%} of growth" + alone(limit)
             for limit in section["limits"][:LIMITS_SHOWN]
         )
     return rows

@@ -11,7 +11,7 @@ from redox_balancer.terminal.options import AsJson
 
 if TYPE_CHECKING:
     from redox_balancer.design.construct import Construct
-    from redox_balancer.design.evaluator import Outcome
+    from redox_balancer.design.evaluator import Evaluator, Outcome
     from redox_balancer.design.space import DesignSpace
     from redox_balancer.design.task import Task
     from redox_balancer.search.run import SearchName
@@ -79,6 +79,7 @@ def exhaustive(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate every construct within the budgets and show the best under each condition."""
+    from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
@@ -115,6 +116,9 @@ def exhaustive(
             ],
         )
     )
+    if space.references:
+        with Evaluator(space) as evaluator:
+            out().print(_lines(evaluator), end="", markup=False)
 
 
 OUTCOME_COLUMNS = {"condition": "left", "value": "right", "growth": "right", "capacity": "right", "construct": "left"}
@@ -141,6 +145,7 @@ def _run(
     answers: dict[str, dict[str, Any]] = {}
     rows = []
     with Evaluator(space) as evaluator, notes().status("searching") as status:
+        lines = _lines(evaluator)
         for condition in space.conditions:
             status.update(f"searching: {condition.id}")
             problem = Problem.under(evaluator, condition, task.placements)
@@ -169,6 +174,15 @@ def _run(
         typer.echo(json.dumps(answers))
         return
     out().print(table(OUTCOME_COLUMNS | COST_COLUMNS, rows))
+    out().print(lines, end="", markup=False)
+
+
+def _lines(evaluator: "Evaluator") -> str:
+    """What is to be said of the growth of each cell line."""
+    from redox_balancer.design.growth_limits import growth_of_line  # noqa: PLC0415
+
+    network, lines = evaluator.space.network, evaluator.space.references
+    return "".join(f"{growth_of_line(network, line, evaluator.reference(line).growth)}\n" for line in lines)
 
 
 def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> dict[str, Any]:

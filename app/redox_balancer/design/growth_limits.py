@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.exchanges import extracellular_exchanges
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.measured_rates import biomass_divisions, nearest_division
 from redox_balancer.cell.network import FloatArray, Network
 
 LEAST_SHARE = 1e-3
 """Smallest share of growth that a bound accounts for and is reported."""
 
 Limit = dict[str, Any]
-"""A bound: `reaction`, `name` (BiGG), `bound` (uptake, upper or lower bound), `value` in mmol/gDW/h, and `share`."""
+"""A bound: `reaction`, `name` (BiGG), `bound` (uptake, upper or lower bound), `value` in mmol/gDW/h, `share`, and for
+the uptake of a part of biomass `coefficient`, mmol/gDW, and `quotient`, the growth that it would allow alone, 1/h."""
 
 
 def limits_of_growth(network: Network, growth: float, reduced_costs: FloatArray) -> list[Limit]:
@@ -25,6 +28,7 @@ def limits_of_growth(network: Network, growth: float, reduced_costs: FloatArray)
     unique it is that of one optimal basis.
     """
     supplies = {r.id: r.coefficient for exchange in extracellular_exchanges(network) for r in exchange.reactions}
+    divisions = biomass_divisions(network)
     found = []
     for column in np.flatnonzero(reduced_costs):
         upper = reduced_costs[column] > 0
@@ -32,9 +36,18 @@ def limits_of_growth(network: Network, growth: float, reduced_costs: FloatArray)
         if LEAST_SHARE <= abs(share := float(reduced_costs[column]) * value / growth) < np.inf:
             uptake = max(0.0, value * supplies.get(reaction, 0.0))
             bound = "uptake" if uptake else "upper bound" if upper else "lower bound"
-            limit = {"reaction": reaction, "name": network.bigg_names.get(reaction, reaction), "bound": bound}
-            found.append(limit | {"value": uptake or value, "share": share})
+            limit: Limit = {"reaction": reaction, "name": network.bigg_names.get(reaction, reaction), "bound": bound}
+            limit |= {"value": uptake or value, "share": share}
+            if uptake and reaction in divisions:
+                limit |= {"coefficient": divisions[reaction].coefficient, "quotient": divisions[reaction].growth}
+            found.append(limit)
     return sorted(found, key=lambda limit: -abs(limit["share"]))
+
+
+def growth_of_line(network: Network, line: Condition, growth: float) -> str:
+    """Growth of a cell line alone, 1/h, beside the uptake over biomass coefficient that it may be, in one line."""
+    division = nearest_division(line.apply(network), growth)
+    return f"{line.id} alone {growth:.5f} 1/h" + (f"; {division.says(growth)}" if division else "")
 
 
 def reduced_costs(lp: FluxLP, network: Network) -> FloatArray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from redox_balancer.cell.balance import imbalanced_reactions
+from redox_balancer.cell.cell_lines import CellLine, skipped_exchanges
 from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import stoichiometric_matrix
@@ -51,6 +52,7 @@ def model_info(
     *,
     as_published: bool = False,
     curation: Path | None = None,
+    line: CellLine | None = None,
 ) -> Iterator[Section]:
     """Describe a model on a medium.
 
@@ -66,6 +68,8 @@ def model_info(
         Receives the name of each section as it starts.
     as_published, curation
         As in `load_network`; the first section lists what the curation changed.
+    line
+        Cell line whose measured rates limit the exchanges.
 
     Yields
     ------
@@ -83,6 +87,9 @@ def model_info(
     loaded = load_model(file).curated(biomass, as_published=as_published, curation=curation)
     network = loaded.curated.network
     fed = apply_medium(network, medium)
+    skipped: tuple[str, ...] = ()
+    if line is not None:
+        fed, skipped = line.condition(fed).apply(fed), skipped_exchanges(network, [line])
     yield {
         "model": network.id,
         "reactions": len(network.reactions),
@@ -90,12 +97,12 @@ def model_info(
         "genes": len(loaded.model.genes),
         "objective": network.objective,
         "sense": "maximised",
-        "repairs": list(network.repairs),
+        "repairs": [*network.repairs, *skipped],
         "curation": list(loaded.curated.lines),
     }
     progress("growth")
-    section, failure = _growth(fed, medium, progress)
-    yield section
+    section, failure = _growth(fed, medium if line is None else f"{medium}, cell line {line.id}", progress)
+    yield section | {"measured_growth": line.growth if line else None}
     progress("exchanges")
     yield _exchanges(fed, medium)
     yield _oxygen(fed)

@@ -57,7 +57,7 @@ def _medium(value: Any) -> Any:
     return value
 
 
-def _ids(value: Any) -> Any:
+def ids(value: Any) -> Any:
     """Ids of a text such as `healthy,hypoxia+mdh1_deficiency`, or of several."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
@@ -69,7 +69,7 @@ ModelSource = Annotated[Any, BeforeValidator(_model)]
 """A `Path`, a `cobra.Model`, or None for the embedded core; a type that names COBRApy would import it."""
 MediumSource = Annotated[str, BeforeValidator(_medium)]
 File = Annotated[Path | None, BeforeValidator(_absolute)]
-Ids = Annotated[tuple[str, ...] | None, BeforeValidator(_ids)]
+Ids = Annotated[tuple[str, ...] | None, BeforeValidator(ids)]
 
 
 class TaskSettings(BaseModel):

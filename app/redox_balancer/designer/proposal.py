@@ -13,6 +13,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
+from redox_balancer.design.growth_limits import growth_of_line
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
@@ -103,6 +104,12 @@ class Proposal:
         return rows
 
     @property
+    def line_growth(self) -> str:
+        """What is to be said of the growth of the cell line alone, in one line; nothing without a line."""
+        lines = (line for line in self.space.references if line.id == self.condition.reference)
+        return "".join(growth_of_line(self.space.network, line, self.reference.healthy_growth) for line in lines)
+
+    @property
     def protein(self) -> float:
         """Share of the proteome that the construct takes."""
         return self.space.protein(self.construct)
@@ -134,6 +141,7 @@ class Proposal:
             "growth_without": self.reference.growth,
             "growth_floor": self.reference.floor,
             "healthy_growth": self.reference.healthy_growth,
+            "line_growth": self.line_growth or None,
             "capacity": self.outcome.capacity,
             "rescue": self.outcome.rescue,
             "settings": asdict(space.settings),

@@ -110,7 +110,7 @@ class Laboratory:
 
     def missing(self, condition: str) -> list[str]:
         """Reactions and exchanges of a condition that the network lacks."""
-        return pick_condition(load_conditions(), condition).missing_from(self.network)
+        return list(dict.fromkeys(pick_condition(load_conditions(), condition).missing_from(self.network)))
 
     def require(self, conditions: Iterable[str]) -> None:
         """Raise `CannotExpressError` where the network lacks what one of these conditions changes."""

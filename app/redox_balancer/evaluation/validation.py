@@ -257,8 +257,11 @@ def _flux(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> _Jud
         raise CannotExpressError(f"{', '.join(weights)} cannot run in that direction")
     cell = Cell(assay.blocks, medium)
     growth = laboratory.growth(cell)
-    least = laboratory.least(cell, weights, verdicts.HELD_GROWTH * growth) if growth > verdicts.ZERO else 0.0
-    return verdicts.of_flux(growth, least), {"growth": growth, "least flux": least}
+    least, most = 0.0, 0.0
+    if growth > verdicts.ZERO:
+        least = laboratory.least(cell, weights, verdicts.HELD_GROWTH * growth)
+        most = -laboratory.least(cell, turned, verdicts.HELD_GROWTH * growth)
+    return verdicts.of_flux(growth, least), {"growth": growth, "least flux": least, "largest flux": most}
 
 
 def _selectivity(laboratory: Laboratory, assay: Assay, _medium: tuple[str, ...]) -> _Judged:
@@ -280,9 +283,10 @@ def shown(result: AssayResult) -> str:
     """What a model predicts in one line, with the numbers."""
     if result.verdict is None:
         return f"not expressed: {result.obstacle}"
-    numbers = ", ".join(f"{name} {value + 0.0:.4f}" for name, value in result.figures.items() if name != "least flux")
-    if (least := result.figures.get("least flux")) is not None:
-        numbers += f", least flux {least if abs(least) > verdicts.ZERO else 0.0:.2g}"
+    numbers = ", ".join(
+        f"{name} {value if abs(value) > verdicts.ZERO else 0.0:{'.2g' if 'flux' in name else '.4f'}}"
+        for name, value in result.figures.items()
+    )
     finding, decisive = result.verdict
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
     share = f" {round(100 * decisive)} % won back;" if rescue else ""

@@ -1,7 +1,8 @@
 """The rule by which the experiments that a network should reproduce are scored.
 
 The thresholds were written, and committed, before the first experiment was run on any model; they are the same for
-every experiment and model.
+every experiment and model. Two things were settled after a first run on the embedded core, which lacks much: its
+medium, and that a flux which cannot run at all is not expressed rather than wrong.
 
 - One medium and one curation for all experiments on a model: `culture`, or `physiological` for the embedded
   core, which was built on it. An experiment adds what its paper adds to the medium, blocks what it inhibits or lacks,

@@ -61,3 +61,25 @@ def transfer_progress(first: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total, description=phase)
 
         yield show
+
+
+@contextmanager
+def phase_progress(first: str) -> Iterator[Progress]:
+    """Show the phases of a computation: a bar on a terminal, a line for each otherwise; `first` is the first."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    console = notes()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task, last = bar.add_task(first, total=None), ""
+
+        def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
+            nonlocal last
+            bar.update(task, description=phase, completed=done, total=total)
+            if phase != last and not console.is_terminal:
+                console.print(phase, markup=False)
+            last = phase
+
+        show(first)
+        yield show

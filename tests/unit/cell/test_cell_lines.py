@@ -11,7 +11,7 @@ from commands import assert_refused, redox
 from redox_balancer.cell.cell_lines import TOLERANCE, CellLine, in_cell_lines, load_cell_lines, pick_cell_lines
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.measured_rates import check_line, uptake_division, with_exact_rates
+from redox_balancer.cell.measured_rates import check_line, nearest_division, with_exact_rates
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.design.held_out import held_out
@@ -176,9 +176,9 @@ def test_measured_growth_that_no_uptake_allows_is_refused(toy: Network) -> None:
 def test_growth_that_is_a_division_is_called_one(core: Network) -> None:
     limited = load_cell_lines()["HT29"].condition(core).apply(core)
     growth = growth_of(limited)
-    division = uptake_division(limited, growth)
+    division = nearest_division(limited, growth)
     assert division is not None
     assert division.exchange == "EX_phe__L_e"
     assert growth == pytest.approx(1.1 * 0.006567 / 0.2595, rel=1e-6) == division.growth
-    assert division.says(growth).endswith("growth is this division, not a prediction")
+    assert division.says(growth).endswith("a division, not a prediction")
     assert division.says(growth / 2).endswith("growth is 50.0% of it")

@@ -178,6 +178,17 @@ def test_a_cell_line_is_compared_with_itself() -> None:
     assert closed.shares("acceptor")[pool(closed, "q10h2_m")] == pytest.approx(1.0)
 
 
+def test_a_genome_scale_model_has_more_pools_and_the_same_answer(recon3d_path: Path) -> None:
+    task = Task(model=recon3d_path, medium="culture", conditions=("healthy", "complex_iii_closed"))
+    healthy, closed = rb.diagnose(task)
+    pools = {pressure.pool for pressure in healthy.pressures}
+    assert pools > {"nadh_c", "nadh_m", "nadph_c", "nadph_m", "q10h2_m", "nadh_x", "nadh_r"}
+    assert healthy.trouble is Trouble.NONE
+    assert closed.trouble is Trouble.SURPLUS
+    assert closed.shares("oxygen")[pool(closed, "q10h2_m")] > 0.5
+    assert closed.shares("acceptor")[pool(closed, "nadh_m")] < 0.5
+
+
 def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: dict[str, Diagnosis]) -> None:
     chosen = ["diagnose", "--conditions", "healthy,hypoxia"]
     for suffix, start in ((".svg", b"<svg"), (".png", b"\x89PNG")):
