@@ -1,4 +1,4 @@
-"""Proofs of the answers of a linear program, checked in extended precision against the network's own numbers.
+"""Proofs of the answers of a linear program, checked against the network's own numbers.
 
     maximise  c v   subject to   S v = 0,  lower <= v <= upper
 
@@ -9,14 +9,17 @@ A term counts as 0 where it is round-off of the terms that it is the sum of.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import FarkasCertificate
 
-Extended = NDArray[np.longdouble]
-"""80-bit floating point on x86-64; where NumPy has none, the checks are as strict and succeed less often."""
+Extended = NDArray[np.floating[Any]]
+"""Double precision or 80-bit (x86-64); where NumPy has no more than double, the checks are as strict and succeed less
+often."""
 
 ROUND_OFF = 1e-15
 """A sum this small relative to its terms is 0."""
@@ -33,42 +36,76 @@ NO_GAP = 1e-13
 
 
 class Stoichiometry:
-    """Products with the stoichiometric matrix S, and with |S|, in extended precision."""
+    """Products with the stoichiometric matrix S, and with |S|, in extended precision or in that of `kind`."""
 
-    def __init__(self, network: Network) -> None:
-        self.shape = len(network.metabolites), len(network.reactions)
-        self._data, self._rows = network.data.astype(np.longdouble), network.indices
-        self._columns = np.repeat(np.arange(self.shape[1]), np.diff(network.indptr))
-        self._by_row = np.argsort(self._rows, kind="stable")
-        self._row_starts = np.searchsorted(self._rows[self._by_row], np.arange(self.shape[0]))
-        self._column_starts = network.indptr[:-1].astype(np.intp)
+    def __init__(self, network: Network, kind: type[np.floating[Any]] = np.longdouble) -> None:
+        self.shape, self.kind = (len(network.metabolites), len(network.reactions)), kind
+        data, rows = network.data.astype(kind), network.indices
+        columns = np.repeat(np.arange(self.shape[1]), np.diff(network.indptr))
+        by_row = np.argsort(rows, kind="stable")
+        self._by_row = _Product(data[by_row], columns[by_row], rows[by_row], self.shape[0])
+        self._by_column = _Product(data, rows, columns, self.shape[1])
 
     def imbalance(self, v: Extended) -> Extended:
         """Return S v, shape (metabolites,)."""
-        return _sums((self._data * v[self._columns])[self._by_row], self._row_starts)
+        return self._by_row.of(v)
 
-    def turnover(self, v: Extended) -> Extended:
-        """Return |S| |v|, shape (metabolites,)."""
-        return _sums(np.abs(self._data * v[self._columns])[self._by_row], self._row_starts)
+    def turnover(self) -> Extended:
+        """Return |S| |v| of the last v that `imbalance` was given, shape (metabolites,)."""
+        return self._by_row.absolute()
 
     def prices(self, y: Extended) -> Extended:
         """Return S' y, shape (reactions,)."""
-        return _sums(self._data * y[self._rows], self._column_starts)
+        return self._by_column.of(y)
 
-    def terms(self, y: Extended) -> Extended:
-        """Return |S|' |y|, shape (reactions,)."""
-        return _sums(np.abs(self._data * y[self._rows]), self._column_starts)
+    def terms(self) -> Extended:
+        """Return |S|' |y| of the last y that `prices` was given, shape (reactions,)."""
+        return self._by_column.absolute()
+
+
+class _Product:
+    """Product of a sparse matrix with a vector: sums over the entries of each row.
+
+    `data` are the entries, in the order of their rows `groups`, and `chosen` is the element of the vector that each
+    is multiplied with. The terms keep their place in memory: as a new array each time they would cost twice as much.
+    """
+
+    def __init__(self, data: Extended, chosen: NDArray[Any], groups: NDArray[Any], size: int) -> None:
+        self._data, self._chosen, self._terms = data, chosen, np.empty_like(data)
+        starts = np.searchsorted(groups, np.arange(size + 1))
+        self._filled = np.flatnonzero(np.diff(starts))
+        self._starts, self._size = starts[self._filled], size
+
+    def of(self, vector: Extended) -> Extended:
+        """The product with a vector."""
+        np.take(vector, self._chosen, out=self._terms, mode="clip")  # without a mode it is buffered
+        np.multiply(self._terms, self._data, out=self._terms)
+        return self._sums()
+
+    def absolute(self) -> Extended:
+        """The product of the absolute values of the matrix and of the last vector."""
+        np.abs(self._terms, out=self._terms)
+        return self._sums()
+
+    def _sums(self) -> Extended:
+        sums = np.zeros(self._size, dtype=self._terms.dtype)
+        if len(self._filled):
+            sums[self._filled] = np.add.reduceat(self._terms, self._starts)
+        return sums
 
 
 def imbalance(S: Stoichiometry, v: Extended, *, relative: float = BALANCED) -> float:
     """Return the largest imbalance of a metabolite, less `relative` times its turnover."""
-    return float((np.abs(S.imbalance(v)) - relative * S.turnover(v)).max(initial=0.0))
+    left = np.abs(S.imbalance(v))
+    if left.max(initial=0.0) <= NOTHING:
+        return 0.0
+    return float((left - relative * S.turnover()).max(initial=0.0))
 
 
 def reduced_costs(S: Stoichiometry, costs: Extended, y: Extended) -> Extended:
     """Return c - S' y without round-off, shape (reactions,)."""
     difference: Extended = costs - S.prices(y)
-    difference[np.abs(difference) <= ROUND_OFF * (np.abs(costs) + S.terms(y))] = 0
+    difference[np.abs(difference) <= ROUND_OFF * (np.abs(costs) + S.terms())] = 0
     return difference
 
 
@@ -91,7 +128,7 @@ def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Ex
     """Return the proof of infeasibility that multipliers give, None where they give none."""
     for multipliers in with_and_without_round_off(y):
         weights = S.prices(multipliers)
-        weights[np.abs(weights) <= ROUND_OFF * S.terms(multipliers)] = 0
+        weights[np.abs(weights) <= ROUND_OFF * S.terms()] = 0
         columns = np.flatnonzero(weights)
         for sign in (1, -1):
             chosen = sign * weights[columns]
@@ -99,12 +136,3 @@ def farkas_certificate(S: Stoichiometry, lower: Extended, upper: Extended, y: Ex
             if np.isfinite(most).all() and most.sum() < -MARGIN * np.abs(most).sum():
                 return FarkasCertificate(columns.astype(np.int32), chosen.astype(np.float64))
     return None
-
-
-def _sums(terms: Extended, starts: NDArray[np.intp]) -> Extended:
-    """Sums of consecutive terms, each from one of `starts` to the next."""
-    if not len(starts):
-        return terms[:0]
-    sums: Extended = np.add.reduceat(np.append(terms, np.longdouble(0)), starts)
-    sums[np.append(starts[1:], len(terms)) == starts] = 0
-    return sums

@@ -26,6 +26,9 @@ TOLERANCE = 1e-9
 """Largest relative violation of a bound or a reduced cost at an optimum. GLPK's own 1e-7 was seen to leave an optimum
 from a warm basis off by 2e-7, but 1e-9 throughout reports feasible problems as infeasible."""
 
+UNLIMITED = 1000.0
+"""Bound from which models mean that a flux is not limited, mmol/gDW/h (the convention of the BiGG models)."""
+
 _ROW = glp.glp_get_row_prim, glp.glp_get_row_lb, glp.glp_get_row_ub
 _COLUMN = glp.glp_get_col_prim, glp.glp_get_col_lb, glp.glp_get_col_ub
 _STATUSES = {glp.GLP_OPT: Status.OPTIMAL, glp.GLP_NOFEAS: Status.INFEASIBLE, glp.GLP_UNBND: Status.UNBOUNDED}
@@ -45,27 +48,29 @@ class GlpkProblem:
     time_limit_s
         Longest single run of the simplex, s.
     scaled
-        Whether GLPK scales rows and columns, by powers of two (geometric mean, then the largest entry to 1).
+        Whether GLPK scales rows and columns, by powers of two (geometric mean, then the largest entry to 1), and is
+        not told of bounds that stand for "unlimited": with them a thousand fluxes of a genome-scale model are at
+        one, in cycles, which costs twice the time and most of the precision. Answers then need a proof.
 
     Attributes
     ----------
     lower, upper, costs
         Bounds, mmol/gDW/h, and objective coefficient of each column, shape (reactions,).
-    violation
-        Largest violation of a bound at the last optimum of a problem that is not scaled, mmol/gDW/h.
+    hides_bounds, violation
+        Whether GLPK does not know all bounds; the largest violation of one at the last optimum, if not scaled.
     """
 
     def __init__(self, network: Network, time_limit_s: float, *, scaled: bool = False) -> None:
         self.lower, self.upper = network.lower.copy(), network.upper.copy()
         self.costs = np.zeros(len(network.reactions))
-        self._rows, self._columns = len(network.metabolites), len(network.reactions)
-        self._problem: Any = _build(network)
+        self._rows, self._columns, self.hides_bounds = len(network.metabolites), len(network.reactions), scaled
+        self._problem: Any
+        self._problem, self._outside = _build(network, hide=scaled)
         self._parameters = glp.glp_smcp()
         glp.glp_init_smcp(self._parameters)
         self._parameters.msg_lev = glp.GLP_MSG_OFF
         self._parameters.tm_lim = max(1, round(1000 * time_limit_s))
-        # A simplex that cycles would use up all the time.
-        self._parameters.it_lim = 10_000 + 20 * (self._rows + self._columns)
+        self._parameters.it_lim = 10_000 + 20 * (self._rows + self._columns)  # it may cycle
         self._default_tolerances = self._parameters.tol_bnd, self._parameters.tol_dj
         # Outputs of `glp_check_kkt`: largest absolute error and its place, largest relative error and its place.
         self._errors = glp.doubleArray(1), glp.intArray(1), glp.doubleArray(1), glp.intArray(1)
@@ -89,6 +94,14 @@ class GlpkProblem:
         """Change the bounds of a column, mmol/gDW/h."""
         self.lower[column], self.upper[column] = lower, upper
         glp.glp_set_col_bnds(self._problem, column + 1, _bound_type(lower, upper), lower, upper)
+        self._outside[column] = math.nan
+
+    def show_bounds(self) -> None:
+        """Tell GLPK all bounds from now on."""
+        if self.hides_bounds:
+            self.hides_bounds = False
+            for column, bounds in enumerate(zip(self.lower.tolist(), self.upper.tolist(), strict=True)):
+                self.set_bounds(column, *bounds)
 
     def set_weight(self, column: int, weight: float) -> None:
         """Change the objective coefficient of a column."""
@@ -107,8 +120,7 @@ class GlpkProblem:
             return Solution(Status.INFEASIBLE, math.nan)
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
-        status = _STATUSES.get(glp.glp_get_status(self._problem)) if code == 0 else None
-        return None if status is None else self._solution(status)
+        return _solution(self._problem) if code == 0 else None
 
     def exact_simplex(self, *, dual: bool = False) -> Solution | None:
         """Run the dual or the primal simplex in floating point, and from its last basis in rational arithmetic.
@@ -117,6 +129,7 @@ class GlpkProblem:
         None where it gives up.
         """
         problem = self._problem
+        self.show_bounds()
         self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
         glp.glp_scale_prob(problem, glp.GLP_SF_AUTO)
         glp.glp_simplex(problem, self._parameters)
@@ -127,11 +140,10 @@ class GlpkProblem:
             code = glp.glp_exact(problem, self._parameters)
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
-        # Without mass balances GLPK does not begin, and there was no rounding before.
         if self._scaled:
             self.scale(on=True)
-        status = _STATUSES.get(glp.glp_get_status(problem)) if code in (0, glp.GLP_EFAIL) else None
-        return None if status is None else self._solution(status)
+        # Without mass balances GLPK does not begin, and there was no rounding before.
+        return _solution(problem) if code in (0, glp.GLP_EFAIL) else None
 
     def slack_basis(self) -> None:
         """Make all mass balances basic and all columns nonbasic."""
@@ -144,9 +156,8 @@ class GlpkProblem:
     def scale(self, *, on: bool) -> None:
         """Scale rows and columns, or undo it.
 
-        A scaled problem is one whose bounds or coefficients lie far apart. GLPK then must not shift bounds to 0
-        either, which rounds small fluxes off beside a bound of 1e6. Its own tolerances suffice to choose a basis,
-        which is refined later.
+        A scaled problem has bounds or coefficients that lie far apart. GLPK then must not shift bounds to 0 either,
+        which rounds small fluxes off beside a bound of 1e6. Its own tolerances suffice for a basis to be refined.
         """
         self._scaled, self._parameters.shift = on, glp.GLP_OFF if on else glp.GLP_ON
         if on:
@@ -156,7 +167,8 @@ class GlpkProblem:
 
     def load(self, lower: FloatArray, upper: FloatArray, costs: FloatArray, balance: FloatArray) -> None:
         """Solve for other bounds, coefficients and values of the mass balances until `restore`."""
-        problem, self._loaded = self._problem, True
+        problem = self._problem
+        self._loaded, self.hides_bounds = True, False
         for column, (low, high, cost) in enumerate(zip(lower.tolist(), upper.tolist(), costs.tolist(), strict=True)):
             glp.glp_set_col_bnds(problem, column + 1, _bound_type(low, high), low, high)
             glp.glp_set_obj_coef(problem, column + 1, cost)
@@ -187,11 +199,16 @@ class GlpkProblem:
         (glp.glp_btran if transposed else glp.glp_ftran)(self._problem, self._values)
         return self._values_view[1 : self._rows + 1].copy()
 
-    def values(self) -> FloatArray:
-        """Return the primal values of all columns at the last optimum, shape (reactions,)."""
+    def values(self, basis: IntArray | None = None) -> FloatArray:
+        """Return the primal values of all columns at the last optimum, shape (reactions,); faster with its basis."""
         problem = self._problem
-        fluxes = (glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns))
-        return np.fromiter(fluxes, np.float64, self._columns)
+        if basis is None or not self.hides_bounds:
+            fluxes = (glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns))
+            return np.fromiter(fluxes, np.float64, self._columns)
+        values = self._outside.copy()
+        columns = np.concatenate([basis[basis >= self._rows] - self._rows, np.flatnonzero(np.isnan(values))])
+        values[columns] = [glp.glp_get_col_prim(problem, column + 1) for column in columns.tolist()]
+        return values
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the response of the last optimal basis to some columns."""
@@ -225,7 +242,7 @@ class GlpkProblem:
         upper bound, in the units in which GLPK adds up infeasibilities; 0 elsewhere.
         """
         problem, rows = self._problem, self._rows
-        directions, amounts = np.zeros(rows + self._columns), np.zeros(rows + self._columns)
+        directions, amounts = np.zeros((2, rows + self._columns))
         # The dual simplex ends at one variable that no other can bring into its bounds, the primal at a least sum.
         stuck = glp.glp_get_unbnd_ray(problem) - 1
         for variable in [stuck] if stuck in basis else basis.tolist():
@@ -248,10 +265,6 @@ class GlpkProblem:
         """Factorize the basis where GLPK has not: it ends the process when asked for a factor that it lacks."""
         if self._rows and not glp.glp_bf_exists(self._problem) and glp.glp_factorize(self._problem) != 0:
             raise SingularBasisError
-
-    def _solution(self, status: Status) -> Solution:
-        optimum = glp.glp_get_obj_val(self._problem) if status is Status.OPTIMAL else math.nan
-        return Solution(status, float(optimum))
 
     def _run(self) -> int:
         """Run the simplex with GLPK's tolerances and continue with tighter ones where the optimum is inexact."""
@@ -276,7 +289,14 @@ class GlpkProblem:
         return worst
 
 
-def _build(network: Network) -> Any:
+def _solution(problem: Any) -> Solution | None:
+    status = _STATUSES.get(glp.glp_get_status(problem))
+    optimum = float(glp.glp_get_obj_val(problem)) if status is Status.OPTIMAL else math.nan
+    return None if status is None else Solution(status, optimum)
+
+
+def _build(network: Network, *, hide: bool) -> tuple[Any, FloatArray]:
+    """Create the problem; also the value that a column has outside the basis, NaN if it may be at either bound."""
     problem = glp.glp_create_prob()
     glp.glp_set_obj_dir(problem, glp.GLP_MAX)
     rows, columns, size = len(network.metabolites), len(network.reactions), len(network.data)
@@ -286,8 +306,13 @@ def _build(network: Network) -> Any:
         glp.glp_set_row_bnds(problem, row + 1, glp.GLP_FX, 0.0, 0.0)
     if columns:
         glp.glp_add_cols(problem, columns)
-    for column, (lower, upper) in enumerate(zip(network.lower.tolist(), network.upper.tolist(), strict=True)):
-        glp.glp_set_col_bnds(problem, column + 1, _bound_type(lower, upper), lower, upper)
+    most, outside = UNLIMITED if hide else math.inf, np.full(columns, math.nan)
+    for column, (low, high) in enumerate(zip(network.lower.tolist(), network.upper.tolist(), strict=True)):
+        lower, upper = low if low > -most else -math.inf, high if high < most else math.inf
+        kind = _bound_type(lower, upper)
+        glp.glp_set_col_bnds(problem, column + 1, kind, lower, upper)
+        if kind != glp.GLP_DB:
+            outside[column] = {glp.GLP_UP: upper, glp.GLP_FR: 0.0}.get(kind, lower)
     column_of = np.repeat(np.arange(columns), np.diff(network.indptr))
     row_array, row_view = _int_array(size + 1)
     column_array, column_view = _int_array(size + 1)
@@ -296,7 +321,7 @@ def _build(network: Network) -> Any:
     column_view[1:] = column_of + 1
     values_view[1:] = network.data
     glp.glp_load_matrix(problem, size, row_array, column_array, values)
-    return problem
+    return problem, outside
 
 
 def _int_array(size: int) -> tuple[Any, IntArray]:

@@ -96,7 +96,7 @@ class Refinement:
     """
 
     def __init__(self, network: Network, problem: GlpkProblem) -> None:
-        self._S = Stoichiometry(network)
+        self._S, self._double = Stoichiometry(network), Stoichiometry(network, np.float64)
         self._problem = problem
         self._is_small = self._S.shape[0] * self._S.shape[1] <= SMALL
         self._rough: list[Proven] = []
@@ -116,19 +116,39 @@ class Refinement:
             None where no start leads to an answer with a proof.
         """
         problem = self._problem
-        program = _Program(*(a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs)))
-        if (program.lower > program.upper).any():
+        if (problem.lower > problem.upper).any():
             return Proven(Solution(Status.INFEASIBLE, math.nan))
-        with suppress(SingularBasisError):
-            # Without a correction the problem stays as it is.
-            infeasible = claim is not None and claim.status is Status.INFEASIBLE
-            certificate = self._certificate(program.lower, program.upper) if infeasible else None
-            if certificate is not None:
-                return Proven(Solution(Status.INFEASIBLE, math.nan), certificate=certificate)
+        program = _Program(*(a.astype(np.longdouble) for a in (problem.lower, problem.upper, problem.costs)))
+        proven = self._as_it_stands(program, claim)
+        if proven is None and problem.hides_bounds:
+            problem.show_bounds()  # they matter after all
+            claim = problem.simplex(dual=False)
+            proven = self._as_it_stands(program, claim)
+        if proven is not None:
+            return proven
         try:
             return self._answer(program, claim)
         finally:
             problem.restore()
+
+    def _as_it_stands(self, program: _Program, claim: Solution | None) -> Proven | None:
+        """The proof of an answer without a correction; most have one, with multipliers in double precision."""
+        if claim is None:
+            return None
+        with suppress(SingularBasisError):
+            v, basis = program.lower, np.zeros(0, dtype=np.int32)
+            if claim.optimal:
+                basis = self._problem.basis()
+                v = np.clip(self._problem.values(basis).astype(np.longdouble), program.lower, program.upper)
+                v = self._fluxes(basis, v, refinements=1)
+            for S in (self._double, self._S) if claim.optimal else (self._S,):
+                y = np.zeros(S.shape[0], dtype=S.kind)
+                if claim.optimal:
+                    y = self._prices(S, basis, program.costs, y, refinements=2)
+                proven = self._proof(S, program, claim, _Vertex(v, y, basis), certificates.NOTHING)
+                if proven is not None:
+                    return proven
+        return None
 
     def _answer(self, program: _Program, claim: Solution | None) -> Proven | None:
         found = self._first_proof(program, claim)
@@ -200,13 +220,12 @@ class Refinement:
                 return Proven(solution)
             if solution.optimal:
                 basis = problem.basis()
-                v = self._vertex(basis, np.clip(v, program.lower, program.upper))
-                y = self._prices(basis, program.costs, y)
-            inside = np.clip(v, program.lower, program.upper)
-            proven = self._proof(program, solution, _Vertex(inside, y, basis), nothing)
+                v = self._fluxes(basis, np.clip(v, program.lower, program.upper))
+                y = self._prices(S, basis, program.costs, y)
+            proven = self._proof(S, program, solution, _Vertex(v, y, basis), nothing)
             if proven is not None or (self._rough and not self._is_small):
                 return proven
-            missing = -S.imbalance(v)
+            inside, missing = np.clip(v, program.lower, program.upper), -S.imbalance(v)
             if solution.status is Status.INFEASIBLE:
                 # What the numbers of the model leave open, because they are rounded, counts as feasible.
                 nothing = max(nothing, OPEN * float(np.abs(inside).max(initial=0.0)))
@@ -226,62 +245,71 @@ class Refinement:
             v = v + problem.values() / zoom
         return None
 
-    def _proof(self, program: _Program, solution: Solution, vertex: _Vertex, nothing: float) -> Proven | None:
+    def _proof(
+        self, S: Stoichiometry, program: _Program, solution: Solution, vertex: _Vertex, nothing: float
+    ) -> Proven | None:
         """The proof of an answer, if it has one yet."""
-        inside, y, basis = vertex
         if solution.status is Status.INFEASIBLE:
-            certificate = self._certificate(program.lower, program.upper)
+            certificate = self._certificate(S, program.lower, program.upper)
             return None if certificate is None else Proven(solution, certificate=certificate)
+        if not solution.optimal:
+            return None
+        inside, y, basis = np.clip(vertex.v, program.lower, program.upper), vertex.y, vertex.basis
         rough = max(nothing, ROUGH * float(np.abs(inside).max(initial=0.0)))
         imbalance = certificates.imbalance(self._S, inside)
-        if not solution.optimal or imbalance > rough:
+        if imbalance > rough:
             return None
-        rows, objective = self._S.shape[0], float(program.costs @ inside)
+        rows, objective = S.shape[0], float(program.costs @ inside)
         for multipliers in certificates.with_and_without_round_off(y):
             # The basis that the multipliers belong to has reduced costs of exactly 0.
-            reduced = certificates.reduced_costs(self._S, program.costs, multipliers)
+            reduced = certificates.reduced_costs(S, program.costs, multipliers)
             reduced[basis[basis >= rows] - rows] = 0
             gap = certificates.gap(inside, program.lower, program.upper, reduced)
             found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))
-            if imbalance <= nothing and gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
+            precise = imbalance <= nothing or not self._is_small  # no other start would make it more so
+            if precise and gap <= certificates.GAP * abs(objective) + certificates.NO_GAP:
                 return found
             if gap <= ROUGH_GAP * max(abs(objective), 1.0):
                 self._rough.append(found)
         return None
 
-    def _vertex(self, basis: IntArray, v: Extended) -> Extended:
+    def _fluxes(self, basis: IntArray, v: Extended, *, refinements: int = REFINEMENTS) -> Extended:
         """Refine the fluxes in the basis, the other ones given."""
-        rows = self._S.shape[0]
+        S, rows = self._S, self._S.shape[0]
         columns = basis[basis >= rows] - rows
-        for _ in range(REFINEMENTS):
-            v[columns] += self._problem.solve(_rounded(self._S.imbalance(v)), transposed=False)[basis >= rows]
+        for _ in range(refinements):
+            v[columns] += self._problem.solve(_rounded(S.imbalance(v)), transposed=False)[basis >= rows]
         return v
 
-    def _prices(self, basis: IntArray, costs: Extended, y: Extended) -> Extended:
+    def _prices(
+        self, S: Stoichiometry, basis: IntArray, costs: Extended, y: Extended, *, refinements: int = REFINEMENTS
+    ) -> Extended:
         """Refine the multipliers with which the basis has reduced costs of 0."""
-        rows = self._S.shape[0]
-        wanted = np.where(basis < rows, np.longdouble(0), costs[np.maximum(basis - rows, 0)])
-        *_, refined = self._multipliers(basis, wanted, -y)
+        rows = S.shape[0]
+        wanted = np.where(basis < rows, 0, costs[np.maximum(basis - rows, 0)]).astype(S.kind)
+        *_, refined = itertools.islice(self._multipliers(S, basis, wanted, -y), refinements)
         return -refined
 
-    def _certificate(self, lower: Extended, upper: Extended) -> FarkasCertificate | None:
+    def _certificate(self, S: Stoichiometry, lower: Extended, upper: Extended) -> FarkasCertificate | None:
         """The proof that the basis of an infeasible solve gives: the multipliers of its sum of infeasibilities."""
         basis = self._problem.basis()
-        wanted = self._problem.infeasibilities(basis)[basis].astype(np.longdouble)
-        refined = self._multipliers(basis, wanted, np.zeros_like(wanted))
-        found = (certificates.farkas_certificate(self._S, lower, upper, y) for y in refined)
+        wanted = self._problem.infeasibilities(basis)[basis].astype(S.kind)
+        refined = self._multipliers(S, basis, wanted, np.zeros_like(wanted))
+        found = (certificates.farkas_certificate(S, lower, upper, y) for y in refined)
         return next(filter(None, found), None)
 
-    def _multipliers(self, basis: IntArray, wanted: Extended, y: Extended) -> Iterator[Extended]:
+    def _multipliers(self, S: Stoichiometry, basis: IntArray, wanted: Extended, y: Extended) -> Iterator[Extended]:
         """Refine y, of which y_i = `wanted` for each mass balance i of the basis, and -S_j y for each column j."""
-        S, rows = self._S, self._S.shape[0]
+        rows = S.shape[0]
         balances = basis < rows
         for _ in range(REFINEMENTS):
-            prices = S.prices(y)
-            reached = np.where(
-                balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
-            )
-            y = y + self._problem.solve(_rounded(wanted - reached), transposed=True)
+            missing = wanted
+            if y.any():
+                prices = S.prices(y)
+                missing = wanted - np.where(
+                    balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
+                )
+            y = y + self._problem.solve(_rounded(missing), transposed=True)
             yield y
 
 

@@ -5,6 +5,7 @@ How a library fits a model is determined in `fitting.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache, cached_property
@@ -21,6 +22,9 @@ from redox_balancer.errors import RedoxError
 
 PROTEIN_G_PER_GDW = 0.506
 """Protein content of a cell, g/gDW: Bekiaris & Klamt 2020, BMC Bioinformatics 21:19 (sMOMENT)."""
+
+HUMAN = 0.9
+"""Share of the natively limited reactions that a model of a human cell has at least."""
 
 NADPH = ("nadh", "nadph")
 """BiGG names of the electron donors."""
@@ -189,11 +193,12 @@ class NativeCapacity(Record):
 
     Attributes
     ----------
-    limit
-        mmol/gDW/h, in either direction.
+    limit, genome_scale
+        mmol/gDW/h, in either direction: in the embedded core, and in other models of human cells if not the same.
     """
 
-    limit: NonNegative
+    limit: NonNegative = math.inf
+    genome_scale: NonNegative | None = None
     source: str
     assumed: bool = False
 
@@ -235,8 +240,21 @@ def free_concentration(network: Network, stoichiometry: Mapping[str, float]) -> 
     return None if cofactor is None else cofactor.concentration_mm
 
 
-def load_native_capacities(network: Network) -> dict[str, NativeCapacity]:
-    """Native limits by reaction: supplied for the embedded core, and empty for any other model."""
-    if network.id != CORE_ID:
+def load_native_capacities(network: Network, *, as_published: bool = False) -> dict[str, NativeCapacity]:
+    """Native limits of a human cell, by reaction; none for a model that lacks more than a few of the reactions.
+
+    A human genome-scale model and a core of it have nearly all; microbes and red blood cells have not. A model
+    left as published has none, unless it is the embedded core.
+    """
+    if as_published and network.id != CORE_ID:
         return {}
-    return read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)
+    known = read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)
+    if network.id != CORE_ID:
+        known = {
+            name: capacity
+            if capacity.genome_scale is None
+            else capacity.model_copy(update={"limit": capacity.genome_scale})
+            for name, capacity in known.items()
+        }
+    found = {name: each for name, each in known.items() if network.find_reaction(name) and each.limit < math.inf}
+    return found if len(found) >= HUMAN * len(known) else {}

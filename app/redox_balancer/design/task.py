@@ -105,7 +105,7 @@ class Task(TaskSettings):
             in_cell_lines(cells, conditions),
             mixtures=in_cell_lines(cells, mixed),
             references=cells,
-            capacities=load_native_capacities(network),
+            capacities=load_native_capacities(network, as_published=self.as_published),
             budget=self.budget,
             membrane_budget=self.membrane_budget,
             candidates=self.candidates,
