@@ -219,6 +219,8 @@ def test_the_written_curation_makes_the_proposed_network(tmp_path: Path) -> None
     assert curated.reactions == ("UNDO", "XDH", "TCA", "IDLE")
     for reaction in network.reactions:
         assert curated.network.bounds_of(reaction) == found.network.bounds_of(reaction)
+    again = propose(curated.network, curated.network)
+    assert (again.closings, again.unbalanced) == ((), {})
     log = "\n".join(log_lines(network, found))
     assert "free oxidation (nadh_c)" in log
     assert "- `IDLE` closed: charge -2" in log
