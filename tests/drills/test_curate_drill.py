@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from commands import redox_json
-from redox_balancer.cell.functions import perform, read_functions
+from redox_balancer.cell.function_list import read_functions
+from redox_balancer.cell.functions import perform
 from redox_balancer.cell.models import load_model, to_network
 from redox_balancer.cell.probes import free_fluxes
 

@@ -6,6 +6,7 @@ creates or destroys if it does not balance. A model is recognised by these, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -88,7 +89,7 @@ class Curation:
     def recognises(self, network: Network) -> bool:
         """Whether a model, or a core of it, has the reactions that this curation changes, as they were published."""
         named = list(self._named())
-        present = [pair for pair in named if network.find_reaction(pair[1])]
+        present = [pair for pair in named if _find(network, pair[1])]
         if len(present) < PRESENT * len(named):
             return False
         mended = self._with_charges(network)
@@ -158,7 +159,7 @@ class Curation:
         self, network: Network, mended: Network, correction: Correction, reaction: str
     ) -> tuple[str, dict[str, float]]:
         """The model's own id of a reaction, and its coefficients after a correction."""
-        own = network.find_reaction(reaction)
+        own = _find(network, reaction)
         if own is None:
             raise self._lacks(network, correction, "reaction", reaction)
         if not _as_published(mended, correction, reaction):
@@ -232,8 +233,13 @@ def imbalance_text(network: Network, reaction: str) -> str:
     return ", ".join(f"{element} {amount:g}" for element, amount in sorted(found.items()))
 
 
+def _find(network: Network, reaction: str) -> str | None:
+    """Own id of a reaction; Human-GEM's `MAR03905` was `HMR_3905` before version 1.6."""
+    return network.find_reaction(reaction) or network.find_reaction(re.sub(r"^MAR0(?=\d{4}$)", "HMR_", reaction))
+
+
 def _as_published(network: Network, correction: Correction, reaction: str) -> bool:
-    own, published = network.find_reaction(reaction), correction.reactions[reaction]
+    own, published = _find(network, reaction), correction.reactions[reaction]
     if own is None:
         return False
     if correction.unbalanced:

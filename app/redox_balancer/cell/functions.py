@@ -1,24 +1,19 @@
-"""Metabolic functions: what a cell must be able to do, as lists of metabolic tasks of Human-GEM and RAVEN say it.
+"""Metabolic functions: whether a model can do what a cell must be able to do.
 
 A function names what may enter and leave, and what has to: with the boundary closed otherwise, the model performs it
-if a steady state does so. Lists are tables with tabs in the format that RAVEN's `parseTaskList` reads (Wang et al.
-2018, PLoS Comput. Biol. 14:e1006541). Metabolites are named as `glucose[e]`, as in the model, or as `glc__D_e`.
+if a steady state does so. Protons cross freely unless it names them, since lists leave them out.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from redox_balancer.cell.function_list import EVERYTHING, Function
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.names import split_metabolite
@@ -32,53 +27,6 @@ if TYPE_CHECKING:
 
 SLACK = 1e-6
 """Share of a function that may be missing: round-off."""
-_EVERYTHING = re.compile(r"ALLMETS(?:IN\[(\w+)\])?", re.IGNORECASE)
-_ARROW = re.compile(r"\s*(<=>|=>|<==>|-->)\s*")
-_TERM = re.compile(r"(?:\(?([0-9.]+(?:[eE][-+]?\d+)?)\)?\s+)?(\S.*)")
-_HINT = "write a table with tabs and the headings DESCRIPTION, IN, IN LB, IN UB, OUT, OUT LB, OUT UB, EQU"
-
-
-class Amount(NamedTuple):
-    """How much of something a function needs at least and may have at most, mmol/gDW/h."""
-
-    least: float
-    most: float
-
-
-@dataclass(frozen=True)
-class Function:
-    """A metabolic function.
-
-    Attributes
-    ----------
-    name, group
-        Its description, and its id in the list, which may stand for a group of functions.
-    inputs, outputs
-        What enters and what leaves, by metabolite as the list names it.
-    equations
-        Outside reactions that run in addition: coefficients by metabolite, and how much.
-    changed
-        Bounds of reactions of the model, mmol/gDW/h.
-    should_fail
-        Whether a sound model cannot do it.
-    source
-        Where it is known from.
-    """
-
-    name: str
-    group: str = ""
-    inputs: dict[str, Amount] = field(default_factory=dict)
-    outputs: dict[str, Amount] = field(default_factory=dict)
-    equations: list[tuple[dict[str, float], Amount]] = field(default_factory=list)
-    changed: dict[str, tuple[float, float]] = field(default_factory=dict)
-    should_fail: bool = False
-    source: str = ""
-
-    @property
-    def metabolites(self) -> list[str]:
-        """Every metabolite that it names, each once."""
-        used = (metabolite for equation, _ in self.equations for metabolite in equation)
-        return [m for m in dict.fromkeys((*self.inputs, *self.outputs, *used)) if not _EVERYTHING.fullmatch(m)]
 
 
 class FunctionTest(NamedTuple):
@@ -107,93 +55,6 @@ class FunctionTest(NamedTuple):
     def passed(self) -> bool:
         """Whether that is what the list expects."""
         return self.share is not None and self.performed is not self.function.should_fail
-
-
-def read_functions(path: Path | None = None) -> tuple[Function, ...]:
-    """Read a list of functions, by default the packaged one in BiGG names.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, lacks a heading, or has an amount or an equation that cannot be read.
-    """
-    path = path or packaged("functions.tsv")
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise RedoxError(
-            f"cannot read the functions {path}: {error.strerror}", hint="check the path", settings=("functions",)
-        ) from error
-    try:
-        lines = text.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        lines = text.decode("latin-1").splitlines()  # the published list
-    found: list[Function] = []
-    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    if not {"DESCRIPTION", "IN", "OUT"} <= set(rows.fieldnames or ()):
-        raise RedoxError(f"{path.name} is no list of functions", hint=_HINT, settings=("functions",))
-    for row in rows:
-        cells = {key: (value or "").strip() for key, value in row.items() if key is not None}
-        if cells.get("", "").startswith("#") or not any(cells.values()):
-            continue
-        try:
-            if cells["DESCRIPTION"]:
-                found.append(
-                    Function(
-                        cells["DESCRIPTION"],
-                        cells.get("ID", ""),
-                        should_fail=cells.get("SHOULD FAIL", "").lower() not in ("", "0", "false"),
-                        source=cells.get("REFERENCES", ""),
-                    )
-                )
-            _read_row(found[-1], cells)
-        except (ValueError, IndexError) as error:
-            problem = str(error) if found else "the first row has no description"
-            raise RedoxError(
-                f"{path.name}, line {rows.line_num}: {problem}", hint=_HINT, settings=("functions",)
-            ) from error
-    twice = [name for name, count in Counter(function.name for function in found).items() if count > 1]
-    if twice or not found:
-        raise RedoxError(
-            f"{path.name} {f'lists {twice[0]!r} twice' if twice else 'lists no functions'}",
-            hint="give each function a description of its own",
-            settings=("functions",),
-        )
-    return tuple(found)
-
-
-def _read_row(function: Function, cells: Mapping[str, str]) -> None:
-    """Add a row of the table, the first of a function or a further one; a ValueError says what is wrong."""
-    for column, flows in (("IN", function.inputs), ("OUT", function.outputs)):
-        amount = _amount(cells, column, 0.0)
-        for name in filter(None, map(str.strip, cells.get(column, "").split(";"))):
-            if flows.setdefault(name, amount) != amount:
-                raise ValueError(f"{name} has two amounts in {function.name!r}")
-    if equation := cells.get("EQU"):
-        coefficients, reversible = _equation(equation)
-        function.equations.append((coefficients, _amount(cells, "EQU", -OPEN if reversible else 0.0)))
-    if reaction := cells.get("CHANGED RXN"):
-        function.changed[reaction] = _amount(cells, "CHANGED", -OPEN)
-
-
-def _amount(cells: Mapping[str, str], column: str, least: float) -> Amount:
-    low, high = cells.get(f"{column} LB", ""), cells.get(f"{column} UB", "")
-    amount = Amount(float(low) if low else least, float(high) if high else OPEN)
-    if not (math.isfinite(amount.least) and amount.least <= amount.most):
-        raise ValueError(f"{column} LB {amount.least:g} is above {column} UB {amount.most:g}")
-    return amount
-
-
-def _equation(text: str) -> tuple[dict[str, float], bool]:
-    parts = _ARROW.split(text)
-    if len(parts) != 3:
-        raise ValueError(f"no arrow in the equation {text!r}")
-    found: defaultdict[str, float] = defaultdict(float)
-    for side, sign in ((parts[0], -1.0), (parts[2], 1.0)):
-        for term in filter(None, (part.strip() for part in side.split(" + "))):
-            coefficient, name = _TERM.findall(term)[0]
-            found[name] += sign * float(coefficient or 1)
-    return {name: value for name, value in found.items() if value}, parts[1].startswith("<")
 
 
 def display_names(model: cobra.Model, network: Network) -> dict[str, str]:
@@ -273,10 +134,12 @@ class FunctionalCell:
         bounds: dict[str, tuple[float, float]] = {}
         supply: dict[str, list[float]] = {}
         for flows, sign in ((function.inputs, 1.0), (function.outputs, -1.0)):
-            for name, amount in sorted(flows.items(), key=lambda flow: not _EVERYTHING.fullmatch(flow[0])):
+            for name, amount in sorted(flows.items(), key=lambda flow: not EVERYTHING.fullmatch(flow[0])):
                 for own in self._metabolites(name):
                     goal[own] += sign * amount.least
                     supply.setdefault(own, [0.0, 0.0])[flows is function.inputs] = amount.most - amount.least
+        if protons := network.find_metabolite("h_e"):
+            supply.setdefault(protons, [OPEN, OPEN])
         for own, (removed, supplied) in supply.items():
             yield f"flow {own}", Column(f"flow {own}", {own: 1.0})
             bounds[f"flow {own}"] = (-removed, supplied)
@@ -300,7 +163,7 @@ class FunctionalCell:
 
     def _metabolites(self, name: str) -> Iterable[str]:
         """The metabolite of a name, or all of a compartment or of the model for ALLMETSIN and ALLMETS."""
-        if not (everything := _EVERYTHING.fullmatch(name)):
+        if not (everything := EVERYTHING.fullmatch(name)):
             return (str(self._find(name)),)
         letter = everything[1]
         return (m for m in self._network.metabolites if letter in (None, self._network.compartment_of(m)))

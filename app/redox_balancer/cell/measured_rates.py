@@ -71,6 +71,10 @@ class MeasuredRange:
         margin = ROUND_OFF * max(1.0, abs(self.measured))
         return self.smallest - margin <= self.measured <= self.largest + margin
 
+    def __str__(self) -> str:
+        where = "in" if self.inside else "not in"
+        return f"{self.exchange} {self.measured:.4g} {where} {self.smallest:.3f} to {self.largest:.3f}"
+
 
 @dataclass(frozen=True)
 class LineCheck:
@@ -91,6 +95,10 @@ class LineCheck:
     growth: float
     exceeded: Mapping[str, float]
     ranges: tuple[MeasuredRange, ...]
+
+    def __str__(self) -> str:
+        exceeded = ", ".join(f"{name} {factor:.2f}" for name, factor in self.exceeded.items()) or "none"
+        return "; ".join([f"{self.line} at {self.growth:g} 1/h: exceeded {exceeded}", *map(str, self.ranges)])
 
 
 def biomass_divisions(network: Network) -> dict[str, Division]:

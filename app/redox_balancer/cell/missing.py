@@ -1,4 +1,4 @@
-"""What a medium lacks where nothing grows on it: the smallest set of uptakes that would make the cell grow.
+"""What a medium lacks where nothing grows on it: the smallest set of uptakes, and of secretions, that would help.
 
 Two questions decide whether a cell grows: whether a steady state in the allowed directions makes biomass, and whether
 the fluxes that bounds force, such as maintenance, are possible within the bounds. Each is a linear program
@@ -40,12 +40,13 @@ _UNUSUAL = 1e-3
 
 @dataclass(frozen=True)
 class MissingUptakes:
-    """Uptakes, and drains, that make a cell grow.
+    """Uptakes, secretions and drains that make a cell grow.
 
     Attributes
     ----------
     exchanges
-        Boundary reactions, by BiGG name where there is one; empty where none makes the cell grow.
+        Boundary reactions, by BiGG name where there is one, a closed secretion as `secretion of EX_co2_e`; empty
+        where none makes the cell grow.
     complete
         Whether they suffice, and no smaller set does. Otherwise time was short: there are at least as many.
     """
@@ -55,7 +56,7 @@ class MissingUptakes:
 
     def __str__(self) -> str:
         if not self.exchanges:
-            return "no uptake would make it grow"
+            return "no uptake or secretion would make it grow"
         more = f" and {len(self.exchanges) - SHOWN} more" if len(self.exchanges) > SHOWN else ""
         return f"missing: {'' if self.complete else 'at least '}{', '.join(self.exchanges[:SHOWN])}{more}"
 
@@ -162,7 +163,7 @@ def missing_uptakes(network: Network, time_limit_s: float = TIME_LIMIT_S) -> Mis
 
 
 def _candidates(network: Network) -> list[_Candidate]:
-    """Uptakes that are not unlimited, and drains that are closed: a medium may close one that growth needs."""
+    """Uptakes that are not unlimited, and secretions and drains that are closed: growth may need one of them."""
     listed = {name for medium in load_media().values() for name in medium.uptakes}
     usual = {exchange.metabolite for name in listed if (exchange := find_exchange(network, name)) is not None}
     found = []
@@ -178,6 +179,10 @@ def _candidates(network: Network) -> list[_Candidate]:
                     1.0 if exchange.metabolite in usual else 1.0 + _UNUSUAL,
                 )
             )
+        if not any(reaction.removal for reaction in exchange.reactions):
+            remover = exchange.exporter
+            name = f"secretion of {network.bigg_names.get(remover.id, remover.id)}"
+            found.append(_Candidate(network.column(remover.id), remover.coefficient < 0, name, 1.0 + 3 * _UNUSUAL))
     for drain in sorted(set(network.boundary) - set(network.exchanges)):
         column = network.column(drain)
         if network.lower[column] == network.upper[column] == 0.0:

@@ -47,7 +47,8 @@ def curate(
     is a proposal: each entry of the curation file has the cycle that it breaks. Recon3D takes some minutes.
     """
     from redox_balancer.cell.curation import Curation, curate_model  # noqa: PLC0415 - the solvers
-    from redox_balancer.cell.functions import display_names, read_functions  # noqa: PLC0415
+    from redox_balancer.cell.function_list import read_functions  # noqa: PLC0415
+    from redox_balancer.cell.functions import display_names  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import format_to_write, load_model, save_model  # noqa: PLC0415
     from redox_balancer.search.curate import propose  # noqa: PLC0415

@@ -38,7 +38,8 @@ def show_functions(
 
     Everything else is closed: only what a function names enters and leaves. Recon3D takes about ten seconds.
     """
-    from redox_balancer.cell.functions import display_names, perform, read_functions  # noqa: PLC0415 - the solver
+    from redox_balancer.cell.function_list import read_functions  # noqa: PLC0415
+    from redox_balancer.cell.functions import display_names, perform  # noqa: PLC0415 - the solver
     from redox_balancer.cell.models import load_model  # noqa: PLC0415
 
     listed = read_functions(functions)

@@ -32,6 +32,7 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
         "membrane_budget": space.membrane_budget,
         "parameters": [[c.reaction, c.side.value, c.high, *(["opens"] if c.opens else [])] for c in space.changes],
         "conditions": [condition.id for condition in space.conditions],
+        **_cell_lines(space),
         "mixtures": [condition.id for condition in space.mixtures],
         # Runs recorded before there was this price did not depend on it.
         "settings": {
@@ -40,3 +41,9 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
             if name != "protein_price" or space.settings.reward == "rescue"
         },
     }
+
+
+def _cell_lines(space: DesignSpace) -> dict[str, str]:
+    """Checksum of measured rates, which a file of the user's may change; nothing without cell lines."""
+    rates = [[line.id, *((*c.key, c.value, c.low, c.high) for c in line.changes)] for line in space.references]
+    return {"cell_lines": hashlib.sha256(json.dumps(rates).encode()).hexdigest()} if rates else {}

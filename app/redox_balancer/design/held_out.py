@@ -91,5 +91,6 @@ def _of_the_package(trained: Sequence[Condition]) -> list[Condition]:
     ]
 
 
-def _keys(condition: Condition) -> frozenset[tuple[str, str]]:
-    return frozenset(change.key for change in condition.changes)
+def _keys(condition: Condition) -> frozenset[tuple[str, str, bool]]:
+    # A cell line opens bounds that conditions limit.
+    return frozenset((*change.key, change.opens) for change in condition.changes)

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from redox_balancer.cell.balance import imbalanced_reactions
-from redox_balancer.cell.functions import Function
+from redox_balancer.cell.function_list import Function
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.probes import Probe, ProbedCell, free_fluxes
 from redox_balancer.cell.suspicion import DirectedStep, Suspicion, suspicion
@@ -191,9 +191,13 @@ class _Search:
                 self.rounds += 1
                 closed = self._next()
                 self._progress(f"round {self.rounds}, {len(closed)} closed", len(self.cycles))
-                unmet = self._needs.unmet(closed)
+                unmet, rest = self._needs.unmet(closed, self._progress), closed
                 for need in unmet:
-                    self.conflicts.setdefault(need.name, set()).add(need.conflict(closed))
+                    # Steps that another need keeps open are not asked about again: the next set differs in them.
+                    if not need.met(rest):
+                        found = need.conflict(rest)
+                        self.conflicts.setdefault(need.name, set()).add(found)
+                        rest -= found
                 if self._uncovered(finder, probes, closed, WORTH) or unmet:
                     continue
                 if not self._uncovered(finder, probes, closed, WORTH * _LONGER):

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from redox_balancer.cell.functions import SLACK, Function, FunctionalCell
+from redox_balancer.cell.function_list import Function
+from redox_balancer.cell.functions import SLACK, FunctionalCell
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.suspicion import DirectedStep
@@ -83,8 +84,8 @@ class Need:
         The reaction that does it, and its least flux, mmol/gDW/h.
     lp, bounds
         The problem, and the bounds that differ from it, mmol/gDW/h.
-    witness
-        The steps by which it was last done.
+    witnesses
+        The steps of each solution by which it was done.
     """
 
     name: str
@@ -92,14 +93,15 @@ class Need:
     amount: float
     lp: ClosableLP
     bounds: Bounds
-    witness: frozenset[DirectedStep] | None = field(default=None, repr=False)
+    witnesses: list[frozenset[DirectedStep]] = field(default_factory=list, repr=False)
 
     def met(self, closed: frozenset[DirectedStep]) -> bool:
         """Whether it can be done without the closed steps."""
-        if self.witness is None or self.witness & closed:
-            if self.lp.largest(self.goal, closed, self.bounds) < self.amount:
-                return False
-            self.witness = self.lp.running()
+        if any(witness.isdisjoint(closed) for witness in self.witnesses):
+            return True
+        if self.lp.largest(self.goal, closed, self.bounds) < self.amount:
+            return False
+        self.witnesses.append(self.lp.running())
         return True
 
     def conflict(self, closed: frozenset[DirectedStep]) -> frozenset[DirectedStep]:
@@ -171,7 +173,7 @@ class Requirements:
         smaller = [share for share in GROWTH_KEPT if share < self.kept]
         if smaller:
             self.kept = smaller[0]
-            self.needs[0].amount, self.needs[0].witness = self.kept * self.growth, None
+            self.needs[0].amount = self.kept * self.growth  # what was enough before is enough now
         return bool(smaller)
 
 

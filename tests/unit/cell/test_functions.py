@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from redox_balancer.cell.functions import Amount, display_names, perform, read_functions
+from redox_balancer.cell.function_list import Amount, read_functions
+from redox_balancer.cell.functions import display_names, perform
 from redox_balancer.cell.models import LoadedModel, load_model, to_network
 from redox_balancer.errors import RedoxError
 from toy_cell import toy_cell
@@ -39,7 +40,11 @@ NEEDS = {
     "more than there is": ([row("a", *LACTATE, ATP, "3")], 0.0),
     "nothing needs to enter": ([row("a", *MAY_LEAVE, ATP, "1")], 1.0),
     "too little may enter": ([row("a", "glc__D_e", "0", "0.25", *MAY_LEAVE[3:], ATP, "1")], 0.5),
-    "protons may not leave": ([row("a", "glc__D_e", "", "", "lac__L_e", "", "", ATP, "1")], 0.0),
+    "protons leave": ([row("a", *MAY_LEAVE[:3], "lac__L_e", "", "", ATP, "1")], 1.0),
+    "protons may not": (
+        [row("a", *MAY_LEAVE[:3], "lac__L_e", "", "", ATP, "1"), row("", "h_e", "0", "0", group="")],
+        0.0,
+    ),
     "all may leave": ([row("a", "glc__D_e", "", "", "ALLMETSIN[e]", "", "", ATP, "1")], 1.0),
     "two rows": (
         [row("a", *MAY_LEAVE[:3], "", "", "", ATP, "1"), row("", "", "", "", *MAY_LEAVE[3:], group="")],

@@ -14,7 +14,7 @@ import redox_balancer as rb
 from redox_balancer.cell.core import extract_core
 from redox_balancer.cell.exchanges import exchange_of
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.media import OPEN, apply_medium
+from redox_balancer.cell.media import OPEN, Cap, apply_medium, load_media
 from redox_balancer.cell.missing import does_not_grow, missing_uptakes
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Network
@@ -90,10 +90,17 @@ def test_a_cell_that_no_uptake_helps_is_not_told_to_eat() -> None:
     model = toy_cell()
     model.reactions.RESP.upper_bound = model.reactions.GLYC.upper_bound = 0.0
     error = does_not_grow(to_network(model))
-    assert error.message.endswith("no uptake would make it grow")
+    assert error.message.endswith("no uptake or secretion would make it grow")
     model = toy_cell()
     model.reactions.BIOMASS.bounds = -10.0, 0.0
     assert missing_uptakes(to_network(model)).exchanges == ()
+
+
+def test_a_closed_secretion_that_growth_needs_is_named() -> None:
+    medium = load_media()["physiological"]
+    leaving = {f"EX_{name}_e": 1000.0 for name in ("h2o", "h", "lac__L")}
+    keeps_in = medium.model_copy(update={"secretions": {name: Cap(value=most) for name, most in leaving.items()}})
+    assert str(missing_uptakes(keeps_in.apply(load_network()))) == "missing: secretion of EX_co2_e"
 
 
 def test_without_time_it_names_what_is_missing_at_least() -> None:

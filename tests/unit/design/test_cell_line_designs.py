@@ -12,6 +12,7 @@ from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.models import load_model
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.held_out import held_out
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import largest_growth
@@ -70,6 +71,8 @@ def test_the_oracle_and_the_exported_model_agree_in_a_line(space: DesignSpace, r
 def test_a_policy_sees_the_line_and_mixtures_stay_within_it(space: DesignSpace) -> None:
     assert {one.id.split("+")[0] for one in space.mixtures} == {"HT29", "786-O"}
     assert all(one.id.count(one.reference) == 1 for one in space.mixtures)
+    withheld = held_out(space.conditions, mixed=space.mixtures)
+    assert {one.reference for one in withheld} == {"HT29", "786-O"}
     with Evaluator(space) as evaluator:
         env = RedoxEnv(evaluator, placements=2)
         seen = [env.reset(options={"condition": one.id})[0] for one in space.conditions]

@@ -11,7 +11,8 @@ import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.curation import Curation
-from redox_balancer.cell.functions import Amount, Function, perform
+from redox_balancer.cell.function_list import Amount, Function
+from redox_balancer.cell.functions import perform
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.probes import free_fluxes
 from redox_balancer.cell.suspicion import DirectedStep, suspicion
