@@ -68,8 +68,8 @@ def fitting_conditions(known: Iterable[Condition], network: Network) -> tuple[li
     """Conditions that a model allows, and a line about each that it does not, one for all that lack a reaction."""
     fitting, lacking, lines = [], [], []
     for condition in known:
-        if condition.missing_from(network):
-            lacking.append(condition.id)
+        if missing := condition.missing_from(network):
+            lacking.append(f"{condition.id} ({', '.join(missing)})")
             continue
         try:
             condition.of(network)
@@ -78,7 +78,7 @@ def fitting_conditions(known: Iterable[Condition], network: Network) -> tuple[li
         else:
             fitting.append(condition)
     if lacking:
-        lines.append(f"conditions left out, the model lacks a reaction of theirs: {', '.join(lacking)}")
+        lines.append(f"conditions left out, the model lacks reactions of theirs: {', '.join(lacking)}")
     return fitting, lines
 
 

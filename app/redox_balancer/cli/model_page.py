@@ -77,11 +77,13 @@ def _balance(section: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _placements(section: Mapping[str, Any]) -> dict[str, str]:
+    fitting = f"{len(section['conditions'])} fit: {', '.join(section['conditions']) or 'none'}"
+    rows = {"conditions": "\n".join((fitting, *section["conditions_left_out"]))}
     if section["placements_problem"]:
-        return {"placements": section["placements_problem"]}
+        return rows | {"placements": section["placements_problem"]}
     fit = f"{len(section['placements'])} fit: {', '.join(section['placements'])}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in section["excluded"].items())
-    return {"placements": f"{fit}\nexcluded: {reasons or 'none'}"}
+    return rows | {"placements": f"{fit}\nexcluded: {reasons or 'none'}"}
 
 
 def _cycles(section: Mapping[str, Any]) -> dict[str, str]:

@@ -203,12 +203,14 @@ def _balance(network: Network) -> Section:
 
 
 def _placements(fed: Network) -> Section:
-    conditions, _ = offered_conditions(load_conditions().values(), fed)
+    conditions, left_out = offered_conditions(load_conditions().values(), fed)
+    found: Section = {"conditions": [condition.id for condition in conditions], "conditions_left_out": left_out}
     try:
         space = DesignSpace.build(fed, load_library(None), conditions, capacities=load_native_capacities(fed))
     except RedoxError as error:
-        return {"placements": [], "excluded": {}, "placements_problem": error.message}
+        return {**found, "placements": [], "excluded": {}, "placements_problem": error.message}
     return {
+        **found,
         "placements": [placement.id for placement in space.placements],
         "excluded": dict(Counter(entry.reason.value for entry in space.excluded)),
         "placements_problem": None,

@@ -64,6 +64,8 @@ def test_what_limits_growth_accounts_for_all_of_it_in_every_notation(
     answer = sections(model, tmp_path)
     assert answer.keys() >= OLD_KEYS
     assert (answer["growth"], answer["status"]) == (pytest.approx(model.slim_optimize()), "optimal")
+    assert "healthy" in answer["conditions"]
+    assert "complex_i_closed (NADH2_u10mi)" in answer["conditions_left_out"][-1]
     assert answer["notations"] == found
     assert (answer["oxygen_uptake"], answer["unit"]) == (20.0, 40.0)
     assert (answer["unrecognised_exchanges"], answer["sinks_and_demands"]) == ([], 0)

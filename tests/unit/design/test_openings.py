@@ -121,7 +121,10 @@ def test_conditions_that_a_model_does_not_allow_are_named() -> None:
     used, lines = offered_conditions(load_conditions().values(), without)
     assert len(used) == 7
     assert "condition hypoxia is left out: o2_e is supplied by EX_o2_e, EX_o2_other" in lines[0]
-    assert lines[2] == "conditions left out, the model lacks a reaction of theirs: mdh1_deficiency, pdh_deficiency"
+    assert (
+        lines[2]
+        == "conditions left out, the model lacks reactions of theirs: mdh1_deficiency (MDH), pdh_deficiency (PDHm)"
+    )
 
 
 def test_a_condition_without_effect_is_named_and_no_other() -> None:
