@@ -82,7 +82,7 @@ def validate(
         network = load_network(task.model, objective=biomass, as_published=as_published, curation=task.curation)
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
-        limits = load_native_capacities(network)
+        limits = load_native_capacities(network, as_published=as_published)
         result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
