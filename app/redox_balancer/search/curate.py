@@ -287,8 +287,9 @@ def _capped(network: Network, reaction: str, cap: float | None) -> tuple[float, 
 
 
 def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[str, float | None]:
-    """Cap of each reaction that does not balance, None for those that nothing needs."""
-    unbalanced = list(imbalanced_reactions(network))
+    """Cap of each reaction that does not balance, None for those that nothing needs; without what is limited so."""
+    largest = {r: max(map(abs, network.bounds_of(r))) for r in imbalanced_reactions(network)}
+    unbalanced = [reaction for reaction, bound in largest.items() if bound > 0]
     shut = frozenset(DirectedStep(reaction, backwards) for reaction in unbalanced for backwards in (False, True))
     caps: dict[str, float | None] = dict.fromkeys(unbalanced)
     splits: dict[int, ClosableLP] = {}
@@ -311,4 +312,4 @@ def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[s
                 caps[reaction] = max(caps[reaction] or 0.0, CAP * flux)
     for lp in splits.values():
         lp.close()
-    return caps
+    return {reaction: cap for reaction, cap in caps.items() if cap is None or largest[reaction] > CAP * cap}
