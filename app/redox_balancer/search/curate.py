@@ -130,13 +130,17 @@ def propose(
         still = {need.name for need in needs.needs}
     curated = without(balanced, closed)
     progress("free fluxes as curated")
+    after = free_fluxes(curated)
+    for probe, value in after.items():
+        if value:
+            raise RedoxError(f"free {probe} still runs in {network.id}, through more steps than the search allows")
     return CurationProposal(
         network=curated,
         unbalanced=caps,
         closings=search.closings(closed),
         cycles=tuple(sorted(search.cycles, key=_length)),
         before=before,
-        after=free_fluxes(curated),
+        after=after,
         growth=growth,
         growth_after=growth_after,
         functions=tuple(function.name for function in performed if function.name in still),
@@ -184,8 +188,9 @@ class _Search:
 
     def cheapest(self, probes: list[Probe]) -> frozenset[DirectedStep]:
         """The cheapest set of steps without which no probe runs and every need is met."""
-        for need in self._needs.unmet(frozenset(), self._progress):
-            raise RedoxError(f"{need.name} is lost with the reactions that do not balance")
+        while unmet := self._needs.unmet(frozenset(), self._progress):
+            if not self._needs.give_up(unmet[0].name):
+                raise self._impossible()
         with CycleFinder(ProbedCell(self._network)) as finder:
             while True:
                 self.rounds += 1

@@ -224,3 +224,12 @@ def test_the_written_curation_makes_the_proposed_network(tmp_path: Path) -> None
     log = "\n".join(log_lines(network, found))
     assert "free oxidation (nadh_c)" in log
     assert "- `IDLE` closed: charge -2" in log
+
+
+def test_a_function_that_rests_on_what_is_free_is_lost_and_named() -> None:
+    hydrolysis = {"atp_c": -1.0, "h2o_c": -1.0, "adp_c": 1.0, "pi_c": 1.0, "h_c": 1.0}
+    function = Function("ATP from nothing", equations=[(hydrolysis, Amount(1.0, 1000.0))])
+    found = proposal_for(cell("FREE: adp_c + pi_c + h_c --> atp_c + h2o_c"), function)
+    assert (closed_in(found), found.lost, found.functions) == ({"FREE"}, ("ATP from nothing",), ())
+    assert found.growth_after == pytest.approx(growth_of(cell()), rel=1e-6)
+    assert found.growth > 2 * GROWTH
