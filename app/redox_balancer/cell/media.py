@@ -8,6 +8,7 @@ exchange that a medium does not list has no uptake, and no secretion if the medi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -248,4 +249,8 @@ def apply_medium(network: Network, name: str) -> Network:
             if (rates := getattr(medium, field)) and repeated & rates.keys():
                 left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}
                 medium = medium.model_copy(update={field: left})
-    return network if medium is None else medium.apply(network)
+    if medium is None:
+        return network
+    lacking = [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]
+    said = (f"medium {medium.id}: the model lacks {', '.join(lacking)}, its maintenance",) if lacking else ()
+    return replace(medium.apply(network), repairs=network.repairs + said)
