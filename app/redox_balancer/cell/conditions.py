@@ -109,7 +109,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
         return self
 
     def __hash__(self) -> int:
-        return hash((self.reaction, self.side, self.value, self.opens))  # `leaves` has none
+        return hash((self.reaction, self.side, self.value, self.opens))  # `leaves` has no hash
 
     @property
     def supply(self) -> str:
