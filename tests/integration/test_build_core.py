@@ -226,3 +226,16 @@ def test_values_on_the_recon3d_core_are_those_of_the_plain_program(recon3d_core:
                 )
                 evaluator.evaluate(construct, condition)
         assert evaluator.hits > 0.7 * evaluator.lookups
+
+
+def test_the_core_keeps_what_a_cell_line_opens(textbook: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.csv"
+    lines.write_text("exchange,A\nEX_fru_e,-1\n")
+    found = []
+    for options in ((), ("--cell", "A", "--cells-file", lines)):
+        result = build_core("--input", textbook, "--output", tmp_path / "core.json", "--medium", "model", *options)
+        assert result.returncode == 0, result.stderr
+        found.append(load_network(tmp_path / "core.json"))
+    plain, wider = found
+    assert set(wider.reactions) - set(plain.reactions) == {"EX_fru_e", "FRUpts2"}
+    assert wider.bounds_of("EX_fru_e") == (0.0, 1000.0)  # the medium's: a line opens it

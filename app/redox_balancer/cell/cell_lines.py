@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 TOLERANCE = 0.1
 """Relative deviation from a measured rate that is allowed (assumed; replicates of one line differ by 1 to 30 %)."""
 
-LEAST_FORCED = 1e-4
-"""Rates below this, mmol/gDW/h, are limits even where rates are forced (assumed): their signs vary between lines."""
+NOISE = 1e-4
+"""Rates below this, mmol/gDW/h, are not told from 0 (assumed): their signs differ between lines, and folate, which no
+cell makes, would leave it. They allow as much in either direction, and are never forced."""
 
 UNLIMITED = 100.0
 """Exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied."""
@@ -67,7 +68,7 @@ class CellLine(Record):
     def forced(self, network: Network) -> Network:
         """Return a cell on its medium whose exchanges have the measured rates, give or take `TOLERANCE`.
 
-        Rates below `LEAST_FORCED` are limits.
+        Rates below `NOISE` are limits.
 
         Raises
         ------
@@ -76,12 +77,11 @@ class CellLine(Record):
         """
         bounds: dict[str, tuple[float, float]] = {}
         for _, exchange, rate in self.exchanges(network):
-            reaction, upper, scale = exchange.bound(supply=rate < 0)
-            least, most = (scale * abs(rate) * (1 + sign * TOLERANCE) for sign in (-1, 1))
-            least = 0.0 if abs(rate) < LEAST_FORCED else least
-            bounds |= dict.fromkeys((part.id for part in exchange.reactions), (0.0, 0.0))
-            bounds[reaction] = (least, most) if upper else (-most, -least)
-        return network.with_bounds(bounds)
+            if abs(rate) >= NOISE:
+                reaction, upper, scale = exchange.bound(supply=rate < 0)
+                least, most = (scale * abs(rate) * (1 + sign * TOLERANCE) for sign in (-1, 1))
+                bounds[reaction] = (least, most) if upper else (-most, -least)
+        return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: Network, *, forced: bool = False) -> Condition:
         """Return the line as a condition of a cell on its medium.
@@ -118,6 +118,7 @@ class CellLine(Record):
         for _, exchange, rate in () if forced else self.exchanges(network):
             for side, present in ((Side.UPTAKE, exchange.uptake), (Side.EXPORT, exchange.export)):
                 most = max(0.0, -rate if side is Side.UPTAKE else rate) * (1 + TOLERANCE)
+                most = NOISE if abs(rate) < NOISE else most
                 if most != present:
                     name = exchange.bound(supply=side is Side.UPTAKE).reaction
                     changes.append(

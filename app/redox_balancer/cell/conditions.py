@@ -108,6 +108,9 @@ class Change(BaseModel, extra="forbid", frozen=True):
             raise ValueError("only the limit of an uptake or an export can depend on the medium")
         return self
 
+    def __hash__(self) -> int:
+        return hash((self.reaction, self.side, self.value, self.opens))  # `leaves` has no hash
+
     @property
     def supply(self) -> str:
         """Id of the reaction that takes up what something else leaves for."""

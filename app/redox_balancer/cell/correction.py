@@ -35,7 +35,15 @@ class Direction(StrEnum):
         return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
 
 
-CHANGES = ("direction", "closed", "capped", "capped_forward or capped_backward", "stoichiometry", "charges")
+CHANGES = (
+    "direction",
+    "closed",
+    "capped",
+    "capped_forward or capped_backward",
+    "stoichiometry",
+    "charges",
+    "formulas",
+)
 """What a correction may change."""
 
 
@@ -50,11 +58,11 @@ class Correction(Record):
         BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
     unbalanced
         Whether the reactions are changed because they do not balance.
-    direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges
+    direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges, formulas
         What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
         largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, or in each, in
-        which they then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge of
-        metabolites (BiGG names without compartment) in every compartment.
+        which they then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge or
+        the formula of metabolites (BiGG names without compartment) in every compartment.
     """
 
     mark: Mark
@@ -69,15 +77,16 @@ class Correction(Record):
     capped_backward: NonNegative | None = None
     stoichiometry: dict[str, float] = Field(default_factory=dict)
     charges: dict[str, int] = Field(default_factory=dict)
+    formulas: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_change(self) -> Self:
         caps = self.capped_forward is not None or self.capped_backward is not None
-        changed = (self.direction, self.closed, self.capped, caps, self.stoichiometry, self.charges)
+        changed = (self.direction, self.closed, self.capped, caps, self.stoichiometry, self.charges, self.formulas)
         if sum(map(bool, changed)) != 1:
             raise ValueError(f"needs exactly one of {', '.join(CHANGES)}")
-        if bool(self.reactions) == bool(self.charges):
-            raise ValueError("needs reactions, unless it changes charges")
+        if bool(self.reactions) == bool(self.charges or self.formulas):
+            raise ValueError("needs reactions, unless it changes charges or formulas")
         return self
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ class Curated(NamedTuple):
     lines
         What was changed, one line for each reaction and metabolite.
     reactions, metabolites
-        Those with other bounds or coefficients, and those with another charge, by the model's own id.
+        Those with other bounds or coefficients, and those with another charge or formula, by the model's own id.
     """
 
     network: Network
@@ -92,7 +92,7 @@ class Curation:
         present = [pair for pair in named if _find(network, pair[1])]
         if len(present) < PRESENT * len(named):
             return False
-        mended = self._with_charges(network)
+        mended = self._with_species(network)
         return sum(_as_published(mended, *pair) for pair in present) >= RECOGNISED * len(present)
 
     def apply(self, network: Network, *, strict: bool = True) -> Curated:
@@ -111,8 +111,8 @@ class Curation:
         RedoxError
             The model does not fit, and `strict`.
         """
-        mended = self._with_charges(network)
-        lines = list(self._recharged(network, strict=strict))
+        mended = self._with_species(network)
+        lines = list(self._species_lines(network, strict=strict))
         bounds: dict[str, tuple[float, float]] = {}
         coefficients: dict[str, dict[str, float]] = {}
         left_out = 0
@@ -133,27 +133,37 @@ class Curation:
                 lines.append(f"{reaction}: {correction} ({correction.mark}): {correction.reason}")
         if left_out and lines:
             lines.append(f"{left_out} reactions of the curation are not in this model, or not as published")
-        recharged = tuple(m for m, charge in mended.charges.items() if network.charges.get(m) != charge)
+        changed = {
+            metabolite: None
+            for before, after in ((network.charges, mended.charges), (network.formulas, mended.formulas))
+            for metabolite, value in after.items()
+            if before.get(metabolite) != value
+        }
         new = _with_coefficients(mended, coefficients).with_bounds(bounds)
-        return Curated(new, self.id, tuple(lines), (*dict.fromkeys((*bounds, *coefficients)),), recharged)
+        return Curated(new, self.id, tuple(lines), (*dict.fromkeys((*bounds, *coefficients)),), tuple(changed))
 
     def _named(self) -> Iterator[tuple[Correction, str]]:
         for correction in self.corrections.values():
             for reaction in correction.reactions:
                 yield correction, reaction
 
-    def _recharged(self, network: Network, *, strict: bool) -> Iterator[str]:
-        """Lines of the charges that are changed."""
-        own: dict[str, list[int | None]] = {}
+    def _species_lines(self, network: Network, *, strict: bool) -> Iterator[str]:
+        """Lines of the charges and formulas that are changed."""
+        own: dict[str, list[str]] = {}
         for metabolite in network.metabolites:
             for species in network.species_of(metabolite):
-                own.setdefault(species, []).append(network.charges.get(metabolite))
+                own.setdefault(species, []).append(metabolite)
         for correction in self.corrections.values():
-            for species, charge in correction.charges.items():
+            for species in (*correction.charges, *correction.formulas):
                 if strict and species not in own:
                     raise self._lacks(network, correction, "metabolite", species)
-                if any(before != charge for before in own.get(species, ())):
-                    yield f"{species}: charge {charge:+d} ({correction.mark}): {correction.reason}"
+                found = own.get(species, ())
+                because = f"({correction.mark}): {correction.reason}"
+                charge, formula = correction.charges.get(species), correction.formulas.get(species)
+                if charge is not None and any(network.charges.get(m) != charge for m in found):
+                    yield f"{species}: charge {charge:+d} {because}"
+                if formula is not None and any(network.formulas.get(m) != formula for m in found):
+                    yield f"{species}: formula {formula} {because}"
 
     def _corrected(
         self, network: Network, mended: Network, correction: Correction, reaction: str
@@ -172,14 +182,18 @@ class Curation:
                 raise self._lacks(network, correction, "metabolite", name)
         return own, {metabolite: value for metabolite, value in found.items() if value}
 
-    def _with_charges(self, network: Network) -> Network:
-        charges = {
-            species: charge
-            for correction in self.corrections.values()
-            for species, charge in correction.charges.items()
-        }
-        known = {m: charges[s] for m in network.metabolites for s in network.species_of(m) & charges.keys()}
-        return replace(network, charges={**network.charges, **known})
+    def _with_species(self, network: Network) -> Network:
+        charges: dict[str, int] = {}
+        formulas: dict[str, str] = {}
+        for correction in self.corrections.values():
+            charges |= correction.charges
+            formulas |= correction.formulas
+        species = {m: network.species_of(m) & (charges.keys() | formulas.keys()) for m in network.metabolites}
+        return replace(
+            network,
+            charges={**network.charges, **{m: charges[s] for m in species for s in species[m] & charges.keys()}},
+            formulas={**network.formulas, **{m: formulas[s] for m in species for s in species[m] & formulas.keys()}},
+        )
 
     def _lacks(self, network: Network, correction: Correction, kind: str, name: str) -> RedoxError:
         return self._unlike(f"{correction.id} names {kind} {name}, which model {network.id} lacks")
@@ -223,7 +237,8 @@ def curate_model(model: cobra.Model, found: Curated) -> None:
         if old != coefficients:
             reaction.add_metabolites(dict.fromkeys(old, 0.0) | coefficients, combine=False)
     for own in found.metabolites:
-        model.metabolites.get_by_id(own).charge = network.charges[own]
+        metabolite = model.metabolites.get_by_id(own)
+        metabolite.charge, metabolite.formula = network.charges.get(own), network.formulas.get(own)
     model.notes = {**model.notes, NOTE: found.summary.partition(" ")[2]}
 
 

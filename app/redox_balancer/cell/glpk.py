@@ -93,6 +93,8 @@ class GlpkProblem:
     def set_bounds(self, column: int, lower: float, upper: float) -> None:
         """Change the bounds of a column, mmol/gDW/h."""
         self.lower[column], self.upper[column] = lower, upper
+        if self.hides_bounds:
+            lower, upper = _finite(lower, upper)
         glp.glp_set_col_bnds(self._problem, column + 1, _bound_type(lower, upper), lower, upper)
         self._outside[column] = math.nan
 
@@ -141,8 +143,7 @@ class GlpkProblem:
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
         if self._scaled:
-            self.scale(on=True)
-        # Without mass balances GLPK does not begin, and there was no rounding before.
+            self.scale(on=True)  # without mass balances GLPK does not begin, and there was no rounding before
         return _solution(problem) if code in (0, glp.GLP_EFAIL) else None
 
     def slack_basis(self) -> None:
@@ -219,8 +220,8 @@ class GlpkProblem:
         responds = np.zeros(len(response), dtype=np.bool_)
         for place, column in enumerate(columns):
             status = glp.glp_get_col_stat(problem, column + 1)
-            if status == glp.GLP_BS:
-                responds[rows + column] = True
+            responds[rows + column] = status == glp.GLP_BS
+            if status in (glp.GLP_BS, glp.GLP_NF):  # at no bound
                 continue
             costs[place] = glp.glp_get_col_dual(problem, column + 1)
             at_upper[place] = status == glp.GLP_NU or (status == glp.GLP_NS and costs[place] > 0)
@@ -306,9 +307,10 @@ def _build(network: Network, *, hide: bool) -> tuple[Any, FloatArray]:
         glp.glp_set_row_bnds(problem, row + 1, glp.GLP_FX, 0.0, 0.0)
     if columns:
         glp.glp_add_cols(problem, columns)
-    most, outside = UNLIMITED if hide else math.inf, np.full(columns, math.nan)
-    for column, (low, high) in enumerate(zip(network.lower.tolist(), network.upper.tolist(), strict=True)):
-        lower, upper = low if low > -most else -math.inf, high if high < most else math.inf
+    outside = np.full(columns, math.nan)
+    for column, (lower, upper) in enumerate(zip(network.lower.tolist(), network.upper.tolist(), strict=True)):
+        if hide:
+            lower, upper = _finite(lower, upper)  # noqa: PLW2901
         kind = _bound_type(lower, upper)
         glp.glp_set_col_bnds(problem, column + 1, kind, lower, upper)
         if kind != glp.GLP_DB:
@@ -333,6 +335,11 @@ def _int_array(size: int) -> tuple[Any, IntArray]:
 def _double_array(size: int) -> tuple[Any, FloatArray]:
     array = glp.doubleArray(size)
     return array, np.ctypeslib.as_array((ctypes.c_double * size).from_address(int(array.this)))
+
+
+def _finite(lower: float, upper: float) -> tuple[float, float]:
+    """Bounds without those that stand for "unlimited"."""
+    return lower if lower > -UNLIMITED else -math.inf, upper if upper < UNLIMITED else math.inf
 
 
 def _bound_type(lower: float, upper: float) -> int:

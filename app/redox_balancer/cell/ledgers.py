@@ -2,7 +2,8 @@
 
 The oxygen budget: every reaction that takes up O2, except cytochrome c oxidase, forms one unit of a ledger for each
 O2, and the ledger leaves through one drain with an absolute bound. It is a row and a column like any other, so it is
-written to model files, compressed and solved as they are. Reactions inserted later do not take part.
+written to model files, compressed and solved as they are. Reactions inserted later do not take part. Growth that
+costs more ATP than a biomass reaction says draws on another ledger, which hydrolysis fills.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 OXYGEN_LEDGER = f"oxygen{LEDGER}"
 OXYGEN_BUDGET = "OXYGEN_BUDGET"
 """Id of the drain of the oxygen ledger, whose upper bound is the budget."""
+ENERGY_LEDGER = f"growth_energy{LEDGER}"
+GROWTH_ATP = "GROWTH_ATP"
+"""Id of the hydrolysis of ATP that growth needs beyond that of the biomass reaction."""
 
 
 def with_oxygen_budget(network: Network, budget: float) -> Network:
@@ -41,6 +45,27 @@ def with_oxygen_budget(network: Network, budget: float) -> Network:
         drain = Column(OXYGEN_BUDGET, {OXYGEN_LEDGER: -1.0})
         network = _with_row(network, OXYGEN_LEDGER, taken).with_columns([drain])
     return network.with_bounds({OXYGEN_BUDGET: (0.0, budget)})
+
+
+def with_growth_energy(network: Network, atp: float, most: float) -> Network:
+    """Return a network whose growth costs so much ATP, mmol/gDW, the ADP that its biomass reaction forms included.
+
+    What that lacks is hydrolysed by a reaction of its own, `GROWTH_ATP`, which growth draws on. A biomass reaction
+    without ADP, or that forms as much, is left as it is. `most` is a bound that does not limit, mmol/gDW/h.
+    """
+    growth = network.stoichiometry_of(network.objective)
+    adp = next((m for m, value in growth.items() if value > 0 and network.is_species(m, "adp")), None)
+    lacks = 0.0 if adp is None else atp - growth[adp]
+    if adp is None or lacks <= 0 or ENERGY_LEDGER in network.metabolite_index:
+        return network
+    compartment = network.compartment_of(adp)
+    hydrolysis = {"atp": -1.0, "h2o": -1.0, "adp": 1.0, "pi": 1.0, "h": 1.0}
+    taken = {network.find_metabolite(f"{name}_{compartment}"): value for name, value in hydrolysis.items()}
+    found = {metabolite: value for metabolite, value in taken.items() if metabolite is not None}
+    if len(found) < len(hydrolysis):
+        return network
+    network = _with_row(network, ENERGY_LEDGER, {network.objective: -lacks})
+    return network.with_columns([Column(GROWTH_ATP, found | {ENERGY_LEDGER: 1.0}, 0.0, most)])
 
 
 def oxygen_taken(network: Network) -> dict[str, float]:

@@ -8,6 +8,7 @@ exchange that a medium does not list has no uptake, and no secretion if the medi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 MODEL_MEDIUM = "model"
-BUDGET = "oxygen_budget"
+SINGLE = "growth_energy", "oxygen_budget"
+"""Caps of a medium that are fields of their own."""
 UPTAKE = " uptake"
 ENZYME = "prot_"
 """Prefix of the enzymes among the metabolites of models made with GECKO."""
@@ -73,6 +75,9 @@ class Medium(Record):
         supply of enzymes in a model of GECKO's (`--> prot_pool`), stay open.
     maintenance
         Minimum flux of each maintenance reaction, mmol/gDW/h.
+    growth_energy
+        ATP that growth costs, mmol/gDW, where the biomass reaction says less; None leaves that as it is. It belongs
+        to `maintenance`: they are the slope and the intercept of ATP against growth.
     oxygen_budget
         O2 that everything but cytochrome c oxidase takes up at most, mmol/gDW/h, see `ledgers`; None sets no limit.
     """
@@ -85,6 +90,7 @@ class Medium(Record):
     sourced_uptakes: dict[str, Cap] = Field(default_factory=dict)
     secretions: dict[str, AnyCap] | None = None
     maintenance: dict[str, AnyCap] = Field(default_factory=dict)
+    growth_energy: AnyCap | None = None
     oxygen_budget: AnyCap | None = None
 
     @model_validator(mode="before")
@@ -107,7 +113,11 @@ class Medium(Record):
         RedoxError
             The model has none of the medium's exchanges.
         """
-        from redox_balancer.cell.ledgers import OXYGEN_BUDGET, with_oxygen_budget  # noqa: PLC0415 - loads NumPy
+        from redox_balancer.cell.ledgers import (  # noqa: PLC0415 - loads NumPy
+            OXYGEN_BUDGET,
+            with_growth_energy,
+            with_oxygen_budget,
+        )
 
         exchanges = {exchange.metabolite: exchange for exchange in extracellular_exchanges(network)}
         uptakes = _by_metabolite(network, self.uptakes)
@@ -131,6 +141,8 @@ class Medium(Record):
             if own is not None:
                 bounds[own] = (least.value, OPEN)
         network = network.with_bounds(bounds)
+        if self.growth_energy is not None:
+            network = with_growth_energy(network, self.growth_energy.value, OPEN)
         if self.oxygen_budget is None and OXYGEN_BUDGET not in network.reaction_index:
             return network
         return with_oxygen_budget(network, OPEN if self.oxygen_budget is None else self.oxygen_budget.value)
@@ -139,13 +151,12 @@ class Medium(Record):
     def caps(self) -> dict[str, Cap]:
         """Limits whose size is a matter of measurement, each with its source.
 
-        They are maintenance, uptakes with a source of their own (`EX_o2_e uptake`), secretions less those without a
-        limit, and the `oxygen_budget`.
+        They are maintenance, `growth_energy`, uptakes with a source of their own (`EX_o2_e uptake`), secretions less
+        those without a limit, and the `oxygen_budget`.
         """
         found = self.maintenance | {name + UPTAKE: cap for name, cap in self.sourced_uptakes.items()}
         found |= {name: cap for name, cap in (self.secretions or {}).items() if cap.value < OPEN}
-        if self.oxygen_budget is not None:
-            found[BUDGET] = self.oxygen_budget
+        found |= {name: cap for name in SINGLE if (cap := getattr(self, name)) is not None}
         own = {"source": self.source, "assumed": self.assumed}
         return {name: cap if cap.source else cap.model_copy(update=own) for name, cap in found.items()}
 
@@ -165,8 +176,8 @@ class Medium(Record):
             raise RedoxError(f"medium {self.id!r} has no cap {cap!r}", hint=f"known: {', '.join(self.caps)}")
         known = self.caps[cap]
         scaled = known.model_copy(update={"value": factor * known.value, "assumed": True})
-        if cap == BUDGET:
-            return self.model_copy(update={BUDGET: scaled})
+        if cap in SINGLE:
+            return self.model_copy(update={cap: scaled})
         if cap.endswith(UPTAKE):
             name = cap.removesuffix(UPTAKE)
             sourced = self.sourced_uptakes | {name: scaled}
@@ -238,4 +249,8 @@ def apply_medium(network: Network, name: str) -> Network:
             if (rates := getattr(medium, field)) and repeated & rates.keys():
                 left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}
                 medium = medium.model_copy(update={field: left})
-    return network if medium is None else medium.apply(network)
+    if medium is None:
+        return network
+    lacking = [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]
+    said = (f"medium {medium.id}: the model lacks {', '.join(lacking)}, its maintenance",) if lacking else ()
+    return replace(medium.apply(network), repairs=network.repairs + said)

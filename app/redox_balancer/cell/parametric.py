@@ -77,7 +77,7 @@ class ParametricLP:
         self._point = np.ones(len(parameters) + 1)
         self._u = self._point[:-1]
         self._cache = RegionCache(len(self._point), region_bytes)
-        self._set_all_bounds()
+        self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper
         self.lookups = self.hits = self.disagreements = self._misses = 0
 
     def close(self) -> None:
@@ -86,7 +86,10 @@ class ParametricLP:
 
     def reset(self) -> None:
         """Discard the basis and all regions, so that later answers depend on later queries alone."""
-        self._set_all_bounds()
+        lower, upper = self._bounds.lower, self._bounds.upper
+        for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
+            self._lp.set_bounds(column, low, high)
+        self._lower_in_force, self._upper_in_force = lower, upper
         self._lp.reset_basis()
         self._cache.clear()
         self._misses = 0
@@ -147,12 +150,6 @@ class ParametricLP:
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
         return self._lp.flux(column)
-
-    def _set_all_bounds(self) -> None:
-        lower, upper = self._bounds.lower, self._bounds.upper
-        for column, low, high in zip(self._columns, lower.tolist(), upper.tolist(), strict=True):
-            self._lp.set_bounds(column, low, high)
-        self._lower_in_force, self._upper_in_force = lower, upper
 
     def _is_sample(self) -> bool:
         self.hits += 1

@@ -262,7 +262,7 @@ class Refinement:
         rows, objective = S.shape[0], float(program.costs @ inside)
         for multipliers in certificates.with_and_without_round_off(y):
             # The basis that the multipliers belong to has reduced costs of exactly 0.
-            reduced = certificates.reduced_costs(S, program.costs, multipliers)
+            reduced = certificates.reduced_costs(S, program.costs.astype(S.kind), multipliers)
             reduced[basis[basis >= rows] - rows] = 0
             gap = certificates.gap(inside, program.lower, program.upper, reduced)
             found = Proven(Solution(Status.OPTIMAL, objective), _rounded(inside), _rounded(reduced))

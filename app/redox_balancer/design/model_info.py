@@ -109,7 +109,7 @@ def model_info(
     progress("balance")
     yield _balance(network)
     progress("placements")
-    yield _placements(fed)
+    yield _placements(fed, as_published=as_published)
     progress("infeasible cycles")
     yield _cycles(network)
     if failure is not None:
@@ -202,11 +202,12 @@ def _balance(network: Network) -> Section:
     }
 
 
-def _placements(fed: Network) -> Section:
+def _placements(fed: Network, *, as_published: bool) -> Section:
     conditions, left_out = offered_conditions(load_conditions().values(), fed)
     found: Section = {"conditions": [condition.id for condition in conditions], "conditions_left_out": left_out}
     try:
-        space = DesignSpace.build(fed, load_library(None), conditions, capacities=load_native_capacities(fed))
+        capacities = load_native_capacities(fed, as_published=as_published)
+        space = DesignSpace.build(fed, load_library(None), conditions, capacities=capacities)
     except RedoxError as error:
         return {**found, "placements": [], "excluded": {}, "placements_problem": error.message}
     return {

@@ -55,6 +55,7 @@ class Task(TaskSettings):
     @classmethod
     def recorded(cls, settings: Mapping[str, Any]) -> Self:
         """The task in the record of a run; one written before models were curated has its model as published."""
+        settings = {**settings}  # a damaged record is no mapping: a TypeError, as its reader expects
         return cls(**{"as_published": settings.get("model") is not None, **settings})
 
     def network(self) -> Network:

@@ -130,13 +130,17 @@ def propose(
         still = {need.name for need in needs.needs}
     curated = without(balanced, closed)
     progress("free fluxes as curated")
+    after = free_fluxes(curated)
+    for probe, value in after.items():
+        if value:
+            raise RedoxError(f"free {probe} still runs in {network.id}, through more steps than the search allows")
     return CurationProposal(
         network=curated,
         unbalanced=caps,
         closings=search.closings(closed),
         cycles=tuple(sorted(search.cycles, key=_length)),
         before=before,
-        after=free_fluxes(curated),
+        after=after,
         growth=growth,
         growth_after=growth_after,
         functions=tuple(function.name for function in performed if function.name in still),
@@ -184,8 +188,9 @@ class _Search:
 
     def cheapest(self, probes: list[Probe]) -> frozenset[DirectedStep]:
         """The cheapest set of steps without which no probe runs and every need is met."""
-        for need in self._needs.unmet(frozenset(), self._progress):
-            raise RedoxError(f"{need.name} is lost with the reactions that do not balance")
+        while unmet := self._needs.unmet(frozenset(), self._progress):
+            if not self._needs.give_up(unmet[0].name):
+                raise self._impossible()
         with CycleFinder(ProbedCell(self._network)) as finder:
             while True:
                 self.rounds += 1
@@ -287,8 +292,9 @@ def _capped(network: Network, reaction: str, cap: float | None) -> tuple[float, 
 
 
 def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[str, float | None]:
-    """Cap of each reaction that does not balance, None for those that nothing needs."""
-    unbalanced = list(imbalanced_reactions(network))
+    """Cap of each reaction that does not balance, None for those that nothing needs; without what is limited so."""
+    largest = {r: max(map(abs, network.bounds_of(r))) for r in imbalanced_reactions(network)}
+    unbalanced = [reaction for reaction, bound in largest.items() if bound > 0]
     shut = frozenset(DirectedStep(reaction, backwards) for reaction in unbalanced for backwards in (False, True))
     caps: dict[str, float | None] = dict.fromkeys(unbalanced)
     splits: dict[int, ClosableLP] = {}
@@ -311,4 +317,4 @@ def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[s
                 caps[reaction] = max(caps[reaction] or 0.0, CAP * flux)
     for lp in splits.values():
         lp.close()
-    return caps
+    return {reaction: cap for reaction, cap in caps.items() if cap is None or largest[reaction] > CAP * cap}

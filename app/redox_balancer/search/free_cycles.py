@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from redox_balancer.cell.lp import ROUND_OFF, FluxLP
+from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Probe, ProbedCell
 from redox_balancer.cell.suspicion import DirectedStep
@@ -64,7 +65,8 @@ class CycleFinder:
                 self.columns[step] = len(columns)
                 sign = -1.0 if step.backwards else 1.0
                 scaled = {metabolite: sign * value for metabolite, value in stoichiometry.items()}
-                columns.append(Column(str(step), scaled, 0.0, max(bound, 0.0)))
+                # Whether a cycle runs is a matter of directions: caps would only make it slow, and its proof, too.
+                columns.append(Column(str(step), scaled, 0.0, OPEN if bound > 0 else 0.0))
         self._network = Network.of(network.id, columns, metabolites=network.metabolites)
         self._open = {step: columns[column].upper for step, column in self.columns.items()}
         outside = {*network.boundary, *(probe.column for probe in cell.probes)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from commands import assert_refused, redox
 from redox_balancer.cell.cell_lines import TOLERANCE, CellLine, in_cell_lines, load_cell_lines, pick_cell_lines
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
+from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.measured_rates import check_line, nearest_division, with_exact_rates
 from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.cli.model_page import page_lines
 from redox_balancer.design.held_out import held_out
+from redox_balancer.design.model_info import model_info
 from redox_balancer.errors import RedoxError
 from toy_cell import toy_cell
 
@@ -182,3 +186,12 @@ def test_growth_that_is_a_division_is_called_one(core: Network) -> None:
     assert growth == pytest.approx(1.1 * 0.006567 / 0.2595, rel=1e-6) == division.growth
     assert division.says(growth).endswith("a division, not a prediction")
     assert division.says(growth / 2).endswith("growth is 50.0% of it")
+
+
+def test_a_model_is_described_in_a_line() -> None:
+    size, growth = itertools.islice(model_info(core_json(), line=load_cell_lines()["786-O"]), 2)
+    assert any("not in model human_redox_core: EX_orn_e" in repair for repair in size["repairs"])
+    assert (growth["medium"], growth["measured_growth"]) == ("model, cell line 786-O", 0.03111)
+    (limit,) = growth["limits"]
+    assert limit["quotient"] == pytest.approx(growth["growth"], rel=1e-6)
+    assert any(text.endswith("1/h: a division, not a prediction") for text in page_lines(growth))

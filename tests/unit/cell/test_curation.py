@@ -9,7 +9,7 @@ import cobra
 import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
-from redox_balancer.cell.curation import Curation, find_curation
+from redox_balancer.cell.curation import Curation, curate_model, find_curation
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Column, Network
@@ -88,22 +88,26 @@ def test_stoichiometry_is_corrected(tmp_path: Path) -> None:
     assert (after.metabolites, after.objective, after.names) == (before.metabolites, before.objective, before.names)
 
 
-def test_a_charge_is_corrected_everywhere_and_before_the_balance_is_read(tmp_path: Path) -> None:
+def test_charges_and_formulas_are_corrected_everywhere_and_before_the_balance_is_read(tmp_path: Path) -> None:
     model = toy_cell()
     for metabolite in ("lac__L_c", "lac__L_e"):
         model.metabolites.get_by_id(metabolite).charge = -2
+    model.metabolites.co2_c.formula = model.metabolites.co2_e.formula = "CO3"
     model.reactions.TCA.add_metabolites({"h_c": 1})
     network = to_network(model)
     assert imbalanced_reactions(network).keys() == {"LDH_L", "TCA"}
     found = curation(
         tmp_path,
         correction("charges = { lac__L = -1 }", mark="balance"),
+        correction('formulas = { co2 = "CO2" }', name="three"),
         correction("unbalanced = true", "closed = true", reactions(TCA="H 1, charge 1"), name="two"),
     )
     curated = found.apply(network)
     assert imbalanced_reactions(curated.network).keys() == {"TCA"}
     assert curated.network.bounds_of("TCA") == (0.0, 0.0)
-    assert curated.lines[0] == "lac__L: charge -1 (balance): why"
+    assert curated.lines[:2] == ("lac__L: charge -1 (balance): why", "co2: formula CO2 (assumed): why")
+    curate_model(model, curated)
+    assert (model.metabolites.co2_e.formula, model.metabolites.lac__L_e.charge) == ("CO2", -1)
 
 
 def test_a_model_is_recognised_by_its_reactions_alone_and_curated_only_once(tmp_path: Path) -> None:
@@ -146,6 +150,7 @@ def test_reactions_of_human_gem_are_found_by_their_former_ids(tmp_path: Path) ->
         ),
         ([correction("stoichiometry = { h_i = 1 }", reactions(RESP=RESP))], "metabolite h_i, which model toy lacks"),
         ([correction("charges = { nope = 1 }")], "one names metabolite nope, which model toy lacks"),
+        ([correction('formulas = { nope = "H" }')], "one names metabolite nope, which model toy lacks"),
         (
             [
                 correction("closed = true", reactions(LDH_L=LDH)),

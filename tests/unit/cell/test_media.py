@@ -14,8 +14,9 @@ from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.core import core_model, extract_core
 from redox_balancer.cell.exchanges import growth_products
 from redox_balancer.cell.ledgers import OXYGEN_BUDGET, oxygen_taken
-from redox_balancer.cell.media import Medium, load_media
+from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network, save_model, to_network
+from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Free, free_fluxes
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
@@ -84,6 +85,25 @@ def test_the_budget_binds_and_is_applied_once() -> None:
         np.testing.assert_array_equal(getattr(again, array), getattr(fed, array))
     assert growth_of(medium(None).apply(fed)) == pytest.approx(grown[0])
     assert growth_of(compress(fed, [])) == pytest.approx(grown[2])
+
+
+def test_growth_costs_the_atp_that_the_medium_says_and_it_is_counted_once(core: Network) -> None:
+    physiological = load_media()["physiological"]
+    formed = core.stoichiometry_of(core.objective)["adp_c"]
+    costly = physiological.model_copy(update={"growth_energy": Cap(value=formed + 100.0)})
+    fed = costly.apply(core)
+    assert growth_of(costly.apply(fed)) == growth_of(fed) < 0.9 * growth_of(physiological.apply(core))
+    # The same by hand: growth takes its ATP itself.
+    entries = {"atp_c": -100.0, "h2o_c": -100.0, "adp_c": 100.0, "pi_c": 100.0, "h_c": 100.0}
+    for metabolite, amount in core.stoichiometry_of(core.objective).items():
+        entries[metabolite] = entries.get(metabolite, 0.0) + amount
+    by_hand = physiological.apply(core).with_columns([Column("GROWTH", entries, 0.0, 1000.0)])
+    by_hand = by_hand.with_bounds({core.objective: (0.0, 0.0)}).with_objective("GROWTH")
+    assert growth_of(fed) == pytest.approx(growth_of(by_hand))
+    assert imbalanced_reactions(fed) == imbalanced_reactions(core)
+    assert growth_of(compress(fed, [])) == pytest.approx(growth_of(fed))
+    cheap = physiological.model_copy(update={"growth_energy": Cap(value=0.5 * formed)})
+    assert cheap.apply(core).reactions == core.reactions
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".json", ".mat", ".yml"])

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.models import load_model
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.held_out import held_out
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -95,3 +97,22 @@ def test_a_line_that_cannot_live_is_refused(tmp_path: Path) -> None:
     file.write_text("exchange,starved\nEX_glc__D_e,-0.01\nEX_gln__L_e,-0.001\n")
     with pytest.raises(RedoxError, match="cell line starved does not grow in model human_redox_core"):
         Task(cells="starved", cells_file=file).environments()
+
+
+def test_forced_rates_are_the_cell_and_what_was_not_measured_varies(tmp_path: Path) -> None:
+    def space(glucose: float, *, exact: bool = True) -> DesignSpace:
+        file = tmp_path / "lines.csv"
+        file.write_text(f"exchange,A\nEX_glc__D_e,{glucose}\nEX_lac__L_e,0.9\nEX_o2_e,\n")
+        load_cell_lines.cache_clear()
+        return Task(cells="A", cells_file=file, exact_rates=exact, conditions="healthy,mdh1_deficiency").space()
+
+    forced, limited = space(-0.6), space(-0.6, exact=False)
+    assert forced.network.bounds_of("EX_lac__L_e") == pytest.approx((0.81, 0.99))
+    assert [(c.reaction, c.assumed) for c in forced.references[0].changes] == [("EX_o2_e", True)]
+    with Evaluator(forced) as inside, Evaluator(limited) as capped:
+        alone, at_most = inside.reference(forced.references[0]), capped.reference(limited.references[0])
+        assert alone.growth == inside.healthy_growth < at_most.growth
+        assert inside.reference(forced.conditions[1]).healthy_growth == alone.growth
+    prints = [space_fingerprint(one) for one in (limited, space(-0.6, exact=False), space(-0.59, exact=False))]
+    assert prints[0] == prints[1] != prints[2]
+    assert "cell_lines" not in space_fingerprint(Task().space())
