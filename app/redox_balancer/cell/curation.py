@@ -7,8 +7,9 @@ creates or destroys if it does not balance. A model is recognised by these, and 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,15 +69,22 @@ class Curation:
     ----------
     id
         Name of the file without its suffix.
+    names
+        Own id by BiGG name, of reactions that the model does not name so, or of which it names several so.
     """
 
     id: str
     corrections: Mapping[str, Correction]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Curation:
         """Read a file; a RedoxError if an entry does not match the schema, or a reaction is changed twice."""
-        curation = cls(path.stem, read_records(path, "correction", Correction))
+        corrections = read_records(path, "correction", Correction)
+        names = tomllib.loads(path.read_text(encoding="utf-8")).get("names", {})
+        if not (isinstance(names, dict) and all(isinstance(own, str) for own in names.values())):
+            raise RedoxError(f"{path.name}: [names] needs ids as texts", hint='write BIGG = "own id"')
+        curation = cls(path.stem, corrections, names)
         seen: dict[str, str] = {}
         for correction in curation.corrections.values():
             for reaction in correction.reactions:
@@ -139,8 +147,14 @@ class Curation:
             for metabolite, value in after.items()
             if before.get(metabolite) != value
         }
-        new = _with_coefficients(mended, coefficients).with_bounds(bounds)
+        new = self.named(_with_coefficients(mended, coefficients).with_bounds(bounds))
         return Curated(new, self.id, tuple(lines), (*dict.fromkeys((*bounds, *coefficients)),), tuple(changed))
+
+    def named(self, network: Network) -> Network:
+        """A copy in which the reactions of `names` have their BiGG names."""
+        own = {name: found for name, reaction in self.names.items() if (found := _find(network, reaction))}
+        new = {name: found for name, found in own.items() if network.find_reaction(name) is None}
+        return replace(network, names=replace(network.names, reactions={**network.names.reactions, **new}))
 
     def _named(self) -> Iterator[tuple[Correction, str]]:
         for correction in self.corrections.values():
@@ -211,6 +225,12 @@ def _packaged_curations() -> tuple[Curation, ...]:
 def find_curation(network: Network) -> Curation | None:
     """Return the packaged curation of a model, recognised by its reactions; None if it has none."""
     return next((curation for curation in _packaged_curations() if curation.recognises(network)), None)
+
+
+def with_names(network: Network, note: str) -> Network:
+    """A model with a note of its curation (`NOTE`), and the BiGG names that the packaged curation of that id has."""
+    known = {curation.id: curation for curation in _packaged_curations()}
+    return known[name].named(network) if (name := note.partition(":")[0]) in known else network
 
 
 def curated(network: Network, file: Path | None = None) -> Curated:

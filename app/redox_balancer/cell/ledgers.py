@@ -51,12 +51,18 @@ def with_growth_energy(network: Network, atp: float, most: float) -> Network:
     """Return a network whose growth costs so much ATP, mmol/gDW, the ADP that its biomass reaction forms included.
 
     What that lacks is hydrolysed by a reaction of its own, `GROWTH_ATP`, which growth draws on. A biomass reaction
-    without ADP, or that forms as much, is left as it is. `most` is a bound that does not limit, mmol/gDW/h.
+    without ADP, or that forms as much, is left as it is. `most` is a bound that does not limit, mmol/gDW/h. A network
+    that has the ledger already gets the new cost.
     """
     growth = network.stoichiometry_of(network.objective)
     adp = next((m for m, value in growth.items() if value > 0 and network.is_species(m, "adp")), None)
     lacks = 0.0 if adp is None else atp - growth[adp]
-    if adp is None or lacks <= 0 or ENERGY_LEDGER in network.metabolite_index:
+    if ENERGY_LEDGER in growth:
+        at = network.indptr[network.column(network.objective)] + list(growth).index(ENERGY_LEDGER)
+        data = network.data.copy()
+        data[at] = -max(lacks, 0.0)
+        return replace(network, data=data)
+    if adp is None or lacks <= 0:
         return network
     compartment = network.compartment_of(adp)
     hydrolysis = {"atp": -1.0, "h2o": -1.0, "adp": 1.0, "pi": 1.0, "h": 1.0}
@@ -103,7 +109,7 @@ def oxygen_taken(network: Network) -> dict[str, float]:
 
 
 def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] = ()) -> None:
-    """Add to a COBRApy model the ledgers that a network made from it has, with their reactions.
+    """Add to a COBRApy model the ledgers that a network made from it has, as they are there, with their reactions.
 
     Parameters
     ----------
@@ -118,18 +124,21 @@ def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] =
 
     column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
     for ledger in (name for name in network.metabolites if name.endswith(LEDGER)):
-        if ledger in besides or ledger in model.metabolites:
+        if ledger in besides:
             continue
-        compartment = next(iter(model.compartments))
-        token = cobra.Metabolite(
-            ledger, name="bookkeeping, not a substance", formula="", charge=0, compartment=compartment
-        )
-        model.add_metabolites([token])
+        if ledger in model.metabolites:
+            token = model.metabolites.get_by_id(ledger)
+        else:
+            token = cobra.Metabolite(ledger, name="bookkeeping, not a substance", formula="", charge=0)
+            token.compartment = next(iter(model.compartments))
+            model.add_metabolites([token])
         for column in column_of[network.indices == network.metabolite_index[ledger]].tolist():
             name = network.reactions[column]
             entries = network.stoichiometry_of(name)
             if name in model.reactions:
-                model.reactions.get_by_id(name).add_metabolites({token: entries[ledger]})
+                reaction = model.reactions.get_by_id(name)
+                if reaction.metabolites.get(token) != entries[ledger]:
+                    reaction.add_metabolites({token: entries[ledger]}, combine=False)
                 continue
             low, high = network.bounds_of(name)
             added = cobra.Reaction(

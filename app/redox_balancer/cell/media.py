@@ -114,6 +114,7 @@ class Medium(Record):
             The model has none of the medium's exchanges.
         """
         from redox_balancer.cell.ledgers import (  # noqa: PLC0415 - loads NumPy
+            GROWTH_ATP,
             OXYGEN_BUDGET,
             with_growth_energy,
             with_oxygen_budget,
@@ -141,8 +142,8 @@ class Medium(Record):
             if own is not None:
                 bounds[own] = (least.value, OPEN)
         network = network.with_bounds(bounds)
-        if self.growth_energy is not None:
-            network = with_growth_energy(network, self.growth_energy.value, OPEN)
+        if self.growth_energy is not None or GROWTH_ATP in network.reaction_index:
+            network = with_growth_energy(network, self.growth_energy.value if self.growth_energy else 0.0, OPEN)
         if self.oxygen_budget is None and OXYGEN_BUDGET not in network.reaction_index:
             return network
         return with_oxygen_budget(network, OPEN if self.oxygen_budget is None else self.oxygen_budget.value)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
-from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated
+from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated, with_names
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
@@ -78,7 +78,7 @@ class LoadedModel:
         """Return the model with its curated network; parameters and errors are those of `load_network`."""
         network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
         known = as_published or (note and curation is None)
-        found = Curated(network) if known else curated(network, curation)
+        found = Curated(with_names(network, note)) if known else curated(network, curation)
         about = found.summary or (note and f"curation {note}, already in this model")
         repairs = (*self.repairs, *network.repairs, *([about] if about else []))
         return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))

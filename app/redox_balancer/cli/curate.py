@@ -130,7 +130,9 @@ def _print(answer: dict[str, Any]) -> None:
         f"{len(free)} of {len(answer['probes'])} probes run: {', '.join(free) or 'nothing is free'}", markup=False
     )
     if "output" not in answer:
-        console.print("every reaction that can run balances: there is nothing to change, and no file is written")
+        console.print(
+            "every reaction balances, is closed or capped: there is nothing to change, and no file is written"
+        )
         return
     if closings := answer["closings"]:
         rows = [(c["step"], c["why"], f"{len(c['cycle'])}", c["free"]) for c in closings[:_SHOWN]]

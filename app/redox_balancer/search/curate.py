@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.function_list import Function
 from redox_balancer.cell.network import Network
@@ -25,6 +27,8 @@ from redox_balancer.search.requirements import GROWTH, ClosableLP, Need, Require
 
 CAP = 1.2
 """Cap of a reaction that does not balance, in terms of the flux that is needed."""
+LIMITED = 0.01
+"""Share of the widest bound of a model up to which a reaction that does not balance is capped already."""
 _LONGER = 1e3
 """How much longer a cycle may be than `WORTH`, where a probe runs that the search found no cycle of."""
 
@@ -292,9 +296,10 @@ def _capped(network: Network, reaction: str, cap: float | None) -> tuple[float, 
 
 
 def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[str, float | None]:
-    """Cap of each reaction that does not balance, None for those that nothing needs; without what is limited so."""
-    largest = {r: max(map(abs, network.bounds_of(r))) for r in imbalanced_reactions(network)}
-    unbalanced = [reaction for reaction, bound in largest.items() if bound > 0]
+    """Cap of each reaction that does not balance, None for those that nothing needs; without those with a cap."""
+    bounds = np.abs(np.concatenate([network.lower, network.upper]))
+    widest = float(np.max(bounds[np.isfinite(bounds)], initial=0.0))
+    unbalanced = [r for r in imbalanced_reactions(network) if max(map(abs, network.bounds_of(r))) > LIMITED * widest]
     shut = frozenset(DirectedStep(reaction, backwards) for reaction in unbalanced for backwards in (False, True))
     caps: dict[str, float | None] = dict.fromkeys(unbalanced)
     splits: dict[int, ClosableLP] = {}
@@ -317,4 +322,4 @@ def _caps(network: Network, needs: Iterable[Need], progress: Progress) -> dict[s
                 caps[reaction] = max(caps[reaction] or 0.0, CAP * flux)
     for lp in splits.values():
         lp.close()
-    return {reaction: cap for reaction, cap in caps.items() if cap is None or largest[reaction] > CAP * cap}
+    return caps

@@ -139,6 +139,14 @@ def test_reactions_of_human_gem_are_found_by_their_former_ids(tmp_path: Path) ->
     assert found.apply(to_network(model)).network.bounds_of("HMR_4281") == (0.0, 0.0)
 
 
+def test_a_curation_gives_reactions_their_bigg_names(tmp_path: Path) -> None:
+    names = '[names]\nLDH_D = "LDH_L"\nTHD = "RESP"\nGONE = "NOPE"'
+    network = curation(tmp_path, correction("closed = true", reactions(LDH_L=LDH)), names).apply(toy()).network
+    assert [network.find_reaction(name) for name in ("LDH_D", "THD", "GONE")] == ["LDH_L", "THD", None]
+    with pytest.raises(RedoxError, match="needs ids as texts"):
+        curation(tmp_path, correction("closed = true", reactions(LDH_L=LDH)), "[names]\nLDH_D = 1")
+
+
 @pytest.mark.parametrize(
     ("corrections", "message"),
     [

@@ -12,10 +12,11 @@ from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.compress import compress
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.core import core_model, extract_core
+from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.exchanges import growth_products
-from redox_balancer.cell.ledgers import OXYGEN_BUDGET, oxygen_taken
+from redox_balancer.cell.ledgers import OXYGEN_BUDGET, add_ledgers, oxygen_taken
 from redox_balancer.cell.media import Cap, Medium, load_media
-from redox_balancer.cell.models import load_network, save_model, to_network
+from redox_balancer.cell.models import load_model, load_network, save_model, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import Free, free_fluxes
 from redox_balancer.design.construct import Construct
@@ -104,6 +105,13 @@ def test_growth_costs_the_atp_that_the_medium_says_and_it_is_counted_once(core: 
     assert growth_of(compress(fed, [])) == pytest.approx(growth_of(fed))
     cheap = physiological.model_copy(update={"growth_energy": Cap(value=0.5 * formed)})
     assert cheap.apply(core).reactions == core.reactions
+    # A core that carries the cost of one medium gets that of another, in its file, too.
+    written = core_model(load_model(core_json()).model, fed)
+    for other in (cheap, physiological, costly.varied("growth_energy", 0.8)):
+        again = other.apply(fed)
+        assert growth_of(again) == pytest.approx(growth_of(other.apply(core)))
+        add_ledgers(written, again)
+        assert growth_of(written) == pytest.approx(growth_of(again))
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".json", ".mat", ".yml"])

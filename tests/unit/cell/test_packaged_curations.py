@@ -144,3 +144,6 @@ def test_curated_human_gem_gets_nothing_for_free_and_grows_as_before(human_gem_p
     again = find_curation(network)
     assert again is not None
     assert again.apply(network, strict=False).lines == ()
+    core = loaded.corrected()
+    assert to_network(core).find_reaction("r0205") is None
+    assert load_network(core).find_reaction("r0205") == "MAR01169"
