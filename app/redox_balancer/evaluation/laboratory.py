@@ -80,8 +80,13 @@ class Laboratory:
         self._lp.close()
 
     def move(self, network: Network) -> None:
-        """Continue with other bounds of the same reactions."""
-        self.network, self._with_enzymes = network, self._inserted(network)
+        """Continue with other bounds; another stoichiometry takes another linear program."""
+        before, self.network = self._with_enzymes, network
+        self._with_enzymes = self._inserted(network)
+        if not _same_stoichiometry(before, self._with_enzymes):
+            self._lp.close()
+            self._lp, self._solved = FluxLP(self._with_enzymes), {}
+            self._bounds = self._with_enzymes.lower, self._with_enzymes.upper
 
     def growth(self, cell: Cell) -> float:
         """Largest growth of a cell, 1/h; 0 where its maintenance cannot be met."""
@@ -170,6 +175,11 @@ class Laboratory:
         stoichiometry = self._insertions[enzyme][0].items()
         own = {self.network.find_metabolite(name) or name: amount for name, amount in stoichiometry}
         return Column(f"{ADDED}{enzyme}", own)
+
+
+def _same_stoichiometry(one: Network, other: Network) -> bool:
+    parts = ((one.indptr, other.indptr), (one.indices, other.indices), (one.data, other.data))
+    return one.reactions == other.reactions and all(np.array_equal(*pair) for pair in parts)
 
 
 def _still_optimal(solved: _Solved, lower: FloatArray, upper: FloatArray) -> bool:
