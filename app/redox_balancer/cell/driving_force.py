@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from redox_balancer.cell.consistency import one_way_parts
-from redox_balancer.cell.energies import Thermodynamics
+from redox_balancer.cell.energies import PROTON, WATER, Thermodynamics
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.cell.solution import Status
@@ -125,10 +125,18 @@ class DrivingForceLP:
     fluxes
         The state, by reaction, mmol/gDW/h. Reactions that do not run, or whose energy is not known, set no limit.
     ratios
-        Ratios whose windows can be computed, or that can be fixed.
+        Ratios whose windows can be computed, or that can be held.
+    others
+        Columns of further reactions whose driving force is asked for.
     """
 
-    def __init__(self, thermodynamics: Thermodynamics, fluxes: Mapping[str, float], ratios: Iterable[Ratio]) -> None:
+    def __init__(
+        self,
+        thermodynamics: Thermodynamics,
+        fluxes: Mapping[str, float],
+        ratios: Iterable[Ratio],
+        others: Iterable[int] = (),
+    ) -> None:
         network, reactants = thermodynamics.network, thermodynamics.reactants
         known = np.isfinite(thermodynamics.energies)
         self._thermodynamics = thermodynamics
@@ -147,8 +155,12 @@ class DrivingForceLP:
         for ratio in ratios:
             for metabolite, sign in zip(ratio, (1.0, -1.0), strict=True):
                 amounts.setdefault(metabolite, {})[str(ratio)] = sign
+        for column in others:
+            for row in reactants.indices[slice(*reactants.indptr[column : column + 2])].tolist():
+                amounts.setdefault(network.metabolites[row], {})
         self._metabolites = tuple(amounts)
         rows = [network.metabolite_index[metabolite] for metabolite in self._metabolites]
+        self._rows = {row: place for place, row in enumerate(rows)}
         lower, upper = thermodynamics.lower[rows], thermodynamics.upper[rows]
         self._fixed = frozenset(np.flatnonzero(lower == upper).tolist())
         ranges = zip(self._metabolites, amounts.values(), lower.tolist(), upper.tolist(), strict=True)
@@ -167,6 +179,10 @@ class DrivingForceLP:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the problem."""
         self._lp.close()
 
     def set_energies(self, energies: FloatArray) -> None:
@@ -201,7 +217,11 @@ class DrivingForceLP:
                 settings=("concentrations",),
             )
         logarithms = self._lp.fluxes()[: len(self._metabolites)] / self._thermodynamics.thermal_energy
-        concentrations = dict(zip(self._metabolites, np.exp(logarithms).tolist(), strict=True))
+        network, levels = (
+            self._thermodynamics.network,
+            zip(self._metabolites, np.exp(logarithms).tolist(), strict=True),
+        )
+        concentrations = {name: level for name, level in levels if not network.is_species(name, PROTON, WATER)}
         return DrivingForce(value, self._limits(range(self._energies.start, self._energies.stop)), concentrations)
 
     def window(self, ratio: Ratio, margin: float = 0.0) -> RatioWindow:
@@ -224,6 +244,18 @@ class DrivingForceLP:
             found.append((end, self._limits(range(self._energies.stop))))
         (low, low_limits), (high, high_limits) = found
         return RatioWindow(ratio, low, high, low_limits, high_limits)
+
+    def force(self, column: int, sign: float) -> float | None:
+        """The largest driving force of a reaction, forward (sign 1) or backward (-1), where all active ones can run.
+
+        The unit is kJ/mol; None where no concentrations let all active reactions run.
+        """
+        reactants = self._thermodynamics.reactants
+        span, rows = slice(*reactants.indptr[column : column + 2]), self._rows
+        amounts = zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True)
+        self._lp.set_bounds(self._margin, 0.0, 0.0)
+        found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
+        return None if found is None else found - sign * float(self._thermodynamics.energies[column])
 
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.
@@ -275,4 +307,4 @@ class DrivingForceLP:
                 name = f"{self._metabolites[column]} {'high' if cost > 0 else 'low'}"
             if abs(cost) > LEAST_SHARE and column not in self._fixed:
                 found[name] = abs(cost)
-        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+        return dict(sorted(found.items(), key=lambda pair: (-round(pair[1], 6), pair[0])))

@@ -11,7 +11,6 @@ limits: docs/ratio.md.
 
 from __future__ import annotations
 
-import csv
 import math
 import tomllib
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ import numpy as np
 from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 
 GAS_CONSTANT = 8.31446261815324e-3
@@ -195,26 +194,19 @@ class _Data(NamedTuple):
 
 @cache
 def _read(folder: Path) -> _Data:
-    def rows(name: str) -> list[dict[str, str]]:
-        with (folder / name).open(encoding="utf-8", newline="") as file:
-            lines = (line for line in file if not line.startswith("#"))
-            return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
+    def rows(name: str) -> list[list[str]]:
+        return table_rows((folder / f"{name}.tsv").read_text(encoding="utf-8"))[1:]
 
     surroundings = tomllib.loads((folder / "compartments.toml").read_text(encoding="utf-8"))
+    equations = {reaction: equation for reaction, equation, _ in rows("mechanisms")}
     return _Data(
+        {name: (float(energy), float(deviation)) for name, energy, deviation, _ in rows("formation_energies")},
         {
-            row["metabolite"]: (float(row["energy_kj_mol"]), float(row["uncertainty_kj_mol"]))
-            for row in rows("formation_energies.tsv")
+            (name, letter): (float(low), float(high))
+            for name, letters, low, high, _ in rows("concentrations")
+            for letter in letters.split()
         },
-        {
-            (row["metabolite"], letter): (float(row["lower_M"]), float(row["upper_M"]))
-            for row in rows("concentrations.tsv")
-            for letter in row["compartments"].split()
-        },
-        {
-            row["reaction"]: {} if row["equation"] == "none" else parse_equation(row["equation"])
-            for row in rows("mechanisms.tsv")
-        },
+        {name: {} if equation == "none" else parse_equation(equation) for name, equation in equations.items()},
         surroundings["temperature_K"],
         surroundings["compartment"],
         surroundings["elsewhere"],
