@@ -206,6 +206,10 @@ class Network:
             lower[column], upper[column] = low, high
         return replace(self, lower=lower, upper=upper)
 
+    def unforced(self) -> Network:
+        """Return a copy in which no bound forces a flux."""
+        return replace(self, lower=np.minimum(self.lower, 0.0), upper=np.maximum(self.upper, 0.0))
+
     def with_objective(self, reaction: str) -> Network:
         """Return a copy with another objective reaction, given by its id or BiGG name."""
         return replace(self, objective=self.reactions[self.column(reaction)])

@@ -115,20 +115,10 @@ class ParametricLP:
         return self._cache.nbytes
 
     def maximise(self, u: FloatArray) -> Solution:
-        """Return the optimum at a point.
+        """Return the optimum at a point u, shape (P,), mmol/gDW/h.
 
-        Parameters
-        ----------
-        u
-            Value of each parameter, shape (P,), mmol/gDW/h.
-
-        Raises
-        ------
-        ValueError
-            A value lies outside the range of its parameter: regions omit the rows that no point within the ranges
-            violates.
-        LPError
-            GLPK could not solve the problem.
+        A ValueError if a value lies outside the range of its parameter: regions omit the rows that no point within
+        the ranges violates.
         """
         self._bounds.copy_checked(u, self._u)
         self.lookups += 1

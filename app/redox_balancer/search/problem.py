@@ -16,14 +16,7 @@ from redox_balancer.design.evaluator import Evaluator
 class Problem:
     """Find the construct of the highest value under one condition, or of the highest weighted sum under several.
 
-    Attributes
-    ----------
-    evaluator
-        Values constructs of its design space.
-    conditions, weights
-        The conditions, and the weight of the value under each.
-    placements
-        K, the maximum number of placements.
+    `placements` is K, the largest number of placements.
     """
 
     evaluator: Evaluator
@@ -97,14 +90,8 @@ class Search:
     """A search in progress: values constructs, keeps the best one and records the cost.
 
     Searches are compared by their cost, so each starts from an evaluator that was reset. The empty construct, of
-    value 0 and without cost, is the best one until a better one is found.
-
-    Parameters
-    ----------
-    problem
-        The problem to solve.
-    evaluations, seconds
-        Limits of constructs valued and of wall time; None for no limit.
+    value 0 and without cost, is the best one until a better one is found. `evaluations` and `seconds` limit the
+    constructs valued and the wall time.
     """
 
     def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:

@@ -118,14 +118,8 @@ class Need:
 class Requirements:
     """Growth on a medium and the functions that a model performs as it is published.
 
-    Parameters
-    ----------
-    network
-        The model, with the bounds of the medium.
-    functions, names
-        Functions, and further names of metabolites, see `FunctionalCell`.
-    growth
-        The largest growth as published, 1/h; by default that of `network`.
+    `network` has the bounds of the medium; `functions` and `names` are those of `FunctionalCell`, and `growth`, 1/h,
+    is the largest as published, by default that of `network`.
     """
 
     def __init__(
