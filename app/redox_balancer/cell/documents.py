@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from redox_balancer.cell.cobrapy import cobra
-from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
+from redox_balancer.cell.repairs import Repairs, UnreadableError
 
 GPR = cobra.core.gene.GPR
 _parse = GPR.from_string
@@ -197,7 +197,7 @@ def _number(value: object, what: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if math.isnan(number):
-        raise UnreadableError(f"{what} is no number ({shortened([str(value)])})", hint="write its number")
+        raise UnreadableError(f"{what} is no number ({value})", hint="write its number")
     return number
 
 

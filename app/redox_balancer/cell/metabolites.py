@@ -100,7 +100,7 @@ def _formula(metabolite: str, value: object, repairs: Repairs) -> str:
         return ""
     if elements(text):
         return text
-    repairs.add("formula that cannot be counted left out of balances", f"{metabolite} ({shortened([text])})")
+    repairs.add("formula that cannot be counted left out of balances", f"{metabolite} ({text})")
     return ""
 
 

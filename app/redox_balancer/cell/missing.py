@@ -26,6 +26,7 @@ from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.exchanges import extracellular_exchanges, find_exchange
 from redox_balancer.cell.media import OPEN, load_media
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 TIME_LIMIT_S = 20.0
@@ -57,8 +58,7 @@ class MissingUptakes:
     def __str__(self) -> str:
         if not self.exchanges:
             return "no uptake or secretion would make it grow"
-        more = f" and {len(self.exchanges) - SHOWN} more" if len(self.exchanges) > SHOWN else ""
-        return f"missing: {'' if self.complete else 'at least '}{', '.join(self.exchanges[:SHOWN])}{more}"
+        return f"missing: {'' if self.complete else 'at least '}{shortened(self.exchanges, SHOWN)}"
 
 
 class _SolverError(Exception):

@@ -297,13 +297,12 @@ def _network(
 
 def _check_numbers(network: Network) -> None:
     """Refuse what the solvers would take for anything: SBML and models in memory may have any number."""
-    column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
     # GLPK ends the process where its scale factors leave the range of a float.
     sizes = np.abs(network.data)
     for entry in np.flatnonzero(~((sizes == 0) | ((sizes > SMALLEST) & (sizes < LARGEST))))[:1]:
         raise RedoxError(
             f"model {network.id}: the coefficient of {network.metabolites[network.indices[entry]]} in reaction "
-            f"{network.reactions[column_of[entry]]} is {network.data[entry]:g}",
+            f"{network.reactions[network.column_of[entry]]} is {network.data[entry]:g}",
             hint=f"write a number between {SMALLEST:g} and {LARGEST:g}",
         )
     low, high = network.lower, network.upper
