@@ -42,10 +42,8 @@ class ParametricLP:
 
     Parameters
     ----------
-    network
-        Stoichiometry and the fixed bounds, mmol/gDW/h.
-    objective
-        Weight of each column in the objective; all others weigh 0.
+    network, objective
+        Stoichiometry and the fixed bounds, mmol/gDW/h, and the weight of each column in the objective.
     parameters
         The bounds that change; a point u, shape (P,), gives a value to each.
     region_bytes
@@ -98,21 +96,6 @@ class ParametricLP:
     def solves(self) -> int:
         """Linear programs solved so far."""
         return self._lp.solves
-
-    @property
-    def regions(self) -> int:
-        """Regions in memory."""
-        return self._cache.regions
-
-    @property
-    def cuts(self) -> int:
-        """Upper bounds of the optimum in memory."""
-        return self._cache.cuts
-
-    @property
-    def region_bytes(self) -> int:
-        """Memory of the regions, bytes."""
-        return self._cache.nbytes
 
     def maximise(self, u: FloatArray) -> Solution:
         """Return the optimum at a point u, shape (P,), mmol/gDW/h.

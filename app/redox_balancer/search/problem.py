@@ -59,20 +59,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answer of a search and its cost.
+    """Answer of a search and its cost: the empty construct, of value 0, where none was better.
 
     Attributes
     ----------
-    construct, value
-        The best construct found and its value; the empty construct, of value 0, if none was better.
-    evaluations
-        Constructs valued, including those that recurred.
-    solves
-        Linear programs solved by GLPK.
+    evaluations, solves, seconds
+        Constructs valued, also those that recurred, linear programs, and wall time from a reset evaluator.
     iterations
         Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
-    seconds
-        Wall time, starting from a reset evaluator.
     bound
         Proven upper bound of the value of every construct; None where nothing is proven.
     """
