@@ -40,20 +40,14 @@ _HINT = "a table as data/cell_lines.tsv of the package: `exchange` and the lines
 
 
 class CellLine(Record):
-    """Measured exchange rates of a cell line.
+    """Measured exchange rates of a cell line, its growth, 1/h, and its protein content, g/gDW, if they were measured.
 
     Attributes
     ----------
-    source
-        Origin of the rates.
     rates
         Net exchange by exchange or metabolite, mmol/gDW/h: secretion positive, uptake negative.
     unmeasured
         Exchanges that were not measured and are varied between half and twice of what the medium allows (assumed).
-    growth
-        Measured growth, 1/h; None where it was not measured.
-    protein
-        Protein content, g/gDW; None where it was not measured.
     packaged
         Whether the line is from the file of the package, which may name exchanges that a model lacks.
     """
