@@ -138,6 +138,12 @@ class TrainConfig:
         wanted = -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
         return max(wanted, min_rollouts_per_batch(self.num_actors, self.max_lag))
 
+    @property
+    def collector(self) -> dict[str, Any]:
+        """Arguments of a `RolloutCollector`."""
+        sizes = {"count": self.envs_per_actor, "length": self.rollout_length, "hidden_sizes": self.hidden_sizes}
+        return sizes | {"seed": self.seed}
+
     def as_dict(self) -> dict[str, Any]:
         """Every setting, ready for JSON."""
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
