@@ -1,7 +1,5 @@
 """Ten thousand random constructs carry no flux with all exchanges closed; two solvers agree on eleven thousand."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

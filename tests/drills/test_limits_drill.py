@@ -1,14 +1,13 @@
 """Descriptors, threads and memory of a run by number of actors: measured on real clusters and fitted."""
 
-from __future__ import annotations
-
 import json
 import os
 import resource
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
@@ -21,9 +20,6 @@ from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checks
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 ACTORS = (2, 8, 16, 32)

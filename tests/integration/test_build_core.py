@@ -1,14 +1,12 @@
 """`redox build-core` as a user runs it, in a separate process."""
 
-from __future__ import annotations
-
 import json
 import resource
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cobra
 import numpy as np
@@ -19,16 +17,13 @@ from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.consistency import consistent_reactions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import apply_medium
-from redox_balancer.cell.models import load_network
+from redox_balancer.cell.models import LoadedModel, load_network
+from redox_balancer.cell.network import Network
 from redox_balancer.cli.core import PHASES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.models import LoadedModel
-    from redox_balancer.cell.network import Network
 
 RECON3D_GROWTH = 0.0365025
 

@@ -1,10 +1,8 @@
 """`redox checkpoints` as a user runs it, against a bucket over HTTP."""
 
-from __future__ import annotations
-
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +11,7 @@ from fault_proxy import Fault, flipped
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.remote.bucket import Bucket, RunAddress
 from redox_balancer.runs.remote.lock import RunLock
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from s3_stand_in import S3
+from s3_stand_in import S3
 
 
 def save(run: Path, *steps: int) -> None:

@@ -1,7 +1,5 @@
 """`redox model curate` and `redox model functions` as a user runs them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra

@@ -1,7 +1,5 @@
 """A curated model in all commands: what they read, build and hand on is curated alike, and only once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

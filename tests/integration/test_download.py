@@ -1,7 +1,5 @@
 """Downloads over interrupted connections, from servers with and without ranges and validators."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

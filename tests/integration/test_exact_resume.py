@@ -1,20 +1,15 @@
 """A training on the embedded core that is killed and resumed equals an uninterrupted one bit for bit."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from commands import REDOX, redox
 from redox_balancer.runs import checkpoint
 from runs_on_disk import heartbeat_of, reproducible
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INTERVAL = 512
 ARGUMENTS = (

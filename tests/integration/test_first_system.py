@@ -1,7 +1,5 @@
 """The command of the predecessor that this project replaces, verbatim, on a small scale."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The same commands on other models: those that COBRApy ships, and one with Human-GEM's identifiers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra

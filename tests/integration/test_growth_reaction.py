@@ -1,7 +1,5 @@
 """The growth reaction: by id or BiGG name, and whatever the objective of the file is, the same by every command."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

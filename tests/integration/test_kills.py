@@ -1,13 +1,8 @@
 """A short kill drill: `make drills` does ten times as many kills."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kills import INTERVAL, kill_saves, kill_trainings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_kills_during_saves_lose_at_most_one_interval(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """Trainings that push to a bucket behind a fault-injecting proxy: they continue and accept nothing damaged."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,14 +23,10 @@ from redox_balancer.runs.remote.run import RemoteRun
 from redox_balancer.runs.run import TrainResult
 from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL
+from s3_stand_in import S3
 from sinks import Recorder
 from toy_envs import Shelves
 from waiting import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from s3_stand_in import S3
 
 STEPS = [896, 1280, 1664]  # of the last three checkpoints
 

@@ -1,7 +1,5 @@
 """`redox` as a user runs it, and the form of a refusal."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Every command, option, make target and make variable of version 0.1 is still accepted."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
