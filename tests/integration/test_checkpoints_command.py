@@ -75,10 +75,3 @@ def test_invalid_pushes_and_pulls_are_refused_in_one_line(s3: S3, tmp_path: Path
     assert (away.returncode, len(away.stderr.splitlines())) == (75, 2)
     assert "503" in away.stderr
     assert checkpoint.steps(tmp_path / "pulled") == {}
-
-
-def test_without_boto3_the_extra_is_named(tmp_path: Path) -> None:
-    (tmp_path / "boto3").mkdir()
-    (tmp_path / "boto3" / "__init__.py").write_text("raise ModuleNotFoundError(name='boto3')")
-    answer = redox("checkpoints", "list", "s3://bucket/experiments/run", environment={"PYTHONPATH": str(tmp_path)})
-    assert_refused(answer, "needs boto3", "pip install 'redox_balancer[s3]'")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, edited_library, redox, redox_json, succeeded
+from commands import assert_refused, edited_library, redox, redox_json, redox_process, succeeded
 from redox_balancer.cell.embedded import core_json
 
 
@@ -83,20 +83,27 @@ def without(packages: str, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
-@pytest.mark.parametrize("command", ["train", "doctor", "profile", "bench learner"])
-def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path) -> None:
-    environment = without("torch ray tensorboard", tmp_path)
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        *((command, "train") for command in ("train", "doctor", "profile", "bench learner")),
+        ("checkpoints list s3://bucket/experiments/run", "s3"),
+    ],
+)
+def test_without_the_extra_one_line_names_it(command: str, extra: str, tmp_path: Path) -> None:
+    environment = without("torch ray tensorboard boto3", tmp_path)
     runs = tmp_path / "runs"
     runs.mkdir()
-    answer = redox(*command.split(), cwd=runs, environment=environment)
-    assert_refused(answer, "which is not installed", "pip install 'redox_balancer[train]'")
+    answer = redox_process(*command.split(), cwd=runs, environment=environment)
+    assert_refused(answer, "which is not installed", f"pip install 'redox_balancer[{extra}]'")
     assert list(runs.iterdir()) == []
 
 
 def test_a_search_needs_no_extra(tmp_path: Path) -> None:
     environment = without("torch ray tensorboard boto3 memray", tmp_path)
-    answer = succeeded("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
-    assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
+    search = ("search", "greedy", "--conditions", "complex_iii_closed")
+    found = redox_json(*search, run=redox_process, environment=environment)
+    assert found["complex_iii_closed"]["value"] > 0.5
 
 
 def test_no_arguments_show_the_help(tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_no_arguments_show_the_help(tmp_path: Path) -> None:
 
 
 def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
-    answer = redox("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
+    answer = redox_process("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
     assert answer.returncode != 0
     assert "Traceback" in answer.stderr
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from commands import in_process
+from commands import redox_json
 from ops.__main__ import build
 from redox_balancer.cli import app
 
@@ -43,7 +43,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_excluded_entries_have_their_old_key_and_reasons() -> None:
-    answer, _ = in_process("enzymes")
+    answer = redox_json("enzymes")
     new = {entry["placement"]: entry["reason"] for entry in answer["excluded"]}
     old = {entry["placement"]: entry["reason"] for entry in answer["left_out"]}
     assert new.keys() == old.keys()
