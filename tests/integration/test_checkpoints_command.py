@@ -60,7 +60,6 @@ def test_push_list_and_pull(s3: S3, tmp_path: Path) -> None:
 
 def test_invalid_pushes_and_pulls_are_refused_in_one_line(s3: S3, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert_refused(redox("checkpoints", "list", tmp_path / "nowhere"), "nowhere")
     assert_refused(redox("checkpoints", "push", run, s3.url), "no checkpoint in")
     assert_refused(redox("checkpoints", "pull", s3.url, "--to", run), "has no checkpoint")
     assert_refused(redox("checkpoints", "pull", "s3://bucket/run", "--to", run), "s3://BUCKET/experiments/RUN")

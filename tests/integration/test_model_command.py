@@ -63,16 +63,3 @@ def test_no_home_folder_is_needed_and_stdout_is_json_alone(
     done = succeeded(*command.split(), model, "--json", run=redox_process, cwd=tmp_path, environment=home)
     assert json.loads(done.stdout)
     assert list(tmp_path.iterdir()) == [model]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["info", "absent.json"],
-        ["info", "--medium", "seawater"],
-        ["info", "--biomass", "GROWTH"],
-        ["fetch", "nothing"],
-    ],
-)
-def test_mistakes_exit_2_without_a_traceback(arguments: list[str]) -> None:
-    assert_refused(redox("model", *arguments))

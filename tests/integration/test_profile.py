@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from commands import assert_refused, redox, redox_json, redox_process
+from commands import redox_json, redox_process
 
 
 def test_the_flame_graph_shows_the_functions_of_the_actor(tmp_path: Path) -> None:
@@ -14,8 +14,3 @@ def test_the_flame_graph_shows_the_functions_of_the_actor(tmp_path: Path) -> Non
     # The collector and the environment it steps.
     assert "rollout.py" in page
     assert "design/evaluator.py" in page
-
-
-def test_leaks_of_time_are_refused(tmp_path: Path) -> None:
-    assert_refused(redox("profile", "--kind", "time", "--leaks", cwd=tmp_path), "--leaks needs a memory profile")
-    assert list(tmp_path.iterdir()) == []
