@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import typer
 
 from redox_balancer.cell.records import packaged
 from redox_balancer.cli import app
@@ -58,6 +59,16 @@ def succeeded(*arguments: object, run: Run = redox, **how: Any) -> subprocess.Co
 def redox_json(*arguments: object, **how: Any) -> Any:
     """The answer of a command with `--json`."""
     return json.loads(succeeded(*arguments, "--json", **how).stdout)
+
+
+def commands_of(program: typer.Typer, name: str) -> dict[str, Any]:
+    """Every command of a program by its full name, groups of commands included."""
+    found, left = {}, {name: typer.main.get_command(program)}
+    while left:
+        name, command = left.popitem()
+        found[name] = command
+        left |= {f"{name} {word}": child for word, child in getattr(command, "commands", {}).items()}
+    return found
 
 
 @contextmanager
