@@ -31,18 +31,9 @@ Term = tuple[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """Result of a solve.
+    """Result of a solve: the columns of the best solution, an upper bound of the objective, whether it is proven.
 
-    Attributes
-    ----------
-    columns
-        Value of each column of the best solution.
-    bound
-        Upper bound of the objective.
-    proven
-        Whether the best solution is proven optimal.
-    iterations
-        Simplex iterations, including branch and bound.
+    Simplex iterations include those of branch and bound.
     """
 
     columns: FloatArray
@@ -111,13 +102,7 @@ class MixedIntegerProgram:
         self._weights[column] = self._weights.get(column, 0.0) + weight
 
     def maximise(self, *, time_limit_s: float) -> Optimum:
-        """Solve, on one thread.
-
-        Raises
-        ------
-        NoSolutionError
-            The program is infeasible, or no solution was found within the time limit.
-        """
+        """Solve, on one thread."""
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
         for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
