@@ -1,8 +1,7 @@
 """Downloads over interrupted connections, from servers with and without ranges and validators."""
 
-from __future__ import annotations
-
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,21 +12,25 @@ from redox_balancer.errors import RedoxError
 
 
 @pytest.mark.parametrize(
-    ("server", "seen"),
+    ("server", "cuts", "asked"),
     [
-        ({"cuts": [3000, 2000]}, [None, "bytes=3000-", "bytes=5000-"]),
-        ({"etag": 'W/"weak"', "last_modified": "Mon, 01 Jan 2018 00:00:00 GMT"}, [None, "bytes=3000-"]),
-        ({"ranges": False}, [None, "bytes=3000-"]),
-        ({"etag": None}, [None, None]),
+        pytest.param({}, [3000, 2000], ["bytes=3000-", "bytes=5000-"], id="resumed where it stopped"),
+        pytest.param(
+            {"etag": 'W/"weak"', "last_modified": "Mon, 01 Jan 2018 00:00:00 GMT"}, [3000], ["bytes=3000-"],
+            id="a date in place of an etag",
+        ),
+        pytest.param({"ranges": False}, [3000], ["bytes=3000-"], id="no ranges: the file from the start"),
+        pytest.param({"etag": None}, [3000], [None], id="no validator: restarted"),
     ],
-    ids=["where it stopped", "with a date", "from the start without ranges", "from the start without a validator"],
-)
-def test_a_cut_connection_is_resumed(
-    model_server: ModelServer, tmp_path: Path, server: dict[str, object], seen: list[str | None]
+)  # fmt: skip
+def test_a_cut_connection_is_resumed_as_the_server_allows(
+    model_server: ModelServer, tmp_path: Path, server: dict[str, Any], cuts: list[int], asked: list[str | None]
 ) -> None:
-    vars(model_server).update({"cuts": [3000]} | server)
+    for name, value in server.items():
+        setattr(model_server, name, value)
+    model_server.cuts = cuts
     assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
-    assert model_server.seen == seen
+    assert model_server.seen == [None, *asked]
 
 
 def test_a_later_call_resumes_the_partial_file_of_an_earlier_one(model_server: ModelServer, tmp_path: Path) -> None:
@@ -54,16 +57,16 @@ def test_a_file_that_changed_between_two_attempts_is_downloaded_completely(
     assert part.read_bytes() == model_server.body
 
 
-def test_a_partial_file_that_is_complete_is_used_and_a_longer_one_discarded(
-    model_server: ModelServer, tmp_path: Path
+@pytest.mark.parametrize(("more", "asked_again"), [(b"", []), (b"more", [None])])
+def test_a_partial_file_is_used_if_complete_and_discarded_if_longer_than_the_file(
+    model_server: ModelServer, tmp_path: Path, more: bytes, asked_again: list[None]
 ) -> None:
-    part, size = tmp_path / "file.part", len(model_server.body)
-    for more in (b"", b"", b"more"):
-        with part.open("ab") as file:
-            file.write(more)
-        download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
-        assert part.read_bytes() == model_server.body
-    assert model_server.seen == [None, f"bytes={size}-", f"bytes={size + 4}-", None]
+    part = tmp_path / "file.part"
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    part.write_bytes(model_server.body + more)
+    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    assert part.read_bytes() == model_server.body
+    assert model_server.seen == [None, f"bytes={len(model_server.body + more)}-", *asked_again]
 
 
 def test_a_busy_server_is_retried_and_a_missing_file_is_not(model_server: ModelServer, tmp_path: Path) -> None:
