@@ -151,7 +151,7 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    found = list(line.exchanges(network))
+    found = line.exchanges(network)
     cell = cell.with_bounds(dict(_with_rate(cell, e, needed[name]) for name, e, _ in found if name in needed))
     ranges = []
     with FluxLP(cell, {}) as lp:
