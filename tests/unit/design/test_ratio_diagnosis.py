@@ -16,7 +16,7 @@ from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from toy_cell import toy_cell
 
-CONDITIONS = "healthy,complex_iii_closed,gpd2_deficiency"
+CONDITIONS = "healthy,complex_iii_closed,pdh_deficiency"
 OF_CORE = {"nad_c/nadh_c", "nad_m/nadh_m", "nadp_c/nadph_c", "nadp_m/nadph_m"}
 
 
@@ -27,7 +27,7 @@ def found() -> dict[str, RatioDiagnosis]:
 
 
 def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
-    healthy, dead, infeasible = found.values()
+    healthy, dead, wide = found.values()
     data = healthy.data()
     assert data["windows"].keys() == OF_CORE
     assert data["largest_growth"].keys() == {"nad_c/nadh_c", "nad_m/nadh_m"}
@@ -37,15 +37,21 @@ def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
     assert window["high_interval"][0] < window["high"] < window["high_interval"][1]
     assert data["active"] - len(data["without_energy"]) == 93
     assert (dead.growth, dead.force, dead.data()["windows"]) == (0.0, None, {})
-    # Proline is made from what its own breakdown leaves, through the open form, against 34 kJ/mol.
-    assert infeasible.force is not None
-    assert infeasible.force.value < -5.0
-    assert next(iter(infeasible.force.limiting)) == "G5SADrm"
-    assert infeasible.windows == ()
-    assert infeasible.feasible is not None
-    assert infeasible.feasible < 0.5
-    assert healthy.feasible is not None
-    assert healthy.feasible > 0.5
+    assert healthy.feasible == 1.0
+    ratios = wide.data()["largest_growth"]
+    assert ratios["nad_m/nadh_m"]["width"] > 1000
+    assert ratios["nad_m/nadh_m"]["ratio"] is None
+
+
+def test_an_infeasible_state_has_a_negative_driving_force_and_no_windows() -> None:
+    space = Task(conditions="healthy").space({})
+    ranges = {"asp__L_m": (0.5, 0.5), "fum_m": (1e-6, 1e-6)}  # the matrix cannot make aspartate from fumarate then
+    (diagnosis,) = diagnose_ratios(space, concentrations=ranges, draws=10)
+    assert diagnosis.force is not None
+    assert diagnosis.force.value < -1.0
+    assert diagnosis.windows == ()
+    assert diagnosis.feasible == 0.0
+    assert diagnosis.data()["driving_force_interval"][1] < 0.0
 
 
 def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnosis]) -> None:
@@ -68,8 +74,8 @@ def test_concentrations_move_the_window() -> None:
     ]
     assert ends[1] < ends[0] / 20
     assert math.log10(ends[1]) == pytest.approx(
-        1.74, abs=0.02
-    )  # K of LDH at pH 7.2, 4.7e-5, and lactate/pyruvate 392
+        1.43, abs=0.02
+    )  # K of LDH at pH 7.2, 9.6e-5, and lactate/pyruvate 392
 
 
 @pytest.mark.parametrize(
