@@ -212,16 +212,8 @@ class Offered(StrEnum):
 class Condition(Record):
     """A physiological condition: healthy, hypoxic, with an inhibited respiratory complex or a deficient enzyme.
 
-    Attributes
-    ----------
-    description
-        Description for people.
-    changes
-        Bounds that it limits or opens; none for the healthy condition.
-    reference
-        Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
-    offered
-        In which models it is one of the conditions that are used where none is named.
+    `changes` are the bounds that it limits or opens, and `reference` is the id of the unperturbed state that growth
+    is compared with: the healthy cell, or a cell line.
     """
 
     description: str

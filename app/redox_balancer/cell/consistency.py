@@ -53,18 +53,11 @@ class TimeLimitError(RedoxError):
 
 @dataclass(frozen=True)
 class Consistency:
-    """The reactions that can carry flux.
+    """The columns of the reactions that can carry flux, ascending, and how many were dropped why.
 
-    Attributes
-    ----------
-    kept
-        Their columns, ascending.
-    witness
-        One flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
-        respected, non-zero in every kept reaction and zero in all others.
-    closed, dead_ends, blocked_one_way, blocked_reversible
-        Number of reactions dropped because both bounds are 0, next to a dead end, by the LP (irreversible), and by
-        the null space (reversible).
+    `witness` is one flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
+    respected, non-zero in every kept reaction and zero in all others. Dropped are reactions whose bounds are both 0,
+    next to a dead end, by the LP (irreversible), and by the null space (reversible).
     """
 
     kept: ColumnArray

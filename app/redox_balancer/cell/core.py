@@ -68,22 +68,10 @@ class CoreRule:
 
 @dataclass(frozen=True)
 class Core:
-    """The consistent core of a model on a medium.
+    """The consistent core of a model on a medium, and its and the full model's largest growth on it, 1/h.
 
-    Attributes
-    ----------
-    network
-        The core, with the bounds of the medium and growth as its objective.
-    growth
-        Its largest growth, 1/h.
-    model_growth
-        The full model's largest growth on the same medium, 1/h.
-    rules
-        Reactions selected by each rule.
-    consistency
-        Which reactions of the full model can carry flux, with the witness.
-    has_slack
-        Whether each kept reaction can also carry flux within the size of the bounds; see `consistency.has_slack`.
+    `consistency` says which reactions of the full model can carry flux, and `has_slack` whether those that are kept
+    can also within the size of the bounds, see `consistency.has_slack`.
     """
 
     network: Network

@@ -36,10 +36,7 @@ _RULE_NOTES = ("GENE_ASSOCIATION", "GENE ASSOCIATION")
 def model_of(document: object, repairs: Repairs) -> cobra.Model:
     """Build the COBRApy model of a document in the form of COBRApy's JSON.
 
-    Raises
-    ------
-    UnreadableError
-        It is no metabolic model, or has a fault for which there is no certain repair.
+    An UnreadableError if it is no metabolic model, or has a fault for which there is no certain repair.
     """
     if _is_list(document) and all(isinstance(part, Mapping) for part in document):
         document = {key: value for part in document for key, value in part.items()}

@@ -33,15 +33,7 @@ OPTIMUM_TOLERANCE = 1e-6
 
 
 class PublicModel(Record):
-    """A model that can be fetched, and the expected content of its file.
-
-    Attributes
-    ----------
-    description, url, license, source
-        Description, address, licence, and origin of the expected values.
-    reactions, metabolites, genes, objective, optimum
-        Expected content, not verified where None. The optimum is that of the objective with the model's own bounds.
-    """
+    """A model that can be fetched, and the content that its file should have, by `source`; None is not verified."""
 
     description: str
     url: str
@@ -76,17 +68,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model in the cache.
-
-    Attributes
-    ----------
-    model
-        Name in the catalogue.
-    path, sha256, content
-        File, checksum and content.
-    new
-        Whether this call added or replaced the file.
-    """
+    """A model of the catalogue in the cache, and whether this call added or replaced its file."""
 
     model: str
     path: Path
@@ -119,25 +101,19 @@ def fetch_model(
 ) -> Fetched:
     """Add a verified public model to the cache.
 
+    A RedoxError if the download failed, or the file has the wrong content or checksum.
+
     Parameters
     ----------
-    name
-        Name in the catalogue.
-    file
-        Local file to use instead of a download.
-    mirror
-        Address of a folder that contains the file under its original name, used instead of the catalogue's server.
-    folder
-        Folder to use instead of the cache.
+    name, folder
+        Name in the catalogue, and a folder to use instead of the cache.
+    file, mirror
+        A local file to use instead of a download, or the address of a folder that contains the file under its
+        original name, used instead of the catalogue's server.
     repin
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
-
-    Raises
-    ------
-    RedoxError
-        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -147,21 +123,30 @@ def fetch_model(
         path = folder / pinned.file
         if path.is_file() and sha256_of(path) == pinned.sha256:
             return Fetched(name, path, pinned.sha256, pinned.content, new=False)
-    trusted = None if repin or pinned is None else pinned
-    if file is not None:
-        pin = _verified_pin(entry, file, trusted)
-        path = folder / pin.file
-        with written_atomically(path) as target:
-            shutil.copyfile(file, target)
-    else:
-        pin, path = _download(entry, folder, mirror=mirror, pinned=trusted, progress=progress, wait_s=wait_s)
+    # The suffix remains last, because the reader derives the format from it.
+    part = folder / f"{name}.part{''.join(suffixes_of(Path(entry.url)))}"
+    if file is None:
+        _make(folder)
+        address = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
+        download(address, part, progress, wait_s=wait_s)
+        progress(f"checking {name}")
+    try:
+        pin = _verified_pin(entry, file or part, None if repin else pinned)
+    except RedoxError:
+        if file is None:  # what fails verification must not be resumed
+            discard(part)
+        raise
+    with written_atomically(folder / pin.file) as target:
+        shutil.copyfile(file or part, target)
+    if file is None:
+        discard(part)
     if pin != pinned:
-        _write_pins(folder, pins | {name: pin})
-    return Fetched(name, path, pin.sha256, pin.content, new=True)
+        document = {name: asdict(pin) for name, pin in sorted((pins | {name: pin}).items())}
+        write_atomically(folder / "pins.json", (json.dumps(document, indent=1) + "\n").encode())
+    return Fetched(name, folder / pin.file, pin.sha256, pin.content, new=True)
 
 
-def content_of(path: Path, objective: str | None = None) -> ModelContent:
-    """Read the sizes of a model file and the optimum of an objective, by default its own."""
+def _content_of(path: Path, objective: str | None) -> ModelContent:
     model = load_model(path).model
     network = to_network(model, objective)
     with FluxLP(network) as lp:
@@ -182,13 +167,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(
-    entry: PublicModel, folder: Path, *, mirror: str | None, pinned: Pin | None, progress: Progress, wait_s: float
-) -> tuple[Pin, Path]:
-    url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
-    suffix = "".join(suffixes_of(Path(entry.url)))
-    # The suffix remains last, because the reader derives the format from it.
-    part = folder / f"{entry.id}.part{suffix}"
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -197,20 +176,6 @@ def _download(
             hint=f"choose another folder, or set {CACHE_VARIABLE}",
             settings=("folder",),
         ) from error
-    download(url, part, progress, wait_s=wait_s)
-    progress(f"checking {entry.id}")
-    try:
-        pin = _verified_pin(entry, part, pinned)
-        path = folder / pin.file
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except RedoxError:
-        # A file that fails verification must not be resumed.
-        discard(part)
-        raise
-    discard(part)
-    return pin, path
 
 
 def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
@@ -224,7 +189,7 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
             hint="it changed at its source; to trust the new file, verify its content again and pin it",
             settings=("repin",),
         )
-    content = content_of(path, entry.objective)
+    content = _content_of(path, entry.objective)
     for quantity in ("reactions", "metabolites", "genes"):
         expected, found = getattr(entry, quantity), getattr(content, quantity)
         if expected is not None and found != expected:
@@ -248,9 +213,7 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
     path = folder / "pins.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Pin(pin["file"], pin["sha256"], ModelContent(**pin["content"])) for name, pin in document.items()
-        }
+        return {name: Pin(**pin | {"content": ModelContent(**pin["content"])}) for name, pin in document.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -258,8 +221,3 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
             f"cannot read the pinned checksums in {path}: {error}",
             hint="remove that file: models are then verified by content and pinned again",
         ) from error
-
-
-def _write_pins(folder: Path, pins: dict[str, Pin]) -> None:
-    document = {name: asdict(pin) for name, pin in sorted(pins.items())}
-    write_atomically(folder / "pins.json", (json.dumps(document, indent=1) + "\n").encode())

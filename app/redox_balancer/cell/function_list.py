@@ -35,22 +35,11 @@ class Amount(NamedTuple):
 
 @dataclass(frozen=True)
 class Function:
-    """A metabolic function.
+    """A metabolic function: what enters and what leaves, by metabolite as the list names it.
 
-    Attributes
-    ----------
-    name, group
-        Its description, and its id in the list, which may stand for a group of functions.
-    inputs, outputs
-        What enters and what leaves, by metabolite as the list names it.
-    equations
-        Outside reactions that run in addition: coefficients by metabolite, and how much.
-    changed
-        Bounds of reactions of the model, mmol/gDW/h.
-    should_fail
-        Whether a sound model cannot do it.
-    source
-        Where it is known from.
+    `group` is its id in the list, which several may share. `equations` are outside reactions that run in
+    addition (coefficients by metabolite, and how much), and `changed` are bounds of the model, mmol/gDW/h. A sound
+    model cannot perform it if it `should_fail`.
     """
 
     name: str

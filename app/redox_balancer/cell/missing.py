@@ -41,15 +41,10 @@ _UNUSUAL = 1e-3
 
 @dataclass(frozen=True)
 class MissingUptakes:
-    """Uptakes, secretions and drains that make a cell grow.
+    """Uptakes, secretions and drains that make a cell grow; none where nothing does.
 
-    Attributes
-    ----------
-    exchanges
-        Boundary reactions, by BiGG name where there is one, a closed secretion as `secretion of EX_co2_e`; empty
-        where none makes the cell grow.
-    complete
-        Whether they suffice, and no smaller set does. Otherwise time was short: there are at least as many.
+    They are named by BiGG, a closed secretion as `secretion of EX_co2_e`. `complete` says whether they suffice and no
+    smaller set does; otherwise time was short, and there are at least as many.
     """
 
     exchanges: tuple[str, ...]

@@ -206,6 +206,10 @@ class Network:
             lower[column], upper[column] = low, high
         return replace(self, lower=lower, upper=upper)
 
+    def unforced(self) -> Network:
+        """Return a copy in which no bound forces a flux."""
+        return replace(self, lower=np.minimum(self.lower, 0.0), upper=np.maximum(self.upper, 0.0))
+
     def with_objective(self, reaction: str) -> Network:
         """Return a copy with another objective reaction, given by its id or BiGG name."""
         return replace(self, objective=self.reactions[self.column(reaction)])
@@ -218,23 +222,20 @@ class Network:
         """
         metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
         rows = {metabolite: row for row, metabolite in enumerate(metabolites)}
-        indices, data, indptr = list(self.indices), list(self.data), list(self.indptr)
         for column in columns:
             if column.id in self.reaction_index:
                 raise RedoxError(f"model {self.id} already has a reaction {column.id!r}")
-            for metabolite, value in column.stoichiometry.items():
-                if metabolite not in rows:
-                    raise RedoxError(f"{column.id}: model {self.id} has no metabolite {metabolite!r}")
-                indices.append(np.int32(rows[metabolite]))
-                data.append(np.float64(value))
-            indptr.append(np.int32(len(indices)))
+            if unknown := [metabolite for metabolite in column.stoichiometry if metabolite not in rows]:
+                raise RedoxError(f"{column.id}: model {self.id} has no metabolite {unknown[0]!r}")
+        entries = [entry for column in columns for entry in column.stoichiometry.items()]
+        ends = np.cumsum([len(column.stoichiometry) for column in columns], dtype=np.int32)
         return replace(
             self,
             reactions=self.reactions + tuple(column.id for column in columns),
             metabolites=metabolites,
-            indptr=np.asarray(indptr, dtype=np.int32),
-            indices=np.asarray(indices, dtype=np.int32),
-            data=np.asarray(data, dtype=np.float64),
+            indptr=np.append(self.indptr, self.indptr[-1] + ends),
+            indices=np.append(self.indices, [rows[metabolite] for metabolite, _ in entries]).astype(np.int32),
+            data=np.append(self.data, [value for _, value in entries]),
             lower=np.append(self.lower, [column.lower for column in columns]),
             upper=np.append(self.upper, [column.upper for column in columns]),
         )
