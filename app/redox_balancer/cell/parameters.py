@@ -33,12 +33,8 @@ class Parameter(NamedTuple):
 class ParametricBounds:
     """Bounds of a network as functions of P parameters, and the optima that a basis of its LP gives elsewhere.
 
-    Attributes
-    ----------
-    columns
-        Columns with a bound that changes, ascending; C in number.
-    lower, upper
-        The network's own bounds of these columns, each of shape (C,), mmol/gDW/h.
+    `columns` are the C columns with a bound that changes, ascending, and `lower` and `upper`, each of shape (C,), the
+    network's own bounds of these, mmol/gDW/h.
     """
 
     def __init__(self, network: Network, parameters: Sequence[Parameter]) -> None:

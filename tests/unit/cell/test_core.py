@@ -1,8 +1,5 @@
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cobra
 import pytest
@@ -17,14 +14,11 @@ from redox_balancer.cell.core import (
     extract_core,
 )
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.models import load_model, save_model, to_network
+from redox_balancer.cell.models import LoadedModel, load_model, save_model, to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
 from small_networks import network_of
 from toy_cell import BLOCKED, GROWTH, add_blocked, toy_cell
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.models import LoadedModel
 
 
 @pytest.fixture(scope="module")
