@@ -57,7 +57,8 @@ class Thermodynamics:
         Range of RT ln c of each metabolite, c in M, shape (metabolites,), kJ/mol.
     deviations
         What an independent standard normal variable adds to the energies of metabolites, shape (metabolites,
-        variables), kJ/mol: one for G of each substance, in all compartments, and one for each uncertain potential.
+        variables), kJ/mol: the square root of a covariance that a substance has in all compartments, and one variable
+        for each uncertain potential and for each figure of another origin.
     temperature_k
         Temperature, K.
     """
@@ -119,7 +120,7 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
     formation, electric = np.full(count, math.nan), np.zeros(count)
     lower, upper = np.zeros((2, count))
     places: list[str] = []
-    deviations: dict[str, FloatArray] = {}
+    covariance, others = np.zeros((count, data.variables)), dict[str, FloatArray]()
     for row, metabolite in enumerate(network.metabolites):
         names, letter = sorted(network.species_of(metabolite)), network.compartment_of(metabolite)
         places += [next(filter(None, (data.elsewhere.get(f"{name}_{letter}") for name in names)), letter)]
@@ -128,10 +129,11 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
             continue
         charge = network.charges.get(metabolite, math.nan)
         formation[row], deviation = data.energies[known]
+        covariance[row] = data.covariance.get(known, 0.0)
         electric[row] = FARADAY * place["potential_V"] * charge
-        deviations.setdefault(known, np.zeros(count))[row] = deviation
+        others.setdefault(known, np.zeros(count))[row] = deviation
         uncertain = FARADAY * place.get("potential_uncertainty_V", 0.0) * np.nan_to_num(charge)
-        deviations.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain
+        others.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain
         if PROTON in names:
             lower[row] = upper[row] = -thermal * math.log(10.0) * (place["ph"] - 7.0)
         elif WATER not in names:
@@ -149,10 +151,8 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
             if len({places[row] for row in rows}) > 1:
                 energy = energy + electric[rows]  # within a compartment charges balance, and need not be known
             found[column] = np.array(list(amounts.values())) @ energy
-    spread = [each for each in deviations.values() if each.any()]
-    return Thermodynamics(
-        network, reactants.tocsc(), found, lower, upper, np.array(spread).reshape(-1, count).T, data.temperature_k
-    )
+    deviations = np.column_stack([covariance, *(each for each in others.values() if each.any())])
+    return Thermodynamics(network, reactants.tocsc(), found, lower, upper, deviations, data.temperature_k)
 
 
 def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[str, float]:
@@ -185,11 +185,17 @@ class _Data(NamedTuple):
     """Content of a folder of data files; names are BiGG's without compartment, letters those of compartments."""
 
     energies: dict[str, tuple[float, float]]
+    covariance: dict[str, FloatArray]
     ranges: dict[tuple[str, str], tuple[float, float]]
     mechanisms: dict[str, dict[str, float]]
     temperature_k: float
     compartments: dict[str, dict[str, Any]]
     elsewhere: dict[str, str]
+
+    @property
+    def variables(self) -> int:
+        """Number of columns of the square root of the covariance."""
+        return len(next(iter(self.covariance.values())))
 
 
 @cache
@@ -201,6 +207,7 @@ def _read(folder: Path) -> _Data:
     equations = {reaction: equation for reaction, equation, _ in rows("mechanisms")}
     return _Data(
         {name: (float(energy), float(deviation)) for name, energy, deviation, _ in rows("formation_energies")},
+        {name: np.array(row, dtype=np.float64) for name, *row in rows("formation_covariance")},
         {
             (name, letter): (float(low), float(high))
             for name, letters, low, high, _ in rows("concentrations")

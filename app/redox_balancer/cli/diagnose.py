@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "Example: redox diagnose --conditions healthy,hypoxia,complex_iii_closed --figure pressure.svg; "
-    "redox diagnose --conditions healthy,complex_i_closed --ratios"
+    "redox diagnose --conditions healthy,complex_i_closed --ratios --construct 'LBNOX_c 0.1 %'"
 )
 
 LIMITS_SHOWN = 2
@@ -42,6 +42,9 @@ def diagnose(
     concentrations: Annotated[
         str, typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_e=2e-3,pyr_c=5e-5:2e-4.")
     ] = "",
+    construct: Annotated[
+        str | None, typer.Option(help="With --ratios: placements and amounts, for a cell before and after.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say for each condition whether its trouble is redox, and where, from what outside reactions do to growth.
@@ -55,7 +58,7 @@ def diagnose(
     draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
     """
     if ratios:
-        print_ratios(task, margin, draws, concentrations, as_json=as_json)
+        print_ratios(task, construct, margin, draws, concentrations, as_json=as_json)
         return
     from redox_balancer.design.pressure import diagnose as diagnoses_of  # noqa: PLC0415 - loads the solver
 

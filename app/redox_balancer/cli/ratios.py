@@ -30,16 +30,22 @@ WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "rig
 }
 
 
-def print_ratios(task: "Task", margin: float, draws: int, concentrations: str, *, as_json: bool) -> None:
+def print_ratios(
+    task: "Task", construct: str | None, margin: float, draws: int, concentrations: str, *, as_json: bool
+) -> None:
     """Diagnose the ratios of a task's cell under its conditions, and print what was found."""
+    from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
 
     ranges = dict(_ranges(concentrations))
     with notes().status("reading the model") as status:
-        space = task.space({})
+        space, built = task.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
+        if construct is not None:
+            space, built = build_construct(space, NamedConstruct(construct))
+        progress = status_progress(status)
         answers = diagnose_ratios(
-            space, margin=margin, draws=draws, concentrations=ranges, progress=status_progress(status)
+            space, margin=margin, draws=draws, concentrations=ranges, construct=built, progress=progress
         )
         found = list(answers)
     if as_json:

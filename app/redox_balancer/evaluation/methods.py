@@ -82,7 +82,7 @@ def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, tim
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
         problem = Problem.under(evaluator, condition, placements)
-        valued = Search(problem).proposed([chosen.construct])
+        valued = Search(problem).proposed(chosen.construct)
         return replace(
             valued,
             solves=chosen.solves + valued.solves,
