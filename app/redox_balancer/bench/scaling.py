@@ -11,8 +11,6 @@ limits:
 An update uses as many rollouts as are needed to consume all of them (`min_rollouts_per_batch`), as in training.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

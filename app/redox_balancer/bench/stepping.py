@@ -4,8 +4,6 @@ All three take uniform random legal actions with K = 3 under continuously sample
 and evaluate both linear programs of the value; the reference solves the single program of the first system.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

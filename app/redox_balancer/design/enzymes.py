@@ -3,8 +3,6 @@
 How a library fits a model is determined in `fitting.py`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum

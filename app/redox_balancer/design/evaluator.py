@@ -23,8 +23,6 @@ growth every construct is worth less than nothing. Growth per protein as a quoti
 amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import astuple, dataclass
 from typing import Self, TypeVar

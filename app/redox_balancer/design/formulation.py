@@ -16,8 +16,6 @@ A *point* is the vector of all bounds that ever change, in the order of `Formula
 biomass flux to be held, 1/h, which only the program of capacity reads. All other bounds of the network are constant.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

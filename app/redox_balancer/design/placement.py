@@ -1,7 +1,5 @@
 """A placement, one enzyme in one compartment of a model, and the reason why a library entry cannot be one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

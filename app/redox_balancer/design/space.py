@@ -3,12 +3,10 @@
 `DesignSpace` is data: it pickles, and it holds everything an actor needs. `evaluator.py` computes on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -122,7 +120,7 @@ class DesignSpace:
         references: Sequence[Condition] = (),
         samples: int = 0,
         settings: ValueSettings | None = None,
-    ) -> DesignSpace:
+    ) -> Self:
         """Design space of a cell on its medium, whose attributes have the same names; `library` is fitted to it.
 
         Parameters
@@ -165,7 +163,7 @@ class DesignSpace:
         )
 
     @property
-    def plain(self) -> DesignSpace:
+    def plain(self) -> Self:
         """The same with the library's own parameters, valued by capacity: the task that the oracle solves."""
         settings = replace(self.settings, reward="capacity")
         return replace(self, settings=settings, parameter_samples=self.parameter_samples[:0])

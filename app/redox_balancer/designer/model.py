@@ -7,8 +7,6 @@ is that of the design space, which the evaluator reads too. The independent form
 tests, which both are compared with.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self

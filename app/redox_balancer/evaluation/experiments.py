@@ -1,7 +1,5 @@
 """Experiments on human cells that a network should reproduce, read from `data/experiments.toml`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Self

@@ -1,7 +1,5 @@
 """The pool of actors: requests and receives rollouts, and replaces actors that die, hang or outgrow their memory."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time

@@ -3,10 +3,8 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -36,7 +34,7 @@ class LearnerState(NamedTuple):
     dropped: int
 
     @classmethod
-    def fresh(cls, shape: PolicyShape, seed: int) -> LearnerState:
+    def fresh(cls, shape: PolicyShape, seed: int) -> Self:
         """Return the initial state of a run."""
         # Collectors use spawn keys of two numbers, so none of them shares this one.
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

@@ -4,11 +4,9 @@ Arrays are time-major, [T, B, ...]. D is the size of an observation and A the nu
 runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
 import numpy as np
@@ -46,13 +44,13 @@ class Episodes(NamedTuple):
     lengths: NDArray[np.int64]
     metrics: Sequence[Mapping[str, float]]
 
-    def copy(self) -> Episodes:
+    def copy(self) -> Self:
         """Return a copy that owns its memory.
 
         The arrays of a rollout from an actor are views into Ray's object store, which keeps the whole rollout as long
         as one of them is referenced.
         """
-        return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
+        return self._replace(returns=self.returns.copy(), lengths=self.lengths.copy())
 
 
 @dataclass(frozen=True, eq=False)
