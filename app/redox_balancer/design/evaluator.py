@@ -58,25 +58,13 @@ CONDITIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Growth of the cell without a construct, under a condition, 1/h.
-
-    Attributes
-    ----------
-    healthy_growth
-        That in the unperturbed state that the condition refers to, see `Condition.reference`.
-    floor
-        Growth to be kept while capacity is counted.
-    lowered
-        Whether the condition reduces growth.
-    unperturbed
-        Growth beyond which nothing is won back.
-    """
+    """Growth of the cell without a construct, under a condition, 1/h."""
 
     growth: float
-    healthy_growth: float
-    floor: float
-    lowered: bool
-    unperturbed: float
+    healthy_growth: float  # in the unperturbed state that the condition refers to, see `Condition.reference`
+    floor: float  # to be kept while capacity is counted
+    lowered: bool  # whether the condition reduces growth
+    unperturbed: float  # beyond which nothing is won back
 
 
 @dataclass(frozen=True, slots=True)

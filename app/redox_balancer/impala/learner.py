@@ -20,18 +20,14 @@ RATIO_ROUNDING = 1e-4
 
 
 class LearnerState(NamedTuple):
-    """The complete state of a learner: vectors of shape (size,) and counters.
-
-    `steps` counts the environment steps used, `dropped` those dropped as too old. The version of the policy is its
-    number of updates.
-    """
+    """The complete state of a learner: vectors of shape (size,) and counters."""
 
     parameters: Float32
     exp_avg: Float32
     exp_avg_sq: Float32
-    updates: int
-    steps: int
-    dropped: int
+    updates: int  # also the version of the policy
+    steps: int  # environment steps used
+    dropped: int  # those dropped as too old
 
     @classmethod
     def fresh(cls, shape: PolicyShape, seed: int) -> Self:
