@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from infra.bring_up import MachineContext, script
 from infra.commands import run, say
-from infra.deployed import Deployed, client, find
-from infra.names import LOG, WORKERS_GROUP
+from infra.deployed import client, find
+from infra.names import LOG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -28,7 +28,11 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
     there = find(settings)
     if there is None:
         raise RedoxError("nothing is deployed", hint="make deploy")
-    host, text = there.host(), script(settings, machine_of(settings, there))
+    host = there.host()
+    machine = MachineContext.of_host(
+        settings, repository=there.repository, bucket=there.bucket, volume=there.volume_id
+    )
+    text = script(settings, machine)
     if dry_run:
         sys.stdout.write(text)
         return 0
@@ -51,20 +55,6 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
         )
     say(said or "done")
     return 0
-
-
-def machine_of(settings: Settings, there: Deployed) -> MachineContext:
-    """Return the context that the deployment gave the host, without the signal of its first boot."""
-    container = settings.container
-    where = there.repository if container.image_delivery == "repository" else container.image
-    return MachineContext(
-        kind="host",
-        region=settings.aws.region,
-        image=f"{where}:{container.current_tag}",
-        bucket=there.bucket,
-        volume=there.volume_id,
-        group=WORKERS_GROUP if settings.host.workers else "",
-    )
 
 
 def _wait(ssm: Any, command: str, host: str) -> Any:

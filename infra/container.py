@@ -113,8 +113,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load()
     except SettingsError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.show()
     if asked.host:
         words = list(Flags.of(settings).arguments(settings.container, data=settings.container.data))
     else:

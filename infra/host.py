@@ -11,11 +11,11 @@ from constructs import Construct
 
 from infra.bring_up import MachineContext, user_data
 from infra.logical_ids import keep_logical_id
-from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE, WORKERS_GROUP
+from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE
 from infra.network import HostNetwork
 from infra.role import host_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage, image_of
+from infra.storage import RedoxStorage
 
 BRING_UP_TIMEOUT_S = 1_800
 
@@ -44,13 +44,11 @@ class TrainingHost(Construct):
         )
         self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
-        self.machine = MachineContext(
-            kind="host",
-            region=settings.aws.region,
+        self.machine = MachineContext.of_host(
+            settings,
+            repository=storage.repository.repository_uri,
             bucket=storage.bucket.bucket_name,
             volume=storage.volume.volume_id,
-            image=image_of(storage, settings.container),
-            group=WORKERS_GROUP if settings.host.workers else "",
             signal_url=handle.ref,
         )
         self.instance = self._instance(ami_id)

@@ -87,9 +87,3 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
         lifecycle_rules=[ecr.LifecycleRule(max_image_count=IMAGES_KEPT)],
         removal_policy=RemovalPolicy.RETAIN,
     )
-
-
-def image_of(storage: RedoxStorage, container: ContainerSettings) -> str:
-    """Return the name of the image that machines run, in the repository or in the host's own engine."""
-    where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
-    return f"{where}:{container.current_tag}"

@@ -9,13 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.bring_up import MachineContext, user_data
+from infra.bring_up import MachineContext, image_of, user_data
 from infra.host import TrainingHost, root_volume
 from infra.names import WORKERS_GROUP
 from infra.network import HostNetwork
 from infra.role import machine_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage, image_of
+from infra.storage import RedoxStorage
 
 
 class Workers(Construct):
@@ -37,7 +37,7 @@ class Workers(Construct):
         machine = MachineContext(
             kind="worker",
             region=settings.aws.region,
-            image=image_of(storage, settings.container),
+            image=image_of(settings, storage.repository.repository_uri),
             head=host.instance.instance_private_ip,
         )
         template = ec2.LaunchTemplate(

@@ -39,25 +39,8 @@ def write_record(
 ) -> None:
     """Write `config.json`, with an entry for this process appended to its history.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of the run.
-    config
-        Settings of this process.
-    task
-        The task that the environments were made from, ready for JSON.
-    environment
-        Fingerprint of the environments.
-    restored
-        Checkpoint that this process resumes from.
-    warn
-        Called with a warning where the earlier history cannot be read.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be written; an earlier one is then unchanged.
+    `task` is what the environments were made from, ready for JSON, and `environment` their fingerprint. `warn` is
+    called where the earlier history cannot be read. An OSError leaves an earlier file unchanged.
     """
     try:
         before = _read(run_dir / RECORD)
@@ -90,9 +73,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         record: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    intact = isinstance(record, dict) and isinstance(record.get("settings"), dict)
-    if not intact:
-        raise ValueError("it has no settings")
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        raise ValueError("it has no settings")  # noqa: TRY004 - as for JSON that is none
     return record
 
 

@@ -24,7 +24,7 @@ from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
 from redox_balancer.runs.resume import arrays_of, counters_of, learner_state, next_incarnations
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
-from redox_balancer.runs.watchdog import HealthSample, Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,8 @@ class TrainResult:
 class RunClock:
     """Training time and speed of a run.
 
-    Parameters
-    ----------
-    started
-        `time.monotonic()` at the start of this process.
-    first_step
-        Environment steps at that time.
-    seconds_before
-        Training time of earlier processes.
+    `started` is `time.monotonic()` at the start of this process, `first_step` its steps at that time, and
+    `seconds_before` the training time of earlier processes.
     """
 
     def __init__(self, started: float, first_step: int, seconds_before: float) -> None:
@@ -75,7 +69,7 @@ class RunClock:
         return self._seconds_before + time.monotonic() - self._started
 
     def steps_per_s(self, steps: int) -> float:
-        """Return the steps of this process per second, without those of earlier processes."""
+        """Return the steps of this process per second."""
         return (steps - self._first_step) / (time.monotonic() - self._started)
 
     def left_s(self, steps: int, timesteps: int) -> float:
@@ -198,12 +192,11 @@ class TrainingRun:
         self._window.add(update)
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
-        self._heartbeat.note(
-            updated_at=time.time(), step=self.state.steps, steps_per_s=self._clock.steps_per_s(self.state.steps)
-        )
-        self.progress.advance(self.state.steps)
-        every, every_s = self.config.log_interval_steps, self.config.log_interval_s
-        if interval_over(self.state.steps, self._logged_step, every, self._logged_at, every_s):
+        steps, config = self._state.steps, self.config
+        self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._clock.steps_per_s(steps))
+        self.progress.advance(steps)
+        every, every_s = config.log_interval_steps, config.log_interval_s
+        if interval_over(steps, self._logged_step, every, self._logged_at, every_s):
             self._log()
 
     def _check_health(self) -> None:
@@ -213,7 +206,9 @@ class TrainingRun:
         left_s = self._clock.left_s(self.state.steps, self.config.timesteps)
         growth = self._monitor.health(
             {"trainer": own, **actors, **self.daemon_stats()},
-            HealthSample(self._checked_at - self._checkpoints.written_at, memory().available_bytes, left_s),
+            checkpoint_age_s=self._checked_at - self._checkpoints.written_at,
+            available_bytes=memory().available_bytes,
+            left_s=left_s,
         )
         self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
@@ -284,15 +279,13 @@ class TrainingRun:
         except OSError as error:
             reason = f"at step {self._checkpoints.started_step:,}: {error.strerror or error}"
             self.progress.warning(f"NO CHECKPOINT {reason}; training continues and tries again")
-            self._heartbeat.note(
-                status="training", failed_saves=self._checkpoints.failed, message=f"no checkpoint {reason}"
-            )
+            failed = self._checkpoints.failed
+            self._heartbeat.note(status="training", failed_saves=failed, message=f"no checkpoint {reason}")
             return
-        if saved is None:
-            return
-        if self._uploader is not None:
-            self._uploader.push()
-        self._heartbeat.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
+        if saved is not None:
+            if self._uploader is not None:
+                self._uploader.push()
+            self._heartbeat.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
 
     def save_after_error(self, collector: Mapping[str, Any] | None = None) -> None:
         """Save the state after the last update, before an error that does not concern it ends the run."""

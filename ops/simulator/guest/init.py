@@ -19,20 +19,7 @@ from pathlib import Path
 from ops.simulator.guest.units import JOURNAL, SUFFIX, Unit
 
 SOCKET = Path("/run/init")
-ENGINE = "/run/docker.sock"
 SSHD = "/usr/sbin/sshd"
-ROOT = Path(__file__).parents[3]
-POLL_S = 0.02
-
-
-async def is_listening(path: str) -> bool:
-    """Whether something accepts connections on a socket."""
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 class Init:
@@ -112,17 +99,11 @@ class Init:
         power_off = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, power_off.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
-        engine = await asyncio.create_subprocess_exec(
-            sys.executable, "-s", "-m", "ops.simulator.guest.engine", cwd=ROOT
-        )
-        while not await is_listening(ENGINE):  # noqa: ASYNC110 - another process; units and user data need it
-            await asyncio.sleep(POLL_S)
         sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
         user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
         await power_off.wait()
         sshd.terminate()
         await asyncio.gather(*(unit.stop() for unit in self.units.values()))
-        engine.terminate()
         if user_data.returncode is None:
             user_data.terminate()
         server.close()

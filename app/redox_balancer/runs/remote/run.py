@@ -81,15 +81,7 @@ class SyncResult(NamedTuple):
 
 
 class RemoteRun:
-    """A run in a bucket.
-
-    Parameters
-    ----------
-    url
-        `s3://BUCKET/experiments/RUN`.
-    timeout_s
-        Connection and read timeout of a request (s).
-    """
+    """A run in a bucket, at `s3://BUCKET/experiments/RUN`; the timeout is that of `Bucket`."""
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.address = RunAddress.parse(url)

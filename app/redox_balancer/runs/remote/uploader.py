@@ -141,18 +141,9 @@ def _newest_intact(folder: Path) -> int:
 
 
 class Uploader:
-    """Uploads the checkpoints of a folder in a background thread, newest first.
+    """Uploads the checkpoints of a run's folder in a background thread, newest first.
 
-    Parameters
-    ----------
-    remote
-        Destination.
-    lock
-        Nothing is uploaded while this process does not hold it.
-    folder
-        The run's folder.
-    warn
-        Receives a line for each failure.
+    Nothing is uploaded while this process does not hold the lock. `warn` receives a line for each failure.
     """
 
     def __init__(self, remote: RemoteRun, lock: RunLock, folder: Path, *, warn: Callable[[str], Any]) -> None:
