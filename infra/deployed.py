@@ -40,6 +40,13 @@ def client(settings: Settings, service: str, **options: Any) -> Any:
     return boto3.client(service, region_name=settings.aws.region, **options)
 
 
+def describe_instance(ec2: Any, instance_id: str) -> dict[str, Any]:
+    """Return an instance as EC2 describes it, empty if it ended long ago."""
+    # A filter, because the id of an instance that ended an hour ago is an error in a query by id.
+    found = ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance_id]}])["Reservations"]
+    return dict(found[0]["Instances"][0]) if found else {}
+
+
 def find(settings: Settings) -> Deployed | None:
     """Return the deployed resources, None if there are none; a RedoxError when AWS cannot be queried."""
     cloudformation = client(settings, "cloudformation")

@@ -10,12 +10,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.bring_up import MachineContext, user_data
-from infra.logical_ids import keep_logical_id
 from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE
 from infra.network import HostNetwork
 from infra.role import host_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage
+from infra.storage import RedoxStorage, keep_logical_id
 
 BRING_UP_TIMEOUT_S = 1_800
 

@@ -15,24 +15,12 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class RetainedResource:
-    """A resource that outlives the host.
+    """A resource that outlives the host."""
 
-    Attributes
-    ----------
-    what
-        `bucket`, `volume` or `backups`.
-    name
-        Its AWS name; of backups, a summary.
-    gib
-        Its size.
-    usd_month
-        Its monthly cost; of backups, an upper bound.
-    """
-
-    what: str
-    name: str
+    what: str  # `bucket`, `volume` or `backups`
+    name: str  # its AWS name; of backups, a summary
     gib: float
-    usd_month: float
+    usd_month: float  # of backups, an upper bound
 
 
 def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:

@@ -87,13 +87,7 @@ class Settings:
 
 
 def load(path: Path = FILE) -> Settings:
-    """Read the settings from a TOML file.
-
-    Raises
-    ------
-    SettingsError
-        With all mistakes at once.
-    """
+    """Read the settings from a TOML file; a SettingsError lists all mistakes at once."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

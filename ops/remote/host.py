@@ -34,19 +34,7 @@ DISK_FULL = "No space left on device"
 
 
 class RemoteError(RedoxError):
-    """A command on the host failed.
-
-    Parameters
-    ----------
-    host
-        Its instance id.
-    command
-        The command.
-    exit_code
-        Its exit code.
-    output
-        What it wrote to stderr, or else to stdout.
-    """
+    """A command on the host failed; `output` is what it wrote to stderr, or else to stdout."""
 
     def __init__(self, host: str, command: str, exit_code: int, output: str) -> None:
         self.remote_exit_code, self.output = exit_code, output.strip()
@@ -61,12 +49,7 @@ class RemoteHost:
     """The training host over SSH.
 
     The connection is opened by the first use, and again by the next use after `close`. Every failure is a RedoxError
-    of one line.
-
-    Parameters
-    ----------
-    session
-        The session. In a dry run only commands run that read.
+    of one line. In a dry run only commands run that read.
     """
 
     def __init__(self, session: Session) -> None:

@@ -50,27 +50,13 @@ WITH_KEY = """\
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach a host over SSH.
+    """How to reach a host over SSH."""
 
-    Attributes
-    ----------
-    host
-        Its instance id, which is also its name in the generated files.
-    user
-        The user to log in as.
-    folder
-        Folder of the generated files.
-    key
-        The private key; None if the user's agent holds it.
-    gateway
-        The command that connects its stdin and stdout to the host's sshd.
-    """
-
-    host: str
-    user: str
-    folder: Path
-    key: Path | None
-    gateway: tuple[str, ...]
+    host: str  # its instance id, which is also its name in the generated files
+    user: str  # to log in as
+    folder: Path  # of the generated files
+    key: Path | None  # the private key; None if the user's agent holds it
+    gateway: tuple[str, ...]  # the command that connects its stdin and stdout to the host's sshd
 
     @property
     def config(self) -> Path:

@@ -31,30 +31,14 @@ STOP_MARGIN_S = 300.0  # for the shutdown, beyond the time that a training may t
 
 @dataclass(frozen=True)
 class Restore:
-    """A restore that is being executed.
-
-    Attributes
-    ----------
-    session
-        The session.
-    situation
-        State of the deployment at its start.
-    image
-        The image for the new host.
-    run
-        The run to resume.
-    wait
-        Whether to wait until the run is training; the unit of the host resumes it in any case.
-    resumed_at
-        Receives the step at which it resumed.
-    """
+    """A restore that is being executed."""
 
     session: Session
-    situation: Situation
-    image: HostImage
-    run: str
-    wait: bool = True
-    resumed_at: list[int] = field(default_factory=list)
+    situation: Situation  # of the deployment at its start
+    image: HostImage  # for the new host
+    run: str  # to resume
+    wait: bool = True  # until the run is training; the unit of the host resumes it in any case
+    resumed_at: list[int] = field(default_factory=list)  # receives the step at which it resumed
 
     @property
     def host(self) -> str:

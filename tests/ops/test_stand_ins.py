@@ -18,7 +18,7 @@ from infra.names import DATA_DEVICE
 from infra.settings import ROOT
 from ops.simulator import host as hosts
 from ops.simulator.aws import StandIn, stand_in
-from ops.simulator.hypervisor import Hypervisor, hypervisor, script_of
+from ops.simulator.hypervisor import Hypervisor, script_of
 from ssh_host import why_not
 from waiting import wait_until
 
@@ -50,7 +50,7 @@ def aws(able: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandI
 
 @pytest.fixture(scope="module")
 def machines(aws: StandIn) -> Iterator[Hypervisor]:
-    with hypervisor(aws, "ubuntu") as running:
+    with Hypervisor(aws, "ubuntu") as running:
         yield running
 
 
@@ -173,7 +173,7 @@ def test_a_unit_waits_for_its_condition_restarts_when_killed_and_stays_down_when
     host.run("touch", "/data/ready")
     systemctl("start", "probe.service")
     assert systemctl("is-active", "probe") == "active\n"
-    first = int(systemctl("show", "-p", "MainPID", "--value", "probe"))
+    first = int(systemctl("show", "--property=MainPID", "--value", "probe"))
     host.run("kill", "-KILL", str(first))
     wait_until(lambda: systemctl("show", "--property=NRestarts", "--value", "probe") == "1\n")
     wait_until(lambda: systemctl("is-active", "probe") == "active\n")

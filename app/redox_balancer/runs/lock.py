@@ -20,12 +20,8 @@ def sole_trainer(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder, which is created where it is missing.
 
     The lock file is kept, because a lock on a deleted file excludes no other process. A folder that was created here
-    and holds nothing but the lock is removed at the end.
-
-    Raises
-    ------
-    RedoxError
-        Where another process holds the lock, or the folder cannot be written.
+    and holds nothing but the lock is removed at the end. A RedoxError where another process holds the lock, or the
+    folder cannot be written.
     """
     created = not run.exists()
     try:

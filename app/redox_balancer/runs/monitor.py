@@ -54,12 +54,7 @@ class EpisodeTracker:
 class Monitor:
     """Watches a run from one process.
 
-    Parameters
-    ----------
-    watchdog
-        Judges the samples.
-    warn
-        Called with each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
+    `warn` is called with each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
     """
 
     def __init__(self, watchdog: Watchdog, warn: Callable[[str], Any]) -> None:
@@ -80,10 +75,7 @@ class Monitor:
     def health(self, processes: Mapping[str, ProcessStats], **run: Any) -> float:
         """Check all processes of the run, and the run as a whole; `run` is as for `Watchdog.health`.
 
-        Returns
-        -------
-        float
-            Growth of all processes together, in bytes per second; those with too few samples count as 0.
+        Returns the growth of all processes together, in bytes per second; those with too few samples count as 0.
         """
         for process in self._processes - processes.keys():
             self._watchdog.forget(process)

@@ -29,28 +29,14 @@ from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Result of a training.
+    """Result of a training."""
 
-    Attributes
-    ----------
-    steps, updates
-        Environment steps and updates of the run, over all its processes.
-    steps_per_s
-        Steps of this process per second; 0 where there was nothing left to do.
-    checkpoint
-        Newest checkpoint.
-    finished
-        Whether the run has all its steps; False where a signal stopped it.
-    last_row
-        Last row of metrics of this process.
-    """
-
-    steps: int
-    updates: int
-    steps_per_s: float
-    checkpoint: Path
-    finished: bool
-    last_row: Mapping[str, float]
+    steps: int  # environment steps of the run, over all its processes
+    updates: int  # the same of updates
+    steps_per_s: float  # of this process; 0 where there was nothing left to do
+    checkpoint: Path  # the newest
+    finished: bool  # the run has all its steps; False where a signal stopped it
+    last_row: Mapping[str, float]  # of metrics of this process
 
 
 class RunClock:
@@ -81,24 +67,8 @@ class RunClock:
 class TrainingRun:
     """One process of a run.
 
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    fingerprint
-        Identity of the environments, stored with each checkpoint.
-    folder
-        Folder of the run.
-    restored
-        Checkpoint to resume from.
-    progress
-        Receives progress, messages and warnings.
-    known_returns
-        Returns that the environments gave before the run, for the watchdog.
-    started
-        `time.monotonic()` at the start of this process.
-    uploader
-        Uploads checkpoints to a bucket.
+    `fingerprint` is the identity of the environments, stored with each checkpoint, and `known_returns` are those that
+    they gave before the run, for the watchdog. `started` is `time.monotonic()` at the start of this process.
 
     Attributes
     ----------

@@ -123,13 +123,7 @@ class CheckpointWriter:
         return self._writing is not None and self._writing.done()
 
     def settle(self) -> SavedCheckpoint | None:
-        """Wait for the checkpoint that is being written and return it, None without one.
-
-        Raises
-        ------
-        OSError
-            Where it could not be written.
-        """
+        """Wait for the checkpoint that is being written and return it, None without one; OSError where it failed."""
         if self._writing is None:
             return None
         writing, self._writing = self._writing, None

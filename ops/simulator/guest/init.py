@@ -38,24 +38,19 @@ class Init:
         """Run a command line of `systemctl`, and return its exit code and output."""
         flags = [each for each in arguments if each.startswith("-")]
         command, *names = [each for each in arguments if not each.startswith("-")] or [""]
-        if "-p" in flags:  # its value is the next word
-            at = arguments.index("-p")
-            names.remove(arguments[at + 1])
-            flags.append(f"--property={arguments[at + 1]}")
         # Services of the distribution run in another way, or are not needed here.
         known = [self.unit(name) for name in names if self.unit(name).path.exists()]
         match command:
-            case "start" | "restart" | "try-restart":
+            case "start" | "restart":
                 return await self._start(known, restart=command != "start", wait="--no-block" not in flags)
             case "stop":
                 await asyncio.gather(*(unit.stop() for unit in known))
             case "reset-failed":
                 for unit in known:
                     unit.reset_failed()
-            case "is-active" | "is-failed":
-                unit = self.unit(names[0])
-                wanted = "active" if command == "is-active" else "failed"
-                return (0 if unit.state == wanted else 3, "" if "--quiet" in flags else f"{unit.state}\n")
+            case "is-active":
+                state = self.unit(names[0]).state
+                return (0 if state == "active" else 3), f"{state}\n"
             case "show":
                 return 0, self._show(self.unit(names[0]), flags)
             case "enable" | "disable" | "daemon-reload":

@@ -119,14 +119,8 @@ class RunLock:
     An unreachable bucket alone does not lose the lock: it is renewed as soon as the bucket responds again, unless
     another process has taken it over. Then it is lost for good.
 
-    Parameters
-    ----------
-    bucket, address
-        Location of the run.
-    folder
-        The run's local folder, whose own lock (`runs.lock`) the caller holds.
-    ttl_s
-        Time from the last renewal until other processes may take over (s).
+    The caller holds the run's local lock, that of the folder (`runs.lock`). Other processes may take over `ttl_s`
+    seconds after the last renewal.
 
     Attributes
     ----------
@@ -160,21 +154,14 @@ class RunLock:
     def take(self, report: Callable[[str], Any]) -> None:
         """Take the lock, waiting for the lock of a dead holder to expire, which is reported in one line.
 
-        Raises
-        ------
-        InUseError
-            Where the holder is alive: it renewed the lock, or another process took it first.
-        UnreachableError
-            Where S3 does not respond; `close` releases a lock that may have been written.
+        An InUseError where the holder is alive: it renewed the lock, or another process took it first. An
+        UnreachableError where S3 does not respond; `close` releases a lock that may have been written.
         """
         first: LockState | None = None
         while (state := self._attempt()) is not None:
             if first is None:
-                first = state
-                report(
-                    f"{self._address.url} is locked by {state.holder.name}; waiting up to {state.left_s:.0f} s "
-                    "for a renewal"
-                )
+                first, held = state, f"{self._address.url} is locked by {state.holder.name}"
+                report(f"{held}; waiting up to {state.left_s:.0f} s for a renewal")
             elif state.etag != first.etag:
                 raise _in_use(self._address, state)
             self._stop.wait(POLL_S)

@@ -44,17 +44,7 @@ def uploading(
     """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
     Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.
-
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    folder
-        The run's folder, whose own lock the caller holds.
-    resume
-        As for `trainer.train`: "auto" fetches a checkpoint that is newer than the local ones.
-    progress
-        Receives messages and warnings.
+    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`.
 
     Raises
     ------
