@@ -51,28 +51,19 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "ConstructDesign": "api.designs",
-    "Diagnoses": "api.diagnoses",
-    "EnzymeLibrary": "api.inputs",
-    "Evaluation": "api.values",
-    "EvaluationTable": "api.values",
-    "NamedConstruct": "design.named_construct",
-    "RedoxError": "errors",
-    "SearchOutcome": "api.searches",
-    "Task": "design.task",
-    "TrainedRun": "designer.trained_run",
-    "design": "api.designs",
-    "diagnose": "api.diagnoses",
-    "evaluate": "api.values",
-    "evaluate_all": "api.values",
-    "export": "api.designs",
-    "load_library": "api.inputs",
-    "load_model": "api.inputs",
-    "load_run": "api.runs",
-    "search": "api.searches",
-    "train": "api.runs",
+_NAMES = {
+    "api.designs": ("ConstructDesign", "design", "export"),
+    "api.diagnoses": ("Diagnoses", "diagnose"),
+    "api.inputs": ("EnzymeLibrary", "load_library", "load_model"),
+    "api.runs": ("load_run", "train"),
+    "api.searches": ("SearchOutcome", "search"),
+    "api.values": ("Evaluation", "EvaluationTable", "evaluate", "evaluate_all"),
+    "design.named_construct": ("NamedConstruct",),
+    "design.task": ("Task",),
+    "designer.trained_run": ("TrainedRun",),
+    "errors": ("RedoxError",),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 """Where each public name is defined; it is imported on first use, so that `import redox_balancer` takes no time."""
 
 

@@ -16,15 +16,7 @@ POLICY, BEST, RANDOM = "#1b6ca8", "#2f2f2f", "#c44e52"
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A figure and its alternative text.
-
-    Attributes
-    ----------
-    name
-        Makes the ids of its elements differ from those of other figures on a page.
-    figure, text
-        The figure and its alternative text, one sentence.
-    """
+    """A figure and its alternative text, a sentence; `name` makes its ids differ from those of others on a page."""
 
     name: str
     figure: Figure

@@ -13,15 +13,9 @@ class Progress(Protocol):
     """
 
     def __call__(self, phase: str, done: int = 0, total: int | None = None, /) -> None:
-        """Report progress.
+        """Report what is being done, such as "growth of the core", how much is done, and of what total, if known.
 
-        Parameters
-        ----------
-        phase
-            What is being done, such as "growth of the core".
-        done, total
-            Amount done and the whole amount, in bytes for a transfer and in items otherwise; `total` is None where
-            it is unknown.
+        Amounts are in bytes for a transfer and in items otherwise.
         """
 
 

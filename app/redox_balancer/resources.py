@@ -39,22 +39,8 @@ def in_own_source() -> bool:
 class MachineLimits:
     """Resources of the machine that this process may use; `math.inf` where there is no limit.
 
-    Attributes
-    ----------
-    files_soft, files_hard
-        Limits of open descriptors of one process.
-    threads_limit, threads
-        Largest number of threads of this user (or container), and the current number.
-    shared_memory_bytes
-        Free space for the object store; None where the system has no such place.
-    disk_bytes
-        Free space where the run is written.
-    memory_bytes
-        Available memory.
-    cores
-        Cores that this process may use.
-    environment
-        Environment variables.
+    Limits are of open descriptors of one process and of threads of this user or container. Free are the space for the
+    object store (None where the system has no such place) and where the run is written, and memory.
     """
 
     files_soft: float
@@ -69,13 +55,7 @@ class MachineLimits:
 
 
 def machine(run_dir: Path) -> MachineLimits:
-    """Query the limits of this machine.
-
-    Parameters
-    ----------
-    run_dir
-        Folder of the run, which need not exist yet.
-    """
+    """Query the limits of this machine; the folder of the run need not exist yet."""
     files = [_limit(value) for value in resource.getrlimit(resource.RLIMIT_NOFILE)]
     # The kernel does not enforce the limit of processes for root.
     by_user = math.inf if os.geteuid() == 0 else _limit(resource.getrlimit(resource.RLIMIT_NPROC)[1])
@@ -171,17 +151,9 @@ def raise_file_limit() -> None:
 
 
 class ProcessStats(NamedTuple):
-    """Resource usage of one process.
+    """Memory that would be free if a process ended (unique set size), its open descriptors and its threads.
 
-    Attributes
-    ----------
-    uss_bytes
-        Memory that would be free if the process ended (unique set size). Unlike the resident size it does not count
-        the object store, which all processes of a node share.
-    descriptors
-        Open file descriptors.
-    threads
-        Threads.
+    Unlike the resident size that does not count the object store, which all processes of a node share.
     """
 
     uss_bytes: int

@@ -1,9 +1,6 @@
 """Actors that replay recorded rollouts, and one that reports where its time goes: real ones, in Ray processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,12 +10,10 @@ from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves, WideShelves
-
-if TYPE_CHECKING:
-    from redox_balancer.impala.rollout import Rollout
 
 
 @pytest.fixture(autouse=True)

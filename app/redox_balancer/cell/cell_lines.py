@@ -6,16 +6,15 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redox_balancer.cell.conditions import JOIN, Change, Condition, Side, combined
-from redox_balancer.cell.exchanges import Exchange, exchange_of, find_exchange
-from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick
+from redox_balancer.cell.exchanges import Exchange, find_exchange
+from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_file, table_rows
 from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
@@ -36,24 +35,19 @@ EVERY = "all"
 """Name that stands for every line of the file."""
 
 _GROWTH, _PROTEIN = "growth", "protein"
+_NOT_MEASURED = "not measured in this line: the bound of the medium, half to twice where it is sampled"
 _HINT = "a table as data/cell_lines.tsv of the package: `exchange` and the lines, then rows of exchange and rates"
 
 
 class CellLine(Record):
-    """Measured exchange rates of a cell line.
+    """Measured exchange rates of a cell line, its growth, 1/h, and its protein content, g/gDW, if they were measured.
 
     Attributes
     ----------
-    source
-        Origin of the rates.
     rates
         Net exchange by exchange or metabolite, mmol/gDW/h: secretion positive, uptake negative.
     unmeasured
         Exchanges that were not measured and are varied between half and twice of what the medium allows (assumed).
-    growth
-        Measured growth, 1/h; None where it was not measured.
-    protein
-        Protein content, g/gDW; None where it was not measured.
     packaged
         Whether the line is from the file of the package, which may name exchanges that a model lacks.
     """
@@ -68,12 +62,7 @@ class CellLine(Record):
     def forced(self, network: Network) -> Network:
         """Return a cell on its medium whose exchanges have the measured rates, give or take `TOLERANCE`.
 
-        Rates below `NOISE` are limits.
-
-        Raises
-        ------
-        RedoxError
-            As in `exchanges`, and for an exchange that the model splits.
+        Rates below `NOISE` are limits. A RedoxError as in `exchanges`, and for an exchange that the model splits.
         """
         bounds: dict[str, tuple[float, float]] = {}
         for _, exchange, rate in self.exchanges(network):
@@ -84,31 +73,12 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: Network, *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium.
+        """Return the line as a condition of a cell on its medium, which bounds what was not measured.
 
-        Parameters
-        ----------
-        network
-            The cell on its medium, from which the bounds of what was not measured are taken.
-        forced
-            Whether the network has the measured rates already, so that only what was not measured is left to vary.
-
-        Raises
-        ------
-        RedoxError
-            As in `exchanges`.
+        With `forced` the network has the measured rates already, and only what was not measured is left to vary.
         """
         changes = [
-            Change(
-                reaction=exchange.bound(supply=side is Side.UPTAKE).reaction,
-                side=side,
-                value=most,
-                low=most / 2,
-                high=2 * most,
-                source="not measured in this line: the bound of the medium, half to twice where it is sampled",
-                assumed=True,
-                opens=True,
-            )
+            _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)
             # First, because these distinguish sampled conditions.
             for exchange in (find_exchange(network, name) for name in self.unmeasured)
             if exchange is not None
@@ -120,39 +90,28 @@ class CellLine(Record):
                 most = max(0.0, -rate if side is Side.UPTAKE else rate) * (1 + TOLERANCE)
                 most = NOISE if abs(rate) < NOISE else most
                 if most != present:
-                    name = exchange.bound(supply=side is Side.UPTAKE).reaction
-                    changes.append(
-                        Change(
-                            reaction=name, side=side, value=most, low=most, high=most, source=self.source, opens=True
-                        )
-                    )
+                    changes.append(_opening(exchange, side, most, self.source))
         return Condition(id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id)
 
-    def exchanges(self, network: Network) -> Iterator[tuple[str, Exchange, float]]:
+    def exchanges(self, network: Network) -> list[tuple[str, Exchange, float]]:
         """Find the measured exchanges in a model: name in the file, exchange, and rate in mmol/gDW/h.
 
-        Raises
-        ------
-        RedoxError
-            Two names mean the same exchange, or the model lacks one of a user's file, or has none at all.
+        A RedoxError if two names mean the same exchange, or the model lacks one of a user's file, or has none at all.
         """
-        names: dict[str, str] = {}
+        found: dict[str, tuple[str, Exchange, float]] = {}
         for name, rate in self.rates.items():
-            exchange = find_exchange(network, name)
-            if exchange is None:
-                continue
-            if other := names.get(exchange.metabolite):
-                raise _twice(self.id, exchange.metabolite, (self.rates[other], rate), f" ({other}, {name})")
-            names[exchange.metabolite] = name
+            if exchange := find_exchange(network, name):
+                other, _, known = found.setdefault(exchange.metabolite, (name, exchange, rate))
+                if other != name:
+                    raise _twice(self.id, exchange.metabolite, (known, rate), f" ({other}, {name})")
         lacking = self.missing_from(network)
-        if lacking and (not names or not self.packaged):
+        if lacking and (not found or not self.packaged):
             raise RedoxError(
                 f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}",
                 hint="remove its row, or name it as the model or BiGG does",
                 settings=("cells_file",),
             )
-        for metabolite, name in names.items():
-            yield name, exchange_of(network, metabolite), self.rates[name]
+        return list(found.values())
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the measured exchanges that a model lacks."""
@@ -166,20 +125,12 @@ def load_cell_lines(path: Path | None = None) -> dict[str, CellLine]:
     The table has tabs, commas or semicolons. Its header is `exchange` and the names of the lines; each row has an
     exchange, by the model's id or the BiGG name, and its rates in mmol/gDW/h, secretion positive and uptake negative.
     An empty cell was not measured. Rows `growth`, 1/h, and `protein`, g/gDW, may follow. Lines that begin with `#`
-    are comments, and `# Source:` gives the source.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read or has no such table, a rate is no number, or a metabolite has several rows.
+    are comments, and `# Source:` gives the source. A RedoxError if the file has no such table, a rate is no number,
+    or a metabolite has several rows.
     """
     file = path or packaged("cell_lines.tsv")
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise RedoxError(
-            f"cannot read the cell lines {file}: {error.strerror}", hint="check the path", settings=("cells_file",)
-        ) from error
+        text = read_file(file, "cell lines", "cells_file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refusal(file, "is no text in UTF-8") from error
     comments = [line for line in text.splitlines() if line.startswith("#")]
@@ -216,11 +167,9 @@ def skipped_exchanges(network: Network, lines: Sequence[CellLine]) -> tuple[str,
 
 
 def _table(file: Path, text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    delimiter = next((mark for mark in "\t;," if lines and mark in lines[0]), None)
-    if delimiter is None or len(lines) < 2:
+    rows = table_rows(text)
+    if len(rows) < 2:
         raise _refusal(file, "has no table of cell lines")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     header = rows[0]
     for row in rows:
         if len(row) != len(header):
@@ -229,6 +178,20 @@ def _table(file: Path, text: str) -> list[list[str]]:
         if not line or line == EVERY or JOIN in line or header.count(line) > 1:
             raise _refusal(file, f"has a column {line!r}: names are unique, not empty, not {EVERY}, without {JOIN}")
     return rows
+
+
+def _opening(exchange: Exchange, side: Side, value: float, source: str, *, sampled: float = 1.0) -> Change:
+    """An exchange opened up to a value, mmol/gDW/h; drawn from a range (assumed) if `sampled` is a factor above 1."""
+    return Change(
+        reaction=exchange.bound(supply=side is Side.UPTAKE).reaction,
+        side=side,
+        value=value,
+        low=value / sampled,
+        high=sampled * value,
+        source=source,
+        assumed=sampled > 1.0,
+        opens=True,
+    )
 
 
 def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) -> CellLine:

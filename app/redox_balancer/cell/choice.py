@@ -18,11 +18,6 @@ def opened(network: Network, conditions: Iterable[Condition]) -> Network:
 
     It serves to find what can run. An opened bound is the next power of ten, since rational arithmetic on measured
     rates takes long on a genome-scale model.
-
-    Raises
-    ------
-    RedoxError
-        As in `Change.of`.
     """
     bounds: dict[str, tuple[float, float]] = {}
     opening = (change for condition in conditions for change in condition.changes if change.opens)
@@ -35,13 +30,7 @@ def opened(network: Network, conditions: Iterable[Condition]) -> Network:
 
 
 def in_own_terms(network: Network, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-    """Return conditions with a model's own reaction ids.
-
-    Raises
-    ------
-    RedoxError
-        The model lacks a reaction that a condition changes, or as in `Change.of`.
-    """
+    """Return conditions with a model's own reaction ids; a RedoxError if it lacks one, or as in `Change.of`."""
     conditions = tuple(conditions)
     for condition in conditions:
         if missing := condition.missing_from(network):

@@ -7,7 +7,6 @@ medium gives, and the smallest limit holds.
 from __future__ import annotations
 
 import itertools
-import operator
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -147,11 +146,8 @@ class Change(BaseModel, extra="forbid", frozen=True):
     def of(self, network: Network) -> Change:
         """Return the change of the bound that holds it in this model, by the model's own reaction id.
 
-        Raises
-        ------
-        RedoxError
-            It limits an exchange for which the model has several reactions in that direction, or a reaction that
-            the model splits into one for each direction.
+        A RedoxError if the model has several reactions for the limited direction of an exchange, or splits a limited
+        reaction into one for each direction.
         """
         if self.leaves and self.supply in network.reaction_index:
             return self.model_copy(update={"reaction": self.supply, "side": Side.UPPER, "leaves": {}})
@@ -200,9 +196,8 @@ class Change(BaseModel, extra="forbid", frozen=True):
 
     def joined(self, other: Change) -> Change:
         """Return the change that two openings, or two limits, of one bound amount to."""
-        pick_one = max if self.opens else min
-        names = ("value", "low", "high")
-        return self.model_copy(update={name: pick_one(getattr(self, name), getattr(other, name)) for name in names})
+        choose, names = (max if self.opens else min), ("value", "low", "high")
+        return self.model_copy(update={name: choose(getattr(self, name), getattr(other, name)) for name in names})
 
 
 class Offered(StrEnum):
@@ -217,16 +212,8 @@ class Offered(StrEnum):
 class Condition(Record):
     """A physiological condition: healthy, hypoxic, with an inhibited respiratory complex or a deficient enzyme.
 
-    Attributes
-    ----------
-    description
-        Description for people.
-    changes
-        Bounds that it limits or opens; none for the healthy condition.
-    reference
-        Id of the unperturbed state that growth is compared with: the healthy cell, or a cell line.
-    offered
-        In which models it is one of the conditions that are used where none is named.
+    `changes` are the bounds that it limits or opens, and `reference` is the id of the unperturbed state that growth
+    is compared with: the healthy cell, or a cell line.
     """
 
     description: str
@@ -241,18 +228,10 @@ class Condition(Record):
     def of(self, network: Network) -> Condition:
         """Return the condition with the model's own reaction ids, less the limits that do not hold on its medium."""
         changes = tuple(change.of(network) for change in self.changes if change.holds(network))
-        if len(changes) == len(self.changes) and all(map(operator.is_, changes, self.changes)):
-            return self
         return self.model_copy(update={"changes": changes})
 
     def apply(self, network: Network) -> Network:
-        """Return a cell, on its medium, under this condition.
-
-        Raises
-        ------
-        RedoxError
-            The model lacks a reaction, or as in `Change.of`.
-        """
+        """Return a cell, on its medium, under this condition; a RedoxError if it lacks a reaction."""
         bounds: dict[str, tuple[float, float]] = {}
         network = with_supplies(network, [self])
         for change in sorted(self.of(network).changes, key=lambda change: not change.opens):
@@ -262,10 +241,7 @@ class Condition(Record):
 
     def sampled(self, generator: np.random.Generator) -> Condition:
         """Return the condition with each limit drawn uniformly from its range."""
-        if not self.changes:
-            return self
-        drawn = [float(generator.uniform(change.low, change.high)) for change in self.changes]
-        changes = (c.model_copy(update={"value": value}) for c, value in zip(self.changes, drawn, strict=True))
+        changes = [c.model_copy(update={"value": float(generator.uniform(c.low, c.high))}) for c in self.changes]
         return self.model_copy(update={"changes": tuple(changes)})
 
     def __hash__(self) -> int:

@@ -53,18 +53,11 @@ class TimeLimitError(RedoxError):
 
 @dataclass(frozen=True)
 class Consistency:
-    """The reactions that can carry flux.
+    """The columns of the reactions that can carry flux, ascending, and how many were dropped why.
 
-    Attributes
-    ----------
-    kept
-        Their columns, ascending.
-    witness
-        One flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
-        respected, non-zero in every kept reaction and zero in all others.
-    closed, dead_ends, blocked_one_way, blocked_reversible
-        Number of reactions dropped because both bounds are 0, next to a dead end, by the LP (irreversible), and by
-        the null space (reversible).
+    `witness` is one flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
+    respected, non-zero in every kept reaction and zero in all others. Dropped are reactions whose bounds are both 0,
+    next to a dead end, by the LP (irreversible), and by the null space (reversible).
     """
 
     kept: ColumnArray
@@ -78,21 +71,9 @@ class Consistency:
 def consistent_reactions(
     network: Network, progress: Progress = no_progress, *, time_limit_s: float = SOLVE_LIMIT_S
 ) -> Consistency:
-    """Find every reaction that can carry flux in steady state.
+    """Find every reaction that can carry flux in steady state; a TimeLimitError if an LP takes longer than allowed.
 
-    Parameters
-    ----------
-    network
-        Its bounds give the directions; their size does not matter.
-    progress
-        Receives the name of each phase as it starts.
-    time_limit_s
-        Time limit of the LP, s.
-
-    Raises
-    ------
-    TimeLimitError
-        The LP reached its time limit.
+    Bounds give the directions; their size does not matter.
     """
     progress("dead ends")
     S = stoichiometric_matrix(integer_network(network)[0])
@@ -193,10 +174,7 @@ def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> N
 def one_way_parts(network: Network) -> tuple[Network, ColumnArray]:
     """Split each reaction into the directions that its bounds allow, with bounds of at least 0.
 
-    Returns
-    -------
-    parts, reaction_of
-        The network of all forward and then all backward parts, and the column of the reaction of each.
+    Returns the network of all forward and then all backward parts, and the column of the reaction of each.
     """
     S = stoichiometric_matrix(network)
     forward, backward = np.flatnonzero(network.upper > 0), np.flatnonzero(network.lower < 0)
@@ -226,15 +204,10 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
 
 
 def _variants(A: Any, computed: Any, one_way: BoolArray) -> tuple[Any, ColumnArray]:
-    """Copies of irreversible reactions, each with one computed coefficient that is a little larger or smaller.
+    """Copies of irreversible reactions, with one computed coefficient a little larger or smaller, and their columns.
 
     Together they are the reaction with any coefficients close to those of the file. Of a reversible reaction, a copy
     and the opposite of another would make a metabolite from nothing.
-
-    Returns
-    -------
-    variants, variant_of
-        The copies, and the column that each is a copy of.
     """
     marked = computed.tocoo()
     chosen = one_way[marked.col] & (marked.data != 0)

@@ -52,24 +52,13 @@ _PATHWAYS = {
 """Patterns of the BiGG names of central carbon reactions, without the compartment."""
 
 _COMPARTMENT = "(?:[cmxrlngi]|er|mi|rm|pp|r|p)?"
-_CENTRAL_CARBON = re.compile(f"(?:{'|'.join(_PATHWAYS.values())}){_COMPARTMENT}")
-_GLUCOSE_TRANSPORT = re.compile("GLCt.*|GLCpts.*|GLCSGLT.*|GLUT[0-9].*")
-_GLUCOSE = "glc__D"
+_GLUCOSE_TRANSPORT = "GLCt.*|GLCpts.*|GLCSGLT.*|GLUT[0-9].*"
+_CENTRAL_CARBON = re.compile(f"(?:{'|'.join(_PATHWAYS.values())}){_COMPARTMENT}|{_GLUCOSE_TRANSPORT}")
 
 
 @dataclass(frozen=True)
 class CoreRule:
-    """A set of reactions that a core must retain.
-
-    Attributes
-    ----------
-    name, description
-        Name of the rule and how it selects reactions.
-    kept
-        Selected reactions in the core.
-    blocked
-        Selected reactions that cannot carry flux on this medium and are therefore not in the core.
-    """
+    """A set of reactions that a core must retain: those in the core, and those that are blocked on this medium."""
 
     name: str
     description: str
@@ -79,22 +68,10 @@ class CoreRule:
 
 @dataclass(frozen=True)
 class Core:
-    """The consistent core of a model on a medium.
+    """The consistent core of a model on a medium, and its and the full model's largest growth on it, 1/h.
 
-    Attributes
-    ----------
-    network
-        The core, with the bounds of the medium and growth as its objective.
-    growth
-        Its largest growth, 1/h.
-    model_growth
-        The full model's largest growth on the same medium, 1/h.
-    rules
-        Reactions selected by each rule.
-    consistency
-        Which reactions of the full model can carry flux, with the witness.
-    has_slack
-        Whether each kept reaction can also carry flux within the size of the bounds; see `consistency.has_slack`.
+    `consistency` says which reactions of the full model can carry flux, and `has_slack` whether those that are kept
+    can also within the size of the bounds, see `consistency.has_slack`.
     """
 
     network: Network
@@ -108,7 +85,7 @@ class Core:
 def extract_core(
     network: Network, medium: Iterable[str], progress: Progress = no_progress, *, opened: Network | None = None
 ) -> Core:
-    """Extract the reactions that can carry flux.
+    """Extract the reactions that can carry flux; a RedoxError if the model does not grow or is too badly scaled.
 
     Parameters
     ----------
@@ -117,12 +94,7 @@ def extract_core(
     medium
         Reactions through which that medium is taken up, by the model's own ids.
     opened
-        The same model with wider bounds, see `conditions.opened`: what can carry flux there is in the core, too.
-
-    Raises
-    ------
-    RedoxError
-        The model does not grow on the medium, or is too badly scaled.
+        The same model with wider bounds, see `choice.opened`: what can carry flux there is in the core, too.
     """
     progress("growth of the model")
     model_growth = _growth(network)
@@ -165,27 +137,13 @@ def extract_core(
 
 
 def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
-    """Find the reactions without which growth is below `ESSENTIAL_FRACTION` of the full growth.
+    """Find the reactions without which growth is below `ESSENTIAL_FRACTION` of the largest, `growth` (1/h).
 
     Each is verified by a deletion: both bounds 0 and growth fixed at that fraction is infeasible. Only candidates are
     deleted: an essential reaction carries flux in every solution with growth, so a reaction without flux in any one
     solution is not essential. Solutions that minimise the total flux, with a high cost for candidates, leave few.
-
-    Parameters
-    ----------
-    network
-        Bounds in mmol/gDW/h.
-    growth
-        Its largest growth, 1/h.
-
-    Returns
-    -------
-    tuple of str
-        Essential reactions, in the network's order.
-
-    Notes
-    -----
     Any flux above 0 makes a reaction a candidate, be it 1e-9 of a vitamin; round-off merely adds deletions.
+
     Fluxes are measured in units in which the required growth is above 1: on the human minimal medium it is 3.7e-4
     1/h, and the demand of biomass for some metabolites would be close to the tolerance of the solver, 1e-7.
     """
@@ -232,13 +190,8 @@ def central_carbon(network: Network) -> tuple[str, ...]:
     They are found by their BiGG name with any compartment suffix, and by stoichiometry: a reaction that moves glucose
     between compartments is a glucose transporter, whatever its name.
     """
-    return tuple(
-        reaction
-        for reaction in network.reactions
-        if _CENTRAL_CARBON.fullmatch(network.bigg_names.get(reaction, reaction))
-        or _GLUCOSE_TRANSPORT.fullmatch(network.bigg_names.get(reaction, reaction))
-        or _moves_glucose(network, reaction)
-    )
+    named = {reaction: network.bigg_names.get(reaction, reaction) for reaction in network.reactions}
+    return tuple(r for r, name in named.items() if _CENTRAL_CARBON.fullmatch(name) or _moves_glucose(network, r))
 
 
 def core_model(model: cobra.Model, core: Network) -> cobra.Model:
@@ -300,5 +253,5 @@ def _active(lp: FluxLP, reaction_of: np.ndarray, reactions: int) -> np.ndarray:
 
 def _moves_glucose(network: Network, reaction: str) -> bool:
     stoichiometry = network.stoichiometry_of(reaction)
-    moved = [value for metabolite, value in stoichiometry.items() if network.is_species(metabolite, _GLUCOSE)]
+    moved = [value for metabolite, value in stoichiometry.items() if network.is_species(metabolite, "glc__D")]
     return len(moved) == 2 and min(moved) < 0 < max(moved)

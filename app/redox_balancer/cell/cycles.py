@@ -22,24 +22,9 @@ LEAST_FLUX = 1e-9
 
 
 def reactions_in_cycles(network: Network, *, time_limit_s: float = 60.0) -> tuple[str, ...]:
-    """Find every reaction that can carry flux with all boundary reactions closed.
+    """Find every reaction that can carry flux with all boundary reactions closed, in the network's order.
 
-    Parameters
-    ----------
-    network
-        Directions are taken from its bounds; forced fluxes are not enforced.
-    time_limit_s
-        Time limit of the search, s.
-
-    Returns
-    -------
-    tuple of str
-        The reactions, in the network's order.
-
-    Raises
-    ------
-    TimeLimitError
-        The search reached the time limit.
+    Directions are taken from the bounds; forced fluxes are not enforced. A TimeLimitError after `time_limit_s`.
     """
     shut = network.with_bounds(dict.fromkeys(network.boundary, (0.0, 0.0)))
     return tuple(network.reactions[c] for c in consistent_reactions(shut, time_limit_s=time_limit_s).kept)
@@ -79,22 +64,8 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     orthogonal to an existing flux, which has a probability of 2**-40), and any other optimum finds at least one.
     Computed coefficients of irreversible reactions may be off by `ROUNDED`, as in `consistent_reactions`.
 
-    Parameters
-    ----------
-    network
-        Bounds in mmol/gDW/h.
-    reactions
-        Candidates; their bounds must be finite.
-
-    Returns
-    -------
-    tuple of str
-        Those that can carry flux, in the given order; empty where the network is infeasible.
-
-    Raises
-    ------
-    TimeLimitError
-        An LP reached its time limit.
+    The bounds of `reactions` must be finite. None of them is returned where the network is infeasible; a
+    TimeLimitError where an LP reached its time limit.
     """
     try:
         return _unblocked(_with_rounded(network), reactions, exact=True)
@@ -135,7 +106,7 @@ def _program(network: Network, *, exact: bool) -> FluxLP:
 def _with_rounded(network: Network) -> Network:
     """The network of integers, with copies of irreversible reactions whose computed coefficients differ slightly."""
     exact, _ = integer_network(network)
-    columns = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
+    columns = network.column_of
     computed = np.array([as_written(value).denominator > COMPUTED for value in network.data.tolist()], dtype=np.bool_)
     computed &= ((network.lower >= 0) & (network.upper > 0))[columns]
     count, copies = np.bincount(columns[computed]), []
@@ -150,24 +121,10 @@ def _with_rounded(network: Network) -> Network:
 
 
 def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
-    """Return the cycle with the smallest total flux through a reaction of a closed network.
+    """Return the cycle with the smallest total flux through a reaction of a closed network, see `closed_network`.
 
-    Parameters
-    ----------
-    network
-        A network without exchanges, see `closed_network`.
-    reaction
-        The reaction.
-
-    Returns
-    -------
-    tuple of str
-        Reactions of the cycle in the network's order, including `reaction`; empty where it cannot carry flux.
-
-    Raises
-    ------
-    TimeLimitError
-        The LP reached its time limit.
+    Its reactions, including this one, are in the network's order; there are none where it cannot carry flux. A
+    TimeLimitError where an LP reached its time limit.
     """
     try:
         running = _least_cycle(integer_network(network)[0], network.column(reaction), exact=True)

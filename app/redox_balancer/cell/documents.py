@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from redox_balancer.cell.cobrapy import cobra
-from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
+from redox_balancer.cell.repairs import Repairs, UnreadableError
 
 GPR = cobra.core.gene.GPR
 _parse = GPR.from_string
@@ -36,10 +36,7 @@ _RULE_NOTES = ("GENE_ASSOCIATION", "GENE ASSOCIATION")
 def model_of(document: object, repairs: Repairs) -> cobra.Model:
     """Build the COBRApy model of a document in the form of COBRApy's JSON.
 
-    Raises
-    ------
-    UnreadableError
-        It is no metabolic model, or has a fault for which there is no certain repair.
+    An UnreadableError if it is no metabolic model, or has a fault for which there is no certain repair.
     """
     if _is_list(document) and all(isinstance(part, Mapping) for part in document):
         document = {key: value for part in document for key, value in part.items()}
@@ -197,7 +194,7 @@ def _number(value: object, what: str) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if math.isnan(number):
-        raise UnreadableError(f"{what} is no number ({shortened([str(value)])})", hint="write its number")
+        raise UnreadableError(f"{what} is no number ({value})", hint="write its number")
     return number
 
 

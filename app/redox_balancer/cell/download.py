@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import httpx
@@ -31,20 +30,13 @@ def download(url: str, part: Path, progress: Progress = no_progress, *, wait_s: 
 
     Parameters
     ----------
-    url
-        Address of the file.
-    part
-        File to write; its validator is stored in `part` with `.json` appended. Both remain after a failure, so that
-        the next call resumes.
+    url, part
+        Address, and file to write; its validator is stored in `part` with `.json` appended. Both remain after a
+        failure, a RedoxError, so that the next call resumes.
     progress
         Receives the bytes downloaded so far and, where the server sends it, the size of the file.
     wait_s
         Delay before the second attempt, s; it doubles with each further attempt.
-
-    Raises
-    ------
-    RedoxError
-        The server cannot be reached, has no such file, or every attempt was interrupted.
     """
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
@@ -91,8 +83,9 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress) -> 
     else:
         received = 0
     with client.stream("GET", url, headers=headers) as response:
+        range_sent = response.headers.get("Content-Range", "")
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if _size_in(response) == received:
+            if range_sent == f"bytes */{received}":
                 return
             discard(part)
             raise _TransientError("the partial download does not match the file on the server")
@@ -105,12 +98,14 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress) -> 
                 settings=("file", "mirror"),
             )
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        if resumed and _start_in(response) != received:
+        if resumed and not range_sent.startswith(f"bytes {received}-"):
             discard(part)
             raise _TransientError("the server sent another range than requested")
         if not resumed:
             received = 0
-            _store_validator(url, part, response)
+            etag = response.headers.get("ETag", "W/")  # weak ones may not be used in If-Range
+            validator = response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
+            write_atomically(_validator_file(part), json.dumps({"url": url, "validator": validator}).encode())
         length = response.headers.get("Content-Length")
         total = received + int(length) if length else None
         with part.open("ab" if resumed else "wb") as file:
@@ -121,31 +116,12 @@ def _attempt(client: httpx.Client, url: str, part: Path, progress: Progress) -> 
                 progress(phase, received, total)
 
 
-def _start_in(response: httpx.Response) -> int | None:
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
-def _size_in(response: httpx.Response) -> int | None:
-    match = re.match(r"bytes \*/(\d+)$", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
-def _store_validator(url: str, part: Path, response: httpx.Response) -> None:
-    """Store the validator of this version of the file; weak ETags may not be used in If-Range."""
-    etag = response.headers.get("ETag", "")
-    validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-    write_atomically(_validator_file(part), json.dumps({"url": url, "validator": validator}).encode())
-
-
 def _validator_of(url: str, part: Path) -> str:
     try:
         stored = json.loads(_validator_file(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return str(stored["validator"]) if stored["url"] == url else ""
+    except (OSError, ValueError, LookupError, TypeError):
         return ""
-    if not isinstance(stored, dict) or stored.get("url") != url:
-        return ""
-    return str(stored.get("validator", ""))
 
 
 def _validator_file(part: Path) -> Path:

@@ -39,24 +39,11 @@ def core_json() -> Path:
 
 
 def core_from_tables(folder: Path) -> dict[str, Any]:
-    """Build the model from its two tables.
+    """Build the model, a COBRA JSON document in which the source of each row is a note, from its two tables.
 
-    Parameters
-    ----------
-    folder
-        Contains `reactions.tsv` (id, equation, lower, upper, name, subsystem, source) and `metabolites.tsv` (id,
-        name, formula, charge, source). Bounds are in mmol/gDW/h.
-
-    Returns
-    -------
-    dict
-        The model as a COBRA JSON document; the source of each row becomes a note.
-
-    Raises
-    ------
-    RedoxError
-        A row does not match the header, an equation contradicts its bounds or names an unknown metabolite, or an id
-        is repeated.
+    These are `reactions.tsv` (id, equation, lower, upper, name, subsystem, source) with bounds in mmol/gDW/h, and
+    `metabolites.tsv` (id, name, formula, charge, source). A RedoxError if a row does not match the header, an
+    equation contradicts its bounds or names an unknown metabolite, or an id is repeated.
     """
     metabolites = _rows(folder / "metabolites.tsv")
     reactions = _rows(folder / "reactions.tsv")

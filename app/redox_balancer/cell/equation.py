@@ -8,23 +8,10 @@ from redox_balancer.errors import RedoxError
 
 
 def parse_equation(equation: str) -> dict[str, float]:
-    """Parse a reaction equation such as `2 h_c + o2_c --> h2o_c`.
+    """Parse a reaction equation such as `2 h_c + o2_c --> h2o_c`: coefficients, negative for consumed metabolites.
 
-    Parameters
-    ----------
-    equation
-        Metabolites separated by ` + `, each with an optional positive coefficient. `-->` is a reaction that runs
-        forward only and `<=>` a reversible one; either side may be empty. Flux bounds are given separately.
-
-    Returns
-    -------
-    dict
-        Stoichiometric coefficient of each metabolite, negative for consumed ones.
-
-    Raises
-    ------
-    RedoxError
-        The equation has no arrow, a coefficient is not a positive number, or a metabolite occurs twice.
+    `-->` is a reaction that runs forward only and `<=>` a reversible one; either side may be empty. A RedoxError if
+    there is no arrow, a coefficient is not a positive number, or a metabolite occurs twice.
     """
     left, arrow, right = equation.partition("<=>" if "<=>" in equation else "-->")
     if not arrow:

@@ -62,15 +62,7 @@ class FluxBound(NamedTuple):
 
 @dataclass(frozen=True)
 class Exchange:
-    """All boundary reactions of one metabolite.
-
-    Attributes
-    ----------
-    metabolite
-        The model's own id.
-    reactions
-        The reactions, in the network's order.
-    """
+    """All boundary reactions of one metabolite (the model's own id), in the network's order."""
 
     metabolite: str
     reactions: tuple[BoundaryReaction, ...]
@@ -112,10 +104,7 @@ class Exchange:
     def bound(self, *, supply: bool) -> FluxBound:
         """Find the bound that limits the supply, or else the removal, of the metabolite.
 
-        Raises
-        ------
-        RedoxError
-            Several reactions supply, or remove, the metabolite, so that no single bound limits their sum.
+        A RedoxError if several reactions supply, or remove, it, so that no single bound limits their sum.
         """
 
         def flow(reaction: BoundaryReaction) -> float:

@@ -33,15 +33,7 @@ OPTIMUM_TOLERANCE = 1e-6
 
 
 class PublicModel(Record):
-    """A model that can be fetched, and the expected content of its file.
-
-    Attributes
-    ----------
-    description, url, license, source
-        Description, address, licence, and origin of the expected values.
-    reactions, metabolites, genes, objective, optimum
-        Expected content, not verified where None. The optimum is that of the objective with the model's own bounds.
-    """
+    """A model that can be fetched, and the content that its file should have, by `source`; None is not verified."""
 
     description: str
     url: str
@@ -76,17 +68,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model in the cache.
-
-    Attributes
-    ----------
-    model
-        Name in the catalogue.
-    path, sha256, content
-        File, checksum and content.
-    new
-        Whether this call added or replaced the file.
-    """
+    """A model of the catalogue in the cache, and whether this call added or replaced its file."""
 
     model: str
     path: Path
@@ -119,6 +101,8 @@ def fetch_model(
 ) -> Fetched:
     """Add a verified public model to the cache.
 
+    A RedoxError if the download failed, or the file has the wrong content or checksum.
+
     Parameters
     ----------
     name
@@ -133,11 +117,6 @@ def fetch_model(
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
-
-    Raises
-    ------
-    RedoxError
-        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -156,12 +135,12 @@ def fetch_model(
     else:
         pin, path = _download(entry, folder, mirror=mirror, pinned=trusted, progress=progress, wait_s=wait_s)
     if pin != pinned:
-        _write_pins(folder, pins | {name: pin})
+        document = {name: asdict(pin) for name, pin in sorted((pins | {name: pin}).items())}
+        write_atomically(folder / "pins.json", (json.dumps(document, indent=1) + "\n").encode())
     return Fetched(name, path, pin.sha256, pin.content, new=True)
 
 
-def content_of(path: Path, objective: str | None = None) -> ModelContent:
-    """Read the sizes of a model file and the optimum of an objective, by default its own."""
+def _content_of(path: Path, objective: str | None) -> ModelContent:
     model = load_model(path).model
     network = to_network(model, objective)
     with FluxLP(network) as lp:
@@ -224,7 +203,7 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
             hint="it changed at its source; to trust the new file, verify its content again and pin it",
             settings=("repin",),
         )
-    content = content_of(path, entry.objective)
+    content = _content_of(path, entry.objective)
     for quantity in ("reactions", "metabolites", "genes"):
         expected, found = getattr(entry, quantity), getattr(content, quantity)
         if expected is not None and found != expected:
@@ -248,9 +227,7 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
     path = folder / "pins.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: Pin(pin["file"], pin["sha256"], ModelContent(**pin["content"])) for name, pin in document.items()
-        }
+        return {name: Pin(**pin | {"content": ModelContent(**pin["content"])}) for name, pin in document.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -258,8 +235,3 @@ def _read_pins(folder: Path) -> dict[str, Pin]:
             f"cannot read the pinned checksums in {path}: {error}",
             hint="remove that file: models are then verified by content and pinned again",
         ) from error
-
-
-def _write_pins(folder: Path, pins: dict[str, Pin]) -> None:
-    document = {name: asdict(pin) for name, pin in sorted(pins.items())}
-    write_atomically(folder / "pins.json", (json.dumps(document, indent=1) + "\n").encode())

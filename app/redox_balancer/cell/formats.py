@@ -30,8 +30,7 @@ _MISSING_BOUND = re.compile(r"Missing (\w+) flux bound set to '(\S+)' for reacti
 """Message of COBRApy."""
 
 
-def _read_json(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
-    del folder
+def _read_json(path: Path, _folder: Path, repairs: Repairs) -> cobra.Model:
     text = text_of(path.read_bytes(), repairs)
     try:
         document = json.loads(text, object_pairs_hook=_one_number_each)
@@ -50,8 +49,7 @@ def _one_number_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
-    del folder
+def _read_yaml(path: Path, _folder: Path, repairs: Repairs) -> cobra.Model:
     try:
         # COBRApy reads with it, too, but in the slower mode that keeps comments.
         document = YAML(typ="safe", pure=True).load(text_of(path.read_bytes(), repairs))
@@ -65,8 +63,7 @@ def _read_yaml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     return model_of(document, repairs)
 
 
-def _read_mat(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
-    del folder
+def _read_mat(path: Path, _folder: Path, repairs: Repairs) -> cobra.Model:
     document, direction = read_matlab(path, repairs)
     model = model_of(document, repairs)
     model.objective_direction = direction
@@ -173,11 +170,6 @@ def _fault_of_sbml(path: Path) -> str:
     )
 
 
-def _write_json(model: cobra.Model, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        cobra.io.save_json_model(model, file)
-
-
 def _write_yaml(model: cobra.Model, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         # COBRApy's one writer is of no use after a failure.
@@ -219,7 +211,7 @@ READERS: dict[str, Callable[[Path, Path, Repairs], cobra.Model]] = {
 """Readers by format: of an uncompressed file, with a folder for temporary files."""
 
 WRITERS: dict[str, Callable[[cobra.Model, Path], None]] = {
-    "json": _write_json,
+    "json": lambda model, path: cobra.io.save_json_model(model, str(path)),
     "sbml": _write_sbml,
     "mat": _write_mat,
     "yaml": _write_yaml,

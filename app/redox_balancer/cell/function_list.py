@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from redox_balancer.cell.media import OPEN
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, read_file
 from redox_balancer.errors import RedoxError
 
 EVERYTHING = re.compile(r"ALLMETS(?:IN\[(\w+)\])?", re.IGNORECASE)
@@ -35,22 +35,11 @@ class Amount(NamedTuple):
 
 @dataclass(frozen=True)
 class Function:
-    """A metabolic function.
+    """A metabolic function: what enters and what leaves, by metabolite as the list names it.
 
-    Attributes
-    ----------
-    name, group
-        Its description, and its id in the list, which may stand for a group of functions.
-    inputs, outputs
-        What enters and what leaves, by metabolite as the list names it.
-    equations
-        Outside reactions that run in addition: coefficients by metabolite, and how much.
-    changed
-        Bounds of reactions of the model, mmol/gDW/h.
-    should_fail
-        Whether a sound model cannot do it.
-    source
-        Where it is known from.
+    `group` is its id in the list, which several may share. `equations` are outside reactions that run in
+    addition (coefficients by metabolite, and how much), and `changed` are bounds of the model, mmol/gDW/h. A sound
+    model cannot perform it if it `should_fail`.
     """
 
     name: str
@@ -70,20 +59,9 @@ class Function:
 
 
 def read_functions(path: Path | None = None) -> tuple[Function, ...]:
-    """Read a list of functions, by default the packaged one in BiGG names.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, lacks a heading, or has an amount or an equation that cannot be read.
-    """
+    """Read a list of functions, by default the packaged one in BiGG names; a RedoxError says what cannot be read."""
     path = path or packaged("functions.tsv")
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise RedoxError(
-            f"cannot read the functions {path}: {error.strerror}", hint="check the path", settings=("functions",)
-        ) from error
+    text = read_file(path, "functions", "functions")
     try:
         lines = text.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -97,21 +75,15 @@ def read_functions(path: Path | None = None) -> tuple[Function, ...]:
         if cells.get("", "").startswith("#") or not any(cells.values()):
             continue
         try:
-            if cells["DESCRIPTION"]:
-                found.append(
-                    Function(
-                        cells["DESCRIPTION"],
-                        cells.get("ID", ""),
-                        should_fail=cells.get("SHOULD FAIL", "").lower() not in ("", "0", "false"),
-                        source=cells.get("REFERENCES", ""),
-                    )
-                )
+            if name := cells["DESCRIPTION"]:
+                fails = cells.get("SHOULD FAIL", "").lower() not in ("", "0", "false")
+                source = cells.get("REFERENCES", "")
+                found.append(Function(name, cells.get("ID", ""), should_fail=fails, source=source))
             _read_row(found[-1], cells)
         except (ValueError, IndexError) as error:
             problem = str(error) if found else "the first row has no description"
-            raise RedoxError(
-                f"{path.name}, line {rows.line_num}: {problem}", hint=_HINT, settings=("functions",)
-            ) from error
+            what = f"{path.name}, line {rows.line_num}: {problem}"
+            raise RedoxError(what, hint=_HINT, settings=("functions",)) from error
     twice = [name for name, count in Counter(function.name for function in found).items() if count > 1]
     if twice or not found:
         raise RedoxError(

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from redox_balancer.cell.function_list import EVERYTHING, Function
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
@@ -32,14 +30,8 @@ SLACK = 1e-6
 class FunctionTest(NamedTuple):
     """How a model performs a function.
 
-    Attributes
-    ----------
-    function
-        The function.
-    share
-        Largest share of what it needs, 0 to 1; None where the model lacks something that it names.
-    missing
-        Metabolites and reactions that the model lacks.
+    `share` is the largest share of what it needs, 0 to 1, or None where the model lacks something that it names:
+    the metabolites and reactions in `missing`.
     """
 
     function: Function
@@ -78,7 +70,8 @@ def _published_names() -> dict[str, str]:
 class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
-    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are.
+    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. `names` are
+    further names of metabolites, see `display_names`.
 
     Attributes
     ----------
@@ -86,13 +79,6 @@ class FunctionalCell:
         The closed model; the new columns are closed, too.
     missing
         What the model lacks, by function that names it.
-
-    Parameters
-    ----------
-    network, functions
-        The model, and what it is to perform.
-    names
-        Further names of metabolites, see `display_names`.
     """
 
     def __init__(
@@ -110,11 +96,8 @@ class FunctionalCell:
                 self.missing[function.name] = tuple(lacking)
             else:
                 columns |= self._columns(function)
-        lower, upper = np.minimum(network.lower, 0.0), np.maximum(network.upper, 0.0)
-        bounds = {r: (float(low), float(high)) for r, low, high in zip(network.reactions, lower, upper, strict=True)}
-        self.network = network.with_bounds(bounds | dict.fromkeys(network.boundary, (0.0, 0.0))).with_columns(
-            [*columns.values(), *self._goals.values()]
-        )
+        closed = network.unforced().with_bounds(dict.fromkeys(network.boundary, (0.0, 0.0)))
+        self.network = closed.with_columns([*columns.values(), *self._goals.values()])
 
     def _find(self, name: str) -> str | None:
         """Own id of a metabolite by the model's name or id, its BiGG name, or a name that Human-GEM uses."""
@@ -184,13 +167,7 @@ def perform(
     names: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> list[FunctionTest]:
-    """Test which functions a model performs; arguments as of `FunctionalCell`.
-
-    Raises
-    ------
-    RedoxError
-        A function's linear program has no optimum.
-    """
+    """Test which functions a model performs; arguments as of `FunctionalCell`."""
     functions = tuple(functions)
     cell = FunctionalCell(network, functions, names)
     outcomes = []

@@ -18,17 +18,13 @@ def growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
     """Find the growth reaction in the objective of a model, and what the objective says otherwise, one line each.
 
     Growth is the flux of one reaction, and it is maximised. An objective that says otherwise (a minimum, or a
-    coefficient other than 1) is read as the choice of that reaction alone.
-
-    Raises
-    ------
-    RedoxError
-        The objective does not consist of exactly one reaction.
+    coefficient other than 1) is read as the choice of that reaction alone. A RedoxError if it does not consist of
+    exactly one reaction.
     """
     from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
-    linear_reaction_coefficients = cobra.util.solver.linear_reaction_coefficients
-    found = {reaction.id: weight for reaction, weight in linear_reaction_coefficients(model).items()}
+    coefficients = cobra.util.solver.linear_reaction_coefficients(model)
+    found = {reaction.id: weight for reaction, weight in coefficients.items()}
     if len(found) != 1:
         named = ", ".join(sorted(found)[:CANDIDATES_SHOWN]) or "none"
         raise RedoxError(
@@ -37,17 +33,12 @@ def growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
             settings=("biomass",),
         )
     ((reaction, weight),) = found.items()
-    return reaction, tuple(_deviations(reaction, weight, model.objective_direction))
-
-
-def _deviations(reaction: str, weight: float, direction: str) -> list[str]:
-    if direction == "min":
-        # The least of -v is the largest v.
-        weight = -weight
+    if model.objective_direction == "min":
+        weight = -weight  # the least of -v is the largest v
     if weight == 1.0:
-        return []
+        return reaction, ()
     said = f"has the coefficient {weight:g}" if weight > 0 else "is minimised"
-    return [f"objective {reaction} {said} in the file; its flux is growth here, and maximised"]
+    return reaction, (f"objective {reaction} {said} in the file; its flux is growth here, and maximised",)
 
 
 def _candidates(model: cobra.Model) -> str:

@@ -31,12 +31,8 @@ GROWTH_ATP = "GROWTH_ATP"
 def with_oxygen_budget(network: Network, budget: float) -> Network:
     """Return a network in which all but cytochrome c oxidase together take up at most `budget` O2, mmol/gDW/h.
 
-    A network that has the ledger already keeps its entries and gets the new bound.
-
-    Raises
-    ------
-    RedoxError
-        No reaction of the model is recognised as cytochrome c oxidase, which would fall under the budget.
+    A network that has the ledger already keeps its entries and gets the new bound. A RedoxError if no reaction is
+    recognised as cytochrome c oxidase, which would then fall under the budget.
     """
     if OXYGEN_LEDGER not in network.metabolite_index:
         taken = oxygen_taken(network)
@@ -79,16 +75,10 @@ def oxygen_taken(network: Network) -> dict[str, float]:
 
     It is negative for a reaction that takes up O2 running backwards. Reactions that can only release O2 are left out:
     what one reaction takes up is not made good by another.
-
-    Raises
-    ------
-    RedoxError
-        As in `with_oxygen_budget`.
     """
     oxygen = [row for row, metabolite in enumerate(network.metabolites) if network.is_species(metabolite, "o2")]
-    column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
     boundary, taken, oxidases = set(network.boundary), {}, 0
-    for column in np.unique(column_of[np.isin(network.indices, oxygen)]).tolist():
+    for column in np.unique(network.column_of[np.isin(network.indices, oxygen)]).tolist():
         reaction = network.reactions[column]
         stoichiometry = network.stoichiometry_of(reaction)
         amount = -sum(value for metabolite, value in stoichiometry.items() if network.is_species(metabolite, "o2"))
@@ -109,20 +99,12 @@ def oxygen_taken(network: Network) -> dict[str, float]:
 
 
 def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] = ()) -> None:
-    """Add to a COBRApy model the ledgers that a network made from it has, as they are there, with their reactions.
+    """Add to a COBRApy model, in place, the ledgers of a network made from it, with their reactions and bounds.
 
-    Parameters
-    ----------
-    model
-        The model, which is changed.
-    network
-        The network, whose bounds the new reactions get.
-    besides
-        Ledgers to leave out.
+    Those named in `besides` are left out.
     """
     from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
-    column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
     for ledger in (name for name in network.metabolites if name.endswith(LEDGER)):
         if ledger in besides:
             continue
@@ -132,7 +114,7 @@ def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] =
             token = cobra.Metabolite(ledger, name="bookkeeping, not a substance", formula="", charge=0)
             token.compartment = next(iter(model.compartments))
             model.add_metabolites([token])
-        for column in column_of[network.indices == network.metabolite_index[ledger]].tolist():
+        for column in network.column_of[network.indices == network.metabolite_index[ledger]].tolist():
             name = network.reactions[column]
             entries = network.stoichiometry_of(name)
             if name in model.reactions:

@@ -30,10 +30,7 @@ _GENE = re.compile(r"x\((\d+)\)")
 def read_matlab(path: Path, repairs: Repairs) -> tuple[dict[str, Any], str]:
     """Read the model of a MAT file: its document, and the direction of its objective (`max` or `min`).
 
-    Raises
-    ------
-    UnreadableError
-        The file has no model, or a model with fields of unlike lengths.
+    An UnreadableError if the file has no model, or a model with fields of unlike lengths.
     """
     variables = loadmat(path, simplify_cells=True)
     models = {

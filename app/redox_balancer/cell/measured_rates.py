@@ -25,14 +25,14 @@ RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 SMALLEST_RATE = 1e-3
 """Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
 
-_SAME = 1 - 1e-3
-"""Share of a division from which on growth is that division."""
-
 LEAST_EXCESS = 1e-8
 """Deviation in mmol/gDW/h that is no round-off of the solver."""
 
 ROUND_OFF = 1e-6
 """Relative margin of a bound that an optimum has reached."""
+
+_SAME = 1 - 1e-3
+"""Share of a division from which on growth is that division."""
 
 
 class Division(NamedTuple):
@@ -51,9 +51,8 @@ class Division(NamedTuple):
         """Compare growth, 1/h, with this one, in a line."""
         share = growth / self.growth
         said = "a division, not a prediction" if share > _SAME else f"growth is {share:.1%} of it"
-        return (
-            f"{self.exchange} {self.uptake:.4g} / {self.coefficient:.4g} in biomass = {self.growth:.5f} 1/h: {said}"
-        )
+        quotient = f"{self.uptake:.4g} / {self.coefficient:.4g} in biomass"
+        return f"{self.exchange} {quotient} = {self.growth:.5f} 1/h: {said}"
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,10 @@ class MeasuredRange:
 
 @dataclass(frozen=True)
 class LineCheck:
-    """A cell line at its measured growth.
+    """A cell line at its measured growth, 1/h, with the flux ranges of by-products that it releases.
 
-    Attributes
-    ----------
-    line, growth
-        The line, and its measured growth, 1/h.
-    exceeded
-        Measured rates that must be exceeded, by more than the tolerance, to reach that growth: needed over measured.
-        The sum of the relative excesses is the smallest possible.
-    ranges
-        Flux ranges of by-products that the line releases.
+    `exceeded` are the measured rates that must be exceeded, by more than the tolerance, to reach that growth: needed
+    over measured. The sum of the relative excesses is the smallest possible.
     """
 
     line: str
@@ -125,10 +117,7 @@ def nearest_division(network: Network, growth: float) -> Division | None:
 def with_exact_rates(network: Network, line: CellLine) -> Network:
     """Return a cell on its medium in which the measured rates of a line are forced, within `TOLERANCE`.
 
-    Raises
-    ------
-    RedoxError
-        The rates contradict each other: no steady state has all of them.
+    A RedoxError if the rates contradict each other: no steady state has all of them.
     """
     forced = line.forced(network)
     with FluxLP(forced, {}) as lp:
@@ -146,21 +135,10 @@ def with_exact_rates(network: Network, line: CellLine) -> Network:
 
 
 def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEASED) -> LineCheck:
-    """Compare the measured release of by-products with what a model allows at measured growth.
+    """Compare the measured release of by-products, those in `released`, with what a cell on its medium allows.
 
-    Parameters
-    ----------
-    network
-        The cell on its medium.
-    line
-        A line with measured growth; its rates are limits, except the one whose range is computed.
-    released
-        By-products, as far as the line releases them.
-
-    Raises
-    ------
-    RedoxError
-        The growth of the line was not measured, or cannot be reached even with larger uptakes.
+    It grows as measured, and the other measured rates are limits. A RedoxError if growth was not measured, or cannot
+    be reached even with larger uptakes.
     """
     if line.growth is None:
         raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
@@ -173,7 +151,7 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    found = list(line.exchanges(network))
+    found = line.exchanges(network)
     cell = cell.with_bounds(dict(_with_rate(cell, e, needed[name]) for name, e, _ in found if name in needed))
     ranges = []
     with FluxLP(cell, {}) as lp:

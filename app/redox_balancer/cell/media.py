@@ -34,15 +34,7 @@ OPEN = 1000.0
 
 
 class Cap(BaseModel, extra="forbid", frozen=True):
-    """A bound with its origin.
-
-    Attributes
-    ----------
-    value
-        The bound, mmol/gDW/h.
-    source, assumed
-        Origin of the value, that of the medium if empty, and whether it is an assumption.
-    """
+    """A bound, mmol/gDW/h, with its origin, that of the medium if empty, and whether it is an assumption."""
 
     value: NonNegative
     source: str = ""
@@ -104,14 +96,9 @@ class Medium(Record):
         return fields | {"uptakes": numbers} | ({"sourced_uptakes": tables} if tables else {})
 
     def apply(self, network: Network) -> Network:
-        """Return a network with the bounds of this medium.
+        """Return a network with the bounds of this medium; a RedoxError if it has none of the medium's exchanges.
 
         Exchanges that the model lacks are skipped, because a core has fewer than the full model.
-
-        Raises
-        ------
-        RedoxError
-            The model has none of the medium's exchanges.
         """
         from redox_balancer.cell.ledgers import (  # noqa: PLC0415 - loads NumPy
             GROWTH_ATP,
@@ -161,18 +148,8 @@ class Medium(Record):
         own = {"source": self.source, "assumed": self.assumed}
         return {name: cap if cap.source else cap.model_copy(update=own) for name, cap in found.items()}
 
-    def assumed_caps(self) -> tuple[str, ...]:
-        """Names of those `caps` that are assumptions."""
-        return tuple(name for name, cap in self.caps.items() if cap.assumed)
-
     def varied(self, cap: str, factor: float) -> Medium:
-        """Return the medium with one of its `caps` multiplied by a factor.
-
-        Raises
-        ------
-        RedoxError
-            The medium has no such cap.
-        """
+        """Return the medium with one of its `caps` multiplied by a factor."""
         if cap not in self.caps:
             raise RedoxError(f"medium {self.id!r} has no cap {cap!r}", hint=f"known: {', '.join(self.caps)}")
         known = self.caps[cap]
@@ -181,10 +158,8 @@ class Medium(Record):
             return self.model_copy(update={cap: scaled})
         if cap.endswith(UPTAKE):
             name = cap.removesuffix(UPTAKE)
-            sourced = self.sourced_uptakes | {name: scaled}
-            return self.model_copy(
-                update={"uptakes": self.uptakes | {name: scaled.value}, "sourced_uptakes": sourced}
-            )
+            uptakes, sourced = self.uptakes | {name: scaled.value}, self.sourced_uptakes | {name: scaled}
+            return self.model_copy(update={"uptakes": uptakes, "sourced_uptakes": sourced})
         group = "maintenance" if cap in self.maintenance else "secretions"
         return self.model_copy(update={group: getattr(self, group) | {cap: scaled}})
 
@@ -231,15 +206,15 @@ def load_media() -> dict[str, Medium]:
 def apply_medium(network: Network, name: str) -> Network:
     """Return a network with the bounds of a medium, see `get_medium`.
 
-    Raises
-    ------
-    RedoxError
-        There is no such medium, or it does not fit the model: a packaged one may list reactions that the model lacks,
-        as a core has fewer than the full model, but a file may not.
+    A RedoxError if the medium does not fit the model: a packaged one may list reactions that the model lacks, as a
+    core has fewer than the full model, but a file may not.
     """
     medium = get_medium(name)
-    if medium is not None and is_medium_file(name):
-        if lacking := [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]:
+    if medium is None:
+        return network
+    lacking = [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]
+    if is_medium_file(name):
+        if lacking:
             raise RedoxError(
                 f"model {network.id} has no reaction {lacking[0]}, the maintenance of medium {name}",
                 hint="remove it from the medium, or name it as the model or BiGG does",
@@ -247,11 +222,8 @@ def apply_medium(network: Network, name: str) -> Network:
             )
         repeated = repeated_exchanges(network, medium.uptakes, _values(medium.secretions or {}), name)
         for field in ("uptakes", "secretions"):
-            if (rates := getattr(medium, field)) and repeated & rates.keys():
+            if rates := getattr(medium, field):
                 left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}
                 medium = medium.model_copy(update={field: left})
-    if medium is None:
-        return network
-    lacking = [reaction for reaction in medium.maintenance if network.find_reaction(reaction) is None]
     said = (f"medium {medium.id}: the model lacks {', '.join(lacking)}, its maintenance",) if lacking else ()
     return replace(medium.apply(network), repairs=network.repairs + said)

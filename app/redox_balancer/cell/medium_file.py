@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.cell.exchanges import find_exchange
+from redox_balancer.cell.records import read_file, table_rows
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".toml", ".tsv", ".csv", ".txt", ".json")
 _HEADINGS = {"exchange", "reaction", "metabolite", "id", "compound", "component", "name"}
-NAMED_SHOWN = 5
-"""Unknown exchanges that an error names."""
 
 _HINT = 'write EX_glc__D_e = 10.0 (TOML), rows of exchange and uptake (TSV, CSV) or {"EX_glc__D_e": 10.0} (JSON)'
 
@@ -35,40 +35,25 @@ def is_medium_file(name: str) -> bool:
 
 
 def read_medium_file(path: Path) -> dict[str, Any]:
-    """Read a medium.
+    """Read the fields of a `Medium`; a RedoxError if there are none, or a rate is no number of 0 or more.
 
-    Parameters
-    ----------
-    path
-        - `.toml`: an entry `[[medium]]` as in the media of the package, or a plain table of uptakes, which may be
-          called `[uptakes]` or `[medium]`, and a table `[secretions]`;
-        - `.tsv`, `.csv`, `.txt`: rows of exchange and uptake, with or without a header, which may call another
-          column secretion;
-        - `.json`: `{exchange: uptake}`, as `json.dumps(model.medium)` writes it in COBRApy, or
-          `{"uptakes": {...}, "secretions": {...}}`.
+    - `.toml`: an entry `[[medium]]` as in the media of the package, or a plain table of uptakes, which may be called
+      `[uptakes]` or `[medium]`, and a table `[secretions]`;
+    - `.tsv`, `.csv`, `.txt`: rows of exchange and uptake, with or without a header, which may call another column
+      secretion;
+    - `.json`: `{exchange: uptake}`, as `json.dumps(model.medium)` writes it in COBRApy, or
+      `{"uptakes": {...}, "secretions": {...}}`.
 
-    Returns
-    -------
-    dict
-        Fields of `Medium`; `uptakes` and `secretions` in mmol/gDW/h. Sinks stay as they are, as in COBRApy, unless an
-        entry `[[medium]]` says otherwise.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, is empty, or an uptake or a secretion is no number of 0 or more.
+    Rates are in mmol/gDW/h. Sinks stay as they are, as in COBRApy, unless an entry `[[medium]]` says otherwise.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, "medium", "medium").decode("utf-8-sig")
         if path.suffix.lower() == ".toml":
             found = _entry(path, tomllib.loads(text))
         elif path.suffix.lower() == ".json":
             found = _entry(path, json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs)))
         else:
             found = _table(path, text)
-    except OSError as error:
-        what = f"cannot read the medium {path}: {error.strerror}"
-        raise RedoxError(what, hint="check the path", settings=("medium",)) from error
     except (ValueError, csv.Error) as error:  # those of UTF-8, TOML and JSON are ValueErrors
         raise _refusal(path, f"is no medium: {error}") from error
     uptakes = found["uptakes"]
@@ -96,13 +81,8 @@ def repeated_exchanges(
     """Check that a model has the exchanges of a medium; return second names of the same exchange with the same rate.
 
     `medium` names the medium in errors; rates are by exchange or metabolite, by the model's id or the BiGG name,
-    mmol/gDW/h.
-
-    Raises
-    ------
-    RedoxError
-        The model lacks an exchange that is to take up or to release something, or two names mean the same one. Both
-        directions of an exchange are meant where they have the same name, and a mistake where they do not.
+    mmol/gDW/h. A RedoxError if the model lacks an exchange that is to take up or to release something, or two names
+    mean the same one: both directions of an exchange are meant where they have one name, and a mistake where not.
     """
     found: dict[str, tuple[str, str, float]] = {}
     unknown, repeated = [], set()
@@ -127,9 +107,8 @@ def repeated_exchanges(
                 settings=("medium",),
             )
     if unknown:
-        more = f" and {len(unknown) - NAMED_SHOWN} more" if len(unknown) > NAMED_SHOWN else ""
         raise RedoxError(
-            f"model {network.id} has no exchange for {', '.join(unknown[:NAMED_SHOWN])}{more} of medium {medium}",
+            f"model {network.id} has no exchange for {shortened(unknown)} of medium {medium}",
             hint="remove them from the medium, or name them as the model or BiGG does",
             settings=("medium",),
         )
@@ -139,8 +118,8 @@ def repeated_exchanges(
 def _entry(path: Path, document: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         return {"uptakes": document}
-    secretions = {key: value for key, value in document.items() if key == "secretions"}
-    rest = {key: value for key, value in document.items() if key != "secretions"}
+    rest = dict(document)
+    secretions = {key: rest.pop(key) for key in ("secretions",) if key in rest}
     entries = rest.get("medium", rest.get("uptakes", rest))
     if not isinstance(entries, list):
         return {"uptakes": entries} | secretions
@@ -150,14 +129,11 @@ def _entry(path: Path, document: Any) -> dict[str, Any]:
 
 
 def _table(path: Path, text: str) -> dict[str, Any]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    delimiter = next((mark for mark in "\t;," if any(mark in line for line in lines)), None)
-    if delimiter is None:
-        raise _refusal(path, "has no columns" if lines else "lists no uptakes")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-    short = next((row for row in rows if len(row) < 2), None)
-    if short is not None:
-        raise _refusal(path, f"has a row without an uptake: {short[0]!r}")
+    rows = table_rows(text)
+    if not rows:
+        raise _refusal(path, "has no columns" if text.strip() else "lists no uptakes")
+    if short := [row for row in rows if len(row) < 2]:
+        raise _refusal(path, f"has a row without an uptake: {short[0][0]!r}")
     name, uptake, secretion = 0, 1, None
     header = [cell.lower() for cell in rows[0]]
     if set(header) & _HEADINGS:
@@ -174,7 +150,7 @@ def _table(path: Path, text: str) -> dict[str, Any]:
 def _column(path: Path, rows: list[list[str]], name: int, place: int) -> dict[str, Any]:
     """Rates of a column by name; an empty cell after the first column of rates is 0."""
     values = ((row[name], row[place]) if len(row) > max(name, place) else (row[0], "") for row in rows)
-    return _unique(path, [(name, float(value) if _is_number(value) else value) for name, value in values])
+    return _unique(path, [(name, _number(value)) for name, value in values])
 
 
 def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,12 +162,11 @@ def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | str:
     try:
-        float(text)
+        return float(text)
     except ValueError:
-        return False
-    return True
+        return text
 
 
 def _refusal(path: Path, what: str) -> RedoxError:

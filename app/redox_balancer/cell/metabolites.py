@@ -33,14 +33,7 @@ _BIGG_COMPARTMENTS = {"c", "e", "f", "g", "h", "i", "im", "l", "m", "n", "p", "r
 class Metabolites:
     """What is known of the metabolites of a model, by id; an entry is missing where it is not known.
 
-    Attributes
-    ----------
-    charges
-        Charges, none at all where the model has none.
-    formulas
-        Sum formulas whose elements can be counted.
-    compartments
-        Compartments, of every metabolite.
+    Formulas are those whose elements can be counted; every metabolite has a compartment.
     """
 
     charges: Mapping[str, int]
@@ -51,11 +44,8 @@ class Metabolites:
 def metabolites_of(model: cobra.Model, repairs: Repairs) -> Metabolites:
     """Read charges, formulas and compartments of a COBRApy model, which is not changed.
 
-    Raises
-    ------
-    UnreadableError
-        There are no metabolites or no reactions, or a charge is a text that is no number: the modeller has to say
-        which one is meant.
+    An UnreadableError if there are no metabolites or no reactions, or a charge is a text that is no number: the
+    modeller has to say which one is meant.
     """
     if not model.metabolites or not model.reactions:
         raise UnreadableError("it contains no reactions", hint="use a metabolic model")
@@ -100,7 +90,7 @@ def _formula(metabolite: str, value: object, repairs: Repairs) -> str:
         return ""
     if elements(text):
         return text
-    repairs.add("formula that cannot be counted left out of balances", f"{metabolite} ({shortened([text])})")
+    repairs.add("formula that cannot be counted left out of balances", f"{metabolite} ({text})")
     return ""
 
 

@@ -26,6 +26,7 @@ from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.exchanges import extracellular_exchanges, find_exchange
 from redox_balancer.cell.media import OPEN, load_media
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 TIME_LIMIT_S = 20.0
@@ -40,15 +41,10 @@ _UNUSUAL = 1e-3
 
 @dataclass(frozen=True)
 class MissingUptakes:
-    """Uptakes, secretions and drains that make a cell grow.
+    """Uptakes, secretions and drains that make a cell grow; none where nothing does.
 
-    Attributes
-    ----------
-    exchanges
-        Boundary reactions, by BiGG name where there is one, a closed secretion as `secretion of EX_co2_e`; empty
-        where none makes the cell grow.
-    complete
-        Whether they suffice, and no smaller set does. Otherwise time was short: there are at least as many.
+    They are named by BiGG, a closed secretion as `secretion of EX_co2_e`. `complete` says whether they suffice and no
+    smaller set does; otherwise time was short, and there are at least as many.
     """
 
     exchanges: tuple[str, ...]
@@ -57,8 +53,7 @@ class MissingUptakes:
     def __str__(self) -> str:
         if not self.exchanges:
             return "no uptake or secretion would make it grow"
-        more = f" and {len(self.exchanges) - SHOWN} more" if len(self.exchanges) > SHOWN else ""
-        return f"missing: {'' if self.complete else 'at least '}{', '.join(self.exchanges[:SHOWN])}{more}"
+        return f"missing: {'' if self.complete else 'at least '}{shortened(self.exchanges, SHOWN)}"
 
 
 class _SolverError(Exception):

@@ -55,14 +55,8 @@ def suffixes_of(path: Path) -> tuple[str, str]:
 def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
     """Return the format of a model file and the path of its uncompressed content, which may lie in `folder`.
 
-    `repairs` receives a suffix that names another format than that of the content.
-
-    Raises
-    ------
-    UnreadableError
-        The file is damaged, or no model in a known format.
-    OSError
-        It cannot be read.
+    `repairs` receives a suffix that names another format than that of the content. An UnreadableError if the file is
+    damaged, or no model in a known format; an OSError if it cannot be read.
     """
     if path.is_dir():
         raise UnreadableError("it is a folder", hint="name the model file in it")
@@ -70,7 +64,8 @@ def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
     content = path
     for layer in range(3):
         packed = content
-        head = _head(packed)
+        with packed.open("rb") as file:
+            head = file.read(_HEAD)
         opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
         if opener is None and not head.startswith(_ZIP):
             break
@@ -117,11 +112,6 @@ def plain_xml(path: Path, folder: Path, repairs: Repairs) -> tuple[Path, str]:
         path = folder / "plain.xml"
         path.write_bytes(encoded)
     return path, text
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD)
 
 
 def _format_in(head: bytes) -> str | None:

@@ -38,15 +38,7 @@ SMALLEST, LARGEST = 1e-100, 1e100
 
 @dataclass(frozen=True, eq=False)
 class CuratedModel:
-    """A COBRApy model as it was read, and its curated network.
-
-    Attributes
-    ----------
-    model
-        The model, not curated.
-    curated
-        Its network and what was changed in it; `network.repairs` has one line about the curation.
-    """
+    """A COBRApy model as it was read, and its curated network, whose `repairs` have one line about the curation."""
 
     model: cobra.Model
     curated: Curated
@@ -59,15 +51,7 @@ class CuratedModel:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that was read from a file.
-
-    Attributes
-    ----------
-    model
-        The COBRApy model, as published but for the repairs.
-    repairs
-        What was repaired, one line for each kind of fault.
-    """
+    """A COBRApy model, as published but for the repairs, and one line about each kind of these."""
 
     model: cobra.Model
     repairs: tuple[str, ...]
@@ -85,17 +69,9 @@ class LoadedModel:
 
 
 def load_model(path: Path) -> LoadedModel:
-    """Read a model file and repair what has one certain repair.
+    """Read a model file and repair what has one certain repair; a RedoxError says what else is wrong with it.
 
-    Parameters
-    ----------
-    path
-        JSON, SBML, MAT or YAML, plain or compressed with gzip, bzip2, xz or zip. The content decides, not the suffix.
-
-    Raises
-    ------
-    RedoxError
-        The file is missing, damaged, of an unknown format or not a metabolic model.
+    It is JSON, SBML, MAT or YAML, plain or compressed by gzip, bzip2, xz or zip: the content decides, not the suffix.
     """
     repairs = Repairs()
     try:
@@ -136,17 +112,8 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
 def save_model(model: cobra.Model, path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
-    Parameters
-    ----------
-    model
-        A COBRApy model.
-    path
-        File to write; an existing file is replaced only when the new one is complete.
-
-    Raises
-    ------
-    RedoxError
-        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
+    An existing file is replaced only when the new one is complete. A RedoxError if the suffix is unknown, the file
+    cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
@@ -187,22 +154,11 @@ def format_to_write(path: Path) -> str:
 
 
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
-    """Convert a COBRApy model to a `Network`.
+    """Convert a COBRApy model, with bounds in mmol/gDW/h, to a `Network`; `objective` is as in `load_network`.
 
-    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
-
-    Parameters
-    ----------
-    model
-        Bounds in mmol/gDW/h.
-    objective
-        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
-
-    Raises
-    ------
-    RedoxError
-        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
-        that is no number, or no flux can have a coefficient or a bound.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed. A RedoxError if
+    its objective does not consist of exactly one reaction, a charge is a text that is no number, or no flux can have
+    a coefficient or a bound.
     """
     objective, repairs = growth_reaction(model) if objective is None else (objective, ())
     try:
@@ -236,16 +192,11 @@ def load_network(
     source
         Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
     objective
-        The reaction whose flux is growth; by default the model's own objective.
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
     as_published
         Leave out the packaged curation of a published model that is recognised.
     curation
         Curation file to apply instead of a packaged one.
-
-    Raises
-    ------
-    RedoxError
-        As in `load_model`, `to_network` and `curation.curated`.
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
@@ -297,13 +248,12 @@ def _network(
 
 def _check_numbers(network: Network) -> None:
     """Refuse what the solvers would take for anything: SBML and models in memory may have any number."""
-    column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
     # GLPK ends the process where its scale factors leave the range of a float.
     sizes = np.abs(network.data)
     for entry in np.flatnonzero(~((sizes == 0) | ((sizes > SMALLEST) & (sizes < LARGEST))))[:1]:
         raise RedoxError(
             f"model {network.id}: the coefficient of {network.metabolites[network.indices[entry]]} in reaction "
-            f"{network.reactions[column_of[entry]]} is {network.data[entry]:g}",
+            f"{network.reactions[network.column_of[entry]]} is {network.data[entry]:g}",
             hint=f"write a number between {SMALLEST:g} and {LARGEST:g}",
         )
     low, high = network.lower, network.upper

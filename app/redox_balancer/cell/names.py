@@ -50,16 +50,10 @@ _TABLES = {
 
 @dataclass(frozen=True)
 class Names:
-    """BiGG names of the metabolites and reactions of a model.
+    """BiGG names of the metabolites and reactions of a model: own id by name where they differ, if that is unique.
 
-    Attributes
-    ----------
-    compartments
-        BiGG letter of each metabolite's compartment, by the model's own id.
-    metabolites, reactions
-        The model's own id by BiGG name, where the two differ and the BiGG name is unique in the model.
-    assumptions
-        What is taken for granted, one line each.
+    `compartments` has the BiGG letter of each metabolite's compartment, by the model's own id, and `assumptions` one
+    line about each thing that is taken for granted.
     """
 
     compartments: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ needs nothing but NumPy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -99,6 +100,11 @@ class Network:
         """Whether the id or a BiGG name of a metabolite, less its compartment, is one of some: `nadh` of `nadh_c`."""
         return not self.species_of(metabolite).isdisjoint(species)
 
+    @cached_property
+    def column_of(self) -> NDArray[np.intp]:
+        """Column of each entry of `data`."""
+        return np.repeat(np.arange(len(self.reactions)), np.diff(self.indptr))
+
     def species_of(self, metabolite: str) -> set[str]:
         """The id and the BiGG names of a metabolite, each less its compartment: `nadh` of `nadh_c`."""
         return {name.rpartition("_")[0] for name in (metabolite, *self._names_of.get(metabolite, ()))}
@@ -128,10 +134,8 @@ class Network:
         """Return the coefficient of each metabolite of a reaction, negative for consumed ones."""
         column = self.column(reaction)
         span = slice(self.indptr[column], self.indptr[column + 1])
-        return {
-            self.metabolites[row]: float(value)
-            for row, value in zip(self.indices[span], self.data[span], strict=True)
-        }
+        rows = [self.metabolites[row] for row in self.indices[span].tolist()]
+        return dict(zip(rows, self.data[span].tolist(), strict=True))
 
     def reverse_of(self, reaction: str) -> str | None:
         """Return the reaction that runs a one-way reaction backwards, where a model splits it in two.
@@ -144,15 +148,14 @@ class Network:
             return None
         if (named := f"{self.reactions[column]}_REV") in self.reaction_index:
             return named
-        columns = np.repeat(np.arange(len(self.reactions)), np.diff(self.indptr))
-        runs = np.where(one_way, np.where(self.upper > 0, 1.0, -1.0), 0.0)[columns] * self.data
+        runs = np.where(one_way, np.where(self.upper > 0, 1.0, -1.0), 0.0)[self.column_of] * self.data
 
         def amounts(column: int) -> dict[int, float]:
             span = slice(self.indptr[column], self.indptr[column + 1])
             return dict(zip(self.indices[span].tolist(), runs[span].tolist(), strict=True))
 
         own = amounts(column)
-        shared = np.bincount(columns[np.isin(self.indices, list(own))])
+        shared = np.bincount(self.column_of[np.isin(self.indices, list(own))])
         for candidate in np.flatnonzero(shared >= 2).tolist():
             other = amounts(candidate)
             pairs = [(own.get(row, 0.0), other.get(row, 0.0)) for row in own | other]
@@ -203,6 +206,10 @@ class Network:
             lower[column], upper[column] = low, high
         return replace(self, lower=lower, upper=upper)
 
+    def unforced(self) -> Network:
+        """Return a copy in which no bound forces a flux."""
+        return replace(self, lower=np.minimum(self.lower, 0.0), upper=np.maximum(self.upper, 0.0))
+
     def with_objective(self, reaction: str) -> Network:
         """Return a copy with another objective reaction, given by its id or BiGG name."""
         return replace(self, objective=self.reactions[self.column(reaction)])
@@ -210,60 +217,47 @@ class Network:
     def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
         """Return a copy with additional reactions.
 
-        Parameters
-        ----------
-        columns
-            The reactions.
-        new_metabolites
-            Metabolites to add where the model lacks them; any other unknown metabolite is an error.
-
-        Raises
-        ------
-        RedoxError
-            A reaction exists already, or a metabolite is unknown.
+        Of `new_metabolites` those that the model lacks are added; a RedoxError if another metabolite is unknown, or a
+        reaction exists already.
         """
         metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
         rows = {metabolite: row for row, metabolite in enumerate(metabolites)}
-        indices, data, indptr = list(self.indices), list(self.data), list(self.indptr)
         for column in columns:
             if column.id in self.reaction_index:
                 raise RedoxError(f"model {self.id} already has a reaction {column.id!r}")
-            for metabolite, value in column.stoichiometry.items():
-                if metabolite not in rows:
-                    raise RedoxError(f"{column.id}: model {self.id} has no metabolite {metabolite!r}")
-                indices.append(np.int32(rows[metabolite]))
-                data.append(np.float64(value))
-            indptr.append(np.int32(len(indices)))
+            if unknown := [metabolite for metabolite in column.stoichiometry if metabolite not in rows]:
+                raise RedoxError(f"{column.id}: model {self.id} has no metabolite {unknown[0]!r}")
+        entries = [entry for column in columns for entry in column.stoichiometry.items()]
+        ends = np.cumsum([len(column.stoichiometry) for column in columns], dtype=np.int32)
         return replace(
             self,
             reactions=self.reactions + tuple(column.id for column in columns),
             metabolites=metabolites,
-            indptr=np.asarray(indptr, dtype=np.int32),
-            indices=np.asarray(indices, dtype=np.int32),
-            data=np.asarray(data, dtype=np.float64),
+            indptr=np.append(self.indptr, self.indptr[-1] + ends),
+            indices=np.append(self.indices, [rows[metabolite] for metabolite, _ in entries]).astype(np.int32),
+            data=np.append(self.data, [value for _, value in entries]),
             lower=np.append(self.lower, [column.lower for column in columns]),
             upper=np.append(self.upper, [column.upper for column in columns]),
         )
 
     def subset(self, reactions: Iterable[str]) -> Network:
         """Return a copy with the named reactions only, in this network's order, and their metabolites."""
-        keep = sorted({self.column(reaction) for reaction in reactions})
-        spans = [slice(self.indptr[column], self.indptr[column + 1]) for column in keep]
-        old_rows = np.concatenate([self.indices[span] for span in spans]) if keep else self.indices[:0]
-        used = np.unique(old_rows)
-        metabolites = tuple(self.metabolites[row] for row in used)
-        names = set(metabolites)
+        keep = np.zeros(len(self.reactions), dtype=np.bool_)
+        keep[[self.column(reaction) for reaction in reactions]] = True
+        entries = keep[self.column_of]
+        used, indices = np.unique(self.indices[entries], return_inverse=True)
+        metabolites = dict.fromkeys(self.metabolites[row] for row in used.tolist())
         return replace(
             self,
-            reactions=tuple(self.reactions[column] for column in keep),
-            metabolites=metabolites,
-            indptr=np.concatenate([[0], np.cumsum([span.stop - span.start for span in spans])]).astype(np.int32),
-            indices=np.searchsorted(used, old_rows).astype(np.int32),
-            data=np.concatenate([self.data[span] for span in spans]) if keep else self.data[:0],
+            reactions=tuple(itertools.compress(self.reactions, keep)),
+            metabolites=tuple(metabolites),
+            indptr=np.append(0, np.cumsum(np.diff(self.indptr)[keep])).astype(np.int32),
+            indices=indices.astype(np.int32),
+            data=self.data[entries],
             lower=self.lower[keep],
             upper=self.upper[keep],
-            formulas={m: f for m, f in self.formulas.items() if m in names},
-            charges={m: c for m, c in self.charges.items() if m in names},
+            formulas={m: f for m, f in self.formulas.items() if m in metabolites},
+            charges={m: c for m, c in self.charges.items() if m in metabolites},
         )
 
 
@@ -275,17 +269,7 @@ def _find(name: str, own: Mapping[str, int], names: Mapping[str, str]) -> str | 
 
 @dataclass(frozen=True)
 class Column:
-    """A reaction to add to a network.
-
-    Attributes
-    ----------
-    id
-        Identifier.
-    stoichiometry
-        Coefficient of each metabolite, negative for consumed ones.
-    lower, upper
-        Flux bounds, mmol/gDW/h.
-    """
+    """A reaction to add to a network: coefficients, negative for consumed metabolites, and bounds in mmol/gDW/h."""
 
     id: str
     stoichiometry: Mapping[str, float]

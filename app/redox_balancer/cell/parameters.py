@@ -22,17 +22,7 @@ ROUND_OFF = 1e-10
 
 
 class Parameter(NamedTuple):
-    """A bound that changes.
-
-    Attributes
-    ----------
-    column
-        Column of the reaction.
-    upper
-        Whether it is the upper bound, else the lower one.
-    low, high
-        Range of its values, mmol/gDW/h.
-    """
+    """A bound that changes, the upper or else the lower one of a column, and the range of its values, mmol/gDW/h."""
 
     column: int
     upper: bool
@@ -42,13 +32,6 @@ class Parameter(NamedTuple):
 
 class ParametricBounds:
     """Bounds of a network as functions of P parameters, and the optima that a basis of its LP gives elsewhere.
-
-    Parameters
-    ----------
-    network
-        Stoichiometry and the bounds that are fixed.
-    parameters
-        The bounds that change.
 
     Attributes
     ----------
@@ -75,13 +58,7 @@ class ParametricBounds:
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
-        """Copy the values of the parameters; both arrays have shape (P,).
-
-        Raises
-        ------
-        ValueError
-            A value is NaN or lies outside the range of its parameter.
-        """
+        """Copy the values of the parameters, shape (P,); a ValueError if one is NaN or outside of its range."""
         # On the path of every lookup: clipping into the copy and comparing the bytes takes half the time of copying
         # and comparing with both ends. `fmax` replaces a NaN, so that it differs as well.
         np.fmax(u, self._least, into)
@@ -104,22 +81,11 @@ class ParametricBounds:
     def critical_region(
         self, tableau: Tableau, objective: float, point: FloatArray
     ) -> tuple[FloatArray, FloatArray] | None:
-        """Return the optimum of a basis as a row, and the points where the basis stays optimal.
+        """Return the optimum of a basis as a row `cut`, and the points where the basis stays optimal as `rows`.
 
-        Parameters
-        ----------
-        tableau
-            Response of the basis to `columns`.
-        objective
-            Its optimum at `point`.
-        point
-            Where the basis was found, (u, 1).
-
-        Returns
-        -------
-        cut, rows
-            The optimum is `cut` (u, 1) wherever `rows` (u, 1) <= 0; shapes (P + 1,) and (R, P + 1). None where the
-            basis is not optimal within `TOLERANCE` even at `point`.
+        The optimum is `cut` (u, 1) wherever `rows` (u, 1) <= 0; shapes (P + 1,) and (R, P + 1). `tableau` is the
+        response of the basis to `columns`, and `objective` its optimum at `point` (u, 1), where it was found. None
+        where it is not optimal within `TOLERANCE` even there.
         """
         slopes = np.where(np.abs(tableau.reduced_costs) < ROUND_OFF, 0.0, tableau.reduced_costs)
         # Position in (u, 1) of the bound at which each column is nonbasic; -1 if that bound is fixed or it is basic.

@@ -42,10 +42,8 @@ class ParametricLP:
 
     Parameters
     ----------
-    network
-        Stoichiometry and the fixed bounds, mmol/gDW/h.
-    objective
-        Weight of each column in the objective; all others weigh 0.
+    network, objective
+        Stoichiometry and the fixed bounds, mmol/gDW/h, and the weight of each column in the objective.
     parameters
         The bounds that change; a point u, shape (P,), gives a value to each.
     region_bytes
@@ -99,36 +97,11 @@ class ParametricLP:
         """Linear programs solved so far."""
         return self._lp.solves
 
-    @property
-    def regions(self) -> int:
-        """Regions in memory."""
-        return self._cache.regions
-
-    @property
-    def cuts(self) -> int:
-        """Upper bounds of the optimum in memory."""
-        return self._cache.cuts
-
-    @property
-    def region_bytes(self) -> int:
-        """Memory of the regions, bytes."""
-        return self._cache.nbytes
-
     def maximise(self, u: FloatArray) -> Solution:
-        """Return the optimum at a point.
+        """Return the optimum at a point u, shape (P,), mmol/gDW/h.
 
-        Parameters
-        ----------
-        u
-            Value of each parameter, shape (P,), mmol/gDW/h.
-
-        Raises
-        ------
-        ValueError
-            A value lies outside the range of its parameter: regions omit the rows that no point within the ranges
-            violates.
-        LPError
-            GLPK could not solve the problem.
+        A ValueError if a value lies outside the range of its parameter: regions omit the rows that no point within
+        the ranges violates.
         """
         self._bounds.copy_checked(u, self._u)
         self.lookups += 1

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-
 from redox_balancer.cell.lp import ROUND_OFF, FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, Network
@@ -48,14 +46,8 @@ class Free(StrEnum):
 class Probe:
     """An outside reaction that only runs if the network undoes it for free.
 
-    Attributes
-    ----------
-    free
-        What would be free then.
-    subject
-        The carrier of a redox probe with its compartment (`nadh_m`), else the compartment.
-    stoichiometry
-        Coefficients by the model's metabolite ids.
+    Its subject is the carrier of a redox probe with its compartment (`nadh_m`), else the compartment; `stoichiometry`
+    has coefficients by the model's metabolite ids.
     """
 
     free: Free
@@ -71,12 +63,8 @@ class Probe:
         return f"probe {self}"
 
 
-def probes_of(network: Network) -> tuple[Probe, ...]:
-    """Return the probes that fit a model: one for each carrier in each compartment that has it."""
-    return tuple(_probes(network))
-
-
-def _probes(network: Network) -> Iterator[Probe]:
+def probes_of(network: Network) -> Iterator[Probe]:
+    """The probes that fit a model: one for each carrier in each compartment that has it."""
     letters = sorted({network.compartment_of(metabolite) for metabolite in network.metabolites})
     for letter in letters:
         for carrier, equation in _CARRIERS.items():
@@ -98,18 +86,10 @@ def _in(network: Network, equation: Mapping[str, float], letter: str) -> dict[st
 
 
 class ProbedCell:
-    """A model as its probes see it: closed, without growth and forced fluxes, with a column for each probe.
-
-    Attributes
-    ----------
-    probes
-        The probes of the model.
-    network
-        The closed model; the columns of the probes are closed, too.
-    """
+    """A model as its probes see it: closed, without growth and forced fluxes, with a closed column for each probe."""
 
     def __init__(self, network: Network) -> None:
-        self.probes = probes_of(network)
+        self.probes = tuple(probes_of(network))
         self._protons = {
             f"protons {letter}": Column(f"protons {letter}", {protons: 1.0})
             for letter in sorted({probe.subject.rpartition("_")[2] for probe in self.probes} - GRADIENTS.keys())
@@ -119,11 +99,11 @@ class ProbedCell:
         self.network = _closed_cell(network).with_columns([*columns, *self._protons.values()])
         self._chain = {reaction: self.network.bounds_of(reaction) for reaction in _oxidases(network)}
 
-    def bounds(self, probe: Probe, *, least: float = 0.0) -> dict[str, tuple[float, float]]:
-        """Bounds of all columns that differ between probes, with this one between `least` and 1 mmol/gDW/h."""
+    def bounds(self, probe: Probe) -> dict[str, tuple[float, float]]:
+        """Bounds of all columns that differ between probes, with this one between 0 and 1 mmol/gDW/h."""
         found = dict.fromkeys(self._chain, (0.0, 0.0)) if probe.free is Free.OXIDATION else dict(self._chain)
         found |= dict.fromkeys((*(each.column for each in self.probes), *self._protons), (0.0, 0.0))
-        found[probe.column] = (least, 1.0)
+        found[probe.column] = (0.0, 1.0)
         if (protons := f"protons {probe.subject.rpartition('_')[2]}") in self._protons:
             found[protons] = (-OPEN, OPEN)
         return found
@@ -133,11 +113,6 @@ def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict
     """Compute the largest flux of each probe of a model, at most 1 mmol/gDW/h; 0 where nothing is free.
 
     `probes` are some of `probes_of`, by default all of them.
-
-    Raises
-    ------
-    RedoxError
-        A probe's linear program has no optimum.
     """
     cell = ProbedCell(network)
     found: dict[Probe, float] = {}
@@ -163,8 +138,7 @@ def is_bacterial(network: Network) -> bool:
 
 def _oxidases(network: Network) -> list[str]:
     """Reactions that oxidise a quinol by oxygen or cytochrome c; in bacteria every reaction that takes oxygen."""
-    found, bacterial = [], is_bacterial(network)
-    boundary = set(network.boundary)
+    found, bacterial, boundary = [], is_bacterial(network), set(network.boundary)
     for reaction in network.reactions:
         stoichiometry = network.stoichiometry_of(reaction)
         sides = [(network.species_of(metabolite), value > 0) for metabolite, value in stoichiometry.items()]
@@ -178,12 +152,10 @@ def _oxidases(network: Network) -> list[str]:
 
 def _closed_cell(network: Network) -> Network:
     """The network with its boundary closed but for oxygen and water, without growth or forced fluxes."""
-    lower, upper = np.minimum(network.lower, 0.0), np.maximum(network.upper, 0.0)
-    bounds = {r: (float(low), float(high)) for r, low, high in zip(network.reactions, lower, upper, strict=True)}
+    bounds = {r: (0.0, 0.0) for r in network.reactions if r == network.objective or "biomass" in r.lower()}
     for metabolite, reactions in network.boundary_coefficients.items():
         species = network.species_of(metabolite) if network.compartment_of(metabolite) == "e" else set()
         for reaction, coefficient in reactions.items():
             inward, outward = OPEN * bool(species & {"o2", "h2o"}), OPEN * bool(species & {"h2o"})
-            bounds[reaction] = (-inward, outward) if coefficient < 0 else (-outward, inward)
-    bounds |= {r: (0.0, 0.0) for r in network.reactions if r == network.objective or "biomass" in r.lower()}
-    return network.with_bounds(bounds)
+            bounds.setdefault(reaction, (-inward, outward) if coefficient < 0 else (-outward, inward))
+    return network.unforced().with_bounds(bounds)

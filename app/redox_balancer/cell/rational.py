@@ -34,11 +34,8 @@ def integer_network(network: Network) -> tuple[Network, float]:
     A tenth is no binary fraction, so the floats 0.1 + 0.2 - 0.3 are not zero in rational arithmetic. Here each mass
     balance is multiplied by the common denominator of its coefficients, and all bounds by their common denominator.
 
-    Returns
-    -------
-    scaled, unit
-        The network, and the factor of all bounds and thereby of all fluxes. Where a common denominator has more than
-        15 digits, the numbers that need more keep their rounding error of 1e-16.
+    Returns the network, and the factor of all bounds and thereby of all fluxes. Where a common denominator has more
+    than 15 digits, the numbers that need more keep their rounding error of 1e-16.
     """
     row_of, order = network.indices, np.argsort(network.indices, kind="stable")
     ends = np.cumsum(np.bincount(row_of, minlength=len(network.metabolites)))
@@ -53,18 +50,11 @@ def integer_network(network: Network) -> tuple[Network, float]:
 
 
 def null_vector(A: Any, generator: np.random.Generator) -> list[Fraction]:
-    """Return a random vector of the null space, shape (columns,).
+    """Return a random vector of the null space, shape (columns,), of a sparse array A whose floats are exact.
 
     Its free entries are random integers of 62 bits and the others follow by Gaussian elimination, which keeps the
     matrix sparse by the rule of Markowitz (1957, Management Science 3:255). An entry that is not zero in the whole
     null space is zero here with a probability of 2**-62.
-
-    Parameters
-    ----------
-    A
-        Sparse array, shape (rows, columns), whose floats are exact.
-    generator
-        Source of the free entries.
     """
     matrix = A.tocoo()
     rows: list[dict[int, Fraction]] = [{} for _ in range(A.shape[0])]

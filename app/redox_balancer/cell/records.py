@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -16,13 +17,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Record(BaseModel):
-    """Base class of the entries of data files: immutable, and unknown keys are errors.
-
-    Attributes
-    ----------
-    id
-        Unique name of the entry in its file.
-    """
+    """Base class of the entries of data files, by unique id: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,18 +32,32 @@ def packaged(name: str) -> Path:
     return Path(str(files("redox_balancer") / "data" / name))
 
 
+def read_file(path: Path, what: str = "", *settings: str) -> bytes:
+    """Content of a file that a user names; a RedoxError with `settings` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RedoxError(
+            f"cannot read {what and f'the {what} '}{path}: {error.strerror}", hint="check the path", settings=settings
+        ) from error
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Rows of a table with tabs, semicolons or commas, less comments; none where there are no columns."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    found = (mark for searched in (lines[:1], lines) for mark in "\t;," if any(mark in line for line in searched))
+    if (delimiter := next(found, None)) is None:
+        return []
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+
+
 def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, AnyRecord]:
     """Read the array of tables `[[table]]` of a TOML file: entries of a schema by id, in the order of the file.
 
-    Raises
-    ------
-    RedoxError
-        The file is missing or not TOML, an entry does not match the schema, or an id is repeated.
+    A RedoxError if the file is missing or not TOML, an entry does not match the schema, or an id is repeated.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RedoxError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
+        document = tomllib.loads(read_file(path).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RedoxError(f"{path} is not valid TOML: {error}", hint="fix the file at that position") from error
     entries = document.get(table)

@@ -52,7 +52,6 @@ class _Region:
 
     @property
     def nbytes(self) -> int:
-        """Memory of its arrays, bytes."""
         return self.rows.nbytes + self.at.nbytes
 
 
@@ -106,21 +105,10 @@ class Lookup(NamedTuple):
 
 
 class RegionCache:
-    """Critical regions and Farkas certificates within a memory limit.
+    """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
-    Parameters
-    ----------
-    width
-        Length of a point (u, 1).
-    limit_bytes
-        Memory for regions; when it is full the least recently used ones are dropped.
-
-    Attributes
-    ----------
-    nbytes
-        Memory of the regions, bytes.
-    full
-        Whether regions had to be dropped since the last `clear`.
+    Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
+    and the cache is then `full` until `clear`.
     """
 
     def __init__(self, width: int, limit_bytes: int) -> None:
@@ -133,16 +121,6 @@ class RegionCache:
         self._cut_rows = np.empty((0, self._width))
         self._certificates = np.empty((0, self._width))
         self.nbytes, self.full = 0, False
-
-    @property
-    def regions(self) -> int:
-        """Number of regions."""
-        return sum(len(cut.regions) for cut in self._cuts)
-
-    @property
-    def cuts(self) -> int:
-        """Number of cuts."""
-        return len(self._cuts)
 
     def find(self, point: FloatArray, now: int) -> Lookup | None:
         """Return the optimum at a point (u, 1) where a region contains it, and mark that region as used at `now`."""
@@ -157,11 +135,9 @@ class RegionCache:
             return Lookup(value, self._cuts[lowest], region)
         # Where cuts intersect, the region may belong to any of them.
         for other in (values <= value + TOLERANCE).nonzero()[0].tolist():
-            if other != lowest:
-                region = self._cuts[other].find(point)
-                if region is not None:
-                    region.used = now
-                    return Lookup(float(values[other]), self._cuts[other], region)
+            if other != lowest and (region := self._cuts[other].find(point)) is not None:
+                region.used = now
+                return Lookup(float(values[other]), self._cuts[other], region)
         return None
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:

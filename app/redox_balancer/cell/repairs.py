@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SHOWN = 5
+from collections.abc import Sequence
 
 
 class UnreadableError(Exception):
@@ -29,7 +29,7 @@ class Repairs:
         return tuple(f"{kind}: {shortened(where)}" if where else kind for kind, where in self._found.items())
 
 
-def shortened(names: list[str]) -> str:
+def shortened(names: Sequence[str], shown: int = 5) -> str:
     """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

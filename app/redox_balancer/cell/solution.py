@@ -21,15 +21,7 @@ class Status(Enum):
 
 
 class Solution(NamedTuple):
-    """Result of a solve.
-
-    Attributes
-    ----------
-    status
-        Termination status.
-    objective
-        Optimal value, NaN unless `status` is `Status.OPTIMAL`.
-    """
+    """Result of a solve: termination status, and the optimum, NaN unless the status is `Status.OPTIMAL`."""
 
     status: Status
     objective: float
@@ -71,10 +63,7 @@ class Tableau(NamedTuple):
 class FarkasCertificate(NamedTuple):
     """Proof of infeasibility: a sum of fluxes that is 0 in every steady state and below 0 for all within the bounds.
 
-    Attributes
-    ----------
-    columns, weights
-        The sum of `weights` times the fluxes of `columns`, both of shape (N,).
+    It is the sum of `weights` times the fluxes of `columns`, both of shape (N,).
     """
 
     columns: IntArray

@@ -17,21 +17,11 @@ from redox_balancer.cell.probes import GRADIENTS
 _SMALL = {"o2", "h2o", "h", "co2", "hco3", "nh4", "h2o2", "o2s", "pi", "na1", "k", "cl", "no", "co"}
 _ACTIVE_OXYGEN = {"h2o2", "o2s"}
 _REDUCED = {"nadh", "nadph"}
-_NOTHING = 1e-9
 _COFACTORS = {*_REDUCED, "nad", "nadp", "h", "h2o"}
-_NAMED = _SMALL | _COFACTORS
 
 
 class DirectedStep(NamedTuple):
-    """A reaction in one direction.
-
-    Attributes
-    ----------
-    reaction
-        The model's own id.
-    backwards
-        Whether it runs against its equation.
-    """
+    """A reaction, by the model's own id, in one direction: backwards is against its equation."""
 
     reaction: str
     backwards: bool = False
@@ -52,9 +42,9 @@ def suspicion(network: Network, step: DirectedStep, with_gene: Container[str]) -
     sign = -1.0 if step.backwards else 1.0
     net: defaultdict[str, float] = defaultdict(float)
     for metabolite, value in network.stoichiometry_of(step.reaction).items():
-        known = sorted(network.species_of(metabolite) & _NAMED)
+        known = sorted(network.species_of(metabolite) & (_SMALL | _COFACTORS))
         net[known[0] if known else metabolite.rpartition("_")[0] or metabolite] += sign * value
-    changed = {species: value for species, value in net.items() if abs(value) > _NOTHING}
+    changed = {species: value for species, value in net.items() if abs(value) > 1e-9}
     gene, one_way = step.reaction in with_gene, network.bounds_of(step.reaction)[0] >= 0
     oxygen = changed.get("o2", 0.0)
     rules = (

@@ -9,6 +9,7 @@ import typer
 
 from redox_balancer.cli.model_page import alone
 from redox_balancer.cli.options import report_repairs, takes_task_without
+from redox_balancer.cli.ratios import print_ratios
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from redox_balancer.design.diagnosis import Diagnosis
     from redox_balancer.design.task import Task
 
-EXAMPLE = "Example: redox diagnose --conditions healthy,hypoxia,complex_iii_closed --figure pressure.svg"
+EXAMPLE = (
+    "Example: redox diagnose --conditions healthy,hypoxia,complex_iii_closed --figure pressure.svg; "
+    "redox diagnose --conditions healthy,complex_i_closed --ratios"
+)
 
 LIMITS_SHOWN = 2
+DRAWS = 40
 _OF_CONSTRUCTS = (
     *("enzymes", "candidates", "placements", "budget", "membrane_budget", "saturation", "sampling", "reward"),
     *("protein_price", "h2o2_price", "parameter_samples", "hidden_condition"),
@@ -30,6 +35,12 @@ def diagnose(
     *,
     task: "Task",
     figure: Annotated[Path | None, typer.Option(help="Heat map of conditions and pools (.svg or .png).")] = None,
+    ratios: Annotated[bool, typer.Option(help="Windows of NAD+/NADH and NADP+/NADPH and what closes them.")] = False,
+    margin: Annotated[float, typer.Option(help="With --ratios: least driving force of each step, kJ/mol.")] = 0.0,
+    draws: Annotated[int, typer.Option(min=0, help="With --ratios: draws of uncertain energies.")] = DRAWS,
+    concentrations: Annotated[
+        str, typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_e=2e-3,pyr_c=5e-5:2e-4.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Say for each condition whether its trouble is redox, and where, from what outside reactions do to growth.
@@ -37,7 +48,14 @@ def diagnose(
     Each pool of NADH, NADPH and ubiquinol is oxidised by an acceptor from outside, oxidised by the cell's own oxygen,
     and reduced by a donor from outside: growth gained (1/h) by up to 0.1 and 1 mmol/gDW/h, and its slope at 0. Pools
     in which nothing changes growth are not listed.
+
+    With --ratios the answer is another one: the largest driving force that all steps of a growing cell can have at
+    once, the ratios at which it can grow so, what closes their windows on either side, with the interval of 90 % of
+    draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
     """
+    if ratios:
+        print_ratios(task, margin, draws, concentrations, as_json=as_json)
+        return
     from redox_balancer.design.pressure import diagnose as diagnoses_of  # noqa: PLC0415 - loads the solver
     from redox_balancer.files import write_atomically  # noqa: PLC0415
     from redox_balancer.terminal.progress import status_progress  # noqa: PLC0415

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Construct:
-    """Levels of the placements, by position in the design space; 0 means not placed.
-
-    Attributes
-    ----------
-    levels
-        One entry per placement: 0, or 1 + the index of its level.
-    """
+    """Level of each placement, by position in the design space: 0 where it is not placed, else 1 + the index."""
 
     levels: tuple[int, ...]
 

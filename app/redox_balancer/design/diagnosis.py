@@ -41,12 +41,8 @@ class Trouble(StrEnum):
 class Effect(NamedTuple):
     """What an outside reaction does to growth.
 
-    Attributes
-    ----------
-    slope
-        Growth per forced flux at 0, 1/h per mmol/gDW/h; None where no flux can be forced, or the cell cannot live.
-    gains
-        Growth gained with up to each of `AMOUNTS`, 1/h.
+    `slope` is growth per forced flux at 0, 1/h per mmol/gDW/h, None where no flux can be forced or the cell cannot
+    live; `gains` are the growth gained with up to each of `AMOUNTS`, 1/h.
     """
 
     slope: float | None
@@ -55,14 +51,9 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """Redox pressure of one pool.
+    """Redox pressure of one pool: the effect of each outside reaction, None for `oxygen` in a model without it.
 
-    Attributes
-    ----------
-    carrier, compartment
-        `nadh`, `nadph`, `q10h2` or `q8h2`, and the letter of its compartment.
-    acceptor, donor, oxygen
-        Effect of each outside reaction; `oxygen` is None in a model without oxygen.
+    `carrier` is one of `CARRIERS`, `compartment` its letter.
     """
 
     carrier: str
@@ -86,16 +77,10 @@ class Diagnosis:
 
     Attributes
     ----------
-    condition
-        Id of the condition.
-    growth
-        Largest growth, 1/h; 0 where forced fluxes, such as maintenance, cannot be met.
-    lives
-        Whether they can.
+    growth, lives
+        Largest growth, 1/h; 0 where forced fluxes, such as maintenance, cannot be met, and whether they can.
     limits
         Bounds that growth rests on, see `limits_of_growth`; of a cell that cannot live, see `limits_without_growth`.
-    pressures
-        Redox pressure of each pool.
     unperturbed
         The diagnosis of the cell that this one is compared with; None for that cell itself.
     """

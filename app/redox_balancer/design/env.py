@@ -55,11 +55,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         Values constructs; shared by all environments of a process.
     placements
         K, the maximum number of placements.
-    sampling
-        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
-        `mixed` does so for several conditions at once as well.
-    hidden_condition
-        Whether the observation excludes the condition.
+    sampling, hidden_condition
+        As in `TaskSettings`.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
@@ -237,14 +234,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 class RedoxEnvs:
     """Factory of environments that share one evaluator; it pickles, so that an actor can call it in its process.
 
-    Attributes
-    ----------
-    space
-        The cell and what can be built into it.
-    placements, sampling, hidden_condition
-        As in `RedoxEnv`.
-    cache_entries, region_bytes, exact_check
-        As in `Evaluator`, in each process.
+    Its fields are those of `RedoxEnv` and of the `Evaluator` of each process.
     """
 
     space: DesignSpace

@@ -58,34 +58,30 @@ class Confidence(StrEnum):
     """An educated guess without a source."""
 
 
-class EnzymeParameter(BaseModel, extra="forbid", frozen=True):
-    """A positive value with its source and its confidence."""
+class _Sourced(BaseModel, extra="forbid", frozen=True):
+    """What has a source and a confidence."""
+
+    confidence: Confidence
+    source: str
+
+
+class EnzymeParameter(_Sourced, frozen=True):
+    """A positive value."""
 
     value: Positive
-    confidence: Confidence
-    source: str
 
 
-class Accession(BaseModel, extra="forbid", frozen=True):
-    """A UniProt accession with its source and its confidence."""
+class Accession(_Sourced, frozen=True):
+    """A UniProt accession."""
 
     accession: str
-    confidence: Confidence
-    source: str
 
 
 class Site(BaseModel, extra="forbid", frozen=True):
-    """A compartment that an enzyme can be placed in, and its reaction there.
+    """A compartment that an enzyme can be placed in (that of its NAD(P)H), and its reaction there.
 
-    Attributes
-    ----------
-    compartment
-        BiGG compartment of the enzyme's NAD(P)H: c cytosol, m mitochondrial matrix, x peroxisome.
-    reaction
-        The reaction, `nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c`, with `<=>` if it is reversible; in BiGG metabolite
-        ids or in those of the model.
-    native
-        The equivalent native reaction, where models write it with other protons.
+    The reaction is in BiGG metabolite ids or in those of the model, with `<=>` if it is reversible; `native` is the
+    equivalent native reaction, where models write it with other protons.
     """
 
     compartment: str
@@ -112,13 +108,7 @@ class Site(BaseModel, extra="forbid", frozen=True):
 
 
 class Cofactor(Record):
-    """Free concentration of a cofactor in a compartment; `id` is its BiGG id.
-
-    Attributes
-    ----------
-    concentration_mm
-        mM.
-    """
+    """Free concentration of a cofactor in a compartment, mM; `id` is its BiGG id."""
 
     concentration_mm: Positive
     source: str
@@ -130,23 +120,14 @@ class Enzyme(Record):
 
     Attributes
     ----------
-    name, ec, organism
-        Name, EC number and source organism; transporters have their number in the Transporter Classification instead
-        of an EC number.
-    uniprot
-        UniProt accession, where known.
-    role
-        Its function.
+    ec
+        EC number; of a transporter, its number in the Transporter Classification.
     membrane
         Whether it is a membrane protein and draws on the membrane budget.
-    kcat_per_s
-        Turnover number, 1/s.
     mass_kda
         Mass of one subunit with one active site, kDa.
     km_mm
         Michaelis constant of the NAD(P)H it consumes, mM, where known.
-    sites
-        Compartments it can be placed in.
     """
 
     name: str
@@ -167,8 +148,7 @@ class Enzyme(Record):
         mass in g/mmol. An oxidase is limited by saturation rather than kcat: free cytosolic NADH is 1-5 uM, and its
         KM is tens of uM.
         """
-        per_hour = 3600.0 * self.kcat_per_s.value
-        return per_hour * fraction * PROTEIN_G_PER_GDW / self.mass_kda.value * saturation
+        return 3600.0 * self.kcat_per_s.value * fraction * PROTEIN_G_PER_GDW / self.mass_kda.value * saturation
 
     def saturation(self, concentration_mm: float | None, default: float) -> float:
         """Share of kcat at which the enzyme operates: c / (c + KM), or `default` if c or KM is unknown.
@@ -190,12 +170,9 @@ class Enzyme(Record):
 
 
 class NativeCapacity(Record):
-    """Native limit: the largest flux of a native enzyme at natural abundance; `id` is the reaction.
+    """The largest flux of a native enzyme at natural abundance, mmol/gDW/h in either direction; `id` is the reaction.
 
-    Attributes
-    ----------
-    limit, genome_scale
-        mmol/gDW/h, in either direction: in the embedded core, and in other models of human cells if not the same.
+    `limit` holds in the embedded core, `genome_scale` in other models of human cells if it is not the same.
     """
 
     limit: NonNegative = math.inf
@@ -233,29 +210,24 @@ def free_concentration(network: Network, stoichiometry: Mapping[str, float]) -> 
 
     `stoichiometry` is in the model's own ids where it has the metabolite; cofactors are recognised by BiGG names.
     """
-    known = {network.find_metabolite(name) or name: cofactor for name, cofactor in load_cofactors().items()}
-    consumed = (
-        known[metabolite] for metabolite, amount in stoichiometry.items() if amount < 0 and metabolite in known
-    )
-    cofactor = next(consumed, None)
-    return None if cofactor is None else cofactor.concentration_mm
+    known = {network.find_metabolite(name) or name: each.concentration_mm for name, each in load_cofactors().items()}
+    return next((known[name] for name, amount in stoichiometry.items() if amount < 0 and name in known), None)
 
 
-def load_native_capacities(network: Network, *, as_published: bool = False) -> dict[str, NativeCapacity]:
-    """Native limits of a human cell, by reaction; none for a model that lacks more than a few of the reactions.
+def load_native_capacities(network: Network, *, as_published: bool = False) -> dict[str, float]:
+    """Native limits of a human cell, mmol/gDW/h, by the model's own reactions; none where it lacks many of these.
 
     A human genome-scale model and a core of it have nearly all; microbes and red blood cells have not. A model
     left as published has none, unless it is the embedded core.
     """
-    if as_published and network.id != CORE_ID:
+    core = network.id == CORE_ID
+    if as_published and not core:
         return {}
     known = read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)
-    if network.id != CORE_ID:
-        known = {
-            name: capacity
-            if capacity.genome_scale is None
-            else capacity.model_copy(update={"limit": capacity.genome_scale})
-            for name, capacity in known.items()
-        }
-    found = {name: each for name, each in known.items() if network.find_reaction(name) and each.limit < math.inf}
+    found = {
+        own: limit
+        for name, each in known.items()
+        if (limit := each.limit if core or each.genome_scale is None else each.genome_scale) < math.inf
+        and (own := network.find_reaction(name))
+    }
     return found if len(found) >= HUMAN * len(known) else {}

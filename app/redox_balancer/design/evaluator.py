@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import astuple, dataclass
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
@@ -60,20 +60,18 @@ CONDITIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The cell without a construct, under a condition.
+    """Growth of the cell without a construct, under a condition, 1/h.
 
     Attributes
     ----------
-    growth
-        Largest growth, 1/h.
     healthy_growth
-        The same in the unperturbed state that the condition refers to, see `Condition.reference`.
+        That in the unperturbed state that the condition refers to, see `Condition.reference`.
     floor
-        Growth to be kept while capacity is counted, 1/h.
+        Growth to be kept while capacity is counted.
     lowered
         Whether the condition reduces growth.
     unperturbed
-        Growth beyond which nothing is won back, 1/h.
+        Growth beyond which nothing is won back.
     """
 
     growth: float
@@ -114,27 +112,16 @@ class Valued:
     outcome: Outcome
 
 
-class _ConditionedCell(NamedTuple):
-    """What a condition determines before anything is built."""
-
-    reference: Reference
-    bounds: UnmodifiedCell
-
-
 class Evaluator:
     """Values of constructs on one design space; holds the linear programs, so one per process.
 
     Parameters
     ----------
-    space
-        The cell and what can be built into it.
     cache_entries
         Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
         for a search that never values a construct twice. References are remembered in any case.
-    region_bytes
-        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
-    compressed
-        Solve on a smaller network with the same optima, see `compress`.
+    region_bytes, compressed
+        As in `ParametricLP` and `Formulation`.
     exact_check
         Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
 
@@ -160,7 +147,7 @@ class Evaluator:
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
-        self._cells: dict[Condition, _ConditionedCell] = {}
+        self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
         self._cache_entries = cache_entries
         self.healthy_growth = self.programs.growth(self.formulation.under(space.healthy).point)
         if self.healthy_growth <= NO_GROWTH:
@@ -219,11 +206,11 @@ class Evaluator:
 
     def reference(self, condition: Condition) -> Reference:
         """The cell without a construct under a condition."""
-        return self._cell(condition).reference
+        return self._cell(condition)[0]
 
     def limits(self, condition: Condition) -> FloatArray:
         """`DesignSpace.limits` of a condition, computed once."""
-        return self._cell(condition).bounds.limits
+        return self._cell(condition)[1].limits
 
     def evaluate(self, construct: Construct, condition: Condition) -> Outcome:
         """Value of a construct under a condition: the mean over all parameter samples where the space has any."""
@@ -250,7 +237,8 @@ class Evaluator:
         remember(self._outcomes, key, outcome, self._cache_entries)
         return outcome
 
-    def _cell(self, condition: Condition) -> _ConditionedCell:
+    def _cell(self, condition: Condition) -> tuple[Reference, UnmodifiedCell]:
+        """What a condition determines before anything is built."""
         known = self._cells.get(condition)
         if known is not None:
             return known
@@ -267,9 +255,8 @@ class Evaluator:
             lowered=growth < healthy * (1 - 1e-6),
             unperturbed=max(growth, healthy),
         )
-        cell = _ConditionedCell(reference, bounds)
-        remember(self._cells, condition, cell, CONDITIONS)
-        return cell
+        remember(self._cells, condition, (reference, bounds), CONDITIONS)
+        return reference, bounds
 
     def _outcome(self, construct: Construct, condition: Condition, sample: int | None) -> Outcome:
         space, settings, programs = self.space, self.space.settings, self.programs
@@ -287,7 +274,7 @@ class Evaluator:
             won = (min(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
             price = settings.protein_price * space.protein(placed)
             return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
-        capacity = 0.0
+        capacity = shortfall = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
@@ -297,7 +284,6 @@ class Evaluator:
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
         rescue = (growth - reference.growth) / reference.healthy_growth if reference.lowered else 0.0
-        shortfall = 0.0
         if reference.growth > NO_GROWTH:
             shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)
         value = capacity / self._unit + rescue - settings.growth_penalty * shortfall

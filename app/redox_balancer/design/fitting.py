@@ -12,7 +12,7 @@ entry dominates it, doing the same with less protein. Thus one library serves an
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from redox_balancer.cell.balance import imbalance
 from redox_balancer.cell.cycles import closed_network, cycle_through, unblocked, without_enzymes
@@ -24,8 +24,7 @@ from redox_balancer.design.settings import Candidates
 from redox_balancer.errors import RedoxError
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """Placements of a library in a model, and the entries that are excluded."""
 
     placements: tuple[Placement, ...]
@@ -49,8 +48,6 @@ def fit(
         Enzymes by id.
     network
         The model on its medium.
-    levels
-        Proteome fractions that an enzyme can be given.
     saturation
         Share of kcat at which an enzyme without a known KM operates.
     limited
@@ -67,12 +64,9 @@ def fit(
     """
     excluded: list[ExcludedEntry] = []
     natives = _NativeReactions(network)
-    found = [
-        checked
-        for enzyme in library.values()
-        for site in enzyme.sites
-        if (checked := _placement(enzyme, site, natives, excluded, levels=levels, saturation=saturation)) is not None
-    ]
+    entries = [(enzyme, site) for enzyme in library.values() for site in enzyme.sites]
+    checked = [_placement(*entry, natives, excluded, levels=levels, saturation=saturation) for entry in entries]
+    found = [placement for placement in checked if placement]
     found = _limited(found, limited, network, excluded)
     if candidates == "distinct":
         found = _distinct(found, excluded)
@@ -236,21 +230,17 @@ def _runnable(found: Sequence[Placement], network: Network, excluded: list[Exclu
 
 def _distinct(found: Sequence[Placement], excluded: list[ExcludedEntry]) -> list[Placement]:
     """Exclude dominated placements: of equivalent ones, keep the one of the largest capacity per protein."""
-    best: dict[object, Placement] = {}
-
-    def function(p: Placement) -> object:
-        return p.enzyme.membrane, (
-            (frozenset(p.stoichiometry.items()), p.site.reversible) if p.foreign else p.reaction
-        )
-
-    for placement in found:
-        other = best.get(function(placement))
-        if other is None or placement.caps > other.caps:
-            best[function(placement)] = placement
-    kept = [p for p in found if best[function(p)] is p]
-    excluded += [
-        ExcludedEntry(p.id, Reason.DOMINATED, f"{best[function(p)].id} does the same with less protein")
+    functions = [
+        (p.enzyme.membrane, (frozenset(p.stoichiometry.items()), p.site.reversible) if p.foreign else p.reaction)
         for p in found
-        if best[function(p)] is not p
     ]
-    return kept
+    best: dict[object, Placement] = {}
+    for function, placement in zip(functions, found, strict=True):
+        if placement.caps > best.setdefault(function, placement).caps:
+            best[function] = placement
+    excluded += [
+        ExcludedEntry(p.id, Reason.DOMINATED, f"{best[function].id} does the same with less protein")
+        for function, p in zip(functions, found, strict=True)
+        if best[function] is not p
+    ]
+    return [p for function, p in zip(functions, found, strict=True) if best[function] is p]

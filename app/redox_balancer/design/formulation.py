@@ -54,14 +54,8 @@ Weights = dict[str, float]
 class UnmodifiedCell(NamedTuple):
     """A cell without a construct, under a condition.
 
-    Attributes
-    ----------
-    limits
-        Limit of each of the `changes` of the design space, see `DesignSpace.limits`.
-    point
-        Values of all changing bounds.
-    native_limits
-        Limit of each reaction that a placement can amplify, by column, mmol/gDW/h.
+    These are `DesignSpace.limits`, the values of all changing bounds, and the limit of each reaction that a placement
+    can amplify, by column, mmol/gDW/h.
     """
 
     limits: FloatArray
@@ -72,18 +66,11 @@ class UnmodifiedCell(NamedTuple):
 class Formulation:
     """Bounds of a design space as a function of condition and construct.
 
-    Parameters
-    ----------
-    space
-        The cell and what can be built into it.
-    compressed
-        Whether to reduce the network to a smaller one with the same optima; all columns are then those of the
-        reduced network.
-
     Attributes
     ----------
     network
-        The cell at natural abundance: native enzymes limited as in the healthy cell.
+        The cell at natural abundance: native enzymes limited as in the healthy cell. If `compressed`, it is reduced
+        to a smaller one with the same optima, and all columns are those of that one.
     parameters
         Each bound that changes, with its range.
     columns
@@ -92,7 +79,7 @@ class Formulation:
 
     def __init__(self, space: DesignSpace, *, compressed: bool = True) -> None:
         self._space = space
-        self.network = _at_natural_abundance(space)
+        self.network = at_natural_abundance(space.network, space.capacities)
         if compressed:
             self.network = compress(self.network, _protected(space))
         self.columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
@@ -256,14 +243,9 @@ def nadph_weights(space: DesignSpace) -> Weights:
     """
     weights = {}
     for placement in space.placements:
-        if placement.foreign:
-            taken = -sum(
-                coefficient
-                for metabolite, coefficient in placement.stoichiometry.items()
-                if space.network.is_species(metabolite, *NADPH)
-            )
-            if taken:
-                weights[placement.reaction] = taken
+        amounts = placement.stoichiometry.items() if placement.foreign else ()
+        if taken := -sum(amount for name, amount in amounts if space.network.is_species(name, *NADPH)):
+            weights[placement.reaction] = taken
     return weights
 
 
@@ -293,12 +275,10 @@ def guaranteed_weights(space: DesignSpace, placements: Iterable[Placement] | Non
     return [taken] if priced == taken else [taken, priced]
 
 
-def _at_natural_abundance(space: DesignSpace) -> Network:
-    return space.network.with_bounds(
-        {
-            reaction: limited(*space.network.bounds_of(reaction), Side.FLUX, limit)
-            for reaction, limit in space.capacities.items()
-        }
+def at_natural_abundance(network: Network, capacities: Mapping[str, float]) -> Network:
+    """A cell with its native limits, mmol/gDW/h, by reaction."""
+    return network.with_bounds(
+        {reaction: limited(*network.bounds_of(reaction), Side.FLUX, limit) for reaction, limit in capacities.items()}
     )
 
 

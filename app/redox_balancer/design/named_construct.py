@@ -22,20 +22,9 @@ NOTATION = "write it as 'LBNOX_c 0.1 % + AOX_m 0.03 %', or with proteome fractio
 _TERM = re.compile(r"(?P<placement>[^\s=]+)\s*[=\s]\s*(?P<amount>[^\s=%]+)\s*(?P<percent>%?)")
 
 
-def parse_construct(text: str) -> list[tuple[str, float]]:
-    """Placements and proteome fractions of a construct such as `LBNOX_c 0.1 % + AOX_m 0.03 %`.
-
-    A number without a percent sign is a proteome fraction: 0.1 % is 0.001. `nothing` is the empty construct.
-
-    Raises
-    ------
-    RedoxError
-        The text cannot be read, or a fraction is not between 0 and 1.
-    """
-    if text.strip() == NOTHING:
-        return []
-    terms = []
-    for part in re.split(r"[+,;]", text):
+def _parsed(text: str) -> Iterator[tuple[str, float, str]]:
+    """Placement, proteome fraction and text of each term; a number without a percent sign is a proteome fraction."""
+    for part in re.split(r"[+,;]", text) if text.strip() != NOTHING else ():
         found = _TERM.fullmatch(part.strip())
         if found is None:
             raise RedoxError(f"cannot read {part.strip()!r} in the construct {text!r}", hint=NOTATION)
@@ -43,19 +32,16 @@ def parse_construct(text: str) -> list[tuple[str, float]]:
             fraction = float(found["amount"]) / (100.0 if found["percent"] else 1.0)
         except ValueError:
             fraction = math.nan
-        if not 0 < fraction < 1:
-            raise RedoxError(f"{part.strip()!r} is not a proteome fraction between 0 and 1", hint=NOTATION)
-        terms.append((found["placement"], fraction))
-    return terms
+        yield found["placement"], fraction, repr(part.strip())
 
 
-def _pairs(placements: ConstructLike) -> list[tuple[str, float]]:
-    """Pairs of placement and number of any form of a construct."""
+def _terms(placements: ConstructLike) -> Iterable[tuple[str, float, str]]:
+    """Placement, number and text of each term of any form of a construct."""
     if isinstance(placements, str):
-        return parse_construct(placements)
+        return _parsed(placements)
     try:
         pairs = placements.items() if isinstance(placements, Mapping) else placements
-        return [(placement, float(fraction)) for placement, fraction in pairs]
+        return [(placement, float(fraction), f"{placement}: {float(fraction):g}") for placement, fraction in pairs]
     except (TypeError, ValueError):
         raise RedoxError(f"cannot read {placements!r} as a construct", hint=NOTATION) from None
 
@@ -88,11 +74,9 @@ class NamedConstruct(Mapping[str, float]):
 
     def __init__(self, placements: ConstructLike = ()) -> None:
         self._fractions: dict[str, float] = {}
-        for placement, fraction in _pairs(placements):
+        for placement, fraction, text in _terms(placements):
             if not 0 < fraction < 1:
-                raise RedoxError(
-                    f"{placement}: {fraction:g} is not a proteome fraction between 0 and 1", hint=NOTATION
-                )
+                raise RedoxError(f"{text} is not a proteome fraction between 0 and 1", hint=NOTATION)
             if placement in self._fractions:
                 raise RedoxError(f"{placement} occurs twice in a construct", hint="add up the two fractions")
             self._fractions[placement] = fraction

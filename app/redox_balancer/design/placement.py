@@ -27,19 +27,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class ExcludedEntry:
-    """An entry of the library that is not offered.
-
-    Attributes
-    ----------
-    id
-        `<enzyme>_<compartment>`.
-    reason
-        Kind of the reason.
-    detail
-        The reason in words.
-    cycle
-        Reactions of the cycle that it closes.
-    """
+    """An entry of the library (`<enzyme>_<compartment>`) that is not offered, why, and the cycle that it closes."""
 
     id: str
     reason: Reason
@@ -60,14 +48,10 @@ class Placement:
     ----------
     id
         `<enzyme>_<compartment>`.
-    enzyme, site
-        The entries of the library.
     reaction
         `SINK_<id>` for a foreign reaction, else the native reaction.
     stoichiometry
         Coefficients of the site's reaction by the model's own metabolite ids.
-    foreign
-        Whether the reaction is new to the cell.
     caps
         Enzyme capacity at each level, mmol/gDW/h, in units of the column's own coefficients.
     cofactor_mm

@@ -33,7 +33,8 @@ from redox_balancer.cell.records import pick
 from redox_balancer.cell.solution import Status
 from redox_balancer.design.diagnosis import AMOUNTS, CARRIERS, Diagnosis, Effect, Pressure
 from redox_balancer.design.formulation import NO_GROWTH, Formulation
-from redox_balancer.design.growth_limits import Limit, limits_of_growth, limits_without_growth, reduced_costs
+from redox_balancer.design.growth_limits import limits_of_growth, limits_without_growth, reduced_costs
+from redox_balancer.design.programs import optimum
 from redox_balancer.design.respiration import OXYGEN
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
@@ -41,19 +42,7 @@ from redox_balancer.progress import Progress, no_progress
 
 
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
-    """Diagnose a cell under each condition of a design space; what can be built into it plays no part.
-
-    Parameters
-    ----------
-    space
-        The cell and its conditions.
-    progress
-        Receives each condition as it starts, with the number that is done.
-
-    Yields
-    ------
-    Diagnosis
-        In the order of the conditions.
+    """Diagnose a cell under each condition of a design space, in turn; what can be built into it plays no part.
 
     Raises
     ------
@@ -79,9 +68,8 @@ def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[D
                 if unperturbed[reference.id].growth == 0.0:
                     from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
-                    medium = (
-                        "this medium" if reference == space.healthy else f"the measured uptakes of {reference.id}"
-                    )
+                    healthy = reference == space.healthy
+                    medium = "this medium" if healthy else f"the measured uptakes of {reference.id}"
                     raise does_not_grow(reference.apply(space.network), medium)
             known = unperturbed.get(condition.id)
             yield known or replace(cell.diagnosis(condition, pools), unperturbed=unperturbed[reference.id])
@@ -133,25 +121,23 @@ class _Cell:
 
     def diagnosis(self, condition: Condition, pools: Iterable[Pool]) -> Diagnosis:
         """Growth, its limits and the redox pressure of each pool under a condition."""
-        growth = self._under(condition)
-        limits = self._limits(growth)
-        effects = [{kind: self._effect(pool.column(kind), growth) for kind in pool.reactions} for pool in pools]
-        pressures = [Pressure(p.carrier, p.compartment, **found) for p, found in zip(pools, effects, strict=True)]
-        return Diagnosis(condition.id, growth or 0.0, growth is not None, limits, tuple(pressures))
-
-    def _under(self, condition: Condition) -> float | None:
-        """Growth under a condition, 1/h, which holds from now on; None where the cell cannot live."""
         lower, upper = self._formulation.bounds(self._formulation.under(condition).point)
         for column in np.flatnonzero((lower != self._network.lower) | (upper != self._network.upper)).tolist():
             self._lp.set_bounds(column, float(lower[column]), float(upper[column]))
-        self._network = replace(self._network, lower=lower, upper=upper)
-        return self._growth()
-
-    def _limits(self, growth: float | None) -> list[Limit]:
-        """What limits the growth that was solved for last."""
-        if not growth:
-            return limits_without_growth(self._lp, self._network)
-        return limits_of_growth(self._network, growth, reduced_costs(self._lp, self._network))
+        self._network = network = replace(self._network, lower=lower, upper=upper)
+        if growth := self._growth():
+            limits = limits_of_growth(network, growth, reduced_costs(self._lp, network))
+        else:
+            limits = limits_without_growth(self._lp, network)
+        pressures = tuple(
+            Pressure(
+                pool.carrier,
+                pool.compartment,
+                **{kind: self._effect(pool.column(kind), growth) for kind in pool.reactions},
+            )
+            for pool in pools
+        )
+        return Diagnosis(condition.id, growth or 0.0, growth is not None, limits, pressures)
 
     def _effect(self, reaction: str, growth: float | None) -> Effect:
         """What an outside reaction does to growth."""
@@ -174,14 +160,9 @@ class _Cell:
         return growth
 
     def _growth(self) -> float | None:
+        """Largest growth, 1/h; None where the cell cannot live."""
         solution = self._lp.maximise()
-        if solution.optimal:
-            return solution.objective if solution.objective > NO_GROWTH else 0.0
         if solution.status is Status.INFEASIBLE:
             return None
-        raise RedoxError(
-            f"the linear program for the largest growth of {self._network.id} ended without an optimum: "
-            f"{solution.status.value}",
-            hint="use a smaller model, such as the consistent core of this one",
-            settings=("model",),
-        )
+        growth = optimum(solution, f"growth of {self._network.id}")
+        return growth if growth > NO_GROWTH else 0.0

@@ -17,14 +17,8 @@ SINK_FLUX_WEIGHT = 1e-3
 class ValuePrograms:
     """Programs (a), largest growth, and (b), what the reward of a design space counts, as functions of a point.
 
-    Parameters
-    ----------
-    space
-        The cell and what can be built into it.
-    formulation
-        Bounds of the space; its points are the arguments of all methods.
-    region_bytes
-        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    Points are those of `formulation`; `region_bytes` is the memory for the critical regions of each program, see
+    `ParametricLP`.
     """
 
     def __init__(self, space: DesignSpace, formulation: Formulation, *, region_bytes: int) -> None:
@@ -33,7 +27,7 @@ class ValuePrograms:
         biomass = network.column(network.objective)
         self._sinks = [network.column(p.reaction) for p in space.placements if p.foreign]
         self.growth_lp = ParametricLP(network, {biomass: 1.0}, parameters, region_bytes=region_bytes)
-        largest = _optimum(self.growth_lp.maximise(formulation.widest()[:-1]), "growth")
+        largest = optimum(self.growth_lp.maximise(formulation.widest()[:-1]), "growth")
 
         def program(weights: Weights) -> ParametricLP:
             held = Parameter(biomass, upper=False, low=0.0, high=max(0.0, largest) * (1 + 1e-6))
@@ -75,7 +69,7 @@ class ValuePrograms:
         solution = self.growth_lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
-        growth = _optimum(solution, "growth")
+        growth = optimum(solution, "growth")
         return growth if growth > NO_GROWTH else 0.0
 
     def capacity(self, point: FloatArray) -> float:
@@ -84,12 +78,12 @@ class ValuePrograms:
         solution = self.flux_lps[0].maximise(point)
         if solution.status is Status.INFEASIBLE:
             return 0.0
-        return max(0.0, _optimum(solution, "capacity"))
+        return max(0.0, optimum(solution, "capacity"))
 
     def guaranteed(self, point: FloatArray) -> float:
         """Smallest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
         self._refuse_if_closed()
-        return min(-_optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
+        return min(-optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
 
     def sink_flux(self, point: FloatArray) -> float:
         """Sum of the inserted fluxes at one vertex where growth plus a small multiple of them is largest."""
@@ -98,7 +92,7 @@ class ValuePrograms:
         solution = lp.maximise(point[:-1])
         if solution.status is Status.INFEASIBLE:
             return 0.0
-        _optimum(solution, "sink flux")
+        optimum(solution, "sink flux")
         return sum(abs(lp.flux(column)) for column in self._sinks)
 
     def _refuse_if_closed(self) -> None:
@@ -107,7 +101,8 @@ class ValuePrograms:
             raise RedoxError("the evaluator is closed", hint="create another one")
 
 
-def _optimum(solution: Solution, name: str) -> float:
+def optimum(solution: Solution, name: str) -> float:
+    """The optimal value of a linear program; a RedoxError that says what it is the largest of where there is none."""
     if not solution.optimal:
         raise RedoxError(
             f"the linear program for the largest {name} ended without an optimum: {solution.status.value}",

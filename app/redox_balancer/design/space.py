@@ -17,7 +17,7 @@ from redox_balancer.cell.conditions import HEALTHY, Change, Condition, Side, wit
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.enzymes import Enzyme, NativeCapacity
+from redox_balancer.design.enzymes import Enzyme
 from redox_balancer.design.insertion import with_insertions
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
@@ -35,15 +35,10 @@ PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")
 
 @dataclass(frozen=True)
 class ValueSettings:
-    """Weights of a construct's value; the defaults are part of its definition.
+    """Weights of a construct's value, see `evaluator.py`; the defaults are part of its definition.
 
     Attributes
     ----------
-    reward
-        `capacity`: the value of `evaluator.py`. `guaranteed`: the same with the least NAD(P)H that inserted reactions
-        take at largest growth in place of the most that they can take. `rescue`: growth won back, less the price of
-        the protein. `sink-flux`: the sum of the inserted fluxes where growth plus 1e-3 times that sum is largest; a
-        flux at one vertex of many, for comparison.
     growth_fraction
         Share of the condition's own growth that must be kept while capacity is counted.
     healthy_floor
@@ -80,11 +75,9 @@ class DesignSpace:
     placements
         What can be placed; a construct refers to them by position.
     levels
-        Proteome fraction of each level.
+        Proteome fractions to choose from.
     budget, membrane_budget
         Largest sums of the levels of soluble and of membrane proteins, as proteome fractions.
-    conditions
-        The named conditions, in the order of the task.
     mixtures
         Combinations of several conditions that a policy may be trained on as well.
     references
@@ -93,13 +86,9 @@ class DesignSpace:
         Each bound that some condition changes, once; `opens` where one of them opens it.
     capacities
         Native limits at natural abundance, mmol/gDW/h, by reaction.
-    settings
-        Weights of the value.
     parameter_samples
         Factors of the enzyme capacities of each placement in each parameter sample, shape (samples, placements): if
         there are any, the value of a construct is its mean over them.
-    excluded
-        Entries of the library that cannot be placed, and why.
     """
 
     network: Network
@@ -123,7 +112,7 @@ class DesignSpace:
         library: Mapping[str, Enzyme],
         conditions: Sequence[Condition],
         *,
-        capacities: Mapping[str, NativeCapacity] | None = None,
+        capacities: Mapping[str, float] | None = None,
         levels: Sequence[float] = LEVELS,
         budget: float = BUDGET,
         membrane_budget: float = MEMBRANE_BUDGET,
@@ -134,26 +123,14 @@ class DesignSpace:
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> DesignSpace:
-        """Design space of a cell on its medium.
+        """Design space of a cell on its medium, whose attributes have the same names; `library` is fitted to it.
 
         Parameters
         ----------
-        network
-            The cell, on its medium.
-        library, conditions, capacities
-            Enzymes, conditions and native limits, the last by reaction.
-        levels, budget, membrane_budget
-            Proteome fractions: the levels to choose from, and the largest sums for soluble and membrane proteins.
-        saturation
-            Share of kcat at which an enzyme without a known KM operates.
-        candidates
+        saturation, candidates
             As in `fit`.
-        mixtures, references
-            Combinations of several of the conditions, and the unperturbed states that they refer to.
         samples
             Number of samples of the uncertain enzyme parameters.
-        settings
-            Weights of the value.
 
         Raises
         ------
@@ -166,13 +143,8 @@ class DesignSpace:
         network = with_supplies(network, (*references, *conditions))
         conditions, references = in_own_terms(network, conditions), in_own_terms(network, references)
         changes = changed_bounds((*references, *conditions))
-        limits = {
-            own: capacity.limit
-            for reaction, capacity in (capacities or {}).items()
-            if (own := network.find_reaction(reaction)) is not None
-        }
-        limited = limits.keys() | {change.reaction for change in changes if change.side is Side.FLUX}
-        settings = settings or ValueSettings()
+        capacities, settings = capacities or {}, settings or ValueSettings()
+        limited = capacities.keys() | {change.reaction for change in changes if change.side is Side.FLUX}
         if settings.reward != "sink-flux":
             network = replace(network, repairs=network.repairs + unusual_unit(network))
         fitted = fit(library, with_openings, levels, saturation, limited=limited, candidates=candidates)
@@ -188,7 +160,7 @@ class DesignSpace:
             references=references,
             parameter_samples=parameter_samples(fitted.placements, samples, saturation),
             changes=changes,
-            capacities=limits,
+            capacities=capacities,
             settings=settings,
         )
 
@@ -226,15 +198,16 @@ class DesignSpace:
         """Placements of a construct as data: enzyme, compartment, proteome fraction and enzyme capacity."""
         return [
             {
-                "placement": self.placements[position].id,
-                "enzyme": self.placements[position].enzyme.id,
-                "name": self.placements[position].enzyme.name,
-                "compartment": self.placements[position].site.compartment,
-                "reaction": self.placements[position].reaction,
+                "placement": placement.id,
+                "enzyme": placement.enzyme.id,
+                "name": placement.enzyme.name,
+                "compartment": placement.site.compartment,
+                "reaction": placement.reaction,
                 "proteome_fraction": self.levels[level],
-                "flux_cap_mmol_gdw_h": self.placements[position].caps[level],
+                "flux_cap_mmol_gdw_h": placement.caps[level],
             }
             for position, level in construct
+            for placement in [self.placements[position]]
         ]
 
     @cached_property
@@ -244,13 +217,10 @@ class DesignSpace:
 
     def spent(self, construct: Construct) -> tuple[float, float]:
         """Proteome fractions that a construct takes for soluble and for membrane proteins."""
-        soluble = membrane = 0.0
+        spent = [0.0, 0.0]
         for position, level in construct:
-            if self.in_membrane[position]:
-                membrane += self.levels[level]
-            else:
-                soluble += self.levels[level]
-        return soluble, membrane
+            spent[self.in_membrane[position]] += self.levels[level]
+        return spent[0], spent[1]
 
     def affordable(self, construct: Construct) -> bool:
         """Whether a construct is within both protein budgets."""
@@ -273,8 +243,7 @@ class DesignSpace:
             # Most are in the model's own terms already, and this is called for every sampled condition.
             change = given if given.key in positions else given.of(self.network)
             position = positions.get(change.key)
-            known = None if position is None else self.changes[position]
-            if known is None or position is None or (change.opens and not known.opens):
+            if position is None or (change.opens and not self.changes[position].opens):
                 raise RedoxError(
                     f"condition {condition.id!r} {'opens' if change.opens else 'limits'} the {change.side} of "
                     f"{change.reaction}, which no condition of this design space does",

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from redox_balancer.cell.conditions import Side, limited
 from redox_balancer.cell.media import Medium
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
-from redox_balancer.design.enzymes import NativeCapacity
+from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.evaluation import verdicts
 from redox_balancer.evaluation.experiments import Assay, Experiment, load_experiments
 from redox_balancer.evaluation.laboratory import CannotExpressError, Cell, Laboratory
@@ -154,23 +153,14 @@ class Validation:
 def validate(
     network: Network,
     medium: Medium,
-    capacities: Mapping[str, NativeCapacity],
+    capacities: Mapping[str, float],
     *,
     vary: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
-    """Run every experiment on a model.
+    """Run every experiment on a model, on one medium; with `vary` again at half and twice each cap of that.
 
-    Parameters
-    ----------
-    network
-        The model without a medium.
-    medium
-        The medium of all experiments.
-    capacities
-        Native limits, by reaction.
-    vary
-        Repeat them at half and twice each cap of the medium.
+    `capacities` are native limits, mmol/gDW/h, by reaction.
 
     Raises
     ------
@@ -178,8 +168,7 @@ def validate(
         The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
-    limits = {own: each.limit for name, each in capacities.items() if (own := network.find_reaction(name))}
-    with Laboratory(_on(network, medium, limits), file) as laboratory:
+    with Laboratory(at_natural_abundance(medium.apply(network), capacities), file) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
         results = []
@@ -192,7 +181,7 @@ def validate(
         varied = [(name, cap, factor) for name, cap in medium.caps.items() for factor in FACTORS] if vary else []
         for done, (name, cap, factor) in enumerate(varied):
             progress(f"{name} x {factor:g}", done, len(varied))
-            laboratory.move(_on(network, medium.varied(name, factor), limits))
+            laboratory.move(at_natural_abundance(medium.varied(name, factor).apply(network), capacities))
             for each in results:
                 for before in each.assays:
                     was, now = _finding(before), _finding(_run(laboratory, before.assay))
@@ -204,14 +193,6 @@ def validate(
 
 def _finding(result: AssayResult) -> str:
     return result.verdict.finding.value if result.verdict else "not expressed"
-
-
-def _on(network: Network, medium: Medium, limits: Mapping[str, float]) -> Network:
-    """A model on a medium, its native enzymes limited as in a design."""
-    network = medium.apply(network)
-    return network.with_bounds(
-        {own: limited(*network.bounds_of(own), Side.FLUX, limit) for own, limit in limits.items()}
-    )
 
 
 def _run(laboratory: Laboratory, assay: Assay) -> AssayResult:

@@ -18,24 +18,8 @@ def cheapest_closures(
 ) -> frozenset[DirectedStep] | None:
     """Return the cheapest set with a step of each cycle, and without one of the steps of each needed set.
 
-    Parameters
-    ----------
-    cycles
-        Sets of steps of which one must be closed.
-    needed
-        Sets of steps of which one must stay open.
-    prices
-        Price of each step that may be closed.
-
-    Returns
-    -------
-    frozenset or None
-        The proven optimum, or None where there is no such set.
-
-    Raises
-    ------
-    NoSolutionError
-        The solver did not prove it within `TIME_LIMIT_S`.
+    Only steps with a price may be in it. It is a proven optimum, None where there is no such set; a NoSolutionError
+    where the solver did not prove it within `TIME_LIMIT_S`.
     """
     choices = [sorted(cycle & prices.keys()) for cycle in cycles]
     if not choices:

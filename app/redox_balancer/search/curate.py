@@ -35,15 +35,7 @@ _LONGER = 1e3
 
 @dataclass(frozen=True)
 class Closing:
-    """A step that is closed.
-
-    Attributes
-    ----------
-    step, suspicion
-        The step, and why it rather than another.
-    cycle
-        The shortest cycle that no other closed step breaks, or that it is a step of.
-    """
+    """A step that is closed, why it rather than another, and the shortest cycle that it alone breaks, or breaks."""
 
     step: DirectedStep
     suspicion: Suspicion
@@ -101,7 +93,7 @@ def propose(
     with_gene: Container[str] = (),
     progress: Progress = no_progress,
 ) -> CurationProposal:
-    """Find the cheapest curation of a model.
+    """Find the cheapest curation of a model; a RedoxError if it does not grow, or cannot keep what it needs.
 
     Parameters
     ----------
@@ -111,11 +103,6 @@ def propose(
         Functions to keep as far as the model performs them, and further names of metabolites, see `FunctionalCell`.
     with_gene
         Reactions that have a gene.
-
-    Raises
-    ------
-    RedoxError
-        The model does not grow, or no set of closed steps leaves growth and the functions.
     """
     progress("free fluxes as published")
     before = free_fluxes(network)

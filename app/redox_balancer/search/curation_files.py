@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from redox_balancer.cell.correction import Direction, Mark
@@ -17,16 +17,9 @@ _PROBES = "probes for what is free; not looked up in the literature"
 
 
 def write_curation(network: Network, proposal: CurationProposal, path: Path) -> None:
-    """Write a proposal as a curation file; `network` is the model as published.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    """
-    _write(
-        path, (f"# Proposed curation of {network.id}: every entry is to be judged.", "", *_entries(network, proposal))
-    )
+    """Write a proposal as a curation file; `network` is the model as published."""
+    head = f"# Proposed curation of {network.id}: every entry is to be judged."
+    _write(path, (head, "", *_entries(network, proposal)))
 
 
 def write_log(network: Network, proposal: CurationProposal, path: Path) -> None:
@@ -40,39 +33,35 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 
 
 def _entries(network: Network, proposal: CurationProposal) -> Iterator[str]:
-    steps: dict[str, str] = {}
+    reasons: dict[str, list[str]] = {}
     for closing in proposal.closings:
         reason = f"breaks {closing.cycle} of free {closing.cycle.probe}: {closing.suspicion.why}"
-        steps[closing.step.reaction] = "; ".join(filter(None, (steps.get(closing.step.reaction), reason)))
-    for reaction, reason in steps.items():
+        reasons.setdefault(closing.step.reaction, []).append(reason)
+    for reaction, found in reasons.items():
         low, high = proposal.network.bounds_of(reaction)
         change = f"direction = {_quoted(Direction.BACKWARD if low < 0 else Direction.FORWARD)}"
-        change = change if low < 0 or high > 0 else "closed = true"
-        yield from _entry(f"step_{reaction}", Mark.ASSUMED, reason, _PROBES)
-        yield from (
-            change,
-            "[correction.reactions]",
-            f"{_quoted(reaction)} = {_quoted(equation_text(network, reaction))}",
-            "",
-        )
-    unbalanced = {reaction: cap for reaction, cap in proposal.unbalanced.items() if reaction not in steps}
+        changes = [change if low < 0 or high > 0 else "closed = true"]
+        named = {reaction: equation_text(network, reaction)}
+        about = {"id": f"step_{reaction}", "mark": Mark.ASSUMED, "reason": "; ".join(found), "source": _PROBES}
+        yield from _entry(about, changes, named)
+    unbalanced = {reaction: cap for reaction, cap in proposal.unbalanced.items() if reaction not in reasons}
     for reaction, cap in unbalanced.items():
         if cap:
             reason = "does not balance, but growth or a function needs it: 1.2 times the flux that is needed"
-            yield from _entry(f"capped_{reaction}", Mark.ASSUMED, reason, _BALANCE)
-            yield from ("unbalanced = true", f"capped = {cap!r}", "[correction.reactions]")
-            yield from (f"{_quoted(reaction)} = {_quoted(imbalance_text(network, reaction))}", "")
-    if closed := [reaction for reaction, cap in unbalanced.items() if not cap]:
-        yield from _entry(
-            "unbalanced", Mark.BALANCE, "does not balance: it creates or destroys atoms or electrons", _BALANCE
-        )
-        yield from ("unbalanced = true", "closed = true", "[correction.reactions]")
-        yield from (f"{_quoted(reaction)} = {_quoted(imbalance_text(network, reaction))}" for reaction in closed)
+            changes = ["unbalanced = true", f"capped = {cap!r}"]
+            named = {reaction: imbalance_text(network, reaction)}
+            about = {"id": f"capped_{reaction}", "mark": Mark.ASSUMED, "reason": reason, "source": _BALANCE}
+            yield from _entry(about, changes, named)
+    if named := {reaction: imbalance_text(network, reaction) for reaction, cap in unbalanced.items() if not cap}:
+        reason = "does not balance: it creates or destroys atoms or electrons"
+        about = {"id": "unbalanced", "mark": Mark.BALANCE, "reason": reason, "source": _BALANCE}
+        yield from _entry(about, ["unbalanced = true", "closed = true"], named)
 
 
-def _entry(name: str, mark: Mark, reason: str, source: str) -> Iterator[str]:
-    fields = {"id": name, "mark": mark, "reason": reason, "source": source}
-    yield from ("[[correction]]", *(f"{key} = {_quoted(value)}" for key, value in fields.items()))
+def _entry(about: Mapping[str, str], changes: Iterable[str], reactions: Mapping[str, str]) -> Iterator[str]:
+    yield from ("[[correction]]", *(f"{key} = {_quoted(value)}" for key, value in about.items()), *changes)
+    yield from ("[correction.reactions]", *(f"{_quoted(name)} = {_quoted(text)}" for name, text in reactions.items()))
+    yield ""
 
 
 def _quoted(text: str) -> str:

@@ -28,18 +28,14 @@ class ExhaustiveReference:
 
     Attributes
     ----------
-    condition
-        Id of the condition.
     constructs
         Number of constructs valued, all with at least one placement.
     best
         The best of them, best first; the empty construct precedes them where none has a value of 0 or more.
     mean
         Mean value of all constructs; 0 if there are none.
-    solves
-        Linear programs solved.
-    seconds
-        Wall time, in one process.
+    solves, seconds
+        Linear programs solved, and wall time in one process.
     """
 
     condition: str
@@ -112,7 +108,7 @@ def exhaustive(
     processes: int = 1,
     progress: Callable[[ExhaustiveReference], None] = lambda _: None,
 ) -> dict[str, ExhaustiveReference]:
-    """Search under each named condition.
+    """Search under each condition of a design space: its result by its id; see also `refuse_too_many`.
 
     Parameters
     ----------
@@ -124,16 +120,6 @@ def exhaustive(
         Number of worker processes, each with linear programs of its own; a condition is one unit of work.
     progress
         Called with the result of each condition once it is available.
-
-    Returns
-    -------
-    dict
-        The result of each condition by its id, in the order of the design space.
-
-    Raises
-    ------
-    RedoxError
-        There are more than `LARGEST` constructs.
     """
     refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}

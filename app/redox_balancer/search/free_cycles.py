@@ -23,14 +23,9 @@ LEAST_SHARE = 1e-7
 
 @dataclass(frozen=True)
 class FreeCycle:
-    """A way in which a network undoes a probe; no step can be left out.
+    """A way in which a network undoes a probe: the flux of each step, none of which can be left out, per unit of it.
 
-    Attributes
-    ----------
-    probe
-        What it undoes.
-    steps
-        Flux of each step for one unit of the probe, without boundary reactions.
+    Boundary reactions are not among them.
     """
 
     probe: Probe
@@ -42,13 +37,7 @@ class FreeCycle:
 
 
 class CycleFinder:
-    """Linear programs over a closed cell in which every reaction is split into its directions.
-
-    Parameters
-    ----------
-    cell
-        The cell with its probes.
-    """
+    """Linear programs over a closed cell in which every reaction is split into its directions."""
 
     def __init__(self, cell: ProbedCell) -> None:
         self._cell, network = cell, cell.network
@@ -82,13 +71,7 @@ class CycleFinder:
         self._lp.close()
 
     def find(self, probe: Probe, closed: Iterable[DirectedStep], worth: float = WORTH) -> FreeCycle | None:
-        """Find a cycle with the smallest sum of fluxes that undoes a probe without the closed steps.
-
-        Raises
-        ------
-        RedoxError
-            The linear program has no optimum.
-        """
+        """Find a cycle with the smallest sum of fluxes that undoes a probe without the closed steps."""
         closed = frozenset(closed)
         for step in closed ^ self._closed:
             self._set(step, 0.0 if step in closed else self._open[step])

@@ -53,10 +53,7 @@ MARGIN = 1e-6
 def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:
     """Find the best construct; its `bound` exceeds its value where the time limit was too short for the proof.
 
-    Raises
-    ------
-    RedoxError
-        The reward is not the optimum of a single program, or no construct was found within the time limit.
+    A RedoxError if the reward is not the optimum of a single program, or no construct was found in time.
     """
     program = _ConstructProgram(search.problem)
     optimum = program.program.maximise(time_limit_s=time_limit_s)
@@ -80,17 +77,7 @@ def budgets(space: DesignSpace) -> list[tuple[list[int], float]]:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A cell without a construct, under a condition.
-
-    Attributes
-    ----------
-    unmodified
-        Its changing bounds.
-    lower, upper
-        All bounds by column.
-    caps
-        Enzyme capacity of each level of each placement.
-    """
+    """A cell without a construct, under a condition: its changing bounds, all bounds by column, enzyme capacities."""
 
     unmodified: UnmodifiedCell
     lower: FloatArray

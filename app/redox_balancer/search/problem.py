@@ -16,14 +16,7 @@ from redox_balancer.design.evaluator import Evaluator
 class Problem:
     """Find the construct of the highest value under one condition, or of the highest weighted sum under several.
 
-    Attributes
-    ----------
-    evaluator
-        Values constructs of its design space.
-    conditions, weights
-        The conditions, and the weight of the value under each.
-    placements
-        K, the maximum number of placements.
+    `placements` is K, the largest number of placements.
     """
 
     evaluator: Evaluator
@@ -66,20 +59,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answer of a search and its cost.
+    """Answer of a search and its cost: the empty construct, of value 0, where none was better.
 
     Attributes
     ----------
-    construct, value
-        The best construct found and its value; the empty construct, of value 0, if none was better.
-    evaluations
-        Constructs valued, including those that recurred.
-    solves
-        Linear programs solved by GLPK.
+    evaluations, solves, seconds
+        Constructs valued, also those that recurred, linear programs, and wall time from a reset evaluator.
     iterations
         Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
-    seconds
-        Wall time, starting from a reset evaluator.
     bound
         Proven upper bound of the value of every construct; None where nothing is proven.
     """
@@ -97,14 +84,8 @@ class Search:
     """A search in progress: values constructs, keeps the best one and records the cost.
 
     Searches are compared by their cost, so each starts from an evaluator that was reset. The empty construct, of
-    value 0 and without cost, is the best one until a better one is found.
-
-    Parameters
-    ----------
-    problem
-        The problem to solve.
-    evaluations, seconds
-        Limits of constructs valued and of wall time; None for no limit.
+    value 0 and without cost, is the best one until a better one is found. `evaluations` and `seconds` limit the
+    constructs valued and the wall time.
     """
 
     def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:

@@ -74,18 +74,9 @@ class ClosableLP:
 
 @dataclass(eq=False)
 class Need:
-    """One thing that a model must still do.
+    """Growth, or a function that a model must still perform: a reaction with a least flux, mmol/gDW/h.
 
-    Attributes
-    ----------
-    name
-        Growth, or the name of a function.
-    goal, amount
-        The reaction that does it, and its least flux, mmol/gDW/h.
-    lp, bounds
-        The problem, and the bounds that differ from it, mmol/gDW/h.
-    witnesses
-        The steps of each solution by which it was done.
+    `bounds` are those that differ from the problem's own, and `witnesses` the steps of each solution that did it.
     """
 
     name: str
@@ -118,14 +109,8 @@ class Need:
 class Requirements:
     """Growth on a medium and the functions that a model performs as it is published.
 
-    Parameters
-    ----------
-    network
-        The model, with the bounds of the medium.
-    functions, names
-        Functions, and further names of metabolites, see `FunctionalCell`.
-    growth
-        The largest growth as published, 1/h; by default that of `network`.
+    `network` has the bounds of the medium; `functions` and `names` are those of `FunctionalCell`, and `growth`, 1/h,
+    is the largest as published, by default that of `network`.
     """
 
     def __init__(

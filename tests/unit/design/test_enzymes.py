@@ -131,10 +131,10 @@ def test_native_capacities_are_one_and_a_half_times_parsimonious_fluxes() -> Non
         limited = held.with_bounds(
             {
                 reaction: (
-                    max(float(held.lower[held.column(reaction)]), -capacity.limit / 1.5 - 1e-5),
-                    min(float(held.upper[held.column(reaction)]), capacity.limit / 1.5 + 1e-5),
+                    max(float(held.lower[held.column(reaction)]), -limit / 1.5 - 1e-5),
+                    min(float(held.upper[held.column(reaction)]), limit / 1.5 + 1e-5),
                 )
-                for reaction, capacity in capacities.items()
+                for reaction, limit in capacities.items()
             }
         )
         assert least_total_flux(limited) == pytest.approx(least_total_flux(held), rel=1e-5)

@@ -90,9 +90,9 @@ def test_caches_are_bounded(space: DesignSpace) -> None:
         for construct, condition in questions(space, 500, seed=2):
             evaluator.evaluate(construct, condition)
             assert len(evaluator._outcomes) <= 50
-            assert evaluator.programs.growth_lp.region_bytes <= size
-            assert evaluator.programs.flux_lps[0].region_bytes <= size
-        assert evaluator.programs.flux_lps[0].region_bytes > size / 2
+            assert evaluator.programs.growth_lp._cache.nbytes <= size
+            assert evaluator.programs.flux_lps[0]._cache.nbytes <= size
+        assert evaluator.programs.flux_lps[0]._cache.nbytes > size / 2
 
 
 def test_an_episode_gives_the_same_values_with_and_without_regions(space: DesignSpace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.probes import free_fluxes
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.evaluation.experiments import load_experiments
 from redox_balancer.evaluation.validation import ExperimentResult, Standing, Validation, validate
 from redox_balancer.report.experiments import updated
 
-PAGE = Path(__file__).parents[3] / "docs" / "experiments.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = DOCS / "experiments.md"
+CORE = (DOCS / "human_redox_core.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,40 @@ def test_every_miss_of_the_core_has_its_reason(found: Validation) -> None:
     wrong = [each for each in found.results if each.standing is Standing.WRONG]
     assert wrong
     assert [each.experiment.id for each in wrong if not each.reason] == []
+
+
+def opened(core: Network, what: str) -> Network:
+    """The core with what a row of docs/human_redox_core.md opens."""
+    for step in re.findall(r"`(.+?)`", what):
+        if "-->" in step:
+            core = core.with_columns([Column("ADDED", parse_equation(step), 0.0, 1000.0)])
+        else:
+            core = core.with_bounds({step: (-1000.0, 1000.0)})
+    return core
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| (nothing|.*`) ?(?:both ways)? \| (0\..*) \|$", CORE, re.MULTILINE))
+def test_what_the_core_leaves_out(core: Network, medium: Medium, row: tuple[str, str]) -> None:
+    *growths, tallied, _ = row[1].split(" | ")
+    network = opened(core, row[0])
+    validation = validate(network, medium, load_native_capacities(core))
+    assays = {each.experiment.id: [dict(assay.figures) for assay in each.assays] for each in validation.results}
+    one, _, three, _ = assays["lbnox"]
+    (losses,) = assays["mdh1_ldha"]
+    found = [one["defect"], three["defect"], three["treated"], losses["MDH1 lost"], losses["both"]]
+    assert found == pytest.approx([float(growth) for growth in growths], abs=5.1e-5)
+    assert [losses["intact"], losses["LDHA blocked"]] == pytest.approx([0.0844, 0.0844], abs=5.1e-5)
+    assert tallied == f"{validation.counts[Standing.RIGHT]}, {validation.counts[Standing.WRONG]}"
+    assert max(free_fluxes(network).values()) < 1e-9
+
+
+def test_the_curation_that_the_page_of_the_core_shows(core: Network, tmp_path: Path) -> None:
+    file = tmp_path / "idh.toml"
+    (text,) = re.findall(r"```toml\n(.+?)```", CORE, re.DOTALL)
+    file.write_text(text)
+    network = load_network(curation=file)
+    both = opened(core, "`ICDHy`, `ICDHyrm`")
+    assert [network.bounds_of(reaction) for reaction in core.reactions] == [both.bounds_of(r) for r in core.reactions]
 
 
 def test_what_flips_is_what_other_media_give(core: Network, medium: Medium) -> None:

@@ -1,0 +1,310 @@
+"""Driving force of a flux state, and the windows of ratios in which it can run: LPs in log concentrations.
+
+    maximise  B   subject to   -sign(v_r) dG'(r) >= B for each active reaction r,   lower <= RT ln c <= upper
+
+The optimum is the max-min driving force (MDF, Noor et al. 2014, PLoS Comput. Biol. 10:e1003483). With B fixed at a
+margin, the largest and the smallest ln([NAD+]/[NADH]) are the window of that ratio. Energies enter as bounds alone,
+so every solve is a warm start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from redox_balancer.cell.consistency import one_way_parts
+from redox_balancer.cell.energies import PROTON, WATER, Thermodynamics
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import Column, FloatArray, Network
+from redox_balancer.cell.solution import Status
+from redox_balancer.errors import RedoxError
+
+LEAST_FLUX = 1e-6
+"""Flux, mmol/gDW/h, from which a reaction counts as active."""
+PAIRS = ("nad", "nadh"), ("nadp", "nadph")
+LEAST_SHARE = 1e-3
+HELD = 1e-9
+"""Relative amount by which a parsimonious state may grow less than the largest growth."""
+
+
+def parsimonious_fluxes(network: Network) -> dict[str, float]:
+    """Fluxes at largest growth with the smallest sum (pFBA, Lewis et al. 2010, Mol. Syst. Biol. 6:390), mmol/gDW/h.
+
+    Such a state has no cycles. It is empty where the cell does not grow.
+    """
+    parts, reaction_of = one_way_parts(network)
+    (biomass,) = np.flatnonzero(reaction_of == network.column(network.objective))[:1].tolist()
+    with FluxLP(parts, {parts.reactions[biomass]: 1.0}) as lp:
+        growth = lp.maximise()
+        if not growth.optimal or growth.objective <= LEAST_FLUX:
+            return {}
+        lp.set_bounds(biomass, growth.objective * (1.0 - HELD), math.inf)
+        lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
+        lp.maximise()
+        forward = np.arange(len(reaction_of)) < np.count_nonzero(network.upper > 0)
+        signed = np.where(forward, 1.0, -1.0) * lp.fluxes()
+        fluxes = np.bincount(reaction_of, signed, len(network.reactions))
+    return dict(zip(network.reactions, fluxes.tolist(), strict=True))
+
+
+class Ratio(NamedTuple):
+    """A ratio of two concentrations, such as [NAD+]/[NADH] of the cytosol, by metabolite id."""
+
+    numerator: str
+    denominator: str
+
+    def __str__(self) -> str:
+        return f"{self.numerator}/{self.denominator}"
+
+
+@dataclass(frozen=True)
+class DrivingForce:
+    """The largest driving force that all active reactions can have at once.
+
+    Attributes
+    ----------
+    value
+        The smallest of them, kJ/mol; negative where the state is infeasible within the ranges of concentrations.
+    limiting
+        Share of each reaction that limits it, the largest first; they sum up to 1.
+    concentrations
+        Concentration of each metabolite at that optimum, M: one of possibly many.
+    """
+
+    value: float
+    limiting: dict[str, float]
+    concentrations: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RatioWindow:
+    """Smallest and largest ratio at which a state is feasible, and what keeps it there.
+
+    Attributes
+    ----------
+    ratio
+        Which ratio it is.
+    low, high
+        The window.
+    low_limits, high_limits
+        Reactions, and concentrations at the end of their range (`nadh_m low`), that close it on either side, each
+        with the change of ln(ratio) per RT by which its limit is relaxed, the largest first.
+    """
+
+    ratio: Ratio
+    low: float
+    high: float
+    low_limits: dict[str, float]
+    high_limits: dict[str, float]
+
+    @property
+    def width(self) -> float:
+        """Quotient of both ends."""
+        return self.high / self.low
+
+
+def ratios_of(network: Network) -> tuple[Ratio, ...]:
+    """[NAD+]/[NADH] and [NADP+]/[NADPH] of each compartment that has both, the compartments in alphabetical order."""
+    letters = sorted({network.compartment_of(metabolite) for metabolite in network.metabolites})
+    pairs = ((f"{oxidised}_{c}", f"{reduced}_{c}") for oxidised, reduced in PAIRS for c in letters)
+    found = ((network.find_metabolite(oxidised), network.find_metabolite(reduced)) for oxidised, reduced in pairs)
+    return tuple(Ratio(oxidised, reduced) for oxidised, reduced in found if oxidised and reduced)
+
+
+class DrivingForceLP:
+    """The linear program of one flux state; every solve starts from the basis of the last one.
+
+    Parameters
+    ----------
+    thermodynamics
+        Energies and ranges.
+    fluxes
+        The state, by reaction, mmol/gDW/h. Reactions that do not run, or whose energy is not known, set no limit.
+    ratios
+        Ratios whose windows can be computed, or that can be held.
+    others
+        Columns of further reactions whose driving force is asked for.
+    """
+
+    def __init__(
+        self,
+        thermodynamics: Thermodynamics,
+        fluxes: Mapping[str, float],
+        ratios: Iterable[Ratio],
+        others: Iterable[int] = (),
+    ) -> None:
+        network, reactants = thermodynamics.network, thermodynamics.reactants
+        known = np.isfinite(thermodynamics.energies)
+        self._thermodynamics = thermodynamics
+        self.reactions = tuple(
+            (column, math.copysign(1.0, fluxes[reaction]))
+            for column, reaction in enumerate(network.reactions)
+            if known[column] and abs(fluxes.get(reaction, 0.0)) > LEAST_FLUX
+        )
+        forces = [network.reactions[column] for column, _ in self.reactions]
+        amounts: dict[str, dict[str, float]] = {}
+        for force, (column, sign) in zip(forces, self.reactions, strict=True):
+            span = slice(*reactants.indptr[column : column + 2])
+            for row, amount in zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True):
+                amounts.setdefault(network.metabolites[row], {})[force] = sign * amount
+        ratios = tuple(ratios)
+        for ratio in ratios:
+            for metabolite, sign in zip(ratio, (1.0, -1.0), strict=True):
+                amounts.setdefault(metabolite, {})[str(ratio)] = sign
+        for column in others:
+            for row in reactants.indices[slice(*reactants.indptr[column : column + 2])].tolist():
+                amounts.setdefault(network.metabolites[row], {})
+        self._metabolites = tuple(amounts)
+        rows = [network.metabolite_index[metabolite] for metabolite in self._metabolites]
+        self._rows = {row: place for place, row in enumerate(rows)}
+        lower, upper = thermodynamics.lower[rows], thermodynamics.upper[rows]
+        self._fixed = frozenset(np.flatnonzero(lower == upper).tolist())
+        ranges = zip(self._metabolites, amounts.values(), lower.tolist(), upper.tolist(), strict=True)
+        columns = [Column(f"RT ln {name}", *each) for name, *each in ranges]
+        # Row r says: RT sum(nu ln c) + energy + B + slack = 0; the column of r is energy + slack.
+        columns += [Column(f"energy of {force}", {force: 1.0}, -math.inf, math.inf) for force in forces]
+        columns += [Column(f"ratio {ratio}", {str(ratio): -1.0}, -math.inf, math.inf) for ratio in ratios]
+        columns.append(Column("margin", dict.fromkeys(forces, 1.0), -math.inf, math.inf))
+        self._energies = slice(len(rows), len(rows) + len(forces))
+        self._ratios = {ratio: place for place, ratio in enumerate(ratios, start=self._energies.stop)}
+        self._margin = len(columns) - 1
+        self._lp = FluxLP(Network.of(f"driving forces of {network.id}", columns), {})
+        self.set_energies(thermodynamics.energies)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the problem."""
+        self._lp.close()
+
+    def set_energies(self, energies: FloatArray) -> None:
+        """Take other energies of the network's reactions, shape (reactions,), kJ/mol."""
+        for place, (column, sign) in enumerate(self.reactions, start=self._energies.start):
+            self._lp.set_bounds(place, sign * float(energies[column]), math.inf)
+
+    def fix(self, ratio: Ratio, value: float | None) -> None:
+        """Hold a ratio at a value, or release it again."""
+        at = None if value is None else self._thermodynamics.thermal_energy * math.log(value)
+        self._lp.set_bounds(self._ratios[ratio], *(-math.inf, math.inf) if at is None else (at, at))
+
+    def largest(self) -> DrivingForce:
+        """Return the max-min driving force.
+
+        Raises
+        ------
+        RedoxError
+            No reaction is active and has an energy, or ratios are held beyond the ranges of the concentrations.
+        """
+        if not self.reactions:
+            raise RedoxError(
+                f"no reaction with a known energy runs in {self._thermodynamics.network.id}",
+                hint="only a cell that grows has driving forces, and metabolites are known by their BiGG names",
+                settings=("conditions", "model"),
+            )
+        value = self._largest()
+        if value is None:
+            raise RedoxError(
+                "the ratios that are held lie outside the ranges of the concentrations",
+                hint="hold them at other values, or give wider ranges",
+                settings=("concentrations",),
+            )
+        logarithms = self._lp.fluxes()[: len(self._metabolites)] / self._thermodynamics.thermal_energy
+        network, levels = (
+            self._thermodynamics.network,
+            zip(self._metabolites, np.exp(logarithms).tolist(), strict=True),
+        )
+        concentrations = {name: level for name, level in levels if not network.is_species(name, PROTON, WATER)}
+        return DrivingForce(value, self._limits(range(self._energies.start, self._energies.stop)), concentrations)
+
+    def window(self, ratio: Ratio, margin: float = 0.0) -> RatioWindow:
+        """Return the window of a ratio in which no active reaction has a driving force below `margin`, kJ/mol.
+
+        Raises
+        ------
+        RedoxError
+            The state is infeasible with that margin.
+        """
+        found = []
+        for sign in (-1.0, 1.0):
+            end = self._end(ratio, sign, margin)
+            if end is None:
+                raise RedoxError(
+                    f"no concentrations give every reaction a driving force of {margin:g} kJ/mol",
+                    hint=f"at most {self.largest().value:.2f} kJ/mol can be had: choose a smaller margin",
+                    settings=("margin",),
+                )
+            found.append((end, self._limits(range(self._energies.stop))))
+        (low, low_limits), (high, high_limits) = found
+        return RatioWindow(ratio, low, high, low_limits, high_limits)
+
+    def force(self, column: int, sign: float) -> float | None:
+        """The largest driving force of a reaction, forward (sign 1) or backward (-1), where all active ones can run.
+
+        The unit is kJ/mol; None where no concentrations let all active reactions run.
+        """
+        reactants = self._thermodynamics.reactants
+        span, rows = slice(*reactants.indptr[column : column + 2]), self._rows
+        amounts = zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True)
+        self._lp.set_bounds(self._margin, 0.0, 0.0)
+        found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
+        return None if found is None else found - sign * float(self._thermodynamics.energies[column])
+
+    def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
+        """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.
+
+        Returns
+        -------
+        forces, windows
+            The max-min driving force of each draw, shape (draws,), kJ/mol, and for each ratio both ends of its
+            window, shape (draws, 2), NaN where the state is infeasible with that margin.
+        """
+        generator = np.random.default_rng(seed)
+        forces = np.full(draws, math.nan)
+        windows = {ratio: np.full((draws, 2), math.nan) for ratio in self._ratios}
+        for draw in range(draws):
+            self.set_energies(self._thermodynamics.drawn(generator))
+            forces[draw] = self._largest()
+            if forces[draw] >= margin:
+                for ratio, ends in windows.items():
+                    ends[draw] = [self._end(ratio, sign, margin) or math.nan for sign in (-1.0, 1.0)]
+        self.set_energies(self._thermodynamics.energies)
+        return forces, windows
+
+    def _largest(self) -> float | None:
+        self._lp.set_bounds(self._margin, -math.inf, math.inf)
+        return self._maximise({self._margin: 1.0})
+
+    def _end(self, ratio: Ratio, sign: float, margin: float) -> float | None:
+        """The largest ratio with sign 1, the smallest with -1; None where the state is infeasible."""
+        self._lp.set_bounds(self._margin, margin, margin)
+        end = self._maximise({self._ratios[ratio]: sign})
+        return None if end is None else math.exp(sign * end / self._thermodynamics.thermal_energy)
+
+    def _maximise(self, objective: Mapping[int, float]) -> float | None:
+        self._lp.set_objective_columns(objective)
+        solution = self._lp.maximise()
+        if solution.status is Status.INFEASIBLE:
+            return None
+        if not solution.optimal:
+            raise RedoxError(f"the linear program of driving forces ended with: {solution.status.value}")
+        return solution.objective
+
+    def _limits(self, columns: range) -> dict[str, float]:
+        """What the last optimum rests on, by the size of its reduced cost; fixed concentrations do not count."""
+        tableau, found = self._lp.tableau(columns), {}
+        for column, cost in zip(columns, () if tableau is None else tableau.reduced_costs.tolist(), strict=False):
+            if column >= self._energies.start:
+                name = self._thermodynamics.network.reactions[self.reactions[column - self._energies.start][0]]
+            else:
+                name = f"{self._metabolites[column]} {'high' if cost > 0 else 'low'}"
+            if abs(cost) > LEAST_SHARE and column not in self._fixed:
+                found[name] = abs(cost)
+        return dict(sorted(found.items(), key=lambda pair: (-round(pair[1], 6), pair[0])))

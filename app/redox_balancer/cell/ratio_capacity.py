@@ -1,0 +1,175 @@
+"""Growth at a given ratio of NAD+ to NADH: capacities that depend on it are bounds, so growth stays a linear program.
+
+An enzyme's flux is its capacity, times a saturation of at most 1, times what its driving force leaves to the forward
+direction (flux-force relationship, Beard and Qian 2007, PLoS ONE 2:e144; Noor et al. 2013, FEBS Lett. 587:2772):
+
+    v <= capacity (1 - exp(-f / RT)),   f = -dG' > 0,   and v <= 0 where f <= 0
+
+f is not known, but the largest that it can be at a ratio is: the optimum of a linear program over all concentrations
+within their ranges at which every reaction that growth needs can run in the direction in which growth needs it.
+Growth with these bounds is therefore an upper bound on growth at that ratio, whatever the other concentrations are.
+The derivation and its limits: docs/ratio.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio, ratios_of
+from redox_balancer.cell.energies import Thermodynamics
+from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import Network
+
+LEAST_GROWTH = 0.01
+"""Share of the largest growth from which a state counts as growing; a reaction without which there is none is
+needed."""
+WITHIN = 0.05
+"""Growth this much below the largest still belongs to the window of largest growth, relative."""
+NO_ANSWER = 1000.0
+"""Width from which on a window says nothing about the ratio."""
+STEPS_PER_DECADE = 2
+PRECISION = 0.04
+"""Width to which the end of a window is bracketed, in decades."""
+
+
+@dataclass(frozen=True)
+class RatioOptimum:
+    """The ratio of largest growth.
+
+    Attributes
+    ----------
+    ratio
+        Which ratio it is.
+    growth
+        The largest growth at any ratio, 1/h.
+    low, high
+        The window within `WITHIN` of it.
+    """
+
+    ratio: Ratio
+    growth: float
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """Quotient of both ends."""
+        return self.high / self.low
+
+    @property
+    def best(self) -> float | None:
+        """r*, the geometric mean of the window; None where it is wider than `NO_ANSWER`."""
+        return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
+
+
+def needed_directions(network: Network, growth: float) -> dict[str, float]:
+    """Direction (1 or -1) of each reaction that runs in one direction in every state with at least this growth, 1/h.
+
+    As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264).
+    """
+    found = {}
+    biomass = network.column(network.objective)
+    with FluxLP(network, {}) as lp:
+        lp.set_bounds(biomass, growth, float(network.upper[biomass]))
+        for column, reaction in enumerate(network.reactions):
+            for sign, other in ((1.0, network.upper), (-1.0, -network.lower)):
+                if other[column] <= 0.0:
+                    continue
+                lp.set_objective_columns({column: -sign})
+                if -lp.maximise().objective > LEAST_FLUX * growth:
+                    found[reaction] = sign
+    return found
+
+
+class GrowthAtRatio:
+    """The largest growth at given ratios.
+
+    Parameters
+    ----------
+    thermodynamics
+        Energies and ranges of a cell under a condition, with its capacities as bounds.
+    growth
+        Its largest growth at any ratio, 1/h; it must be positive.
+    """
+
+    def __init__(self, thermodynamics: Thermodynamics, growth: float) -> None:
+        network = thermodynamics.network
+        self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
+        self.ratios = ratios_of(network)
+        rows = [network.metabolite_index[metabolite] for ratio in self.ratios for metabolite in ratio]
+        runs = (network.upper > 0) | (network.lower < 0)
+        coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
+        self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
+        self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
+        needed = needed_directions(network, self._least)
+        self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled)
+        self._lp = FluxLP(network)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lp.close()
+        self._forces.close()
+
+    def at(self, held: Mapping[Ratio, float]) -> float:
+        """The largest growth where these ratios are held and all others free, 1/h; 0 below `LEAST_GROWTH`."""
+        for ratio in self.ratios:
+            self._forces.fix(ratio, held.get(ratio))
+        for column in self._coupled:
+            low, high = float(self._network.lower[column]), float(self._network.upper[column])
+            forward = self._share(column, 1.0) if high > 0.0 else 1.0
+            backward = self._share(column, -1.0) if low < 0.0 else 1.0
+            if forward is None or backward is None:
+                return 0.0
+            self._lp.set_bounds(column, low * backward, high * forward)
+        solution = self._lp.maximise()
+        return solution.objective if solution.optimal and solution.objective >= self._least else 0.0
+
+    def optimum(self, ratio: Ratio) -> RatioOptimum | None:
+        """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth."""
+        low, high = self._span[ratio]
+        steps = np.linspace(low, high, 2 + math.ceil(STEPS_PER_DECADE * (high - low)))
+        found = [self.at({ratio: 10.0**step}) for step in steps.tolist()]
+        largest = max(found)
+        if largest == 0.0:
+            return None
+        kept = np.flatnonzero(np.array(found) >= (1.0 - WITHIN) * largest)
+
+        def keeps(step: float) -> bool:
+            return self.at({ratio: 10.0**step}) >= (1.0 - WITHIN) * largest
+
+        first, last = int(kept[0]), int(kept[-1])
+        ends = [
+            float(steps[first]) if first == 0 else _bracketed(keeps, float(steps[first]), float(steps[first - 1])),
+            float(steps[last])
+            if last == len(steps) - 1
+            else _bracketed(keeps, float(steps[last]), float(steps[last + 1])),
+        ]
+        return RatioOptimum(ratio, largest, 10.0 ** ends[0], 10.0 ** ends[1])
+
+    def _share(self, column: int, sign: float) -> float | None:
+        """The largest share of a capacity that the driving force leaves; None where no state can grow."""
+        force = self._forces.force(column, sign)
+        return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
+
+
+def _span(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:
+    """Decimal logarithms of the smallest and the largest ratio that the ranges of its concentrations allow."""
+    above, below = (thermodynamics.network.metabolite_index[metabolite] for metabolite in ratio)
+    scale = thermodynamics.thermal_energy * math.log(10.0)
+    lower, upper = thermodynamics.lower, thermodynamics.upper
+    return float(lower[above] - upper[below]) / scale, float(upper[above] - lower[below]) / scale
+
+
+def _bracketed(holds: Callable[[float], bool], inside: float, outside: float) -> float:
+    """The last step within `PRECISION` at which a condition holds."""
+    while abs(outside - inside) > PRECISION:
+        middle = 0.5 * (inside + outside)
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside

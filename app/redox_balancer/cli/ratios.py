@@ -1,0 +1,113 @@
+"""`redox diagnose --ratios`: windows of NAD+/NADH and NADP+/NADPH as text and as JSON."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from redox_balancer.cli.options import report_repairs
+from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
+    from redox_balancer.design.task import Task
+
+LIMITS_SHOWN = 4
+FORCES = {"condition": "left", "growth 1/h": "right", "driving force kJ/mol": "right", "90 %": "right"} | {
+    "feasible": "right",
+    "limited by": "left",
+}
+WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "right", "closed by": "left"} | {
+    "highest": "right",
+    "90 % ": "right",
+    "closed by ": "left",
+    "95 % of growth": "right",
+    "width": "right",
+    "r*": "right",
+}
+
+
+def print_ratios(task: "Task", margin: float, draws: int, concentrations: str, *, as_json: bool) -> None:
+    """Diagnose the ratios of a task's cell under its conditions, and print what was found."""
+    from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
+    from redox_balancer.terminal.progress import status_progress  # noqa: PLC0415
+    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
+
+    ranges = dict(_ranges(concentrations))
+    with notes().status("reading the model") as status:
+        space = task.space({})
+        report_repairs(space.network.repairs)
+        answers = diagnose_ratios(
+            space, margin=margin, draws=draws, concentrations=ranges, progress=status_progress(status)
+        )
+        found = list(answers)
+    if as_json:
+        typer.echo(json.dumps({diagnosis.condition: diagnosis.data() for diagnosis in found}))
+        return
+    out().print(table(FORCES, map(_force_cells, found)), "\n")
+    if rows := [row for diagnosis in found for row in _window_rows(diagnosis)]:
+        out().print(table(WINDOWS, rows), "\n")
+    active = set().union(*(diagnosis.active for diagnosis in found))
+    unknown = set().union(*(diagnosis.without_energy for diagnosis in found))
+    known = f"{len(active - unknown)} of {len(active)} reactions that run have an energy"
+    out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}", markup=False)
+
+
+def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, figures = part.partition("=")
+        low, _, high = figures.partition(":")
+        try:
+            yield name.strip(), (float(low), float(high or low))
+        except ValueError:
+            raise RedoxError(
+                f"cannot read the concentration {part!r}",
+                hint="write lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M",
+                settings=("concentrations",),
+            ) from None
+
+
+def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:
+    force, data = diagnosis.force, diagnosis.data()
+    if force is None:
+        return diagnosis.condition, "0.00000", "-", "-", "-", "a cell that does not grow has no state"
+    feasible = "-" if diagnosis.feasible is None else f"{diagnosis.feasible:.0%}"
+    interval = _interval(data["driving_force_interval"], ".1f")
+    return (
+        diagnosis.condition,
+        f"{diagnosis.growth:.5f}",
+        f"{force.value:.2f}",
+        interval,
+        feasible,
+        _limits(force.limiting),
+    )
+
+
+def _window_rows(diagnosis: "RatioDiagnosis") -> Iterator[tuple[str, ...]]:
+    optima = {str(found.ratio): found for found in diagnosis.optima}
+    for ratio, window in diagnosis.data()["windows"].items():
+        best = optima.get(ratio)
+        yield (
+            diagnosis.condition,
+            ratio,
+            f"{window['low']:.2g}",
+            _interval(window["low_interval"], ".2g"),
+            _limits(window["low_limits"]),
+            f"{window['high']:.2g}",
+            _interval(window["high_interval"], ".2g"),
+            _limits(window["high_limits"]),
+            f"{best.low:.2g} to {best.high:.2g}" if best else "-",
+            f"{best.width:.2g}" if best else "-",
+            f"{best.best:.2g}" if best and best.best else "-",
+        )
+
+
+def _interval(ends: list[float] | None, form: str) -> str:
+    return " to ".join(f"{end:{form}}" for end in ends) if ends else "-"
+
+
+def _limits(limits: Iterable[str]) -> str:
+    """Reactions first: a concentration at the end of its range follows from the reaction that it is in."""
+    shown = sorted(limits, key=lambda name: " " in name)[:LIMITS_SHOWN]
+    return ", ".join(shown) or "-"
