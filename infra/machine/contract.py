@@ -22,8 +22,7 @@ WATCH_STATE = Path("/run/redox-watch.json")  # /run is cleared by a reboot and o
 LEDGER = "host-seconds.json"  # in the data volume: seconds of host time by month
 HEARTBEAT = "heartbeat.json"  # in the folder of a run
 
-ACTIVE = frozenset({"starting", "training", "saving"})  # run states, as the trainer reports them
-ENDED = frozenset({"stopped", "finished", "failed"})
+ENDED = frozenset({"stopped", "finished", "failed"})  # run states, as the trainer reports them
 FRESH_S = 60.0  # twelve heartbeats of the trainer
 UPDATE_S = 900.0  # without a policy update a run counts as stuck; a hung actor is replaced after 300 s
 

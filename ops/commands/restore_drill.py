@@ -16,11 +16,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ops.commands.pull_checkpoints import newest_complete
 from ops.options import RunName
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.terminal.checkpoints import pull_checkpoint, read_list
+from redox_balancer.terminal.checkpoints import pull_checkpoint
 
 EXAMPLE = "Example: python -m ops restore-drill --run production --json"
 
@@ -47,12 +48,9 @@ def restore_drill(
     name = session.run_name(run)
     url = session.run_url(name)
     if session.dry_run:
-        complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
-        if not complete:
-            raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints lists them")
-        step, size = complete[0].step, complete[0].bytes
-        session.announce(f"download step {step:,}, {size:,} bytes, and train {train_steps:,} steps")
-        return CommandResult({"step": step})
+        found = newest_complete(url)
+        session.announce(f"download step {found.step:,}, {found.bytes:,} bytes, and train {train_steps:,} steps")
+        return CommandResult({"step": found.step})
     with ExitStack() as stack:
         folder = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redox-drill-")))
         if folder.exists() and any(folder.iterdir()):

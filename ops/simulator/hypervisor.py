@@ -103,9 +103,9 @@ class Hypervisor:
                     shutil.rmtree(running.disk, ignore_errors=True)
         for name, instance in instances.items():
             if instance["State"]["Name"] == "running" and name not in self._hosts:
-                volume = _volume_of(instance)
-                if volume:  # the set-up would wait for it
-                    self._hosts[name] = self._start(name, instance, volume)
+                devices = {each["DeviceName"]: each["Ebs"]["VolumeId"] for each in instance["BlockDeviceMappings"]}
+                if DATA_DEVICE in devices:  # the set-up would wait for it
+                    self._hosts[name] = self._start(name, instance, devices[DATA_DEVICE])
 
     def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> SimulatedHost:
         folder = self.aws.hosts / name
@@ -135,14 +135,6 @@ class Hypervisor:
                     copy = self._folder / "images" / name
                     shutil.copytree(disk, copy.with_suffix(".new"), symlinks=True)
                     copy.with_suffix(".new").rename(copy)
-
-
-def _volume_of(instance: Mapping[str, Any]) -> str | None:
-    """Return the id of the data volume attached to an instance; None if there is none."""
-    for each in instance["BlockDeviceMappings"]:
-        if each["DeviceName"] == DATA_DEVICE:
-            return str(each["Ebs"]["VolumeId"])
-    return None
 
 
 def script_of(user_data: str) -> str:

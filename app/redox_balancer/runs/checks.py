@@ -105,7 +105,7 @@ def _files(config: TrainConfig, limits: MachineLimits) -> Check:
 
 
 def _threads(config: TrainConfig, limits: MachineLimits) -> Check:
-    needed = THREADS.at(config.num_actors, MARGIN) if config.num_actors else math.ceil(MARGIN * THREADS.base)
+    needed = THREADS.at(config.num_actors, MARGIN)
     limit = limits.threads + needed
     return Check.graded(
         "process limit",

@@ -49,7 +49,9 @@ def write_record(
         before = {}
     settings = config.as_dict()
     known = before.get("settings", {})
-    origin = {"git_commit": source_commit(), "versions": _versions()}
+    versions = {name: package_version(name) for name in _PACKAGES}
+    versions = {"redox_balancer": __version__, "python": platform.python_version(), **versions}
+    origin = {"git_commit": source_commit(), "versions": versions}
     entry = {
         "step": restored.step if restored else 0,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -84,14 +86,6 @@ def _history(record: Mapping[str, Any]) -> list[Any]:
         return list(record.get("history", ()))
     names = ("settings", "git_commit", "versions")
     return [{"step": None, "time": None, "resumed_from": None, **{name: record.get(name) for name in names}}]
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "redox_balancer": __version__,
-        "python": platform.python_version(),
-        **{name: package_version(name) for name in _PACKAGES},
-    }
 
 
 def source_commit(package: Path = PACKAGE) -> str | None:

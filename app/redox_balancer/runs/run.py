@@ -39,31 +39,6 @@ class TrainResult:
     last_row: Mapping[str, float]  # of metrics of this process
 
 
-class RunClock:
-    """Training time and speed of a run.
-
-    `started` is `time.monotonic()` at the start of this process, `first_step` its steps at that time, and
-    `seconds_before` the training time of earlier processes.
-    """
-
-    def __init__(self, started: float, first_step: int, seconds_before: float) -> None:
-        self._started, self._first_step, self._seconds_before = started, first_step, seconds_before
-
-    @property
-    def seconds(self) -> float:
-        """Training time over all processes."""
-        return self._seconds_before + time.monotonic() - self._started
-
-    def steps_per_s(self, steps: int) -> float:
-        """Return the steps of this process per second."""
-        return (steps - self._first_step) / (time.monotonic() - self._started)
-
-    def left_s(self, steps: int, timesteps: int) -> float:
-        """Return the seconds for the remaining steps at this speed."""
-        speed = self.steps_per_s(steps)
-        return (timesteps - steps) / speed if speed else math.inf
-
-
 class TrainingRun:
     """One process of a run.
 
@@ -98,8 +73,7 @@ class TrainingRun:
         self._uploader = uploader
         self._fingerprint, self._restored = fingerprint, restored
         self._first_step = restored.step if restored else 0
-        seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
-        self._clock = RunClock(started, self._first_step, seconds_before)
+        self._started, self._seconds_before = started, float(restored.state["training_time_s"]) if restored else 0.0
         self.incarnations = next_incarnations(config, restored)
         self.collector_state = restored.state["collector"] if restored else None
         self.extra_metrics: Callable[[], Mapping[str, float]] = dict
@@ -147,6 +121,16 @@ class TrainingRun:
         """Whether the run has all its steps."""
         return self.state.steps >= self.config.timesteps
 
+    @property
+    def _seconds(self) -> float:
+        """Training time over all processes."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def _steps_per_s(self) -> float:
+        """Steps of this process per second."""
+        return (self.state.steps - self._first_step) / (time.monotonic() - self._started)
+
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
         self._monitor.rollout(rollout)
@@ -163,7 +147,7 @@ class TrainingRun:
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
         steps, config = self._state.steps, self.config
-        self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._clock.steps_per_s(steps))
+        self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._steps_per_s)
         self.progress.advance(steps)
         every, every_s = config.log_interval_steps, config.log_interval_s
         if interval_over(steps, self._logged_step, every, self._logged_at, every_s):
@@ -173,12 +157,12 @@ class TrainingRun:
         """Check memory, descriptors and threads of all processes, and the age of the newest checkpoint."""
         self._checked_at = time.monotonic()
         own, actors = process_stats(), self.actor_stats()
-        left_s = self._clock.left_s(self.state.steps, self.config.timesteps)
+        left, speed = self.config.timesteps - self.state.steps, self._steps_per_s
         growth = self._monitor.health(
             {"trainer": own, **actors, **self.daemon_stats()},
             checkpoint_age_s=self._checked_at - self._checkpoints.written_at,
             available_bytes=memory().available_bytes,
-            left_s=left_s,
+            left_s=left / speed if speed else math.inf,
         )
         self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
@@ -191,9 +175,7 @@ class TrainingRun:
         if self._window.empty:
             return
         row = self._window.row(
-            seconds=self._clock.seconds,
-            steps_per_s=self._clock.steps_per_s(self.state.steps),
-            failed_saves=self._checkpoints.failed,
+            seconds=self._seconds, steps_per_s=self._steps_per_s, failed_saves=self._checkpoints.failed
         )
         row |= self.extra_metrics()
         if self._uploader is not None:
@@ -224,7 +206,7 @@ class TrainingRun:
         rest = {
             **counters_of(state),
             "policy_version": state.updates,
-            "training_time_s": self._clock.seconds,
+            "training_time_s": self._seconds,
             "seed": self.config.seed,
             "incarnations": dict(self.incarnations),
             "collector": collector,
@@ -280,8 +262,7 @@ class TrainingRun:
                 "the run can be resumed from there"
             )
         self._end = ("finished" if self.finished else "stopped", "")
-        speed = self._clock.steps_per_s(state.steps)
-        return TrainResult(state.steps, state.updates, speed, newest, self.finished, self._last_row)
+        return TrainResult(state.steps, state.updates, self._steps_per_s, newest, self.finished, self._last_row)
 
     def close(self) -> None:
         """Close the files; the last heartbeat names the exception being handled, if any."""

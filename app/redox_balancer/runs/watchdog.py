@@ -103,8 +103,10 @@ class Watchdog:
 
     def update(self, metrics: Mapping[str, float], *, lag_max: int, steps: int, dropped: int) -> list[Alarm]:
         """Judge an update of the learner: its metrics, the largest lag of its rollouts, and the run's counters."""
-        found = [*_not_a_number(metrics), *self._exploded(metrics), *self._lagging(lag_max)]
-        return self._due([*found, *self._dropping(steps, dropped)])
+        found = [*_not_a_number(metrics), *self._exploded(metrics), *self._dropping(steps, dropped)]
+        if lag_max > self._limits.lag:
+            found.append(Alarm("lag", "warn", f"rollouts are {lag_max} versions old, more than {self._limits.lag}"))
+        return self._due(found)
 
     def process(self, name: str, stats: ProcessStats) -> list[Alarm]:
         """Judge a process; the name includes its incarnation, as in `actor 3.0`."""
@@ -181,10 +183,6 @@ class Watchdog:
             return []
         text = f"{', '.join(beyond)} in the last of {self._exploding} consecutive updates beyond the limit"
         return [Alarm("exploding", "stop" if self._exploding >= self._limits.exploding_stop else "warn", text)]
-
-    def _lagging(self, lag_max: int) -> Iterator[Alarm]:
-        if lag_max > self._limits.lag:
-            yield Alarm("lag", "warn", f"rollouts are {lag_max} versions old, more than {self._limits.lag}")
 
     def _dropping(self, steps: int, dropped: int) -> Iterator[Alarm]:
         counters = self._counters

@@ -110,15 +110,13 @@ def record_of(name: str) -> Path:
     return RECORDS / f"{name}.json"
 
 
-def find(name: str) -> dict[str, Any] | None:
-    """Return a container, None if there is none; nobody sees the end of a detached one with --rm."""
-    found: dict[str, Any] | None = json.loads(record_of(name).read_text()) if record_of(name).exists() else None
-    return found if found is None or is_running(found) or not found["AutoRemove"] else None
-
-
 def container_of(name: str) -> dict[str, Any]:
     """Return a container."""
-    return find(name) or sys.exit(f"Error response from daemon: No such container: {name}")
+    try:
+        found: dict[str, Any] = json.loads(record_of(name).read_text())
+    except FileNotFoundError:
+        sys.exit(f"Error response from daemon: No such container: {name}")
+    return found
 
 
 def write_record(container: dict[str, Any]) -> None:
@@ -129,9 +127,9 @@ def write_record(container: dict[str, Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a container, to its end unless it is detached."""
+    """Run a container to its end."""
     image, name = image_of(options.image), options.name or uuid.uuid4().hex[:12]
-    if find(name):
+    if record_of(name).exists():
         sys.exit(f'Error response from daemon: Conflict. The container name "/{name}" is already in use')
     host = environment_of(1)
     # A name without a value has its value in this environment.
@@ -154,39 +152,26 @@ def run(options: argparse.Namespace) -> int:
     for folder in (RECORDS, HOME_IN / "app", HOME_IN / "venv"):
         folder.mkdir(parents=True, exist_ok=True)
     space = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
-    output = subprocess.DEVNULL if options.detach else None
     process = subprocess.Popen(
         [*space, "bash", str(HERE / "container.sh"), *options.command],
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
         start_new_session=True,
     )
     container = {"Name": name, "Image": options.image, "Pid": process.pid, "Started": time.time()}
-    write_record(container | {"AutoRemove": options.rm})
-    if options.detach:
-        sys.stdout.write(f"{name}\n")
-        return 0
+    write_record(container)
     code = process.wait()
     code = code if code >= 0 else 128 - code
     if options.rm:
         record_of(name).unlink(missing_ok=True)
     else:
-        write_record(container | {"AutoRemove": False, "ExitCode": code})
+        write_record(container | {"ExitCode": code})
     return code
 
 
 def enter(container: dict[str, Any], *command: str) -> list[str]:
     """Return the command that runs another one in a container."""
     return ["nsenter", f"--target={first_process(container)}", "--mount", "--pid", "--root", "--wd", *command]
-
-
-def execute(options: argparse.Namespace) -> int:
-    """Run a command in a container."""
-    container = container_of(options.name)
-    environment = environment_of(first_process(container))
-    return subprocess.run(enter(container, *options.command), env=environment, check=False).returncode
 
 
 def end(container: dict[str, Any], number: signal.Signals) -> None:
@@ -207,23 +192,21 @@ def wait(container: dict[str, Any], seconds: float = float("inf")) -> bool:
 
 
 def stop(options: argparse.Namespace) -> int:
-    """End containers with SIGTERM, and with SIGKILL after a time limit."""
-    for container in map(container_of, options.names):
-        end(container, signal.SIGTERM)
-        if not wait(container, options.time):
-            end(container, signal.SIGKILL)
-            wait(container)
+    """End a container with SIGTERM, and with SIGKILL after a time limit."""
+    container = container_of(options.name)
+    end(container, signal.SIGTERM)
+    if not wait(container, options.time):
+        end(container, signal.SIGKILL)
+        wait(container)
     return 0
 
 
 def remove(options: argparse.Namespace) -> int:
-    """Remove containers."""
-    for container in map(container_of, options.names):
-        if is_running(container) and not options.force:
-            sys.exit(f"Error response from daemon: container {container['Name']} is running")
-        end(container, signal.SIGKILL)
-        wait(container)
-        record_of(container["Name"]).unlink(missing_ok=True)
+    """Remove a container, which is killed if it is running."""
+    container = container_of(options.name)
+    end(container, signal.SIGKILL)
+    wait(container)
+    record_of(options.name).unlink(missing_ok=True)
     return 0
 
 
@@ -237,17 +220,16 @@ def health(container: dict[str, Any]) -> str:
 
 
 def inspect(options: argparse.Namespace) -> int:
-    """Show images or containers by a template of fields."""
-    for name in options.names:
-        if options.kind == "image":
-            found = image_of(name)
-        else:
-            container = container_of(name)
-            state: dict[str, Any] = {"Running": is_running(container), "ExitCode": container.get("ExitCode", 0)}
-            if first_process(container):
-                state["Health"] = {"Status": health(container)}
-            found = {"Name": name, "Config": {"Image": container["Image"]}, "State": state}
-        sys.stdout.write(fill(options.format, found) + "\n")
+    """Show an image or a container by a template of fields."""
+    if options.kind == "image":
+        found = image_of(options.name)
+    else:
+        container = container_of(options.name)
+        state: dict[str, Any] = {"Running": is_running(container), "ExitCode": container.get("ExitCode", 0)}
+        if first_process(container):
+            state["Health"] = {"Status": health(container)}
+        found = {"Config": {"Image": container["Image"]}, "State": state}
+    sys.stdout.write(fill(options.format, found) + "\n")
     return 0
 
 
@@ -272,14 +254,14 @@ def main(arguments: list[str]) -> int:
     kind = arguments.pop(0) if arguments[0] in ("image", "container") else "container"
     parser = argparse.ArgumentParser(prog="docker")
     commands = parser.add_subparsers(required=True)
-    acts = {"build": build, "run": run, "exec": execute, "inspect": inspect, "stop": stop, "rm": remove}
+    acts = {"build": build, "run": run, "inspect": inspect, "stop": stop, "rm": remove}
     known = {name: commands.add_parser(name, allow_abbrev=False) for name in acts}
     for name, act in acts.items():
         known[name].set_defaults(act=act, kind=kind)
     known["build"].add_argument("--tag", required=True)
     known["build"].add_argument("--build-arg", action="append", default=[])
     known["build"].add_argument("context")
-    for flag in ("--rm", "--detach", "--read-only"):
+    for flag in ("--rm", "--read-only"):
         known["run"].add_argument(flag, action="store_true")
     for option in ("--env", "--tmpfs", "--ulimit", "--volume"):
         known["run"].add_argument(option, action="append", default=[])
@@ -288,14 +270,12 @@ def main(arguments: list[str]) -> int:
         known["run"].add_argument(option)
     known["run"].add_argument("--shm-size", type=int)
     known["run"].add_argument("image")
-    known["exec"].add_argument("name")
-    for name in ("run", "exec"):
-        known[name].add_argument("command", nargs=argparse.REMAINDER)
+    known["run"].add_argument("command", nargs=argparse.REMAINDER)
     known["inspect"].add_argument("--format", required=True)
     known["stop"].add_argument("--time", type=float, default=10.0)
     known["rm"].add_argument("--force", action="store_true")
     for name in ("inspect", "stop", "rm"):
-        known[name].add_argument("names", nargs="+")
+        known[name].add_argument("name")
     options = parser.parse_args(arguments)
     code: int = options.act(options)
     return code
