@@ -1,7 +1,5 @@
 """Cell lines: their table, what it refuses, and measured rates as limits, as forced fluxes and as conditions."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

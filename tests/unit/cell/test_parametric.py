@@ -1,7 +1,5 @@
 """Lookups in critical regions agree with the plain linear program and respect their memory limit."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
