@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from faulty_envs import FaultyShelves
-from python_path import python_path, write_shadows
+from python_path import write_shadows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
@@ -31,7 +31,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     write_shadows(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("PYTHONPATH", python_path())
         with ray_cluster(CONFIG):
             yield
 
