@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.model_page import alone
-from redox_balancer.cli.options import report_repairs, takes_task_without
+from redox_balancer.cli.options import flag, report_repairs, takes_task_without
 from redox_balancer.cli.ratios import print_ratios
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
@@ -53,6 +53,16 @@ def diagnose(
     once, the ratios at which it can grow so, what closes their windows on either side, with the interval of 90 % of
     draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
     """
+    unused = (
+        {"figure": figure}
+        if ratios
+        else {"margin": margin, "draws": draws != DRAWS, "concentrations": concentrations}
+    )
+    if given := [name for name, value in unused.items() if value]:
+        raise RedoxError(
+            f"{flag(given[0])} does not go {'with' if ratios else 'without'} --ratios",
+            hint="remove one of the two" if ratios else "add --ratios",
+        )
     if ratios:
         print_ratios(task, margin, draws, concentrations, as_json=as_json)
         return

@@ -138,6 +138,7 @@ def _run(
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
     from redox_balancer.search.run import run_search  # noqa: PLC0415
+    from redox_balancer.terminal.progress import status_progress  # noqa: PLC0415
     from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415
 
     space = task.space()
@@ -145,9 +146,9 @@ def _run(
     answers: dict[str, dict[str, Any]] = {}
     rows = []
     with Evaluator(space) as evaluator, notes().status("searching") as status:
-        lines = _lines(evaluator)
-        for condition in space.conditions:
-            status.update(f"searching: {condition.id}")
+        lines, progress = _lines(evaluator), status_progress(status)
+        for done, condition in enumerate(space.conditions):
+            progress(f"searching: {condition.id}", done, len(space.conditions))
             problem = Problem.under(evaluator, condition, task.placements)
             found = run_search(Search(problem, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)
