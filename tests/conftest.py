@@ -1,18 +1,12 @@
 """Fixtures for every test (the embedded core and, where it is present, Recon3D), and which tests share a worker."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from redox_balancer.cell.models import load_model, load_network
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.models import LoadedModel
-    from redox_balancer.cell.network import Network
+from redox_balancer.cell.models import LoadedModel, load_model, load_network
+from redox_balancer.cell.network import Network
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 HUMAN_GEM_VARIABLE = "REDOX_HUMAN_GEM"

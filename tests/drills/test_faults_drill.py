@@ -1,7 +1,5 @@
 """Ten minutes with ten actors, one killed every minute and one made to hang, and the same training undisturbed."""
 
-from __future__ import annotations
-
 import os
 import signal
 from dataclasses import replace

@@ -1,11 +1,9 @@
 """A million steps on the embedded core: the memory of an actor does not grow once its caches are full."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,12 +13,10 @@ from redox_balancer.design.task import Task
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.rollout import Rollout
+from redox_balancer.resources import ProcessStats
 from redox_balancer.runs import trainer
 from sinks import Recorder
-
-if TYPE_CHECKING:
-    from redox_balancer.impala.rollout import Rollout
-    from redox_balancer.resources import ProcessStats
 
 STEPS = int(os.environ.get("REDOX_DRILL_STEPS", "1000000"))
 # With continuously sampled conditions nearly each step brings a new outcome: a cache of 5,000 is full long before.

@@ -1,7 +1,5 @@
 """`compose.yaml` starts the trainer and TensorBoard, and stops them as `docker stop` does."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

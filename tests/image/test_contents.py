@@ -1,7 +1,5 @@
 """Contents of the image (the locked packages, no tools, the same files in every build), and the time of a rebuild."""
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -1,7 +1,5 @@
 """The environment of a training in its container: user, limits, threads, folders, Ray."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

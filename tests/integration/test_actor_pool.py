@@ -1,9 +1,8 @@
 """The pool of actors on a real cluster of one node: settings, errors, growth and replacement."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,13 +15,9 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import EnvFactory
 from redox_balancer.resources import MEBIBYTE
 from toy_envs import Broken, Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from redox_balancer.impala.rollout import EnvFactory
 
 CONFIG = TrainConfig(num_actors=3, log_interval_s=1.0, object_store_bytes=100_000_000)
 

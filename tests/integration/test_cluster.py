@@ -1,13 +1,12 @@
 """Training on a Ray cluster of several nodes, one of which is lost."""
 
-from __future__ import annotations
-
 import re
 import signal
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import numpy as np
@@ -20,14 +19,10 @@ from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from redox_balancer.impala.rollout import Rollout
 
 NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 100_000_000}
 ACTORS = 4

@@ -148,24 +148,6 @@ sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2
     assert opened(tmp_path / "out" / "model.xml").slim_optimize() == pytest.approx(printed["growth"], rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "neither a run nor a construct"),
-        (("--construct", "LBNOX 0.1 %"), "unknown placement 'LBNOX'"),
-        (("--construct", "LBNOX_c"), "cannot read 'LBNOX_c'"),
-        (("--construct", TEXT, "--condition", "fever"), "'fever'"),
-        (("--construct", TEXT, "--quick", "--output", "out"), "--quick writes no files"),
-        (("nowhere", "--construct", TEXT), "holds no run"),
-    ],
-)
-def test_arguments_that_give_no_design_are_refused_and_write_nothing(
-    arguments: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
-    assert_refused(redox("design", *arguments, cwd=tmp_path), said)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_settings_that_contradict_a_run_are_refused(short_run: Path) -> None:
     assert_refused(redox("design", short_run, "--budget", 0.01), "--budget cannot be combined with a run")
 

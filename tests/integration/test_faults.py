@@ -1,11 +1,10 @@
 """Trainings whose actors die, hang or raise: real actors, real signals."""
 
-from __future__ import annotations
-
 import csv
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import heartbeat_of
 from sinks import Recorder
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CONFIG = TrainConfig(timesteps=100_000_000, num_actors=3, log_interval_s=1.0)
 

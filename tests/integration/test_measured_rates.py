@@ -1,7 +1,5 @@
 """The packaged cell lines on curated Recon3D: measured rates agree with it at measured growth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A fetched model is checked and pinned, or discarded."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

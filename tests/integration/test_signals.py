@@ -1,7 +1,5 @@
 """Signals that end a training with actors: real processes, real signals."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

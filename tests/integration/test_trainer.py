@@ -1,7 +1,5 @@
 """Training with Ray: real actors, real signals."""
 
-from __future__ import annotations
-
 import csv
 import os
 import signal

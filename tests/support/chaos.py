@@ -1,30 +1,24 @@
 """A training under injected faults: real actors, killed and stopped by real signals."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
+from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.rollout import EnvFactory, Rollout
 from redox_balancer.runs import trainer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    import pytest
-
-    from redox_balancer.impala.config import TrainConfig
-    from redox_balancer.impala.rollout import EnvFactory, Rollout
-    from redox_balancer.runs.run import TrainResult
+from redox_balancer.runs.run import TrainResult
 
 PATIENCE_S = 120.0
 

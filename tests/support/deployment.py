@@ -1,7 +1,5 @@
 """The real deployment with the pinned CDK, on simulated AWS; synthesised once for all tests."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """AWS calls that moto lacks or answers with samples, served by the host behind the sshd."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 from collections.abc import Callable

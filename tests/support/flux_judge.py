@@ -1,7 +1,5 @@
 """Which reactions of a small network can run and which growth needs, decided in rational arithmetic for each one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """SIGKILL at random moments: of a process that saves checkpoints, and of a whole `redox train`."""
 
-from __future__ import annotations
-
 import csv
 import mmap
 import os
@@ -9,17 +7,15 @@ import re
 import signal
 import struct
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from commands import REDOX
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import read_heartbeat
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 INTERVAL = 1000
 PARAMETERS = np.arange(20_000, dtype=np.float32)

@@ -4,8 +4,6 @@ Debian, because Ubuntu's packages are not available everywhere; both have what t
 would need to be process 1, and AWS's metadata service are stand-ins.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

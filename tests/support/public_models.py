@@ -1,7 +1,5 @@
 """What `redox model info` says of a model file, beside COBRApy's own reading and HiGHS; one process for each."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import json

@@ -1,7 +1,5 @@
 """PYTHONPATH of the processes that a test starts, and files that must not take the place of modules."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

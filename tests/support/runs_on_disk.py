@@ -1,17 +1,13 @@
 """Serial runs of toy environments, and everything of a run on disk that must not depend on the clock."""
 
-from __future__ import annotations
-
 import csv
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.runs.metrics import TIME_COLUMNS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Intervals in steps: nothing depends on the clock. 400 is no multiple of 128, so saves and rows fall between.
 SERIAL = TrainConfig(

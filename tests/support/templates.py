@@ -1,7 +1,5 @@
 """The synthesised templates, in this process, with the settings changed or a fault planted."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Fixtures: a host with the real unit of the deployment, whose container engine is `fake_trainer.py`."""
 
-from __future__ import annotations
-
 import json
 import signal
 import sys

@@ -1,17 +1,12 @@
 """How the command line shows progress."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 from rich.status import Status
 
 from redox_balancer.terminal.progress import status_progress, transfer_progress
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_a_transfer_prints_one_line_for_each_tenth_and_phase(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +73,7 @@ def require_task(value: object) -> Task:
     )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class EnzymeLibrary(Mapping[str, Enzyme]):
+class EnzymeLibrary(dict[str, Enzyme]):
     """Enzymes by id; `to_frame` shows them as a table.
 
     Examples
@@ -88,17 +85,6 @@ class EnzymeLibrary(Mapping[str, Enzyme]):
     >>> library["LBNOX"].kcat_per_s.value
     648.0
     """
-
-    enzymes: Mapping[str, Enzyme]
-
-    def __getitem__(self, enzyme: str) -> Enzyme:
-        return self.enzymes[enzyme]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.enzymes)
-
-    def __len__(self) -> int:
-        return len(self.enzymes)
 
     def __repr__(self) -> str:
         return f"EnzymeLibrary of {len(self)} enzymes: {', '.join(self)}"
@@ -119,8 +105,8 @@ class EnzymeLibrary(Mapping[str, Enzyme]):
                 "km_mm": enzyme.km_mm.value if enzyme.km_mm else None,
                 "compartments": "".join(site.compartment for site in enzyme.sites),
             }
-            for enzyme in self.enzymes.values()
-        ).set_index(pd.Index(self.enzymes, name="enzyme"))
+            for enzyme in self.values()
+        ).set_index(pd.Index(self, name="enzyme"))
 
 
 def load_library(path: str | Path | None = None) -> EnzymeLibrary:

@@ -7,13 +7,13 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition, Side, combined
-from redox_balancer.cell.exchanges import Exchange, exchange_of, find_exchange
+from redox_balancer.cell.exchanges import Exchange, find_exchange
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_file, table_rows
 from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
@@ -93,28 +93,25 @@ class CellLine(Record):
                     changes.append(_opening(exchange, side, most, self.source))
         return Condition(id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id)
 
-    def exchanges(self, network: Network) -> Iterator[tuple[str, Exchange, float]]:
+    def exchanges(self, network: Network) -> list[tuple[str, Exchange, float]]:
         """Find the measured exchanges in a model: name in the file, exchange, and rate in mmol/gDW/h.
 
         A RedoxError if two names mean the same exchange, or the model lacks one of a user's file, or has none at all.
         """
-        names: dict[str, str] = {}
+        found: dict[str, tuple[str, Exchange, float]] = {}
         for name, rate in self.rates.items():
-            exchange = find_exchange(network, name)
-            if exchange is None:
-                continue
-            if other := names.get(exchange.metabolite):
-                raise _twice(self.id, exchange.metabolite, (self.rates[other], rate), f" ({other}, {name})")
-            names[exchange.metabolite] = name
+            if exchange := find_exchange(network, name):
+                other, _, known = found.setdefault(exchange.metabolite, (name, exchange, rate))
+                if other != name:
+                    raise _twice(self.id, exchange.metabolite, (known, rate), f" ({other}, {name})")
         lacking = self.missing_from(network)
-        if lacking and (not names or not self.packaged):
+        if lacking and (not found or not self.packaged):
             raise RedoxError(
                 f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}",
                 hint="remove its row, or name it as the model or BiGG does",
                 settings=("cells_file",),
             )
-        for metabolite, name in names.items():
-            yield name, exchange_of(network, metabolite), self.rates[name]
+        return list(found.values())
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the measured exchanges that a model lacks."""

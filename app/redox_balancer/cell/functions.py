@@ -70,15 +70,9 @@ def _published_names() -> dict[str, str]:
 class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
-    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. `names` are
+    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. The new
+    columns of `network` are closed, too; `missing` says what the model lacks, by function that names it. `names` are
     further names of metabolites, see `display_names`.
-
-    Attributes
-    ----------
-    network
-        The closed model; the new columns are closed, too.
-    missing
-        What the model lacks, by function that names it.
     """
 
     def __init__(

@@ -4,8 +4,6 @@ With uptakes limited to measured rates, growth is often one uptake over its biom
 prediction. What a model does predict is whether the other measured rates lie within their flux ranges.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,7 +149,7 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
             hint="choose a medium that holds the rest of what biomass needs",
             settings=("medium",),
         )
-    found = list(line.exchanges(network))
+    found = line.exchanges(network)
     cell = cell.with_bounds(dict(_with_rate(cell, e, needed[name]) for name, e, _ in found if name in needed))
     ranges = []
     with FluxLP(cell, {}) as lp:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -132,14 +131,8 @@ def save_model(model: cobra.Model, path: Path) -> None:
                 f"cannot write {path} as a {kind.upper()} model: {_first_line(error)}",
                 hint=getattr(error, "hint", "write another format, or check the model for missing or odd values"),
             ) from error
-        if packs:
-            # Without name and time in the header, equal models give identical files.
-            with (
-                plain.open("rb") as source,
-                target.open("wb") as raw,
-                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-            ):
-                shutil.copyfileobj(source, packed)
+        if packs:  # without the time in the header equal models give identical files
+            target.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
 
 
 def format_to_write(path: Path) -> str:

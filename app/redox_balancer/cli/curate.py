@@ -15,7 +15,7 @@ from redox_balancer.cli.options import Biomass, Medium, report_repairs
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import phase_progress
-from redox_balancer.terminal.tables import out, table
+from redox_balancer.terminal.tables import out, show
 
 if TYPE_CHECKING:
     from redox_balancer.search.curate import CurationProposal
@@ -124,36 +124,24 @@ def answer_of(proposal: CurationProposal) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    console = out()
     free = [name for name, value in answer["probes"].items() if value["before"]]
-    console.print(
-        f"{len(free)} of {len(answer['probes'])} probes run: {', '.join(free) or 'nothing is free'}", markup=False
-    )
+    out().print(f"{len(free)} of {len(answer['probes'])} probes run: {', '.join(free) or 'nothing is free'}")
     if "output" not in answer:
-        console.print(
+        out().print(
             "every reaction balances, is closed or capped: there is nothing to change, and no file is written"
         )
         return
     if closings := answer["closings"]:
         rows = [(c["step"], c["why"], f"{len(c['cycle'])}", c["free"]) for c in closings[:_SHOWN]]
-        headings = {
-            "closed": "left",
-            "why this step": "left",
-            "steps of the cycle": "right",
-            "which gives for free": "left",
-        }
-        console.print(table(headings, rows))
+        left = dict.fromkeys(("closed", "why this step"), "left")
+        show(left | {"steps of the cycle": "right", "which gives for free": "left"}, rows)
         if len(closings) > _SHOWN:
-            console.print(f"and {len(closings) - _SHOWN} more in {answer['log']}", markup=False)
+            out().print(f"and {len(closings) - _SHOWN} more in {answer['log']}")
     capped = sum(cap is not None for cap in answer["unbalanced"].values())
-    console.print(f"{len(answer['unbalanced']) - capped} reactions that do not balance are closed, {capped} capped")
-    console.print(
+    out().print(
+        f"{len(answer['unbalanced']) - capped} reactions that do not balance are closed, {capped} capped\n"
         f"growth {answer['growth_after']:.7g} 1/h on {answer['medium']} (was {answer['growth']:.7g}), "
-        f"{len(answer['functions_kept'])} functions kept, {len(answer['functions_lost'])} lost; nothing is free",
-        markup=False,
-    )
-    console.print(
+        f"{len(answer['functions_kept'])} functions kept, {len(answer['functions_lost'])} lost; nothing is free\n"
         f"steps closed at the lowest price, {answer['price']}: {len(closings)}, in {answer['seconds']:.0f} s; "
         f"{answer['output']}, {answer['curation']}, {answer['log']}",
-        markup=False,
     )

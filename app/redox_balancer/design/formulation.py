@@ -29,6 +29,7 @@ from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.presolve import presolve
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
@@ -73,6 +74,8 @@ class Formulation:
         to a smaller one with the same optima, and all columns are those of that one.
     parameters
         Each bound that changes, with its range.
+    presolved
+        The presolved form of a reduced network that is solved by it.
     columns
         Column of each placement's reaction.
     """
@@ -99,6 +102,7 @@ class Formulation:
             widest[column] = self._own_bounds[column] = bounds
             low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
             self.network = self.network.with_bounds({self.network.reactions[column]: (low, high)})
+        self.presolved = presolve(self.network, _protected(space)) if compressed else None
         self.parameters: list[Parameter] = []
         self._at = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
         self._healthy = np.zeros(len(self.parameters) + 1)

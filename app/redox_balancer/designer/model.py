@@ -42,8 +42,6 @@ class DesignedCell:
 
     Attributes
     ----------
-    space, construct, condition
-        The design space, the construct and the condition.
     model
         The cell under the condition with the construct. Its objective is growth after the cost of expression, so the
         biomass reaction has the coefficient `keep`.
@@ -73,6 +71,10 @@ class DesignedCell:
         """The reaction whose flux is growth before the cost of expression."""
         return self.model.reactions.get_by_id(self.space.network.objective)
 
+    def by_reaction(self, weights: Mapping[str, float]) -> dict[cobra.Reaction, float]:
+        """Weights by reaction of the model, as COBRApy takes an objective."""
+        return {self.model.reactions.get_by_id(reaction): weight for reaction, weight in weights.items()}
+
     @contextmanager
     def growing(self, growth: float) -> Iterator[None]:
         """Hold growth after the cost of expression at or above `growth`, 1/h."""
@@ -97,8 +99,8 @@ class DesignedCell:
             meter = cobra.Reaction(METER, lower_bound=-1e6, upper_bound=1e6)
             meter.add_metabolites({token: -1.0})
             self.model.add_reactions([meter])
-            for reaction, weight in weights.items():
-                self.model.reactions.get_by_id(reaction).add_metabolites({token: weight})
+            for reaction, weight in self.by_reaction(weights).items():
+                reaction.add_metabolites({token: weight})
             yield meter
 
     @property

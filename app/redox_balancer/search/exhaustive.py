@@ -1,7 +1,5 @@
 """Exhaustive search: every affordable construct of up to K placements, the exhaustive reference for small K."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import multiprocessing
@@ -110,16 +108,8 @@ def exhaustive(
 ) -> dict[str, ExhaustiveReference]:
     """Search under each condition of a design space: its result by its id; see also `refuse_too_many`.
 
-    Parameters
-    ----------
-    space, placements
-        The cell and what can be built into it, and K, the maximum number of placements.
-    keep
-        Number of the best constructs to keep for each condition.
-    processes
-        Number of worker processes, each with linear programs of its own; a condition is one unit of work.
-    progress
-        Called with the result of each condition once it is available.
+    `placements` is K, the largest number of placements, and `keep` the number of the best constructs to keep. Each of
+    the `processes` has linear programs of its own; `progress` receives each result once it is available.
     """
     refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}

@@ -1,9 +1,6 @@
 """The problem that a search solves, and the record it keeps of answer and cost."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -112,10 +109,9 @@ class Search:
             self._best, self._best_value = construct, value
         return value
 
-    def proposed(self, constructs: Iterable[Construct]) -> SearchResult:
-        """The best of some constructs, or the empty construct if all of them have a negative value."""
-        for construct in constructs:
-            self.value(construct)
+    def proposed(self, construct: Construct) -> SearchResult:
+        """A construct, or the empty one if its value is negative."""
+        self.value(construct)
         return self.found()
 
     def chosen(self, construct: Construct) -> SearchResult:

@@ -59,7 +59,7 @@ def transfer_progress(first: str) -> Iterator[Progress]:
             if shown is None or now[0] != shown[0] or now[1] > shown[1]:
                 shown = now
                 amount = f": {done:,}{f' of {total:,}' if total else ''} bytes" if done or total else ""
-                console.print(f"{phase}{amount}", markup=False)
+                console.print(f"{phase}{amount}")
 
         yield line
         return
@@ -75,11 +75,11 @@ def transfer_progress(first: str) -> Iterator[Progress]:
 
 @contextmanager
 def phase_progress(first: str) -> Iterator[Progress]:
-    """Show the phases of a computation: a bar on a terminal, a line for each otherwise; `first` is the first."""
+    """Show the phases of a computation: a bar on a terminal, else a line for each after the seconds so far."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
-    console = notes()
+    console, started = notes(), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task, last = bar.add_task(first, total=None), ""
@@ -87,8 +87,10 @@ def phase_progress(first: str) -> Iterator[Progress]:
         def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
             nonlocal last
             bar.update(task, description=phase, completed=done, total=total)
-            if phase != last and not console.is_terminal:
-                console.print(phase, markup=False)
+            if phase != last:
+                bar.refresh()  # a solve holds the interpreter lock, so nothing is drawn until it ends
+                if not console.is_terminal:
+                    console.print(f"{time.perf_counter() - started:6.1f} s  {phase}")
             last = phase
 
         show(first)

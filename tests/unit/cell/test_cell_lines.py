@@ -1,7 +1,5 @@
 """Cell lines: their table, what it refuses, and measured rates as limits, as forced fluxes and as conditions."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 
@@ -12,22 +10,16 @@ from commands import assert_refused, redox
 from redox_balancer.cell.cell_lines import TOLERANCE, CellLine, in_cell_lines, load_cell_lines, pick_cell_lines
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.measured_rates import check_line, nearest_division, with_exact_rates
-from redox_balancer.cell.models import load_network, to_network
+from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cli.model_page import page_lines
 from redox_balancer.design.held_out import held_out
 from redox_balancer.design.model_info import model_info
 from redox_balancer.errors import RedoxError
-from toy_cell import toy_cell
+from toy_cell import growth_of, toy_cell
 
 HEADER = "exchange\tA\tB\n"
-
-
-@pytest.fixture(scope="module")
-def core() -> Network:
-    return load_network()
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +36,6 @@ def table(folder: Path, rows: str, header: str = HEADER) -> Path:
 
 def line(*rates: tuple[str, float], growth: float | None = None) -> CellLine:
     return CellLine(id="A", source="a test", rates=dict(rates), growth=growth)
-
-
-def growth_of(network: Network) -> float:
-    with FluxLP(network) as lp:
-        return lp.maximise().objective
 
 
 def test_the_packaged_table() -> None:

@@ -1,7 +1,5 @@
 """Curation of a model by a data file, and probes that find what a cell gets for free."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Metabolic functions: lists as RAVEN reads them, and what a cell performs."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Media: what leaves, and the oxygen budget, which is counted once and survives files, compression and insertions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra

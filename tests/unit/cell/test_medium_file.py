@@ -1,7 +1,5 @@
 """Media of one's own: every notation means the same, and what is wrong with a file is one line."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

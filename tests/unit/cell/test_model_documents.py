@@ -1,7 +1,5 @@
 """Faults of published models: each is written into the toy cell, and is mended and named, or refused in one line."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

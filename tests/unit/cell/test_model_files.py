@@ -1,7 +1,5 @@
 """Model files as they are sent around: compressed, in other encodings, named wrongly, or no model at all."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

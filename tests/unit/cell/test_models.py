@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path
 
 import cobra
-import numpy as np
 import pytest
 
 from full_disk import disk_full_after
 from redox_balancer.cell.balance import imbalance, imbalanced_reactions
-from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
@@ -41,24 +37,17 @@ def test_every_format_gives_the_same_network(tmp_path: Path, model: cobra.Model,
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("suffix", ["json", "json.gz", "xml", "xml.gz", "mat", "yml.gz"])
-def test_a_truncated_file_is_one_clear_error(tmp_path: Path, model: cobra.Model, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz", "xml.gz", "yml.gz"])
+def test_half_a_model_and_a_letter_are_one_clear_error(tmp_path: Path, model: cobra.Model, suffix: str) -> None:
     path = tmp_path / f"model.{suffix}"
     save_model(model, path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(RedoxError, match="cannot read") as caught:
-        load_model(path)
-    assert "\n" not in caught.value.message
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"letter.{suffix}"
-    path.write_text("Dear reader, this is not a model.\n", encoding="utf-8")
-    with pytest.raises(RedoxError) as caught:
-        load_model(path)
-    assert caught.value.hint
+    letter, half = b"Dear reader, this is not a model.\n", path.read_bytes()[: path.stat().st_size // 2]
+    for content in (letter,) if suffix in ("yml", "yaml") else (letter, half):  # half a list in YAML is a list
+        path.write_bytes(content)
+        with pytest.raises(RedoxError, match="cannot read") as caught:
+            load_model(path)
+        assert "\n" not in caught.value.message
+        assert caught.value.hint
 
 
 def test_charges_are_repaired_only_where_formula_and_charge_show_the_error(tmp_path: Path) -> None:
@@ -169,8 +158,3 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
         save_model(model, path)
     assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_arrays_match_the_model_column_by_column(model: cobra.Model, core: Network) -> None:
-    matrix = cobra.util.create_stoichiometric_matrix(model)
-    assert np.array_equal(matrix, stoichiometric_matrix(core).toarray())

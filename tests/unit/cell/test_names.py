@@ -1,7 +1,5 @@
 """BiGG names of models in other namespaces."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The packaged curations: curated Recon3D and Human-GEM get nothing for free, and do what they did before."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

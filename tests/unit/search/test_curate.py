@@ -1,7 +1,5 @@
 """Curation of cells with something wrong: nothing is free afterwards, at the lowest price, and the rest is kept."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 
