@@ -26,7 +26,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.progress import Progress
-from redox_balancer.runs.progress import SilentProgress
+from redox_balancer.runs.progress import ProgressSink
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
@@ -194,7 +194,7 @@ class _Tick(NamedTuple):
     loop_s: float
 
 
-class _Clock(SilentProgress):
+class _Clock(ProgressSink):
     """Records times in the thread of the training loop."""
 
     def __init__(self) -> None:
