@@ -47,19 +47,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
     the mean value. The observation follows from the library's own parameters and reveals nothing of the sample.
 
-    Parameters
-    ----------
-    evaluator
-        Values constructs; shared by all environments of a process.
-    placements
-        K, the maximum number of placements.
-    sampling, hidden_condition
-        As in `TaskSettings`.
-    release
-        Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
-
-    Notes
-    -----
+    `evaluator` is shared by all environments of a process; `release` is called once when the environment is closed,
+    and by default the evaluator stays open, for its owner to close. The other arguments are fields of `TaskSettings`.
     `reset(options={"condition": id})` selects the condition of one episode.
     """
 
@@ -108,13 +97,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode with an empty construct.
-
-        Raises
-        ------
-        RedoxError
-            The condition of `options` is unknown, or the environment is closed.
-        """
+        """Start an episode with an empty construct; a RedoxError for an unknown condition or a closed environment."""
         self._refuse_if_closed()
         super().reset(seed=seed)
         space = self.evaluator.space

@@ -71,23 +71,14 @@ class Reference:
 class Outcome:
     """Value of a construct under a condition, and its parts.
 
-    Attributes
-    ----------
-    value
-        In healthy respirations, or with the reward `rescue` as a share of healthy growth.
-    growth
-        Largest growth after the cost of expression, 1/h.
-    capacity
-        NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
-        smallest at largest growth, which is negative where the construct may run in reverse; 0 with `rescue`.
-    rescue
-        Growth regained, as a share of healthy growth.
+    `capacity` is the NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward
+    `guaranteed` the smallest at largest growth, which is negative where the construct may run in reverse.
     """
 
-    value: float
-    growth: float
-    capacity: float
-    rescue: float
+    value: float  # in healthy respirations, or with the reward `rescue` as a share of healthy growth
+    growth: float  # the largest after the cost of expression, 1/h
+    capacity: float  # 0 with the reward `rescue`
+    rescue: float  # growth regained, as a share of healthy growth
 
     def __str__(self) -> str:
         return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
@@ -104,20 +95,10 @@ class Valued:
 class Evaluator:
     """Values of constructs on one design space; holds the linear programs, so one per process.
 
-    Parameters
-    ----------
-    cache_entries
-        Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
-        for a search that never values a construct twice. References are remembered in any case.
-    region_bytes, compressed
-        As in `ParametricLP` and `Formulation`.
-    exact_check
-        Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
-
-    Raises
-    ------
-    RedoxError
-        The healthy cell does not grow, or takes up no oxygen, which the unit of the value is derived from.
+    It remembers `cache_entries` outcomes, 0 for a search that never values a construct twice, and all references.
+    `region_bytes` and `compressed` are those of `ParametricLP` and `Formulation`. With `exact_check` the plain
+    programs are solved as well; a difference raises a RedoxError, and so does a healthy cell that does not grow, or
+    takes up no oxygen, which the unit of the value is derived from.
     """
 
     def __init__(

@@ -42,10 +42,7 @@ from redox_balancer.progress import Progress, no_progress
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
     """Diagnose a cell under each condition of a design space, in turn; what can be built into it plays no part.
 
-    Raises
-    ------
-    RedoxError
-        The model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
+    A RedoxError if the model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
     """
     pools = list(pools_of(space.network))
     if not pools:

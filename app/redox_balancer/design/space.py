@@ -89,19 +89,9 @@ class DesignSpace:
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> Self:
-        """Design space of a cell on its medium, whose attributes have the same names; `library` is fitted to it.
+        """Design space of a cell on its medium, with fields of the same names; the library is fitted to it by `fit`.
 
-        Parameters
-        ----------
-        saturation, candidates
-            As in `fit`.
-        samples
-            Number of samples of the uncertain enzyme parameters.
-
-        Raises
-        ------
-        RedoxError
-            Nothing in the library fits the model, or a condition changes a reaction that the model lacks.
+        A RedoxError if nothing fits, or a condition changes a reaction that the model lacks.
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 
@@ -196,10 +186,7 @@ class DesignSpace:
     def limits(self, condition: Condition) -> FloatArray:
         """Bound of each of `changes` under a condition, mmol/gDW/h; as in `unchanged` for those that it leaves alone.
 
-        Raises
-        ------
-        RedoxError
-            The condition changes a bound that no condition of this design space changes.
+        A RedoxError if the condition changes a bound that no condition of this design space changes.
         """
         if any(change.if_unlimited for change in condition.changes):
             condition = condition.of(self.network)

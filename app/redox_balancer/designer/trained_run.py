@@ -43,13 +43,7 @@ class TrainedRun:
 
     @classmethod
     def open(cls, folder: Path) -> TrainedRun:
-        """Read the settings of a run.
-
-        Raises
-        ------
-        RedoxError
-            The folder holds no run.
-        """
+        """Read the settings of a run; a RedoxError where the folder holds none."""
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())
@@ -66,14 +60,9 @@ class TrainedRun:
         return cls(folder, config, task)
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, with the sampling of states that it was trained on.
+        """The environments the run was trained in; `RedoxEnvs.named` of them is what the policy is evaluated in.
 
-        `RedoxEnvs.named` of them is what the policy is evaluated in.
-
-        Raises
-        ------
-        RedoxError
-            Model, library or conditions have changed since.
+        A RedoxError if model, library or conditions have changed since.
         """
         environments = self.task.environments()
         if changed := differing_entries(environments.fingerprint, self.config["environment"]):

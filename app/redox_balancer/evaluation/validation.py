@@ -150,12 +150,8 @@ def validate(
 ) -> Validation:
     """Run every experiment on a model, on one medium; with `vary` again at half and twice each cap of that.
 
-    `capacities` are native limits, mmol/gDW/h, by reaction.
-
-    Raises
-    ------
-    RedoxError
-        The model does not grow on the medium, or has none of its exchanges.
+    `capacities` are native limits, mmol/gDW/h, by reaction. A RedoxError if the model does not grow on the medium, or
+    has none of its exchanges.
     """
     file = load_experiments()
     with Laboratory(at_natural_abundance(medium.apply(network), capacities), file) as laboratory:

@@ -82,18 +82,10 @@ class Rollout:
 
 
 class RolloutCollector:
-    """Plays B environments with a policy; episodes continue from one rollout to the next.
+    """Plays `count` (B) environments with a policy for `length` (T) steps; episodes continue in the next rollout.
 
-    Parameters
-    ----------
-    count, length
-        Number of environments, B, and steps of a rollout, T.
-    hidden_sizes
-        Hidden layers of the policy; its other sizes follow from the environments.
-    actor, incarnation
-        Index of the actor and generation of its process; with `seed` they determine every random draw.
-    state
-        Result of `state()` in an earlier process, to continue from there.
+    The hidden layers of the policy are given, its other sizes follow from the environments. Seed, index of the actor
+    and generation of its process determine every random draw; `state` is that of an earlier process to continue from.
     """
 
     def __init__(

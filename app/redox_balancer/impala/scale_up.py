@@ -57,16 +57,10 @@ def decide(
     total_bytes: int,
     initial: int = INITIAL_ACTORS,
 ) -> ScaleUpDecision:
-    """Return the number of actors to run now.
+    """Return the number of actors to run now, of those that the user requested.
 
-    Parameters
-    ----------
-    running, target
-        Actors started so far, and requested by the user.
-    uss_bytes
-        Memory of each actor that has reported it; a new one has not yet.
-    available_bytes, total_bytes
-        Free and total memory of the machines that the actors run on.
+    `uss_bytes` is the memory of each actor that has reported it, `available_bytes` and `total_bytes` are the free and
+    the total memory of the machines that they run on.
     """
     if running >= target:
         return ScaleUpDecision(running, f"all {target} actors run")
