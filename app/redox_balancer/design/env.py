@@ -47,8 +47,22 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
     the mean value. The observation follows from the library's own parameters and reveals nothing of the sample.
 
-    `evaluator` is shared by all environments of a process; `release` is called once when the environment is closed,
-    and by default the evaluator stays open, for its owner to close. The other arguments are fields of `TaskSettings`.
+    Parameters
+    ----------
+    evaluator
+        Values constructs; shared by all environments of a process.
+    placements
+        K, the maximum number of placements.
+    sampling
+        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
+        `mixed` does so for several conditions at once as well.
+    hidden_condition
+        Whether the observation excludes the condition.
+    release
+        Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
+
+    Notes
+    -----
     `reset(options={"condition": id})` selects the condition of one episode.
     """
 

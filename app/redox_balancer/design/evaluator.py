@@ -95,10 +95,24 @@ class Valued:
 class Evaluator:
     """Values of constructs on one design space; holds the linear programs, so one per process.
 
-    It remembers `cache_entries` outcomes, 0 for a search that never values a construct twice, and all references.
-    `region_bytes` and `compressed` are those of `ParametricLP` and `Formulation`. With `exact_check` the plain
-    programs are solved as well; a difference raises a RedoxError, and so does a healthy cell that does not grow, or
-    takes up no oxygen, which the unit of the value is derived from.
+    Parameters
+    ----------
+    space
+        The cell and what can be built into it.
+    cache_entries
+        Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
+        for a search that never values a construct twice. References are remembered in any case.
+    region_bytes
+        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    compressed
+        Solve on a smaller network with the same optima, see `compress`.
+    exact_check
+        Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
+
+    Raises
+    ------
+    RedoxError
+        The healthy cell does not grow, or takes up no oxygen, which the unit of the value is derived from.
     """
 
     def __init__(

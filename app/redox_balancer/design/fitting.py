@@ -40,10 +40,23 @@ def fit(
     limited: Collection[str] = (),
     candidates: Candidates = "distinct",
 ) -> Fit:
-    """Check every entry of a library against a model on its medium.
+    """Check every entry of a library against a model.
 
-    `limited` are native reactions that are limited by their enzyme, always or under a condition; over-expressing any
-    other enzyme has no effect. An enzyme without a known KM operates at the share `saturation` of kcat.
+    Parameters
+    ----------
+    library
+        Enzymes by id.
+    network
+        The model on its medium.
+    levels
+        Proteome fractions that an enzyme can be given.
+    saturation
+        Share of kcat at which an enzyme without a known KM operates.
+    limited
+        Native reactions that are limited by their enzyme, always or under a condition; over-expressing any other
+        enzyme has no effect.
+    candidates
+        `distinct` excludes dominated entries, `all` keeps them.
 
     Raises
     ------

@@ -16,10 +16,21 @@ class Combination(Record):
 def held_out(
     trained: Sequence[Condition], path: Path | None = None, *, mixed: Sequence[Condition] = ()
 ) -> list[Condition]:
-    """Combinations of conditions that a policy was trained on one by one, and, besides, on the mixtures `mixed`.
+    """Combinations of conditions that a policy was trained on one by one.
 
-    They are those in a list (TOML), or those in the package's list that consist of trained conditions. A RedoxError
-    if the package's list has none, or one in the user's list is unknown or was trained on.
+    Parameters
+    ----------
+    trained
+        The conditions of the training.
+    path
+        A list of combinations (TOML); None for those in the package's list that consist of trained conditions.
+    mixed
+        Mixtures that the policy was trained on as well.
+
+    Raises
+    ------
+    RedoxError
+        The package's list has no such combination, or one in the user's list is unknown or was trained on.
     """
     if path is None:
         chosen = _of_the_package(trained)

@@ -52,9 +52,22 @@ def model_info(
     curation: Path | None = None,
     line: CellLine | None = None,
 ) -> Iterator[Section]:
-    """Describe a model on a medium, with the exchanges limited by the measured rates of a cell line if there is one.
+    """Describe a model on a medium.
 
-    The other settings are those of `TaskSettings`.
+    Parameters
+    ----------
+    file
+        Model file.
+    medium
+        Name or file of a medium, `model` for the bounds of the model file.
+    biomass
+        The reaction whose flux is growth; the objective of the model by default.
+    progress
+        Receives the name of each section as it starts.
+    as_published, curation
+        As in `load_network`; the first section lists what the curation changed.
+    line
+        Cell line whose measured rates limit the exchanges.
 
     Yields
     ------

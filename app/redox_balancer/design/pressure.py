@@ -40,9 +40,24 @@ from redox_balancer.progress import Progress, no_progress
 
 
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
-    """Diagnose a cell under each condition of a design space, in turn; what can be built into it plays no part.
+    """Diagnose a cell under each condition of a design space; what can be built into it plays no part.
 
-    A RedoxError if the model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
+    Parameters
+    ----------
+    space
+        The cell and its conditions.
+    progress
+        Receives each condition as it starts, with the number that is done.
+
+    Yields
+    ------
+    Diagnosis
+        In the order of the conditions.
+
+    Raises
+    ------
+    RedoxError
+        The model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
     """
     pools = list(pools_of(space.network))
     if not pools:

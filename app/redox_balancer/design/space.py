@@ -89,9 +89,31 @@ class DesignSpace:
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> Self:
-        """Design space of a cell on its medium, with fields of the same names; the library is fitted to it by `fit`.
+        """Design space of a cell on its medium.
 
-        A RedoxError if nothing fits, or a condition changes a reaction that the model lacks.
+        Parameters
+        ----------
+        network
+            The cell, on its medium.
+        library, conditions, capacities
+            Enzymes, conditions and native limits, the last by reaction.
+        levels, budget, membrane_budget
+            Proteome fractions: the levels to choose from, and the largest sums for soluble and membrane proteins.
+        saturation
+            Share of kcat at which an enzyme without a known KM operates.
+        candidates
+            As in `fit`.
+        mixtures, references
+            Combinations of several of the conditions, and the unperturbed states that they refer to.
+        samples
+            Number of samples of the uncertain enzyme parameters.
+        settings
+            Weights of the value.
+
+        Raises
+        ------
+        RedoxError
+            Nothing in the library fits the model, or a condition changes a reaction that the model lacks.
         """
         from redox_balancer.design.fitting import fit  # noqa: PLC0415 - loads SciPy, 17 MB that no actor needs
 

@@ -80,7 +80,12 @@ class Task(TaskSettings):
         return with_exact_rates(network, lines[0])
 
     def space(self, library: Mapping[str, Enzyme] | None = None) -> DesignSpace:
-        """The design space that these settings describe, with other enzymes if given, none for the cell alone.
+        """The design space that these settings describe.
+
+        Parameters
+        ----------
+        library
+            Enzymes in place of those of the task; none for the cell alone.
 
         Raises
         ------
@@ -118,9 +123,17 @@ class Task(TaskSettings):
         return space
 
     def environments(self, *, exact_check: bool = False) -> RedoxEnvs:
-        """Factory of the environments to train and evaluate an agent in; see `RedoxEnvs`.
+        """Factory of the environments to train and evaluate an agent in.
 
-        A RedoxError as in `space`, and if the cell does not grow.
+        Parameters
+        ----------
+        exact_check
+            Verify every value against the plain linear programs.
+
+        Raises
+        ------
+        RedoxError
+            As in `space`, and if the cell does not grow.
         """
         space = self.space()
         # An actor would find out too, but only after the folder of the run was created.

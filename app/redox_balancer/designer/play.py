@@ -26,8 +26,19 @@ def play_episodes(
 
     Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
-    The environments share one evaluator. Without a policy actions are uniform among the legal ones, which needs a
-    generator; without a generator each is the most probable one of the policy.
+    Parameters
+    ----------
+    envs, condition
+        Environments to play in, which share one evaluator, and a condition of their design space.
+    policy
+        Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
+    generator
+        Samples the actions; None takes the most probable action of the policy each time.
+
+    Returns
+    -------
+    list of Valued
+        The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
     with _blas().limit(limits=1, user_api="blas"):

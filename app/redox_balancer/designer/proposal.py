@@ -56,7 +56,10 @@ class Proposal:
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
         """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
 
-        A RedoxError if it cannot be read, or the condition is unknown.
+        Raises
+        ------
+        RedoxError
+            The name cannot be read, or the condition is unknown.
         """
         chosen = find_condition(space, condition)
         own, construct = build_construct(space, NamedConstruct(named))
@@ -131,8 +134,12 @@ class Proposal:
 def find_condition(space: DesignSpace, name: object) -> Condition:
     """Condition of a design space by its id; `a+b` is conditions a and b at once.
 
-    Where the space has a single cell line it need not be named: `a` is `line+a`, and `healthy` the line alone. The
-    hint of the RedoxError for an unknown condition lists the known ones.
+    Where the space has a single cell line it need not be named: `a` is `line+a`, and `healthy` the line alone.
+
+    Raises
+    ------
+    RedoxError
+        A condition is unknown; the hint lists the known ones.
     """
     if not isinstance(name, str):
         raise RedoxError(f"a condition is given by its id, not by {name!r}", hint="such as 'hypoxia'")
@@ -147,8 +154,16 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
 class Proposer:
     """Proposes the constructs of a policy for one condition.
 
-    Everything that takes long to load is loaded by the constructor, so that proposals are quick. `environments` are
-    those the policy was trained in, `condition` is the id of a condition, `a+b` for two at once.
+    Everything that takes long to load is loaded by the constructor, so that proposals are quick.
+
+    Parameters
+    ----------
+    environments
+        The environments the policy was trained in.
+    policy
+        The policy.
+    condition
+        Id of the condition to design for, `a+b` for two at once.
     """
 
     def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:

@@ -60,9 +60,14 @@ class TrainedRun:
         return cls(folder, config, task)
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in; `RedoxEnvs.named` of them is what the policy is evaluated in.
+        """The environments the run was trained in, with the sampling of states that it was trained on.
 
-        A RedoxError if model, library or conditions have changed since.
+        `RedoxEnvs.named` of them is what the policy is evaluated in.
+
+        Raises
+        ------
+        RedoxError
+            Model, library or conditions have changed since.
         """
         environments = self.task.environments()
         if changed := differing_entries(environments.fingerprint, self.config["environment"]):

@@ -93,7 +93,10 @@ class Comparison:
 def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Progress = no_progress) -> Comparison:
     """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
 
-    A RedoxError if they differ in more, one has no checkpoint, or the held-out combinations do not fit them.
+    Raises
+    ------
+    RedoxError
+        The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
     """
     runs = _same_task(folders)
     environments = runs[0].environments()

@@ -148,10 +148,23 @@ def validate(
     vary: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
-    """Run every experiment on a model, on one medium; with `vary` again at half and twice each cap of that.
+    """Run every experiment on a model.
 
-    `capacities` are native limits, mmol/gDW/h, by reaction. A RedoxError if the model does not grow on the medium, or
-    has none of its exchanges.
+    Parameters
+    ----------
+    network
+        The model without a medium.
+    medium
+        The medium of all experiments.
+    capacities
+        Native limits, by reaction.
+    vary
+        Repeat them at half and twice each cap of the medium.
+
+    Raises
+    ------
+    RedoxError
+        The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
     with Laboratory(at_natural_abundance(medium.apply(network), capacities), file) as laboratory:

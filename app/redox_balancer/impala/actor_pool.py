@@ -75,11 +75,31 @@ class ActorPool:
 
     An actor that dies, returns nothing for `config.actor_timeout_s` (at its start `START_TIMEOUT_S`, if longer) or
     outgrows its memory is replaced by its next incarnation, which draws other random numbers. Pending rollouts of a
-    dead or hanging actor are discarded. `restarts` counts those that died or hung, `recycled` those that outgrew it.
+    dead or hanging actor are discarded.
 
-    `incarnations` has the generation of the process of each actor (0, 1, ...); it is updated in place, so that
-    checkpoints can store it. The pool starts with the first `actors` of them, all if None, and `report` gets each
-    message to log.
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    factory
+        Creates the environments.
+    incarnations
+        Generation of the process of each actor (0, 1, ...); updated in place, so that checkpoints can store it.
+    report
+        Called with each message to log.
+    actors
+        Number of actors to start with, the first of `incarnations`; all of them if None.
+    collector
+        Class of the collector in each actor.
+
+    Attributes
+    ----------
+    ledger
+        Which rollouts were used.
+    memory_limits
+        Memory limits of the actors.
+    restarts, recycled
+        Number of actors replaced because they died or hung, and because of their memory.
     """
 
     def __init__(

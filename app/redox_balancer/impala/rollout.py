@@ -82,10 +82,24 @@ class Rollout:
 
 
 class RolloutCollector:
-    """Plays `count` (B) environments with a policy for `length` (T) steps; episodes continue in the next rollout.
+    """Plays B environments with a policy; episodes continue from one rollout to the next.
 
-    The hidden layers of the policy are given, its other sizes follow from the environments. Seed, index of the actor
-    and generation of its process determine every random draw; `state` is that of an earlier process to continue from.
+    Parameters
+    ----------
+    factory
+        Creates the environments.
+    count
+        Number of environments, B.
+    length
+        Steps of a rollout, T.
+    hidden_sizes
+        Hidden layers of the policy; its other sizes follow from the environments.
+    seed
+        Seed of the run.
+    actor, incarnation
+        Index of the actor and generation of its process; with `seed` they determine every random draw.
+    state
+        Result of `state()` in an earlier process, to continue from there.
     """
 
     def __init__(
