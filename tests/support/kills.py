@@ -22,21 +22,11 @@ PARAMETERS = np.arange(20_000, dtype=np.float32)
 
 
 class Resumes(NamedTuple):
-    """Losses after a number of kills.
+    """Losses after a number of kills."""
 
-    Attributes
-    ----------
-    losses
-        Steps done and lost at each resume.
-    from_nothing
-        Resumes that found no checkpoint though one had been saved.
-    damaged
-        Checkpoints that were incomplete or damaged.
-    """
-
-    losses: Sequence[int]
-    from_nothing: int
-    damaged: int
+    losses: Sequence[int]  # steps done and lost at each resume
+    from_nothing: int  # resumes that found no checkpoint though one had been saved
+    damaged: int  # checkpoints that were incomplete or damaged
 
 
 def _save_forever(run: Path, step: int, done: mmap.mmap) -> None:
