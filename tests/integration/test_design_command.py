@@ -26,8 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def printed(folder: Path) -> dict[str, Any]:
     """What is printed of the design."""
-    answer: dict[str, Any] = redox_json("design", "--construct", TEXT, *CONDITION, "--output", folder)
-    return answer
+    return redox_json("design", "--construct", TEXT, *CONDITION, "--output", folder)
 
 
 def opened(path: Path) -> cobra.Model:

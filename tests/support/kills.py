@@ -91,8 +91,6 @@ def kill_trainings(run: Path, kills: int, *, actors: int, interval: int, seed: i
     losses, from_nothing, reached = [], 0, 0
     for kill in range(kills + 1):
         with subprocess.Popen([REDOX, *arguments], stderr=subprocess.PIPE, text=True, process_group=0) as process:
-            if process.stderr is None:
-                raise AssertionError
             first = next((line for line in process.stderr if "placements are offered" not in line), "")
             if kill > 0:
                 resumed = re.match(r"resuming .* at step ([\d,]+) of", first)
