@@ -175,7 +175,9 @@ class _Presolve(Compression):
         return None
 
     def _kept_within(self, column: int, row: int) -> tuple[bool, bool]:
-        """Whether a mass balance keeps the flux of a column from falling below a bound, and from rising above one."""
+        """Whether the other fluxes of a mass balance keep that of a column from falling below a bound of 0 or less,
+        and from rising above one of 0 or more, by their signs alone.
+        """
         forwards = self._columns[column][row] > 0
         above, below = self._lower[column] <= 0.0, self._upper[column] >= 0.0
         for other in self._rows[row] - {column}:
@@ -194,9 +196,9 @@ class _Presolve(Compression):
         weights = {other: -self._columns[other][row] / entries[row] for other in sorted(self._rows[row] - {column})}
         self._substitutions[column] = weights
         for other, weight in weights.items():
-            for place, value in entries.items():
-                if place != row:
-                    self._add(other, place, weight * value)
+            for balance, value in entries.items():
+                if balance != row:
+                    self._add(other, balance, weight * value)
             del self._columns[other][row]
         self._remove(column)
         del self._rows[row]
