@@ -1,7 +1,5 @@
 """Atomic and durable writes: no reader sees a partial file, and a complete one survives a power failure."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile

@@ -59,10 +59,10 @@ class FakeAws:
         del service
         return self
 
-    def describe_instances(self, InstanceIds: list[str]) -> Any:
+    def describe_instances(self, Filters: list[dict[str, Any]]) -> Any:
         self.calls.append("describe_instances")
         started = dt.datetime.now(dt.UTC) - dt.timedelta(hours=2)
-        found = {"InstanceId": InstanceIds[0], "State": {"Name": self.state}, "LaunchTime": started}
+        found = {"InstanceId": Filters[0]["Values"][0], "State": {"Name": self.state}, "LaunchTime": started}
         return {"Reservations": [{"Instances": [found]}]}
 
     def describe_instance_information(self, Filters: Any) -> Any:

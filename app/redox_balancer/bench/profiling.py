@@ -52,13 +52,7 @@ class _Profiled:
 
     def __init__(self, config: TrainConfig, factory: EnvFactory) -> None:
         self._actor: Any = ray.remote(num_cpus=1)(ProfiledActor).remote()
-        settings = {
-            "count": config.envs_per_actor,
-            "length": config.rollout_length,
-            "hidden_sizes": config.hidden_sizes,
-            "seed": config.seed,
-        }
-        prepared = self.call("prepare", factory, settings, config.log_interval_s)
+        prepared = self.call("prepare", factory, config.collector, config.log_interval_s)
         self.pid: int = prepared.pid
         self._parameters: Float32 = prepared.shape.initial(np.random.default_rng(config.seed))
         # The first rollout fills the caches.

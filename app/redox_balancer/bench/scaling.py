@@ -13,6 +13,7 @@ An update uses as many rollouts as are needed to consume all of them (`min_rollo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,20 +99,10 @@ class HostModel:
 
 
 class Prediction(NamedTuple):
-    """Predicted throughput of a number of actors on a number of hosts.
+    """Predicted throughput of a total number of actors distributed over a number of hosts.
 
-    Attributes
-    ----------
-    actors, hosts
-        Total number of actors, and the hosts that they are distributed over.
-    steps_per_s
-        Environment steps per second.
-    limit
-        The bottleneck: "actors", "ray", "network" or "learner".
-    limits
-        Throughput with each of them as the only limit, steps per second.
-    batch_size
-        Transitions per batch.
+    `limit` is the bottleneck, "actors", "ray", "network" or "learner"; `limits` is the throughput with each of them
+    as the only limit, steps per second.
     """
 
     actors: int
@@ -176,7 +167,8 @@ def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]
     found = []
     for limit in every[-1].limits:
         if limit != "actors":
-            enough = next((one for one in every if limit in one.limits and _fills(one, limit)), None)
+            filled = (one for one in every if one.limits["actors"] >= one.limits.get(limit, math.inf))
+            enough = next(filled, None)
             shown = enough or every[-1]
             found.append(SaturationPoint(limit, hosts, shown.limits[limit], enough.actors if enough else None))
     return found
@@ -185,7 +177,3 @@ def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]
 def _every(terms: Terms, host: HostModel, hosts: int) -> list[Prediction]:
     """Predictions for each number of actors up to one per hyperthread."""
     return [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
-
-
-def _fills(found: Prediction, limit: str) -> bool:
-    return found.limits["actors"] >= found.limits[limit]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,20 +30,16 @@ class StepBenchmark:
 
     Attributes
     ----------
-    model, reactions, placements
-        Id of the model, number of its reactions including those of the library, number of placements.
-    steps, steps_per_s
-        Steps taken from a cold start, and their speed.
-    hit_rate, solves, disagreements
-        Share of optima that needed no solve, number of solves, and hits that a solve contradicted.
-    warm_steps_per_s
-        Speed of the last tenth of the steps.
+    reactions
+        Number of reactions including those of the library.
+    steps_per_s, warm_steps_per_s
+        Speed from a cold start, and of the last tenth of the steps.
+    hit_rate, disagreements
+        Share of optima that needed no solve, and hits that a solve contradicted.
     uncached_steps_per_s
         Speed without caches of outcomes and regions, so that every optimum is solved.
     reference_steps_per_s
-        Speed of the reference, measured before and after.
-    ratio
-        `steps_per_s` divided by `reference_steps_per_s`.
+        Speed of the reference, measured before and after; `ratio` is that to it.
     outside_share
         Share of the time of a collector that is spent outside the environment.
     """
@@ -99,22 +94,25 @@ def _walk(
     environments: RedoxEnvs, evaluator: Evaluator, steps: int, seconds: float = float("inf")
 ) -> tuple[int, float]:
     """Take random steps within limits of number and time; return the number and the time, s."""
-    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
-    rng = np.random.default_rng(SEED + evaluator.lookups)
-    _, info = environment.reset(seed=SEED + evaluator.lookups)
+    walk = _random_steps(environments, evaluator, SEED + evaluator.lookups)
     taken, started = 0, time.perf_counter()
     while taken < steps and time.perf_counter() - started < seconds:
-        _, _, terminated, _, info = environment.step(random_action(info, rng))
-        if terminated:
-            _, info = environment.reset()
+        next(walk)
         taken += 1
     return taken, time.perf_counter() - started
 
 
-def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
-    """Draw one of the legal actions uniformly."""
-    legal = info["action_mask"].nonzero()[0]
-    return int(legal[int(rng.random() * len(legal))])
+def _random_steps(environments: RedoxEnvs, evaluator: Evaluator, seed: int) -> Iterator[RedoxEnv]:
+    """Yield the environment after each of uniformly random legal steps, without end."""
+    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
+    rng = np.random.default_rng(seed)
+    _, info = environment.reset(seed=seed)
+    while True:
+        legal = info["action_mask"].nonzero()[0]
+        _, _, terminated, _, info = environment.step(int(legal[int(rng.random() * len(legal))]))
+        yield environment
+        if terminated:
+            _, info = environment.reset()
 
 
 def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
@@ -125,18 +123,12 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
     columns = {name: space.network.column(name) for name in names}
     in_force: dict[str, tuple[float, float]] = {}
     with Evaluator(space) as evaluator:
-        environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
-        rng = np.random.default_rng(SEED)
-        _, info = environment.reset(seed=SEED)
-        while True:
-            _, _, terminated, _, info = environment.step(random_action(info, rng))
+        for environment in _random_steps(environments, evaluator, SEED):
             cell = formulation.under(environment.condition)
             lower, upper = formulation.bounds(formulation.with_placed(cell, environment.construct))
             wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
             yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}
             in_force = wanted
-            if terminated:
-                _, info = environment.reset()
 
 
 def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds: float) -> float:

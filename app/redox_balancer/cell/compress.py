@@ -11,8 +11,6 @@ Rules 1 to 3 do not change protected reactions, so the compressed network is val
 weights of protected reactions. All other reactions keep their bounds and have no weight.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

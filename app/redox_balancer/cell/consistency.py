@@ -20,8 +20,6 @@ differ by any factor. Those of an irreversible reaction that have more than nine
 simplex in floating point merely finds the basis that is verified.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

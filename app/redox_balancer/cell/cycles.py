@@ -1,7 +1,5 @@
 """Thermodynamically infeasible cycles: reactions that carry flux while all exchanges are closed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Downloading a file over HTTP, with resumption of an interrupted transfer."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

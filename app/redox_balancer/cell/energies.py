@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
-from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.equation import parse_equation
-from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.media import ENZYME
+from redox_balancer.cell.network import LEDGER, FloatArray, Network
 from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 
@@ -139,35 +140,41 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
         elif WATER not in names:
             span = next(filter(None, (data.ranges.get((name, letter)) for name in names)), DEFAULT_RANGE)
             lower[row], upper[row] = (thermal * bound for bound in _log_range(metabolite, *span))
-    reactants = stoichiometric_matrix(network).tolil()
-    found = np.full(len(network.reactions), math.nan)
-    for column, reaction in enumerate(network.reactions):
-        amounts = _reactants(network, reaction, data.mechanisms)
-        rows = [network.metabolite_index[metabolite] for metabolite in amounts]
-        reactants[:, [column]] = 0.0
-        reactants[rows, [column] * len(rows)] = list(amounts.values())
-        if len(rows) > 1 and reaction != network.objective:
-            energy = formation[rows]
-            if len({places[row] for row in rows}) > 1:
-                energy = energy + electric[rows]  # within a compartment charges balance, and need not be known
+    reactions = [_reactants(network, reaction, data.mechanisms) for reaction in network.reactions]
+    found = np.full(len(reactions), math.nan)
+    for column, (reaction, amounts) in enumerate(zip(network.reactions, reactions, strict=True)):
+        own = list(amounts)
+        if len(own) > 1 and reaction != network.objective:
+            energy = formation[own]
+            if len({places[row] for row in own}) > 1:
+                energy = energy + electric[own]  # within a compartment charges balance, and need not be known
             found[column] = np.array(list(amounts.values())) @ energy
+    values = [amount for amounts in reactions for amount in amounts.values()]
+    rows = [row for amounts in reactions for row in amounts]
+    ends = np.cumsum([0, *map(len, reactions)])
+    reactants = sp.csc_array((values, rows, ends), shape=(count, len(reactions)))
     deviations = np.column_stack([covariance, *(each for each in others.values() if each.any())])
-    return Thermodynamics(network, reactants.tocsc(), found, lower, upper, deviations, data.temperature_k)
+    return Thermodynamics(network, reactants, found, lower, upper, deviations, data.temperature_k)
 
 
-def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[str, float]:
-    """What counts for the energy of a reaction; nothing where its energy is none, or its mechanism another one."""
-    written = network.stoichiometry_of(reaction)
+def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[int, float]:
+    """What counts for the energy of a reaction, by row; nothing where it has none, or runs by another mechanism."""
+    written = {
+        name: amount for name, amount in network.stoichiometry_of(reaction).items() if not _is_bookkeeping(name)
+    }
     mechanism = mechanisms.get(network.bigg_names.get(reaction, reaction))
-    if mechanism is None:
-        return written
-    own = {network.find_metabolite(name) or name: amount for name, amount in mechanism.items()}
+    own = written if mechanism is None else {network.find_metabolite(n) or n: a for n, a in mechanism.items()}
 
     def moved(amounts: Mapping[str, float]) -> dict[str, float]:
         return {name: amount for name, amount in amounts.items() if not network.is_species(name, PROTON, SODIUM)}
 
-    same = moved(own) == moved(written) and own.keys() <= network.metabolite_index.keys()
-    return own if same else {}
+    rows = network.metabolite_index
+    return {rows[name]: amount for name, amount in own.items()} if moved(own) == moved(written) else {}
+
+
+def _is_bookkeeping(metabolite: str) -> bool:
+    """Whether it is the entry of a ledger, or an enzyme in the form of a metabolite."""
+    return metabolite.endswith(LEDGER) or metabolite.startswith(ENZYME)
 
 
 def _log_range(name: str, low: float, high: float) -> tuple[float, float]:

@@ -4,8 +4,6 @@ The first download of a model is verified by its content (sizes, optimum), later
 pinned then. The cache contains one file per model and `pins.json`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ With uptakes limited to measured rates, growth is often one uptake over its biom
 prediction. What a model does predict is whether the other measured rates lie within their flux ranges.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

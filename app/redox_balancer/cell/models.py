@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
-from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated, with_names
+from redox_balancer.cell.curation import NOTE, Curated, curated, with_names
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
@@ -36,19 +35,6 @@ SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
 
 
-@dataclass(frozen=True, eq=False)
-class CuratedModel:
-    """A COBRApy model as it was read, and its curated network, whose `repairs` have one line about the curation."""
-
-    model: cobra.Model
-    curated: Curated
-
-    def corrected(self) -> cobra.Model:
-        """The model itself, with the changes of the curated network."""
-        curate_model(self.model, self.curated)
-        return self.model
-
-
 @dataclass(frozen=True)
 class LoadedModel:
     """A COBRApy model, as published but for the repairs, and one line about each kind of these."""
@@ -58,14 +44,14 @@ class LoadedModel:
 
     def curated(
         self, objective: str | None = None, *, as_published: bool = False, curation: Path | None = None
-    ) -> CuratedModel:
-        """Return the model with its curated network; parameters and errors are those of `load_network`."""
+    ) -> Curated:
+        """Return its curated network, whose `repairs` name the curation; arguments are those of `load_network`."""
         network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
         known = as_published or (note and curation is None)
         found = Curated(with_names(network, note)) if known else curated(network, curation)
         about = found.summary or (note and f"curation {note}, already in this model")
         repairs = (*self.repairs, *network.repairs, *([about] if about else []))
-        return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))
+        return found._replace(network=replace(found.network, repairs=repairs))
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -132,14 +118,8 @@ def save_model(model: cobra.Model, path: Path) -> None:
                 f"cannot write {path} as a {kind.upper()} model: {_first_line(error)}",
                 hint=getattr(error, "hint", "write another format, or check the model for missing or odd values"),
             ) from error
-        if packs:
-            # Without name and time in the header, equal models give identical files.
-            with (
-                plain.open("rb") as source,
-                target.open("wb") as raw,
-                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-            ):
-                shutil.copyfileobj(source, packed)
+        if packs:  # without the time in the header equal models give identical files
+            target.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
 
 
 def format_to_write(path: Path) -> str:
@@ -200,7 +180,7 @@ def load_network(
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
-        return loaded.curated(objective, as_published=as_published, curation=curation).curated.network
+        return loaded.curated(objective, as_published=as_published, curation=curation).network
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)

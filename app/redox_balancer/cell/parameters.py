@@ -4,8 +4,6 @@ A point of the parameter space is written (u, 1): the value of each parameter an
 linear in the parameters is a row over (u, 1), shape (P + 1,) for P parameters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -8,8 +8,6 @@ certificate. Every N-th hit is verified by a solve; where the two differ, the re
 counted as a disagreement.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -16,7 +16,7 @@ limits: docs/ratio.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,8 +70,8 @@ class RatioOptimum:
         return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
 
 
-def needed_directions(network: Network, growth: float) -> dict[str, float]:
-    """Direction (1 or -1) of each reaction that runs in one direction in every state with at least this growth, 1/h.
+def needed_directions(network: Network, growth: float, columns: Iterable[int]) -> dict[str, float]:
+    """Direction (1 or -1) of those reactions that run in one direction in every state with at least this growth, 1/h.
 
     As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264).
     """
@@ -79,13 +79,13 @@ def needed_directions(network: Network, growth: float) -> dict[str, float]:
     biomass = network.column(network.objective)
     with FluxLP(network, {}) as lp:
         lp.set_bounds(biomass, growth, float(network.upper[biomass]))
-        for column, reaction in enumerate(network.reactions):
-            for sign, other in ((1.0, network.upper), (-1.0, -network.lower)):
-                if other[column] <= 0.0:
+        for column in columns:
+            for sign, widest in ((1.0, network.upper[column]), (-1.0, -network.lower[column])):
+                if widest <= 0.0:
                     continue
                 lp.set_objective_columns({column: -sign})
                 if -lp.maximise().objective > LEAST_FLUX * growth:
-                    found[reaction] = sign
+                    found[network.reactions[column]] = sign
     return found
 
 
@@ -110,7 +110,8 @@ class GrowthAtRatio:
         self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
         self._competition = _competition(network, self.ratios)
         self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
-        needed = needed_directions(network, self._least)
+        known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
+        needed = needed_directions(network, self._least, known)
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled)
         self._lp = FluxLP(network)
 

@@ -58,23 +58,20 @@ class Confidence(StrEnum):
     """An educated guess without a source."""
 
 
-class _Sourced(BaseModel, extra="forbid", frozen=True):
-    """What has a source and a confidence."""
+class EnzymeParameter(BaseModel, extra="forbid", frozen=True):
+    """A positive value with its source and its confidence."""
 
+    value: Positive
     confidence: Confidence
     source: str
 
 
-class EnzymeParameter(_Sourced, frozen=True):
-    """A positive value."""
-
-    value: Positive
-
-
-class Accession(_Sourced, frozen=True):
-    """A UniProt accession."""
+class Accession(BaseModel, extra="forbid", frozen=True):
+    """A UniProt accession with its source and its confidence."""
 
     accession: str
+    confidence: Confidence
+    source: str
 
 
 class Site(BaseModel, extra="forbid", frozen=True):

@@ -103,6 +103,9 @@ class Outcome:
     capacity: float
     rescue: float
 
+    def __str__(self) -> str:
+        return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
+
 
 @dataclass(frozen=True, slots=True)
 class Valued:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.curation import curate_model
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.models import in_memory, load_model
@@ -42,8 +43,6 @@ class DesignedCell:
 
     Attributes
     ----------
-    space, construct, condition
-        The design space, the construct and the condition.
     model
         The cell under the condition with the construct. Its objective is growth after the cost of expression, so the
         biomass reaction has the coefficient `keep`.
@@ -73,6 +72,10 @@ class DesignedCell:
         """The reaction whose flux is growth before the cost of expression."""
         return self.model.reactions.get_by_id(self.space.network.objective)
 
+    def by_reaction(self, weights: Mapping[str, float]) -> dict[cobra.Reaction, float]:
+        """Weights by reaction of the model, as COBRApy takes an objective."""
+        return {self.model.reactions.get_by_id(reaction): weight for reaction, weight in weights.items()}
+
     @contextmanager
     def growing(self, growth: float) -> Iterator[None]:
         """Hold growth after the cost of expression at or above `growth`, 1/h."""
@@ -97,8 +100,8 @@ class DesignedCell:
             meter = cobra.Reaction(METER, lower_bound=-1e6, upper_bound=1e6)
             meter.add_metabolites({token: -1.0})
             self.model.add_reactions([meter])
-            for reaction, weight in weights.items():
-                self.model.reactions.get_by_id(reaction).add_metabolites({token: weight})
+            for reaction, weight in self.by_reaction(weights).items():
+                reaction.add_metabolites({token: weight})
             yield meter
 
     @property
@@ -111,7 +114,8 @@ def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, curated as its network is; a copy of its own, with no reaction lumped or removed."""
     source = core_json() if task.model is None else task.model
     loaded = load_model(source) if isinstance(source, Path) else in_memory(source.copy())
-    return loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation).corrected()
+    found = loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation)
+    return curate_model(loaded.model, found)
 
 
 def designed_cell(

@@ -23,16 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run.
-
-    Attributes
-    ----------
-    folder
-        Its folder.
-    config
-        Contents of its `config.json`.
-    task
-        The task it was trained on.
+    """A training run: its folder, the contents of its `config.json`, and the task it was trained on.
 
     Examples
     --------

@@ -76,18 +76,9 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of a comparison.
+    """The benchmark of each set of conditions, by its name, and the best fixed construct.
 
-    Attributes
-    ----------
-    space, placements
-        The design space, and K, the number of placements.
-    benchmarks
-        The benchmark of each set of conditions, by its name.
-    fixed
-        The best fixed construct.
-    no_useful_design
-        Conditions under which no construct is of use; no method was run under them.
+    `no_useful_design` are conditions under which no construct is of use; no method was run under them.
     """
 
     space: DesignSpace
@@ -150,20 +141,12 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
         fixed, choice = best_fixed(
             evaluator, placements, optima[TRAINING], budget, plain=plain, time_limit_s=time_limit_s
         )
-        methods = [
-            *policies(
-                envs,
-                [run.policy() for run in runs],
-                samples=protocol.samples,
-                seeds=protocol.seeds,
-                training_s=training_s,
-            ),
-            fixed,
-        ]
+        trained, samples, seeds = [run.policy() for run in runs], protocol.samples, protocol.seeds
+        methods = [*policies(envs, trained, samples=samples, seeds=seeds, training_s=training_s), fixed]
         if environments.hidden_condition:
             methods.append(belief_search(evaluator, placements, possible_conditions(environments)))
         else:
-            methods += searches(evaluator, placements, budget=budget, seeds=protocol.seeds)
+            methods += searches(evaluator, placements, budget=budget, seeds=seeds)
             if len(space.parameter_samples) and budget.seconds is not None:
                 methods.append(samples_oracle(evaluator, placements, time_limit_s=budget.seconds))
         benchmarks = {}

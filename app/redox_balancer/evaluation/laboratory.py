@@ -45,15 +45,7 @@ class _Solved(NamedTuple):
 
 
 class Laboratory:
-    """Cells of one network; equal cells are computed once.
-
-    Parameters
-    ----------
-    network
-        The intact cell on its medium.
-    file
-        The experiments, with the enzymes that they insert.
-    """
+    """Cells of one network, the intact cell on its medium; equal cells are computed once."""
 
     def __init__(self, network: Network, file: ExperimentFile) -> None:
         self._file = file

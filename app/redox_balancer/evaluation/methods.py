@@ -32,18 +32,9 @@ SAMPLES_ORACLE = "milp of all sets"
 
 @dataclass(frozen=True)
 class Method:
-    """A design method.
+    """A design method: a function of a condition and a seed that returns a construct and the cost of finding it.
 
-    Attributes
-    ----------
-    name
-        Its name in tables.
-    answer
-        Function of a condition and a seed that returns a construct and the cost of finding it.
-    seeds
-        Number of seeds with answers of their own; 1 for a deterministic method.
-    training_s
-        Wall time spent once, before all answers, in seconds.
+    A deterministic method has one seed; `training_s` is the wall time spent once, before all answers.
     """
 
     name: str
@@ -193,16 +184,10 @@ def policies(
         drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
         return search.chosen(most_valuable(candidates(envs, condition.id, policy, drawn)).construct)
 
-    distinct = len(trained) if len(trained) > 1 else seeds
-    alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)
+    def method(name: str, sampled: int, count: int) -> Method:
+        return Method(name, lambda condition, seed: played(condition, seed, sampled), count, training_s)
+
+    alone = method("policy", 0, len(trained))
     if envs[0].hidden_condition:
         return [alone]
-    return [
-        alone,
-        Method(
-            f"policy, best of {samples}",
-            lambda condition, seed: played(condition, seed, samples),
-            distinct,
-            training_s,
-        ),
-    ]
+    return [alone, method(f"policy, best of {samples}", samples, len(trained) if len(trained) > 1 else seeds)]

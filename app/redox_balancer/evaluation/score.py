@@ -31,8 +31,6 @@ class ConditionScore:
 
     Attributes
     ----------
-    condition
-        Id of the condition.
     growth_without
         Growth without a construct, 1/h.
     policy_mean, random_mean
@@ -54,18 +52,9 @@ class ConditionScore:
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """Score of a policy.
+    """Score of a policy under each named condition of its design space, each mean over so many episodes.
 
-    Attributes
-    ----------
-    space
-        The design space the policy was trained on.
-    conditions
-        Score under each named condition.
-    episodes
-        Number of episodes behind each mean.
-    references
-        Exhaustive reference of each condition, by its id; empty where no exhaustive search was made.
+    `references` are exhaustive references by condition id; empty where no exhaustive search was made.
     """
 
     space: DesignSpace

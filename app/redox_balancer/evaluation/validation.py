@@ -34,18 +34,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class AssayResult:
-    """An assay on a model.
+    """What a model predicts in an assay, with the numbers behind it: growth in 1/h, fluxes in mmol/gDW/h.
 
-    Attributes
-    ----------
-    verdict
-        What the model predicts; None where it cannot express the assay.
-    figures
-        The numbers behind it: growth in 1/h, fluxes in mmol/gDW/h.
-    obstacle
-        Why it cannot be expressed.
-    left_out
-        Supplements of the medium that the model does not know.
+    The verdict is None where the model cannot express the assay, and `obstacle` says why; `left_out` are supplements
+    of the medium that it does not know.
     """
 
     assay: Assay

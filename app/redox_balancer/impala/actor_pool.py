@@ -78,17 +78,6 @@ def _wait(references: list[Any], timeout_s: float) -> set[Any]:
     return set(ray.wait(references, num_returns=len(references), timeout=0)[0]) if first else set()
 
 
-def _collector_settings(config: TrainConfig, actor: int, incarnation: int) -> dict[str, Any]:
-    return {
-        "count": config.envs_per_actor,
-        "length": config.rollout_length,
-        "hidden_sizes": config.hidden_sizes,
-        "seed": config.seed,
-        "actor": actor,
-        "incarnation": incarnation,
-    }
-
-
 class ActorPool:
     """The actors of a run and their pending rollouts.
 
@@ -98,25 +87,15 @@ class ActorPool:
 
     Parameters
     ----------
-    config
-        Settings of the run.
-    factory
-        Creates the environments.
     incarnations
         Generation of the process of each actor (0, 1, ...); updated in place, so that checkpoints can store it.
     report
         Called with each message to log.
     actors
         Number of actors to start with, the first of `incarnations`; all of them if None.
-    collector
-        Class of the collector in each actor.
 
     Attributes
     ----------
-    ledger
-        Which rollouts were used.
-    memory_limits
-        Memory limits of the actors.
     restarts, recycled
         Number of actors replaced because they died or hung, and because of their memory.
     """
@@ -255,10 +234,8 @@ class ActorPool:
     def _started(self, actor: int, report: ActorStartup) -> None:
         slot = self._slots[actor]
         slot.startup, slot.since = None, time.monotonic()
-        slot.pid, slot.health = report.pid, report.health
-        self._shape = report.shape
-        uss_bytes = report.health.stats.uss_bytes
-        slot.startup_bytes = uss_bytes
+        slot.pid, slot.health, self._shape = report.pid, report.health, report.shape
+        slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
                 f"a new actor takes {uss_bytes / MEBIBYTE:.0f} MB, too much for {self.size} actors",
@@ -281,7 +258,7 @@ class ActorPool:
         slot = self._slots[actor]
         self.ledger.open(actor, slot.incarnation)
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
-        settings = _collector_settings(self._config, actor, slot.incarnation)
+        settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
         interval_s = self._config.log_interval_s
         slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector)
 

@@ -57,17 +57,7 @@ class Update(NamedTuple):
 
 
 class Learner:
-    """Updates the policy from one batch of rollouts after the other.
-
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    shape
-        Sizes of the policy.
-    state
-        Initial state.
-    """
+    """Updates the policy from one batch of rollouts after the other, from an initial state on."""
 
     def __init__(self, config: TrainConfig, shape: PolicyShape, state: LearnerState) -> None:
         torch.set_num_threads(config.learner_threads)

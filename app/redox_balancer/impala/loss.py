@@ -51,14 +51,9 @@ class Batch:
             indices.append(np.stack([t, b + offset]))
             offset += rollout.actions.shape[1]
         truncated_t, truncated_b = torch.from_numpy(np.concatenate(indices, axis=1)).to(device)
+        names = "observations", "masks", "actions", "log_probs", "rewards", "terminated", "truncated"
         return cls(
-            observations=joined("observations"),
-            masks=joined("masks"),
-            actions=joined("actions"),
-            log_probs=joined("log_probs"),
-            rewards=joined("rewards"),
-            terminated=joined("terminated"),
-            truncated=joined("truncated"),
+            **{name: joined(name) for name in names},
             final_observations=joined("final_observations", axis=0),
             truncated_at=(truncated_t, truncated_b),
         )

@@ -27,17 +27,7 @@ ILLEGAL_LOGIT = -1e30
 
 @dataclass(frozen=True)
 class PolicyShape:
-    """Sizes of a policy, and from them the position of each named array in the flat parameter vector.
-
-    Attributes
-    ----------
-    observation_size
-        Features of one observation, D.
-    actions
-        Number of actions, A.
-    hidden_sizes
-        Units of each hidden layer.
-    """
+    """Sizes of a policy (D, A, units of each hidden layer) and the place of each named array in the flat vector."""
 
     observation_size: int
     actions: int
@@ -130,12 +120,7 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
 class MaskedCategorical:
     """Categorical distribution over the legal actions of each of N observations.
 
-    Parameters
-    ----------
-    logits
-        Shape (N, A).
-    mask
-        True where an action is legal, shape (N, A); at least one in each row.
+    `logits` and `mask`, True where an action is legal and at least once in each row, have shape (N, A).
     """
 
     def __init__(self, logits: Array, mask: Array) -> None:
@@ -168,15 +153,7 @@ class MaskedCategorical:
 
 
 class Policy:
-    """A policy with its parameters, for acting; needs NumPy only.
-
-    Parameters
-    ----------
-    shape
-        Its sizes.
-    parameters
-        The flat vector, shape (shape.size,).
-    """
+    """A policy with its parameters, shape (shape.size,), for acting; needs NumPy only."""
 
     def __init__(self, shape: PolicyShape, parameters: Float32) -> None:
         self.shape = shape

@@ -107,16 +107,10 @@ class RolloutCollector:
 
     Parameters
     ----------
-    factory
-        Creates the environments.
-    count
-        Number of environments, B.
-    length
-        Steps of a rollout, T.
+    count, length
+        Number of environments, B, and steps of a rollout, T.
     hidden_sizes
         Hidden layers of the policy; its other sizes follow from the environments.
-    seed
-        Seed of the run.
     actor, incarnation
         Index of the actor and generation of its process; with `seed` they determine every random draw.
     state
@@ -162,10 +156,8 @@ class RolloutCollector:
         """
         self.close()
         self._environments = self._factory(self._count)
-        starts = [
-            environment.reset(seed=int(seed))
-            for environment, seed in zip(self._environments, self._rng.integers(2**31, size=self._count), strict=True)
-        ]
+        seeds = self._rng.integers(2**31, size=self._count).tolist()
+        starts = [env.reset(seed=seed) for env, seed in zip(self._environments, seeds, strict=True)]
         self._observations = np.stack([observation for observation, _ in starts]).astype(np.float32)
         self._masks = np.ones((self._count, action_count(self._environments[0])), dtype=np.bool_)
         for b, (_, info) in enumerate(starts):
@@ -196,7 +188,7 @@ class RolloutCollector:
         terminated = np.zeros((T, B), dtype=np.bool_)
         truncated = np.zeros((T, B), dtype=np.bool_)
         final_observations: list[Any] = []
-        ended: list[tuple[float, int, Mapping[str, float]]] = []
+        returns, lengths, metrics = list[float](), list[int](), list[Mapping[str, float]]()
 
         for t in range(T):
             observations[t], masks[t] = self._observations, self._masks
@@ -216,7 +208,9 @@ class RolloutCollector:
                     terminated[t, b], truncated[t, b] = ends, cut
                     if cut:
                         final_observations.append(observation)
-                    ended.append((self._returns[b], self._lengths[b], info.get("metrics", {})))
+                    returns.append(self._returns[b])
+                    lengths.append(self._lengths[b])
+                    metrics.append(info.get("metrics", {}))
                     self._returns[b], self._lengths[b] = 0.0, 0
                     observation, info = environment.reset()
                 self._observations[b] = observation
@@ -235,11 +229,7 @@ class RolloutCollector:
             final_observations=np.asarray(final_observations, dtype=np.float32).reshape(
                 -1, self.shape.observation_size
             ),
-            episodes=Episodes(
-                np.asarray([end[0] for end in ended], dtype=np.float64),
-                np.asarray([end[1] for end in ended], dtype=np.int64),
-                [end[2] for end in ended],
-            ),
+            episodes=Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64), metrics),
             version=self._version,
             actor=self._actor,
             incarnation=self._incarnation,

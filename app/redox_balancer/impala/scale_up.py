@@ -18,14 +18,10 @@ LEAK = 2.0  # an actor of less than this many times its memory at startup has no
 
 
 class ActorMemory(NamedTuple):
-    """Memory limits of the actors, in bytes.
+    """Memory limits of the actors, in bytes, one of which is infinite.
 
-    Attributes
-    ----------
-    each_bytes
-        Limit of one actor that the user has set; infinite without one.
-    total_bytes
-        Memory free at the start on all machines of the cluster; infinite where the user has set a limit.
+    `each_bytes` is the limit of one actor that the user has set, `total_bytes` without one the memory free at the
+    start on all machines of the cluster.
     """
 
     each_bytes: float
@@ -67,18 +63,12 @@ def decide(
 
     Parameters
     ----------
-    running
-        Actors started so far.
-    target
-        Actors requested by the user.
+    running, target
+        Actors started so far, and requested by the user.
     uss_bytes
         Memory of each actor that has reported it; a new one has not yet.
-    limits
-        Memory limits of the actors.
     available_bytes, total_bytes
         Free and total memory of the machines that the actors run on.
-    initial
-        Number of actors to start with.
     """
     if running >= target:
         return ScaleUpDecision(running, f"all {target} actors run")
@@ -100,17 +90,7 @@ def decide(
 
 
 class ScaleUp:
-    """Decides every minute and reports a decision only where it differs from the one before.
-
-    Parameters
-    ----------
-    target
-        Actors requested by the user.
-    limits
-        Memory limits of the actors.
-    initial
-        Number of actors to start with.
-    """
+    """Decides every minute and reports a decision only where it differs from the one before; see `decide`."""
 
     def __init__(self, target: int, limits: ActorMemory, *, initial: int = INITIAL_ACTORS) -> None:
         self._target, self._limits, self._initial = target, limits, initial

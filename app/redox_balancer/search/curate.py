@@ -7,8 +7,6 @@ a cycle that it leaves another, so that the last set is a proven optimum: an imp
 al. 2011, SODA, 614). Prices are those of `cell/suspicion.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Exhaustive search: every affordable construct of up to K placements, the exhaustive reference for small K."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import multiprocessing

@@ -6,8 +6,6 @@ This is the only module that imports highspy. GLPK remains the solver of the man
 better branch and bound. SciPy includes HiGHS too, but hides its simplex iterations and tolerances.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

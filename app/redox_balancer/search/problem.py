@@ -1,7 +1,5 @@
 """The problem that a search solves, and the record it keeps of answer and cost."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass, replace
 from typing import Self

@@ -43,21 +43,15 @@ def growth_without(network: Network, reaction: str) -> float:
     return solution.objective if solution.optimal else 0.0
 
 
-def test_the_textbook_core_is_what_cobrapy_keeps(textbook: cobra.Model, textbook_core: Core) -> None:
+def test_the_textbook_core_is_what_cobrapy_keeps_and_calls_essential(
+    textbook: cobra.Model, textbook_core: Core
+) -> None:
     kept = set(textbook_core.network.reactions)
     assert kept == {reaction.id for reaction in fastcc(textbook).reactions}
-    assert {reaction.id for reaction in textbook.reactions} - kept == set(
-        find_blocked_reactions(textbook, processes=1)
-    )
-
-
-def test_the_textbook_essential_reactions_are_those_of_cobrapy(textbook: cobra.Model, textbook_core: Core) -> None:
-    essential, blocked = rule(textbook_core, "essential")
-    assert essential == {reaction.id for reaction in find_essential_reactions(textbook, processes=1)}
-    assert not blocked
-
-
-def test_growth_is_kept(textbook: cobra.Model, textbook_core: Core) -> None:
+    blocked = {reaction.id for reaction in textbook.reactions} - kept
+    assert blocked == set(find_blocked_reactions(textbook, processes=1))
+    essential = {reaction.id for reaction in find_essential_reactions(textbook, processes=1)}
+    assert rule(textbook_core, "essential") == (essential, set())
     assert textbook_core.growth == pytest.approx(textbook.slim_optimize(), abs=1e-6)
     assert textbook_core.model_growth == pytest.approx(textbook_core.growth, abs=1e-6)
 

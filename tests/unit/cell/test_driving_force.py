@@ -229,3 +229,14 @@ def test_every_figure_has_a_source() -> None:
         assert len({tuple(row[:keys]) for row in rows}) == len(rows) > 10
     places = tomllib.loads((packaged("thermodynamics") / "compartments.toml").read_text())
     assert all(place["source"] for place in places["compartment"].values())
+
+
+def test_ledgers_and_enzymes_as_metabolites_do_not_count(core: Network, known: Thermodynamics) -> None:
+    """As GECKO and the limits of a medium add them to reactions."""
+    columns = [
+        Column(f"{name} again", core.stoichiometry_of(name) | {"prot_P00505": -1e-5, "oxygen_ledger": -1.0})
+        for name in ("MDH", "NADH2_u10mi")
+    ]
+    other = thermodynamics_of(core.with_columns(columns, new_metabolites=["prot_P00505", "oxygen_ledger"]))
+    for name in ("MDH", "NADH2_u10mi"):
+        assert other.energies[other.network.column(f"{name} again")] == known.energies[core.column(name)]

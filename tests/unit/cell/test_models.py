@@ -3,12 +3,10 @@ import json
 from pathlib import Path
 
 import cobra
-import numpy as np
 import pytest
 
 from full_disk import disk_full_after
 from redox_balancer.cell.balance import imbalance, imbalanced_reactions
-from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
@@ -160,8 +158,3 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
         save_model(model, path)
     assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_arrays_match_the_model_column_by_column(model: cobra.Model, core: Network) -> None:
-    matrix = cobra.util.create_stoichiometric_matrix(model)
-    assert np.array_equal(matrix, stoichiometric_matrix(core).toarray())

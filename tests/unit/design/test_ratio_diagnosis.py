@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from redox_balancer.cell.models import to_network
 from redox_balancer.cli import app
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -59,6 +60,18 @@ def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnos
     printed = json.loads(run.stdout)
     assert printed.keys() == found.keys()
     assert printed["healthy"]["driving_force"] == pytest.approx(found["healthy"].data()["driving_force"])
+    built = [
+        "diagnose",
+        "--ratios",
+        "--conditions",
+        "healthy",
+        "--construct",
+        "AOX_m 0.1 %",
+        "--draws",
+        "0",
+        "--json",
+    ]
+    assert list(json.loads(CliRunner().invoke(app, built).stdout)) == ["healthy", "healthy + AOX_m 0.1 %"]
     text = CliRunner().invoke(app, ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS]).stdout
     assert "a cell that does not grow has no state" in text
     assert "NADH2_u10mi" in text
@@ -78,6 +91,26 @@ def test_concentrations_move_the_window() -> None:
     )  # K of LDH at pH 7.2, 9.6e-5, and lactate/pyruvate 392
 
 
+def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
+    """As in cells: hypoxia and inhibited complex I, LbNOX (Titov et al. 2016), pyruvate (Sullivan et al. 2015)."""
+    task = Task(conditions="healthy,hypoxia,complex_i_closed")
+    culture = {"lac__L_c": (5e-3, 2e-2), "pyr_c": (5e-5, 3e-4)}
+    space, built = build_construct(task.space(), NamedConstruct("LBNOX_c 0.3 %"))
+    found = {d.condition: d for d in diagnose_ratios(space, concentrations=culture, construct=built)}
+    with_pyruvate = culture | {"pyr_c": (1e-3, 6e-3)}
+    fed = {d.condition: d for d in diagnose_ratios(task.space({}), concentrations=with_pyruvate)}
+    best = {name: d.data()["largest_growth"]["nad_c/nadh_c"]["ratio"] for name, d in found.items()}
+    best |= {f"{name}, fed": d.data()["largest_growth"]["nad_c/nadh_c"]["ratio"] for name, d in fed.items()}
+    assert list(found) == [
+        name + end for name in ("healthy", "hypoxia", "complex_i_closed") for end in ("", " + LBNOX_c 0.3 %")
+    ]
+    assert best["hypoxia"] < 0.7 * best["healthy"]
+    assert best["complex_i_closed"] < 0.7 * best["healthy"]
+    for name in ("complex_i_closed + LBNOX_c 0.3 %", "complex_i_closed, fed"):
+        assert best[name] > 2 * best["complex_i_closed"]
+    assert best["hypoxia, fed"] > 2 * best["hypoxia"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -85,6 +118,7 @@ def test_concentrations_move_the_window() -> None:
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
         (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
         (["--concentrations", "tea_e=1e-3"], "has no metabolite 'tea_e'"),
+        (["--construct", "LBNOX_q 0.1 %"], "unknown placement 'LBNOX_q'"),
     ],
 )
 def test_wrong_input_is_one_line(options: list[str], message: str) -> None:
