@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
-from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated, with_names
+from redox_balancer.cell.curation import NOTE, Curated, curated, with_names
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
@@ -35,19 +35,6 @@ SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
 
 
-@dataclass(frozen=True, eq=False)
-class CuratedModel:
-    """A COBRApy model as it was read, and its curated network, whose `repairs` have one line about the curation."""
-
-    model: cobra.Model
-    curated: Curated
-
-    def corrected(self) -> cobra.Model:
-        """The model itself, with the changes of the curated network."""
-        curate_model(self.model, self.curated)
-        return self.model
-
-
 @dataclass(frozen=True)
 class LoadedModel:
     """A COBRApy model, as published but for the repairs, and one line about each kind of these."""
@@ -57,14 +44,14 @@ class LoadedModel:
 
     def curated(
         self, objective: str | None = None, *, as_published: bool = False, curation: Path | None = None
-    ) -> CuratedModel:
-        """Return the model with its curated network; parameters and errors are those of `load_network`."""
+    ) -> Curated:
+        """Return its curated network, whose `repairs` name the curation; arguments are those of `load_network`."""
         network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
         known = as_published or (note and curation is None)
         found = Curated(with_names(network, note)) if known else curated(network, curation)
         about = found.summary or (note and f"curation {note}, already in this model")
         repairs = (*self.repairs, *network.repairs, *([about] if about else []))
-        return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))
+        return found._replace(network=replace(found.network, repairs=repairs))
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -193,7 +180,7 @@ def load_network(
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
-        return loaded.curated(objective, as_published=as_published, curation=curation).curated.network
+        return loaded.curated(objective, as_published=as_published, curation=curation).network
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)

@@ -84,8 +84,9 @@ def model_info(
         not grow.
     """
     progress("reading the model")
-    loaded = load_model(file).curated(biomass, as_published=as_published, curation=curation)
-    network = loaded.curated.network
+    loaded = load_model(file)
+    found = loaded.curated(biomass, as_published=as_published, curation=curation)
+    network = found.network
     fed = apply_medium(network, medium)
     skipped: tuple[str, ...] = ()
     if line is not None:
@@ -98,7 +99,7 @@ def model_info(
         "objective": network.objective,
         "sense": "maximised",
         "repairs": [*network.repairs, *skipped],
-        "curation": list(loaded.curated.lines),
+        "curation": list(found.lines),
     }
     progress("growth")
     section, failure = _growth(fed, medium if line is None else f"{medium}, cell line {line.id}", progress)

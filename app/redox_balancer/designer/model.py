@@ -17,6 +17,7 @@ from pathlib import Path
 
 from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.curation import curate_model
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.models import in_memory, load_model
@@ -113,7 +114,8 @@ def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, curated as its network is; a copy of its own, with no reaction lumped or removed."""
     source = core_json() if task.model is None else task.model
     loaded = load_model(source) if isinstance(source, Path) else in_memory(source.copy())
-    return loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation).corrected()
+    found = loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation)
+    return curate_model(loaded.model, found)
 
 
 def designed_cell(
