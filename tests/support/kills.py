@@ -1,6 +1,5 @@
 """SIGKILL at random moments: of a process that saves checkpoints, and of a whole `redox train`."""
 
-import csv
 import mmap
 import os
 import re
@@ -16,6 +15,7 @@ import numpy as np
 from commands import REDOX
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import read_heartbeat
+from runs_on_disk import rows_of
 
 INTERVAL = 1000
 PARAMETERS = np.arange(20_000, dtype=np.float32)
@@ -123,6 +123,5 @@ def kill_trainings(run: Path, kills: int, *, actors: int, interval: int, seed: i
                 raise AssertionError(f"{beat} is not of process {process.pid}")
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-        with (run / "metrics.csv").open(newline="") as file:
-            reached = max(int(row["steps"]) for row in csv.DictReader(file))
+        reached = max(int(row["steps"]) for row in rows_of(run))
     return Resumes(losses, from_nothing, 0)

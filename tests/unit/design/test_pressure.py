@@ -1,7 +1,5 @@
 """What outside redox reactions do to growth: against HiGHS, against facts of the core, and on a cell of our own."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
