@@ -175,8 +175,9 @@ class _Presolve(Compression):
         return None
 
     def _kept_within(self, column: int, row: int) -> tuple[bool, bool]:
-        """Whether the other fluxes of a mass balance keep that of a column from falling below a bound of 0 or less,
-        and from rising above one of 0 or more, by their signs alone.
+        """Whether the signs of the other fluxes of a balance keep that of a column above its lower bound, and below.
+
+        Bounds on the other side of 0 are none that signs alone can keep.
         """
         forwards = self._columns[column][row] > 0
         above, below = self._lower[column] <= 0.0, self._upper[column] >= 0.0
