@@ -3,8 +3,6 @@
 The answers come section by section, the quick ones first, so that a long search hides nothing that is known already.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The task of a run as settings that a person writes: model, medium, library, conditions, budgets and reward."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Conditions that open a bound: every program of the value, the observation and the exported model see it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
