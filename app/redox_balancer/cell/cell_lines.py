@@ -73,9 +73,19 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: Network, *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium, which bounds what was not measured.
+        """Return the line as a condition of a cell on its medium.
 
-        With `forced` the network has the measured rates already, and only what was not measured is left to vary.
+        Parameters
+        ----------
+        network
+            The cell on its medium, from which the bounds of what was not measured are taken.
+        forced
+            Whether the network has the measured rates already, so that only what was not measured is left to vary.
+
+        Raises
+        ------
+        RedoxError
+            As in `exchanges`.
         """
         changes = [
             _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)

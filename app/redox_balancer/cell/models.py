@@ -98,8 +98,17 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
 def save_model(model: cobra.Model, path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
-    An existing file is replaced only when the new one is complete. A RedoxError if the suffix is unknown, the file
-    cannot be written, or the format cannot hold the model.
+    Parameters
+    ----------
+    model
+        A COBRApy model.
+    path
+        File to write; an existing file is replaced only when the new one is complete.
+
+    Raises
+    ------
+    RedoxError
+        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
@@ -134,11 +143,22 @@ def format_to_write(path: Path) -> str:
 
 
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
-    """Convert a COBRApy model, with bounds in mmol/gDW/h, to a `Network`; `objective` is as in `load_network`.
+    """Convert a COBRApy model to a `Network`.
 
-    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed. A RedoxError if
-    its objective does not consist of exactly one reaction, a charge is a text that is no number, or no flux can have
-    a coefficient or a bound.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
+
+    Parameters
+    ----------
+    model
+        Bounds in mmol/gDW/h.
+    objective
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+
+    Raises
+    ------
+    RedoxError
+        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
+        that is no number, or no flux can have a coefficient or a bound.
     """
     objective, repairs = growth_reaction(model) if objective is None else (objective, ())
     try:
@@ -172,11 +192,16 @@ def load_network(
     source
         Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
     objective
-        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+        The reaction whose flux is growth; by default the model's own objective.
     as_published
         Leave out the packaged curation of a published model that is recognised.
     curation
         Curation file to apply instead of a packaged one.
+
+    Raises
+    ------
+    RedoxError
+        As in `load_model`, `to_network` and `curation.curated`.
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
