@@ -198,7 +198,7 @@ def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: di
     answer = json.loads(CliRunner().invoke(app, [*chosen, "--json"]).stdout)
     assert answer["hypoxia"] == json.loads(json.dumps(found["hypoxia"].data()))
     for options, problem in (
-        (["--figure", "map.pdf"], "a figure is .svg or .png"),
+        (["--figure", "map.pdf"], "cannot draw map.pdf"),
         (["--figure", "map.svg", "--ratios"], "--figure does not go with --ratios"),
         (["--draws", "3"], "--draws does not go without --ratios"),
     ):
