@@ -11,7 +11,7 @@ from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 @contextmanager
 def refused(
     message: str, hint: str = "", settings: tuple[str, ...] | None = None
-) -> Iterator[ExceptionInfo[RedoxError]]:
+) -> Iterator[pytest.ExceptionInfo[RedoxError]]:
     """The block is refused in one line with this in it, and a hint; the hint is about `settings`, where given."""
     with pytest.raises(RedoxError) as caught:
         yield caught
