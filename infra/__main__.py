@@ -17,8 +17,7 @@ def main() -> int:
         app = App()
         build(app, settings)
     except SettingsError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.show()
     app.synth()
     for line in settings.unfinished:
         print(f"warning: {line}", file=sys.stderr)  # noqa: T201

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import base64
 import sys
-import time
+from contextlib import suppress
 from functools import partial
-from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import WaiterError
 
 from infra.bring_up import MachineContext, script
 from infra.commands import run, say
-from infra.deployed import Deployed, client, find
-from infra.names import LOG, WORKERS_GROUP
+from infra.deployed import client, find
+from infra.names import LOG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
 TIMEOUT_S = 1_800
-POLL_S = 2.0
+POLL_S = 2
 RUNNING = ("Pending", "InProgress", "Delayed")
 
 
@@ -28,7 +27,11 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
     there = find(settings)
     if there is None:
         raise RedoxError("nothing is deployed", hint="make deploy")
-    host, text = there.host(), script(settings, machine_of(settings, there))
+    host = there.host()
+    machine = MachineContext.of_host(
+        settings, repository=there.repository, bucket=there.bucket, volume=there.volume_id
+    )
+    text = script(settings, machine)
     if dry_run:
         sys.stdout.write(text)
         return 0
@@ -43,7 +46,14 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
         Parameters={"commands": ["set -e", *commands], "executionTimeout": [str(TIMEOUT_S)]},
     )["Command"]["CommandId"]
     say(f"sent to {host}, waiting for it to finish")
-    answer = _wait(ssm, sent, host)
+    invocation = {"CommandId": sent, "InstanceId": host}
+    with suppress(WaiterError):  # which tells less than the answer
+        config = {"Delay": POLL_S, "MaxAttempts": TIMEOUT_S // POLL_S}
+        ssm.get_waiter("command_executed").wait(**invocation, WaiterConfig=config)
+    answer = ssm.get_command_invocation(**invocation)
+    if answer["Status"] in RUNNING:
+        hint = "is it running, and online?"
+        raise RedoxError(f"{host} has not finished the setup within {TIMEOUT_S} s", hint=hint)
     said = answer["StandardOutputContent"].rstrip()
     if answer["Status"] != "Success":
         raise RedoxError(
@@ -51,35 +61,6 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
         )
     say(said or "done")
     return 0
-
-
-def machine_of(settings: Settings, there: Deployed) -> MachineContext:
-    """Return the context that the deployment gave the host, without the signal of its first boot."""
-    container = settings.container
-    where = there.repository if container.image_delivery == "repository" else container.image
-    return MachineContext(
-        kind="host",
-        region=settings.aws.region,
-        image=f"{where}:{container.current_tag}",
-        bucket=there.bucket,
-        volume=there.volume_id,
-        group=WORKERS_GROUP if settings.host.workers else "",
-    )
-
-
-def _wait(ssm: Any, command: str, host: str) -> Any:
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        try:
-            answer = ssm.get_command_invocation(CommandId=command, InstanceId=host)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "InvocationDoesNotExist":  # not yet registered
-                raise
-        else:
-            if answer["Status"] not in RUNNING:
-                return answer
-        time.sleep(POLL_S)
-    raise RedoxError(f"{host} has not finished the setup within {TIMEOUT_S} s", hint="is it running, and online?")
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infra.container import Flags
-from infra.names import LOG, LOG_GROUP, METRICS
+from infra.names import LOG, LOG_GROUP, METRICS, WORKERS_GROUP
 from infra.settings import ROOT, Settings
 
 HERE = ROOT / "infra" / "machine"
@@ -47,38 +47,42 @@ Kind = Literal["host", "worker"]
 
 @dataclass(frozen=True, kw_only=True)
 class MachineContext:
-    """Facts about a machine that are known at deployment; each may be a CDK token.
-
-    Attributes
-    ----------
-    kind
-        Host or worker.
-    region
-        Its AWS region.
-    bucket, volume
-        Of the host: name of the bucket of checkpoints, id of the data volume.
-    image
-        The container image it runs.
-    head
-        Of a worker: address of the host.
-    group
-        Of the host: name of the group of its workers.
-    signal_url
-        Where the first boot reports success, or its last lines of log.
-    """
+    """Facts about a machine that are known at deployment; each may be a CDK token."""
 
     kind: Kind
     region: str
-    image: str
-    bucket: str = ""
-    volume: str = ""
-    head: str = ""
-    group: str = ""
-    signal_url: str = ""
+    image: str  # of the container that it runs
+    bucket: str = ""  # of the host: name of the bucket of checkpoints
+    volume: str = ""  # of the host: id of the data volume
+    head: str = ""  # of a worker: address of the host
+    group: str = ""  # of the host: name of the group of its workers
+    signal_url: str = ""  # where the first boot reports success, or its last lines of log
+
+    @classmethod
+    def of_host(
+        cls, settings: Settings, *, repository: str, bucket: str, volume: str, signal_url: str = ""
+    ) -> MachineContext:
+        """Return the context of the host; a host that is set up already has no address to report to."""
+        return cls(
+            kind="host",
+            region=settings.aws.region,
+            image=image_of(settings, repository),
+            bucket=bucket,
+            volume=volume,
+            group=WORKERS_GROUP if settings.host.workers else "",
+            signal_url=signal_url,
+        )
 
     def environment(self) -> str:
         """Return the lines of /etc/redox/machine.env."""
         return "".join(f"REDOX_{key.upper()}='{value}'\n" for key, value in asdict(self).items())
+
+
+def image_of(settings: Settings, repository: str) -> str:
+    """Return the name of the image that machines run, in the repository or in the host's own engine."""
+    container = settings.container
+    where = repository if container.image_delivery == "repository" else container.image
+    return f"{where}:{container.current_tag}"
 
 
 def user_data(settings: Settings, machine: MachineContext) -> str:

@@ -1,11 +1,9 @@
-"""Shared by `python -m infra.deploy`, `infra.apply` and `infra.destroy`: settings and error handling."""
+"""Shared by the commands that change a deployment: settings, error handling, and the confirmation of a host."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.settings import Settings, SettingsError, load
 from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
@@ -13,11 +11,12 @@ from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 
 def run(command: Callable[[Settings], int]) -> int:
     """Run a command with the settings; a user error ends with one line, a hint and exit code 2."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `python -m ops --help` does without
+
     try:
         return command(load())
     except SettingsError as error:
-        for problem in error.problems:
-            say(f"error: {problem}")
+        return error.show()
     except RedoxError as error:
         say(f"error: {error.message}")
         if error.hint:
@@ -25,9 +24,22 @@ def run(command: Callable[[Settings], int]) -> int:
         return error.exit_code
     except (ClientError, BotoCoreError) as error:
         say(f"error: {error}")
-    return EXIT_USER_ERROR
+        return EXIT_USER_ERROR
 
 
 def say(text: str) -> None:
     """Write a line for the user."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def require_confirmation(given: str, expected: str, command: str) -> None:
+    """Require the user to name a resource by its id, as an option (`given`) or on the terminal.
+
+    `command` is the one that includes the confirmation, for the hint.
+    """
+    try:
+        answer = given or input(f"type {expected} to continue: ").strip()
+    except EOFError:
+        answer = ""
+    if answer != expected:
+        raise RedoxError(f"{answer or 'nothing'} is not {expected}: nothing was changed", hint=command)

@@ -25,23 +25,13 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Flags:
-    """Resource limits of a container.
+    """Resource limits of a container."""
 
-    Attributes
-    ----------
-    nofile, nproc
-        Limits of open descriptors of one process, and of processes and threads of the user.
-    shm_bytes, tmp_bytes
-        Sizes of /dev/shm and of /tmp, both in memory.
-    stop_timeout_s
-        Seconds from SIGTERM to SIGKILL; a checkpoint is written meanwhile.
-    """
-
-    nofile: int
-    nproc: int
-    shm_bytes: int
-    tmp_bytes: int
-    stop_timeout_s: int
+    nofile: int  # open descriptors of one process
+    nproc: int  # processes and threads of the user
+    shm_bytes: int  # size of /dev/shm, in memory
+    tmp_bytes: int  # size of /tmp, in memory
+    stop_timeout_s: int  # from SIGTERM to SIGKILL; a checkpoint is written meanwhile
 
     @classmethod
     def of(cls, settings: Settings) -> Flags:
@@ -60,8 +50,8 @@ class Flags:
         store = store_bytes(InstanceType(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))
         return replace(
             self,
-            nofile=_at_most(self.nofile, resource.RLIMIT_NOFILE),
-            nproc=_at_most(self.nproc, resource.RLIMIT_NPROC),
+            nofile=at_most(self.nofile, resource.RLIMIT_NOFILE),
+            nproc=at_most(self.nproc, resource.RLIMIT_NPROC),
             shm_bytes=min(self.shm_bytes, with_room(store)),
             tmp_bytes=min(self.tmp_bytes, memory // 4),
         )
@@ -90,7 +80,8 @@ class Flags:
                 yield f"--volume={runs}:{container.experiments}"
 
 
-def _at_most(wanted: int, limit: int) -> int:
+def at_most(wanted: int, limit: int) -> int:
+    """Lower a limit of the host, `resource.RLIMIT_...`, to what this machine allows."""
     hard = resource.getrlimit(limit)[1]
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
@@ -113,8 +104,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load()
     except SettingsError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.show()
     if asked.host:
         words = list(Flags.of(settings).arguments(settings.container, data=settings.container.data))
     else:

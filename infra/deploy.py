@@ -8,7 +8,7 @@ from functools import partial
 
 from infra import quota
 from infra.commands import run, say
-from infra.deployed import cdk, client, find
+from infra.deployed import cdk, client, describe_instance, find
 from infra.names import AMI_ID
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
@@ -25,8 +25,7 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
     wanted = image or settings.host.ami_id
     there = find(settings)
     if there and there.instance_id:
-        found = client(settings, "ec2").describe_instances(InstanceIds=[there.instance_id])["Reservations"]
-        running = found[0]["Instances"][0]["ImageId"] if found else wanted
+        running = describe_instance(client(settings, "ec2"), there.instance_id).get("ImageId", wanted)
         if running != wanted:
             raise RedoxError(
                 f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",

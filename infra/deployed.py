@@ -17,26 +17,14 @@ CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names of the deployed resources.
-
-    Attributes
-    ----------
-    bucket, volume_id, repository
-        The resources that outlive a host.
-    volume_name
-        Name of the volume in its stack, `host.data_volume_name` of the settings that it was deployed with.
-    instance_id
-        The host, None if there is none.
-    status
-        Status of the host's stack in CloudFormation, empty if there is none.
-    """
+    """Names of the deployed resources, of which bucket, volume and repository outlive a host."""
 
     bucket: str
     volume_id: str
     repository: str
-    instance_id: str | None
-    volume_name: str = ""
-    status: str = ""
+    instance_id: str | None  # the host
+    volume_name: str = ""  # in its stack: `host.data_volume_name` of the settings that it was deployed with
+    status: str = ""  # of the host's stack in CloudFormation, empty if there is none
 
     def host(self) -> str:
         """Return the host; an error if there is none."""
@@ -45,21 +33,22 @@ class Deployed:
         return self.instance_id
 
 
-def client(settings: Settings, service: str) -> Any:
-    """Return a client of an AWS service in the region of the deployment."""
+def client(settings: Settings, service: str, **options: Any) -> Any:
+    """Return a client of an AWS service in the region of the deployment, with further options of boto3."""
     import boto3  # noqa: PLC0415 - takes a tenth of a second, and `python -m ops --help` does without
 
-    return boto3.client(service, region_name=settings.aws.region)
+    return boto3.client(service, region_name=settings.aws.region, **options)
+
+
+def describe_instance(ec2: Any, instance_id: str) -> dict[str, Any]:
+    """Return an instance as EC2 describes it, empty if it ended long ago."""
+    # A filter, because the id of an instance that ended an hour ago is an error in a query by id.
+    found = ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance_id]}])["Reservations"]
+    return dict(found[0]["Instances"][0]) if found else {}
 
 
 def find(settings: Settings) -> Deployed | None:
-    """Return the deployed resources, None if there are none.
-
-    Raises
-    ------
-    RedoxError
-        When AWS cannot be queried.
-    """
+    """Return the deployed resources, None if there are none; a RedoxError when AWS cannot be queried."""
     cloudformation = client(settings, "cloudformation")
     answer = _asked(cloudformation.describe_stacks, StackName=STORAGE)
     if answer is None:
@@ -72,9 +61,10 @@ def find(settings: Settings) -> Deployed | None:
     training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
     # Not from the outputs: a stack whose bring-up failed has a host but no outputs.
     found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING) if training else None
+    resources = found["StackResources"] if found else []
     hosts = [
         each.get("PhysicalResourceId")
-        for each in (found["StackResources"] if found else [])
+        for each in resources
         if each.get("LogicalResourceId") == HOST and each["ResourceStatus"] != "DELETE_COMPLETE"
     ]
     return Deployed(

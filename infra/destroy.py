@@ -9,7 +9,7 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from infra.commands import run, say
+from infra.commands import require_confirmation, run, say
 from infra.deployed import cdk, client, find
 from infra.names import TRAINING
 from infra.retained import lines, retained
@@ -31,7 +31,10 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
     if there is None:
         raise RedoxError("nothing is deployed", hint="make deploy")
     if there.instance_id or not there.status:
-        _lift_protection(settings, _confirmed(there.host(), instance))
+        host = there.host()
+        say(f"this deletes host {host} and its stack {TRAINING}; a training saves first, its checkpoints are kept")
+        require_confirmation(instance, host, f"make destroy INSTANCE={host}")
+        _lift_protection(settings, host)
     if not any(cdk(["destroy", TRAINING, "--force", *options]) == 0 for _ in range(ATTEMPTS)):
         raise RedoxError(
             f"{TRAINING} was not deleted", hint="run make destroy again; its events in the console show what is left"
@@ -42,30 +45,12 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
     return 0
 
 
-def _confirmed(host: str, given: str) -> str:
-    """Return the id of the host once the user has confirmed it."""
-    say(f"this deletes host {host} and its stack {TRAINING}; a training saves first, its checkpoints are kept")
-    given = given or _asked(f"to continue, type {host}: ")
-    if given != host:
-        raise RedoxError(
-            f"{given or 'nothing'} is not {host}: nothing was changed", hint=f"make destroy INSTANCE={host}"
-        )
-    return host
-
-
 def _lift_protection(settings: Settings, host: str) -> None:
     try:
         client(settings, "ec2").modify_instance_attribute(InstanceId=host, DisableApiTermination={"Value": False})
     except ClientError as error:
         if error.response["Error"]["Code"] not in ENDED:
             raise
-
-
-def _asked(question: str) -> str:
-    try:
-        return input(question).strip()
-    except EOFError:
-        return ""
 
 
 def main(arguments: list[str]) -> int:

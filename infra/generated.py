@@ -69,8 +69,7 @@ def main(arguments: list[str]) -> int:
     try:
         files = generated(load())
     except SettingsError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.show()
     stale = [path for path, text in files.items() if (ROOT / path).read_text() != text]
     for path in stale:
         if check:

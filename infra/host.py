@@ -10,12 +10,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.bring_up import MachineContext, user_data
-from infra.logical_ids import keep_logical_id
-from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE, WORKERS_GROUP
+from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE
 from infra.network import HostNetwork
 from infra.role import host_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage, image_of
+from infra.storage import RedoxStorage, keep_logical_id
 
 BRING_UP_TIMEOUT_S = 1_800
 
@@ -44,13 +43,11 @@ class TrainingHost(Construct):
         )
         self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
-        self.machine = MachineContext(
-            kind="host",
-            region=settings.aws.region,
+        self.machine = MachineContext.of_host(
+            settings,
+            repository=storage.repository.repository_uri,
             bucket=storage.bucket.bucket_name,
             volume=storage.volume.volume_id,
-            image=image_of(storage, settings.container),
-            group=WORKERS_GROUP if settings.host.workers else "",
             signal_url=handle.ref,
         )
         self.instance = self._instance(ami_id)
@@ -72,23 +69,16 @@ class TrainingHost(Construct):
         instance = ec2.Instance(
             self,
             "Instance",
-            instance_type=ec2.InstanceType(host.instance_type),
-            machine_image=ec2.MachineImage.generic_linux({self._settings.aws.region: ami_id}),
+            **machine_options(self._settings, self._network, ami_id, self.machine),
             vpc=self._network.vpc,
             vpc_subnets=self._network.subnet,
-            associate_public_ip_address=True,
-            security_group=self._network.security_group,
             role=self.role,
             http_tokens=ec2.HttpTokens.REQUIRED,
-            http_put_response_hop_limit=2,  # one more for the container
             disable_api_termination=not host.spot,  # spot instances have no protection
             instance_initiated_shutdown_behavior=ec2.InstanceInitiatedShutdownBehavior.TERMINATE
             if host.spot  # a one-time request cannot be stopped
             else ec2.InstanceInitiatedShutdownBehavior.STOP,
-            detailed_monitoring=True,
-            block_devices=[root_volume(host.root_volume_gib)],
             propagate_tags_to_volume_on_creation=True,
-            user_data=ec2.UserData.custom(user_data(self._settings, self.machine)),
             user_data_causes_replacement=False,
         )
         keep_logical_id(instance, HOST)
@@ -102,14 +92,24 @@ class TrainingHost(Construct):
         return instance
 
 
-def root_volume(gib: int) -> ec2.BlockDevice:
-    """Return the encrypted root volume of a machine."""
-    return ec2.BlockDevice(
-        device_name=ROOT_DEVICE,
-        volume=ec2.BlockDeviceVolume.ebs(
-            gib, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3, delete_on_termination=True
-        ),
+def machine_options(settings: Settings, network: HostNetwork, ami_id: str, machine: MachineContext) -> dict[str, Any]:
+    """Return what the host and the workers have in common."""
+    root = ec2.BlockDeviceVolume.ebs(
+        settings.host.root_volume_gib,
+        encrypted=True,
+        volume_type=ec2.EbsDeviceVolumeType.GP3,
+        delete_on_termination=True,
     )
+    return {
+        "instance_type": ec2.InstanceType(settings.host.instance_type),
+        "machine_image": ec2.MachineImage.generic_linux({settings.aws.region: ami_id}),
+        "associate_public_ip_address": True,
+        "security_group": network.security_group,
+        "http_put_response_hop_limit": 2,  # one more for the container
+        "detailed_monitoring": True,
+        "block_devices": [ec2.BlockDevice(device_name=ROOT_DEVICE, volume=root)],
+        "user_data": ec2.UserData.custom(user_data(settings, machine)),
+    }
 
 
 def _buy_on_spot(scope: Construct, resource: ec2.CfnInstance) -> None:

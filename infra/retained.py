@@ -15,30 +15,19 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class RetainedResource:
-    """A resource that outlives the host.
+    """A resource that outlives the host."""
 
-    Attributes
-    ----------
-    what
-        `bucket`, `volume` or `backups`.
-    name
-        Its AWS name; of backups, a summary.
-    gib
-        Its size.
-    usd_month
-        Its monthly cost; of backups, an upper bound.
-    """
-
-    what: str
-    name: str
+    what: str  # `bucket`, `volume` or `backups`
+    name: str  # its AWS name; of backups, a summary
     gib: float
-    usd_month: float
+    usd_month: float  # of backups, an upper bound
 
 
 def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:
     """List the retained resources; `client` returns the client of an AWS service."""
     price, host, ec2 = settings.price, settings.host, client("ec2")
-    size = _bucket_gib(client("s3"), deployed.bucket)
+    pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=deployed.bucket)
+    size = sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
     found = [RetainedResource("bucket", f"s3://{deployed.bucket}", size, size * price.bucket_gib_month_usd)]
     volume_ids = [{"Name": "volume-id", "Values": [deployed.volume_id]}]
     for volume in ec2.describe_volumes(Filters=volume_ids)["Volumes"]:
@@ -73,10 +62,3 @@ def tagged(ec2: Any, call: str, key: str) -> list[dict[str, Any]]:
     owners = {"OwnerIds" if key == "Snapshots" else "Owners": ["self"]}
     pages = ec2.get_paginator(call).paginate(Filters=[{"Name": "tag-key", "Values": [BACKUP_TAG]}], **owners)
     return [found for page in pages for found in page[key]]
-
-
-def _bucket_gib(s3: Any, bucket: str) -> float:
-    """Return the size of all versions of all objects, in GiB."""
-    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
-    sizes: list[int] = [version["Size"] for page in pages for version in page.get("Versions", [])]
-    return sum(sizes) / GIB

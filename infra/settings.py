@@ -44,17 +44,16 @@ RESERVED_DOMAINS = ("example.com", "example.org", "example.net")  # RFC 2606: ma
 
 
 class SettingsError(Exception):
-    """The settings are invalid.
-
-    Parameters
-    ----------
-    problems
-        All mistakes, one line each.
-    """
+    """The settings are invalid; `problems` has a line for each mistake."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+    def show(self) -> int:
+        """Write them to stderr, and return the exit code of a program that they end."""
+        print(*(f"error: {problem}" for problem in self.problems), sep="\n", file=sys.stderr)  # noqa: T201
+        return 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +76,10 @@ class Settings:
     @property
     def unfinished(self) -> tuple[str, ...]:
         """Sample values that must be replaced before a real deployment, one line each."""
-        domain = self.guard.alert_email.rpartition("@")[2]
-        return (
-            (f"guard.alert_email is {self.guard.alert_email}, which reaches nobody: set yours in {FILE.name}",)
-            if domain in RESERVED_DOMAINS
-            else ()
-        )
+        address = self.guard.alert_email
+        if address.rpartition("@")[2] not in RESERVED_DOMAINS:
+            return ()
+        return (f"guard.alert_email is {address}, which reaches nobody: set yours in {FILE.name}",)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings ready for JSON."""
@@ -90,13 +87,7 @@ class Settings:
 
 
 def load(path: Path = FILE) -> Settings:
-    """Read the settings from a TOML file.
-
-    Raises
-    ------
-    SettingsError
-        With all mistakes at once.
-    """
+    """Read the settings from a TOML file; a SettingsError lists all mistakes at once."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -194,8 +185,7 @@ def main(path: Path = FILE) -> int:
     try:
         settings = load(path)
     except SettingsError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)  # noqa: T201
-        return 2
+        return error.show()
     print(json.dumps(settings.as_dict(), indent=2))  # noqa: T201 - this is the answer
     for line in settings.unfinished:
         print(f"warning: {line}", file=sys.stderr)  # noqa: T201

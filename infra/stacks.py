@@ -50,10 +50,7 @@ class RedoxTraining(Stack):
 def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
     """Add both stacks to an app, tagged, with cdk-nag's checks at synthesis.
 
-    Raises
-    ------
-    SettingsError
-        When the AMI id of the context is invalid.
+    A SettingsError when the AMI id of the context is invalid.
     """
     ami_id = app.node.try_get_context(AMI_ID) or settings.host.ami_id
     if not AMI.fits(ami_id):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.logical_ids import keep_logical_id
 from infra.names import BACKUP_TAG
 from infra.settings import Settings
 from infra.tables import ContainerSettings, HostSettings, StorageSettings
@@ -89,7 +88,12 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
     )
 
 
-def image_of(storage: RedoxStorage, container: ContainerSettings) -> str:
-    """Return the name of the image that machines run, in the repository or in the host's own engine."""
-    where = storage.repository.repository_uri if container.image_delivery == "repository" else container.image
-    return f"{where}:{container.current_tag}"
+def keep_logical_id(construct: Construct, logical_id: str) -> None:
+    """Pin the logical id of the resource behind a construct against changes of the code and of the library.
+
+    To CloudFormation, a new logical id is a new resource: an empty bucket, an empty volume, another host.
+    """
+    resource = construct.node.default_child
+    if not isinstance(resource, CfnResource):
+        raise TypeError(f"{construct.node.path} is not one resource")
+    resource.override_logical_id(logical_id)

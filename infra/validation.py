@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar, get_args, get_type_hints
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar, get_type_hints
 
 Table = TypeVar("Table")
 
@@ -23,9 +23,9 @@ class SettingRule:
     fits: Callable[[Any], bool]
 
 
-def setting(rule: SettingRule | None = None, *, default: Any = MISSING) -> Any:
-    """Declare a field of a table with the rule for its value; a field without a default is required."""
-    return field(default=default, metadata={"rule": rule})
+def setting(rule: SettingRule | None = None) -> Any:
+    """Declare a field of a table with the rule for its value."""
+    return field(metadata={"rule": rule})
 
 
 def between(low: float, high: float) -> SettingRule:
@@ -44,19 +44,9 @@ def like(pattern: str, wanted: str) -> SettingRule:
 
 
 def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) -> Table | None:
-    """Make a dataclass of a table; None where mistakes were added to `problems`.
+    """Make a dataclass of a table as parsed from TOML; None where a line for each mistake was added to `problems`.
 
-    Parameters
-    ----------
-    kind
-        Frozen dataclass whose fields were made by `setting` and are of type int, float, str or bool, or one of
-        these and None.
-    name
-        Name of the table, for the messages.
-    given
-        The table as parsed from TOML.
-    problems
-        Receives one line for each mistake.
+    The fields of the dataclass were made by `setting` and are of type int, float, str or bool.
     """
     if not isinstance(given, Mapping):
         problems.append(f"[{name}] is missing" if given is None else f"{name} must be a table")
@@ -70,10 +60,9 @@ def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) ->
         if known_field.name in given:
             value, wanted = given[known_field.name], hints[known_field.name]
             values[known_field.name] = value
-            problem = _problem(value, (get_args(wanted) or (wanted,))[0], known_field.metadata["rule"])
-            if problem:
+            if problem := _problem(value, wanted, known_field.metadata["rule"]):
                 problems.append(f"{key} is {value!r}, it must be {problem}")
-        elif known_field.default is MISSING:
+        else:
             problems.append(f"{key} is missing")
     return kind(**values) if len(problems) == before else None
 

@@ -9,13 +9,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.bring_up import MachineContext, user_data
-from infra.host import TrainingHost, root_volume
+from infra.bring_up import MachineContext, image_of
+from infra.host import TrainingHost, machine_options
 from infra.names import WORKERS_GROUP
 from infra.network import HostNetwork
 from infra.role import machine_role
 from infra.settings import Settings
-from infra.storage import RedoxStorage, image_of
+from infra.storage import RedoxStorage
 
 
 class Workers(Construct):
@@ -37,22 +37,15 @@ class Workers(Construct):
         machine = MachineContext(
             kind="worker",
             region=settings.aws.region,
-            image=image_of(storage, settings.container),
+            image=image_of(settings, storage.repository.repository_uri),
             head=host.instance.instance_private_ip,
         )
         template = ec2.LaunchTemplate(
             self,
             "Template",
-            instance_type=ec2.InstanceType(settings.host.instance_type),
-            machine_image=ec2.MachineImage.generic_linux({settings.aws.region: ami_id}),
-            associate_public_ip_address=True,
-            security_group=network.security_group,
+            **machine_options(settings, network, ami_id, machine),
             role=machine_role(self, storage, settings),
             http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
-            http_put_response_hop_limit=2,
-            detailed_monitoring=True,
-            block_devices=[root_volume(settings.host.root_volume_gib)],
-            user_data=ec2.UserData.custom(user_data(settings, machine)),
             spot_options=ec2.LaunchTemplateSpotOptions() if settings.host.spot else None,
         )
         autoscaling.AutoScalingGroup(

@@ -26,24 +26,12 @@ FULL_DISK = 0.9  # share of its bytes
 
 @dataclass(frozen=True)
 class HealthReport:
-    """State of host and run.
-
-    Attributes
-    ----------
-    run
-        Name of the run.
-    instance
-        The instance of the host.
-    state
-        State of the host and its training; None if the host cannot be reached.
-    unreachable
-        Why it cannot be reached.
-    """
+    """State of host and run."""
 
     run: str
     instance: Instance
-    state: TrainingState | None
-    unreachable: str = ""
+    state: TrainingState | None  # None if the host cannot be reached
+    unreachable: str = ""  # why
 
     def problems(self, settings: Settings) -> list[str]:
         """Return what is wrong, one line each; empty if all is well."""
@@ -77,7 +65,7 @@ def idle_stop_at(state: TrainingState, idle_minutes: float) -> float | None:
     since_s = contract.idle_since(
         state.watch.idle_since_s if state.watch else None,
         uptime_s=state.uptime_s,
-        training=any(map(state.is_at_work, state.beats.values())),
+        training=any(beat.at_work(state.now) for beat in state.beats.values()),
         awake_s=None if state.awake_at is None else state.now - state.awake_at,
     )
     return None if since_s is None else state.now - state.uptime_s + since_s + 60.0 * idle_minutes
@@ -101,7 +89,7 @@ def _problems_of_training(state: TrainingState, beat: Heartbeat, settings: Setti
     if not state.unit_active:
         yield f"the unit of the training is {state.unit_text}"
     age, update, saved = map(state.age_s, (beat.written_at, beat.updated_at, beat.checkpoint_at))
-    if age is not None and not state.is_at_work(beat):
+    if age is not None and not beat.at_work(state.now):
         yield f"the last heartbeat is {age_text(age)} old"
     if update is not None and update > contract.UPDATE_S:
         yield f"the last policy update is {age_text(update)} old"

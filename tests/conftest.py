@@ -1,18 +1,12 @@
 """Fixtures for every test (the embedded core and, where it is present, Recon3D), and which tests share a worker."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from redox_balancer.cell.models import load_model, load_network
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.models import LoadedModel
-    from redox_balancer.cell.network import Network
+from redox_balancer.cell.models import LoadedModel, load_model, load_network
+from redox_balancer.cell.network import Network
 
 RECON3D_VARIABLE = "REDOX_RECON3D"
 HUMAN_GEM_VARIABLE = "REDOX_HUMAN_GEM"
@@ -27,10 +21,12 @@ ONE_AT_A_TIME = {"image", "infra", "ops"}
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one worker of `--dist loadgroup`, and all tests that build machines on the same one."""
+    """Keep each file on one worker of `--dist loadgroup`; those that build machines or read Recon3D share one."""
+    large = {item.path for item in items if "recon3d" in getattr(item, "fixturenames", ())}
     for item in items:
         alone = ONE_AT_A_TIME & set(item.nodeid.partition("::")[0].split("/"))
-        item.add_marker(pytest.mark.xdist_group("machines" if alone else item.path.stem))
+        group = "machines" if alone else "recon3d" if item.path in large else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

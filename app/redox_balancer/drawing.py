@@ -1,7 +1,5 @@
 """Drawings: Matplotlib figures as SVG for an HTML page, or as PNG."""
 
-from __future__ import annotations
-
 import io
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Optional dependencies: which extra of the package brings what an import did not find."""
 
-from __future__ import annotations
-
 from redox_balancer.errors import RedoxError
 
 EXTRAS = {"torch": "train", "ray": "train", "tensorboard": "train", "boto3": "s3", "memray": "profile"}

@@ -1,7 +1,5 @@
 """Atomic and durable writes: no reader sees a partial file, and a complete one survives a power failure."""
 
-from __future__ import annotations
-
 import os
 import signal
 import tempfile
@@ -22,11 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary file is in the folder of `path` and has its suffix, because writers derive the format from it. It is
     flushed to disk and renamed. If the block fails or a signal ends the process, it is removed and `path` unchanged.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
+    An OSError if the file cannot be written.
     """
     with _signals_unwind():
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.name, dir=path.parent)

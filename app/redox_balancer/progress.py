@@ -1,7 +1,5 @@
 """Progress of a long computation or a transfer, as every layer reports it."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 

@@ -1,7 +1,5 @@
 """Resource usage of processes, and the limits of the machine: memory, disk, descriptors, threads, cores."""
 
-from __future__ import annotations
-
 import math
 import os
 import resource

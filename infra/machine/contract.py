@@ -22,23 +22,17 @@ WATCH_STATE = Path("/run/redox-watch.json")  # /run is cleared by a reboot and o
 LEDGER = "host-seconds.json"  # in the data volume: seconds of host time by month
 HEARTBEAT = "heartbeat.json"  # in the folder of a run
 
-ACTIVE = frozenset({"starting", "training", "saving"})  # run states, as the trainer reports them
-ENDED = frozenset({"stopped", "finished", "failed"})
+ENDED = frozenset({"stopped", "finished", "failed"})  # run states, as the trainer reports them
 FRESH_S = 60.0  # twelve heartbeats of the trainer
 UPDATE_S = 900.0  # without a policy update a run counts as stuck; a hung actor is replaced after 300 s
 
 
-def fresh(written_at: float, now: float) -> bool:
-    """Whether a heartbeat is recent; both times are Unix times of the host's clock, in seconds.
+def at_work(status: str, written_at: float, now: float) -> bool:
+    """Whether a heartbeat belongs to a live trainer; both times are Unix times of the host's clock, in seconds.
 
     A heartbeat from the future (the clock was set back) is as stale as an old one: a live trainer soon replaces it.
     """
-    return abs(now - written_at) <= FRESH_S
-
-
-def at_work(status: str, written_at: float, now: float) -> bool:
-    """Whether a heartbeat belongs to a live trainer."""
-    return status not in ENDED and fresh(written_at, now)
+    return status not in ENDED and abs(now - written_at) <= FRESH_S
 
 
 def idle_since(
@@ -57,25 +51,13 @@ def idle_since(
 
 @dataclass
 class WatchState:
-    """State of the host's watch, recorded at each of its rounds.
+    """State of the host's watch, recorded at each of its rounds."""
 
-    Attributes
-    ----------
-    idle_since_s
-        Uptime at which the host became idle, None while it trains.
-    counted_s
-        Uptime up to which the ledger has counted.
-    saved, unsaved
-        Seconds of host time by month: last known content of the ledger, and those it does not hold yet.
-    alarms
-        Problems of the watch itself, one line each.
-    """
-
-    idle_since_s: float | None = None
-    counted_s: float = 0.0
-    saved: dict[str, float] = field(default_factory=dict)
-    unsaved: dict[str, float] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)
+    idle_since_s: float | None = None  # uptime at which the host became idle; None while it trains
+    counted_s: float = 0.0  # uptime up to which the ledger has counted
+    saved: dict[str, float] = field(default_factory=dict)  # s of host time by month, as the ledger was last known
+    unsaved: dict[str, float] = field(default_factory=dict)  # those that it does not hold yet
+    alarms: list[str] = field(default_factory=list)  # problems of the watch itself, one line each
 
     @classmethod
     def read(cls, path: Path = WATCH_STATE) -> WatchState | None:

@@ -24,43 +24,21 @@ class HostAction(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class StopRules:
-    """When to stop.
+    """When to stop."""
 
-    Attributes
-    ----------
-    idle_s
-        Seconds without a training after which the host stops; 0 never stops it.
-    budget_usd
-        Monthly budget for host time.
-    """
-
-    idle_s: float
-    budget_usd: float
+    idle_s: float  # without a training after which the host stops; 0 never stops it
+    budget_usd: float  # of a month, for host time
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostState:
-    """Observed state of the host.
+    """Observed state of the host."""
 
-    Attributes
-    ----------
-    uptime_s
-        Seconds since boot; monotonic.
-    idle_since_s
-        Uptime at which the host became idle, None while it trains; see `contract.idle_since`.
-    spent_usd
-        Cost of this month's host time so far.
-    unhealthy
-        Whether the trainer's container is running and fails its health check.
-    notice
-        Whether a spot interruption notice has been issued: two minutes remain.
-    """
-
-    uptime_s: float
-    idle_since_s: float | None = None
-    spent_usd: float = 0.0
-    unhealthy: bool = False
-    notice: bool = False
+    uptime_s: float  # since boot; monotonic
+    idle_since_s: float | None = None  # uptime; None while it trains, see `contract.idle_since`
+    spent_usd: float = 0.0  # on this month's host time so far
+    unhealthy: bool = False  # the trainer's container is running and fails its health check
+    notice: bool = False  # of a spot interruption: two minutes remain
 
 
 @dataclass(frozen=True)

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from infra.machine.contract import HEARTBEAT, at_work
 
 
-@dataclass(frozen=True)
-class HeartbeatRecord:
-    """When a heartbeat was written (Unix time, s) and the status that the trainer reported."""
-
-    written_at: float
-    status: str
-
-
-def read_heartbeats(experiments: Path, run: str = "*") -> list[HeartbeatRecord]:
-    """Return the readable heartbeats of one run, by default of all."""
-    records = []
-    for path in sorted(experiments.glob(f"{run}/{HEARTBEAT}")):
+def training(experiments: Path, now: float, run: str = "*") -> bool:
+    """Whether the trainer of a run, by default of any, is alive."""
+    for path in experiments.glob(f"{run}/{HEARTBEAT}"):
         try:
             written = json.loads(path.read_text())
-            records.append(HeartbeatRecord(float(written["written_at"]), str(written["status"])))
+            if at_work(str(written["status"]), float(written["written_at"]), now):
+                return True
         except (OSError, ValueError, TypeError, KeyError):
             continue  # being replaced, or written by another version; the next round is soon
-    return records
-
-
-def training(records: Sequence[HeartbeatRecord], now: float) -> bool:
-    """Whether any trainer is running."""
-    return any(at_work(record.status, record.written_at, now) for record in records)
+    return False

@@ -20,21 +20,11 @@ Months = dict[str, float]
 
 @dataclass
 class SpendingLedger:
-    """Seconds of host time by month.
+    """Seconds of host time by month."""
 
-    Attributes
-    ----------
-    path
-        The file on the data volume.
-    state
-        Holds what the file does not, for a restart of the watch.
-    alarm
-        Why the file cannot be trusted, empty while all is well.
-    """
-
-    path: Path
-    state: WatchState
-    alarm: str = ""
+    path: Path  # on the data volume
+    state: WatchState  # holds what the file does not, for a restart of the watch
+    alarm: str = ""  # why the file cannot be trusted
 
     def add(self, seconds: float, month: str, *, mounted: bool = True) -> float:
         """Add seconds of host time to a month, like 2026-11, and return its total, recorded or not.

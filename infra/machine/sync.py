@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.machine import contract, log, metadata
-from infra.machine.heartbeats import read_heartbeats, training
+from infra.machine.heartbeats import training
 
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
 ISOLATED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
@@ -41,7 +41,7 @@ def main() -> int:
         if pushed.returncode:
             say(f"{run.name}: {pushed.stderr.strip()}")
             complete = False
-        if training(read_heartbeats(experiments, run.name), time.time()):
+        if training(experiments, time.time(), run.name):
             listed = checkpoints(settings["container.data"], "list", url, "--json")
             ages.append(age_s(listed.stdout) if listed.returncode == 0 else time.time())
     try:

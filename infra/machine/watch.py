@@ -16,7 +16,7 @@ from typing import Any
 from infra.machine import contract, log, metadata
 from infra.machine.contract import WatchState
 from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
-from infra.machine.heartbeats import read_heartbeats, training
+from infra.machine.heartbeats import training
 from infra.machine.spending import SpendingLedger
 
 ROUND_S = 60.0
@@ -34,16 +34,9 @@ COMMANDS = {
 
 
 class Watch:
-    """One decision per round, from a state that survives a restart of the watch.
+    """One decision per round, from a state that survives a restart of the watch, in the file `state`.
 
-    Parameters
-    ----------
-    settings
-        The host's settings.
-    uptime_s, now
-        Seconds since boot, and Unix time.
-    state
-        File of the recorded state.
+    `uptime_s` are seconds since boot, `now` is Unix time.
     """
 
     def __init__(
@@ -85,18 +78,20 @@ class Watch:
         state.idle_since_s = contract.idle_since(
             state.idle_since_s,
             uptime_s=uptime_s,
-            training=training(read_heartbeats(self._experiments), now),
+            training=training(self._experiments, now),
             awake_s=None if awake_at is None else now - awake_at,
         )
         self._record()
-        observed = HostState(
-            uptime_s=uptime_s,
-            idle_since_s=state.idle_since_s,
-            spent_usd=spent_usd,
-            unhealthy=unhealthy,
-            notice=notice,
+        return decide(
+            HostState(
+                uptime_s=uptime_s,
+                idle_since_s=state.idle_since_s,
+                spent_usd=spent_usd,
+                unhealthy=unhealthy,
+                notice=notice,
+            ),
+            self._rules,
         )
-        return decide(observed, self._rules)
 
     def _record(self) -> None:
         """Record the state, and log alarms that came or went."""

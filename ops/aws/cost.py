@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from infra.deployed import describe_instance
 from infra.settings import Settings
 from ops.session import Session
 
@@ -25,30 +26,14 @@ ACCESS_ERRORS = ("AccessDeniedException", "AccessDenied", "DataUnavailableExcept
 
 @dataclass(frozen=True)
 class Spending:
-    """Hours of a month and what they cost.
+    """Hours of a month and what they cost."""
 
-    Attributes
-    ----------
-    month
-        Like 2026-11, in UTC.
-    hours
-        Hours of the host so far.
-    usd
-        Their cost, USD.
-    source
-        Where the hours come from.
-    budget_usd
-        Budget of a month, USD.
-    per_hour_usd
-        Price of an hour of the host and its workers, USD.
-    """
-
-    month: str
-    hours: float
-    usd: float
-    source: Source
-    budget_usd: float
-    per_hour_usd: float
+    month: str  # like 2026-11, in UTC
+    hours: float  # of the host so far
+    usd: float  # their cost
+    source: Source  # of the hours
+    budget_usd: float  # of a month
+    per_hour_usd: float  # of the host and its workers
 
     @property
     def hours_left(self) -> float:
@@ -96,10 +81,11 @@ def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending
     billed = _billed(session, now)
     if billed is not None:
         return billed
-    started = _started_at(session)
-    if started is None:
+    host = session.deployed.instance_id
+    found = describe_instance(session.client("ec2"), host) if host else {}
+    if not found or found["State"]["Name"] != "running":
         return _at_list_price(session.settings, month, 0.0, "nothing")
-    start = max(started, now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    start = max(found["LaunchTime"], now.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
     return _at_list_price(session.settings, month, (now - start).total_seconds() / 3_600, "launch")
 
 
@@ -153,20 +139,3 @@ def _billed(session: Session, now: datetime) -> Spending | None:
     hours = sum(float(each["UsageQuantity"]["Amount"]) for each in totals) / (1 + host.workers)
     budget = session.settings.guard.monthly_budget_usd
     return Spending(f"{now:%Y-%m}", hours, usd, "bill", budget, per_hour_usd(session.settings))
-
-
-def _started_at(session: Session) -> datetime | None:
-    """Return the start time of a running host; None if none is running."""
-    host = session.deployed.instance_id
-    if host is None:
-        return None
-    # A filter, because the id of an instance that ended long ago is unknown, which is an error in a query by id.
-    found = session.client("ec2").describe_instances(Filters=[{"Name": "instance-id", "Values": [host]}])
-    running = [
-        each
-        for reservation in found["Reservations"]
-        for each in reservation["Instances"]
-        if each["State"]["Name"] == "running"
-    ]
-    started: datetime | None = running[0]["LaunchTime"] if running else None
-    return started

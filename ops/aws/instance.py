@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from infra.deployed import describe_instance
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 
@@ -30,11 +31,10 @@ class Instance:
 def describe(session: Session) -> Instance:
     """Return the instance of the host; a RedoxError if it was terminated."""
     host = session.instance_id
-    found = session.client("ec2").describe_instances(InstanceIds=[host])["Reservations"]
-    if not found or found[0]["Instances"][0]["State"]["Name"] in ("terminated", "shutting-down"):
+    found = describe_instance(session.client("ec2"), host)
+    if not found or found["State"]["Name"] in ("terminated", "shutting-down"):
         raise RedoxError(f"{host} was terminated", hint="make restore replaces the host")
-    (instance,) = found[0]["Instances"]
-    return Instance(host, instance["State"]["Name"], instance["LaunchTime"].timestamp())
+    return Instance(host, found["State"]["Name"], found["LaunchTime"].timestamp())
 
 
 def is_online(session: Session) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,54 +21,36 @@ Resource = Mapping[str, Any]  # as EC2 describes it
 
 @dataclass(frozen=True)
 class Orphan:
-    """A resource that belongs to no deployment.
+    """A resource that belongs to no deployment."""
 
-    Attributes
-    ----------
-    kind
-        Kind of resource: `instance`, `volume`, `image`, `snapshot` or `address`.
-    name
-        Its id.
-    why
-        Why it belongs to no deployment.
-    usd_month
-        Its cost a month at most, USD; None where the settings have no price for it.
-    remove
-        The command that removes it. It is never run here.
-    """
-
-    kind: str
-    name: str
-    why: str
-    usd_month: float | None
-    remove: str
+    kind: str  # `instance`, `volume`, `image`, `snapshot` or `address`
+    name: str  # its id
+    why: str  # it belongs to no deployment
+    usd_month: float | None  # at most; None where the settings have no price for it
+    remove: str  # the command that does it, which is never run here
 
 
-@dataclass(frozen=True)
-class OrphanReport:
-    """All orphans of the account."""
-
-    orphans: list[Orphan]
-
-    @property
-    def usd_month(self) -> float:
-        """Their known cost a month, USD."""
-        return sum(each.usd_month or 0.0 for each in self.orphans)
-
-
-def find_orphans(session: Session) -> OrphanReport:
-    """Query every resource with a tag of ours and report those that belong to no deployment."""
+def find_orphans(session: Session) -> list[Orphan]:
+    """Query every resource with a tag of ours and return those that belong to no deployment."""
     settings, ec2, deployed = session.settings, session.client("ec2"), find(session.settings)
 
     def ours(resource: Resource) -> bool:
-        return _is_ours(tags_of(resource), settings.tags)
+        tags, wanted = tags_of(resource), settings.tags
+        has_own_tags = bool(wanted) and wanted.items() <= tags.items()
+        return has_own_tags or BACKUP_TAG in tags or tags.get(STACK_TAG) in (STORAGE, TRAINING)
 
     def tagged(operation: str, key: str, **options: Any) -> list[Resource]:
         # One of three tags is enough, and AWS combines filters by AND: so they are applied here.
         pages = ec2.get_paginator(operation).paginate(**options)
         return [each for page in pages for each in page[key] if ours(each)]
 
-    instances = _tagged_instances(ec2, ours)
+    instances = [
+        each
+        for page in ec2.get_paginator("describe_instances").paginate()
+        for reservation in page["Reservations"]
+        for each in reservation["Instances"]
+        if ours(each) and each["State"]["Name"] not in TERMINATED
+    ]
     members = {each["InstanceId"] for each in instances if _is_member(each, deployed)}
     images = tagged("describe_images", "Images", Owners=["self"])
     addresses = [each for each in ec2.describe_addresses()["Addresses"] if ours(each)]
@@ -81,24 +63,12 @@ def find_orphans(session: Session) -> OrphanReport:
         ),
         *_orphaned_addresses(addresses),
     ]
-    return OrphanReport([replace(each, remove=f"{each.remove} --region {settings.aws.region}") for each in found])
-
-
-def _tagged_instances(ec2: Any, ours: Callable[[Resource], bool]) -> list[Resource]:
-    """Return our instances that are not terminated."""
-    pages = ec2.get_paginator("describe_instances").paginate()
-    found = [each for page in pages for reservation in page["Reservations"] for each in reservation["Instances"]]
-    return [each for each in found if ours(each) and each["State"]["Name"] not in TERMINATED]
+    return [replace(each, remove=f"{each.remove} --region {settings.aws.region}") for each in found]
 
 
 def tags_of(resource: Resource) -> dict[str, str]:
     """Return the tags of a resource."""
     return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", ())}
-
-
-def _is_ours(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    has_own_tags = bool(wanted) and wanted.items() <= tags.items()
-    return has_own_tags or BACKUP_TAG in tags or tags.get(STACK_TAG) in (STORAGE, TRAINING)
 
 
 def _is_member(instance: Resource, deployed: Deployed | None) -> bool:

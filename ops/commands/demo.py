@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -32,7 +32,7 @@ def demo(
     if not session.announce("deploy to a simulated AWS on this machine, train, kill the host and restore it"):
         return CommandResult({})
     for number in stop_signals():
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)  # ends all processes, as Ctrl-C does
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
         results = Story(folder, session.note).run_all()
@@ -52,8 +52,3 @@ def demo(
         f"{results['seconds']:.0f} s in total"
     )
     return CommandResult({**results, "folder": str(folder) if keep else None}, text)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    """End as Ctrl-C does, so that all processes are ended."""
-    raise KeyboardInterrupt

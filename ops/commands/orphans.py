@@ -16,10 +16,11 @@ def orphans(session: Session) -> CommandResult:
 
     Instances, volumes, snapshots, images and addresses. Nothing is removed.
     """
-    report = find_orphans(session)
-    data = {"orphans": [asdict(each) for each in report.orphans], "usd_month": report.usd_month}
-    if not report.orphans:
+    found = find_orphans(session)
+    usd_month = sum(each.usd_month or 0.0 for each in found)
+    data = {"orphans": [asdict(each) for each in found], "usd_month": usd_month}
+    if not found:
         return CommandResult(data, "none: all resources with our tags belong to the deployment")
     headings = {"kind": "left", "id": "left", "why": "left", "USD a month": "right", "remove it with": "left"}
-    rows = [(each.kind, each.name, each.why, number(each.usd_month, 2), each.remove) for each in report.orphans]
-    return CommandResult(data, table(headings, [*rows, ("total", "", "", number(report.usd_month, 2), "")]))
+    rows = [(each.kind, each.name, each.why, number(each.usd_month, 2), each.remove) for each in found]
+    return CommandResult(data, table(headings, [*rows, ("total", "", "", number(usd_month, 2), "")]))

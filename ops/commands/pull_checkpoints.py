@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.checkpoints import pull_checkpoint, pulled_data, read_list
 from redox_balancer.terminal.options import RUNS
+
+if TYPE_CHECKING:
+    from redox_balancer.runs.remote.listing import ListedCheckpoint
 
 EXAMPLE = "Example: python -m ops pull-checkpoints --run production --step 932960 --json"
 
@@ -31,17 +34,17 @@ def pull_checkpoints(
     name = session.run_name(run)
     url, folder = session.run_url(name), to or RUNS / name
     if session.dry_run:
-        return _plan(session, url, folder, step)
+        found = newest_complete(url, step)
+        session.announce(f"download step {found.step:,}, {found.bytes:,} bytes, to {folder}")
+        return CommandResult({"step": found.step, "bytes": found.bytes, "to": str(folder)})
     pulled = pull_checkpoint(url, folder, step)
     return CommandResult(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 
-def _plan(session: Session, url: str, folder: Path, step: int | None) -> CommandResult:
-    """Announce which checkpoint would be downloaded."""
-    complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
-    found = next((each for each in complete if step in (None, each.step)), None)
-    if found is None:
-        wanted = "checkpoint" if step is None else f"complete checkpoint of step {step:,}"
-        raise RedoxError(f"there is no {wanted} in {url}", hint="python -m ops checkpoints lists them")
-    session.announce(f"download step {found.step:,}, {found.bytes:,} bytes, to {folder}")
-    return CommandResult({"step": found.step, "bytes": found.bytes, "to": str(folder)})
+def newest_complete(url: str, step: int | None = None) -> ListedCheckpoint:
+    """Return the newest complete checkpoint of a run, or that of a step; a RedoxError without it."""
+    for each in read_list(url, verify=False):
+        if each.state != "unfinished" and step in (None, each.step):
+            return each
+    wanted = "checkpoint" if step is None else f"complete checkpoint of step {step:,}"
+    raise RedoxError(f"there is no {wanted} in {url}", hint="python -m ops checkpoints lists them")

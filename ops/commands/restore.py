@@ -13,7 +13,7 @@ from infra.deployed import find
 from ops.aws.backups import image_to_restore
 from ops.options import HostId
 from ops.restore import plan as planning
-from ops.restore.execute import Restore, execute, last_run, require_deployable, wait_until_settled
+from ops.restore.execute import Restore, last_run, require_deployable, wait_until_settled
 from ops.restore.plan import ENDING
 from ops.session import CommandResult, Session
 from redox_balancer.terminal.tables import age_text
@@ -58,7 +58,7 @@ def restore(
             f"this ends {situation.host}, now {state}, and deploys a new host; volume and bucket are retained",
             f"python -m ops restore --instance {situation.host}",
         )
-    execute(job, actions)
+    job.execute(actions)
     deployed = None if session.dry_run else find(settings)
     data: dict[str, Any] = {
         "actions": [action.value for action in actions],
@@ -66,10 +66,10 @@ def restore(
         "image": {**asdict(chosen), "age_s": chosen.age_s},
         "volume": deployed.volume_id if deployed else volume,
         "run": job.run,
-        "resumed_at": job.resumed_at[0] if job.resumed_at else None,
+        "resumed_at": job.resumed_at,
         "seconds": time.monotonic() - started,
     }
     if session.dry_run:
         return CommandResult(data)
     text = f"{data['host']} was restored from {chosen.image_id} in {data['seconds']:.0f} s, run {job.run}"
-    return CommandResult(data, f"{text} resumed at step {job.resumed_at[0]:,}" if job.resumed_at else text)
+    return CommandResult(data, text if job.resumed_at is None else f"{text} resumed at step {job.resumed_at:,}")

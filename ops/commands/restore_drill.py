@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -16,16 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
+from ops.commands.pull_checkpoints import newest_complete
 from ops.options import RunName
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.terminal.checkpoints import pull_checkpoint, read_list
+from redox_balancer.terminal.checkpoints import pull_checkpoint
 
 EXAMPLE = "Example: python -m ops restore-drill --run production --json"
 
 TRAIN_STEPS = 512  # one update of a run with the default settings, more than one of most
-TRAIN_TIMEOUT_S = 900.0
 # Settings of a local training, whatever those of the run are.
 LOCAL = {"remote": "", "num_actors": 0, "learner_threads": 1, "ray_address": "", "learner_resource": ""}
 
@@ -47,12 +43,9 @@ def restore_drill(
     name = session.run_name(run)
     url = session.run_url(name)
     if session.dry_run:
-        complete = [each for each in read_list(url, verify=False) if each.state != "unfinished"]
-        if not complete:
-            raise RedoxError(f"there is no checkpoint in {url}", hint="python -m ops checkpoints lists them")
-        step, size = complete[0].step, complete[0].bytes
-        session.announce(f"download step {step:,}, {size:,} bytes, and train {train_steps:,} steps")
-        return CommandResult({"step": step})
+        found = newest_complete(url)
+        session.announce(f"download step {found.step:,}, {found.bytes:,} bytes, and train {train_steps:,} steps")
+        return CommandResult({"step": found.step})
     with ExitStack() as stack:
         folder = to or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redox-drill-")))
         if folder.exists() and any(folder.iterdir()):
@@ -101,45 +94,30 @@ def _drill(session: Session, url: str, folder: Path, train_steps: int) -> dict[s
 
 
 def _train(session: Session, folder: Path, step: int, steps: int) -> dict[str, Any]:
-    """Have the trainer resume, with the command line that the host uses but without actors."""
+    """Have the trainer resume the run as it does on the host, but without actors."""
+    from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415 - loads NumPy
+
     try:
-        config = json.loads((folder / "config.json").read_text())
-        task, settings = config["task"], config["settings"]
-    except (OSError, ValueError, KeyError) as error:
+        run = TrainedRun.open(folder)
+        names = {each.name for each in fields(TrainConfig)}
+        known = {name: value for name, value in run.config["settings"].items() if name in names}
+    except (RedoxError, KeyError) as error:
         raise RedoxError(
             f"the run's config.json cannot be used: {error}", hint="--train-steps 0 only loads the checkpoint"
         ) from error
-    if task.get("model") and not Path(task["model"]).exists():
-        session.note(f"{task['model']} is not on this machine: the checkpoint is loaded, but not trained")
+    if run.task.model is not None and not Path(run.task.model).exists():
+        session.note(f"{run.task.model} is not on this machine: the checkpoint is loaded, but not trained")
         return {}
-    names = {each.name for each in fields(TrainConfig)}
-    known = {name: value for name, value in settings.items() if name in names}
-    options = [*_options(task), *_options({**known, **LOCAL, "timesteps": step + steps}), "--json"]
-    command = [sys.executable, "-m", "redox_balancer", "train", "--checkpoint-dir", str(folder), "--resume", "auto"]
+    from redox_balancer.runs.progress import ProgressSink  # noqa: PLC0415 - loads torch
+    from redox_balancer.runs.trainer import train  # noqa: PLC0415
+
     session.note(f"training from step {step:,}")
-    answer = subprocess.run(  # noqa: S603 - our own command
-        [*command, *options], capture_output=True, text=True, timeout=TRAIN_TIMEOUT_S, check=False
-    )
-    log = answer.stderr.strip()
-    resumed = re.search(r"^resuming .* at step ([\d,]+) of", log, flags=re.MULTILINE)
-    if answer.returncode or resumed is None:
-        last = " | ".join(log.splitlines()[-3:])
-        raise RedoxError(f"the training does not resume: {last}", hint="--train-steps 0 shows whether it loads")
-    return {"resumed_at": int(resumed[1].replace(",", "")), "trained_to": json.loads(answer.stdout)["steps"]}
-
-
-def _options(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield settings as options of `redox train`."""
-    for name, value in settings.items():
-        if value is None:
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            yield option if value else option.replace("--", "--no-", 1)
-        elif name == "conditions":  # one option for all of them
-            yield from (option, ",".join(value))
-        elif isinstance(value, list):
-            for each in value:
-                yield from (option, str(each))
-        else:
-            yield from (option, str(value))
+    try:
+        config = TrainConfig(**known | LOCAL | {"timesteps": step + steps})
+        environments, about = run.task.environments(), run.config["task"]
+        trained = train(config, environments, folder, resume="auto", progress=ProgressSink(), about=about)
+    except RedoxError as error:
+        hint = "--train-steps 0 shows whether it loads"
+        raise RedoxError(f"the training does not resume: {error.message}", hint=hint) from error
+    history = TrainedRun.open(folder).config["history"]
+    return {"resumed_at": history[-1]["step"], "trained_to": trained.steps}

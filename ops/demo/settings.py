@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import resource
-import socket
 from pathlib import Path
 from typing import Any
 
+from infra.container import at_most
 from infra.settings import FILE, Settings, load
+from ops.simulator.host import free_port
 
 RUN = "demo"
 SAVE_INTERVAL_S = 15
@@ -16,19 +17,6 @@ SAVE_INTERVAL_S = 15
 TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64)
 # A small instance type, and its list price on demand, Linux, us-east-1.
 INSTANCE, PER_HOUR_USD = "r7i.large", 0.1323
-
-
-def _at_most(wanted: int, limit: int) -> int:
-    """Lower a limit of the host to what this machine allows."""
-    hard = resource.getrlimit(limit)[1]
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def write(path: Path) -> Settings:
@@ -39,7 +27,8 @@ def write(path: Path) -> Settings:
         text, count = re.subn(rf"(?m)^(# )?{key}\b *=.*$", f"{key} = {value}", text)
         if count != 1:
             raise RuntimeError(f"{FILE.name} has {key} {count} times")
-    path.write_text(text.replace("[training]", f"[training]\n{_sizes()}"))
+    sizes = "num_actors = 1\nobject_store_bytes = 100_000_000\nshm_bytes = 120_000_000"
+    path.write_text(text.replace("[training]", f"[training]\n{sizes}"))
     return load(path)
 
 
@@ -49,16 +38,12 @@ def _changes(real: Settings) -> dict[str, Any]:
         "per_hour_usd": PER_HOUR_USD,
         "source": f'"AWS list price of {INSTANCE} on demand, Linux, us-east-1"',
         "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
-        "nofile": _at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
-        "nproc": _at_most(real.limits.nproc, resource.RLIMIT_NPROC),
+        "nofile": at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
+        "nproc": at_most(real.limits.nproc, resource.RLIMIT_NPROC),
         "run": f'"{RUN}"',
         "timesteps": 20_000_000,  # longer than the demo
         "save_interval_s": SAVE_INTERVAL_S,
-        "dashboard": _free_port(),  # simulated hosts share the loopback interface
+        "dashboard": free_port(),  # simulated hosts share the loopback interface
         "tmp_bytes": 2_000_000_000,
         "environment": '"demo"',
     }
-
-
-def _sizes() -> str:
-    return "num_actors = 1\nobject_store_bytes = 100_000_000\nshm_bytes = 120_000_000"

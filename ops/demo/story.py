@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ops.demo import settings as demo_settings
 from ops.demo.terminal import Terminal
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 from ops.simulator.host import SimulatedHost, require
-from ops.simulator.hypervisor import Hypervisor, hypervisor
+from ops.simulator.hypervisor import Hypervisor
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 
@@ -37,26 +37,12 @@ MIDDLE = 0.4  # of a save interval: when the power is cut; a heartbeat may be se
 BLOCKED = ("AWS_", "REDOX_", "DOCKER_HOST")  # variables of the user that could lead to a real account
 
 
-@dataclass
 class Story:
-    """One run of the demo.
+    """One run of the demo, with all its files in a folder; `show` prints a line."""
 
-    Attributes
-    ----------
-    folder
-        Folder of all its files.
-    show
-        Prints a line.
-    terminal
-        Runs the commands.
-    """
-
-    folder: Path
-    show: Callable[[str], None]
-    terminal: Terminal = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.terminal = Terminal(self.folder, self.show)
+    def __init__(self, folder: Path, show: Callable[[str], None]) -> None:
+        self.folder, self.show = folder, show
+        self.terminal = Terminal(folder, show)
 
     def run_all(self) -> dict[str, Any]:
         """Run the demo and return its results."""
@@ -68,7 +54,7 @@ class Story:
         with ExitStack() as stack:
             aws = stack.enter_context(stand_in(self.folder))
             self.show(f"simulated AWS: {aws.address}; all files are in {self.folder}")
-            machines = stack.enter_context(hypervisor(aws, config.host.ssh_user))
+            machines = stack.enter_context(Hypervisor(aws, config.host.ssh_user))
             self._set_environment(aws, machines)
             self._deploy()
             host, volume = self.host(machines)
@@ -106,7 +92,7 @@ class Story:
         }
 
     def _deploy(self) -> None:
-        self.heading("1. Deploy: two stacks, with the CDK")
+        self.show("\n1. Deploy: two stacks, with the CDK")
         assembly = self.folder / "assembly"
         self.terminal.cdk("synth", "--quiet", "--output", assembly)
         self.terminal.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", assembly)
@@ -114,7 +100,7 @@ class Story:
         self.terminal.python("infra.deploy", "--require-approval", "never", "--method", "direct", "--app", assembly)
 
     def _train(self, host: SimulatedHost, run: Path) -> None:
-        self.heading("2. Train on the host, and monitor it")
+        self.show("\n2. Train on the host, and monitor it")
         self.wait_until_set_up(host)
         self.terminal.python("ops", "logs", "--of", "host", "--lines", 20)
         # For a real host, train-remote builds and sends the image, which takes an engine here and 420 MB of wheels.
@@ -128,7 +114,7 @@ class Story:
         self.terminal.python("ops", "snapshot")
 
     def _kill(self, host: SimulatedHost, run: Path) -> dict[str, Any]:
-        self.heading("3. Cut the power between two checkpoints: kill -9 of the host's first process")
+        self.show("\n3. Cut the power between two checkpoints: kill -9 of the host's first process")
         known = _heartbeat(run).checkpoint_step or 0
         self.wait_until(run, lambda beat: _between_checkpoints(beat, known), "the middle of a save interval")
         host.kill()
@@ -145,7 +131,7 @@ class Story:
         }
 
     def _restore(self, machines: Hypervisor, run: Path, killed: dict[str, Any]) -> dict[str, Any]:
-        self.heading("4. Restore: a new host from the image, with the same volume")
+        self.show("\n4. Restore: a new host from the image, with the same volume")
         started = time.time()
         self.terminal.python("ops", "restore", "--run", demo_settings.RUN, "--instance", killed["host"])
         host, _ = self.host(machines)
@@ -162,7 +148,7 @@ class Story:
         return {"host": host.record.instance_id, "step": resumed, "lost_steps": goal - resumed}
 
     def _fetch(self) -> dict[str, Any]:
-        self.heading("5. Fetch the result, and report it")
+        self.show("\n5. Fetch the result, and report it")
         local = self.folder / "experiments" / demo_settings.RUN
         self.terminal.python("ops", "checkpoints", "--run", demo_settings.RUN)
         self.terminal.python("ops", "pull-checkpoints", "--run", demo_settings.RUN, "--to", local)
@@ -201,10 +187,6 @@ class Story:
                     hint=f"see {self.terminal.log}",
                 )
             time.sleep(POLL_S)
-
-    def heading(self, title: str) -> None:
-        """Print the title of a part."""
-        self.show(f"\n{title}")
 
 
 def _heartbeat(run: Path) -> Heartbeat:

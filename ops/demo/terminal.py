@@ -31,24 +31,12 @@ class Step:
 
 @dataclass
 class Terminal:
-    """Runs the commands of the demo.
+    """Runs the commands of the demo."""
 
-    Attributes
-    ----------
-    folder
-        Folder of all files of the demo.
-    show
-        Prints a line.
-    environment
-        Environment of the commands.
-    steps
-        The commands run so far.
-    """
-
-    folder: Path
-    show: Callable[[str], None]
-    environment: dict[str, str] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    folder: Path  # of all files of the demo
+    show: Callable[[str], None]  # prints a line
+    environment: dict[str, str] = field(default_factory=dict)  # of the commands
+    steps: list[Step] = field(default_factory=list)  # the commands run so far
 
     @property
     def log(self) -> Path:

@@ -74,10 +74,7 @@ class _RefuseUnknownHosts(paramiko.RejectPolicy):  # type: ignore[misc]  # it ha
 def open_connection(access: Access, closing: contextlib.ExitStack) -> fabric.Connection:
     """Connect to a host; `closing` closes the connection and its gateway.
 
-    Raises
-    ------
-    RedoxError
-        If the host cannot be reached, has a key that AWS did not report, or refuses the login.
+    A RedoxError if the host cannot be reached, has a key that AWS did not report, or refuses the login.
     """
     gateway = Gateway(access.gateway)
     closing.callback(gateway.close)

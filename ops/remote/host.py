@@ -34,19 +34,7 @@ DISK_FULL = "No space left on device"
 
 
 class RemoteError(RedoxError):
-    """A command on the host failed.
-
-    Parameters
-    ----------
-    host
-        Its instance id.
-    command
-        The command.
-    exit_code
-        Its exit code.
-    output
-        What it wrote to stderr, or else to stdout.
-    """
+    """A command on the host failed; `output` is what it wrote to stderr, or else to stdout."""
 
     def __init__(self, host: str, command: str, exit_code: int, output: str) -> None:
         self.remote_exit_code, self.output = exit_code, output.strip()
@@ -61,12 +49,7 @@ class RemoteHost:
     """The training host over SSH.
 
     The connection is opened by the first use, and again by the next use after `close`. Every failure is a RedoxError
-    of one line.
-
-    Parameters
-    ----------
-    session
-        The session. In a dry run only commands run that read.
+    of one line. In a dry run only commands run that read.
     """
 
     def __init__(self, session: Session) -> None:
@@ -106,15 +89,13 @@ class RemoteHost:
         self.open()
         return self._connection
 
-    def run(self, command: str, *, reads: bool = False, timeout_s: float | None = COMMAND_TIMEOUT_S) -> str:
+    def run(self, command: str, *, reads: bool = False, timeout_s: float = COMMAND_TIMEOUT_S, shown: str = "") -> str:
         """Run a command line in the host's shell and return its stdout; a RemoteError if it fails.
 
         `reads` says that it changes nothing on the host: a dry run runs no other command. The connection counts as
-        dead after `timeout_s` seconds, which is a RedoxError.
+        dead after `timeout_s` seconds, which is a RedoxError. Errors show the command, or `shown` for it.
         """
-        return self._run(command, shown=command, reads=reads, timeout_s=timeout_s)
-
-    def _run(self, command: str, *, shown: str, reads: bool, timeout_s: float | None) -> str:
+        shown = shown or command
         if self.session.dry_run and not reads:
             raise RuntimeError(f"a dry run must not run {shown} on {self.name}")
         connection, started = self._opened, time.monotonic()
@@ -127,13 +108,13 @@ class RemoteHost:
         if result.exited < 0:
             # No exit code: sshd or the gateway has died. Or the time ran out: Invoke then closes the channel, and may
             # return before its timer thread has ended, which is its only record of a timeout.
-            timed_out = timeout_s is not None and time.monotonic() - started >= timeout_s
+            timed_out = time.monotonic() - started >= timeout_s
             raise self._timed_out(shown, timeout_s) if timed_out else self._lost(shown)
         if result.failed:
             raise RemoteError(self.name, shown, result.exited, result.stderr or result.stdout)
         return str(result.stdout)
 
-    def _timed_out(self, shown: str, timeout_s: float | None) -> RedoxError:
+    def _timed_out(self, shown: str, timeout_s: float) -> RedoxError:
         text = f"{self.name}: {shown} did not answer within {timeout_s:g} s"
         return RedoxError(text, hint=f"check the network; {REPEAT}")
 
@@ -147,8 +128,7 @@ class RemoteHost:
         """
         source = resources.files("ops.remote_scripts").joinpath(f"{name}.py").read_text()
         command = shlex.join(["sudo", "-n", "python3", "-I", "-c", source, json.dumps(data)])
-        shown = f"ops/remote_scripts/{name}.py"
-        return json.loads(self._run(command, shown=shown, reads=reads, timeout_s=timeout_s))
+        return json.loads(self.run(command, reads=reads, timeout_s=timeout_s, shown=f"ops/remote_scripts/{name}.py"))
 
     def get(self, path: str) -> bytes:
         """Return the content of a file."""

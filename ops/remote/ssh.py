@@ -10,7 +10,6 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -50,27 +49,13 @@ WITH_KEY = """\
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach a host over SSH.
+    """How to reach a host over SSH."""
 
-    Attributes
-    ----------
-    host
-        Its instance id, which is also its name in the generated files.
-    user
-        The user to log in as.
-    folder
-        Folder of the generated files.
-    key
-        The private key; None if the user's agent holds it.
-    gateway
-        The command that connects its stdin and stdout to the host's sshd.
-    """
-
-    host: str
-    user: str
-    folder: Path
-    key: Path | None
-    gateway: tuple[str, ...]
+    host: str  # its instance id, which is also its name in the generated files
+    user: str  # to log in as
+    folder: Path  # of the generated files
+    key: Path | None  # the private key; None if the user's agent holds it
+    gateway: tuple[str, ...]  # the command that connects its stdin and stdout to the host's sshd
 
     @property
     def config(self) -> Path:
@@ -112,7 +97,9 @@ def prepare(session: Session) -> Access:
     )
     write_atomically(access.config, (text + (WITH_KEY.format(key=access.key) if access.key else "")).encode())
     if not settings.ssh_public_key:
-        _admit(session, access)
+        public = (folder / "key.pub").read_text()
+        connect = session.client("ec2-instance-connect")
+        connect.send_ssh_public_key(InstanceId=host, InstanceOSUser=access.user, SSHPublicKey=public)
     return access
 
 
@@ -178,11 +165,3 @@ def _generated_key(folder: Path) -> Path:
         path.touch(mode=0o600)
         path.write_bytes(private)
     return path
-
-
-def _admit(session: Session, access: Access) -> None:
-    """Send our key through EC2 Instance Connect, which admits it for 60 s."""
-    connect: Any = session.client("ec2-instance-connect")
-    connect.send_ssh_public_key(
-        InstanceId=access.host, InstanceOSUser=access.user, SSHPublicKey=(access.folder / "key.pub").read_text()
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from infra.machine import contract
@@ -24,47 +24,21 @@ STOP_MARGIN_S = 60.0  # beyond the time that a training may take to save
 
 @dataclass(frozen=True)
 class TrainingState:
-    """State of the host, from `ops/remote_scripts/state.py`.
+    """State of the host, from `ops/remote_scripts/state.py`."""
 
-    Attributes
-    ----------
-    now, uptime_s
-        Unix time of the host and seconds since its start.
-    watch
-        State that the host's watch recorded; None before its first record.
-    awake_at
-        Unix time of the last request to keep the host awake; None if there was none.
-    run
-        The inspected run.
-    set_run, image
-        The run and the image that the unit is set to.
-    beats
-        Heartbeats of all runs.
-    row
-        Last row of the run's metrics.
-    writer
-        Name of a trainer on this folder in the run's lock; None if the folder does not exist.
-    unit
-        Properties of the trainer's systemd unit.
-    ledger
-        Seconds of host time by month, as the data volume has them.
-    disks
-        Total and free bytes of the file systems, by path.
-    """
-
-    now: float
+    now: float  # Unix time of the host
     uptime_s: float
-    watch: WatchState | None
-    awake_at: float | None
-    run: str
-    set_run: str
-    image: str
-    beats: Mapping[str, Heartbeat]
-    row: Mapping[str, float]
-    writer: str | None
-    unit: Mapping[str, str]
-    ledger: Mapping[str, float]
-    disks: Mapping[str, Mapping[str, int]]
+    watch: WatchState | None  # that the host's watch recorded; None before its first record
+    awake_at: float | None  # Unix time of the last request to keep the host awake
+    run: str  # the inspected one
+    set_run: str  # the run that the unit is set to
+    image: str  # the image that the unit is set to
+    beats: Mapping[str, Heartbeat]  # of all runs
+    row: Mapping[str, float]  # the last of the run's metrics
+    writer: str | None  # name of a trainer on this folder in the run's lock; None if the folder does not exist
+    unit: Mapping[str, str]  # properties of the trainer's systemd unit
+    ledger: Mapping[str, float]  # seconds of host time by month, as the data volume has them
+    disks: Mapping[str, Mapping[str, int]]  # total and free bytes of the file systems, by path
 
     @property
     def beat(self) -> Heartbeat | None:
@@ -93,10 +67,6 @@ class TrainingState:
         """Seconds since a Unix time, by the host's clock."""
         return None if at is None else max(self.now - at, 0.0)
 
-    def is_at_work(self, beat: Heartbeat) -> bool:
-        """Whether a heartbeat belongs to a live trainer."""
-        return contract.at_work(beat.status, beat.written_at, self.now)
-
 
 def inspect(host: RemoteHost, run: str = "") -> TrainingState:
     """Inspect the host; an empty name stands for the run that the unit is set to."""
@@ -112,29 +82,25 @@ def inspect(host: RemoteHost, run: str = "") -> TrainingState:
         "ledger": contract.LEDGER,
     }
     answer: dict[str, Any] = host.script("state", request, reads=True)
-    known = Heartbeat.__dataclass_fields__
-    beats = {
-        name: Heartbeat(**{key: value for key, value in beat.items() if key in known})
-        for name, beat in answer.pop("beats").items()
-    }
-    watch = answer.pop("watch")
-    known_state = WatchState.__dataclass_fields__
+    beats, watch = answer.pop("beats"), answer.pop("watch")
     return TrainingState(
-        beats=beats,
-        watch=None if watch is None else WatchState(**{key: watch[key] for key in known_state if key in watch}),
+        beats={name: _known(Heartbeat, beat) for name, beat in beats.items()},
+        watch=None if watch is None else _known(WatchState, watch),
         **answer,
     )
+
+
+def _known(kind: Callable[..., Any], record: Mapping[str, Any]) -> Any:
+    """Make a dataclass of a record, without the fields that a later version added."""
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in record.items() if name in names})
 
 
 def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> None:
     """Start the unit with a run: `--resume auto`, the options of the settings, then these.
 
-    It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone.
-
-    Raises
-    ------
-    RedoxError
-        If the unit is active already.
+    It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone. A
+    RedoxError if the unit is active already.
     """
     request = {
         "path": str(contract.ETC / contract.RUN_ENV),
@@ -226,21 +192,15 @@ def refuse_other_writer(session: Session, run: str, state: TrainingState) -> Non
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = read_lock(remote.bucket, remote.address)
-    lock, waited = first, False
-    while lock is not None and not lock.free and lock.holder.writer != state.writer:
-        assert first is not None  # noqa: S101 - a lock is never deleted
-        if lock.etag != first.etag:
-            raise RedoxError(
-                f"run {run} is locked by {lock.holder.name}",
-                hint=f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end",
-            )
-        if not waited:
-            session.note(
-                f"run {run} is locked by {lock.holder.name}; waiting up to {lock.left_s:.0f} s for a sign of life"
-            )
-            waited = True
+    first = ""  # etag of the lock that was found
+    while (lock := read_lock(remote.bucket, remote.address)) and not lock.free and lock.holder.writer != state.writer:
+        held = f"run {run} is locked by {lock.holder.name}"
+        if not first:
+            first = lock.etag
+            session.note(f"{held}; waiting up to {lock.left_s:.0f} s for a sign of life")
+        elif lock.etag != first:
+            hint = f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end"
+            raise RedoxError(held, hint=hint)
         time.sleep(POLL_S)
-        lock = read_lock(remote.bucket, remote.address)
-    if waited:
+    if first:
         session.note("its lock has expired: taking over the run")

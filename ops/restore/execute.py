@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,44 +28,98 @@ SETTLE_TIMEOUT_S = 3_600.0  # CloudFormation waits half an hour for the set-up o
 STOP_MARGIN_S = 300.0  # for the shutdown, beyond the time that a training may take to save
 
 
-@dataclass(frozen=True)
+@dataclass
 class Restore:
-    """A restore that is being executed.
-
-    Attributes
-    ----------
-    session
-        The session.
-    situation
-        State of the deployment at its start.
-    image
-        The image for the new host.
-    run
-        The run to resume.
-    wait
-        Whether to wait until the run is training; the unit of the host resumes it in any case.
-    resumed_at
-        Receives the step at which it resumed.
-    """
+    """A restore that is being executed."""
 
     session: Session
-    situation: Situation
-    image: HostImage
-    run: str
-    wait: bool = True
-    resumed_at: list[int] = field(default_factory=list)
+    situation: Situation  # of the deployment at its start
+    image: HostImage  # for the new host
+    run: str  # to resume
+    wait: bool = True  # until the run is training; the unit of the host resumes it in any case
+    resumed_at: int | None = None  # the step at which it resumed
+    assembly: Path | None = None  # the synthesised deployment
 
-    @property
-    def host(self) -> str:
-        """The old host."""
-        return self.situation.host or ""
+    def __post_init__(self) -> None:
+        self.host = self.situation.host or ""  # the old one
 
+    def execute(self, actions: Sequence[RestoreAction]) -> None:
+        """Take the steps in order. The first error ends the restore; started again, it continues from there."""
+        steps = {
+            RestoreAction.SAVE: self._save,
+            RestoreAction.STOP: self._stop,
+            RestoreAction.DETACH: self._detach,
+            RestoreAction.DESTROY: self._destroy,
+            RestoreAction.DEPLOY: self._deploy,
+            RestoreAction.ATTACH: self._attach,
+            RestoreAction.RESUME: self._resume,
+        }
+        with tempfile.TemporaryDirectory(prefix="redox-restore-") as folder:
+            if RestoreAction.DEPLOY in actions and not self.session.dry_run:
+                self._synthesise(Path(folder))
+            for action in actions:
+                steps[action]()
 
-def execute(restore: Restore, actions: Sequence[RestoreAction]) -> None:
-    """Take the steps in order. The first error ends the restore; started again, it continues from there."""
-    with _assembly(restore, actions) as assembly:
-        for action in actions:
-            STEPS[action](restore, assembly)
+    def _synthesise(self, folder: Path) -> None:
+        """Synthesise the deployment before the old host is ended: invalid settings must not cost a host."""
+        image = self.image.image_id
+        self.session.note(f"synthesising the deployment from {image}")
+        if cdk(["synth", "--quiet", "--output", str(folder), "-c", f"{AMI_ID}={image}"], to_stderr=True):
+            raise RedoxError("the deployment cannot be synthesised: nothing was changed", hint="make synth shows why")
+        self.assembly = folder
+
+    def _save(self) -> None:
+        if self.session.announce(f"save and end the training on {self.host}, if it can be reached"):
+            end_training(self.session)
+
+    def _stop(self) -> None:
+        """Shut the system down, which saves a training, too, and flushes the file system of the volume."""
+        session, ec2, host = self.session, self.session.client("ec2"), self.host
+        spot = session.settings.host.spot
+        if not session.announce(f"{'terminate' if spot else 'stop'} {host}"):
+            return
+        timeout_s = session.settings.limits.stop_timeout_s + STOP_MARGIN_S
+        if spot:  # cannot be stopped
+            ec2.terminate_instances(InstanceIds=[host])
+            _wait(ec2, "instance_terminated", f"until {host} is terminated", timeout_s, InstanceIds=[host])
+            return
+        ec2.stop_instances(InstanceIds=[host])
+        try:
+            _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
+        except RedoxError:
+            session.note(f"{host} does not stop: forcing it")
+            ec2.stop_instances(InstanceIds=[host], Force=True)
+            _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
+
+    def _detach(self) -> None:
+        volume, ec2 = self.situation.volume, self.session.client("ec2")
+        if self.session.announce(f"detach {volume} from {self.host}"):
+            ec2.detach_volume(VolumeId=volume, InstanceId=self.host)
+            _wait(ec2, "volume_available", f"until {volume} is detached", STOP_MARGIN_S, VolumeIds=[volume])
+
+    def _destroy(self) -> None:
+        protected = self.host and not self.session.settings.host.spot
+        lifting = f" and lift the termination protection of {self.host}" if protected else ""
+        if self.session.announce(f"destroy {TRAINING}{lifting}; bucket, volume and images are retained"):
+            _infra("destroy", "--instance", self.host, "--app", self.assembly)
+
+    def _deploy(self) -> None:
+        settings, image = self.session.settings, self.image.image_id
+        change = f"deploy a {settings.host.instance_type} from {image} at {settings.price.per_hour_usd} USD an hour"
+        if self.session.announce(f"{change}, {self.situation.volume} attached to it"):
+            # Directly, without a change set, which would not be reviewed.
+            options = ("--app", self.assembly, "--require-approval", "never", "--method", "direct")
+            _infra("deploy", "--image", image, *options)
+
+    def _attach(self) -> None:
+        volume, ec2 = self.situation.volume, self.session.client("ec2")
+        if self.session.announce(f"attach {volume} to {self.host}"):
+            ec2.attach_volume(VolumeId=volume, InstanceId=self.host, Device=DATA_DEVICE)
+            _wait(ec2, "volume_in_use", f"until {volume} is attached", STOP_MARGIN_S, VolumeIds=[volume])
+
+    def _resume(self) -> None:
+        if self.session.announce(f"resume the training of {self.run}") and self.wait:
+            self.resumed_at = wait_until_resumed(self.session.settings, self.run)
 
 
 def require_deployable(settings: Settings) -> None:
@@ -107,68 +160,6 @@ def last_run(session: Session) -> str | None:
     return max(locks)[1].removeprefix(prefix).removesuffix(".json") if locks else None
 
 
-@contextmanager
-def _assembly(restore: Restore, actions: Sequence[RestoreAction]) -> Iterator[Path | None]:
-    """Synthesise the deployment before the old host is ended: invalid settings must not cost a host."""
-    if restore.session.dry_run or RestoreAction.DEPLOY not in actions:
-        yield None
-        return
-    image = restore.image.image_id
-    with tempfile.TemporaryDirectory(prefix="redox-restore-") as folder:
-        restore.session.note(f"synthesising the deployment from {image}")
-        if cdk(["synth", "--quiet", "--output", folder, "-c", f"{AMI_ID}={image}"], to_stderr=True):
-            raise RedoxError("the deployment cannot be synthesised: nothing was changed", hint="make synth shows why")
-        yield Path(folder)
-
-
-def _save(restore: Restore, _assembly: Path | None) -> None:
-    if restore.session.announce(f"save and end the training on {restore.host}, if it can be reached"):
-        end_training(restore.session)
-
-
-def _stop(restore: Restore, _assembly: Path | None) -> None:
-    """Shut the system down, which saves a training, too, and flushes the file system of the volume."""
-    session, ec2, host = restore.session, restore.session.client("ec2"), restore.host
-    spot = session.settings.host.spot
-    if not session.announce(f"{'terminate' if spot else 'stop'} {host}"):
-        return
-    timeout_s = session.settings.limits.stop_timeout_s + STOP_MARGIN_S
-    if spot:  # cannot be stopped
-        ec2.terminate_instances(InstanceIds=[host])
-        _wait(ec2, "instance_terminated", f"until {host} is terminated", timeout_s, InstanceIds=[host])
-        return
-    ec2.stop_instances(InstanceIds=[host])
-    try:
-        _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
-    except RedoxError:
-        session.note(f"{host} does not stop: forcing it")
-        ec2.stop_instances(InstanceIds=[host], Force=True)
-        _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
-
-
-def _detach(restore: Restore, _assembly: Path | None) -> None:
-    volume, ec2 = restore.situation.volume, restore.session.client("ec2")
-    if restore.session.announce(f"detach {volume} from {restore.host}"):
-        ec2.detach_volume(VolumeId=volume, InstanceId=restore.host)
-        _wait(ec2, "volume_available", f"until {volume} is detached", STOP_MARGIN_S, VolumeIds=[volume])
-
-
-def _destroy(restore: Restore, assembly: Path | None) -> None:
-    protected = restore.host and not restore.session.settings.host.spot
-    lifting = f" and lift the termination protection of {restore.host}" if protected else ""
-    if restore.session.announce(f"destroy {TRAINING}{lifting}; bucket, volume and images are retained"):
-        _infra("destroy", "--instance", restore.host, "--app", assembly)
-
-
-def _deploy(restore: Restore, assembly: Path | None) -> None:
-    settings, image = restore.session.settings, restore.image.image_id
-    change = f"deploy a {settings.host.instance_type} from {image} at {settings.price.per_hour_usd} USD an hour"
-    if restore.session.announce(f"{change}, {restore.situation.volume} attached to it"):
-        # Directly, without a change set, which would not be reviewed.
-        options = ("--app", assembly, "--require-approval", "never", "--method", "direct")
-        _infra("deploy", "--image", image, *options)
-
-
 def _infra(command: str, *arguments: object) -> None:
     """Run `python -m infra.COMMAND` in a process of its own: only this step needs the CDK's libraries."""
     line = [sys.executable, "-m", f"infra.{command}", *map(str, arguments)]
@@ -179,18 +170,6 @@ def _infra(command: str, *arguments: object) -> None:
             f"python -m infra.{command} failed with exit code {code}; see its output above",
             hint="fix that and start the restore again: it continues where it stopped",
         )
-
-
-def _attach(restore: Restore, _assembly: Path | None) -> None:
-    volume, ec2 = restore.situation.volume, restore.session.client("ec2")
-    if restore.session.announce(f"attach {volume} to {restore.host}"):
-        ec2.attach_volume(VolumeId=volume, InstanceId=restore.host, Device=DATA_DEVICE)
-        _wait(ec2, "volume_in_use", f"until {volume} is attached", STOP_MARGIN_S, VolumeIds=[volume])
-
-
-def _resume(restore: Restore, _assembly: Path | None) -> None:
-    if restore.session.announce(f"resume the training of {restore.run}") and restore.wait:
-        restore.resumed_at.append(wait_until_resumed(restore.session.settings, restore.run))
 
 
 def _wait(ec2: Any, waiter: str, condition: str, timeout_s: float, **resource: Any) -> None:
@@ -206,14 +185,3 @@ def _wait(ec2: Any, waiter: str, condition: str, timeout_s: float, **resource: A
                 f"waited {condition}, for {timeout_s:.0f} s: {error}",
                 hint="start the restore again: it continues from there",
             ) from error
-
-
-STEPS: Mapping[RestoreAction, Callable[[Restore, Path | None], None]] = {
-    RestoreAction.SAVE: _save,
-    RestoreAction.STOP: _stop,
-    RestoreAction.DETACH: _detach,
-    RestoreAction.DESTROY: _destroy,
-    RestoreAction.DEPLOY: _deploy,
-    RestoreAction.ATTACH: _attach,
-    RestoreAction.RESUME: _resume,
-}

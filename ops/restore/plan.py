@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from infra.deployed import Deployed
+from infra.deployed import Deployed, describe_instance
 from infra.settings import Settings
 from ops.aws.backups import HostImage
 from ops.session import Session
@@ -35,39 +35,17 @@ ENDING = {RestoreAction.SAVE, RestoreAction.STOP, RestoreAction.DETACH, RestoreA
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """State of the deployment in AWS.
+    """State of the deployment; states are named as CloudFormation and EC2 do, empty for what does not exist."""
 
-    Attributes
-    ----------
-    stack
-        Status of the host's stack, as CloudFormation names it; empty if there is none.
-    host
-        The instance of the stack; None if it has none.
-    host_state
-        State of the instance, as EC2 names it; empty if it was deleted.
-    host_image
-        The image that it was made from.
-    volume
-        The data volume of the deployment.
-    volume_state
-        Its state, as EC2 names it; empty if it does not exist.
-    volume_zone
-        Its availability zone.
-    attached_to
-        The instance that it is attached to; None if it is not.
-    replaced
-        Whether the settings name a new data volume.
-    """
-
-    stack: str = ""
-    host: str | None = None
+    stack: str = ""  # status of the host's stack
+    host: str | None = None  # the instance of the stack
     host_state: str = ""
-    host_image: str = ""
-    volume: str = ""
+    host_image: str = ""  # that it was made from
+    volume: str = ""  # the data volume
     volume_state: str = ""
     volume_zone: str = ""
-    attached_to: str | None = None
-    replaced: bool = False
+    attached_to: str | None = None  # an instance
+    replaced: bool = False  # whether the settings name a new data volume
 
     @property
     def in_progress(self) -> bool:
@@ -84,12 +62,7 @@ class Situation:
 def inspect(session: Session, deployed: Deployed) -> Situation:
     """Query AWS."""
     ec2 = session.client("ec2")
-    instance: Any = {}
-    if deployed.instance_id:
-        # A filter, because the id of an instance that ended an hour ago is an error in a query by id.
-        filters = [{"Name": "instance-id", "Values": [deployed.instance_id]}]
-        found = ec2.describe_instances(Filters=filters)["Reservations"]
-        instance = found[0]["Instances"][0] if found else {}
+    instance: Any = describe_instance(ec2, deployed.instance_id) if deployed.instance_id else {}
     volumes = ec2.describe_volumes(Filters=[{"Name": "volume-id", "Values": [deployed.volume_id]}])["Volumes"]
     volume = volumes[0] if volumes else {}
     attached = [each["InstanceId"] for each in volume.get("Attachments", ()) if each["State"] != "detached"]

@@ -68,5 +68,5 @@ def resumed_step(state: TrainingState) -> int | None:
     beat = state.beat
     if beat is None or state.now - beat.written_at >= state.uptime_s:
         return None
-    training_now = state.is_at_work(beat) and beat.status != "starting"
+    training_now = beat.at_work(state.now) and beat.status != "starting"
     return beat.step if training_now or beat.status == "finished" else None

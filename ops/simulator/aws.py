@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.simulator.records import HOSTS, HostRecord, console_of, records
+from ops.simulator.records import HOSTS, console_of, records
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,16 @@ def _patch_host_access() -> None:
             if each["Key"] == "InstanceIds"
             for value in each["Values"]
         }
-        known = [_information(each) for each in records() if not wanted or each.instance_id in wanted]
+        known = [
+            {
+                "InstanceId": each.instance_id,
+                "PingStatus": "Online" if each.online else "ConnectionLost",
+                "LastPingDateTime": _now(),
+                "PlatformType": "Linux",
+            }
+            for each in records()
+            if not wanted or each.instance_id in wanted
+        ]
         return ActionResult({"InstanceInformationList": known})
 
     def admit(self: Any) -> str:
@@ -239,15 +248,6 @@ def _patch_host_access() -> None:
     _replace(General, get_console_output=console)
     _replace(SimpleSystemManagerResponse, describe_instance_information=information)
     _replace(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
-
-
-def _information(host: HostRecord) -> dict[str, Any]:
-    return {
-        "InstanceId": host.instance_id,
-        "PingStatus": "Online" if host.online else "ConnectionLost",
-        "LastPingDateTime": _now(),
-        "PlatformType": "Linux",
-    }
 
 
 def _now() -> dt.datetime:

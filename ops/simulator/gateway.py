@@ -5,7 +5,6 @@ Connects stdin and stdout to the sshd of a simulated host. Only the standard lib
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import shlex
@@ -62,24 +61,19 @@ def _write_all(data: bytes) -> None:
 
 def main(arguments: list[str]) -> int:
     """Open a session."""
-    parser = argparse.ArgumentParser(
-        prog="aws", description="Stand-in for the AWS CLI: aws ssm start-session for SSH."
-    )
-    parser.add_argument("service", choices=["ssm"])
-    parser.add_argument("operation", choices=["start-session"])
-    parser.add_argument("--target", required=True)
-    parser.add_argument("--document-name", required=True, choices=[DOCUMENT])
-    parser.add_argument("--parameters", default="")
-    parser.add_argument("--region")
-    options = parser.parse_args(arguments)
+    # The AWS CLI's own order of words, options in pairs.
+    options = dict(zip(arguments[2::2], arguments[3::2], strict=False))
+    if arguments[:2] != ["ssm", "start-session"] or options.get("--document-name") != DOCUMENT:
+        sys.exit(f"not simulated: aws {shlex.join(arguments)}")
+    target = options["--target"]
     for host in records():
-        if host.instance_id == options.target and host.alive:
+        if host.instance_id == target and host.alive:
             with socket.create_connection(("127.0.0.1", host.port)) as connection:
                 relay(connection)
             return 0
     sys.stderr.write(
         "\nAn error occurred (TargetNotConnected) when calling the StartSession operation: "
-        f"{options.target} is not connected.\n"
+        f"{target} is not connected.\n"
     )
     return 254  # exit code of the AWS CLI where a service refuses
 

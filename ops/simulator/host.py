@@ -85,18 +85,10 @@ class Login:
 
 @dataclass
 class SimulatedHost:
-    """A started host.
+    """A started host."""
 
-    Attributes
-    ----------
-    record
-        Its record, by which simulated AWS finds it.
-    process
-        The process that waits for its end: exit code 0 after a shutdown.
-    """
-
-    record: HostRecord
-    process: subprocess.Popen[bytes]
+    record: HostRecord  # by which simulated AWS finds it
+    process: subprocess.Popen[bytes]  # waits for its end: exit code 0 after a shutdown
 
     @property
     def root(self) -> Path:
@@ -136,21 +128,12 @@ class SimulatedHost:
 def start(folder: Path, volume: Path, device: str, login: Login, environment: Mapping[str, str]) -> SimulatedHost:
     """Start a host, and return once its sshd accepts connections.
 
-    Parameters
-    ----------
-    folder
-        Folder of the host, named by its instance id; it keeps the root disk between two starts.
-    volume, device
-        Folder that is its data volume, and the name of that device in AWS.
-    login
-        The login user and the user data.
-    environment
-        Further environment of all its processes, such as the address of simulated AWS.
+    `folder`, named by the instance id, keeps the root disk between two starts. `volume` is a folder that is its data
+    volume, `device` the name of that in AWS. `environment` is further environment of all its processes, such as the
+    address of simulated AWS.
     """
     _prepare(folder, volume, login)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     variables = {
         "FOLDER": folder,
         "DATA": volume,
@@ -175,6 +158,14 @@ def start(folder: Path, volume: Path, device: str, login: Login, environment: Ma
             stderr=log,
         )
     return SimulatedHost(_wait(folder, port, process), process)
+
+
+def free_port() -> int:
+    """Return a free port of the loopback interface."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _prepare(folder: Path, volume: Path, login: Login) -> None:

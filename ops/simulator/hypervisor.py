@@ -10,10 +10,9 @@ import base64
 import email
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from infra.names import DATA_DEVICE
 from ops.simulator import gateway, host
@@ -28,15 +27,7 @@ SHELL_SCRIPT = "text/x-shellscript"
 
 
 class Hypervisor:
-    """The hosts of simulated AWS.
-
-    Parameters
-    ----------
-    aws
-        Simulated AWS.
-    login
-        Login user of the hosts.
-    """
+    """The hosts of simulated AWS; `login` is their login user."""
 
     def __init__(self, aws: StandIn, login: str) -> None:
         self.aws, self._login = aws, login
@@ -66,11 +57,11 @@ class Hypervisor:
             raise TimeoutError(f"{instance_id} has no host")
         return self._hosts[instance_id]
 
-    def start(self) -> None:
-        """Start polling."""
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kill all hosts: none outlives the hypervisor."""
         self._stopped.set()
         self._thread.join()
@@ -112,9 +103,9 @@ class Hypervisor:
                     shutil.rmtree(running.disk, ignore_errors=True)
         for name, instance in instances.items():
             if instance["State"]["Name"] == "running" and name not in self._hosts:
-                volume = _volume_of(instance)
-                if volume:  # the set-up would wait for it
-                    self._hosts[name] = self._start(name, instance, volume)
+                devices = {each["DeviceName"]: each["Ebs"]["VolumeId"] for each in instance["BlockDeviceMappings"]}
+                if DATA_DEVICE in devices:  # the set-up would wait for it
+                    self._hosts[name] = self._start(name, instance, devices[DATA_DEVICE])
 
     def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> SimulatedHost:
         folder = self.aws.hosts / name
@@ -122,15 +113,13 @@ class Hypervisor:
         if not (folder / DISK).exists() and image.exists():
             shutil.copytree(image, folder / DISK, symlinks=True)
         answer = self._ec2.describe_instance_attribute(InstanceId=name, Attribute="userData")
-        encoded = answer["UserData"].get("Value", "")
+        script = script_of(base64.b64decode(answer["UserData"].get("Value", "")).decode())
         device = f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
         return host.start(
             folder,
             self._folder / "volumes" / volume,
             device,
-            Login(
-                self._login, script_of(base64.b64decode(encoded).decode()).replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")
-            ),
+            Login(self._login, script.replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")),
             # Credentials and the address of simulated AWS; a real host has a role instead.
             self.aws.environment,
         )
@@ -148,28 +137,9 @@ class Hypervisor:
                     copy.with_suffix(".new").rename(copy)
 
 
-def _volume_of(instance: Mapping[str, Any]) -> str | None:
-    """Return the id of the data volume attached to an instance; None if there is none."""
-    for each in instance["BlockDeviceMappings"]:
-        if each["DeviceName"] == DATA_DEVICE:
-            return str(each["Ebs"]["VolumeId"])
-    return None
-
-
 def script_of(user_data: str) -> str:
     """Return the shell script in user data, which may be one part of several, as cloud-init finds it."""
     if user_data.startswith("#!"):
         return user_data
     parts = [part for part in email.message_from_string(user_data).walk() if part.get_content_type() == SHELL_SCRIPT]
     return "".join(str(part.get_payload()) for part in parts)
-
-
-@contextmanager
-def hypervisor(aws: StandIn, login: str) -> Iterator[Hypervisor]:
-    """Run a hypervisor."""
-    made = Hypervisor(aws, login)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.close()

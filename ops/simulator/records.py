@@ -21,21 +21,11 @@ RECORD, CONSOLE, KEYS = "host.json", "console", "authorized_keys"
 
 @dataclass(frozen=True)
 class HostRecord:
-    """A started host.
+    """A started host."""
 
-    Attributes
-    ----------
-    folder
-        Its folder, named by the instance id.
-    pid
-        Its first process; everything on the host ends with it.
-    port
-        Port of its sshd on the loopback interface.
-    """
-
-    folder: Path
-    pid: int
-    port: int
+    folder: Path  # named by the instance id
+    pid: int  # of its first process; everything on the host ends with it
+    port: int  # of its sshd on the loopback interface
 
     @property
     def instance_id(self) -> str:
@@ -68,18 +58,13 @@ class HostRecord:
         write_atomically(self.folder / RECORD, json.dumps({"pid": self.pid, "port": self.port}).encode())
 
 
-def hosts_folder() -> Path:
-    """Return the folder of all hosts, from the environment."""
-    return Path(os.environ[HOSTS])
-
-
 def records() -> Iterator[HostRecord]:
     """Yield the records of all started hosts."""
-    for path in sorted(hosts_folder().glob(f"*/{RECORD}")):
+    for path in sorted(Path(os.environ[HOSTS]).glob(f"*/{RECORD}")):
         yield HostRecord(path.parent, **json.loads(path.read_text()))
 
 
 def console_of(instance_id: str) -> str:
     """Return the console output of an instance; empty if there is none yet."""
-    path = hosts_folder() / instance_id / CONSOLE
+    path = Path(os.environ[HOSTS], instance_id, CONSOLE)
     return path.read_text() if path.exists() else ""

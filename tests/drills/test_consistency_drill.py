@@ -1,7 +1,5 @@
 """100,000 generated networks: no blocked reaction is kept, none that can run is dropped, none is refused."""
 
-from __future__ import annotations
-
 from collections import Counter
 from random import Random
 

@@ -1,7 +1,5 @@
 """Ten thousand random constructs carry no flux with all exchanges closed; two solvers agree on eleven thousand."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import in_process
+from commands import succeeded
 from free_flux import free_flux
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.placement import Reason
@@ -22,7 +20,7 @@ CONSTRUCTS = int(os.environ.get("REDOX_DRILL_CONSTRUCTS", "10000"))
 @pytest.fixture(scope="module")
 def recon3d_core(recon3d_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recon3d") / "core.json"
-    in_process("build-core", "--input", recon3d_path, "--output", path)
+    succeeded("build-core", "--input", recon3d_path, "--output", path)
     return path
 
 

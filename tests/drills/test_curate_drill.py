@@ -1,7 +1,5 @@
 """`redox model curate` on Recon3D as published: `make drills DRILL=curate`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,13 +1,8 @@
 """150 SIGKILLs in the middle of saves and 10 of whole trainings, and the steps that a run loses."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from kills import INTERVAL, kill_saves, kill_trainings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TRAIN_INTERVAL = 2048
 BATCH = 256

@@ -1,31 +1,24 @@
 """Descriptors, threads and memory of a run by number of actors: measured on real clusters and fitted."""
 
-from __future__ import annotations
-
 import json
-import os
 import resource
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from commands import assert_refused, python, redox, succeeded
-from python_path import python_path
+from commands import assert_refused, python, redox_process, succeeded
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checks
 from toy_envs import Shelves
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-HERE = Path(__file__).parent
 ACTORS = (2, 8, 16, 32)
 ROLLOUTS_PER_ACTOR = 20
 KINDS = {"gcs_server": "gcs", "raylet/raylet": "raylet", "ray::Collector": "actor"}
@@ -90,10 +83,9 @@ PROGRAM = "import json, sys; from test_limits_drill import measure; print(json.d
 
 def measured(num_actors: int) -> dict[str, Any]:
     """Measure in a new process, so that no earlier cluster is counted."""
-    answer = python(PROGRAM, num_actors, env=os.environ | {"PYTHONPATH": python_path(HERE)})
+    answer = python(PROGRAM, num_actors, cwd=Path(__file__).parent)
     assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def test_descriptors_threads_and_memory_follow_the_lines_that_preflight_uses() -> None:
@@ -122,8 +114,8 @@ def test_a_hard_limit_one_below_the_need_is_refused_and_the_need_itself_trains(
     def limited_to(limit: int) -> Callable[[], None]:
         return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
-    refused = redox("doctor", "--num-actors", num_actors, cwd=tmp_path, limit=limited_to(needed - 1))
+    refused = redox_process("doctor", "--num-actors", num_actors, cwd=tmp_path, limit=limited_to(needed - 1))
     assert_refused(refused, f"file limit: {needed - 1}", f"--nofile={needed}:", finding=True)
     run = ("train", "--num-actors", num_actors, "--timesteps", 20_000, "--checkpoint-dir", "run")
-    succeeded(*run, "--object-store-bytes", 100_000_000, cwd=tmp_path, limit=limited_to(needed))
+    succeeded(*run, "--object-store-bytes", 100_000_000, run=redox_process, cwd=tmp_path, limit=limited_to(needed))
     print(f"{num_actors} actors train with a hard limit of {needed} descriptors")  # noqa: T201

@@ -1,7 +1,5 @@
 """Generated networks by the hundred thousand: the linear program against the judge in rational arithmetic."""
 
-from __future__ import annotations
-
 from random import Random
 
 import pytest

@@ -1,7 +1,5 @@
 """`redox model info` on every model file of a folder, beside COBRApy: `make drills DRILL=models MODELS=dir`."""
 
-from __future__ import annotations
-
 import csv
 import os
 from pathlib import Path

@@ -3,13 +3,13 @@
 The stand-in for S3 runs in the same process and uses part of its CPU time.
 """
 
-from __future__ import annotations
-
 import os
 import statistics
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -19,13 +19,8 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs.remote.run import RemoteRun
 from redox_balancer.runs.trainer import train
 from runs_on_disk import heartbeat_of
+from s3_stand_in import S3
 from sinks import Recorder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from s3_stand_in import S3
 
 # REDOX_DRILL_ROUNDS shortens it.
 ROUNDS = int(os.environ.get("REDOX_DRILL_ROUNDS", "3"))

@@ -3,8 +3,6 @@
 With REDOX_ENGINE=required, as in CI, a missing engine fails.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`compose.yaml` starts the trainer and TensorBoard, and stops them as `docker stop` does."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
@@ -36,8 +34,7 @@ def compose_command() -> list[str]:
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+        return one.getsockname()[1]
 
 
 @pytest.fixture

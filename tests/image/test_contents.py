@@ -1,7 +1,5 @@
 """Contents of the image (the locked packages, no tools, the same files in every build), and the time of a rebuild."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -86,7 +84,6 @@ def compressed_bytes(image: str) -> int:
         subprocess.Popen([DOCKER, "save", image], stdout=subprocess.PIPE) as save,
         subprocess.Popen(["gzip", "-1"], stdin=save.stdout, stdout=subprocess.PIPE) as squeeze,
     ):
-        assert squeeze.stdout is not None
         return sum(len(piece) for piece in iter(lambda: squeeze.stdout.read(2**20), b""))
 
 

@@ -1,7 +1,5 @@
 """The image of `train-remote` is tested here and sent to the engine of the host."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil
@@ -10,19 +8,17 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 import pytest
+from docker import DockerClient
 
 from containers import SETTINGS, Engine
 from ops.remote import image
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from waiting import wait_until
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 DAEMON = "/usr/sbin/dockerd"
 SMALL = "redox-delivery:0123456789ab"

@@ -1,7 +1,5 @@
 """Modes of the entrypoint, and its refusals: one line, exit code 78, nothing started."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Sequence

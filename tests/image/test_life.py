@@ -1,7 +1,5 @@
 """A training in the container: stopped, killed, out of memory, and resumed."""
 
-from __future__ import annotations
-
 import re
 import time
 from dataclasses import replace

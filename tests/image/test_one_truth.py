@@ -1,7 +1,5 @@
 """Entrypoint, health check and compose file agree with the settings and the trainer; no engine is needed."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from typing import Any

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from infra.machine.contract import ACTIVE, ENDED, FRESH_S, HEARTBEAT, UPDATE_S, WatchState, at_work, idle_since
+from infra.machine.contract import ENDED, FRESH_S, HEARTBEAT, UPDATE_S, WatchState, at_work, idle_since
 from infra.settings import ROOT
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import heartbeat
@@ -21,8 +21,7 @@ HOUR = 3_600.0
 
 def test_run_states_are_those_of_the_trainer() -> None:
     statuses: tuple[Status, ...] = get_args(Status)
-    assert set(statuses) == ACTIVE | ENDED
-    assert not ACTIVE & ENDED
+    assert set(statuses) > ENDED
     for status in statuses:
         assert Heartbeat(pid=1, host="", status=status).ended is (status in ENDED)
     assert heartbeat.HEARTBEAT == HEARTBEAT

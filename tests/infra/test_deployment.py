@@ -14,8 +14,8 @@ import pytest
 
 from commands import ran
 from deployment import Cloud
-from infra import apply, deploy
-from infra.bring_up import script
+from infra import deploy
+from infra.bring_up import MachineContext, script
 from infra.deployed import find
 from infra.settings import FILE, ROOT, load, parse
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
@@ -77,9 +77,12 @@ def test_apply_sends_the_set_up_of_the_host(
         monkeypatch.setenv(name, value)
     there = find(SETTINGS)
     assert there
+    machine = MachineContext.of_host(
+        SETTINGS, repository=there.repository, bucket=there.bucket, volume=there.volume_id
+    )
     dry = cloud.python("infra.apply", "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert dry.stdout == script(SETTINGS, apply.machine_of(SETTINGS, there))
+    assert dry.stdout == script(SETTINGS, machine)
     assert f"REDOX_VOLUME='{deployed['RedoxStorage']['VolumeId']}'" in dry.stdout
     assert cloud.aws.client("ssm").list_commands()["Commands"] == []
     answer = cloud.python("infra.apply")

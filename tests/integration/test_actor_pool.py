@@ -1,9 +1,10 @@
 """The pool of actors on a real cluster of one node: settings, errors, growth and replacement."""
 
-from __future__ import annotations
-
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -11,18 +12,14 @@ import pytest
 import ray
 
 from faulty_envs import FaultyShelves
-from python_path import python_path, write_shadows
+from python_path import write_shadows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import EnvFactory
 from redox_balancer.resources import MEBIBYTE
 from toy_envs import Broken, Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from redox_balancer.impala.rollout import EnvFactory
 
 CONFIG = TrainConfig(num_actors=3, log_interval_s=1.0, object_store_bytes=100_000_000)
 
@@ -34,7 +31,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     write_shadows(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("PYTHONPATH", python_path())
         with ray_cluster(CONFIG):
             yield
 
@@ -149,8 +145,10 @@ def test_an_actor_too_large_from_the_start_is_an_error() -> None:
     assert "actor_memory_mb" in caught.value.settings
 
 
-def test_an_actor_that_keeps_dying_ends_the_run_after_growing_pauses() -> None:
+def test_an_actor_that_keeps_dying_ends_the_run_after_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
+    fast = SimpleNamespace(monotonic=lambda: 10 * time.monotonic(), sleep=lambda seconds: time.sleep(seconds / 10))
+    monkeypatch.setattr("redox_balancer.impala.actor_pool.time", fast)
     pool = pool_of(FaultyShelves("die"), lines)
     with pytest.raises(RedoxError, match="actor 0 was lost 5 times without a rollout in between"):
         collect_until(pool, lambda _: False)

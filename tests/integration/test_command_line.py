@@ -2,23 +2,63 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, edited_library, redox, redox_json, succeeded
+from commands import assert_refused, edited_library, redox, redox_json, redox_process, succeeded
 from redox_balancer.cell.embedded import core_json
 
+CORE = core_json()
+REFUSED = {
+    "train --gammma 1": ("--gammma", "--gamma", "redox train --help"),
+    "train --placements 11": ("'--placements'", "less than or equal to 10"),
+    "train --num-actors two": ("'--num-actors'", "integer"),
+    "report": ("Missing argument", "redox report --help"),
+    "frobnicate": ("'frobnicate'", "redox --help"),
+    "model frobnicate": ("'frobnicate'", "redox model --help"),
+    # Files that do not exist, or are something else.
+    "train --model nowhere.json": ("nowhere.json",),
+    "report nowhere": ("nowhere",),
+    "design nowhere": ("nowhere",),
+    "design nowhere --construct 'LBNOX_c 0.1 %'": ("holds no run",),
+    "evaluate nowhere": ("holds no run",),
+    "checkpoints list nowhere": ("nowhere",),
+    "model info nowhere.json": ("nowhere.json",),
+    "build-core --input nowhere.json --output core.json --medium model": ("nowhere.json",),
+    f"build-core --input {CORE} --output core.txt --medium model": ("unknown model format '.txt'",),
+    "model curate nowhere.json --output curated.txt": ("unknown model format '.txt'",),
+    "model curate nowhere.json --output curated.json --functions nope": (
+        "cannot read the functions nope",
+        "--functions",
+    ),
+    f"model functions {CORE} --functions {CORE}": ("is no list of functions",),
+    # Names that nothing has.
+    "train --medium tea": ("'tea'", "physiological"),
+    "train --conditions tea": ("'tea'", "hypoxia"),
+    f"build-core --input {CORE} --output core.json --medium tea": ("'tea'",),
+    f"build-core --input {CORE} --output core.json --medium model --biomass nothing": ("'nothing'",),
+    "model info --medium tea": ("'tea'",),
+    "model info --biomass nothing": ("'nothing'",),
+    "model fetch nothing": ("'nothing'",),
+    "model curate nowhere.json --output curated.json --medium tea": ("unknown medium 'tea'",),
+    "search milp --conditions hypoxia+tea": ("'tea'", "hypoxia"),
+    "design --construct 'LBNOX 0.1 %'": ("unknown placement 'LBNOX'",),
+    "design --construct LBNOX_c": ("cannot read 'LBNOX_c'",),
+    "design --construct 'LBNOX_c 0.1 %' --condition fever": ("'fever'",),
+    # Arguments that do not go together.
+    "design": ("neither a run nor a construct",),
+    "design --construct 'LBNOX_c 0.1 %' --quick --output out": ("--quick writes no files",),
+    "profile --kind time --leaks": ("--leaks needs a memory profile",),
+    "search milp --reward sink-flux": ("not the optimum",),
+}
 
-def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    assert_refused(redox("train", "--model", "nowhere.json", cwd=tmp_path), "nowhere.json")
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_wrong_input_is_one_line_with_a_hint_and_writes_nothing(command: str, tmp_path: Path) -> None:
+    assert_refused(redox(*shlex.split(command), cwd=tmp_path), *REFUSED[command])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_unknown_medium_or_condition_lists_the_known_ones(tmp_path: Path) -> None:
-    for option, known in (("--medium", "physiological"), ("--conditions", "hypoxia")):
-        answer = redox("train", option, "tea", cwd=tmp_path)
-        assert_refused(answer, "'tea'", known)
 
 
 def test_a_faulty_enzyme_library_is_refused(tmp_path: Path) -> None:
@@ -50,28 +90,9 @@ def test_a_medium_on_which_nothing_grows_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_resume_path_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "step_000001000").mkdir()
     assert_refused(redox("train", "--resume", "step_000001000", cwd=tmp_path), "step_000001000")
-    assert_refused(redox("report", "nowhere", cwd=tmp_path), "nowhere")
-    assert_refused(redox("design", "nowhere", cwd=tmp_path), "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("train", "--gammma", "1"), ("--gammma", "--gamma", "redox train --help")),
-        (("train", "--placements", "11"), ("'--placements'", "less than or equal to 10")),
-        (("train", "--num-actors", "two"), ("'--num-actors'", "integer")),
-        (("report",), ("Missing argument", "redox report --help")),
-        (("frobnicate",), ("'frobnicate'", "redox --help")),
-        (("model", "frobnicate"), ("'frobnicate'", "redox model --help")),
-    ],
-)
-def test_an_invalid_argument_is_named_with_the_help_of_its_command(
-    arguments: tuple[str, ...], said: tuple[str, ...], tmp_path: Path
-) -> None:
-    assert_refused(redox(*arguments, cwd=tmp_path), *said)
 
 
 def without(packages: str, folder: Path) -> dict[str, str]:
@@ -83,20 +104,27 @@ def without(packages: str, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
-@pytest.mark.parametrize("command", ["train", "doctor", "profile", "bench learner"])
-def test_without_the_extra_one_line_names_it(command: str, tmp_path: Path) -> None:
-    environment = without("torch ray tensorboard", tmp_path)
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        *((command, "train") for command in ("train", "doctor", "profile", "bench learner")),
+        ("checkpoints list s3://bucket/experiments/run", "s3"),
+    ],
+)
+def test_without_the_extra_one_line_names_it(command: str, extra: str, tmp_path: Path) -> None:
+    environment = without("torch ray tensorboard boto3", tmp_path)
     runs = tmp_path / "runs"
     runs.mkdir()
-    answer = redox(*command.split(), cwd=runs, environment=environment)
-    assert_refused(answer, "which is not installed", "pip install 'redox_balancer[train]'")
+    answer = redox_process(*command.split(), cwd=runs, environment=environment)
+    assert_refused(answer, "which is not installed", f"pip install 'redox_balancer[{extra}]'")
     assert list(runs.iterdir()) == []
 
 
 def test_a_search_needs_no_extra(tmp_path: Path) -> None:
     environment = without("torch ray tensorboard boto3 memray", tmp_path)
-    answer = succeeded("search", "greedy", "--conditions", "complex_iii_closed", "--json", environment=environment)
-    assert json.loads(answer.stdout)["complex_iii_closed"]["value"] > 0.5
+    search = ("search", "greedy", "--conditions", "complex_iii_closed")
+    found = redox_json(*search, run=redox_process, environment=environment)
+    assert found["complex_iii_closed"]["value"] > 0.5
 
 
 def test_no_arguments_show_the_help(tmp_path: Path) -> None:
@@ -107,7 +135,7 @@ def test_no_arguments_show_the_help(tmp_path: Path) -> None:
 
 
 def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
-    answer = redox("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
+    answer = redox_process("train", "--model", "nowhere.json", "--debug", cwd=tmp_path)
     assert answer.returncode != 0
     assert "Traceback" in answer.stderr
 

@@ -1,13 +1,11 @@
 """`redox model curate` and `redox model functions` as a user runs them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra
 import pytest
 
-from commands import assert_refused, redox, redox_json, succeeded
+from commands import redox_json, succeeded
 from model_server import FILE
 from redox_balancer.cell.models import load_model, save_model, to_network
 from redox_balancer.cell.probes import free_fluxes
@@ -60,18 +58,6 @@ def test_the_textbook_model_is_left_alone_and_that_is_said(e_coli_core: bytes, t
     assert "nothing is free" in done.stdout
     assert "nothing to change" in done.stdout
     assert list(tmp_path.iterdir()) == [model]
-
-
-def test_bad_input_is_refused_before_the_model_is_read(faulty: Path) -> None:
-    where = ("--output", faulty.with_name("curated.json"))
-    assert_refused(redox("model", "curate", faulty, "--output", "curated.txt"), "unknown model format '.txt'")
-    assert_refused(redox("model", "curate", faulty, *where, "--medium", "nope"), "unknown medium 'nope'")
-    assert_refused(
-        redox("model", "curate", faulty, *where, "--functions", "nope"),
-        "cannot read the functions nope",
-        "--functions",
-    )
-    assert_refused(redox("model", "functions", faulty, "--functions", faulty), "is no list of functions")
 
 
 def test_functions_are_listed_with_what_the_model_lacks(faulty: Path) -> None:

@@ -1,7 +1,5 @@
 """A curated model in all commands: what they read, build and hand on is curated alike, and only once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import redox_balancer as rb
-from commands import assert_refused, in_process, redox
+from commands import assert_refused, redox, redox_json
 from redox_balancer.cell import curation
 from redox_balancer.cell.models import load_network, save_model
 from redox_balancer.design.task import Task
@@ -77,7 +75,7 @@ def test_what_the_user_changes_in_a_curated_model_stays(model: Path) -> None:
 @pytest.mark.parametrize("suffix", ["json", "xml", "yml.gz", "mat"])
 def test_a_core_of_a_curated_model_is_curated_once(model: Path, suffix: str) -> None:
     core = model.with_name(f"core.{suffix}")
-    built, _ = in_process("build-core", "--input", model, "--output", core, "--medium", "model")
+    built = redox_json("build-core", "--input", model, "--output", core, "--medium", "model")
     assert built["repairs"] == [SUMMARY]
     network = load_network(core)
     assert network.stoichiometry_of("RESP")["h_c"] == -4.5
@@ -86,18 +84,18 @@ def test_a_core_of_a_curated_model_is_curated_once(model: Path, suffix: str) -> 
         suffix != "mat"
     )  # which has no notes: it is recognised, and nothing is left to do
     assert built["growth"] == pytest.approx(growth_of(network), abs=1e-9)
-    in_process("build-core", "--input", model, "--output", core, "--medium", "model", "--as-published")
+    redox_json("build-core", "--input", model, "--output", core, "--medium", "model", "--as-published")
     assert load_network(core, as_published=True).bounds_of("LDH_L") == (-1000.0, 1000.0)
 
 
 def test_model_info_lists_every_change(model: Path) -> None:
-    lines = in_process("model", "info", model)[0]["curation"]
+    lines = redox_json("model", "info", model)["curation"]
     assert lines == [
         "lac__L: charge -3 (assumed): why",
         "RESP: stoichiometry mended (assumed): why",
         "LDH_L: at most 0.5 backward (assumed): why",
     ]
-    assert in_process("model", "info", model, "--as-published")[0]["curation"] == []
+    assert redox_json("model", "info", model, "--as-published")["curation"] == []
 
 
 def test_a_curation_of_ones_own_replaces_that_of_the_package(model: Path) -> None:
@@ -119,19 +117,19 @@ def test_a_curation_of_ones_own_replaces_that_of_the_package(model: Path) -> Non
 def test_a_run_that_began_before_models_were_curated_goes_on_as_published(model: Path) -> None:
     run = model.with_name("run")
     command = ("train", "--model", model, "--num-actors", 0, "--conditions", "healthy", "--checkpoint-dir", run)
-    in_process(*command, "--timesteps", 300, "--as-published")
+    redox_json(*command, "--timesteps", 300, "--as-published")
     record = json.loads((run / "config.json").read_text())
     assert record["task"].pop("as_published") is True
     assert record["task"].pop("curation") is None
     (run / "config.json").write_text(json.dumps(record))
     assert rb.load_run(run).task.as_published
     before = shutil.copytree(run, run.with_name("before"))
-    answer, _ = in_process(*command, "--timesteps", 600, "--resume", "auto")
+    answer = redox_json(*command, "--timesteps", 600, "--resume", "auto")
     assert answer["steps"] >= 600
     assert json.loads((run / "config.json").read_text())["task"]["as_published"] is True
     shutil.copytree(before, run.with_name("new"))
     renamed = [run.with_name("new") if part == run else part for part in command]
     record["task"]["as_published"] = False
     (run.with_name("new") / "config.json").write_text(json.dumps(record))
-    with pytest.raises(RedoxError, match="was trained on another environment: model_sha256"):
-        in_process(*renamed, "--timesteps", 600, "--resume", "auto")
+    again = redox(*renamed, "--timesteps", 600, "--resume", "auto")
+    assert_refused(again, "was trained on another environment: model_sha256")

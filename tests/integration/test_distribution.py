@@ -1,7 +1,5 @@
 """Distribution of tests: a file stays on one worker, tests of machines share one, unit tests load no stand-ins."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

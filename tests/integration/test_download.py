@@ -1,8 +1,7 @@
 """Downloads over interrupted connections, from servers with and without ranges and validators."""
 
-from __future__ import annotations
-
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +11,26 @@ from redox_balancer.cell.fetch import fetch_model
 from redox_balancer.errors import RedoxError
 
 
-def test_a_cut_connection_is_resumed_where_it_stopped(model_server: ModelServer, tmp_path: Path) -> None:
-    model_server.cuts = [3000, 2000]
-    fetched = fetch_from(model_server, tmp_path)
-    assert fetched.path.read_bytes() == model_server.body
-    assert model_server.seen == [None, "bytes=3000-", "bytes=5000-"]
+@pytest.mark.parametrize(
+    ("server", "cuts", "asked"),
+    [
+        pytest.param({}, [3000, 2000], ["bytes=3000-", "bytes=5000-"], id="resumed where it stopped"),
+        pytest.param(
+            {"etag": 'W/"weak"', "last_modified": "Mon, 01 Jan 2018 00:00:00 GMT"}, [3000], ["bytes=3000-"],
+            id="a date in place of an etag",
+        ),
+        pytest.param({"ranges": False}, [3000], ["bytes=3000-"], id="no ranges: the file from the start"),
+        pytest.param({"etag": None}, [3000], [None], id="no validator: restarted"),
+    ],
+)  # fmt: skip
+def test_a_cut_connection_is_resumed_as_the_server_allows(
+    model_server: ModelServer, tmp_path: Path, server: dict[str, Any], cuts: list[int], asked: list[str | None]
+) -> None:
+    for name, value in server.items():
+        setattr(model_server, name, value)
+    model_server.cuts = cuts
+    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
+    assert model_server.seen == [None, *asked]
 
 
 def test_a_later_call_resumes_the_partial_file_of_an_earlier_one(model_server: ModelServer, tmp_path: Path) -> None:
@@ -31,13 +45,6 @@ def test_a_later_call_resumes_the_partial_file_of_an_earlier_one(model_server: M
     assert names(tmp_path) == {FILE, "pins.json"}
 
 
-def test_resuming_works_with_a_date_in_place_of_an_etag(model_server: ModelServer, tmp_path: Path) -> None:
-    model_server.etag, model_server.last_modified = 'W/"weak"', "Mon, 01 Jan 2018 00:00:00 GMT"
-    model_server.cuts = [3000]
-    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
-    assert model_server.seen == [None, "bytes=3000-"]
-
-
 def test_a_file_that_changed_between_two_attempts_is_downloaded_completely(
     model_server: ModelServer, tmp_path: Path
 ) -> None:
@@ -50,34 +57,16 @@ def test_a_file_that_changed_between_two_attempts_is_downloaded_completely(
     assert part.read_bytes() == model_server.body
 
 
-def test_a_server_without_ranges_sends_the_file_from_the_start(model_server: ModelServer, tmp_path: Path) -> None:
-    model_server.ranges = False
-    model_server.cuts = [3000]
-    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
-    assert model_server.seen == [None, "bytes=3000-"]
-
-
-def test_without_a_validator_a_download_restarts(model_server: ModelServer, tmp_path: Path) -> None:
-    model_server.etag = None
-    model_server.cuts = [3000]
-    assert fetch_from(model_server, tmp_path).path.read_bytes() == model_server.body
-    assert model_server.seen == [None, None]
-
-
-def test_a_partial_file_that_is_complete_is_used(model_server: ModelServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("more", "asked_again"), [(b"", []), (b"more", [None])])
+def test_a_partial_file_is_used_if_complete_and_discarded_if_longer_than_the_file(
+    model_server: ModelServer, tmp_path: Path, more: bytes, asked_again: list[None]
+) -> None:
     part = tmp_path / "file.part"
     download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
+    part.write_bytes(model_server.body + more)
     download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
     assert part.read_bytes() == model_server.body
-    assert model_server.seen == [None, f"bytes={len(model_server.body)}-"]
-
-
-def test_a_partial_file_longer_than_the_file_is_discarded(model_server: ModelServer, tmp_path: Path) -> None:
-    part = tmp_path / "file.part"
-    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
-    part.write_bytes(model_server.body + b"more")
-    download(f"{model_server.address}/{FILE}", part, wait_s=0.0)
-    assert part.read_bytes() == model_server.body
+    assert model_server.seen == [None, f"bytes={len(model_server.body + more)}-", *asked_again]
 
 
 def test_a_busy_server_is_retried_and_a_missing_file_is_not(model_server: ModelServer, tmp_path: Path) -> None:

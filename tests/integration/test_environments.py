@@ -1,7 +1,5 @@
 """Commands in bad surroundings: real processes that end as promised, without a traceback or a file half written."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -33,8 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def evaluated(runs: list[Path]) -> dict[str, Any]:
-    summary: dict[str, Any] = redox_json("evaluate", *runs, *QUICK)
-    return summary
+    return redox_json("evaluate", *runs, *QUICK)
 
 
 def rows(summary: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -111,7 +110,6 @@ def test_runs_that_differ_in_more_than_their_seed_are_not_averaged(runs: list[Pa
     config["environment"]["budget"] /= 2
     (other / "config.json").write_text(json.dumps(config))
     assert_refused(redox("evaluate", runs[0], other), "other was not trained on the task of", "their seed alone")
-    assert_refused(redox("evaluate", tmp_path / "nowhere"), "holds no run")
 
 
 def test_held_out_conditions_that_were_trained_on_are_refused(runs: list[Path], tmp_path: Path) -> None:
@@ -172,8 +170,3 @@ def test_each_search_reports_its_answer_and_its_cost() -> None:
     assert values["milp"] == pytest.approx(values["exhaustive"], abs=1e-7)
     assert max(values.values()) <= values["milp"] + 1e-7
     assert min(values.values()) > 0
-
-
-def test_an_unknown_part_of_a_combination_is_named() -> None:
-    assert_refused(redox("search", "milp", "--conditions", "hypoxia+tea"), "'tea'", "hypoxia")
-    assert_refused(redox("search", "milp", "--reward", "sink-flux"), "not the optimum")

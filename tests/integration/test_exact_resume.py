@@ -1,20 +1,14 @@
 """A training on the embedded core that is killed and resumed equals an uninterrupted one bit for bit."""
 
-from __future__ import annotations
-
 import os
 import signal
-import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from commands import REDOX, redox
+from commands import assert_refused, redox, redox_process, redox_until, succeeded
 from redox_balancer.runs import checkpoint
 from runs_on_disk import heartbeat_of, reproducible
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INTERVAL = 512
 ARGUMENTS = (
@@ -25,16 +19,8 @@ ARGUMENTS = (
 
 def kill_when(run: Path, output: str, *options: str) -> int:
     """Start a training, kill the process that trains once stderr shows `output`, return the command's exit code."""
-    with subprocess.Popen(
-        [REDOX, *ARGUMENTS, "--checkpoint-dir", run, *options], stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if output in line:
-                break
-        beat = heartbeat_of(run)
-        os.kill(beat.pid, signal.SIGKILL)
-        process.stderr.read()
+    with redox_until(output, *ARGUMENTS, "--checkpoint-dir", run, *options) as process:
+        os.kill(heartbeat_of(run).pid, signal.SIGKILL)
     return process.returncode
 
 
@@ -42,7 +28,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
     tmp_path: Path,
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert redox(*ARGUMENTS, "--checkpoint-dir", whole).returncode == 0
+    succeeded(*ARGUMENTS, "--checkpoint-dir", whole, run=redox_process)
     # Between two saves, so that rows and events lie beyond the checkpoint that the next process resumes from.
     assert kill_when(broken, "1,280 steps") == -signal.SIGKILL
     # And once under a supervisor, which restarts the run until it finishes.
@@ -59,19 +45,9 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
 
 
 def test_a_second_trainer_of_a_run_is_refused_and_the_first_continues(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [REDOX, *ARGUMENTS, "--timesteps", "100000000", "--checkpoint-dir", tmp_path],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "512 steps" in line:
-                break
-        answer = redox(*ARGUMENTS, "--checkpoint-dir", tmp_path)
-        assert answer.returncode == 2
-        assert f"in use by a trainer: process {process.pid} on " in answer.stderr
+    with redox_until("512 steps", *ARGUMENTS, "--timesteps", 10**8, "--checkpoint-dir", tmp_path) as process:
+        again = redox(*ARGUMENTS, "--checkpoint-dir", tmp_path)
+        assert_refused(again, f"in use by a trainer: process {process.pid} on ")
         process.send_signal(signal.SIGTERM)
-        process.stderr.read()
     assert process.returncode == 0
     checkpoint.find(tmp_path)

@@ -1,9 +1,6 @@
 """The command of the predecessor that this project replaces, verbatim, on a small scale."""
 
-from __future__ import annotations
-
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -46,18 +43,6 @@ def test_it_trains_past_the_step_that_it_resumes(folder: Path) -> None:
     assert Path(folder, answer["checkpoint"]).is_dir()
     settings = json.loads((folder / "D" / "config.json").read_text())["settings"]
     assert (settings["save_interval_s"], settings["batch_size"]) == (60.0, 64)
-
-
-def test_a_number_of_steps_that_is_done_already_is_reported(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "D" / f"step_{STEP}", tmp_path / "D" / f"step_{STEP}")
-    shutil.copy(folder / "E", tmp_path)
-    shutil.copy(folder / "M.json", tmp_path)
-    done = succeeded(
-        *("train", "--timesteps", 1000, "--num-actors", 0, "--model", "M.json", "--enzymes", "E"),
-        *("--checkpoint-dir", "D", "--resume", f"D/step_{STEP}"),
-        cwd=tmp_path,
-    )
-    assert "nothing left to do" in done.stderr
 
 
 def test_a_missing_step_is_refused(folder: Path) -> None:

@@ -1,13 +1,11 @@
 """The same commands on other models: those that COBRApy ships, and one with Human-GEM's identifiers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra
 import pytest
 
-from commands import in_process
+from commands import redox_json
 from metabolic_atlas import metabolic_atlas
 from redox_balancer.cell.models import save_model
 from toy_cell import unlimited_as_999999
@@ -36,16 +34,16 @@ def test_commands_run_on_other_models(
 ) -> None:
     offered, cycles = expected
     model = request.getfixturevalue(name) if name == "human_gem" else SHIPPED / name
-    assert in_process("model", "info", model)[0]["growth"] == pytest.approx(growth, abs=1e-5)
+    assert redox_json("model", "info", model)["growth"] == pytest.approx(growth, abs=1e-5)
     if name == "human_gem":
-        assert in_process("model", "info", model, "--medium", "hams")[0]["growth"] == pytest.approx(0.67556, abs=1e-5)
+        assert redox_json("model", "info", model, "--medium", "hams")["growth"] == pytest.approx(0.67556, abs=1e-5)
 
     core = tmp_path / "core.xml"
-    built, _ = in_process("build-core", "--input", model, "--output", core, "--medium", "model")
+    built = redox_json("build-core", "--input", model, "--output", core, "--medium", "model")
     assert built["growth"] == pytest.approx(growth, abs=1e-5)
     assert built["rules"][2]["kept"], "central carbon is known by BiGG name"
 
-    found, _ = in_process("enzymes", "--model", core)
+    found = redox_json("enzymes", "--model", core)
     assert {placement["placement"] for placement in found["placements"]} >= offered
     refused = {entry["placement"]: entry for entry in found["excluded"] if entry["reason"] == "cycle"}
     assert set(refused) >= cycles
@@ -53,7 +51,7 @@ def test_commands_run_on_other_models(
         assert len(entry["cycle"]) > 1
         assert all(reaction in entry["detail"] or entry["placement"] in reaction for reaction in entry["cycle"])
 
-    trained, _ = in_process(
+    trained = redox_json(
         *("train", "--model", core, "--timesteps", 300, "--num-actors", 0, "--conditions", "healthy"),
         *("--checkpoint-dir", tmp_path / "run"),
     )
@@ -67,8 +65,8 @@ def test_a_training_checks_its_values_exactly_where_999999_stands_for_unlimited(
     growth = model.slim_optimize()
     unlimited_as_999999(model)
     save_model(model, tmp_path / "model.json")
-    assert in_process("model", "info", tmp_path / "model.json")[0]["growth"] == pytest.approx(growth, rel=1e-9)
-    trained, _ = in_process(
+    assert redox_json("model", "info", tmp_path / "model.json")["growth"] == pytest.approx(growth, rel=1e-9)
+    trained = redox_json(
         *("train", "--model", tmp_path / "model.json", "--timesteps", 300, "--num-actors", 0, "--exact-check"),
         *("--checkpoint-dir", tmp_path / "run"),
     )

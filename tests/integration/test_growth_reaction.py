@@ -1,7 +1,6 @@
 """The growth reaction: by id or BiGG name, and whatever the objective of the file is, the same by every command."""
 
-from __future__ import annotations
-
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import cobra
 import pytest
 
 import redox_balancer as rb
-from commands import in_process
+from commands import redox_json, succeeded
 from redox_balancer.cell.models import load_network, save_model
 from toy_cell import GROWTH, add_blocked, toy_cell
 
@@ -106,9 +105,9 @@ def test_every_command_finds_the_growth_reaction(
     own = {None: load_network(path).objective} if biomass is None else {"BIOMASS_toy": "MAR13082"}
     objective = own.get(biomass, biomass)
 
-    page, _ = in_process("model", "info", path, *named)
+    page = redox_json("model", "info", path, *named)
     assert (page["objective"], page["growth"]) == (objective, pytest.approx(GROWTH))
-    built, _ = in_process("build-core", "--input", path, "--output", core, "--medium", "model", *named)
+    built = redox_json("build-core", "--input", path, "--output", core, "--medium", "model", *named)
     assert (built["objective"], built["rules"][0]["kept"]) == (objective, [objective])
     written = cobra.io.load_json_model(str(core))
     assert written.slim_optimize() == pytest.approx(GROWTH)
@@ -117,17 +116,17 @@ def test_every_command_finds_the_growth_reaction(
         assert [remark in repair for repair in repairs] == [True] * bool(remark)
     remarks = []
     for command in ("enzymes", "search greedy --conditions healthy", "search milp --conditions healthy"):
-        found, said = in_process(*command.split(), "--model", path, *named)
-        remarks.append(said)
+        found = succeeded(*command.split(), "--model", path, *named, "--json")
+        remarks.append(found.stderr)
         if command != "enzymes":
-            assert found["healthy"]["value"] == pytest.approx(VALUE, abs=1e-4)
-    assert found["healthy"]["growth"] < GROWTH
-    designed, said = in_process(
-        *("design", "--model", path, "--construct", "LBNOX_c 0.1 %", "--output", tmp_path / "design", *named)
-    )
+            best = json.loads(found.stdout)["healthy"]
+            assert best["growth"] < GROWTH
+            assert best["value"] == pytest.approx(VALUE, abs=1e-4)
+    design = ("design", "--construct", "LBNOX_c 0.1 %", "--output", tmp_path / "design", "--json")
+    answer = succeeded(*design, "--model", path, *named)
+    designed = json.loads(answer.stdout)
     assert designed["cobrapy"]["growth"] == pytest.approx(designed["growth"], rel=1e-6)
-    remarks.append(said)
-    for said in remarks:
+    for said in (*remarks, answer.stderr):
         assert ("note: objective" in said, remark in said) == (bool(remark), True)
 
 

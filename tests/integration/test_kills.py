@@ -1,13 +1,8 @@
-"""A short kill drill: `make drills` does ten times as many kills."""
+"""A short kill drill: `make drills` does ten times as many kills, and kills whole trainings."""
 
-from __future__ import annotations
+from pathlib import Path
 
-from typing import TYPE_CHECKING
-
-from kills import INTERVAL, kill_saves, kill_trainings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from kills import INTERVAL, kill_saves
 
 
 def test_kills_during_saves_lose_at_most_one_interval(tmp_path: Path) -> None:
@@ -15,9 +10,3 @@ def test_kills_during_saves_lose_at_most_one_interval(tmp_path: Path) -> None:
     assert len(resumes.losses) >= 10
     assert resumes.from_nothing == resumes.damaged == 0
     assert max(resumes.losses) <= INTERVAL
-
-
-def test_a_killed_training_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
-    resumes = kill_trainings(tmp_path / "run", 1, actors=0, interval=1024, seed=4)
-    assert resumes.from_nothing == 0
-    assert 0 <= max(resumes.losses) <= 1024 + 256

@@ -1,7 +1,5 @@
 """A short memory drill: `make drills` does a million steps with actors."""
 
-from __future__ import annotations
-
 from commands import python
 
 PROGRAM = """

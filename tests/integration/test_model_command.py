@@ -1,7 +1,5 @@
 """`redox model` as a user runs it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from commands import assert_refused, redox, redox_json, succeeded
+from commands import assert_refused, redox, redox_json, redox_process, succeeded
 from model_server import FILE, ModelServer
 from redox_balancer.cell.fetch import sha256_of
 from redox_balancer.cell.models import save_model
@@ -20,7 +18,7 @@ def test_the_command_fetches_to_the_cache_and_prints_json_alone_on_stdout(
     model_server: ModelServer, tmp_path: Path
 ) -> None:
     environment = {"REDOX_MIRROR": model_server.address, "REDOX_CACHE": str(tmp_path)}
-    done = succeeded("model", "fetch", "e_coli_core", "--json", environment=environment)
+    done = succeeded("model", "fetch", "e_coli_core", "--json", run=redox_process, environment=environment)
     answer = json.loads(done.stdout)
     assert answer["path"] == str(tmp_path / FILE)
     assert answer["sha256"] == sha256_of(tmp_path / FILE)
@@ -62,19 +60,6 @@ def test_no_home_folder_is_needed_and_stdout_is_json_alone(
     save_model(toy_cell(), model)
     # COBRApy prints a line for every variable that is no model.
     savemat(model, loadmat(model) | {"a_note": np.array([1.0])})
-    done = succeeded(*command.split(), model, "--json", cwd=tmp_path, environment=home)
+    done = succeeded(*command.split(), model, "--json", run=redox_process, cwd=tmp_path, environment=home)
     assert json.loads(done.stdout)
     assert list(tmp_path.iterdir()) == [model]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["info", "absent.json"],
-        ["info", "--medium", "seawater"],
-        ["info", "--biomass", "GROWTH"],
-        ["fetch", "nothing"],
-    ],
-)
-def test_mistakes_exit_2_without_a_traceback(arguments: list[str]) -> None:
-    assert_refused(redox("model", *arguments))

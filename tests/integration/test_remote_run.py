@@ -1,10 +1,8 @@
 """Checkpoints in a bucket: boto3 over HTTP to a moto server behind a proxy that injects faults."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +15,7 @@ from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.remote import transfer
 from redox_balancer.runs.remote.bucket import Bucket, PreconditionFailedError, StoreError, UnreachableError
 from redox_balancer.runs.remote.run import OtherHistoryError, RemoteRun
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from s3_stand_in import S3
+from s3_stand_in import S3
 
 
 @pytest.fixture(autouse=True)

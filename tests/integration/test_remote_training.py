@@ -1,17 +1,14 @@
 """Trainings that push to a bucket behind a fault-injecting proxy: they continue and accept nothing damaged."""
 
-from __future__ import annotations
-
 import json
-import signal
-import subprocess
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from commands import REDOX, assert_refused, redox, succeeded
+from commands import assert_refused, redox, redox_until, succeeded
 from fault_proxy import Fault, Kind, flipped
 from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
 from redox_balancer.impala.config import TrainConfig
@@ -24,14 +21,10 @@ from redox_balancer.runs.remote.run import RemoteRun
 from redox_balancer.runs.run import TrainResult
 from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL
+from s3_stand_in import S3
 from sinks import Recorder
 from toy_envs import Shelves
 from waiting import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from s3_stand_in import S3
 
 STEPS = [896, 1280, 1664]  # of the last three checkpoints
 
@@ -194,18 +187,12 @@ def test_a_second_trainer_is_refused_until_the_first_is_killed(s3: S3, tmp_path:
         *("--conditions", "healthy", "--save-interval-s", "2", "--log-interval-steps", "1024"),
     )
     first = tmp_path / "first"
-    with subprocess.Popen(
-        [REDOX, *arguments, "--checkpoint-dir", first, "--timesteps", "1000000000"], stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "steps/s" in line and (beat(first).pushed_step or 0) > 0:
-                break
+    with redox_until("steps/s", *arguments, "--checkpoint-dir", first, "--timesteps", 10**9) as process:
+        wait_until(lambda: beat(first).pushed_step)
         refused = redox(*arguments, "--checkpoint-dir", tmp_path / "second")
         assert_refused(refused, f"is locked by process {process.pid} on ", "stop that trainer, or wait")
         assert not (tmp_path / "second").exists()
-        process.send_signal(signal.SIGKILL)
-        process.stderr.read()
+        process.kill()
     pushed = max(remote_steps(s3))
     assert pushed >= beat(first).pushed_step
     assert pushed in list(checkpoint.steps(first))[:2]  # the kill may have cut off the push of the newest one

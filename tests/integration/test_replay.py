@@ -1,42 +1,25 @@
 """Actors that replay recorded rollouts, and one that reports where its time goes: real ones, in Ray processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
-from python_path import python_path
+from chaos import rollouts_watched
 from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves, WideShelves
 
-if TYPE_CHECKING:
-    from redox_balancer.impala.rollout import Rollout
 
-
-@pytest.fixture(autouse=True)
-def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", python_path())
-
-
-def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> None:
     learnt: dict[int, list[Rollout]] = {0: [], 1: []}
-
-    class Watched(LearnerThread):
-        def put(self, rollout: Rollout) -> None:
-            learnt[rollout.actor].append(rollout)
-            super().put(rollout)
-
-    monkeypatch.setattr(trainer, "LearnerThread", Watched)
     config = TrainConfig(timesteps=4 * RECORDED * 2 * 256, num_actors=2, object_store_bytes=100_000_000)
-    result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=Recorder(), collector=ReplayCollector)
+    replay = {"progress": Recorder(), "collector": ReplayCollector}
+    with rollouts_watched(lambda rollout: learnt[rollout.actor].append(rollout)):
+        result = trainer.train(config, Shelves(), tmp_path, resume=None, **replay)
 
     assert result.finished
     assert result.steps >= config.timesteps
@@ -73,7 +56,7 @@ def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones() -> None:
     assert 17 * 16 * 5 * 4 < actor.rollout_bytes < 100_000
     assert actor.weights_bytes > 128 * 128 * 4
     ray = throughput.ray_alone(Shelves(), 0.5)
-    assert min(ray.raylet_s, ray.steps_per_s) > 0
+    assert min(ray.cpu_s, ray.steps_per_s) > 0
     together = throughput.replay(Shelves(), 20_000)
     # A core second is never more than a second: the loop is one thread.
-    assert 0 < together.loop_s < 1.05 * 256 / together.steps_per_s
+    assert 0 < together.cpu_s < 1.05 * 256 / together.steps_per_s

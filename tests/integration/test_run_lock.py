@@ -1,13 +1,11 @@
 """One writer per run: locks in a bucket over HTTP, on moto with If-Match and If-None-Match."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +14,8 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.runs.remote import lock as lock_module
 from redox_balancer.runs.remote.bucket import Bucket, RunAddress, StoreError, UnreachableError
 from redox_balancer.runs.remote.lock import InUseError, RunLock, read_lock, refuse_other_writer
+from s3_stand_in import S3
 from waiting import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from s3_stand_in import S3
 
 KEY = "locks/run.json"
 LONG_S = 3600.0

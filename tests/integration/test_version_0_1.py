@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import redox_json
+from commands import redox_json, redox_process
 from old_runs import EXPECTED, unpack_old_runs
 
 CONDITION = ("--condition", "complex_iii_closed")
@@ -66,7 +66,7 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
 def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path) -> None:
     run, expected = shutil.copytree(old_runs / "known", tmp_path / "known", symlinks=True), EXPECTED["resumed"]
     before = json.loads((run / "config.json").read_text())
-    answer = redox_json("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto")
+    answer = redox_json("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto", run=redox_process)
     newest = Path(answer["checkpoint"])
     assert (answer["steps"], newest.name) == (3072, "step_000003072")
     assert hashlib.sha256((newest / "arrays.safetensors").read_bytes()).hexdigest() == expected["sha256"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
+from infra.deployed import Deployed
 from infra.settings import FILE, parse
 from ops.aws import cost
 from ops.session import Session
@@ -22,7 +23,8 @@ def billed(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, Stubber]]
     """A session with a stubbed bill, because moto never denies access to it."""
     client, session = stubbable_client("ce"), Session(parse(FILE.read_text()))
     monkeypatch.setattr(session, "client", lambda _: client)
-    monkeypatch.setattr(cost, "_started_at", lambda _: None)
+    session.deployed = Deployed(bucket="b", volume_id="vol-1", repository="images", instance_id="i-1")
+    monkeypatch.setattr(cost, "describe_instance", lambda *_: {})
     with Stubber(client) as stub:
         yield session, stub
 
@@ -50,7 +52,8 @@ def test_the_start_of_the_host_counts_without_access_to_the_bill(
     assert cost.this_month(session, None).source == "nothing"
     stub.add_client_error("get_cost_and_usage", "AccessDeniedException")
     before_the_month = datetime(2020, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr(cost, "_started_at", lambda _: before_the_month)
+    running = {"State": {"Name": "running"}, "LaunchTime": before_the_month}
+    monkeypatch.setattr(cost, "describe_instance", lambda *_: running)
     month = cost.this_month(session, None)
     now = datetime.now(UTC)
     hours = (now - now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)).total_seconds() / 3_600

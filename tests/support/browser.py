@@ -3,8 +3,6 @@
 With REDOX_BROWSER=required, as in CI, a missing browser fails.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Containers of the image under test, run with the flags of `infra.container`."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
@@ -11,17 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from docker import DockerClient
+from docker.models.containers import Container
 
 from infra.container import Flags
 from infra.settings import load
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 from waiting import wait_until
-
-if TYPE_CHECKING:
-    from docker import DockerClient
-    from docker.models.containers import Container
-
 
 SETTINGS = load()
 FLAGS = Flags.of(SETTINGS).here()
@@ -59,7 +55,7 @@ class Engine:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     @contextmanager
-    def training(self, runs: Path, *arguments: str, options: Sequence[str] = (), **how: Any) -> Iterator[Training]:
+    def training(self, runs: Path, *arguments: str, options: Sequence[str] = (), **how: Any) -> Iterator["Training"]:
         """Train in a container, which is removed afterwards; the run is the folder `first` in `runs`."""
         command = self.command("train", *TRAIN, *arguments, runs=runs, options=["--detach", *options], **how)
         name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -86,8 +82,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """State of the container according to the engine."""
         self.container.reload()
-        state: dict[str, Any] = self.container.attrs["State"]
-        return state
+        return self.container.attrs["State"]
 
     def log(self) -> str:
         """Output of the container."""

@@ -4,8 +4,6 @@ It also adds two guarantees of S3 that moto lacks: bytes that do not match their
 concurrent conditional writes one wins.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib
@@ -13,11 +11,8 @@ import random
 import re
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
 
 Kind = Literal["error", "cut", "stall", "flip", "cut upload", "flip upload", "lose answer"]
 MISMATCH = b"<Error><Code>XAmzContentChecksumMismatch</Code><Message>sha256 differs</Message></Error>"

@@ -1,16 +1,12 @@
 """Environments with the faults of long runs."""
 
-from __future__ import annotations
-
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toy_envs import Shelf
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class FaultyShelf(Shelf):

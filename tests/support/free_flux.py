@@ -1,20 +1,15 @@
 """The largest flux of inserted reactions with all exchanges closed."""
 
-from __future__ import annotations
-
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
+from redox_balancer.design.construct import Construct
 from redox_balancer.design.insertion import H2O2_LEFT, H2O2_SPARE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from redox_balancer.design.construct import Construct
-    from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.space import DesignSpace
 
 
 class FreeFlux(NamedTuple):

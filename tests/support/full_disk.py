@@ -1,14 +1,9 @@
 """A full disk, as seen by a process."""
 
-from __future__ import annotations
-
 import resource
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager

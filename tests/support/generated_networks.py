@@ -5,8 +5,6 @@ and dead ends. The generator draws from a `random.Random`: tests pass the one of
 (`st.randoms(use_true_random=False)`), which shrinks; drills pass a seeded one.
 """
 
-from __future__ import annotations
-
 from math import inf
 from random import Random
 

@@ -4,8 +4,6 @@ They are solved in rational arithmetic, where nothing depends on a tolerance; a 
 written as, so 0.1 is a tenth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isinf

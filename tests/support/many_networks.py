@@ -1,7 +1,5 @@
 """Questions to `REDOX_DRILL_NETWORKS` generated networks from seed `REDOX_DRILL_FIRST` on, on all cores."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator

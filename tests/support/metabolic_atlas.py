@@ -6,18 +6,13 @@ letter in `MAM02553c`, `MAR04388` for reactions, compartments by name (`Extracel
 `metabolites.tsv` and `reactions.tsv` with the columns mets, metBiGGID, rxns and rxnBiGGID.
 """
 
-from __future__ import annotations
-
 import csv
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import cobra
 
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.models import load_model
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import cobra
 
 KNOWN = {"nad": 2552, "nadh": 2553, "nadp": 2554, "nadph": 2555, "h": 2039, "h2o": 2040, "q10": 3103, "q10h2": 3102}
 """Numbers that Human-GEM gives; the others count from 1."""

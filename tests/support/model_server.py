@@ -1,7 +1,5 @@
 """A real HTTP server of one model, with faults for tests of downloads."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterator

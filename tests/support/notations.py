@@ -1,15 +1,9 @@
 """One model in the notations of public models: other signs, ids and compartments, the same fluxes."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import cobra
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Rewrite = Callable[[cobra.Model], None]
 BRACKETS = {"(": "_LPAREN_", ")": "_RPAREN_", "-": "_DASH_"}

@@ -1,7 +1,5 @@
 """The runs that version 0.1 trained."""
 
-from __future__ import annotations
-
 import json
 import tarfile
 from pathlib import Path

@@ -1,15 +1,9 @@
 """Policies without training."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.policy import Policy, PolicyShape
-
-if TYPE_CHECKING:
-    from redox_balancer.design.env import RedoxEnvs
 
 
 def untrained(environments: RedoxEnvs) -> Policy:

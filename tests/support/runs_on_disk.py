@@ -1,17 +1,13 @@
 """Serial runs of toy environments, and everything of a run on disk that must not depend on the clock."""
 
-from __future__ import annotations
-
 import csv
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 from redox_balancer.runs.metrics import TIME_COLUMNS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Intervals in steps: nothing depends on the clock. 400 is no multiple of 128, so saves and rows fall between.
 SERIAL = TrainConfig(
@@ -31,6 +27,12 @@ def heartbeat_of(run: Path) -> Heartbeat:
     beat = read_heartbeat(run)
     assert beat is not None
     return beat
+
+
+def rows_of(run: Path) -> list[dict[str, float]]:
+    """The metrics of a run; NaN where there is none."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
 
 
 def reproducible(run: Path) -> dict[str, Any]:

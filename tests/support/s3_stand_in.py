@@ -1,18 +1,14 @@
 """An S3 stand-in over HTTP, with a proxy before it that can break anything."""
 
-from __future__ import annotations
-
 import logging
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from fault_proxy import FaultProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)

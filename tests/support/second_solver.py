@@ -1,21 +1,14 @@
 """Growth and capacity of a construct by HiGHS, from the definition: independent of the evaluator and its programs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import highspy
 import numpy as np
 
-from redox_balancer.cell.conditions import Side, limited
+from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.network import Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.insertion import H2O2_LEFT
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.conditions import Condition
-    from redox_balancer.cell.network import Network
-    from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.space import DesignSpace
 
 
 def random_construct(

@@ -1,14 +1,9 @@
 """Networks of a few reactions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Column, Network
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def small_network(*columns: Column, objective: str = "") -> Network:

@@ -1,7 +1,5 @@
 """A simulated host whose gateway can be dead or silent and whose connections can be cut."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

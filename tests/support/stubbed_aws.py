@@ -1,7 +1,5 @@
 """boto3 clients for botocore's Stubber, which gives answers that moto cannot give."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import boto3

@@ -3,8 +3,6 @@
 Tests write a quirk of a public model into it.
 """
 
-from __future__ import annotations
-
 import cobra
 
 from redox_balancer.cell.lp import FluxLP

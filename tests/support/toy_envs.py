@@ -1,17 +1,13 @@
 """Small environments whose best return is known."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 PRIZES = (0.1, 0.9, 0.3, 0.5)
 STOP = len(PRIZES)

@@ -1,13 +1,9 @@
 """Waiting for another thread or process."""
 
-from __future__ import annotations
-
 import threading
 import time
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import TypeVar
 
 Answer = TypeVar("Answer")
 PATIENCE_S = 120.0

@@ -9,12 +9,12 @@ import sys
 from collections import defaultdict
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
 import pytest
-import typer
 
-from commands import python
+from commands import commands_of, python
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -228,16 +228,10 @@ def texts_of(path: Path) -> list[str]:
 
 def test_inner_layers_name_no_option_and_no_command() -> None:
     """`cli` adds the options to a hint, from the settings that a RedoxError names."""
-    options, commands = set(), set()
-
-    def collect(command: object) -> None:
-        for name, child in getattr(command, "commands", {}).items():
-            commands.add(name)
-            collect(child)
-        for parameter in getattr(command, "params", ()):
-            options.update(option for option in parameter.opts if option.startswith("--"))
-
-    collect(typer.main.get_command(app))
+    found = commands_of(app, "redox")
+    parameters = chain.from_iterable(command.params for command in found.values())
+    options = {option for each in parameters for option in each.opts if option.startswith("--")}
+    commands = {name.rpartition(" ")[2] for name in found if name != "redox"}
     assert "--num-actors" in options
     assert "train" in commands
     named = re.compile(

@@ -4,10 +4,12 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer
 
+from commands import commands_of
+from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -19,25 +21,16 @@ COMMANDS = PAGES["docs/commands.md"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def commands() -> dict[str, object]:
+def commands() -> dict[str, Any]:
     """Every subcommand by its full name."""
-
-    def walk(command: object, name: str) -> dict[str, object]:
-        nested = getattr(command, "commands", None)
-        if nested is None:
-            return {name: command}
-        return {
-            key: found for child, value in nested.items() for key, found in walk(value, f"{name} {child}").items()
-        }
-
-    return walk(typer.main.get_command(app), "redox")
+    return {name: each for name, each in commands_of(app, "redox").items() if not hasattr(each, "commands")}
 
 
-def options(command: object) -> set[str]:
+def options(command: Any) -> set[str]:
     """Options of a command, without the deprecated names that its help hides."""
     return {
         name
-        for parameter in getattr(command, "params", ())
+        for parameter in command.params
         if not getattr(parameter, "hidden", False)
         for name in [*parameter.opts, *parameter.secondary_opts]
         if name.startswith("--")
@@ -58,11 +51,11 @@ def typed(program: str, text: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_every_command_is_in_the_table_and_has_an_example(name: str) -> None:
     assert re.search(rf"^\| `{name}[ `]", COMMANDS, flags=re.MULTILINE)
-    assert f"Example: {name}" in str(getattr(commands()[name], "epilog", ""))
+    assert f"Example: {name}" in str(commands()[name].epilog)
 
 
 def test_every_command_line_in_the_pages_and_in_the_examples_exists() -> None:
-    examples = [str(getattr(command, "epilog", "")).removeprefix("Example: ") for command in commands().values()]
+    examples = [str(command.epilog).removeprefix("Example: ") for command in commands().values()]
     lines = [line for text in PAGES.values() for line in typed("redox", text)]
     assert len(lines) > 40
     for line in [*lines, *(part.strip() for example in examples for part in example.split(";"))]:
@@ -78,6 +71,13 @@ def test_every_option_that_a_page_mentions_exists(page: str) -> None:
     known = set().union(*map(options, commands().values()))
     mentioned = {shlex.split(code)[0] for code in re.findall(r"`(--[a-z][^`]*)`", PAGES[page])}
     assert mentioned <= known
+
+
+def test_the_table_of_cell_lines_that_a_page_shows_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/cell_lines.md").read_text()
+    file = tmp_path / "lines.csv"
+    file.write_text(page.split("takes a table", 1)[1].split("```text\n", 1)[1].split("```", 1)[0])
+    assert list(load_cell_lines(file)) == ["patient", "control"]
 
 
 def test_make_targets_and_their_documentation_agree() -> None:

@@ -1,7 +1,5 @@
 """Files that are whole or absent, whatever ends the process."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager

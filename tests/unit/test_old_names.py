@@ -1,37 +1,24 @@
 """Every command, option, make target and make variable of version 0.1 is still accepted."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from commands import in_process
+from commands import commands_of, redox_json
 from ops.__main__ import build
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
 OLD = json.loads((ROOT / "tests" / "data" / "version_0_1" / "interface.json").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
-
-
-def command_of(name: str) -> Any:
-    program = "redox" if name.startswith("redox") else "python -m ops"
-    command: Any = typer.main.get_command(app if program == "redox" else build())
-    for word in name.removeprefix(program).split():
-        command = command.commands[word]
-    return command
+COMMANDS = commands_of(app, "redox") | commands_of(build(), "python -m ops")
 
 
 @pytest.mark.parametrize("name", [*OLD["redox"], *OLD["ops"]])
 def test_every_option_is_accepted(name: str) -> None:
-    options = {
-        option for parameter in command_of(name).params for option in (*parameter.opts, *parameter.secondary_opts)
-    }
+    options = {option for each in COMMANDS[name].params for option in (*each.opts, *each.secondary_opts)}
     assert set((OLD["redox"] | OLD["ops"])[name]) <= options
 
 
@@ -45,7 +32,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_excluded_entries_have_their_old_key_and_reasons() -> None:
-    answer, _ = in_process("enzymes")
+    answer = redox_json("enzymes")
     new = {entry["placement"]: entry["reason"] for entry in answer["excluded"]}
     old = {entry["placement"]: entry["reason"] for entry in answer["left_out"]}
     assert new.keys() == old.keys()

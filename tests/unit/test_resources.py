@@ -1,7 +1,5 @@
 """Process statistics follow the resources that a process uses."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -79,11 +79,7 @@ class ConstructDesign:
         return f"ConstructDesign({self})"  # not the model, which takes pages
 
     def __str__(self) -> str:
-        outcome = self.design.proposal.outcome
-        return (
-            f"{self.condition}: {self.construct}, value {outcome.value:.4f}, growth {outcome.growth:.5f} 1/h, "
-            f"capacity {outcome.capacity:.4f} mmol/gDW/h"
-        )
+        return f"{self.condition}: {self.construct}, {self.design.proposal.outcome}"
 
     def to_frame(self) -> pd.DataFrame:
         """Table of the fluxes and flux ranges of inserted and NAD(P)H-linked reactions, mmol/gDW/h."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.design.diagnosis import AMOUNTS, KINDS, Diagnosis
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from redox_balancer.drawing import Drawing
 
 
-@dataclass(frozen=True)
-class Diagnoses(Sequence[Diagnosis]):
+class Diagnoses(tuple[Diagnosis, ...]):
     """Diagnoses of a cell under several conditions, as a sequence, a text, a table and a drawing.
 
     Examples
@@ -34,19 +31,10 @@ class Diagnoses(Sequence[Diagnosis]):
     Name: (complex_i_closed, nadh_m), dtype: float64
     """
 
-    diagnoses: tuple[Diagnosis, ...]
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.diagnoses[position]
-
-    def __iter__(self) -> Iterator[Diagnosis]:
-        return iter(self.diagnoses)
-
-    def __len__(self) -> int:
-        return len(self.diagnoses)
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.diagnoses))
+        return "\n".join(map(str, self))
 
     def to_frame(self) -> pd.DataFrame:
         """Table by condition and pool: slope (1/h per mmol/gDW/h) and gains (1/h) of each outside reaction."""
@@ -59,7 +47,7 @@ class Diagnoses(Sequence[Diagnosis]):
                 if (effect := getattr(pressure, kind))
                 for name, value in zip(("slope", *AMOUNTS), (effect.slope, *effect.gains), strict=True)
             }
-            for diagnosis in self.diagnoses
+            for diagnosis in self
             for pressure in diagnosis.pressures
         }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "pool"])
@@ -68,7 +56,7 @@ class Diagnoses(Sequence[Diagnosis]):
         """Heat map of the gains over conditions and pools; its methods `svg` and `png` give the file's content."""
         from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
-        return pressure_map(self.diagnoses)
+        return pressure_map(self)
 
 
 def diagnose(task: Task) -> Diagnoses:
@@ -96,4 +84,4 @@ def diagnose(task: Task) -> Diagnoses:
         (won back by 1 mmol/gDW/h of an acceptor, by the cell's own oxygen 44%)
     pdh_deficiency: growth 0.0162 1/h, 80.8% lost; not redox: no acceptor or donor of electrons changes growth by 1%
     """
-    return Diagnoses(tuple(diagnoses_of(require_task(task).space({}))))
+    return Diagnoses(diagnoses_of(require_task(task).space({})))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redox_balancer.cell import models
+from redox_balancer.cell.curation import curate_model
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.design.enzymes import Enzyme
 from redox_balancer.design.enzymes import load_library as read_library
@@ -62,7 +61,8 @@ def load_model(source: str | Path | None = None, *, as_published: bool = False) 
     loaded = models.load_model(Path(source))
     if as_published or not loaded.model.reactions:
         return loaded.model
-    return loaded.curated(loaded.model.reactions[0].id).corrected()  # which one grows does not matter here
+    found = loaded.curated(loaded.model.reactions[0].id)  # which one grows does not matter here
+    return curate_model(loaded.model, found)
 
 
 def require_task(value: object) -> Task:
@@ -75,8 +75,7 @@ def require_task(value: object) -> Task:
     )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class EnzymeLibrary(Mapping[str, Enzyme]):
+class EnzymeLibrary(dict[str, Enzyme]):
     """Enzymes by id; `to_frame` shows them as a table.
 
     Examples
@@ -88,17 +87,6 @@ class EnzymeLibrary(Mapping[str, Enzyme]):
     >>> library["LBNOX"].kcat_per_s.value
     648.0
     """
-
-    enzymes: Mapping[str, Enzyme]
-
-    def __getitem__(self, enzyme: str) -> Enzyme:
-        return self.enzymes[enzyme]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.enzymes)
-
-    def __len__(self) -> int:
-        return len(self.enzymes)
 
     def __repr__(self) -> str:
         return f"EnzymeLibrary of {len(self)} enzymes: {', '.join(self)}"
@@ -119,8 +107,8 @@ class EnzymeLibrary(Mapping[str, Enzyme]):
                 "km_mm": enzyme.km_mm.value if enzyme.km_mm else None,
                 "compartments": "".join(site.compartment for site in enzyme.sites),
             }
-            for enzyme in self.enzymes.values()
-        ).set_index(pd.Index(self.enzymes, name="enzyme"))
+            for enzyme in self.values()
+        ).set_index(pd.Index(self, name="enzyme"))
 
 
 def load_library(path: str | Path | None = None) -> EnzymeLibrary:

@@ -1,7 +1,5 @@
 """Training runs."""
 
-from __future__ import annotations
-
 import difflib
 import tempfile
 from dataclasses import fields
@@ -69,7 +67,7 @@ def train(
     (True, 2)
     """
     try:
-        from redox_balancer.runs.progress import SilentProgress, open_progress  # noqa: PLC0415
+        from redox_balancer.runs.progress import ProgressSink, open_progress  # noqa: PLC0415
         from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch
     except ImportError as error:
         missing = missing_extra(error)
@@ -88,7 +86,7 @@ def train(
         task.environments(),
         folder,
         resume=None if resume is None else "auto" if resume == "auto" else Path(resume),
-        progress=open_progress() if progress else SilentProgress(),
+        progress=open_progress() if progress else ProgressSink(),
         about=task.model_dump(mode="json"),
     )
     return load_run(folder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from redox_balancer.api.inputs import require_task
-from redox_balancer.api.values import Evaluation, frame_of
+from redox_balancer.api.values import Evaluation, EvaluationTable
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import NamedConstruct
@@ -77,7 +77,7 @@ class SearchOutcome:
 
     def to_frame(self) -> pd.DataFrame:
         """Table of `best`, as of `EvaluationTable`."""
-        return frame_of(self.best)
+        return EvaluationTable(self.best).to_frame()
 
 
 def search(
@@ -147,16 +147,9 @@ def search(
             seconds=None if method == "milp" else seconds,
         )
         found = run_search(under_way, method, seed, time_limit_s)
-        return SearchOutcome(
-            method=method,
-            condition=chosen.id,
-            best=(Evaluation.of(evaluator, found.construct, chosen),),
-            evaluations=found.evaluations,
-            solves=found.solves,
-            iterations=found.iterations,
-            seconds=found.seconds,
-            bound=found.bound,
-        )
+        best = (Evaluation.of(evaluator, found.construct, chosen),)
+        cost = found.evaluations, found.solves, found.iterations, found.seconds, found.bound
+        return SearchOutcome(method, chosen.id, best, *cost)
 
 
 def _exhaustive(task: Task, evaluator: Evaluator, condition: Condition, top: int) -> SearchOutcome:
@@ -164,13 +157,5 @@ def _exhaustive(task: Task, evaluator: Evaluator, condition: Condition, top: int
 
     refuse_too_many(evaluator.space, task.placements)
     found = search_condition(evaluator, condition, task.placements, top)
-    return SearchOutcome(
-        method="exhaustive",
-        condition=condition.id,
-        best=tuple(Evaluation.of(evaluator, each.construct, condition) for each in found.best),
-        evaluations=found.constructs,
-        solves=found.solves,
-        iterations=0,
-        seconds=found.seconds,
-        bound=None,
-    )
+    best = tuple(Evaluation.of(evaluator, each.construct, condition) for each in found.best)
+    return SearchOutcome("exhaustive", condition.id, best, found.constructs, found.solves, 0, found.seconds, None)

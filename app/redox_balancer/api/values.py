@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.evaluator import Evaluator, Outcome
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_constructs
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import find_condition
@@ -62,10 +62,8 @@ class Evaluation:
     within_budget: bool
 
     def __str__(self) -> str:
-        return (
-            f"{self.condition}: {self.construct}, value {self.value:.4f}, growth {self.growth:.5f} 1/h, "
-            f"capacity {self.capacity:.4f} mmol/gDW/h"
-        )
+        outcome = Outcome(self.value, self.growth, self.capacity, self.rescue)
+        return f"{self.condition}: {self.construct}, {outcome}"
 
     @classmethod
     def of(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> Evaluation:
@@ -75,10 +73,7 @@ class Evaluation:
         return cls(
             construct=NamedConstruct.of(space, construct),
             condition=condition.id,
-            value=outcome.value,
-            growth=outcome.growth,
-            capacity=outcome.capacity,
-            rescue=outcome.rescue,
+            **asdict(outcome),
             growth_without=reference.growth,
             healthy_growth=reference.healthy_growth,
             protein=space.protein(construct),
@@ -86,8 +81,7 @@ class Evaluation:
         )
 
 
-@dataclass(frozen=True)
-class EvaluationTable(Sequence[Evaluation]):
+class EvaluationTable(tuple[Evaluation, ...]):
     """Evaluations, as a sequence and as a table.
 
     Examples
@@ -103,37 +97,17 @@ class EvaluationTable(Sequence[Evaluation]):
     LBNOX_c 0.1 %
     """
 
-    evaluations: tuple[Evaluation, ...]
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.evaluations[position]
-
-    def __iter__(self) -> Iterator[Evaluation]:
-        return iter(self.evaluations)
-
-    def __len__(self) -> int:
-        return len(self.evaluations)
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.evaluations))
+        return "\n".join(map(str, self))
 
     def to_frame(self) -> pd.DataFrame:
-        """Table with a row for each evaluation and a column for each attribute of `Evaluation`."""
-        return frame_of(self.evaluations)
+        """Table with a row for each evaluation, a column for each attribute of `Evaluation`; constructs as text."""
+        import pandas as pd  # noqa: PLC0415 - half a second
 
-
-def frame_of(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
-    """Table of evaluations; the construct is a text."""
-    import pandas as pd  # noqa: PLC0415 - half a second
-
-    names = [field.name for field in fields(Evaluation)]
-    return pd.DataFrame(
-        [
-            {name: str(value) if name == "construct" else value for name in names for value in [getattr(each, name)]}
-            for each in evaluations
-        ],
-        columns=names,
-    )
+        rows = [vars(each) | {"construct": str(each.construct)} for each in self]
+        return pd.DataFrame(rows, columns=[field.name for field in fields(Evaluation)])
 
 
 def evaluate(task: Task, construct: ConstructLike, condition: str = HEALTHY) -> Evaluation:
@@ -161,7 +135,7 @@ def evaluate(task: Task, construct: ConstructLike, condition: str = HEALTHY) -> 
     >>> print(rb.evaluate(task, "LBNOX_c 0.1 %", "complex_iii_closed"))
     complex_iii_closed: LBNOX_c 0.1 %, value 0.5822, growth 0.00679 1/h, capacity 1.0037 mmol/gDW/h
     """
-    return evaluate_all(task, [construct], [condition])[0]  # type: ignore[no-any-return]
+    return evaluate_all(task, [construct], [condition])[0]
 
 
 def evaluate_all(
@@ -206,5 +180,5 @@ def evaluate_all(
     )
     with Evaluator(space) as evaluator:
         return EvaluationTable(
-            tuple(Evaluation.of(evaluator, construct, condition) for construct in built for condition in chosen)
+            Evaluation.of(evaluator, construct, condition) for construct in built for condition in chosen
         )

@@ -3,42 +3,50 @@
 Both run in the actors of a training's own pool.
 """
 
-from __future__ import annotations
-
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy
+from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Environment, Rollout, RolloutCollector
+
+Result = TypeVar("Result")
 
 RECORDED = 8
 """Rollouts that a `ReplayCollector` records and repeats."""
 
 
-class _WatchedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that measures the time spent in it."""
+class _Watch:
+    """Measures the time spent in calls."""
 
     seconds = 0.0
 
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def time(self, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+        """Call, and count the time."""
         started = time.perf_counter()
         try:
-            return self.env.reset(**options)
+            return call(*arguments, **options)
         finally:
             self.seconds += time.perf_counter() - started
 
+
+class _WatchedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that measures the time spent in it."""
+
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        self.watch = _Watch()
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        return self.watch.time(self.env.reset, **options)
+
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        started = time.perf_counter()
-        try:
-            return self.env.step(action)
-        finally:
-            self.seconds += time.perf_counter() - started
+        return self.watch.time(self.env.step, action)
 
 
 class _WatchedEnvs:
@@ -57,47 +65,34 @@ class _WatchedEnvs:
 class _WatchedPolicy(Policy):
     """A policy that measures the time of its forward passes, sampling and log-probabilities."""
 
-    seconds = 0.0
+    def __init__(self, shape: PolicyShape, parameters: Float32) -> None:
+        super().__init__(shape, parameters)
+        self.watch = _Watch()
 
     def distribution(self, observations: Float32, mask: NDArray[np.bool_]) -> MaskedCategorical:
-        started = time.perf_counter()
-        choice = _WatchedChoice(self, super().distribution(observations, mask))
-        self.seconds += time.perf_counter() - started
-        return choice
+        return _WatchedChoice(self.watch, self.watch.time(super().distribution, observations, mask))
 
 
 class _WatchedChoice(MaskedCategorical):
     """A distribution whose sampling counts as time of its policy."""
 
-    def __init__(self, policy: _WatchedPolicy, choice: MaskedCategorical) -> None:
+    def __init__(self, watch: _Watch, choice: MaskedCategorical) -> None:
         self.__dict__.update(vars(choice))
-        self._policy = policy
+        self._watch = watch
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        started = time.perf_counter()
-        actions = super().sample(rng)
-        self._policy.seconds += time.perf_counter() - started
-        return actions
+        return self._watch.time(super().sample, rng)
 
     def log_prob(self, actions: Any) -> Any:
-        started = time.perf_counter()
-        log_probs = super().log_prob(actions)
-        self._policy.seconds += time.perf_counter() - started
-        return log_probs
+        return self._watch.time(super().log_prob, actions)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TimedRollout(Rollout):
-    """A rollout with the time that its collection took.
+    """A rollout with the time that its collection took, s.
 
-    Attributes
-    ----------
-    env_s, act_s
-        Time in the environments, and in forward passes, sampling and log-probabilities, s.
-    collect_s
-        Total time of `collect`, s.
-    ended_at
-        Time of completion on a clock of its process, s; the difference of two rollouts is the total time of one.
+    `env_s` is the time in the environments, `act_s` that in forward passes, sampling and log-probabilities, and
+    `collect_s` the total of `collect`; `ended_at` is the time of completion on a clock of its process.
     """
 
     env_s: float
@@ -123,16 +118,16 @@ class TimedCollector(RolloutCollector):
         policy, environments = self._policy, self._watched.made
         if not isinstance(policy, _WatchedPolicy):
             raise TypeError("collect() before set_weights()")
-        policy.seconds = 0.0
-        for environment in environments:
-            environment.seconds = 0.0
+        watches = [environment.watch for environment in environments]
+        for watch in (policy.watch, *watches):
+            watch.seconds = 0.0
         started = time.perf_counter()
         rollout = super().collect()
         ended = time.perf_counter()
         return TimedRollout(
             **vars(rollout),
-            env_s=sum(environment.seconds for environment in environments),
-            act_s=policy.seconds,
+            env_s=sum(watch.seconds for watch in watches),
+            act_s=policy.watch.seconds,
             collect_s=ended - started,
             ended_at=ended,
         )

@@ -1,7 +1,5 @@
 """Benchmarks of training: memory of an actor, speed of the learner alone, speed of a complete training."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess
@@ -26,20 +24,9 @@ TRAINING_ACTORS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBenchmark:
-    """Memory of one actor, in its own process under Ray.
+    """Unique set size of one actor at the end, and its slope over the second half of the steps by least squares.
 
-    Attributes
-    ----------
-    model
-        Id of the model.
-    steps
-        Environment steps taken.
-    actor_uss_mb
-        Unique set size at the end, MB (10^6 bytes).
-    uss_slope_mb_per_10k_steps
-        Growth per 10,000 steps over the second half of the steps, by least squares, MB.
-    steps_per_s
-        Speed of one actor without a learner.
+    The actor is in its own process under Ray, without a learner; 1 MB is 10^6 bytes.
     """
 
     model: str
@@ -63,14 +50,8 @@ class LearnerBenchmark:
 class TrainBenchmark:
     """Speed of a complete training, including learner, Ray and checkpoints.
 
-    Attributes
-    ----------
-    model, actors, steps
-        Id of the model, number of actors, environment steps.
-    steps_per_s
-        Speed including the startup of Ray and of the actors, with cold caches.
-    later_steps_per_s
-        Speed over the second half of the steps.
+    `steps_per_s` includes the startup of Ray and of the actors, with cold caches; `later_steps_per_s` is the speed
+    over the second half of the steps.
     """
 
     model: str
@@ -114,14 +95,8 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
     from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
 
     torch.set_num_threads(threads)
-    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads)
-    collector = RolloutCollector(
-        environments,
-        count=config.envs_per_actor,
-        length=config.rollout_length,
-        hidden_sizes=config.hidden_sizes,
-        seed=SEED,
-    )
+    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads, seed=SEED)
+    collector = RolloutCollector(environments, **config.collector)
     state = LearnerState.fresh(collector.shape, SEED)
     collector.set_weights(state.parameters, 0)
     batches = [[collector.collect() for _ in range(config.rollouts_per_batch)] for _ in range(8)]

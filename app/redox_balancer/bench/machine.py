@@ -1,11 +1,9 @@
 """Description of the machine of a benchmark, and a separate process for each part of it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -50,14 +48,12 @@ def in_own_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwa
 
 
 @contextmanager
-def _one_thread() -> Any:
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
+def _one_thread() -> Iterator[None]:
+    before = dict(os.environ)
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in ONE_THREAD:
+            del os.environ[name]
+        os.environ.update(before)

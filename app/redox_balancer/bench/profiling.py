@@ -1,7 +1,5 @@
 """Profiles of a live actor: memory by memray from inside its process, time by py-spy from outside."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import subprocess
@@ -52,13 +50,7 @@ class _Profiled:
 
     def __init__(self, config: TrainConfig, factory: EnvFactory) -> None:
         self._actor: Any = ray.remote(num_cpus=1)(ProfiledActor).remote()
-        settings = {
-            "count": config.envs_per_actor,
-            "length": config.rollout_length,
-            "hidden_sizes": config.hidden_sizes,
-            "seed": config.seed,
-        }
-        prepared = self.call("prepare", factory, settings, config.log_interval_s)
+        prepared = self.call("prepare", factory, config.collector, config.log_interval_s)
         self.pid: int = prepared.pid
         self._parameters: Float32 = prepared.shape.initial(np.random.default_rng(config.seed))
         # The first rollout fills the caches.
@@ -101,7 +93,10 @@ def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, out
         path = Path(folder) / "capture.bin"
         path.write_bytes(capture)
         draw = [sys.executable, "-m", "memray", "flamegraph", "--force", "--output", str(output), str(path)]
-        _run([*draw, *(["--leaks"] if leaks else [])], "memray")
+        draw += ["--leaks"] if leaks else []
+        done = subprocess.run(draw, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    if done.returncode:
+        raise RedoxError(f"memray cannot write its flame graph: {_last_line(done.stderr or done.stdout)}")
     return steps
 
 
@@ -132,12 +127,6 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
             settings=("kind",),
         )
     return steps
-
-
-def _run(command: list[str], name: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
-    if done.returncode:
-        raise RedoxError(f"{name} cannot write its flame graph: {_last_line(done.stderr or done.stdout)}")
 
 
 def _last_line(text: str) -> str:

@@ -1,7 +1,5 @@
 """Results of a benchmark as data and as a page of documentation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,16 +18,9 @@ LIMITS = {"actors": "actors", "ray": "Ray", "network": "network of the learner's
 
 @dataclass
 class BenchmarkResults:
-    """Results of a benchmark.
+    """Results of a benchmark, those of each part with one entry per model.
 
-    Attributes
-    ----------
-    about
-        Hardware and versions.
-    core_seconds
-        Time to extract the core of the given model, s; None where none was given.
-    step, memory, learner, train, throughput
-        One entry per model.
+    `about` describes hardware and versions; `core_seconds` is the time to extract the core of the given model.
     """
 
     about: Mapping[str, Any]
@@ -97,13 +88,10 @@ class BenchmarkResults:
                 ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:
+            what = f"growth of USS per 10,000 steps, second half of {memory.steps:,}"
             rows += [
                 ("unique memory of an actor (USS)", memory.model, f"{memory.actor_uss_mb:.1f} MB"),
-                (
-                    f"growth of USS per 10,000 steps, second half of {memory.steps:,}",
-                    memory.model,
-                    f"{memory.uss_slope_mb_per_10k_steps:+.3f} MB",
-                ),
+                (what, memory.model, f"{memory.uss_slope_mb_per_10k_steps:+.3f} MB"),
                 ("steps/s of one actor under Ray, no learner", memory.model, f"{memory.steps_per_s:,.0f}"),
             ]
         for learner in self.learner:

@@ -4,12 +4,9 @@ All three take uniform random legal actions with K = 3 under continuously sample
 and evaluate both linear programs of the value; the reference solves the single program of the first system.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,49 +16,28 @@ from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
+from redox_balancer.impala.config import TrainConfig
 
 SEED = 0
-HIDDEN = (128, 128)
-ENVIRONMENTS, LENGTH = 16, 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepBenchmark:
-    """Speed of stepping on one model.
-
-    Attributes
-    ----------
-    model, reactions, placements
-        Id of the model, number of its reactions including those of the library, number of placements.
-    steps, steps_per_s
-        Steps taken from a cold start, and their speed.
-    hit_rate, solves, disagreements
-        Share of optima that needed no solve, number of solves, and hits that a solve contradicted.
-    warm_steps_per_s
-        Speed of the last tenth of the steps.
-    uncached_steps_per_s
-        Speed without caches of outcomes and regions, so that every optimum is solved.
-    reference_steps_per_s
-        Speed of the reference, measured before and after.
-    ratio
-        `steps_per_s` divided by `reference_steps_per_s`.
-    outside_share
-        Share of the time of a collector that is spent outside the environment.
-    """
+    """Speed of stepping on one model."""
 
     model: str
-    reactions: int
+    reactions: int  # including those of the library
     placements: int
     steps: int
-    steps_per_s: float
-    warm_steps_per_s: float
-    hit_rate: float
+    steps_per_s: float  # from a cold start
+    warm_steps_per_s: float  # the last tenth of the steps
+    hit_rate: float  # share of optima that needed no solve
     solves: int
-    disagreements: int
-    uncached_steps_per_s: float
-    reference_steps_per_s: float
-    ratio: float
-    outside_share: float
+    disagreements: int  # hits that a solve contradicted
+    uncached_steps_per_s: float  # without caches of outcomes and regions, so that every optimum is solved
+    reference_steps_per_s: float  # measured before and after
+    ratio: float  # steps_per_s / reference_steps_per_s
+    outside_share: float  # of the time of a collector that is spent outside the environment
 
 
 def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:
@@ -99,22 +75,25 @@ def _walk(
     environments: RedoxEnvs, evaluator: Evaluator, steps: int, seconds: float = float("inf")
 ) -> tuple[int, float]:
     """Take random steps within limits of number and time; return the number and the time, s."""
-    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
-    rng = np.random.default_rng(SEED + evaluator.lookups)
-    _, info = environment.reset(seed=SEED + evaluator.lookups)
+    walk = _random_steps(environments, evaluator, SEED + evaluator.lookups)
     taken, started = 0, time.perf_counter()
     while taken < steps and time.perf_counter() - started < seconds:
-        _, _, terminated, _, info = environment.step(random_action(info, rng))
-        if terminated:
-            _, info = environment.reset()
+        next(walk)
         taken += 1
     return taken, time.perf_counter() - started
 
 
-def random_action(info: dict[str, Any], rng: np.random.Generator) -> int:
-    """Draw one of the legal actions uniformly."""
-    legal = info["action_mask"].nonzero()[0]
-    return int(legal[int(rng.random() * len(legal))])
+def _random_steps(environments: RedoxEnvs, evaluator: Evaluator, seed: int) -> Iterator[RedoxEnv]:
+    """Yield the environment after each of uniformly random legal steps, without end."""
+    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
+    rng = np.random.default_rng(seed)
+    _, info = environment.reset(seed=seed)
+    while True:
+        legal = info["action_mask"].nonzero()[0]
+        _, _, terminated, _, info = environment.step(int(legal[int(rng.random() * len(legal))]))
+        yield environment
+        if terminated:
+            _, info = environment.reset()
 
 
 def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
@@ -125,18 +104,12 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
     columns = {name: space.network.column(name) for name in names}
     in_force: dict[str, tuple[float, float]] = {}
     with Evaluator(space) as evaluator:
-        environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
-        rng = np.random.default_rng(SEED)
-        _, info = environment.reset(seed=SEED)
-        while True:
-            _, _, terminated, _, info = environment.step(random_action(info, rng))
+        for environment in _random_steps(environments, evaluator, SEED):
             cell = formulation.under(environment.condition)
             lower, upper = formulation.bounds(formulation.with_placed(cell, environment.construct))
             wanted = {name: (float(lower[column]), float(upper[column])) for name, column in columns.items()}
             yield {name: pair for name, pair in wanted.items() if in_force.get(name) != pair}
             in_force = wanted
-            if terminated:
-                _, info = environment.reset()
 
 
 def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds: float) -> float:
@@ -153,7 +126,7 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
 
 def outside_share(environments: RedoxEnvs, steps: int) -> float:
     """Measure the share of time that a collector with an untrained policy spends outside the environments."""
-    collector = TimedCollector(environments, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
+    collector = TimedCollector(environments, **TrainConfig(seed=SEED).collector)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
     taken, inside, total = 0, 0.0, 0.0
     while taken < steps:

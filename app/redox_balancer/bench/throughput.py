@@ -26,7 +26,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.progress import Progress
-from redox_balancer.runs.progress import SilentProgress
+from redox_balancer.runs.progress import ProgressSink
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
@@ -48,24 +48,10 @@ class ActorTerms(NamedTuple):
     weights_bytes: int
 
 
-class RayTerms(NamedTuple):
-    """Ray with replayed rollouts and without a learner.
-
-    `raylet_s` is the CPU time of the raylet per rollout, s; `steps_per_s` the throughput.
-    """
-
-    raylet_s: float
-    steps_per_s: float
-
-
 class ReplayTerms(NamedTuple):
-    """A training on replayed rollouts.
+    """Replayed rollouts: CPU time per rollout, s, of the raylet or the receiving loop, and the throughput."""
 
-    `loop_s` is the CPU time of the receiving loop per rollout, s; `steps_per_s` the throughput of learner and Ray
-    together.
-    """
-
-    loop_s: float
+    cpu_s: float
     steps_per_s: float
 
 
@@ -73,18 +59,8 @@ class ReplayTerms(NamedTuple):
 class ThroughputBenchmark:
     """Measured terms on one model, and predictions for a host and for clusters.
 
-    Attributes
-    ----------
-    model
-        Id of the model.
-    terms
-        Cost of each part.
-    learner_threads, replay_actors
-        Threads of the learner in all measurements, and number of replaying actors.
-    ray_steps_per_s
-        Throughput of Ray with replaying actors and without a learner.
-    replay_steps_per_s
-        Throughput of learner and Ray in a complete training on replayed rollouts.
+    `ray_steps_per_s` is the throughput of Ray with replaying actors and without a learner, `replay_steps_per_s` that
+    of learner and Ray in a complete training on replayed rollouts.
     """
 
     model: str
@@ -144,8 +120,8 @@ def measure(
         terms=Terms(
             **one._asdict(),
             learner_s=1.0 / alone.learner_transitions_per_s,
-            loop_s=together.loop_s,
-            raylet_s=ray.raylet_s,
+            loop_s=together.cpu_s,
+            raylet_s=ray.cpu_s,
             transitions=config.rollout_length * config.envs_per_actor,
             rollouts_per_batch=config.rollouts_per_batch,
             max_lag=config.max_lag,
@@ -182,7 +158,7 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
     )
 
 
-def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
+def ray_alone(environments: EnvFactory, seconds: float) -> ReplayTerms:
     """Receive and discard replayed rollouts for a number of seconds."""
     with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS) as source:
         replaying: dict[int, int] = {}
@@ -193,7 +169,7 @@ def ray_alone(environments: EnvFactory, seconds: float) -> RayTerms:
         while (past := time.perf_counter() - started) < seconds:
             source.turn(0.01)
         received, raylet_s = source.received - before, _raylet_s() - raylet_before
-    return RayTerms(raylet_s=raylet_s / received, steps_per_s=received * transitions / past)
+    return ReplayTerms(raylet_s / received, received * transitions / past)
 
 
 def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
@@ -207,9 +183,7 @@ def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
     first, last = next(tick for tick in clock.ticks if tick.steps >= steps // 2), clock.ticks[-1]
     taken = last.steps - first.steps
     rollouts = taken / (config.rollout_length * config.envs_per_actor)  # with so few actors none is too old
-    return ReplayTerms(
-        loop_s=(last.loop_s - first.loop_s) / rollouts, steps_per_s=taken / (last.seconds - first.seconds)
-    )
+    return ReplayTerms((last.loop_s - first.loop_s) / rollouts, taken / (last.seconds - first.seconds))
 
 
 class _Tick(NamedTuple):
@@ -220,7 +194,7 @@ class _Tick(NamedTuple):
     loop_s: float
 
 
-class _Clock(SilentProgress):
+class _Clock(ProgressSink):
     """Records times in the thread of the training loop."""
 
     def __init__(self) -> None:

@@ -1,7 +1,5 @@
 """Element and charge balance of reactions."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Mapping

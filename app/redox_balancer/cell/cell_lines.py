@@ -7,13 +7,13 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redox_balancer.cell.conditions import JOIN, Change, Condition, Side, combined
-from redox_balancer.cell.exchanges import Exchange, exchange_of, find_exchange
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition, Side, combined
+from redox_balancer.cell.exchanges import Exchange, find_exchange
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_file, table_rows
 from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
@@ -73,9 +73,19 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: Network, *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium, which bounds what was not measured.
+        """Return the line as a condition of a cell on its medium.
 
-        With `forced` the network has the measured rates already, and only what was not measured is left to vary.
+        Parameters
+        ----------
+        network
+            The cell on its medium, from which the bounds of what was not measured are taken.
+        forced
+            Whether the network has the measured rates already, so that only what was not measured is left to vary.
+
+        Raises
+        ------
+        RedoxError
+            As in `exchanges`.
         """
         changes = [
             _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)
@@ -93,28 +103,25 @@ class CellLine(Record):
                     changes.append(_opening(exchange, side, most, self.source))
         return Condition(id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id)
 
-    def exchanges(self, network: Network) -> Iterator[tuple[str, Exchange, float]]:
+    def exchanges(self, network: Network) -> list[tuple[str, Exchange, float]]:
         """Find the measured exchanges in a model: name in the file, exchange, and rate in mmol/gDW/h.
 
         A RedoxError if two names mean the same exchange, or the model lacks one of a user's file, or has none at all.
         """
-        names: dict[str, str] = {}
+        found: dict[str, tuple[str, Exchange, float]] = {}
         for name, rate in self.rates.items():
-            exchange = find_exchange(network, name)
-            if exchange is None:
-                continue
-            if other := names.get(exchange.metabolite):
-                raise _twice(self.id, exchange.metabolite, (self.rates[other], rate), f" ({other}, {name})")
-            names[exchange.metabolite] = name
+            if exchange := find_exchange(network, name):
+                other, _, known = found.setdefault(exchange.metabolite, (name, exchange, rate))
+                if other != name:
+                    raise _twice(self.id, exchange.metabolite, (known, rate), f" ({other}, {name})")
         lacking = self.missing_from(network)
-        if lacking and (not names or not self.packaged):
+        if lacking and (not found or not self.packaged):
             raise RedoxError(
                 f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}",
                 hint="remove its row, or name it as the model or BiGG does",
                 settings=("cells_file",),
             )
-        for metabolite, name in names.items():
-            yield name, exchange_of(network, metabolite), self.rates[name]
+        return list(found.values())
 
     def missing_from(self, network: Network) -> list[str]:
         """Return the measured exchanges that a model lacks."""
@@ -156,10 +163,17 @@ def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[Cell
 def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -> list[Condition]:
     """Return every condition in every cell line, given as conditions, too; as they are where there is no line.
 
-    In the healthy condition a line is itself.
+    In the healthy condition a line is itself. A RedoxError if a line has the name of a condition.
     """
     if not lines:
         return list(conditions)
+    taken = {HEALTHY, *(part for condition in conditions for part in condition.id.split(JOIN))}
+    if shared := [line.id for line in lines if line.id in taken]:
+        raise RedoxError(
+            f"{shared[0]} is the name of a cell line and of a condition",
+            hint="rename the line in its file",
+            settings=("cells_file",),
+        )
     return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
 
 

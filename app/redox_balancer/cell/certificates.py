@@ -43,8 +43,8 @@ class Stoichiometry:
         data, rows = network.data.astype(kind), network.indices
         columns = np.repeat(np.arange(self.shape[1]), np.diff(network.indptr))
         by_row = np.argsort(rows, kind="stable")
-        self._by_row = _Product(data[by_row], columns[by_row], rows[by_row], self.shape[0])
-        self._by_column = _Product(data, rows, columns, self.shape[1])
+        self._by_row = SparseProduct(data[by_row], columns[by_row], rows[by_row], self.shape[0])
+        self._by_column = SparseProduct(data, rows, columns, self.shape[1])
 
     def imbalance(self, v: Extended) -> Extended:
         """Return S v, shape (metabolites,)."""
@@ -63,7 +63,7 @@ class Stoichiometry:
         return self._by_column.absolute()
 
 
-class _Product:
+class SparseProduct:
     """Product of a sparse matrix with a vector: sums over the entries of each row.
 
     `data` are the entries, in the order of their rows `groups`, and `chosen` is the element of the vector that each

@@ -1,7 +1,5 @@
 """Conditions in the terms of a model: its own bounds, what they open, and which are used where none is named."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """COBRApy, imported here alone, so that it needs no home folder; and what keeps it off stdout and stderr."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

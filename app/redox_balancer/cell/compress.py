@@ -11,8 +11,6 @@ Rules 1 to 3 do not change protected reactions, so the compressed network is val
 weights of protected reactions. All other reactions keep their bounds and have no weight.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -29,18 +27,28 @@ DIGITS = 10
 def compress(network: Network, protected: Iterable[str]) -> Network:
     """Compress a network without changing its optima for any objective and any bounds of the protected reactions.
 
-    `protected` are the reactions whose bounds change or that have a weight in an objective; they keep their ids, as
-    the network's own objective does. A lumped column has the id of its first reaction and is measured in its flux.
+    Parameters
+    ----------
+    network
+        Stoichiometry and bounds, mmol/gDW/h.
+    protected
+        Reactions whose bounds change or that have a weight in an objective; they keep their ids. The network's own
+        objective is always protected.
+
+    Returns
+    -------
+    Network
+        A lumped column has the id of its first reaction and is measured in the flux of that reaction.
     """
     keep = {network.column(reaction) for reaction in (*protected, network.objective)}
-    work = _Compression(network, keep)
+    work = Compression(network, keep)
     while work.couple() or work.merge_parallel():
         pass
     work.drop_redundant_balances()
     return work.network()
 
 
-class _Compression:
+class Compression:
     """Working state of a compression: columns and rows of S as dictionaries."""
 
     def __init__(self, network: Network, protected: set[int]) -> None:
@@ -92,7 +100,7 @@ class _Compression:
             entries = self._columns[column]
             if not entries:
                 continue
-            first = alike.setdefault(_direction(entries), column)
+            first = alike.setdefault(direction(entries), column)
             if first != column:
                 row = min(entries)
                 ratio = entries[row] / self._columns[first][row]
@@ -107,11 +115,11 @@ class _Compression:
         """Apply rule 4."""
         seen: set[tuple[tuple[int, float], ...]] = set()
         for row in sorted(self._rows):
-            direction = _direction({column: self._columns[column][row] for column in self._rows[row]})
-            if direction in seen:
+            along = direction({column: self._columns[column][row] for column in self._rows[row]})
+            if along in seen:
                 for column in self._rows.pop(row):
                     del self._columns[column][row]
-            seen.add(direction)
+            seen.add(along)
 
     def network(self) -> Network:
         """Return the compressed network."""
@@ -146,20 +154,24 @@ class _Compression:
         lower, upper = self._scaled(second, 1.0 / ratio)
         self._lower[first] = max(self._lower[first], lower)
         self._upper[first] = min(self._upper[first], upper)
-        entries = self._columns[first]
         for row, value in self._columns[second].items():
-            before, added = entries.get(row, 0.0), ratio * value
-            total = before + added
-            if abs(total) <= CANCELLED * max(abs(before), abs(added)):
-                entries.pop(row, None)
-                self._rows[row].discard(first)
-            else:
-                entries[row] = total
-                self._rows[row].add(first)
+            self._add(first, row, ratio * value)
         self._remove(second)
 
+    def _add(self, column: int, row: int, added: float) -> None:
+        """Add to a coefficient."""
+        entries = self._columns[column]
+        before = entries.get(row, 0.0)
+        total = before + added
+        if abs(total) <= CANCELLED * max(abs(before), abs(added)):
+            entries.pop(row, None)
+            self._rows[row].discard(column)
+        else:
+            entries[row] = total
+            self._rows[row].add(column)
 
-def _direction(entries: dict[int, float]) -> tuple[tuple[int, float], ...]:
+
+def direction(entries: dict[int, float]) -> tuple[tuple[int, float], ...]:
     """Positions and rounded values relative to the first value: equal for proportional columns or rows."""
     ordered = sorted(entries.items())
     first = ordered[0][1] if ordered else 1.0

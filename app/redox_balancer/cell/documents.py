@@ -4,8 +4,6 @@ JSON and YAML files are such documents, MAT files become one. COBRApy stops with
 are numbers, at null, at blanks in ids, at duplicates and at gene rules that are no expression.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

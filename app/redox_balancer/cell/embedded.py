@@ -5,8 +5,6 @@ The tables are `data/human_redox_core/reactions.tsv` and `metabolites.tsv`; prog
 growth in 1/h.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
-from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.equation import parse_equation
-from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.media import ENZYME
+from redox_balancer.cell.network import LEDGER, FloatArray, Network
 from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 
@@ -57,7 +58,8 @@ class Thermodynamics:
         Range of RT ln c of each metabolite, c in M, shape (metabolites,), kJ/mol.
     deviations
         What an independent standard normal variable adds to the energies of metabolites, shape (metabolites,
-        variables), kJ/mol: one for G of each substance, in all compartments, and one for each uncertain potential.
+        variables), kJ/mol: the square root of a covariance that a substance has in all compartments, and one variable
+        for each uncertain potential and for each figure of another origin.
     temperature_k
         Temperature, K.
     """
@@ -119,7 +121,7 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
     formation, electric = np.full(count, math.nan), np.zeros(count)
     lower, upper = np.zeros((2, count))
     places: list[str] = []
-    deviations: dict[str, FloatArray] = {}
+    covariance, others = np.zeros((count, data.variables)), dict[str, FloatArray]()
     for row, metabolite in enumerate(network.metabolites):
         names, letter = sorted(network.species_of(metabolite)), network.compartment_of(metabolite)
         places += [next(filter(None, (data.elsewhere.get(f"{name}_{letter}") for name in names)), letter)]
@@ -128,46 +130,51 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
             continue
         charge = network.charges.get(metabolite, math.nan)
         formation[row], deviation = data.energies[known]
+        covariance[row] = data.covariance.get(known, 0.0)
         electric[row] = FARADAY * place["potential_V"] * charge
-        deviations.setdefault(known, np.zeros(count))[row] = deviation
+        others.setdefault(known, np.zeros(count))[row] = deviation
         uncertain = FARADAY * place.get("potential_uncertainty_V", 0.0) * np.nan_to_num(charge)
-        deviations.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain
+        others.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain
         if PROTON in names:
             lower[row] = upper[row] = -thermal * math.log(10.0) * (place["ph"] - 7.0)
         elif WATER not in names:
             span = next(filter(None, (data.ranges.get((name, letter)) for name in names)), DEFAULT_RANGE)
             lower[row], upper[row] = (thermal * bound for bound in _log_range(metabolite, *span))
-    reactants = stoichiometric_matrix(network).tolil()
-    found = np.full(len(network.reactions), math.nan)
-    for column, reaction in enumerate(network.reactions):
-        amounts = _reactants(network, reaction, data.mechanisms)
-        rows = [network.metabolite_index[metabolite] for metabolite in amounts]
-        reactants[:, [column]] = 0.0
-        reactants[rows, [column] * len(rows)] = list(amounts.values())
-        if len(rows) > 1 and reaction != network.objective:
-            energy = formation[rows]
-            if len({places[row] for row in rows}) > 1:
-                energy = energy + electric[rows]  # within a compartment charges balance, and need not be known
+    reactions = [_reactants(network, reaction, data.mechanisms) for reaction in network.reactions]
+    found = np.full(len(reactions), math.nan)
+    for column, (reaction, amounts) in enumerate(zip(network.reactions, reactions, strict=True)):
+        own = list(amounts)
+        if len(own) > 1 and reaction != network.objective:
+            energy = formation[own]
+            if len({places[row] for row in own}) > 1:
+                energy = energy + electric[own]  # within a compartment charges balance, and need not be known
             found[column] = np.array(list(amounts.values())) @ energy
-    spread = [each for each in deviations.values() if each.any()]
-    return Thermodynamics(
-        network, reactants.tocsc(), found, lower, upper, np.array(spread).reshape(-1, count).T, data.temperature_k
-    )
+    values = [amount for amounts in reactions for amount in amounts.values()]
+    rows = [row for amounts in reactions for row in amounts]
+    ends = np.cumsum([0, *map(len, reactions)])
+    reactants = sp.csc_array((values, rows, ends), shape=(count, len(reactions)))
+    deviations = np.column_stack([covariance, *(each for each in others.values() if each.any())])
+    return Thermodynamics(network, reactants, found, lower, upper, deviations, data.temperature_k)
 
 
-def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[str, float]:
-    """What counts for the energy of a reaction; nothing where its energy is none, or its mechanism another one."""
-    written = network.stoichiometry_of(reaction)
+def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[int, float]:
+    """What counts for the energy of a reaction, by row; nothing where it has none, or runs by another mechanism."""
+    written = {
+        name: amount for name, amount in network.stoichiometry_of(reaction).items() if not _is_bookkeeping(name)
+    }
     mechanism = mechanisms.get(network.bigg_names.get(reaction, reaction))
-    if mechanism is None:
-        return written
-    own = {network.find_metabolite(name) or name: amount for name, amount in mechanism.items()}
+    own = written if mechanism is None else {network.find_metabolite(n) or n: a for n, a in mechanism.items()}
 
     def moved(amounts: Mapping[str, float]) -> dict[str, float]:
         return {name: amount for name, amount in amounts.items() if not network.is_species(name, PROTON, SODIUM)}
 
-    same = moved(own) == moved(written) and own.keys() <= network.metabolite_index.keys()
-    return own if same else {}
+    rows = network.metabolite_index
+    return {rows[name]: amount for name, amount in own.items()} if moved(own) == moved(written) else {}
+
+
+def _is_bookkeeping(metabolite: str) -> bool:
+    """Whether it is the entry of a ledger, or an enzyme in the form of a metabolite."""
+    return metabolite.endswith(LEDGER) or metabolite.startswith(ENZYME)
 
 
 def _log_range(name: str, low: float, high: float) -> tuple[float, float]:
@@ -185,11 +192,17 @@ class _Data(NamedTuple):
     """Content of a folder of data files; names are BiGG's without compartment, letters those of compartments."""
 
     energies: dict[str, tuple[float, float]]
+    covariance: dict[str, FloatArray]
     ranges: dict[tuple[str, str], tuple[float, float]]
     mechanisms: dict[str, dict[str, float]]
     temperature_k: float
     compartments: dict[str, dict[str, Any]]
     elsewhere: dict[str, str]
+
+    @property
+    def variables(self) -> int:
+        """Number of columns of the square root of the covariance."""
+        return len(next(iter(self.covariance.values())))
 
 
 @cache
@@ -201,6 +214,7 @@ def _read(folder: Path) -> _Data:
     equations = {reaction: equation for reaction, equation, _ in rows("mechanisms")}
     return _Data(
         {name: (float(energy), float(deviation)) for name, energy, deviation, _ in rows("formation_energies")},
+        {name: np.array(row, dtype=np.float64) for name, *row in rows("formation_covariance")},
         {
             (name, letter): (float(low), float(high))
             for name, letters, low, high, _ in rows("concentrations")

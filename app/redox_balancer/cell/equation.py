@@ -1,7 +1,5 @@
 """Reaction equations in the text form of the packaged data files."""
 
-from __future__ import annotations
-
 import math
 
 from redox_balancer.errors import RedoxError

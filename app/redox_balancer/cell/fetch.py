@@ -4,8 +4,6 @@ The first download of a model is verified by its content (sizes, optimum), later
 pinned then. The cache contains one file per model and `pins.json`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -101,8 +99,6 @@ def fetch_model(
 ) -> Fetched:
     """Add a verified public model to the cache.
 
-    A RedoxError if the download failed, or the file has the wrong content or checksum.
-
     Parameters
     ----------
     name
@@ -117,6 +113,11 @@ def fetch_model(
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
+
+    Raises
+    ------
+    RedoxError
+        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -126,18 +127,27 @@ def fetch_model(
         path = folder / pinned.file
         if path.is_file() and sha256_of(path) == pinned.sha256:
             return Fetched(name, path, pinned.sha256, pinned.content, new=False)
-    trusted = None if repin or pinned is None else pinned
-    if file is not None:
-        pin = _verified_pin(entry, file, trusted)
-        path = folder / pin.file
-        with written_atomically(path) as target:
-            shutil.copyfile(file, target)
-    else:
-        pin, path = _download(entry, folder, mirror=mirror, pinned=trusted, progress=progress, wait_s=wait_s)
+    # The suffix remains last, because the reader derives the format from it.
+    part = folder / f"{name}.part{''.join(suffixes_of(Path(entry.url)))}"
+    if file is None:
+        _make(folder)
+        address = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
+        download(address, part, progress, wait_s=wait_s)
+        progress(f"checking {name}")
+    try:
+        pin = _verified_pin(entry, file or part, None if repin else pinned)
+    except RedoxError:
+        if file is None:  # what fails verification must not be resumed
+            discard(part)
+        raise
+    with written_atomically(folder / pin.file) as target:
+        shutil.copyfile(file or part, target)
+    if file is None:
+        discard(part)
     if pin != pinned:
         document = {name: asdict(pin) for name, pin in sorted((pins | {name: pin}).items())}
         write_atomically(folder / "pins.json", (json.dumps(document, indent=1) + "\n").encode())
-    return Fetched(name, path, pin.sha256, pin.content, new=True)
+    return Fetched(name, folder / pin.file, pin.sha256, pin.content, new=True)
 
 
 def _content_of(path: Path, objective: str | None) -> ModelContent:
@@ -161,13 +171,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(
-    entry: PublicModel, folder: Path, *, mirror: str | None, pinned: Pin | None, progress: Progress, wait_s: float
-) -> tuple[Pin, Path]:
-    url = entry.url if mirror is None else f"{mirror.rstrip('/')}/{entry.url.rpartition('/')[2]}"
-    suffix = "".join(suffixes_of(Path(entry.url)))
-    # The suffix remains last, because the reader derives the format from it.
-    part = folder / f"{entry.id}.part{suffix}"
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -176,20 +180,6 @@ def _download(
             hint=f"choose another folder, or set {CACHE_VARIABLE}",
             settings=("folder",),
         ) from error
-    download(url, part, progress, wait_s=wait_s)
-    progress(f"checking {entry.id}")
-    try:
-        pin = _verified_pin(entry, part, pinned)
-        path = folder / pin.file
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except RedoxError:
-        # A file that fails verification must not be resumed.
-        discard(part)
-        raise
-    discard(part)
-    return pin, path
 
 
 def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:

@@ -1,7 +1,5 @@
 """Reading and writing one format each: COBRApy's readers and writers, and what they lack."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator

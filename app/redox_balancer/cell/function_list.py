@@ -4,8 +4,6 @@ Lists are tables with tabs in the format that RAVEN's `parseTaskList` reads (Wan
 14:e1006541). Metabolites are named as `glucose[e]`, as in the model, or as `glc__D_e`.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import re

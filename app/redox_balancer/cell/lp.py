@@ -45,6 +45,8 @@ class FluxLP:
         Weight of each reaction in the objective; by default the network's own objective with weight 1.
     time_limit_s
         Longest single solve, s; a longer one ends with `Status.TIME_LIMIT`.
+    proven
+        Whether to scale, and prove every answer, where coefficients and bounds of an ordinary size do without.
 
     Attributes
     ----------
@@ -58,10 +60,15 @@ class FluxLP:
     """
 
     def __init__(
-        self, network: Network, objective: Mapping[str, float] | None = None, *, time_limit_s: float = 60.0
+        self,
+        network: Network,
+        objective: Mapping[str, float] | None = None,
+        *,
+        time_limit_s: float = 60.0,
+        proven: bool = False,
     ) -> None:
         self._network = network
-        self._plain = _is_plain(network)
+        self._plain = not proven and is_plain(network)
         self._problem = GlpkProblem(network, time_limit_s, scaled=not self._plain)
         self._refinement = Refinement(network, self._problem)
         self._proven: Proven | None = None
@@ -221,7 +228,8 @@ class FluxLP:
         self._dual_feasible = False
 
 
-def _is_plain(network: Network) -> bool:
+def is_plain(network: Network) -> bool:
+    """Whether all coefficients and finite bounds have sizes that GLPK's absolute tolerances suit."""
     bounds = np.abs(np.concatenate([network.lower, network.upper]))
     for sizes, (least, most) in ((np.abs(network.data), PLAIN_COEFFICIENTS), (bounds, PLAIN_BOUNDS)):
         counted = sizes[(sizes > 0.0) & np.isfinite(sizes)]

@@ -5,8 +5,6 @@ without a compartment in the id, columns as rows. The fields are those of the CO
 https://github.com/opencobra/cobratoolbox/blob/master/docs/source/notes/COBRAModelFields.md
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange, growth_products
 from redox_balancer.cell.medium_file import is_medium_file, read_medium_file, repeated_exchanges
@@ -57,8 +57,7 @@ class Medium(Record):
     description, source, assumed
         Description, origin of the values that have none of their own, and whether they are assumptions.
     uptakes
-        Largest uptake of each exchange reaction, mmol/gDW/h, positive. In a file, an uptake may be a table with its
-        own source, which `sourced_uptakes` then holds.
+        Largest uptake of each exchange reaction, mmol/gDW/h, positive.
     secretions
         Largest secretion of each exchange reaction, mmol/gDW/h, positive; nothing else leaves the cell. None leaves
         secretions as the model has them.
@@ -78,22 +77,11 @@ class Medium(Record):
     source: str
     assumed: bool = False
     close_sinks: bool = True
-    uptakes: dict[str, NonNegative]
-    sourced_uptakes: dict[str, Cap] = Field(default_factory=dict)
+    uptakes: dict[str, AnyCap]
     secretions: dict[str, AnyCap] | None = None
     maintenance: dict[str, AnyCap] = Field(default_factory=dict)
     growth_energy: AnyCap | None = None
     oxygen_budget: AnyCap | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sourced(cls, fields: Any) -> Any:
-        uptakes = fields.get("uptakes") if isinstance(fields, dict) else None
-        if not isinstance(uptakes, dict):
-            return fields
-        tables = {name: cap for name, cap in uptakes.items() if isinstance(cap, dict)}
-        numbers = uptakes | {name: cap.get("value") for name, cap in tables.items()}
-        return fields | {"uptakes": numbers} | ({"sourced_uptakes": tables} if tables else {})
 
     def apply(self, network: Network) -> Network:
         """Return a network with the bounds of this medium; a RedoxError if it has none of the medium's exchanges.
@@ -108,8 +96,7 @@ class Medium(Record):
         )
 
         exchanges = {exchange.metabolite: exchange for exchange in extracellular_exchanges(network)}
-        uptakes = _by_metabolite(network, self.uptakes)
-        secretions = _by_metabolite(network, _values(self.secretions or {}))
+        uptakes, secretions = (_by_metabolite(network, caps or {}) for caps in (self.uptakes, self.secretions))
         if not exchanges.keys() & uptakes.keys():
             raise self._unknown(network)
         biomass = growth_products(network)
@@ -142,7 +129,7 @@ class Medium(Record):
         They are maintenance, `growth_energy`, uptakes with a source of their own (`EX_o2_e uptake`), secretions less
         those without a limit, and the `oxygen_budget`.
         """
-        found = self.maintenance | {name + UPTAKE: cap for name, cap in self.sourced_uptakes.items()}
+        found = self.maintenance | {name + UPTAKE: cap for name, cap in self.uptakes.items() if cap.source}
         found |= {name: cap for name, cap in (self.secretions or {}).items() if cap.value < OPEN}
         found |= {name: cap for name in SINGLE if (cap := getattr(self, name)) is not None}
         own = {"source": self.source, "assumed": self.assumed}
@@ -156,12 +143,8 @@ class Medium(Record):
         scaled = known.model_copy(update={"value": factor * known.value, "assumed": True})
         if cap in SINGLE:
             return self.model_copy(update={cap: scaled})
-        if cap.endswith(UPTAKE):
-            name = cap.removesuffix(UPTAKE)
-            uptakes, sourced = self.uptakes | {name: scaled.value}, self.sourced_uptakes | {name: scaled}
-            return self.model_copy(update={"uptakes": uptakes, "sourced_uptakes": sourced})
-        group = "maintenance" if cap in self.maintenance else "secretions"
-        return self.model_copy(update={group: getattr(self, group) | {cap: scaled}})
+        group = "uptakes" if cap.endswith(UPTAKE) else "maintenance" if cap in self.maintenance else "secretions"
+        return self.model_copy(update={group: getattr(self, group) | {cap.removesuffix(UPTAKE): scaled}})
 
     def _unknown(self, network: Network) -> RedoxError:
         found = ", ".join(sorted({network.compartment_of(m) for m in network.boundary_coefficients}))
@@ -178,12 +161,12 @@ def _values(caps: Mapping[str, Cap]) -> dict[str, float]:
     return {name: cap.value for name, cap in caps.items()}
 
 
-def _by_metabolite(network: Network, rates: Mapping[str, float]) -> dict[str, float]:
-    """Sum of the rates of each metabolite of those exchanges that the model has."""
+def _by_metabolite(network: Network, caps: Mapping[str, Cap]) -> dict[str, float]:
+    """Sum of the caps of each metabolite of those exchanges that the model has."""
     found: dict[str, float] = {}
-    for name, rate in rates.items():
+    for name, cap in caps.items():
         if (exchange := find_exchange(network, name)) is not None:
-            found[exchange.metabolite] = found.get(exchange.metabolite, 0.0) + rate
+            found[exchange.metabolite] = found.get(exchange.metabolite, 0.0) + cap.value
     return found
 
 
@@ -206,8 +189,11 @@ def load_media() -> dict[str, Medium]:
 def apply_medium(network: Network, name: str) -> Network:
     """Return a network with the bounds of a medium, see `get_medium`.
 
-    A RedoxError if the medium does not fit the model: a packaged one may list reactions that the model lacks, as a
-    core has fewer than the full model, but a file may not.
+    Raises
+    ------
+    RedoxError
+        There is no such medium, or it does not fit the model: a packaged one may list reactions that the model lacks,
+        as a core has fewer than the full model, but a file may not.
     """
     medium = get_medium(name)
     if medium is None:
@@ -220,7 +206,7 @@ def apply_medium(network: Network, name: str) -> Network:
                 hint="remove it from the medium, or name it as the model or BiGG does",
                 settings=("medium",),
             )
-        repeated = repeated_exchanges(network, medium.uptakes, _values(medium.secretions or {}), name)
+        repeated = repeated_exchanges(network, _values(medium.uptakes), _values(medium.secretions or {}), name)
         for field in ("uptakes", "secretions"):
             if rates := getattr(medium, field):
                 left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}

@@ -11,8 +11,6 @@ is a row of a covering problem, whose smallest solution is tried next (combinato
 Fischetti 2006, Oper. Res. 54:756), so the first set that works is a smallest one. HiGHS, through SciPy, solves both.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a model file holds: compression, format and encoding, by its content: suffixes may be missing or wrong."""
 
-from __future__ import annotations
-
 import bz2
 import codecs
 import gzip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,35 +18,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
-from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated, with_names
+from redox_balancer.cell.curation import NOTE, Curated, curated, with_names
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
 from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.repairs import Repairs, UnreadableError
+from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import temporary_folder, written_atomically
 
 if TYPE_CHECKING:
     import cobra
 
+_GROWTH = re.compile("biomass|growth", re.IGNORECASE)
 SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
-
-
-@dataclass(frozen=True, eq=False)
-class CuratedModel:
-    """A COBRApy model as it was read, and its curated network, whose `repairs` have one line about the curation."""
-
-    model: cobra.Model
-    curated: Curated
-
-    def corrected(self) -> cobra.Model:
-        """The model itself, with the changes of the curated network."""
-        curate_model(self.model, self.curated)
-        return self.model
 
 
 @dataclass(frozen=True)
@@ -58,14 +45,14 @@ class LoadedModel:
 
     def curated(
         self, objective: str | None = None, *, as_published: bool = False, curation: Path | None = None
-    ) -> CuratedModel:
-        """Return the model with its curated network; parameters and errors are those of `load_network`."""
+    ) -> Curated:
+        """Return its curated network, whose `repairs` name the curation; arguments are those of `load_network`."""
         network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
         known = as_published or (note and curation is None)
         found = Curated(with_names(network, note)) if known else curated(network, curation)
         about = found.summary or (note and f"curation {note}, already in this model")
         repairs = (*self.repairs, *network.repairs, *([about] if about else []))
-        return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))
+        return found._replace(network=replace(found.network, repairs=repairs))
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -112,8 +99,17 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
 def save_model(model: cobra.Model, path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
-    An existing file is replaced only when the new one is complete. A RedoxError if the suffix is unknown, the file
-    cannot be written, or the format cannot hold the model.
+    Parameters
+    ----------
+    model
+        A COBRApy model.
+    path
+        File to write; an existing file is replaced only when the new one is complete.
+
+    Raises
+    ------
+    RedoxError
+        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
@@ -132,14 +128,8 @@ def save_model(model: cobra.Model, path: Path) -> None:
                 f"cannot write {path} as a {kind.upper()} model: {_first_line(error)}",
                 hint=getattr(error, "hint", "write another format, or check the model for missing or odd values"),
             ) from error
-        if packs:
-            # Without name and time in the header, equal models give identical files.
-            with (
-                plain.open("rb") as source,
-                target.open("wb") as raw,
-                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-            ):
-                shutil.copyfileobj(source, packed)
+        if packs:  # without the time in the header equal models give identical files
+            target.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
 
 
 def format_to_write(path: Path) -> str:
@@ -154,13 +144,24 @@ def format_to_write(path: Path) -> str:
 
 
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
-    """Convert a COBRApy model, with bounds in mmol/gDW/h, to a `Network`; `objective` is as in `load_network`.
+    """Convert a COBRApy model to a `Network`.
 
-    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed. A RedoxError if
-    its objective does not consist of exactly one reaction, a charge is a text that is no number, or no flux can have
-    a coefficient or a bound.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
+
+    Parameters
+    ----------
+    model
+        Bounds in mmol/gDW/h.
+    objective
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+
+    Raises
+    ------
+    RedoxError
+        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
+        that is no number, or no flux can have a coefficient or a bound.
     """
-    objective, repairs = growth_reaction(model) if objective is None else (objective, ())
+    objective, repairs = _growth_reaction(model) if objective is None else (objective, ())
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
@@ -178,6 +179,34 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
+def _growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
+    """Find the growth reaction in the objective of a model, and what the objective says otherwise, one line each.
+
+    Growth is the flux of one reaction, and it is maximised. An objective that says otherwise (a minimum, or a
+    coefficient other than 1) is read as the choice of that reaction alone. A RedoxError if it does not consist of
+    exactly one reaction.
+    """
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
+
+    coefficients = cobra.util.solver.linear_reaction_coefficients(model)
+    found = {reaction.id: weight for reaction, weight in coefficients.items()}
+    if len(found) != 1:
+        likely = [r.id for r in model.reactions if _GROWTH.search(r.id) or _GROWTH.search(r.name or "")]
+        named = shortened(sorted(found)) or "none"
+        raise RedoxError(
+            f"model {model.id or 'without id'} needs one objective reaction, it has {len(found)} ({named})",
+            hint=f"specify the growth reaction{f', such as {shortened(likely)}' if likely else ''}",
+            settings=("biomass",),
+        )
+    ((reaction, weight),) = found.items()
+    if model.objective_direction == "min":
+        weight = -weight  # the least of -v is the largest v
+    if weight == 1.0:
+        return reaction, ()
+    said = f"has the coefficient {weight:g}" if weight > 0 else "is minimised"
+    return reaction, (f"objective {reaction} {said} in the file; its flux is growth here, and maximised",)
+
+
 def load_network(
     source: Path | cobra.Model | None = None,
     *,
@@ -192,15 +221,20 @@ def load_network(
     source
         Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
     objective
-        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+        The reaction whose flux is growth; by default the model's own objective.
     as_published
         Leave out the packaged curation of a published model that is recognised.
     curation
         Curation file to apply instead of a packaged one.
+
+    Raises
+    ------
+    RedoxError
+        As in `load_model`, `to_network` and `curation.curated`.
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
-        return loaded.curated(objective, as_published=as_published, curation=curation).curated.network
+        return loaded.curated(objective, as_published=as_published, curation=curation).network
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)

@@ -4,8 +4,6 @@ A point of the parameter space is written (u, 1): the value of each parameter an
 linear in the parameters is a row over (u, 1), shape (P + 1,) for P parameters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,12 +31,8 @@ class Parameter(NamedTuple):
 class ParametricBounds:
     """Bounds of a network as functions of P parameters, and the optima that a basis of its LP gives elsewhere.
 
-    Attributes
-    ----------
-    columns
-        Columns with a bound that changes, ascending; C in number.
-    lower, upper
-        The network's own bounds of these columns, each of shape (C,), mmol/gDW/h.
+    `columns` are the C columns with a bound that changes, ascending, and `lower` and `upper`, each of shape (C,), the
+    network's own bounds of these, mmol/gDW/h.
     """
 
     def __init__(self, network: Network, parameters: Sequence[Parameter]) -> None:

@@ -8,8 +8,6 @@ certificate. Every N-th hit is verified by a solve; where the two differ, the re
 counted as a disagreement.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,7 @@ import numpy as np
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter, ParametricBounds
+from redox_balancer.cell.presolve import Presolved, PresolvedLP
 from redox_balancer.cell.regions import RegionCache
 from redox_balancer.cell.solution import Solution, Status
 
@@ -50,6 +49,8 @@ class ParametricLP:
         Memory for regions; when it is full the least recently used ones are dropped. With 0 every point is solved.
     check_every
         Every hit with an index divisible by this is verified by a solve.
+    presolved
+        The presolved form of the network, if it is to be solved; the columns remain those of the network.
 
     Attributes
     ----------
@@ -65,12 +66,17 @@ class ParametricLP:
         *,
         region_bytes: int = REGION_BYTES,
         check_every: int = CHECK_EVERY,
+        presolved: Presolved | None = None,
     ) -> None:
-        self._lp = FluxLP(network, {})
-        self._lp.set_objective_columns(objective)
+        self._lp: FluxLP | PresolvedLP
+        if presolved is None:
+            self._lp = FluxLP(network, {})
+            self._lp.set_objective_columns(objective)
+        else:
+            self._lp = PresolvedLP(presolved, objective)
         self._network = network
         self._remembers, self._check_every = region_bytes > 0, check_every
-        self._bounds = ParametricBounds(network, parameters)
+        self._bounds = ParametricBounds(network if presolved is None else presolved.limits, parameters)
         self._columns = self._bounds.columns
         self._point = np.ones(len(parameters) + 1)
         self._u = self._point[:-1]

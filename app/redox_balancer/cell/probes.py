@@ -6,8 +6,6 @@ Oxidation is probed without the reactions that oxidise quinols, so without a res
 soluble oxidases and monooxygenases take electrons from NAD(P)H themselves, without any reaction that takes oxygen.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

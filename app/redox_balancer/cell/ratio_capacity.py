@@ -1,20 +1,22 @@
 """Growth at a given ratio of NAD+ to NADH: capacities that depend on it are bounds, so growth stays a linear program.
 
-An enzyme's flux is its capacity, times a saturation of at most 1, times what its driving force leaves to the forward
-direction (flux-force relationship, Beard and Qian 2007, PLoS ONE 2:e144; Noor et al. 2013, FEBS Lett. 587:2772):
+An enzyme's flux is its capacity, times its saturation s, times what its driving force leaves to the forward direction
+(flux-force relationship, Beard and Qian 2007, PLoS ONE 2:e144; Noor et al. 2013, FEBS Lett. 587:2772):
 
-    v <= capacity (1 - exp(-f / RT)),   f = -dG' > 0,   and v <= 0 where f <= 0
+    v <= capacity s (1 - exp(-f / RT)),   f = -dG' > 0,   and v <= 0 where f <= 0
 
-f is not known, but the largest that it can be at a ratio is: the optimum of a linear program over all concentrations
-within their ranges at which every reaction that growth needs can run in the direction in which growth needs it.
-Growth with these bounds is therefore an upper bound on growth at that ratio, whatever the other concentrations are.
-The derivation and its limits: docs/ratio.md.
+s is at most 1, and where NADH competes with NAD+ at most 1 / (1 + (K / Ki) [NADH] / [NAD+]), K being the Michaelis
+constant of NAD+ and Ki that of inhibition (`data/thermodynamics/saturation.tsv`). f is not known, but the largest
+that it can be at a ratio is: the optimum of a linear program over all concentrations within their ranges at which
+every reaction that growth needs can run in the direction in which growth needs it. Growth with these bounds is
+therefore an upper bound on growth at that ratio, whatever the other concentrations are. The derivation and its
+limits: docs/ratio.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,6 +26,7 @@ from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio,
 from redox_balancer.cell.energies import Thermodynamics
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.records import packaged, table_rows
 
 LEAST_GROWTH = 0.01
 """Share of the largest growth from which a state counts as growing; a reaction without which there is none is
@@ -67,8 +70,8 @@ class RatioOptimum:
         return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
 
 
-def needed_directions(network: Network, growth: float) -> dict[str, float]:
-    """Direction (1 or -1) of each reaction that runs in one direction in every state with at least this growth, 1/h.
+def needed_directions(network: Network, growth: float, columns: Iterable[int]) -> dict[str, float]:
+    """Direction (1 or -1) of those reactions that run in one direction in every state with at least this growth, 1/h.
 
     As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264).
     """
@@ -76,13 +79,13 @@ def needed_directions(network: Network, growth: float) -> dict[str, float]:
     biomass = network.column(network.objective)
     with FluxLP(network, {}) as lp:
         lp.set_bounds(biomass, growth, float(network.upper[biomass]))
-        for column, reaction in enumerate(network.reactions):
-            for sign, other in ((1.0, network.upper), (-1.0, -network.lower)):
-                if other[column] <= 0.0:
+        for column in columns:
+            for sign, widest in ((1.0, network.upper[column]), (-1.0, -network.lower[column])):
+                if widest <= 0.0:
                     continue
                 lp.set_objective_columns({column: -sign})
                 if -lp.maximise().objective > LEAST_FLUX * growth:
-                    found[reaction] = sign
+                    found[network.reactions[column]] = sign
     return found
 
 
@@ -105,8 +108,10 @@ class GrowthAtRatio:
         runs = (network.upper > 0) | (network.lower < 0)
         coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
         self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
+        self._competition = _competition(network, self.ratios)
         self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
-        needed = needed_directions(network, self._least)
+        known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
+        needed = needed_directions(network, self._least, known)
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled)
         self._lp = FluxLP(network)
 
@@ -127,6 +132,9 @@ class GrowthAtRatio:
             backward = self._share(column, -1.0) if low < 0.0 else 1.0
             if forward is None or backward is None:
                 return 0.0
+            if column in self._competition:
+                ratio, quotient = self._competition[column]
+                forward /= 1.0 + quotient / held.get(ratio, math.inf)
             self._lp.set_bounds(column, low * backward, high * forward)
         solution = self._lp.maximise()
         return solution.objective if solution.optimal and solution.objective >= self._least else 0.0
@@ -157,6 +165,19 @@ class GrowthAtRatio:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
         force = self._forces.force(column, sign)
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
+
+
+def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
+    """Ratio on which the saturation of a reaction depends, and K / Ki, by column; see `saturation.tsv`."""
+    found = {}
+    path = packaged("thermodynamics") / "saturation.tsv"
+    for name, constant, inhibition, _ in table_rows(path.read_text(encoding="utf-8"))[1:]:
+        own = network.find_reaction(name)
+        amounts = network.stoichiometry_of(own) if own else {}
+        for ratio in ratios:
+            if amounts.get(ratio.numerator, 0.0) < 0.0 < amounts.get(ratio.denominator, 0.0):
+                found[network.column(name)] = ratio, float(constant) / float(inhibition)
+    return found
 
 
 def _span(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:

@@ -1,7 +1,5 @@
 """Networks for rational arithmetic: what a number means, and the null space of a matrix without a tolerance."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Data files with a schema: TOML in, frozen and validated records out."""
 
-from __future__ import annotations
-
 import csv
 import tomllib
 from importlib.resources import files

@@ -17,8 +17,6 @@ An infeasible problem ends with a Farkas certificate (`ParametricBounds.infeasib
 holds for every u at which its row is positive.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What was repaired in a model, and the error for what cannot be."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

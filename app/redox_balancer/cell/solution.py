@@ -1,7 +1,5 @@
 """Results of a linear program: how a solve ended, and what its final basis shows."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

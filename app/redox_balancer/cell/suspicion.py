@@ -5,8 +5,6 @@ enzyme does not take, or through a reaction that nobody has found an enzyme for.
 the one step that all cycles share, and seldom the wrong one.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Container
 from typing import NamedTuple

@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 from redox_balancer.terminal.options import AsJson
-from redox_balancer.terminal.tables import notes, out, table
+from redox_balancer.terminal.tables import notes, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.bench.report import BenchmarkResults
@@ -96,21 +96,19 @@ def bench(
     if as_json:
         typer.echo(json.dumps(figures.as_dict()))
         return
-    out().print(table({"what": "left", "model": "left", "measured": "right"}, figures.rows()))
+    show({"what": "left", "model": "left", "measured": "right"}, figures.rows())
     if figures.throughput:
         from redox_balancer.bench.report import FULL as FULL_HEADINGS  # noqa: PLC0415
         from redox_balancer.bench.report import SCALING as SCALING_HEADINGS  # noqa: PLC0415
 
-        for headings, rows in ((SCALING_HEADINGS, figures.scaling_rows()), (FULL_HEADINGS, figures.full_rows())):
-            out().print(table(dict.fromkeys(headings, "left"), rows))
-    out().print(
-        ", ".join(f"{name} {what}" for name, what in figures.about.items() if name != "packages"), markup=False
-    )
+        show(dict.fromkeys(SCALING_HEADINGS, "left"), figures.scaling_rows())
+        show(dict.fromkeys(FULL_HEADINGS, "left"), figures.full_rows())
+    out().print(", ".join(f"{name} {what}" for name, what in figures.about.items() if name != "packages"))
 
 
 def _extract(source: Path, target: Path) -> float:
     """Extract a core with the command line; the seconds it took."""
-    notes().print(f"extracting the core of {source}", markup=False)
+    notes().print(f"extracting the core of {source}")
     command = [sys.executable, "-m", "redox_balancer", "build-core", "--input", str(source), "--output", str(target)]
     started = time.perf_counter()
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
@@ -142,24 +140,24 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
         for part in parts:
             if part is Part.CORE:
                 continue
-            notes().print(f"{part.value} on {name}", markup=False)
+            notes().print(f"{part.value} on {name}")
+            found: Any
             if part is Part.STEP:
                 found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"])
-                results.step.append(found)
             elif part is Part.MEMORY:
-                results.memory.append(in_own_process(learning.memory, environments, int(sizes["memory_steps"])))
+                found = in_own_process(learning.memory, environments, int(sizes["memory_steps"]))
             elif part is Part.LEARNER:
-                results.learner.append(in_own_process(learning.learner, environments, sizes["learner_s"]))
-            elif part is Part.THROUGHPUT:
-                scaled = throughput.measure(
+                found = in_own_process(learning.learner, environments, sizes["learner_s"])
+            elif part is Part.TRAIN:
+                found = learning.train(model, name, int(sizes["train_steps"]), options)
+            else:
+                found = throughput.measure(
                     environments,
                     actor_s=sizes["actor_s"],
                     learner_s=sizes["learner_s"],
                     ray_s=sizes["ray_s"],
                     steps=int(sizes["replay_steps"]),
-                    progress=lambda what, *_: notes().print(f"  {what}", markup=False),
+                    progress=lambda what, *_: notes().print(f"  {what}"),
                 )
-                results.throughput.append(scaled)
-            else:
-                results.train.append(learning.train(model, name, int(sizes["train_steps"]), options))
+            getattr(results, part.value).append(found)
     return results

@@ -1,7 +1,5 @@
 """`redox checkpoints`: list, pull and push the checkpoints of a run in a bucket."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated
@@ -84,7 +82,7 @@ def push(
         raise RedoxError(f"no checkpoint in {folder}", hint="name a run's folder, such as experiments/first")
     console = notes()
     with console.status(f"pushing to {url}"):
-        synced = RemoteRun(url).sync(folder, lambda text: console.print(text, markup=False))
+        synced = RemoteRun(url).sync(folder, console.print)
     if as_json:
         answer = {"pushed": synced.pushed, "there": synced.present, "failed": dict(synced.failed)}
         typer.echo(json.dumps(answer))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs
 from redox_balancer.design.settings import ids
+from redox_balancer.progress import Progress
 from redox_balancer.terminal.options import AsJson
-from redox_balancer.terminal.tables import out, table
+from redox_balancer.terminal.progress import phase_progress
+from redox_balancer.terminal.tables import out, show
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from redox_balancer.cell.core import Core
 
 DEFAULT_BIOMASS = "BIOMASS_reaction"
@@ -78,6 +76,7 @@ def build_core(
     from redox_balancer.cell.choice import fitting_conditions, opened  # noqa: PLC0415
     from redox_balancer.cell.conditions import load_conditions  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
+    from redox_balancer.cell.curation import curate_model  # noqa: PLC0415
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import format_to_write, load_model, save_model  # noqa: PLC0415
@@ -86,20 +85,22 @@ def build_core(
     get_medium(medium)  # an unknown one is refused before the model is read
     load_conditions(conditions_file)
     lines = pick_cell_lines(ids(cell or []), cells_file)
-    with _Phases() as phases:
+    with phase_progress("reading the model") as progress:
+        phases = _Phases(progress)
         phases("reading the model")
         loaded = load_model(input_file)
         if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
             biomass = DEFAULT_BIOMASS
         found = loaded.curated(biomass, as_published=as_published, curation=curation)
-        full = found.curated.network
+        full = found.network
         fed = apply_medium(full, medium)
         known = [*load_conditions(conditions_file).values(), *(line.condition(fed) for line in lines)]
         widest = opened(fed, fitting_conditions(known, fed)[0])
         core = extract_core(fed, supplying_reactions(fed), phases, opened=widest)
         phases("writing the core")
-        model = core_model(found.corrected(), core.network)
+        model = core_model(curate_model(loaded.model, found), core.network)
         save_model(model, output_file)
+        phases.end()
     answer: dict[str, Any] = {
         "output": str(output_file),
         "model": full.id,
@@ -120,7 +121,7 @@ def build_core(
             for rule in core.rules
         ],
         "phases": phases.table,
-        "warnings": _warnings(core, reactions),
+        "warnings": list(_warnings(core, reactions)),
         "repairs": [*full.repairs, *skipped_exchanges(full, lines)],
     }
     if as_json:
@@ -130,103 +131,65 @@ def build_core(
         _print_report(answer)
 
 
-def _warnings(core: Core, wished: int | None) -> list[str]:
+def _warnings(core: Core, wished: int | None) -> Iterator[str]:
     size = len(core.network.reactions)
-    warnings = []
     if wished is not None and size > wished:
-        warnings.append(
+        yield (
             f"the consistent core has {size:,} reactions, more than the {wished:,} desired: each can carry "
             "flux, and none is removed for its flux in one solution"
         )
-    warnings += [
-        f"rule {rule.name}: {len(rule.blocked)} cannot carry flux on this medium and are not in the core: "
-        + ", ".join(rule.blocked)
-        for rule in core.rules
-        if rule.blocked
-    ]
+    for rule in core.rules:
+        if rule.blocked:
+            yield (
+                f"rule {rule.name}: {len(rule.blocked)} cannot carry flux on this medium and are not in the core: "
+                + ", ".join(rule.blocked)
+            )
     if not core.has_slack:
-        warnings.append(
+        yield (
             "forced fluxes leave no slack: a kept reaction can carry flux in its direction, but perhaps not within "
             "these bounds"
         )
-    return warnings
 
 
 def _print_report(answer: dict[str, Any]) -> None:
-    console = out()
-    dropped = answer["dropped"]
-    console.print(
+    dropped, rows = answer["dropped"], []
+    out().print(
         f"{answer['output']}: {answer['reactions']:,} reactions, {answer['metabolites']:,} metabolites, "
-        f"{answer['genes']:,} genes in {answer['seconds']:.1f} s",
-        markup=False,
-    )
-    console.print(
+        f"{answer['genes']:,} genes in {answer['seconds']:.1f} s\n"
         f"growth {answer['growth']:.7f} 1/h on {answer['medium']} by {answer['objective']} "
-        f"(full model {answer['model_growth']:.7f})",
-        markup=False,
-    )
-    console.print(
+        f"(full model {answer['model_growth']:.7f})\n"
         f"dropped: {dropped['closed']:,} closed, {dropped['dead_ends']:,} at dead ends, "
         f"{dropped['blocked_one_way']:,} blocked one-way, {dropped['blocked_reversible']:,} blocked reversible"
     )
-    rows = []
     for rule in answer["rules"]:
         kept = rule["kept"]
         more = f" and {len(kept) - _SHOWN:,} more" if len(kept) > _SHOWN else ""
         shown = ", ".join(kept[:_SHOWN]) + more
         rows.append((rule["rule"], f"{len(kept):,}", f"{len(rule['blocked']):,}", rule["finds"], shown))
-    headings = {"rule": "left", "kept": "right", "blocked": "right", "finds": "left", "reactions": "left"}
-    console.print(table(headings, rows))
+    show({"rule": "left", "kept": "right", "blocked": "right", "finds": "left", "reactions": "left"}, rows)
     for warning in answer["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
+        out().print(f"warning: {warning}")
 
 
-@dataclass
 class _Phases:
-    """Progress on stderr, a bar on a terminal and a line per phase otherwise, and the time of each phase."""
+    """Reports phases, and keeps the time of each."""
 
-    table: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+    def __init__(self, report: Progress) -> None:
+        self._report, self._name, self.table = report, "", list[dict[str, Any]]()
         self._begin = self._since = (time.perf_counter(), time.process_time())
-        self._name = ""
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=PHASES)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end()
-        self._bar.stop()
 
     def __call__(self, name: str, _done: int = 0, _total: int | None = None, /) -> None:
-        self._end()
+        self.end()
         self._name, self._since = name, (time.perf_counter(), time.process_time())
-        self._bar.update(self._task, description=name, completed=len(self.table))
-        self._bar.refresh()  # a solve holds the interpreter lock, so nothing is drawn until it ends
-        if not self._console.is_terminal:
-            self._console.print(f"{self.seconds:6.1f} s  {name}", markup=False)
+        self._report(name, len(self.table), PHASES)
+
+    def end(self) -> None:
+        """End the phase that is under way."""
+        if self._name:
+            wall, cpu = time.perf_counter() - self._since[0], time.process_time() - self._since[1]
+            self.table.append({"phase": self._name, "seconds": round(wall, 3), "cpu_seconds": round(cpu, 3)})
 
     @property
     def seconds(self) -> float:
         """Wall time since the start, s."""
         return time.perf_counter() - self._begin[0]
-
-    def _end(self) -> None:
-        if self._name:
-            wall, cpu = time.perf_counter() - self._since[0], time.process_time() - self._since[1]
-            self.table.append({"phase": self._name, "seconds": round(wall, 3), "cpu_seconds": round(cpu, 3)})

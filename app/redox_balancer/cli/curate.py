@@ -15,7 +15,7 @@ from redox_balancer.cli.options import Biomass, Medium, report_repairs
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import phase_progress
-from redox_balancer.terminal.tables import out, table
+from redox_balancer.terminal.tables import out, show
 
 if TYPE_CHECKING:
     from redox_balancer.search.curate import CurationProposal
@@ -62,7 +62,7 @@ def curate(
         loaded = load_model(file)
         if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
             biomass = DEFAULT_BIOMASS
-        network = loaded.curated(biomass, as_published=True).curated.network
+        network = loaded.curated(biomass, as_published=True).network
         proposal = propose(
             network,
             apply_medium(network, medium),
@@ -83,8 +83,7 @@ def curate(
                 raise RedoxError(
                     f"cannot write {error.filename}: {error.strerror}", hint="check the folder"
                 ) from error
-            curate_model(loaded.model, Curation.read(beside["toml"]).apply(network))
-            save_model(loaded.model, output)
+            save_model(curate_model(loaded.model, Curation.read(beside["toml"]).apply(network)), output)
             written = {"output": str(output), "curation": str(beside["toml"]), "log": str(beside["md"])}
     answer = {"model": network.id, "medium": medium, **written, **answer_of(proposal)}
     answer["seconds"] = round(time.perf_counter() - begin, 2)
@@ -124,36 +123,24 @@ def answer_of(proposal: CurationProposal) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    console = out()
     free = [name for name, value in answer["probes"].items() if value["before"]]
-    console.print(
-        f"{len(free)} of {len(answer['probes'])} probes run: {', '.join(free) or 'nothing is free'}", markup=False
-    )
+    out().print(f"{len(free)} of {len(answer['probes'])} probes run: {', '.join(free) or 'nothing is free'}")
     if "output" not in answer:
-        console.print(
+        out().print(
             "every reaction balances, is closed or capped: there is nothing to change, and no file is written"
         )
         return
     if closings := answer["closings"]:
         rows = [(c["step"], c["why"], f"{len(c['cycle'])}", c["free"]) for c in closings[:_SHOWN]]
-        headings = {
-            "closed": "left",
-            "why this step": "left",
-            "steps of the cycle": "right",
-            "which gives for free": "left",
-        }
-        console.print(table(headings, rows))
+        left = dict.fromkeys(("closed", "why this step"), "left")
+        show(left | {"steps of the cycle": "right", "which gives for free": "left"}, rows)
         if len(closings) > _SHOWN:
-            console.print(f"and {len(closings) - _SHOWN} more in {answer['log']}", markup=False)
+            out().print(f"and {len(closings) - _SHOWN} more in {answer['log']}")
     capped = sum(cap is not None for cap in answer["unbalanced"].values())
-    console.print(f"{len(answer['unbalanced']) - capped} reactions that do not balance are closed, {capped} capped")
-    console.print(
+    out().print(
+        f"{len(answer['unbalanced']) - capped} reactions that do not balance are closed, {capped} capped\n"
         f"growth {answer['growth_after']:.7g} 1/h on {answer['medium']} (was {answer['growth']:.7g}), "
-        f"{len(answer['functions_kept'])} functions kept, {len(answer['functions_lost'])} lost; nothing is free",
-        markup=False,
-    )
-    console.print(
+        f"{len(answer['functions_kept'])} functions kept, {len(answer['functions_lost'])} lost; nothing is free\n"
         f"steps closed at the lowest price, {answer['price']}: {len(closings)}, in {answer['seconds']:.0f} s; "
         f"{answer['output']}, {answer['curation']}, {answer['log']}",
-        markup=False,
     )

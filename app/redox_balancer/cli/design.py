@@ -12,12 +12,12 @@ from redox_balancer.cli.options import flag, report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import construct_text, notes, out, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from redox_balancer.design.task import Task
-    from redox_balancer.designer.analysis import Range
     from redox_balancer.designer.design import Design
     from redox_balancer.designer.proposal import Proposal
     from redox_balancer.designer.trained_run import TrainedRun
@@ -52,8 +52,8 @@ def design(
     guaranteed minimum, flux ranges and production envelope. Growth and capacity must agree with the values found
     before; with --output this is also checked on the exported models.
     """
+    from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="use either --quick or --output")
@@ -63,7 +63,9 @@ def design(
         task = opened.task
     console = notes() if as_json else out()
     if construct is not None:
-        proposal = _by_hand(opened, task, construct, condition, console)
+        space = task.space() if opened is None else opened.environments().space
+        proposal = Proposal.by_name(space, construct, condition)
+        console.print(_answer(proposal))
     elif opened is not None:
         proposal = _by_policy(opened, condition, samples, seed, console)
     else:
@@ -73,9 +75,9 @@ def design(
         )
     report_repairs(proposal.space.network.repairs)
     source = {"run": None if run is None else str(run)}
+    if quick and as_json:
+        typer.echo(json.dumps(source | proposal.data()))
     if quick:
-        if as_json:
-            typer.echo(json.dumps(source | proposal.data()))
         return
     with notes().status("loading COBRApy") as status:
         from redox_balancer.designer.design import make_design  # noqa: PLC0415
@@ -91,7 +93,7 @@ def design(
         return
     _print(made)
     if output is not None:
-        console.print(f"\n{output}: {', '.join(written)}", markup=False)
+        console.print(f"\n{output}: {', '.join(written)}")
 
 
 def _refuse_cell_options(task: "Task") -> None:
@@ -105,22 +107,13 @@ def _refuse_cell_options(task: "Task") -> None:
         )
 
 
-def _by_hand(opened: "TrainedRun | None", task: "Task", text: str, condition: str, console: "Console") -> "Proposal":
-    from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
-
-    proposal = Proposal.by_name(task.space() if opened is None else opened.environments().space, text, condition)
-    console.print(_answer(proposal), markup=False)
-    return proposal
-
-
 def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
     from redox_balancer.designer.proposal import Proposer  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes  # noqa: PLC0415
 
     proposer = Proposer(opened.environments(), opened.policy(), condition)
     started = time.perf_counter()
     best = proposer.greedy()
-    console.print(f"{_answer(best)}  ({time.perf_counter() - started:.2f} s)", markup=False)
+    console.print(f"{_answer(best)}  ({time.perf_counter() - started:.2f} s)")
     if proposer.hidden_condition and samples:
         notes().print("the run was trained with a hidden condition: samples are not compared by their value")
         return best
@@ -129,13 +122,11 @@ def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, co
             status.update(f"sampling constructs: {number} of {samples}")
             if drawn.task_value > best.task_value + 1e-9:
                 best = drawn
-                console.print(f"{_answer(best)}  (sample {number} of {samples})", markup=False)
+                console.print(f"{_answer(best)}  (sample {number} of {samples})")
     return best
 
 
 def _answer(proposal: "Proposal") -> str:
-    from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
-
     placed = construct_text(proposal.space.describe(proposal.construct))
     value, own = proposal.outcome.value, proposal.task_value
     by_task = "" if own == value else f", {own:.4f} by the task of the run"
@@ -143,31 +134,20 @@ def _answer(proposal: "Proposal") -> str:
 
 
 def _print(made: "Design") -> None:
-    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
-
     proposal, analysis = made.proposal, made.analysis
     outcome, reference, space = proposal.outcome, proposal.reference, proposal.space
-    out().print(f"\n{proposal.condition.description}\n", markup=False)
+    out().print(f"\n{proposal.condition.description}\n")
     texts = ("placement", "enzyme", "EC", "UniProt", "organism", "reaction")
-    out().print(
-        table(
-            dict.fromkeys(texts, "left") | dict.fromkeys(("proteome", "mg/gDW", "flux cap"), "right"),
-            [
-                (
-                    row["placement"],
-                    row["name"],
-                    row["ec"],
-                    row["uniprot"] or "-",
-                    row["organism"],
-                    row["reaction"],
-                    f"{100 * row['proteome_fraction']:g} %",
-                    f"{row['protein_mg_per_gdw']:.3g}",
-                    f"{row['flux_cap_mmol_gdw_h']:.3g}",
-                )
-                for row in proposal.placed
-            ],
+    placed = [
+        (
+            *(row[key] or "-" for key in ("placement", "name", "ec", "uniprot", "organism", "reaction")),
+            f"{100 * row['proteome_fraction']:g} %",
+            f"{row['protein_mg_per_gdw']:.3g}",
+            f"{row['flux_cap_mmol_gdw_h']:.3g}",
         )
-    )
+        for row in proposal.placed
+    ]
+    show(dict.fromkeys(texts, "left") | dict.fromkeys(("proteome", "mg/gDW", "flux cap"), "right"), placed)
     over = "" if space.affordable(proposal.construct) else " (exceeded)"
     share = f" ({100 * analysis.guaranteed / analysis.capacity:.0f} % of it)" if analysis.capacity > 0 else ""
     lines = {
@@ -180,40 +160,31 @@ def _print(made: "Design") -> None:
         "capacity": f"{outcome.capacity:.4f} mmol NAD(P)H/gDW/h with growth of {reference.floor:.5f} at least",
         "guaranteed": f"{analysis.guaranteed:.4f} mmol NAD(P)H/gDW/h at largest growth{share}",
     }
-    out().print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines.items()), markup=False)
+    out().print("\n" + "\n".join(f"{name:<12}{text}" for name, text in lines.items()))
     linked = [found for found in analysis.ranges if found.kind == "linked"]
     linked.sort(key=lambda found: -abs(found.flux - found.without) if found.flux == found.flux else 0.0)
     shown = [*made.placed_ranges, *linked[:LINKED_SHOWN]]
     numbers = ("flux without", "with", "range at largest growth", "range at growth floor")
-    out().print()
-    out().print(
-        table(
-            {"reaction": "left"} | dict.fromkeys(numbers, "right") | {"equation": "left"},
-            [
-                (
-                    found.reaction + (" *" if found.in_cycle else ""),
-                    _flux(found.without),
-                    _flux(found.flux),
-                    _range(found.at_growth),
-                    _range(found.at_floor),
-                    found.equation,
-                )
-                for found in shown
-            ],
+    rows = [
+        (
+            found.reaction + (" *" if found.in_cycle else ""),
+            *(_fluxes(*fluxes) for fluxes in ((found.without,), (found.flux,), found.at_growth, found.at_floor)),
+            found.equation,
         )
-    )
+        for found in shown
+    ]
+    out().print()
+    show({"reaction": "left"} | dict.fromkeys(numbers, "right") | {"equation": "left"}, rows)
     hidden = len(made.placed_ranges) + len(linked) - len(shown)
     rest = f"; {hidden} more reactions with NAD(P)H change less" if hidden else ""
     cycles = (
         "; * can run in an infeasible cycle: its range is not meaningful" if any(f.in_cycle for f in shown) else ""
     )
-    out().print(f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{cycles}{rest}", markup=False)
-    out().print("growth and capacity confirmed by COBRApy on the whole model", markup=False)
+    out().print(
+        f"\nfluxes in mmol/gDW/h, parsimonious at largest growth{cycles}{rest}\n"
+        "growth and capacity confirmed by COBRApy on the whole model"
+    )
 
 
-def _flux(flux: float) -> str:
-    return "-" if math.isnan(flux) else f"{flux:.4f}"
-
-
-def _range(fluxes: "Range") -> str:
-    return "-" if math.isnan(fluxes[0]) else f"{fluxes[0]:.4f} to {fluxes[1]:.4f}"
+def _fluxes(*fluxes: float) -> str:
+    return "-" if math.isnan(fluxes[0]) else " to ".join(f"{flux:.4f}" for flux in fluxes)

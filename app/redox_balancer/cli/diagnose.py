@@ -1,17 +1,19 @@
 """`redox diagnose`: whether a cell's trouble is redox at all, and where."""
 
+import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from redox_balancer.cli.model_page import alone
-from redox_balancer.cli.options import report_repairs, takes_task_without
+from redox_balancer.cli.options import Figure, flag, report_repairs, takes_task_without, write_figure
 from redox_balancer.cli.ratios import print_ratios
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import notes, number, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.design.diagnosis import Diagnosis
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = (
     "Example: redox diagnose --conditions healthy,hypoxia,complex_iii_closed --figure pressure.svg; "
-    "redox diagnose --conditions healthy,complex_i_closed --ratios"
+    "redox diagnose --conditions healthy,complex_i_closed --ratios --construct 'LBNOX_c 0.1 %'"
 )
 
 LIMITS_SHOWN = 2
@@ -34,35 +36,40 @@ _OF_CONSTRUCTS = (
 def diagnose(
     *,
     task: "Task",
-    figure: Annotated[Path | None, typer.Option(help="Heat map of conditions and pools (.svg or .png).")] = None,
+    figure: Figure = None,
     ratios: Annotated[bool, typer.Option(help="Windows of NAD+/NADH and NADP+/NADPH and what closes them.")] = False,
     margin: Annotated[float, typer.Option(help="With --ratios: least driving force of each step, kJ/mol.")] = 0.0,
     draws: Annotated[int, typer.Option(min=0, help="With --ratios: draws of uncertain energies.")] = DRAWS,
     concentrations: Annotated[
         str, typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_e=2e-3,pyr_c=5e-5:2e-4.")
     ] = "",
+    construct: Annotated[
+        str | None, typer.Option(help="With --ratios: placements and amounts, for a cell before and after.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say for each condition whether its trouble is redox, and where, from what outside reactions do to growth.
 
     Each pool of NADH, NADPH and ubiquinol is oxidised by an acceptor from outside, oxidised by the cell's own oxygen,
     and reduced by a donor from outside: growth gained (1/h) by up to 0.1 and 1 mmol/gDW/h, and its slope at 0. Pools
-    in which nothing changes growth are not listed.
+    in which nothing changes growth are not listed. The figure is a heat map of conditions and pools.
 
     With --ratios the answer is another one: the largest driving force that all steps of a growing cell can have at
     once, the ratios at which it can grow so, what closes their windows on either side, with the interval of 90 % of
     draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
     """
+    other = {"margin": margin, "draws": draws != DRAWS, "concentrations": concentrations, "construct": construct}
+    unused = {"figure": figure} if ratios else other
+    if given := [name for name, value in unused.items() if value]:
+        raise RedoxError(
+            f"{flag(given[0])} does not go {'with' if ratios else 'without'} --ratios",
+            hint="remove one of the two" if ratios else "add --ratios",
+        )
     if ratios:
-        print_ratios(task, margin, draws, concentrations, as_json=as_json)
+        print_ratios(task, construct, margin, draws, concentrations, as_json=as_json)
         return
     from redox_balancer.design.pressure import diagnose as diagnoses_of  # noqa: PLC0415 - loads the solver
-    from redox_balancer.files import write_atomically  # noqa: PLC0415
-    from redox_balancer.terminal.progress import status_progress  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
-    if figure and figure.suffix not in (".svg", ".png"):
-        raise RedoxError(f"{figure}: a figure is .svg or .png", hint="change its suffix", settings=("figure",))
     with notes().status("reading the model") as status:
         space = task.space({})
         report_repairs(space.network.repairs)
@@ -70,22 +77,18 @@ def diagnose(
     if figure:
         from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
-        drawing = pressure_map(found)
-        write_atomically(figure, drawing.svg().encode() if figure.suffix == ".svg" else drawing.png())
+        write_figure(pressure_map(found), figure)
     if as_json:
         typer.echo(json.dumps({diagnosis.condition: diagnosis.data() for diagnosis in found}))
         return
     headings = {"condition": "left", "growth 1/h": "right", "lost": "right", "limited by": "left"}
-    out().print(table(headings, map(_growth_cells, found)))
+    show(headings, map(_growth_cells, found))
     out().print()
     if rows := [row for diagnosis in found for row in _pressure_rows(diagnosis)]:
-        out().print(table(PRESSURE_COLUMNS, rows), "\n")
-    out().print("\n".join(map(str, found)), markup=False)
-
-
-PRESSURE_COLUMNS = {"condition": "left", "pool": "left"} | {
-    f"{kind} {what}": "right" for kind in ("acceptor", "oxygen", "donor") for what in ("slope", "0.1", "1")
-}
+        numbers = [f"{kind} {what}" for kind in ("acceptor", "oxygen", "donor") for what in ("slope", "0.1", "1")]
+        show({"condition": "left", "pool": "left"} | dict.fromkeys(numbers, "right"), rows)
+        out().print("\n")
+    out().print("\n".join(map(str, found)))
 
 
 def _growth_cells(diagnosis: "Diagnosis") -> tuple[str, ...]:
@@ -101,13 +104,5 @@ def _pressure_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, ...]]:
         effects = pressure.acceptor, pressure.oxygen, pressure.donor
         # Where oxygen is short, taking more of it costs growth at any pool.
         if pressure.acceptor.slope or pressure.donor.slope or any(effect and any(effect.gains) for effect in effects):
-            cells = (
-                (
-                    "-" if effect.slope is None else f"{effect.slope:.4f}",
-                    *(f"{gain:.4f}" for gain in effect.gains[1:]),
-                )
-                if effect
-                else ("-", "-", "-")
-                for effect in effects
-            )
-            yield diagnosis.condition, pressure.pool, *(cell for group in cells for cell in group)
+            numbers = [(effect.slope, *effect.gains[1:]) if effect else (None,) * 3 for effect in effects]
+            yield diagnosis.condition, pressure.pool, *map(number, itertools.chain(*numbers))

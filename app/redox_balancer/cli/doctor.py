@@ -9,6 +9,7 @@ from redox_balancer.cli.options import RunFolder, takes_config, takes_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.options import AsJson, run_folder
+from redox_balancer.terminal.tables import notes, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -27,27 +28,24 @@ def doctor(*, task: "Task", config: TrainConfig, checkpoint_dir: RunFolder = Non
     """
     from rich.text import Text  # noqa: PLC0415
 
-    from redox_balancer.runs.checks import Check, Level  # noqa: PLC0415
+    from redox_balancer.runs.checks import Level  # noqa: PLC0415
     from redox_balancer.runs.preflight import all_checks  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     environments = task.environments()
     folder = checkpoint_dir or run_folder(environments.space.network.id)
-    checks: list[Check] = []
-    console = notes()
-    with console.status("checking"):
-        checks.extend(all_checks(config, environments, folder, solver=solve_something))
+    with notes().status("checking"):
+        checks = list(all_checks(config, environments, folder, solver=solve_something))
     if as_json:
         typer.echo(json.dumps({"checks": [check.as_dict() for check in checks]}))
     else:
-        shown = table({"check": "left", "": "left", "found": "left", "needed": "left"}, ())
-        for check in checks:
-            level = Text(check.level.value, style=COLORS[check.level.value])
-            shown.add_row(check.name, level, Text(check.found), Text(check.needed))
-        out().print(shown)
+        rows = [
+            (check.name, Text(check.level.value, style=COLORS[check.level.value]), check.found, check.needed)
+            for check in checks
+        ]
+        show(dict.fromkeys(("check", "", "found", "needed"), "left"), rows)
         for check in checks:
             if check.level is Level.WARN:
-                out().print(f"{check.name}: {check.remedy}", markup=False)
+                out().print(f"{check.name}: {check.remedy}")
     failed = [check for check in checks if check.level is Level.FAIL]
     if failed:
         raise RedoxError(

@@ -9,6 +9,7 @@ import typer
 
 from redox_balancer.cli.options import AsPublished, Biomass, Curation, Enzymes, Model, report_repairs
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.tables import out, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,6 @@ def enzymes(
     from redox_balancer.design.enzymes import load_library  # noqa: PLC0415 - loads the solver
     from redox_balancer.design.space import LEVELS  # noqa: PLC0415
     from redox_balancer.design.task import Task  # noqa: PLC0415
-    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     if assumed:
         _print_unmeasured(load_library(enzymes), as_json=as_json)
@@ -53,21 +53,22 @@ def enzymes(
     rows = [
         {
             "placement": placement.id,
-            "name": placement.enzyme.name,
-            "ec": placement.enzyme.ec,
-            "uniprot": placement.enzyme.uniprot.accession if placement.enzyme.uniprot else None,
-            "organism": placement.enzyme.organism,
-            "role": placement.enzyme.role.value,
-            "membrane": placement.enzyme.membrane,
+            "name": enzyme.name,
+            "ec": enzyme.ec,
+            "uniprot": enzyme.uniprot.accession if enzyme.uniprot else None,
+            "organism": enzyme.organism,
+            "role": enzyme.role.value,
+            "membrane": enzyme.membrane,
             "reaction": placement.reaction,
             "native": not placement.foreign,
             "equation": placement.site.reaction,
-            "kcat_per_s": placement.enzyme.kcat_per_s.value,
-            "km_mm": placement.enzyme.km_mm.value if placement.enzyme.km_mm else None,
-            "mass_kda": placement.enzyme.mass_kda.value,
+            "kcat_per_s": enzyme.kcat_per_s.value,
+            "km_mm": enzyme.km_mm.value if enzyme.km_mm else None,
+            "mass_kda": enzyme.mass_kda.value,
             "flux_cap_at_0.1_percent": placement.caps[LEVELS.index(1e-3)],
         }
         for placement in space.placements
+        for enzyme in [placement.enzyme]
     ]
     if as_json:
         excluded = [
@@ -82,40 +83,29 @@ def enzymes(
         answer = {"model": space.network.id, "placements": rows, "excluded": excluded, "left_out": left_out}
         typer.echo(json.dumps(answer))
         return
-    columns = {"placement": "left", "enzyme": "left", "EC": "left", "role": "left", "budget": "left"}
-    numbers = {"reaction": "left", "kcat 1/s": "right", "kDa": "right", "cap at 0.1 %": "right"}
-    out().print(
-        table(
-            columns | numbers,
-            [
-                (
-                    *(row[key] for key in ("placement", "name", "ec", "role")),
-                    "membrane" if row["membrane"] else "soluble",
-                    row["reaction"],
-                    f"{row['kcat_per_s']:g}",
-                    f"{row['mass_kda']:g}",
-                    f"{row['flux_cap_at_0.1_percent']:.3g}",
-                )
-                for row in rows
-            ],
+    texts = dict.fromkeys(("placement", "enzyme", "EC", "role", "budget", "reaction"), "left")
+    cells = [
+        (
+            *(row[key] for key in ("placement", "name", "ec", "role")),
+            "membrane" if row["membrane"] else "soluble",
+            row["reaction"],
+            f"{row['kcat_per_s']:g}",
+            f"{row['mass_kda']:g}",
+            f"{row['flux_cap_at_0.1_percent']:.3g}",
         )
-    )
+        for row in rows
+    ]
+    show(texts | dict.fromkeys(("kcat 1/s", "kDa", "cap at 0.1 %"), "right"), cells)
     out().print(
         f"\n{len(rows)} placements fit {space.network.id}; caps in mmol/gDW/h for 0.1 % of the proteome. "
         f"Excluded of the library's {len(rows) + len(space.excluded)}:\n",
-        markup=False,
     )
-    out().print(
-        table(
-            {"placement": "left", "reason": "left", "detail": "left"},
-            [(entry.id, entry.reason.value, entry.detail) for entry in space.excluded],
-        )
-    )
+    reasons = [(entry.id, entry.reason.value, entry.detail) for entry in space.excluded]
+    show({"placement": "left", "reason": "left", "detail": "left"}, reasons)
 
 
 def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
     from redox_balancer.design.enzymes import Confidence  # noqa: PLC0415
-    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     rows = [
         (enzyme.id, parameter, value, confidence.value, source)
@@ -128,4 +118,4 @@ def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
         typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
         return
     headings = {"enzyme": "left", "parameter": "left", "value": "right", "confidence": "left", "source": "left"}
-    out().print(table(headings, rows))
+    show(headings, rows)

@@ -11,6 +11,7 @@ import typer
 
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import construct_text, notes, number, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.evaluation.benchmark import Benchmark
@@ -65,7 +66,6 @@ def evaluate(
     from redox_balancer.evaluation.methods import SearchBudget  # noqa: PLC0415
     from redox_balancer.files import write_atomically  # noqa: PLC0415
     from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
-    from redox_balancer.terminal.tables import construct_text, notes, out  # noqa: PLC0415 - a fast start without
 
     console = notes()
     protocol = Protocol(
@@ -80,7 +80,7 @@ def evaluate(
     with console.status("reading the runs") as status:
         comparison = compare_methods(runs, protocol, progress=status_progress(status))
     if comparison.no_useful_design:
-        console.print(f"excluded, no useful design: {', '.join(comparison.no_useful_design)}", markup=False)
+        console.print(f"excluded, no useful design: {', '.join(comparison.no_useful_design)}")
     spent = {
         "samples": samples,
         "seeds": seeds,
@@ -99,13 +99,11 @@ def evaluate(
     for name, benchmark in comparison.benchmarks.items():
         out().print(f"{len(benchmark.conditions)} {name} conditions")
         _show(benchmark)
-    out().print(f"best fixed construct: {construct_text(summary['fixed_construct'])}", markup=False)
-    out().print(f"figure: {folder / 'evaluation.svg'}", markup=False)
+    out().print(f"best fixed construct: {construct_text(summary['fixed_construct'])}")
+    out().print(f"figure: {folder / 'evaluation.svg'}")
 
 
 def _show(benchmark: Benchmark) -> None:
-    from redox_balancer.terminal.tables import number, out, table  # noqa: PLC0415
-
     numbers = ("seeds", "share of best", "95 % interval", "smallest", "value", "regret", "s/answer", "LPs")
     columns = {"method": "left"} | dict.fromkeys((*numbers, "iterations", "training s"), "right")
 
@@ -127,9 +125,9 @@ def _show(benchmark: Benchmark) -> None:
             f"{row['training_s']:,.0f}" if row["training_s"] else "-",
         )
 
-    out().print(table(columns, [cells(row) for row in benchmark.rows()]))
+    show(columns, map(cells, benchmark.rows()))
     if len(benchmark.unproven) == len(benchmark.conditions):
         out().print("no optimum is proven: shares are of the best construct found by any method")
     elif benchmark.unproven:
-        out().print(f"without a proven optimum: {', '.join(benchmark.unproven)}", markup=False)
+        out().print(f"without a proven optimum: {', '.join(benchmark.unproven)}")
     out().print()

@@ -12,7 +12,7 @@ from redox_balancer.cell.repairs import shortened
 from redox_balancer.cli.options import AsPublished, Curation, report_repairs
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
-from redox_balancer.terminal.tables import notes, out, table
+from redox_balancer.terminal.tables import notes, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.cell.functions import FunctionTest
@@ -44,8 +44,8 @@ def show_functions(
 
     listed = read_functions(functions)
     with notes().status("reading the model") as status:
-        loaded = load_model(file).curated(as_published=as_published, curation=curation)
-        network = loaded.curated.network
+        loaded = load_model(file)
+        network = loaded.curated(as_published=as_published, curation=curation).network
         outcomes = perform(network, listed, display_names(loaded.model, network), status_progress(status))
     report_repairs(network.repairs)
     if as_json:
@@ -53,11 +53,11 @@ def show_functions(
         return
     rows = [(o.function.name, o.function.group, _verdict(o)) for o in outcomes if not o.passed]
     if rows:
-        out().print(table({"function": "left", "group": "left", "result": "left"}, rows))
+        show({"function": "left", "group": "left", "result": "left"}, rows)
     lacking = sum(o.share is None for o in outcomes)
     more = f"; {lacking} name what it lacks" if lacking else ""
     passed = sum(o.passed for o in outcomes)
-    out().print(f"{network.id} passes {passed} of {len(outcomes)} functions{more}", markup=False)
+    out().print(f"{network.id} passes {passed} of {len(outcomes)} functions{more}")
 
 
 def answer_of(outcomes: list[FunctionTest]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """`redox model`: download public models and test a model."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -104,17 +102,16 @@ def info(
         def show(phase: str, _done: int = 0, _total: int | None = None, /) -> None:
             status.update(phase)
             if not console.is_terminal:
-                console.print(phase, markup=False)
+                console.print(phase)
 
         try:
-            source = core_json() if file is None else file
             line = pick(load_cell_lines(cells_file), cell, "cell line") if cell else None
             given = {"as_published": as_published, "curation": curation, "line": line}
-            for section in model_info(source, medium, biomass, show, **given):
+            for section in model_info(file or core_json(), medium, biomass, show, **given):
                 answer |= section
                 if not as_json:
                     status.stop()
-                    out().print("\n".join(page_lines(section)), markup=False)
+                    out().print("\n".join(page_lines(section)))
                     status.start()
         except RedoxError as error:
             if "growth" not in answer:

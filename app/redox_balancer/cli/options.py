@@ -9,16 +9,21 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from redox_balancer.design.settings import RENAMED_FIELDS, TaskSettings
+from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically
 from redox_balancer.impala.config import TrainConfig, help_of
 from redox_balancer.terminal.options import with_options
 from redox_balancer.terminal.tables import notes
+
+if TYPE_CHECKING:
+    from redox_balancer.drawing import Drawing
 
 PANEL = "Cell and constructs"
 
@@ -91,6 +96,22 @@ AsPublished = task_option("as_published").annotation
 Curation = task_option("curation").annotation
 
 
+def _drawable(file: Path | None) -> Path | None:
+    if file is not None and file.suffix not in (".svg", ".png"):
+        raise RedoxError(f"cannot draw {file.name}", hint="end its name in .svg or .png", settings=("figure",))
+    return file
+
+
+Figure = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw the result (SVG or PNG).", callback=_drawable)
+]
+
+
+def write_figure(drawing: Drawing, file: Path) -> None:
+    """Write a drawing to a file, in the format of its suffix."""
+    write_atomically(file, drawing.svg().encode() if file.suffix == ".svg" else drawing.png())
+
+
 def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a task except these, and pass it the `Task` as its argument `task`."""
     options = [option for option in TASK_OPTIONS if option.name not in names]
@@ -112,7 +133,7 @@ def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 def report_repairs(repairs: Iterable[str]) -> None:
     """Say on stderr what of a model was mended, or is read otherwise than its file says."""
     for repair in repairs:
-        notes().print(f"note: {textwrap.shorten(repair, 160, placeholder=' ...')}", markup=False)
+        notes().print(f"note: {textwrap.shorten(repair, 160, placeholder=' ...')}")
 
 
 def _takes(
@@ -134,7 +155,7 @@ def _takes(
                 value = given.pop(name)
                 if value is not None:
                     chosen[RENAMED[name]] = value
-                    notes().print(f"note: {flag(name)} is called {flag(RENAMED[name])} now", markup=False)
+                    notes().print(f"note: {flag(name)} is called {flag(RENAMED[name])} now")
             command(**{argument: build(chosen)}, **given)
 
         return with_options(run, [*current.values(), *old.values()], instead_of=argument)

@@ -8,9 +8,11 @@ import typer
 
 from redox_balancer.cli.options import takes_config, takes_task
 from redox_balancer.errors import RedoxError
+from redox_balancer.files import written_atomically
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import require_address_space
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.tables import notes, out
 
 if TYPE_CHECKING:
     from redox_balancer.design.task import Task
@@ -39,8 +41,6 @@ def profile(
 ) -> None:
     """Draw a flame graph of a live actor with the environments and settings of a training."""
     from redox_balancer.bench.profiling import profile_memory, profile_time  # noqa: PLC0415 - loads Ray
-    from redox_balancer.files import written_atomically  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out  # noqa: PLC0415
 
     require_address_space("a training with actors")
     if leaks and kind != "memory":
@@ -55,4 +55,4 @@ def profile(
     if as_json:
         typer.echo(json.dumps({"output": str(target), "kind": kind, "seconds": seconds, "steps": steps}))
     else:
-        out().print(f"{target}: {kind} of an actor over {steps:,} environment steps", markup=False)
+        out().print(f"{target}: {kind} of an actor over {steps:,} environment steps")

@@ -8,6 +8,8 @@ import typer
 
 from redox_balancer.cli.options import report_repairs
 from redox_balancer.errors import RedoxError
+from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import notes, out, table
 
 if TYPE_CHECKING:
     from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
@@ -28,18 +30,22 @@ WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "rig
 }
 
 
-def print_ratios(task: "Task", margin: float, draws: int, concentrations: str, *, as_json: bool) -> None:
+def print_ratios(
+    task: "Task", construct: str | None, margin: float, draws: int, concentrations: str, *, as_json: bool
+) -> None:
     """Diagnose the ratios of a task's cell under its conditions, and print what was found."""
+    from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
-    from redox_balancer.terminal.progress import status_progress  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     ranges = dict(_ranges(concentrations))
     with notes().status("reading the model") as status:
-        space = task.space({})
+        space, built = task.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
+        if construct is not None:
+            space, built = build_construct(space, NamedConstruct(construct))
+        progress = status_progress(status)
         answers = diagnose_ratios(
-            space, margin=margin, draws=draws, concentrations=ranges, progress=status_progress(status)
+            space, margin=margin, draws=draws, concentrations=ranges, construct=built, progress=progress
         )
         found = list(answers)
     if as_json:
@@ -51,7 +57,7 @@ def print_ratios(task: "Task", margin: float, draws: int, concentrations: str, *
     active = set().union(*(diagnosis.active for diagnosis in found))
     unknown = set().union(*(diagnosis.without_energy for diagnosis in found))
     known = f"{len(active - unknown)} of {len(active)} reactions that run have an energy"
-    out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}", markup=False)
+    out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}")
 
 
 def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -1,7 +1,5 @@
 """`redox report`: one HTML page about a run."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import replace
@@ -12,6 +10,7 @@ import typer
 
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import construct_text, notes, number, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.designer.design import Design
@@ -39,7 +38,6 @@ def report(
     from redox_balancer.evaluation.score import estimated_search_s, score_policy  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
-    from redox_balancer.terminal.tables import construct_text, notes, number, out, table  # noqa: PLC0415
 
     console = notes()
     opened = TrainedRun.open(run)
@@ -76,28 +74,21 @@ def report(
     if as_json:
         typer.echo(json.dumps(summary))
         return
-    out().print(
-        table(
-            {"condition": "left"}
-            | dict.fromkeys(("random", "policy", "best", "share"), "right")
-            | {"best construct of the policy": "left"},
-            [
-                (
-                    row["condition"],
-                    number(row["random_mean"]),
-                    number(row["policy_mean"]),
-                    number(row["best"]),
-                    "-" if row["share"] is None else f"{100 * row['share']:.1f} %",
-                    construct_text(row["construct"]),
-                )
-                for row in summary["conditions"]
-            ],
+    numbers = dict.fromkeys(("random", "policy", "best", "share"), "right")
+    rows = [
+        (
+            row["condition"],
+            *(number(row[name]) for name in ("random_mean", "policy_mean", "best")),
+            "-" if row["share"] is None else f"{100 * row['share']:.1f} %",
+            construct_text(row["construct"]),
         )
-    )
+        for row in summary["conditions"]
+    ]
+    show({"condition": "left"} | numbers | {"best construct of the policy": "left"}, rows)
     if summary["policy_share_of_best"] is not None:
         out().print(
             f"\npolicy: {100 * summary['policy_share_of_best']:.1f} % of the best constructs' value "
             f"(hardest condition {100 * summary['smallest_share_of_best']:.1f} %), "
             f"mean over {episodes:,} episodes in each condition"
         )
-    out().print(f"report: {target}", markup=False)
+    out().print(f"report: {target}")

@@ -8,6 +8,8 @@ import typer
 
 from redox_balancer.cli.options import report_repairs, takes_task
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import construct_text, notes, number, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.design.construct import Construct
@@ -81,7 +83,6 @@ def exhaustive(
     """Evaluate every construct within the budgets and show the best under each condition."""
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search import exhaustive as search  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, out, table  # noqa: PLC0415
 
     space = task.space()
     report_repairs(space.network.repairs)
@@ -106,19 +107,15 @@ def exhaustive(
         }
         typer.echo(json.dumps(answer))
         return
-    out().print(
-        table(
-            OUTCOME_COLUMNS,
-            [
-                (name if rank == 0 else "", *_outcome_cells(space, ranked.construct, ranked.outcome))
-                for name, reference in found.items()
-                for rank, ranked in enumerate(reference.best)
-            ],
-        )
-    )
+    rows = [
+        ("" if rank else name, *_outcome_cells(space, ranked.construct, ranked.outcome))
+        for name, reference in found.items()
+        for rank, ranked in enumerate(reference.best)
+    ]
+    show(OUTCOME_COLUMNS, rows)
     if space.references:
         with Evaluator(space) as evaluator:
-            out().print(_lines(evaluator), end="", markup=False)
+            out().print(_lines(evaluator), end="")
 
 
 OUTCOME_COLUMNS = {"condition": "left", "value": "right", "growth": "right", "capacity": "right", "construct": "left"}
@@ -138,16 +135,15 @@ def _run(
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
     from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
     from redox_balancer.search.run import run_search  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes, number, out, table  # noqa: PLC0415
 
     space = task.space()
     report_repairs(space.network.repairs)
     answers: dict[str, dict[str, Any]] = {}
     rows = []
     with Evaluator(space) as evaluator, notes().status("searching") as status:
-        lines = _lines(evaluator)
-        for condition in space.conditions:
-            status.update(f"searching: {condition.id}")
+        lines, progress = _lines(evaluator), status_progress(status)
+        for done, condition in enumerate(space.conditions):
+            progress(f"searching: {condition.id}", done, len(space.conditions))
             problem = Problem.under(evaluator, condition, task.placements)
             found = run_search(Search(problem, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)
@@ -159,22 +155,14 @@ def _run(
                 "seconds": found.seconds,
                 "bound": found.bound,
             }
-            rows.append(
-                (
-                    condition.id,
-                    *_outcome_cells(space, found.construct, outcome),
-                    f"{found.evaluations:,}",
-                    f"{found.solves:,}",
-                    f"{found.iterations:,}",
-                    f"{found.seconds:.3f}",
-                    number(found.bound),
-                )
-            )
+            cost = (f"{count:,}" for count in (found.evaluations, found.solves, found.iterations))
+            cells = _outcome_cells(space, found.construct, outcome)
+            rows.append((condition.id, *cells, *cost, f"{found.seconds:.3f}", number(found.bound)))
     if as_json:
         typer.echo(json.dumps(answers))
         return
-    out().print(table(OUTCOME_COLUMNS | COST_COLUMNS, rows))
-    out().print(lines, end="", markup=False)
+    show(OUTCOME_COLUMNS | COST_COLUMNS, rows)
+    out().print(lines, end="")
 
 
 def _lines(evaluator: "Evaluator") -> str:
@@ -195,11 +183,5 @@ def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcom
 
 
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
-    from redox_balancer.terminal.tables import construct_text  # noqa: PLC0415
-
-    return (
-        f"{outcome.value:.4f}",
-        f"{outcome.growth:.5f}",
-        f"{outcome.capacity:.4f}",
-        construct_text(space.describe(construct)),
-    )
+    text = construct_text(space.describe(construct))
+    return f"{outcome.value:.4f}", f"{outcome.growth:.5f}", f"{outcome.capacity:.4f}", text

@@ -57,9 +57,8 @@ def train(
     from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     if resume is not None:
-        task = resumed_task(
-            task, (checkpoint_dir or run_folder(task.network().id)) if resume == "auto" else Path(resume)
-        )
+        folder = checkpoint_dir or run_folder(task.network().id)
+        task = resumed_task(task, folder if resume == "auto" else Path(resume))
     environments = task.environments(exact_check=exact_check)
     _report_excluded(environments.space)
     folder = checkpoint_dir or run_folder(environments.space.network.id)

@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.core import DEFAULT_BIOMASS
-from redox_balancer.cli.options import AsPublished, Biomass, Curation, Model, report_repairs
+from redox_balancer.cli.options import (
+    AsPublished,
+    Biomass,
+    Curation,
+    Figure,
+    Model,
+    report_repairs,
+    write_figure,
+)
+from redox_balancer.design.settings import TaskSettings
+from redox_balancer.errors import RedoxError
+from redox_balancer.files import write_atomically
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.tables import notes, out, show
 
 if TYPE_CHECKING:
     from redox_balancer.evaluation.validation import Validation
@@ -41,9 +53,7 @@ def validate(
             help="Repeat everything at half and twice each cap of the medium, and list what comes out otherwise.",
         ),
     ] = False,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw growth in each experiment (SVG or PNG).")
-    ] = None,
+    figure: Figure = None,
     page: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the results into this Markdown page, one section for each model."),
@@ -58,17 +68,9 @@ def validate(
     from redox_balancer.cell.media import get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the solver
     from redox_balancer.design.enzymes import load_native_capacities  # noqa: PLC0415
-    from redox_balancer.design.settings import TaskSettings  # noqa: PLC0415
-    from redox_balancer.errors import RedoxError  # noqa: PLC0415
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
-    from redox_balancer.files import write_atomically  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
-    from redox_balancer.terminal.tables import notes  # noqa: PLC0415
 
-    if figure is not None and figure.suffix not in (".svg", ".png"):
-        raise RedoxError(
-            f"cannot draw {figure.name}", hint="choose a name that ends in .svg or .png", settings=("figure",)
-        )
     medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
     task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
     chosen = get_medium(task.medium)
@@ -86,8 +88,7 @@ def validate(
         result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
-        drawing = drawn(result)
-        write_atomically(figure, drawing.svg().encode() if figure.suffix == ".svg" else drawing.png())
+        write_figure(drawn(result), figure)
     if page is not None:
         write_atomically(page, updated(page.read_text() if page.exists() else "", result).encode())
     if as_json:
@@ -100,11 +101,9 @@ def _show(result: Validation) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from redox_balancer.evaluation.validation import Standing, shown, tally  # noqa: PLC0415
-    from redox_balancer.terminal.tables import out, table  # noqa: PLC0415
 
     colours = {True: "green", False: "red", None: "dim"}
     verdicts = {True: "right", False: "wrong", None: "-"}
-    columns = {"experiment": "left", "setting": "left", "expected": "left", "predicted": "left", "": "left"}
     rows = [
         (
             each.experiment.id if position == 0 else "",
@@ -116,12 +115,12 @@ def _show(result: Validation) -> None:
         for each in result.results
         for position, assay in enumerate(each.assays)
     ]
-    out().print(table(columns, rows))
-    out().print(f"\n{result.model} on {result.medium}: {tally(result.results)}", markup=False)
+    show(dict.fromkeys(("experiment", "setting", "expected", "predicted", ""), "left"), rows)
+    out().print(f"\n{result.model} on {result.medium}: {tally(result.results)}")
     for each in result.results:
         if each.standing is Standing.WRONG:
             out().print(Text(f"{each.experiment.id}: {each.reason or 'the reason is not known'}", style="red"))
     for flip in result.flips or ():
-        out().print(f"flips: {flip}", markup=False)
+        out().print(f"flips: {flip}")
     if result.flips == ():
         out().print("nothing flips at half or twice of any cap of the medium")

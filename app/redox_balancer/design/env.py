@@ -6,11 +6,9 @@ final construct. The Kth placement terminates the episode: the observation holds
 nothing is truncated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -55,8 +53,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         Values constructs; shared by all environments of a process.
     placements
         K, the maximum number of placements.
-    sampling, hidden_condition
-        As in `TaskSettings`.
+    sampling
+        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
+        `mixed` does so for several conditions at once as well.
+    hidden_condition
+        Whether the observation excludes the condition.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
@@ -110,13 +111,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode with an empty construct.
-
-        Raises
-        ------
-        RedoxError
-            The condition of `options` is unknown, or the environment is closed.
-        """
+        """Start an episode with an empty construct; a RedoxError for an unknown condition or a closed environment."""
         self._refuse_if_closed()
         super().reset(seed=seed)
         space = self.evaluator.space
@@ -246,7 +241,7 @@ class RedoxEnvs:
     exact_check: bool = False
 
     @property
-    def named(self) -> RedoxEnvs:
+    def named(self) -> Self:
         """The same with the limits of the conditions themselves: what a policy is evaluated on after any training."""
         return replace(self, sampling="named")
 

@@ -3,8 +3,6 @@
 How a library fits a model is determined in `fitting.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache, cached_property
@@ -57,23 +55,20 @@ class Confidence(StrEnum):
     """An educated guess without a source."""
 
 
-class _Sourced(BaseModel, extra="forbid", frozen=True):
-    """What has a source and a confidence."""
+class EnzymeParameter(BaseModel, extra="forbid", frozen=True):
+    """A positive value with its source and its confidence."""
 
+    value: Positive
     confidence: Confidence
     source: str
 
 
-class EnzymeParameter(_Sourced, frozen=True):
-    """A positive value."""
-
-    value: Positive
-
-
-class Accession(_Sourced, frozen=True):
-    """A UniProt accession."""
+class Accession(BaseModel, extra="forbid", frozen=True):
+    """A UniProt accession with its source and its confidence."""
 
     accession: str
+    confidence: Confidence
+    source: str
 
 
 class Site(BaseModel, extra="forbid", frozen=True):
@@ -115,29 +110,17 @@ class Cofactor(Record):
 
 
 class Enzyme(Record):
-    """One enzyme of the library.
-
-    Attributes
-    ----------
-    ec
-        EC number; of a transporter, its number in the Transporter Classification.
-    membrane
-        Whether it is a membrane protein and draws on the membrane budget.
-    mass_kda
-        Mass of one subunit with one active site, kDa.
-    km_mm
-        Michaelis constant of the NAD(P)H it consumes, mM, where known.
-    """
+    """One enzyme of the library."""
 
     name: str
-    ec: str
+    ec: str  # of a transporter, its number in the Transporter Classification
     organism: str
     uniprot: Accession | None = None
     role: Role
-    membrane: bool = False
+    membrane: bool = False  # a membrane protein draws on the membrane budget
     kcat_per_s: EnzymeParameter
-    mass_kda: EnzymeParameter
-    km_mm: EnzymeParameter | None = None
+    mass_kda: EnzymeParameter  # of one subunit with one active site
+    km_mm: EnzymeParameter | None = None  # Michaelis constant of the NAD(P)H it consumes, where known
     sites: tuple[Site, ...] = Field(min_length=1)
 
     def capacity(self, fraction: float, saturation: float) -> float:
@@ -190,13 +173,7 @@ class Undetected(Record):
 
 
 def load_library(path: Path | None = None) -> dict[str, Enzyme]:
-    """Enzymes of a file by id; by default the library of the package.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, or an entry does not fit the schema.
-    """
+    """Enzymes of a file by id, by default the library of the package; a RedoxError if an entry does not fit."""
     library = read_records(path or packaged("enzymes.toml"), "enzyme", Enzyme)
     for enzyme in library.values():
         compartments = [site.compartment for site in enzyme.sites]

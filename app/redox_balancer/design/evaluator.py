@@ -23,8 +23,6 @@ growth every construct is worth less than nothing. Growth per protein as a quoti
 amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import astuple, dataclass
 from typing import Self, TypeVar
@@ -60,48 +58,30 @@ CONDITIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Growth of the cell without a construct, under a condition, 1/h.
-
-    Attributes
-    ----------
-    healthy_growth
-        That in the unperturbed state that the condition refers to, see `Condition.reference`.
-    floor
-        Growth to be kept while capacity is counted.
-    lowered
-        Whether the condition reduces growth.
-    unperturbed
-        Growth beyond which nothing is won back.
-    """
+    """Growth of the cell without a construct, under a condition, 1/h."""
 
     growth: float
-    healthy_growth: float
-    floor: float
-    lowered: bool
-    unperturbed: float
+    healthy_growth: float  # in the unperturbed state that the condition refers to, see `Condition.reference`
+    floor: float  # to be kept while capacity is counted
+    lowered: bool  # whether the condition reduces growth
+    unperturbed: float  # beyond which nothing is won back
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Value of a construct under a condition, and its parts.
 
-    Attributes
-    ----------
-    value
-        In healthy respirations, or with the reward `rescue` as a share of healthy growth.
-    growth
-        Largest growth after the cost of expression, 1/h.
-    capacity
-        NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
-        smallest at largest growth, which is negative where the construct may run in reverse; 0 with `rescue`.
-    rescue
-        Growth regained, as a share of healthy growth.
+    `capacity` is the NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward
+    `guaranteed` the smallest at largest growth, which is negative where the construct may run in reverse.
     """
 
-    value: float
-    growth: float
-    capacity: float
-    rescue: float
+    value: float  # in healthy respirations, or with the reward `rescue` as a share of healthy growth
+    growth: float  # the largest after the cost of expression, 1/h
+    capacity: float  # 0 with the reward `rescue`
+    rescue: float  # growth regained, as a share of healthy growth
+
+    def __str__(self) -> str:
+        return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +97,15 @@ class Evaluator:
 
     Parameters
     ----------
+    space
+        The cell and what can be built into it.
     cache_entries
         Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
         for a search that never values a construct twice. References are remembered in any case.
-    region_bytes, compressed
-        As in `ParametricLP` and `Formulation`.
+    region_bytes
+        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    compressed
+        Solve on a smaller network with the same optima, see `compress`.
     exact_check
         Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
 

@@ -16,8 +16,6 @@ A *point* is the vector of all bounds that ever change, in the order of `Formula
 biomass flux to be held, 1/h, which only the program of capacity reads. All other bounds of the network are constant.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -29,6 +27,7 @@ from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
+from redox_balancer.cell.presolve import presolve
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
@@ -52,15 +51,11 @@ Weights = dict[str, float]
 
 
 class UnmodifiedCell(NamedTuple):
-    """A cell without a construct, under a condition.
+    """A cell without a construct, under a condition."""
 
-    These are `DesignSpace.limits`, the values of all changing bounds, and the limit of each reaction that a placement
-    can amplify, by column, mmol/gDW/h.
-    """
-
-    limits: FloatArray
-    point: FloatArray
-    native_limits: dict[int, float]
+    limits: FloatArray  # see `DesignSpace.limits`
+    point: FloatArray  # values of all changing bounds
+    native_limits: dict[int, float]  # of each reaction that a placement can amplify, by column, mmol/gDW/h
 
 
 class Formulation:
@@ -73,6 +68,8 @@ class Formulation:
         to a smaller one with the same optima, and all columns are those of that one.
     parameters
         Each bound that changes, with its range.
+    presolved
+        The presolved form of a reduced network that is solved by it.
     columns
         Column of each placement's reaction.
     """
@@ -99,6 +96,7 @@ class Formulation:
             widest[column] = self._own_bounds[column] = bounds
             low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
             self.network = self.network.with_bounds({self.network.reactions[column]: (low, high)})
+        self.presolved = presolve(self.network, _protected(space)) if compressed else None
         self.parameters: list[Parameter] = []
         self._at = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
         self._healthy = np.zeros(len(self.parameters) + 1)

@@ -16,8 +16,6 @@ acceptor and donor are the two one-sided derivatives, which differ but in sign w
 gain is the growth won where up to an amount may run; where the slope is not positive it is 0 for every amount.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple, Self
@@ -42,7 +40,19 @@ from redox_balancer.progress import Progress, no_progress
 
 
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
-    """Diagnose a cell under each condition of a design space, in turn; what can be built into it plays no part.
+    """Diagnose a cell under each condition of a design space; what can be built into it plays no part.
+
+    Parameters
+    ----------
+    space
+        The cell and its conditions.
+    progress
+        Receives each condition as it starts, with the number that is done.
+
+    Yields
+    ------
+    Diagnosis
+        In the order of the conditions.
 
     Raises
     ------

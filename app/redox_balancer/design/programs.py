@@ -1,7 +1,5 @@
 """The linear programs behind a construct's value, kept in memory and solved only where no critical region answers."""
 
-from __future__ import annotations
-
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP
@@ -23,21 +21,25 @@ class ValuePrograms:
 
     def __init__(self, space: DesignSpace, formulation: Formulation, *, region_bytes: int) -> None:
         self._closed = False
-        network, parameters = formulation.network, formulation.parameters
+        network, parameters, presolved = formulation.network, formulation.parameters, formulation.presolved
         biomass = network.column(network.objective)
         self._sinks = [network.column(p.reaction) for p in space.placements if p.foreign]
-        self.growth_lp = ParametricLP(network, {biomass: 1.0}, parameters, region_bytes=region_bytes)
+        self.growth_lp = ParametricLP(
+            network, {biomass: 1.0}, parameters, region_bytes=region_bytes, presolved=presolved
+        )
         largest = optimum(self.growth_lp.maximise(formulation.widest()[:-1]), "growth")
 
         def program(weights: Weights) -> ParametricLP:
             held = Parameter(biomass, upper=False, low=0.0, high=max(0.0, largest) * (1 + 1e-6))
             objective = {network.column(reaction): weight for reaction, weight in weights.items()}
-            return ParametricLP(network, objective, [*parameters, held], region_bytes=region_bytes)
+            return ParametricLP(
+                network, objective, [*parameters, held], region_bytes=region_bytes, presolved=presolved
+            )
 
         if space.settings.reward == "sink-flux":
             # A flux is not an optimal value: it is read from the vertex that a solve ends at.
             objective = {biomass: 1.0, **dict.fromkeys(self._sinks, SINK_FLUX_WEIGHT)}
-            self.flux_lps = [ParametricLP(network, objective, parameters, region_bytes=0)]
+            self.flux_lps = [ParametricLP(network, objective, parameters, region_bytes=0, presolved=presolved)]
         elif space.settings.reward == "guaranteed":
             # The minimum of a function is the negative of the maximum of its negative.
             self.flux_lps = [program({r: -w for r, w in weights.items()}) for weights in guaranteed_weights(space)]

@@ -1,7 +1,5 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +15,12 @@ from redox_balancer.cell.driving_force import (
     parsimonious_fluxes,
     ratios_of,
 )
-from redox_balancer.cell.energies import thermodynamics_of
+from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, RatioOptimum
+from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
+from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -36,7 +36,7 @@ class RatioDiagnosis:
     Attributes
     ----------
     condition, growth
-        Id of the condition, and the largest growth, 1/h.
+        Id of the condition, with the construct if there is one, and the largest growth, 1/h.
     force
         The largest driving force of the parsimonious state; None where the cell does not grow.
     windows
@@ -113,9 +113,10 @@ def diagnose_ratios(
     margin: float = 0.0,
     draws: int = 0,
     concentrations: Mapping[str, tuple[float, float]] | None = None,
+    construct: Construct | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[RatioDiagnosis]:
-    """Diagnose the ratios of a cell under each condition of a design space, without a construct.
+    """Diagnose the ratios of a cell under each condition of a design space.
 
     Parameters
     ----------
@@ -127,6 +128,8 @@ def diagnose_ratios(
         How often energies are drawn from their uncertainty, with the same seed for each condition.
     concentrations
         Ranges of concentrations to use instead of the package's, M, by metabolite.
+    construct
+        Each condition is followed by the same with this construct; the protein that it costs is left out.
     progress
         Receives each condition as it starts, with the number that is done.
 
@@ -136,32 +139,42 @@ def diagnose_ratios(
         The model has no NAD(P) pool, a range is impossible, or a state has no driving force as large as the margin.
     """
     formulation = Formulation(space, compressed=False)
-    ratios = ratios_of(formulation.network)
-    if not ratios:
+    if not ratios_of(formulation.network):
         raise RedoxError(
             f"model {space.network.id} has no NAD+ with NADH, and no NADP+ with NADPH",
             hint="a model in identifiers other than BiGG's needs the BiGG names nad, nadh, nadp and nadph",
             settings=("model",),
         )
-    of_nad = [ratio for ratio in ratios if formulation.network.is_species(ratio.denominator, "nadh")]
     known = thermodynamics_of(formulation.network).with_concentrations(concentrations or {})
-    inside = set(formulation.network.reactions) - {*formulation.network.boundary, formulation.network.objective}
+    built = () if construct is None else (construct,)
     for number, condition in enumerate(space.conditions):
         progress(condition.id, number, len(space.conditions))
-        lower, upper = formulation.bounds(formulation.under(condition).point)
-        cell = replace(known, network=replace(formulation.network, lower=lower, upper=upper))
-        fluxes = parsimonious_fluxes(cell.network)
-        if not fluxes:
-            yield RatioDiagnosis(condition.id, 0.0)
-            continue
-        growth = fluxes[cell.network.objective]
-        active = frozenset(reaction for reaction in inside if abs(fluxes[reaction]) > LEAST_FLUX)
-        with DrivingForceLP(cell, fluxes, ratios) as lp:
-            force = lp.largest()
-            feasible = margin > 0.0 or force.value >= margin
-            windows = tuple(lp.window(ratio, margin) for ratio in ratios) if feasible else ()
-            forces, drawn = lp.spread(draws, 0, margin)
-        with GrowthAtRatio(cell, growth) as capacity:
-            optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
-        unknown = tuple(reaction for reaction in cell.without_energy() if reaction in active)
-        yield RatioDiagnosis(condition.id, growth, force, windows, optima, forces, drawn, active, unknown)
+        unmodified = formulation.under(condition)
+        yield _diagnosis(condition.id, _bounded(known, *formulation.bounds(unmodified.point)), margin, draws)
+        for placed in built:
+            label = f"{condition.id} + {NamedConstruct.of(space, placed)}"
+            bounds = formulation.bounds(formulation.with_placed(unmodified, placed))
+            yield _diagnosis(label, _bounded(known, *bounds), margin, draws)
+
+
+def _bounded(known: Thermodynamics, lower: FloatArray, upper: FloatArray) -> Thermodynamics:
+    return replace(known, network=replace(known.network, lower=lower, upper=upper))
+
+
+def _diagnosis(label: str, cell: Thermodynamics, margin: float, draws: int) -> RatioDiagnosis:
+    network, ratios = cell.network, ratios_of(cell.network)
+    fluxes = parsimonious_fluxes(network)
+    if not fluxes:
+        return RatioDiagnosis(label, 0.0)
+    outside = {*network.boundary, network.objective}
+    active = frozenset(name for name, flux in fluxes.items() if abs(flux) > LEAST_FLUX and name not in outside)
+    with DrivingForceLP(cell, fluxes, ratios) as lp:
+        force = lp.largest()
+        feasible = margin > 0.0 or force.value >= margin
+        windows = tuple(lp.window(ratio, margin) for ratio in ratios) if feasible else ()
+        forces, drawn = lp.spread(draws, 0, margin)
+    with GrowthAtRatio(cell, fluxes[network.objective]) as capacity:
+        of_nad = [ratio for ratio in ratios if network.is_species(ratio.denominator, "nadh")]
+        optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
+    unknown = tuple(reaction for reaction in cell.without_energy() if reaction in active)
+    return RatioDiagnosis(label, fluxes[network.objective], force, windows, optima, forces, drawn, active, unknown)

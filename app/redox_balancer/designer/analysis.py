@@ -41,32 +41,17 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class FluxRange:
-    """Fluxes of one reaction, mmol/gDW/h.
-
-    Attributes
-    ----------
-    reaction, name, equation
-        The reaction.
-    kind
-        `inserted`, `over-expressed`, or `linked` to the NAD(P)H pools.
-    without, flux
-        Parsimonious flux at largest growth, without the construct and with it; NaN where the problem is infeasible.
-    at_growth, at_floor
-        Smallest and largest flux at largest growth, and with growth at or above the growth floor of the capacity.
-    in_cycle
-        Whether the reaction can run in a thermodynamically infeasible cycle: its range is then no property of the
-        cell.
-    """
+    """Parsimonious fluxes at largest growth and flux ranges of one reaction, mmol/gDW/h; NaN where infeasible."""
 
     reaction: str
     name: str
     equation: str
-    kind: Kind
-    without: float
-    flux: float
-    at_growth: Range
-    at_floor: Range
-    in_cycle: bool
+    kind: Kind  # linked: to the NAD(P)H pools
+    without: float  # without the construct
+    flux: float  # with it
+    at_growth: Range  # at largest growth
+    at_floor: Range  # with growth at or above the growth floor of the capacity
+    in_cycle: bool  # in a thermodynamically infeasible cycle: the range is then no property of the cell
 
     def data(self) -> dict[str, Any]:
         """The record under the names that it has in JSON."""
@@ -91,53 +76,38 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Growth, capacity and fluxes of a designed cell.
+    """Growth, capacity and parsimonious fluxes of a designed cell; fluxes are None where infeasible."""
 
-    Attributes
-    ----------
-    growth
-        Largest growth after the cost of expression, 1/h.
-    capacity
-        Largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h; 0 where the floor
-        is out of reach.
-    guaranteed
-        Smallest value of the same quantity at largest growth: the part that is coupled to growth.
-    fluxes, fluxes_at_capacity, fluxes_without
-        Parsimonious fluxes at largest growth, at the capacity, and at largest growth without the construct; None
-        where the problem is infeasible.
-    ranges
-        Inserted and over-expressed reactions first, then those linked to the NAD(P)H pools.
-    envelope
-        None where nothing grows.
-    """
-
-    growth: float
-    capacity: float
-    guaranteed: float
-    fluxes: Fluxes | None
+    growth: float  # see `largest_growth`
+    capacity: float  # see `largest_capacity`
+    guaranteed: float  # see `guaranteed_capacity`
+    fluxes: Fluxes | None  # at largest growth
     fluxes_at_capacity: Fluxes | None
-    fluxes_without: Fluxes | None
-    ranges: tuple[FluxRange, ...]
-    envelope: Envelope | None
+    fluxes_without: Fluxes | None  # at largest growth without the construct
+    ranges: tuple[FluxRange, ...]  # inserted and over-expressed reactions first, then linked ones
+    envelope: Envelope | None  # None where nothing grows
 
     def to_frame(self) -> pd.DataFrame:
         """The flux ranges as a table with one row per reaction, fluxes in mmol/gDW/h."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
-        columns = {
-            "reaction": [found.reaction for found in self.ranges],
-            "kind": [found.kind for found in self.ranges],
-            "flux_without": [found.without for found in self.ranges],
-            "flux": [found.flux for found in self.ranges],
-            "smallest_at_largest_growth": [found.at_growth[0] for found in self.ranges],
-            "largest_at_largest_growth": [found.at_growth[1] for found in self.ranges],
-            "smallest_at_growth_floor": [found.at_floor[0] for found in self.ranges],
-            "largest_at_growth_floor": [found.at_floor[1] for found in self.ranges],
-            "in_cycle": [found.in_cycle for found in self.ranges],
-            "name": [found.name for found in self.ranges],
-            "equation": [found.equation for found in self.ranges],
-        }
-        return pd.DataFrame(columns).set_index("reaction")
+        rows = [
+            {
+                "reaction": found.reaction,
+                "kind": found.kind,
+                "flux_without": found.without,
+                "flux": found.flux,
+                "smallest_at_largest_growth": found.at_growth[0],
+                "largest_at_largest_growth": found.at_growth[1],
+                "smallest_at_growth_floor": found.at_floor[0],
+                "largest_at_growth_floor": found.at_floor[1],
+                "in_cycle": found.in_cycle,
+                "name": found.name,
+                "equation": found.equation,
+            }
+            for found in self.ranges
+        ]
+        return pd.DataFrame(rows).set_index("reaction")
 
 
 def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
@@ -153,13 +123,13 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
     progress("guaranteed minimum")
     guaranteed = guaranteed_capacity(cell, growth)
     progress("parsimonious fluxes")
-    fluxes = _parsimonious(cell.model)
+    fluxes = _parsimonious(cell)
     at_capacity = None
     if reachable and cell.capacity:
         with cell.growing(cell.floor):
-            at_capacity = _parsimonious(cell.model, cell.capacity)
+            at_capacity = _parsimonious(cell, cell.by_reaction(cell.capacity))
     with cell.without_construct():
-        without = _parsimonious(cell.model)
+        without = _parsimonious(cell)
     return Analysis(
         growth=growth,
         capacity=capacity,
@@ -179,11 +149,14 @@ def largest_growth(cell: DesignedCell) -> float:
 
 
 def largest_capacity(cell: DesignedCell, growth: float) -> float:
-    """Largest NAD(P)H consumption with growth at the floor, mmol/gDW/h; `growth` is the largest, 1/h."""
+    """Largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h.
+
+    `growth` is the largest, 1/h; 0 where the floor is out of reach.
+    """
     if not cell.capacity or not reaches_floor(growth, cell.floor):
         return 0.0
     with cell.growing(cell.floor):
-        cell.model.objective = {cell.model.reactions.get_by_id(r): weight for r, weight in cell.capacity.items()}
+        cell.model.objective = cell.by_reaction(cell.capacity)
         return max(0.0, float(cell.model.slim_optimize(error_value=0.0)))
 
 
@@ -197,19 +170,16 @@ def guaranteed_capacity(cell: DesignedCell, growth: float) -> float:
     smallest = math.inf
     with cell.growing(growth * AT_OPTIMUM):
         for weights in cell.capacities_at_least:
-            cell.model.objective = {cell.model.reactions.get_by_id(r): weight for r, weight in weights.items()}
+            cell.model.objective = cell.by_reaction(weights)
             cell.model.objective_direction = "min"
             smallest = min(smallest, float(cell.model.slim_optimize(error_value=math.nan)))
     return _clean(smallest)
 
 
-def _parsimonious(model: cobra.Model, objective: Mapping[str, float] | None = None) -> Fluxes | None:
+def _parsimonious(cell: DesignedCell, objective: Mapping[cobra.Reaction, float] | None = None) -> Fluxes | None:
     """Fluxes of the smallest total at the optimum; None where the problem is infeasible."""
-    weights = None
-    if objective is not None:
-        weights = {model.reactions.get_by_id(reaction): weight for reaction, weight in objective.items()}
     try:
-        solution = cobra.flux_analysis.pfba(model, fraction_of_optimum=AT_OPTIMUM, objective=weights)
+        solution = cobra.flux_analysis.pfba(cell.model, fraction_of_optimum=AT_OPTIMUM, objective=objective)
     except cobra.exceptions.OptimizationError:
         return None
     return {str(reaction): _clean(float(flux)) for reaction, flux in solution.fluxes.items()}
@@ -285,25 +255,22 @@ def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
     if not cell.capacity:
         return None
     progress("production envelope")
-    biomass = cell.biomass
-    with cell.metered(cell.capacity) as meter:
-        frame = cobra.flux_analysis.production_envelope(
-            cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
-        )
-    largest = frame["flux_maximum"]
-    smallest = frame["flux_minimum"]
+
+    def envelope(weights: Mapping[str, float]) -> pd.DataFrame:
+        with cell.metered(weights) as meter:
+            return cobra.flux_analysis.production_envelope(
+                cell.model, [cell.biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
+            )
+
+    frame = envelope(cell.capacity)
+    largest, smallest = frame["flux_maximum"], frame["flux_minimum"]
     if len(cell.capacities_at_least) > 1:
-        smallest = None
-        for weights in cell.capacities_at_least:
-            with cell.metered(weights) as meter:
-                other = cobra.flux_analysis.production_envelope(
-                    cell.model, [biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
-                )["flux_minimum"]
-            smallest = other if smallest is None else smallest.where(smallest < other, other)
+        smallest, other = (envelope(weights)["flux_minimum"] for weights in cell.capacities_at_least)
+        smallest = smallest.where(smallest < other, other)
     # The last point is the largest growth itself, which round-off sometimes makes infeasible.
     solved = largest.notna() & smallest.notna()
     return Envelope(
-        growth=tuple((frame[biomass.id][solved] * cell.keep).tolist()),
+        growth=tuple((frame[cell.biomass.id][solved] * cell.keep).tolist()),
         smallest=tuple(smallest[solved].tolist()),
         largest=tuple(largest[solved].tolist()),
     )

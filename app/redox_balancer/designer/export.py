@@ -5,8 +5,6 @@ checks of libSBML. All files are written to a temporary folder first, so the tar
 `design.json` is moved last.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -116,13 +114,9 @@ def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progr
         progress(f"writing and checking {name}")
         save_model(cell.model, folder / name)
         checks[name] = verify_model(folder / name, cell, design)
-    for name, fluxes in (
-        ("fluxes.json", analysis.fluxes),
-        ("fluxes_at_capacity.json", analysis.fluxes_at_capacity),
-        ("fluxes_without.json", analysis.fluxes_without),
-    ):
-        if fluxes is not None:
-            (folder / name).write_text(json.dumps(fluxes, indent=0))
+    for name in ("fluxes", "fluxes_at_capacity", "fluxes_without"):
+        if (fluxes := getattr(analysis, name)) is not None:
+            (folder / f"{name}.json").write_text(json.dumps(fluxes, indent=0))
     if analysis.envelope is not None:
         drawing = figures.envelope(design)
         (folder / "envelope.svg").write_text(drawing.svg())
@@ -154,23 +148,16 @@ def _annotate(cell: DesignedCell) -> None:
 
 
 def _construct_rows(design: Design) -> list[dict[str, Any]]:
+    names = ("ec", "uniprot", "organism", "compartment", "reaction")
+    numbers = ("proteome_fraction", "protein_mg_per_gdw", "flux_cap_mmol_gdw_h")
     return [
-        {
-            "placement": row["placement"],
-            "enzyme": row["name"],
-            "ec": row["ec"],
-            "uniprot": row["uniprot"] or "",
-            "organism": row["organism"],
-            "compartment": row["compartment"],
-            "reaction": row["reaction"],
-            "proteome_fraction": row["proteome_fraction"],
-            "protein_mg_per_gdw": row["protein_mg_per_gdw"],
-            "flux_cap_mmol_gdw_h": row["flux_cap_mmol_gdw_h"],
-            **{
-                f"{name}{suffix}": parameter[part]
-                for name, parameter in row["figures"].items()
-                for suffix, part in (("", "value"), ("_source", "source"), ("_confidence", "confidence"))
-            },
+        {"placement": row["placement"], "enzyme": row["name"]}
+        | {name: row[name] or "" for name in names}
+        | {name: row[name] for name in numbers}
+        | {
+            f"{name}{suffix}": parameter[part]
+            for name, parameter in row["figures"].items()
+            for suffix, part in (("", "value"), ("_source", "source"), ("_confidence", "confidence"))
         }
         for row in design.proposal.placed
     ]

@@ -1,7 +1,5 @@
 """Episodes played with a policy, and which of the constructs it has built it may answer with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 
@@ -42,8 +40,26 @@ def play_episodes(
     list of Valued
         The final construct of each episode and its outcome by the task of the environments.
     """
+    finished: list[Valued] = []
     with _blas().limit(limits=1, user_api="blas"):
-        return _play(envs, condition, policy, episodes, generator)
+        while len(finished) < episodes:
+            playing = envs[: episodes - len(finished)]
+            running = [(env, *env.reset(options={"condition": condition})) for env in playing]
+            while running:
+                masks = np.stack([info["action_mask"] for _, _, info in running])
+                if policy is not None:
+                    actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+                else:
+                    actions = random_actions(masks, generator or np.random.default_rng())
+                still_running = []
+                for (env, _, _), action in zip(running, actions, strict=True):
+                    observation, _, terminated, _, info = env.step(int(action))
+                    if terminated:
+                        finished.append(valued(env))
+                    else:
+                        still_running.append((env, observation, info))
+                running = still_running
+    return finished
 
 
 @cache
@@ -52,33 +68,9 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _play(
-    envs: Sequence[RedoxEnv],
-    condition: str,
-    policy: Policy | None,
-    episodes: int,
-    generator: np.random.Generator | None,
-) -> list[Valued]:
-    finished: list[Valued] = []
-    while len(finished) < episodes:
-        running = list(envs[: episodes - len(finished)])
-        seen = [env.reset(options={"condition": condition}) for env in running]
-        while running:
-            masks = np.stack([info["action_mask"] for _, info in seen])
-            if policy is not None:
-                actions = policy.act(np.stack([observation for observation, _ in seen]), masks, generator)
-            else:
-                actions = random_actions(masks, generator or np.random.default_rng())
-            still_running, seen_next = [], []
-            for env, action in zip(running, actions, strict=True):
-                observation, _, terminated, _, info = env.step(int(action))
-                if terminated:
-                    finished.append(Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition)))
-                else:
-                    still_running.append(env)
-                    seen_next.append((observation, info))
-            running, seen = still_running, seen_next
-    return finished
+def valued(env: RedoxEnv) -> Valued:
+    """The construct of an environment with its outcome by the task of the environments."""
+    return Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
 
 
 def candidates(
@@ -98,8 +90,7 @@ def candidates(
     if env.hidden_condition:
         return greedy
     env.reset(options={"condition": condition})
-    empty = Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
-    return [*greedy, *sampled, empty]
+    return [*greedy, *sampled, valued(env)]
 
 
 def most_valuable(constructs: Sequence[Valued]) -> Valued:

@@ -1,7 +1,5 @@
 """A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -35,24 +33,14 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Proposal:
-    """A construct under a condition, and its value.
-
-    Attributes
-    ----------
-    space, construct, condition
-        The construct, the design space it is built in, and the condition.
-    outcome, reference
-        Results of `Evaluator` for the plain task, see `DesignSpace.plain`.
-    task_value
-        Value by the task that a policy was trained on; `outcome.value` where that is the plain task.
-    """
+    """A construct under a condition, and its value by the plain task, see `DesignSpace.plain`."""
 
     space: DesignSpace
     construct: Construct
     condition: Condition
     outcome: Outcome
     reference: Reference
-    task_value: float
+    task_value: float  # by the task that a policy was trained on; `outcome.value` where that is the plain task
 
     @classmethod
     def valued(
@@ -84,23 +72,16 @@ class Proposal:
         rows = []
         for row, (position, _) in zip(self.space.describe(self.construct), self.construct, strict=True):
             placement = self.space.placements[position]
-            enzyme = placement.enzyme
-            parameters = {"kcat_per_s": enzyme.kcat_per_s, "mass_kda": enzyme.mass_kda, "km_mm": enzyme.km_mm}
-            rows.append(
-                row
-                | {
-                    "ec": enzyme.ec,
-                    "uniprot": enzyme.uniprot.accession if enzyme.uniprot else None,
-                    "organism": enzyme.organism,
-                    "foreign": placement.foreign,
-                    "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * row["proteome_fraction"],
-                    "figures": {
-                        name: parameter.model_dump(mode="json")
-                        for name, parameter in parameters.items()
-                        if parameter is not None
-                    },
-                }
-            )
+            enzyme = placement.enzyme.model_dump(mode="json")
+            row |= {
+                "ec": enzyme["ec"],
+                "uniprot": enzyme["uniprot"] and enzyme["uniprot"]["accession"],
+                "organism": enzyme["organism"],
+                "foreign": placement.foreign,
+                "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * row["proteome_fraction"],
+                "figures": {name: enzyme[name] for name in ("kcat_per_s", "mass_kda", "km_mm") if enzyme[name]},
+            }
+            rows.append(row)
         return rows
 
     @property
@@ -213,14 +194,11 @@ class Proposer:
 
     def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
         """Constructs sampled from the policy, as they are played; none under a hidden condition, see `candidates`."""
-        if self.hidden_condition:
-            return
         generator = np.random.default_rng(seed)
-        for start in range(0, samples, BATCH):
+        for start in range(0, 0 if self.hidden_condition else samples, BATCH):
             count = min(BATCH, samples - start)
-            yield from map(
-                self._proposal, play_episodes(self._envs, self.condition.id, self._policy, count, generator)
-            )
+            played = play_episodes(self._envs, self.condition.id, self._policy, count, generator)
+            yield from map(self._proposal, played)
 
     def _proposal(self, played: Valued) -> Proposal:
         return Proposal.valued(self._evaluator, played.construct, self.condition, task_value=played.outcome.value)

@@ -23,16 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run.
-
-    Attributes
-    ----------
-    folder
-        Its folder.
-    config
-        Contents of its `config.json`.
-    task
-        The task it was trained on.
+    """A training run: its folder, the contents of its `config.json`, and the task it was trained on.
 
     Examples
     --------
@@ -52,13 +43,7 @@ class TrainedRun:
 
     @classmethod
     def open(cls, folder: Path) -> TrainedRun:
-        """Read the settings of a run.
-
-        Raises
-        ------
-        RedoxError
-            The folder holds no run.
-        """
+        """Read the settings of a run; a RedoxError where the folder holds none."""
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())

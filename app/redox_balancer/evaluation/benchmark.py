@@ -11,7 +11,7 @@ import numpy as np
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Method
-from redox_balancer.evaluation.statistics import Interval, bootstrap_interval
+from redox_balancer.evaluation.statistics import bootstrap_interval
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.search.problem import SearchResult
 
@@ -24,15 +24,7 @@ PROVEN = 1e-6
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of one method.
-
-    Attributes
-    ----------
-    method
-        The method.
-    found
-        Its answers, by seed and condition.
-    """
+    """The answers of one method, by seed and condition."""
 
     method: Method
     found: Sequence[Sequence[SearchResult]]
@@ -44,17 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Answers of several methods under the same conditions.
-
-    Attributes
-    ----------
-    conditions
-        The conditions.
-    optima
-        Answer of the oracle, or of its substitute, under each condition.
-    answers
-        Answers of each method.
-    """
+    """Answers of several methods under the same conditions; `optima` are those of the oracle or its substitute."""
 
     conditions: Sequence[Condition]
     optima: Sequence[SearchResult]
@@ -83,25 +65,18 @@ class Benchmark:
             if found.bound is None or found.bound - found.value > PROVEN or best - found.bound > PROVEN
         ]
 
-    def shares(self, answers: Answers) -> FloatArray:
-        """Value of each answer over the best known value, shape (seeds, conditions)."""
-        shares: FloatArray = answers.of("value") / self.best_known
-        return shares
-
-    def interval(self, answers: Answers) -> Interval:
-        """Interquartile mean of a method's shares with its 95 % interval."""
-        return bootstrap_interval(self.shares(answers))
-
     def rows(self) -> list[dict[str, Any]]:
         """One row per method, the largest share first.
 
-        Values and regrets are in healthy respirations; seconds, solves (linear programs) and iterations (simplex) are
+        Shares are of the best known value, `share` being their interquartile mean with its 95 % interval. Values and
+        regrets are in healthy respirations; seconds, solves (linear programs) and iterations (simplex) are
         means per answer; `training_s` is the wall time spent once, before all answers, in seconds.
         """
         rows = []
         for answers in self.answers:
-            shares, values = self.shares(answers), answers.of("value")
-            estimated = self.interval(answers)
+            values = answers.of("value")
+            shares = values / self.best_known
+            estimated = bootstrap_interval(shares)
             rows.append(
                 {
                     "method": answers.method.name,
@@ -113,9 +88,7 @@ class Benchmark:
                     "smallest_share": float(shares.min()),
                     "mean_value": float(values.mean()),
                     "mean_regret": float((self.best_known - values).mean()),
-                    "seconds": float(answers.of("seconds").mean()),
-                    "solves": float(answers.of("solves").mean()),
-                    "iterations": float(answers.of("iterations").mean()),
+                    **{cost: float(answers.of(cost).mean()) for cost in ("seconds", "solves", "iterations")},
                     "training_s": answers.method.training_s,
                 }
             )

@@ -45,49 +45,22 @@ POSSIBLE_CONDITIONS = 64
 
 @dataclass(frozen=True)
 class Protocol:
-    """The conditions of a comparison, and what an answer may cost.
-
-    Attributes
-    ----------
-    sets
-        `TRAINING`, `HELD_OUT` or both.
-    held_out
-        File with held-out combinations of conditions; None for that of the package.
-    samples
-        Number of constructs that a policy samples for the best of them.
-    seeds
-        Number of seeds of each method that samples.
-    budget
-        Limits of a search for one answer.
-    equal_time
-        Whether all answers of a search together may take as long as a training took; replaces `budget`.
-    time_limit_s
-        Time limit of the oracle for one answer, in seconds.
-    """
+    """The conditions of a comparison, and what an answer may cost."""
 
     sets: Sequence[str] = (TRAINING, HELD_OUT)
-    held_out: Path | None = None
-    samples: int = 64
-    seeds: int = 5
-    budget: SearchBudget = field(default_factory=SearchBudget)
-    equal_time: bool = False
-    time_limit_s: float = 600.0
+    held_out: Path | None = None  # file with held-out combinations of conditions; None for that of the package
+    samples: int = 64  # constructs that a policy samples for the best of them
+    seeds: int = 5  # of each method that samples
+    budget: SearchBudget = field(default_factory=SearchBudget)  # of a search for one answer
+    equal_time: bool = False  # all answers of a search together take as long as a training took instead
+    time_limit_s: float = 600.0  # of the oracle for one answer
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of a comparison.
+    """The benchmark of each set of conditions, by its name, and the best fixed construct.
 
-    Attributes
-    ----------
-    space, placements
-        The design space, and K, the number of placements.
-    benchmarks
-        The benchmark of each set of conditions, by its name.
-    fixed
-        The best fixed construct.
-    no_useful_design
-        Conditions under which no construct is of use; no method was run under them.
+    `no_useful_design` are conditions under which no construct is of use; no method was run under them.
     """
 
     space: DesignSpace
@@ -150,20 +123,12 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
         fixed, choice = best_fixed(
             evaluator, placements, optima[TRAINING], budget, plain=plain, time_limit_s=time_limit_s
         )
-        methods = [
-            *policies(
-                envs,
-                [run.policy() for run in runs],
-                samples=protocol.samples,
-                seeds=protocol.seeds,
-                training_s=training_s,
-            ),
-            fixed,
-        ]
+        trained, samples, seeds = [run.policy() for run in runs], protocol.samples, protocol.seeds
+        methods = [*policies(envs, trained, samples=samples, seeds=seeds, training_s=training_s), fixed]
         if environments.hidden_condition:
             methods.append(belief_search(evaluator, placements, possible_conditions(environments)))
         else:
-            methods += searches(evaluator, placements, budget=budget, seeds=protocol.seeds)
+            methods += searches(evaluator, placements, budget=budget, seeds=seeds)
             if len(space.parameter_samples) and budget.seconds is not None:
                 methods.append(samples_oracle(evaluator, placements, time_limit_s=budget.seconds))
         benchmarks = {}

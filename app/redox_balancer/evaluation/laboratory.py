@@ -1,7 +1,5 @@
 """Cells of one network under blocks, conditions and inserted enzymes: their growth and their least fluxes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
@@ -45,15 +43,7 @@ class _Solved(NamedTuple):
 
 
 class Laboratory:
-    """Cells of one network; equal cells are computed once.
-
-    Parameters
-    ----------
-    network
-        The intact cell on its medium.
-    file
-        The experiments, with the enzymes that they insert.
-    """
+    """Cells of one network, the intact cell on its medium; equal cells are computed once."""
 
     def __init__(self, network: Network, file: ExperimentFile) -> None:
         self._file = file

@@ -1,7 +1,5 @@
 """Design methods behind one interface: each answers with a construct for a condition, and the cost of the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,18 +30,9 @@ SAMPLES_ORACLE = "milp of all sets"
 
 @dataclass(frozen=True)
 class Method:
-    """A design method.
+    """A design method: a function of a condition and a seed that returns a construct and the cost of finding it.
 
-    Attributes
-    ----------
-    name
-        Its name in tables.
-    answer
-        Function of a condition and a seed that returns a construct and the cost of finding it.
-    seeds
-        Number of seeds with answers of their own; 1 for a deterministic method.
-    training_s
-        Wall time spent once, before all answers, in seconds.
+    A deterministic method has one seed; `training_s` is the wall time spent once, before all answers.
     """
 
     name: str
@@ -91,7 +80,7 @@ def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, tim
     def answer(condition: Condition, _seed: int) -> SearchResult:
         chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
         problem = Problem.under(evaluator, condition, placements)
-        valued = Search(problem).proposed([chosen.construct])
+        valued = Search(problem).proposed(chosen.construct)
         return replace(
             valued,
             solves=chosen.solves + valued.solves,
@@ -137,17 +126,8 @@ def best_fixed(
 ) -> tuple[Method, SearchResult]:
     """The construct of the largest mean share over the training conditions, whatever the condition; and its choice.
 
-    Parameters
-    ----------
-    optima
-        The best known answer under each training condition, which shares refer to.
-    budget
-        Limits of the evolutionary search where there is no oracle.
-    plain
-        Evaluator of the plain task where the task at hand has no oracle, else None. With one, the better of the
-        optimum of the plain task and the construct that evolutionary search finds is taken.
-    time_limit_s
-        Time limit of the oracle, in seconds; its best construct until then is taken.
+    Shares refer to the best known answers `optima`. Where the task at hand has no oracle, there is an evaluator of
+    the plain task, and the better of its optimum and of what evolutionary search finds within `budget` is taken.
     """
     useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
     conditions = tuple(useful)
@@ -177,14 +157,8 @@ def policies(
     Both answer with the empty construct where theirs is worth less than nothing. Under a hidden condition there is
     the first method alone, and it answers without the value, see `candidates`.
 
-    Parameters
-    ----------
-    envs
-        Environments of a design space with the conditions to answer for, at their named values.
-    trained, seeds
-        The policies of one training each; each counts as a seed. If there is one, the number of seeds of the samples.
-    training_s
-        Mean wall time of a training, in seconds.
+    Each of the policies counts as a seed; if there is one, its samples have `seeds`. `envs` are at the named
+    values of the conditions.
     """
 
     def played(condition: Condition, seed: int, sampled: int) -> SearchResult:
@@ -193,16 +167,10 @@ def policies(
         drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
         return search.chosen(most_valuable(candidates(envs, condition.id, policy, drawn)).construct)
 
-    distinct = len(trained) if len(trained) > 1 else seeds
-    alone = Method("policy", lambda condition, seed: played(condition, seed, 0), len(trained), training_s)
+    def method(name: str, sampled: int, count: int) -> Method:
+        return Method(name, lambda condition, seed: played(condition, seed, sampled), count, training_s)
+
+    alone = method("policy", 0, len(trained))
     if envs[0].hidden_condition:
         return [alone]
-    return [
-        alone,
-        Method(
-            f"policy, best of {samples}",
-            lambda condition, seed: played(condition, seed, samples),
-            distinct,
-            training_s,
-        ),
-    ]
+    return [alone, method(f"policy, best of {samples}", samples, len(trained) if len(trained) > 1 else seeds)]

@@ -27,45 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConditionScore:
-    """Score of a policy under one condition; values in healthy respirations.
-
-    Attributes
-    ----------
-    condition
-        Id of the condition.
-    growth_without
-        Growth without a construct, 1/h.
-    policy_mean, random_mean
-        Mean value of the constructs sampled from the policy, and of constructs of uniformly random legal actions.
-    greedy
-        Answer of the policy without samples: the construct of the most probable actions, or the empty one.
-    best
-        Answer of the policy with the sampled constructs; the same as `greedy` under a hidden condition. Both are
-        chosen among `candidates`.
-    """
+    """Score of a policy under one condition; values in healthy respirations, answers chosen among `candidates`."""
 
     condition: str
-    growth_without: float
-    policy_mean: float
-    random_mean: float
-    greedy: Valued
-    best: Valued
+    growth_without: float  # 1/h, without a construct
+    policy_mean: float  # value of the constructs sampled from the policy
+    random_mean: float  # value of constructs of uniformly random legal actions
+    greedy: Valued  # answer without samples: the construct of the most probable actions, or the empty one
+    best: Valued  # answer with the sampled constructs; the same under a hidden condition
 
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """Score of a policy.
+    """Score of a policy under each named condition of its design space, each mean over so many episodes.
 
-    Attributes
-    ----------
-    space
-        The design space the policy was trained on.
-    conditions
-        Score under each named condition.
-    episodes
-        Number of episodes behind each mean.
-    references
-        Exhaustive reference of each condition, by its id; empty where no exhaustive search was made.
+    `references` are exhaustive references by condition id; empty where no exhaustive search was made.
     """
 
     space: DesignSpace

@@ -1,7 +1,5 @@
 """Runs the experiments of `data/experiments.toml` on a network and scores them by the rule of `verdicts.py`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,18 +32,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class AssayResult:
-    """An assay on a model.
+    """What a model predicts in an assay, with the numbers behind it: growth in 1/h, fluxes in mmol/gDW/h.
 
-    Attributes
-    ----------
-    verdict
-        What the model predicts; None where it cannot express the assay.
-    figures
-        The numbers behind it: growth in 1/h, fluxes in mmol/gDW/h.
-    obstacle
-        Why it cannot be expressed.
-    left_out
-        Supplements of the medium that the model does not know.
+    The verdict is None where the model cannot express the assay, and `obstacle` says why; `left_out` are supplements
+    of the medium that it does not know.
     """
 
     assay: Assay
@@ -158,9 +148,18 @@ def validate(
     vary: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
-    """Run every experiment on a model, on one medium; with `vary` again at half and twice each cap of that.
+    """Run every experiment on a model.
 
-    `capacities` are native limits, mmol/gDW/h, by reaction.
+    Parameters
+    ----------
+    network
+        The model without a medium.
+    medium
+        The medium of all experiments.
+    capacities
+        Native limits, by reaction.
+    vary
+        Repeat them at half and twice each cap of the medium.
 
     Raises
     ------

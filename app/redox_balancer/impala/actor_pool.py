@@ -1,7 +1,5 @@
 """The pool of actors: requests and receives rollouts, and replaces actors that die, hang or outgrow their memory."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time
@@ -30,25 +28,19 @@ START_TIMEOUT_S = 300.0
 
 @dataclass(eq=False)
 class _Slot:
-    """Place of one actor in the pool, with its current process.
-
-    `startup` is the reference to the pending startup report, `pending` holds those to the requested rollouts, oldest
-    first. `since` is the time of the last result or, where nothing was pending, of the request. `deaths` counts since
-    the last rollout, `start_at` is the time at which a dead actor may start again. `retiring` is the reason why it is
-    about to be replaced, if it is.
-    """
+    """Place of one actor in the pool, with its current process."""
 
     incarnation: int
     handle: Any = None
-    startup: Any = None
-    pending: deque[Any] = field(default_factory=deque)
-    since: float = 0.0
+    startup: Any = None  # reference to the pending startup report
+    pending: deque[Any] = field(default_factory=deque)  # references to the requested rollouts, oldest first
+    since: float = 0.0  # time of the last result or, where nothing was pending, of the request
     pid: int | None = None
     startup_bytes: float = 0.0
     health: ActorHealth | None = None
-    retiring: str = ""
-    deaths: int = 0
-    start_at: float = 0.0
+    retiring: str = ""  # why it is about to be replaced, if it is
+    deaths: int = 0  # since the last rollout
+    start_at: float = 0.0  # when a dead actor may start again
 
     @property
     def awaited(self) -> list[Any]:
@@ -76,17 +68,6 @@ def _wait(references: list[Any], timeout_s: float) -> set[Any]:
         return set()
     first, _ = ray.wait(references, num_returns=1, timeout=timeout_s)
     return set(ray.wait(references, num_returns=len(references), timeout=0)[0]) if first else set()
-
-
-def _collector_settings(config: TrainConfig, actor: int, incarnation: int) -> dict[str, Any]:
-    return {
-        "count": config.envs_per_actor,
-        "length": config.rollout_length,
-        "hidden_sizes": config.hidden_sizes,
-        "seed": config.seed,
-        "actor": actor,
-        "incarnation": incarnation,
-    }
 
 
 class ActorPool:
@@ -255,10 +236,8 @@ class ActorPool:
     def _started(self, actor: int, report: ActorStartup) -> None:
         slot = self._slots[actor]
         slot.startup, slot.since = None, time.monotonic()
-        slot.pid, slot.health = report.pid, report.health
-        self._shape = report.shape
-        uss_bytes = report.health.stats.uss_bytes
-        slot.startup_bytes = uss_bytes
+        slot.pid, slot.health, self._shape = report.pid, report.health, report.shape
+        slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
                 f"a new actor takes {uss_bytes / MEBIBYTE:.0f} MB, too much for {self.size} actors",
@@ -281,7 +260,7 @@ class ActorPool:
         slot = self._slots[actor]
         self.ledger.open(actor, slot.incarnation)
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
-        settings = _collector_settings(self._config, actor, slot.incarnation)
+        settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
         interval_s = self._config.log_interval_s
         slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector)
 

@@ -1,8 +1,7 @@
 """Every setting of a training run, each with the line of help that the command line shows."""
 
-from __future__ import annotations
-
-from dataclasses import Field, asdict, dataclass, field, fields
+import operator
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from redox_balancer.errors import RedoxError
@@ -12,8 +11,12 @@ ROLLOUTS_IN_FLIGHT = 2
 """Rollouts requested from an actor at any time: it starts the second while the result of the first is in transit."""
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+LIMITS = {"ge": ("at least", operator.ge), "gt": ("above", operator.gt), "le": ("at most", operator.le)}
+
+
+def _setting(default: Any, text: str, **limits: float) -> Any:
+    """A setting with its line of help and its limits, by the names of `LIMITS`."""
+    return field(default=default, metadata={"help": text, "limits": limits})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,49 +28,61 @@ class TrainConfig:
     `max_lag` when it is used.
     """
 
-    timesteps: int = _setting(2_000_000, "Environment steps to train for, over all processes of the run.")
-    num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).")
-    envs_per_actor: int = _setting(16, "Environments per actor; they share one linear program.")
-    rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).")
+    timesteps: int = _setting(2_000_000, "Environment steps to train for, over all processes of the run.", ge=1)
+    num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).", ge=0)
+    envs_per_actor: int = _setting(16, "Environments per actor; they share one linear program.", ge=1)
+    rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).", ge=1)
     batch_size: int = _setting(
-        512, "Transitions per update; raised where the largest lag would drop rollouts of many actors."
+        512, "Transitions per update; raised where the largest lag would drop rollouts of many actors.", ge=1
     )
-    seed: int = _setting(0, "Seed of all random number generators.")
+    seed: int = _setting(0, "Seed of all random number generators.", ge=0)
 
     hidden_sizes: tuple[int, ...] = _setting((128, 128), "Units of each hidden layer of the policy.")
-    learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.")
-    learning_rate_end: float = _setting(1e-4, "Learning rate at the last step; linear in between.")
-    entropy_cost: float = _setting(0.1, "Weight of the entropy bonus at step 0.")
-    entropy_cost_end: float = _setting(1e-3, "Weight of the entropy bonus at the last step; geometric in between.")
-    baseline_cost: float = _setting(0.5, "Weight of the value loss.")
-    max_grad_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
-    gamma: float = _setting(1.0, "Discount; with 1 the return of an episode is the value of its construct.")
-    vtrace_lambda: float = _setting(1.0, "V-trace lambda, the share of later corrections that is traced back.")
-    rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a target.")
-    c_clip: float = _setting(1.0, "V-trace: largest importance ratio in a trace.")
-    pg_rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a policy gradient.")
-    max_lag: int = _setting(50, "Rollouts of a policy more than this many versions old are dropped and counted.")
-
-    save_interval_s: float = _setting(300.0, "Seconds between checkpoints.")
-    save_interval_steps: int = _setting(0, "Environment steps between checkpoints; 0 uses the interval in seconds.")
-    keep_checkpoints: int = _setting(5, "Number of newest checkpoints to keep.")
-    keep_every_steps: int = _setting(
-        0, "Keep the first checkpoint of every this many steps permanently; 0 keeps none."
+    learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.", gt=0)
+    learning_rate_end: float = _setting(1e-4, "Learning rate at the last step; linear in between.", ge=0)
+    entropy_cost: float = _setting(0.1, "Weight of the entropy bonus at step 0.", ge=0)
+    entropy_cost_end: float = _setting(
+        1e-3, "Weight of the entropy bonus at the last step; geometric in between.", ge=0
     )
-    heartbeat_interval_s: float = _setting(5.0, "Seconds between two heartbeats (heartbeat.json).")
-    log_interval_s: float = _setting(5.0, "Seconds between two rows of metrics.")
+    baseline_cost: float = _setting(0.5, "Weight of the value loss.", ge=0)
+    max_grad_norm: float = _setting(1.0, "Gradients are scaled down to this norm.", gt=0)
+    gamma: float = _setting(
+        1.0, "Discount; with 1 the return of an episode is the value of its construct.", ge=0, le=1
+    )
+    vtrace_lambda: float = _setting(
+        1.0, "V-trace lambda, the share of later corrections that is traced back.", ge=0, le=1
+    )
+    rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a target.", gt=0)
+    c_clip: float = _setting(1.0, "V-trace: largest importance ratio in a trace.", gt=0)
+    pg_rho_clip: float = _setting(1.0, "V-trace: largest importance ratio in a policy gradient.", gt=0)
+    max_lag: int = _setting(
+        50, "Rollouts of a policy more than this many versions old are dropped and counted.", ge=0
+    )
+
+    save_interval_s: float = _setting(300.0, "Seconds between checkpoints.", gt=0)
+    save_interval_steps: int = _setting(
+        0, "Environment steps between checkpoints; 0 uses the interval in seconds.", ge=0
+    )
+    keep_checkpoints: int = _setting(5, "Number of newest checkpoints to keep.", ge=1)
+    keep_every_steps: int = _setting(
+        0, "Keep the first checkpoint of every this many steps permanently; 0 keeps none.", ge=0
+    )
+    heartbeat_interval_s: float = _setting(5.0, "Seconds between two heartbeats (heartbeat.json).", gt=0)
+    log_interval_s: float = _setting(5.0, "Seconds between two rows of metrics.", gt=0)
     log_interval_steps: int = _setting(
-        0, "Environment steps between two rows of metrics; 0 uses the interval in seconds."
+        0, "Environment steps between two rows of metrics; 0 uses the interval in seconds.", ge=0
     )
 
     remote: str = _setting("", "Bucket that receives each checkpoint, s3://BUCKET/experiments/RUN; empty for none.")
-    remote_lock_s: float = _setting(120.0, "Seconds until the lock of a dead trainer on the bucket expires.")
-    remote_timeout_s: float = _setting(20.0, "Seconds without an answer until a request to the bucket is retried.")
+    remote_lock_s: float = _setting(120.0, "Seconds until the lock of a dead trainer on the bucket expires.", gt=0)
+    remote_timeout_s: float = _setting(
+        20.0, "Seconds without an answer until a request to the bucket is retried.", gt=0
+    )
     remote_patience_s: float = _setting(
-        60.0, "Seconds to wait at the start and the end of a run for a bucket that does not answer."
+        60.0, "Seconds to wait at the start and the end of a run for a bucket that does not answer.", gt=0
     )
 
-    learner_threads: int = _setting(1, "Threads of the learner's linear algebra.")
+    learner_threads: int = _setting(1, "Threads of the learner's linear algebra.", ge=1)
     device: str = _setting("cpu", "Device of the learner, as torch names it.")
     max_actors: int = _setting(120, "Upper limit of actors; raise it knowingly, each actor takes memory.")
     actor_timeout_s: float = _setting(300.0, "Seconds without a result after which an actor is replaced.")
@@ -82,24 +97,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         # A configuration read back from JSON has a list.
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
-        at_least_one = (
-            "timesteps", "envs_per_actor", "rollout_length", "batch_size", "keep_checkpoints", "learner_threads",
-        )  # fmt: skip
-        for name in at_least_one:
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        not_negative = (
-            "num_actors", "seed", "max_lag", "entropy_cost", "entropy_cost_end", "baseline_cost",
-            "learning_rate_end", "save_interval_steps", "log_interval_steps", "keep_every_steps",
-        )  # fmt: skip
-        for name in not_negative:
-            self._require(name, getattr(self, name) >= 0, "0 or more")
-        positive = (
-            "learning_rate", "max_grad_norm", "rho_clip", "c_clip", "pg_rho_clip",
-            "save_interval_s", "log_interval_s", "heartbeat_interval_s",
-            "remote_lock_s", "remote_timeout_s", "remote_patience_s",
-        )  # fmt: skip
-        for name in positive:
-            self._require(name, getattr(self, name) > 0, "above 0")
+        for setting in fields(self):
+            for name, limit in setting.metadata["limits"].items():
+                words, within = LIMITS[name]
+                self._require(setting.name, within(getattr(self, setting.name), limit), f"{words} {limit:g}")
         if self.num_actors > self.max_actors:
             raise RedoxError(
                 f"num_actors is {self.num_actors}, it must be at most {self.max_actors}",
@@ -111,8 +112,6 @@ class TrainConfig:
             (self.entropy_cost > 0) == (self.entropy_cost_end > 0),
             "above 0 if and only if entropy_cost is",
         )
-        for name in ("gamma", "vtrace_lambda"):
-            self._require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         _, colon, port = self.dashboard.rpartition(":")
         valid = bool(colon) and port.isdigit()
         self._require("dashboard", valid or not self.dashboard, "empty or like 127.0.0.1:8265")
@@ -137,6 +136,12 @@ class TrainConfig:
         wanted = -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
         return max(wanted, min_rollouts_per_batch(self.num_actors, self.max_lag))
 
+    @property
+    def collector(self) -> dict[str, Any]:
+        """Arguments of a `RolloutCollector`."""
+        sizes = {"count": self.envs_per_actor, "length": self.rollout_length, "hidden_sizes": self.hidden_sizes}
+        return sizes | {"seed": self.seed}
+
     def as_dict(self) -> dict[str, Any]:
         """Every setting, ready for JSON."""
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
@@ -153,5 +158,4 @@ def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:
 
 def help_of(name: str) -> str:
     """Return the line of help of a setting."""
-    by_name: dict[str, Field[Any]] = {setting.name: setting for setting in fields(TrainConfig)}
-    return str(by_name[name].metadata["help"])
+    return str(TrainConfig.__dataclass_fields__[name].metadata["help"])

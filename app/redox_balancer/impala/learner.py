@@ -3,10 +3,8 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,21 +20,17 @@ RATIO_ROUNDING = 1e-4
 
 
 class LearnerState(NamedTuple):
-    """The complete state of a learner: vectors of shape (size,) and counters.
-
-    `steps` counts the environment steps used, `dropped` those dropped as too old. The version of the policy is its
-    number of updates.
-    """
+    """The complete state of a learner: vectors of shape (size,) and counters."""
 
     parameters: Float32
     exp_avg: Float32
     exp_avg_sq: Float32
-    updates: int
-    steps: int
-    dropped: int
+    updates: int  # also the version of the policy
+    steps: int  # environment steps used
+    dropped: int  # those dropped as too old
 
     @classmethod
-    def fresh(cls, shape: PolicyShape, seed: int) -> LearnerState:
+    def fresh(cls, shape: PolicyShape, seed: int) -> Self:
         """Return the initial state of a run."""
         # Collectors use spawn keys of two numbers, so none of them shares this one.
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
@@ -57,23 +51,14 @@ class Update(NamedTuple):
 
 
 class Learner:
-    """Updates the policy from one batch of rollouts after the other.
-
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    shape
-        Sizes of the policy.
-    state
-        Initial state.
-    """
+    """Updates the policy from one batch of rollouts after the other, from an initial state on."""
 
     def __init__(self, config: TrainConfig, shape: PolicyShape, state: LearnerState) -> None:
         torch.set_num_threads(config.learner_threads)
         self.config = config
         self._device = torch.device(config.device)
-        self._updates, self._steps, self.dropped = state.updates, state.steps, state.dropped
+        # Version of the policy, environment steps used and dropped, over all processes of the run.
+        self.version, self.steps, self.dropped = state.updates, state.steps, state.dropped
         # The named arrays and their gradients are views of two flat vectors, so that Adam, clipping, publishing and
         # saving each work on one vector.
         flat = torch.from_numpy(state.parameters.copy()).to(self._device)
@@ -89,31 +74,21 @@ class Learner:
             "exp_avg_sq": torch.from_numpy(state.exp_avg_sq.copy()).to(self._device),
         }
 
-    @property
-    def version(self) -> int:
-        """Version of the policy: its number of updates."""
-        return self._updates
-
-    @property
-    def steps(self) -> int:
-        """Environment steps used, over all processes of the run."""
-        return self._steps
-
     def state(self) -> LearnerState:
         """Return a copy of the state."""
         adam = self._adam.state[self._flat]
         parameters, exp_avg, exp_avg_sq = (
             tensor.detach().cpu().numpy().copy() for tensor in (self._flat, adam["exp_avg"], adam["exp_avg_sq"])
         )
-        return LearnerState(parameters, exp_avg, exp_avg_sq, self._updates, self._steps, self.dropped)
+        return LearnerState(parameters, exp_avg, exp_avg_sq, self.version, self.steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
         """Take one gradient step on the loss of these rollouts."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
         end = config.timesteps
-        rate = linear(self._steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
-        entropy_cost = geometric(self._steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
+        rate = linear(self.steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
+        entropy_cost = geometric(self.steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
         self._adam.zero_grad(set_to_none=False)
         parts = losses(self._named, Batch.of(rollouts, self._device), config)
@@ -121,8 +96,8 @@ class Learner:
         total.backward()  # type: ignore[no-untyped-call]
         grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
         self._adam.step()
-        self._updates += 1
-        self._steps += sum(rollout.transitions for rollout in rollouts)
+        self.version += 1
+        self.steps += sum(rollout.transitions for rollout in rollouts)
 
         tensors = {
             "policy_loss": parts.policy,

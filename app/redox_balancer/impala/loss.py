@@ -3,11 +3,9 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ class Batch:
     truncated_at: tuple[torch.Tensor, torch.Tensor]
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], device: torch.device) -> Batch:
+    def of(cls, rollouts: Sequence[Rollout], device: torch.device) -> Self:
         """Concatenate rollouts of equal length; their arrays are copied."""
 
         def joined(name: str, axis: int = 1) -> torch.Tensor:
@@ -51,14 +49,9 @@ class Batch:
             indices.append(np.stack([t, b + offset]))
             offset += rollout.actions.shape[1]
         truncated_t, truncated_b = torch.from_numpy(np.concatenate(indices, axis=1)).to(device)
+        names = "observations", "masks", "actions", "log_probs", "rewards", "terminated", "truncated"
         return cls(
-            observations=joined("observations"),
-            masks=joined("masks"),
-            actions=joined("actions"),
-            log_probs=joined("log_probs"),
-            rewards=joined("rewards"),
-            terminated=joined("terminated"),
-            truncated=joined("truncated"),
+            **{name: joined(name) for name in names},
             final_observations=joined("final_observations", axis=0),
             truncated_at=(truncated_t, truncated_b),
         )

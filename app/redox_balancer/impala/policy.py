@@ -4,13 +4,11 @@ Actors run the forward pass on NumPy arrays, the learner on torch tensors; it is
 API standard, so this module does not import torch. Shapes: N observations of D features, A actions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -27,17 +25,7 @@ ILLEGAL_LOGIT = -1e30
 
 @dataclass(frozen=True)
 class PolicyShape:
-    """Sizes of a policy, and from them the position of each named array in the flat parameter vector.
-
-    Attributes
-    ----------
-    observation_size
-        Features of one observation, D.
-    actions
-        Number of actions, A.
-    hidden_sizes
-        Units of each hidden layer.
-    """
+    """Sizes of a policy (D, A, units of each hidden layer) and the place of each named array in the flat vector."""
 
     observation_size: int
     actions: int
@@ -68,7 +56,7 @@ class PolicyShape:
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
 
     @classmethod
-    def from_dict(cls, sizes: Mapping[str, Any]) -> PolicyShape:
+    def from_dict(cls, sizes: Mapping[str, Any]) -> Self:
         """Return the sizes that `as_dict` gave."""
         return cls(sizes["observation_size"], sizes["actions"], tuple(sizes["hidden_sizes"]))
 
@@ -130,12 +118,7 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
 class MaskedCategorical:
     """Categorical distribution over the legal actions of each of N observations.
 
-    Parameters
-    ----------
-    logits
-        Shape (N, A).
-    mask
-        True where an action is legal, shape (N, A); at least one in each row.
+    `logits` and `mask`, True where an action is legal and at least once in each row, have shape (N, A).
     """
 
     def __init__(self, logits: Array, mask: Array) -> None:
@@ -168,15 +151,7 @@ class MaskedCategorical:
 
 
 class Policy:
-    """A policy with its parameters, for acting; needs NumPy only.
-
-    Parameters
-    ----------
-    shape
-        Its sizes.
-    parameters
-        The flat vector, shape (shape.size,).
-    """
+    """A policy with its parameters, shape (shape.size,), for acting; needs NumPy only."""
 
     def __init__(self, shape: PolicyShape, parameters: Float32) -> None:
         self.shape = shape
@@ -186,11 +161,6 @@ class Policy:
     def distribution(self, observations: Float32, mask: Mask) -> MaskedCategorical:
         """Return the distribution over actions of each of N observations, shapes (N, D) and (N, A)."""
         return MaskedCategorical(forward(self._named, observations).logits, mask)
-
-    def values(self, observations: Float32) -> Float32:
-        """Return the value of each of N observations, shape (N,)."""
-        values: Float32 = forward(self._named, observations).values
-        return values
 
     def act(self, observations: Float32, mask: Mask, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
         """Return one action for each observation: sampled with `rng`, or the most probable one without it.

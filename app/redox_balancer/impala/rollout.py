@@ -4,11 +4,9 @@ Arrays are time-major, [T, B, ...]. D is the size of an observation and A the nu
 runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
 import numpy as np
@@ -46,55 +44,36 @@ class Episodes(NamedTuple):
     lengths: NDArray[np.int64]
     metrics: Sequence[Mapping[str, float]]
 
-    def copy(self) -> Episodes:
+    def copy(self) -> Self:
         """Return a copy that owns its memory.
 
         The arrays of a rollout from an actor are views into Ray's object store, which keeps the whole rollout as long
         as one of them is referenced.
         """
-        return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
+        return self._replace(returns=self.returns.copy(), lengths=self.lengths.copy())
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
     """T steps of B environments under one version of the policy.
 
-    Attributes
-    ----------
-    observations
-        Observations, [T + 1, B, D]; the last row is the bootstrap observation.
-    masks
-        Legal actions at each step, [T, B, A].
-    actions, log_probs
-        Action taken and its log-probability under the behaviour policy, [T, B].
-    rewards
-        Reward of that action, [T, B].
-    terminated, truncated
-        Whether that action terminated or truncated the episode, [T, B].
-    final_observations
-        Last observation of each truncated episode, one row for each True in `truncated` in the order of
-        `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
-    episodes
-        The episodes that ended in this rollout.
-    version
-        Version of the behaviour policy.
-    actor, incarnation, sequence
-        Index of the actor, generation of its process (0, 1, ...) and number of the rollout within that process.
+    `final_observations` has the last observation of each truncated episode, one row for each True in `truncated` in
+    the order of `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
     """
 
-    observations: Float32
-    masks: NDArray[np.bool_]
-    actions: NDArray[np.int64]
-    log_probs: Float32
-    rewards: Float32
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
+    observations: Float32  # [T + 1, B, D]; the last row is the bootstrap observation
+    masks: NDArray[np.bool_]  # legal actions at each step, [T, B, A]
+    actions: NDArray[np.int64]  # actions taken, [T, B]
+    log_probs: Float32  # their log-probabilities under the behaviour policy, [T, B]
+    rewards: Float32  # [T, B]
+    terminated: NDArray[np.bool_]  # whether the action terminated the episode, [T, B]
+    truncated: NDArray[np.bool_]  # or truncated it, [T, B]
     final_observations: Float32
-    episodes: Episodes
-    version: int
-    actor: int
-    incarnation: int
-    sequence: int
+    episodes: Episodes  # that ended in this rollout
+    version: int  # of the behaviour policy
+    actor: int  # index of the actor
+    incarnation: int  # generation of its process (0, 1, ...)
+    sequence: int  # number of the rollout within that process
 
     @property
     def transitions(self) -> int:
@@ -162,10 +141,8 @@ class RolloutCollector:
         """
         self.close()
         self._environments = self._factory(self._count)
-        starts = [
-            environment.reset(seed=int(seed))
-            for environment, seed in zip(self._environments, self._rng.integers(2**31, size=self._count), strict=True)
-        ]
+        seeds = self._rng.integers(2**31, size=self._count).tolist()
+        starts = [env.reset(seed=seed) for env, seed in zip(self._environments, seeds, strict=True)]
         self._observations = np.stack([observation for observation, _ in starts]).astype(np.float32)
         self._masks = np.ones((self._count, action_count(self._environments[0])), dtype=np.bool_)
         for b, (_, info) in enumerate(starts):
@@ -196,7 +173,7 @@ class RolloutCollector:
         terminated = np.zeros((T, B), dtype=np.bool_)
         truncated = np.zeros((T, B), dtype=np.bool_)
         final_observations: list[Any] = []
-        ended: list[tuple[float, int, Mapping[str, float]]] = []
+        returns, lengths, metrics = list[float](), list[int](), list[Mapping[str, float]]()
 
         for t in range(T):
             observations[t], masks[t] = self._observations, self._masks
@@ -216,7 +193,9 @@ class RolloutCollector:
                     terminated[t, b], truncated[t, b] = ends, cut
                     if cut:
                         final_observations.append(observation)
-                    ended.append((self._returns[b], self._lengths[b], info.get("metrics", {})))
+                    returns.append(self._returns[b])
+                    lengths.append(self._lengths[b])
+                    metrics.append(info.get("metrics", {}))
                     self._returns[b], self._lengths[b] = 0.0, 0
                     observation, info = environment.reset()
                 self._observations[b] = observation
@@ -235,11 +214,7 @@ class RolloutCollector:
             final_observations=np.asarray(final_observations, dtype=np.float32).reshape(
                 -1, self.shape.observation_size
             ),
-            episodes=Episodes(
-                np.asarray([end[0] for end in ended], dtype=np.float64),
-                np.asarray([end[1] for end in ended], dtype=np.int64),
-                [end[2] for end in ended],
-            ),
+            episodes=Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64), metrics),
             version=self._version,
             actor=self._actor,
             incarnation=self._incarnation,

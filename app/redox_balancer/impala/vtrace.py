@@ -12,8 +12,6 @@ V(next_t) and v(next_t) are the value of the final observation of the episode, w
 the end of the rollout both are the bootstrap value.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -50,12 +48,10 @@ def vtrace(
     target_log_probs, behaviour_log_probs
         Log-probability of the action taken under the target policy (the learner's) and the behaviour policy (the
         actor's), [T, B].
-    rewards
-        Reward of each step, [T, B].
+    rewards, values
+        r_t and V(x_t), [T, B].
     terminated, truncated
         Whether the step terminated or truncated its episode, [T, B], bool.
-    values
-        V(x_t), [T, B].
     next_values
         V of the observation that follows a step, [T, B]: V(x_{t+1}); after a truncated step V(final observation); in
         the last row otherwise the bootstrap value. Entries of terminated steps are ignored.

@@ -141,16 +141,10 @@ def step_of(path: Path) -> int:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read and verify one checkpoint folder.
+    """Read and verify one checkpoint folder; the state of an older format is converted to that of this version.
 
-    The state of an older format is converted to that of this version.
-
-    Raises
-    ------
-    RedoxError
-        Where `path` is not a checkpoint, or one of a newer format.
-    DamagedCheckpointError
-        Where a file does not match the manifest.
+    A RedoxError where `path` is not a checkpoint, or one of a newer format; a DamagedCheckpointError where a file
+    does not match the manifest.
     """
     manifest, contents = read(path)
     with _as_damage(path):
@@ -248,12 +242,7 @@ def point(name: str, checkpoint: Path) -> None:
     """Point the link `LATEST` or `BEST` of a run at a checkpoint; people use them, readers list the folder.
 
     Where links were followed while the run was copied, the link is a folder. It gives way if it is equal to one of
-    the checkpoints.
-
-    Raises
-    ------
-    OSError
-        Where the file system has no links, or such a folder has other content.
+    the checkpoints. An OSError where the file system has no links, or such a folder has other content.
     """
     link = checkpoint.with_name(name)
     if link.is_dir() and not link.is_symlink():

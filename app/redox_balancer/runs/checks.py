@@ -46,28 +46,14 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check.
+    """Result of one check."""
 
-    Attributes
-    ----------
-    name
-        Subject of the check.
-    level
-        Its outcome.
-    found, needed
-        In words, with units.
-    remedy
-        What helps, a command of the operating system for example; empty where all is well.
-    settings
-        Settings of the training that the remedy is about.
-    """
-
-    name: str
+    name: str  # its subject
     level: Level
-    found: str
+    found: str  # in words, with units
     needed: str
-    remedy: str = ""
-    settings: tuple[str, ...] = ()
+    remedy: str = ""  # what helps, a command of the operating system for example; empty where all is well
+    settings: tuple[str, ...] = ()  # of the training, that the remedy is about
 
     @classmethod
     def graded(
@@ -119,7 +105,7 @@ def _files(config: TrainConfig, limits: MachineLimits) -> Check:
 
 
 def _threads(config: TrainConfig, limits: MachineLimits) -> Check:
-    needed = THREADS.at(config.num_actors, MARGIN) if config.num_actors else math.ceil(MARGIN * THREADS.base)
+    needed = THREADS.at(config.num_actors, MARGIN)
     limit = limits.threads + needed
     return Check.graded(
         "process limit",

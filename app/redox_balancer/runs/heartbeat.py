@@ -28,62 +28,28 @@ FRESH_S = 60.0  # twelve heartbeats at the default interval
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
-    """Liveness and progress of a training.
-
-    Attributes
-    ----------
-    pid, host
-        Process of the trainer, and the machine it runs on.
-    status
-        `stopped` by a signal with a checkpoint, `finished` with all steps, `failed` with an error; otherwise active.
-    message
-        A line on the status, the error of a failed run for example.
-    written_at
-        Unix time of this heartbeat, in seconds.
-    updated_at
-        Unix time of the last update of the policy, None before the first one of this process.
-    step, timesteps
-        Environment steps of the run so far, and in total.
-    steps_per_s
-        Steps of this process per second.
-    checkpoint_step, checkpoint_at
-        Environment steps and Unix time of the newest checkpoint, None without one.
-    failed_saves
-        Checkpoints that this process failed to write.
-    pushed_step, pushed_at
-        Newest checkpoint in the bucket, and Unix time of the last upload of this process; None without one.
-    failed_pushes
-        Failed rounds of uploads; each was or will be retried.
-    actors_alive
-        Number of running actors, None in a serial run and before the first count.
-    trainer_bytes, actor_bytes
-        Memory (USS) of the trainer and of the largest actor, None before the first measurement.
-    growth_bytes_per_s
-        Growth of the memory of all processes together, 0 until there are enough measurements.
-    alarm, alarm_at
-        Newest alarm of the watchdog and its Unix time, empty and None without one.
-    """
+    """Liveness and progress of a training; times are Unix times in seconds, None where there is none yet."""
 
     pid: int
     host: str
-    status: Status = "starting"
-    message: str = ""
+    status: Status = "starting"  # `stopped` by a signal with a checkpoint, `finished` with all steps, `failed`
+    message: str = ""  # on the status, the error of a failed run for example
     written_at: float = 0.0
-    updated_at: float | None = None
-    step: int = 0
-    timesteps: int = 0
-    steps_per_s: float = 0.0
+    updated_at: float | None = None  # last update of the policy by this process
+    step: int = 0  # environment steps of the run
+    timesteps: int = 0  # those that it shall have
+    steps_per_s: float = 0.0  # of this process
     checkpoint_step: int | None = None
     checkpoint_at: float | None = None
-    failed_saves: int = 0
-    pushed_step: int | None = None
-    pushed_at: float | None = None
-    failed_pushes: int = 0
-    actors_alive: int | None = None
-    trainer_bytes: int | None = None
-    actor_bytes: int | None = None
-    growth_bytes_per_s: float = 0.0
-    alarm: str = ""
+    failed_saves: int = 0  # checkpoints that this process failed to write
+    pushed_step: int | None = None  # newest checkpoint in the bucket
+    pushed_at: float | None = None  # last upload of this process
+    failed_pushes: int = 0  # rounds of uploads; each was or will be retried
+    actors_alive: int | None = None  # None in a serial run
+    trainer_bytes: int | None = None  # memory (USS)
+    actor_bytes: int | None = None  # memory (USS) of the largest actor
+    growth_bytes_per_s: float = 0.0  # memory of all processes together; 0 until there are enough measurements
+    alarm: str = ""  # newest one of the watchdog
     alarm_at: float | None = None
 
     @property
@@ -106,14 +72,8 @@ class HeartbeatWriter:
     Nothing but `close` waits for the disk, so that a slow one does not delay the training. A file that cannot be
     written (disk full) does not disturb it either; its age then shows that something is wrong.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    interval_s
-        Seconds between two heartbeats; a change of status is written as soon as possible.
-    known
-        Fields of `Heartbeat` that are known from the start.
+    A heartbeat is written every `interval_s` seconds, and as soon as possible after a change of status. `known` are
+    fields of `Heartbeat` that are known from the start.
     """
 
     def __init__(self, run: Path, interval_s: float, **known: Any) -> None:

@@ -20,23 +20,15 @@ def sole_trainer(run: Path) -> Iterator[None]:
     """Hold the lock of a run's folder, which is created where it is missing.
 
     The lock file is kept, because a lock on a deleted file excludes no other process. A folder that was created here
-    and holds nothing but the lock is removed at the end.
-
-    Raises
-    ------
-    RedoxError
-        Where another process holds the lock, or the folder cannot be written.
+    and holds nothing but the lock is removed at the end. A RedoxError where another process holds the lock, or the
+    folder cannot be written.
     """
     created = not run.exists()
     try:
         run.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise RedoxError(
-            f"cannot write to {run}: {error.strerror}",
-            hint="choose another folder, or free some disk",
-            settings=("checkpoint_dir",),
-        ) from error
+        raise unwritable(run, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,6 +50,15 @@ def sole_trainer(run: Path) -> Iterator[None]:
                     run.rmdir()
     finally:
         os.close(descriptor)
+
+
+def unwritable(run: Path, error: OSError) -> RedoxError:
+    """Return the error of a folder that cannot be written."""
+    return RedoxError(
+        f"cannot write to {run}: {error.strerror}",
+        hint="choose another folder, or free some disk",
+        settings=("checkpoint_dir",),
+    )
 
 
 def _holder(descriptor: int) -> str:

@@ -24,14 +24,7 @@ class MetricsLog:
     """`metrics.csv` and `tensorboard/` of a run.
 
     The columns are `COLUMNS`, then those of the environment in the order of their first appearance. A resumed run
-    appends its rows, after rows beyond the restored step were removed.
-
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    step
-        Restored environment steps, 0 for a new run.
+    appends its rows, after rows beyond the restored `step` (0 for a new run) were removed.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -71,14 +64,7 @@ class EventLog:
     """Event files for TensorBoard.
 
     They are written synchronously and not by TensorBoard's own writer, whose thread dies on a full disk and leaves a
-    truncated record that hides all later ones.
-
-    Parameters
-    ----------
-    folder
-        Log directory of TensorBoard.
-    step
-        Restored environment steps: TensorBoard ignores events of earlier files beyond it.
+    truncated record that hides all later ones. Events of earlier files beyond the restored `step` are ignored.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.learner import Update
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
-from redox_balancer.runs.watchdog import (
-    Alarm,
-    EpisodeSample,
-    HealthSample,
-    ProcessSample,
-    Sample,
-    UpdateSample,
-    Watchdog,
-)
+from redox_balancer.runs.watchdog import Alarm, Watchdog
 
 
 class NonsenseError(RedoxError):
@@ -31,21 +23,14 @@ class NonsenseError(RedoxError):
         )
 
 
-def raise_if_stop(alarms: Iterable[Alarm]) -> None:
-    """Raise a `NonsenseError` for the first alarm that stops a run."""
-    for alarm in alarms:
-        if alarm.level == "stop":
-            raise NonsenseError(alarm)
-
-
 class EpisodeTracker:
     """Reassembles the episodes of actors from their rollouts, which cut them at any step."""
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
 
-    def samples(self, rollout: Rollout) -> list[EpisodeSample]:
-        """Return the episodes that ended in this rollout and of which every step was seen."""
+    def ended(self, rollout: Rollout) -> list[tuple[tuple[int, ...], float]]:
+        """Return construct and value of the episodes that ended in this rollout and of which every step was seen."""
         follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
         if follows != (rollout.incarnation, rollout.sequence):
             taken = [[] for _ in range(rollout.actions.shape[1])]
@@ -60,7 +45,7 @@ class EpisodeTracker:
                     # More actions than steps: the collector dropped an episode and started another. Fewer: the
                     # episode started in a rollout that was not seen.
                     if len(taken[b]) >= length:
-                        found.append(EpisodeSample(tuple(sorted(taken[b][-length:])), value))
+                        found.append((tuple(sorted(taken[b][-length:])), value))
                     taken[b] = []
         self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
         return found
@@ -69,12 +54,7 @@ class EpisodeTracker:
 class Monitor:
     """Watches a run from one process.
 
-    Parameters
-    ----------
-    watchdog
-        Judges the samples.
-    warn
-        Called with each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
+    `warn` is called with each alarm that does not stop the run; one that does is raised as a `NonsenseError`.
     """
 
     def __init__(self, watchdog: Watchdog, warn: Callable[[str], Any]) -> None:
@@ -84,32 +64,30 @@ class Monitor:
 
     def rollout(self, rollout: Rollout) -> None:
         """Check the episodes that ended in a rollout."""
-        for sample in self._episodes.samples(rollout):
-            self._observe(sample)
+        for construct, value in self._episodes.ended(rollout):
+            self._report(self._watchdog.episode(construct, value))
 
     def update(self, update: Update) -> None:
         """Check an update of the learner."""
-        lag_max = max(update.lags, default=0)
-        self._observe(UpdateSample(update.metrics, lag_max, update.state.steps, update.state.dropped))
+        state, lag_max = update.state, max(update.lags, default=0)
+        self._report(self._watchdog.update(update.metrics, lag_max=lag_max, steps=state.steps, dropped=state.dropped))
 
-    def health(self, processes: Mapping[str, ProcessStats], run: HealthSample) -> float:
-        """Check all processes of the run, and the run as a whole.
+    def health(self, processes: Mapping[str, ProcessStats], **run: Any) -> float:
+        """Check all processes of the run, and the run as a whole; `run` is as for `Watchdog.health`.
 
-        Returns
-        -------
-        float
-            Growth of all processes together, in bytes per second; those with too few samples count as 0.
+        Returns the growth of all processes together, in bytes per second; those with too few samples count as 0.
         """
         for process in self._processes - processes.keys():
             self._watchdog.forget(process)
         self._processes = set(processes)
         for process, stats in processes.items():
-            self._observe(ProcessSample(process, stats))
-        self._observe(run)
+            self._report(self._watchdog.process(process, stats))
+        self._report(self._watchdog.health(**run))
         return sum(self._watchdog.memory_slope.values())
 
-    def _observe(self, sample: Sample) -> None:
-        alarms = self._watchdog.observe(sample)
-        raise_if_stop(alarms)
+    def _report(self, alarms: Sequence[Alarm]) -> None:
+        for alarm in alarms:
+            if alarm.level == "stop":
+                raise NonsenseError(alarm)
         for alarm in alarms:
             self._warn(f"{alarm.name}: {alarm.text}")

@@ -43,18 +43,10 @@ class Trial(NamedTuple):
 
 
 class Preflight(NamedTuple):
-    """Findings of the checks that a run uses.
+    """Findings of the checks that a run uses."""
 
-    Attributes
-    ----------
-    returns
-        Returns of the trial episodes.
-    actors
-        Number of the requested actors that the free memory of this machine has room for at the start.
-    """
-
-    returns: tuple[float, ...]
-    actors: int
+    returns: tuple[float, ...]  # of the trial episodes
+    actors: int  # of those requested, as many as this machine's free memory has room for at the start
 
 
 def environment_checks(
@@ -159,10 +151,7 @@ def all_checks(
 def preflight(config: TrainConfig, factory: EnvFactory, run_dir: Path, *, warn: Callable[[str], Any]) -> Preflight:
     """Raise the file limit, and refuse a run that would fail; `warn` is called with each warning.
 
-    Raises
-    ------
-    RedoxError
-        The first failed check, with its remedy as hint.
+    The first failed check is a RedoxError with its remedy as hint.
     """
     limits = machine(run_dir)
     _settle(machine_checks(config, limits), warn)

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,8 +17,8 @@ SHOWN = {"return": "return_mean", "growth": f"{ENVIRONMENT}growth", "value": f"{
 """Columns shown beside the progress, where a run reports them."""
 
 
-class ProgressSink(Protocol):
-    """Receiver of the progress of a training."""
+class ProgressSink:
+    """Receiver of the progress of a training; this one reports nothing but warnings, which it logs."""
 
     def start(self, steps: int, total: int) -> None:
         """Training starts at `steps` of `total` environment steps."""
@@ -35,32 +34,10 @@ class ProgressSink(Protocol):
 
     def warning(self, text: str) -> None:
         """A problem that does not stop the training."""
-
-    def close(self) -> None:
-        """Training has ended."""
-
-
-class SilentProgress:
-    """Reports nothing but warnings, which it logs."""
-
-    def start(self, steps: int, total: int) -> None:
-        """Training starts."""
-
-    def advance(self, steps: int) -> None:
-        """Training advances."""
-
-    def row(self, row: Mapping[str, float]) -> None:
-        """A row of metrics was logged."""
-
-    def message(self, text: str) -> None:
-        """An event."""
-
-    def warning(self, text: str) -> None:
-        """Pass a warning to the logger of the package."""
         logging.getLogger("redox_balancer").warning(text)
 
     def close(self) -> None:
-        """Training is over."""
+        """Training has ended."""
 
 
 def open_progress(console: Console | None = None) -> ProgressSink:
@@ -75,7 +52,7 @@ def format_metrics(row: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in shown.items() if not math.isnan(value))
 
 
-class PlainProgress(SilentProgress):
+class PlainProgress(ProgressSink):
     """One line per row of metrics."""
 
     def __init__(self, console: Console) -> None:

@@ -39,25 +39,8 @@ def write_record(
 ) -> None:
     """Write `config.json`, with an entry for this process appended to its history.
 
-    Parameters
-    ----------
-    run_dir
-        Folder of the run.
-    config
-        Settings of this process.
-    task
-        The task that the environments were made from, ready for JSON.
-    environment
-        Fingerprint of the environments.
-    restored
-        Checkpoint that this process resumes from.
-    warn
-        Called with a warning where the earlier history cannot be read.
-
-    Raises
-    ------
-    OSError
-        Where the file cannot be written; an earlier one is then unchanged.
+    `task` is what the environments were made from, ready for JSON, and `environment` their fingerprint. `warn` is
+    called where the earlier history cannot be read. An OSError leaves an earlier file unchanged.
     """
     try:
         before = _read(run_dir / RECORD)
@@ -66,7 +49,9 @@ def write_record(
         before = {}
     settings = config.as_dict()
     known = before.get("settings", {})
-    origin = {"git_commit": source_commit(), "versions": _versions()}
+    versions = {name: package_version(name) for name in _PACKAGES}
+    versions = {"redox_balancer": __version__, "python": platform.python_version(), **versions}
+    origin = {"git_commit": source_commit(), "versions": versions}
     entry = {
         "step": restored.step if restored else 0,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,9 +75,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         record: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    intact = isinstance(record, dict) and isinstance(record.get("settings"), dict)
-    if not intact:
-        raise ValueError("it has no settings")
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        raise ValueError("it has no settings")  # noqa: TRY004 - as for JSON that is none
     return record
 
 
@@ -102,14 +86,6 @@ def _history(record: Mapping[str, Any]) -> list[Any]:
         return list(record.get("history", ()))
     names = ("settings", "git_commit", "versions")
     return [{"step": None, "time": None, "resumed_from": None, **{name: record.get(name) for name in names}}]
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "redox_balancer": __version__,
-        "python": platform.python_version(),
-        **{name: package_version(name) for name in _PACKAGES},
-    }
 
 
 def source_commit(package: Path = PACKAGE) -> str | None:

@@ -75,11 +75,8 @@ def next_incarnations(config: TrainConfig, restored: Checkpoint | None) -> dict[
 
     A serial collector with a saved random state continues its incarnation.
     """
-    before = (
-        {int(actor): number for actor, number in restored.state["incarnations"].items()}
-        if restored is not None
-        else {}
-    )
+    recorded = restored.state["incarnations"] if restored else {}
+    before = {int(actor): number for actor, number in recorded.items()}
     if config.num_actors == 0 and restored is not None and restored.state["collector"] is not None:
         return before
     return before | {actor: before.get(actor, -1) + 1 for actor in range(max(config.num_actors, 1))}

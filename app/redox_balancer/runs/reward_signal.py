@@ -18,13 +18,7 @@ LONGEST_EPISODE = 64
 
 
 class RewardSignal(NamedTuple):
-    """Returns of the episodes that were played, grouped by initial state.
-
-    Attributes
-    ----------
-    starts
-        For each initial state the returns by their actions.
-    """
+    """Returns of the episodes that were played: for each initial state by their actions."""
 
     starts: Sequence[dict[tuple[int, ...], float]]
 
@@ -58,7 +52,7 @@ def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> Rewa
         played = dict(_play(environment, start_seed, (), rng) for _ in range(RANDOM_EPISODES))
         prefix: tuple[int, ...] = ()
         for _ in range(GREEDY_STEPS):
-            legal, over = _legal_after(environment, start_seed, prefix)
+            _, over, legal = _replay(environment, start_seed, prefix)
             if over:
                 break
             candidates = rng.permutation(legal)[:CANDIDATES].tolist()
@@ -70,7 +64,7 @@ def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> Rewa
         signal = RewardSignal(starts)
         if signal.present or not signal.finite:
             break
-    return RewardSignal(starts)
+    return signal
 
 
 def _varies(start: dict[tuple[int, ...], float]) -> bool:
@@ -79,36 +73,34 @@ def _varies(start: dict[tuple[int, ...], float]) -> bool:
     return not math.isclose(low, high, rel_tol=1e-7, abs_tol=1e-9)
 
 
-def _replay(environment: Environment, seed: int, actions: tuple[int, ...]) -> tuple[float, bool, Any]:
-    """Return the return of these actions, whether the episode is over, and the mask after them."""
+def _replay(environment: Environment, seed: int, actions: Sequence[int]) -> tuple[float, bool, Any]:
+    """Return the return of these actions, whether the episode is over, and the legal actions after them."""
     _, info = environment.reset(seed=seed)
     total, over = 0.0, False
     for action in actions:
-        _, reward, terminated, truncated, info = environment.step(action)
-        total, over = total + float(reward), terminated or truncated
+        total, over, info = _step(environment, action, total)
         if over:
             break
-    return total, over, info.get("action_mask", True)
+    return total, over, _legal(environment, info)
 
 
-def _legal_after(environment: Environment, seed: int, actions: tuple[int, ...]) -> tuple[Any, bool]:
-    _, over, mask = _replay(environment, seed, actions)
-    return _legal(environment, mask), over
+def _step(environment: Environment, action: int, total: float) -> tuple[float, bool, dict[str, Any]]:
+    _, reward, terminated, truncated, info = environment.step(action)
+    return total + float(reward), terminated or truncated, info
 
 
-def _legal(environment: Environment, mask: Any) -> Any:
-    return np.flatnonzero(np.broadcast_to(mask, action_count(environment)))
+def _legal(environment: Environment, info: dict[str, Any]) -> Any:
+    return np.flatnonzero(np.broadcast_to(info.get("action_mask", True), action_count(environment)))
 
 
 def _play(
     environment: Environment, seed: int, prefix: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[tuple[int, ...], float]:
     """Return actions and return of an episode that starts with `prefix` and continues with random actions."""
-    total, over, mask = _replay(environment, seed, prefix)
+    total, over, legal = _replay(environment, seed, prefix)
     actions = list(prefix)
     while not over and len(actions) < LONGEST_EPISODE:
-        action = int(rng.choice(_legal(environment, mask)))
-        _, reward, terminated, truncated, info = environment.step(action)
-        actions.append(action)
-        total, over, mask = total + float(reward), terminated or truncated, info.get("action_mask", True)
+        actions.append(int(rng.choice(legal)))
+        total, over, info = _step(environment, actions[-1], total)
+        legal = _legal(environment, info)
     return tuple(actions), total

@@ -24,87 +24,26 @@ from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
 from redox_balancer.runs.resume import arrays_of, counters_of, learner_state, next_incarnations
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
-from redox_balancer.runs.watchdog import HealthSample, Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Result of a training.
+    """Result of a training."""
 
-    Attributes
-    ----------
-    steps, updates
-        Environment steps and updates of the run, over all its processes.
-    steps_per_s
-        Steps of this process per second; 0 where there was nothing left to do.
-    checkpoint
-        Newest checkpoint.
-    finished
-        Whether the run has all its steps; False where a signal stopped it.
-    last_row
-        Last row of metrics of this process.
-    """
-
-    steps: int
-    updates: int
-    steps_per_s: float
-    checkpoint: Path
-    finished: bool
-    last_row: Mapping[str, float]
-
-
-class RunClock:
-    """Training time and speed of a run.
-
-    Parameters
-    ----------
-    started
-        `time.monotonic()` at the start of this process.
-    first_step
-        Environment steps at that time.
-    seconds_before
-        Training time of earlier processes.
-    """
-
-    def __init__(self, started: float, first_step: int, seconds_before: float) -> None:
-        self._started, self._first_step, self._seconds_before = started, first_step, seconds_before
-
-    @property
-    def seconds(self) -> float:
-        """Training time over all processes."""
-        return self._seconds_before + time.monotonic() - self._started
-
-    def steps_per_s(self, steps: int) -> float:
-        """Return the steps of this process per second, without those of earlier processes."""
-        return (steps - self._first_step) / (time.monotonic() - self._started)
-
-    def left_s(self, steps: int, timesteps: int) -> float:
-        """Return the seconds for the remaining steps at this speed."""
-        speed = self.steps_per_s(steps)
-        return (timesteps - steps) / speed if speed else math.inf
+    steps: int  # environment steps of the run, over all its processes
+    updates: int  # the same of updates
+    steps_per_s: float  # of this process; 0 where there was nothing left to do
+    checkpoint: Path  # the newest
+    finished: bool  # the run has all its steps; False where a signal stopped it
+    last_row: Mapping[str, float]  # of metrics of this process
 
 
 class TrainingRun:
     """One process of a run.
 
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    fingerprint
-        Identity of the environments, stored with each checkpoint.
-    folder
-        Folder of the run.
-    restored
-        Checkpoint to resume from.
-    progress
-        Receives progress, messages and warnings.
-    known_returns
-        Returns that the environments gave before the run, for the watchdog.
-    started
-        `time.monotonic()` at the start of this process.
-    uploader
-        Uploads checkpoints to a bucket.
+    `fingerprint` is the identity of the environments, stored with each checkpoint, and `known_returns` are those that
+    they gave before the run, for the watchdog. `started` is `time.monotonic()` at the start of this process.
 
     Attributes
     ----------
@@ -134,8 +73,7 @@ class TrainingRun:
         self._uploader = uploader
         self._fingerprint, self._restored = fingerprint, restored
         self._first_step = restored.step if restored else 0
-        seconds_before = float(restored.state["training_time_s"]) if restored else 0.0
-        self._clock = RunClock(started, self._first_step, seconds_before)
+        self._started, self._seconds_before = started, float(restored.state["training_time_s"]) if restored else 0.0
         self.incarnations = next_incarnations(config, restored)
         self.collector_state = restored.state["collector"] if restored else None
         self.extra_metrics: Callable[[], Mapping[str, float]] = dict
@@ -183,6 +121,16 @@ class TrainingRun:
         """Whether the run has all its steps."""
         return self.state.steps >= self.config.timesteps
 
+    @property
+    def _seconds(self) -> float:
+        """Training time over all processes."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def _steps_per_s(self) -> float:
+        """Steps of this process per second."""
+        return (self.state.steps - self._first_step) / (time.monotonic() - self._started)
+
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
         self._monitor.rollout(rollout)
@@ -198,22 +146,23 @@ class TrainingRun:
         self._window.add(update)
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
-        self._heartbeat.note(
-            updated_at=time.time(), step=self.state.steps, steps_per_s=self._clock.steps_per_s(self.state.steps)
-        )
-        self.progress.advance(self.state.steps)
-        every, every_s = self.config.log_interval_steps, self.config.log_interval_s
-        if interval_over(self.state.steps, self._logged_step, every, self._logged_at, every_s):
+        steps, config = self._state.steps, self.config
+        self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._steps_per_s)
+        self.progress.advance(steps)
+        every, every_s = config.log_interval_steps, config.log_interval_s
+        if interval_over(steps, self._logged_step, every, self._logged_at, every_s):
             self._log()
 
     def _check_health(self) -> None:
         """Check memory, descriptors and threads of all processes, and the age of the newest checkpoint."""
         self._checked_at = time.monotonic()
         own, actors = process_stats(), self.actor_stats()
-        left_s = self._clock.left_s(self.state.steps, self.config.timesteps)
+        left, speed = self.config.timesteps - self.state.steps, self._steps_per_s
         growth = self._monitor.health(
             {"trainer": own, **actors, **self.daemon_stats()},
-            HealthSample(self._checked_at - self._checkpoints.written_at, memory().available_bytes, left_s),
+            checkpoint_age_s=self._checked_at - self._checkpoints.written_at,
+            available_bytes=memory().available_bytes,
+            left_s=left / speed if speed else math.inf,
         )
         self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
@@ -226,9 +175,7 @@ class TrainingRun:
         if self._window.empty:
             return
         row = self._window.row(
-            seconds=self._clock.seconds,
-            steps_per_s=self._clock.steps_per_s(self.state.steps),
-            failed_saves=self._checkpoints.failed,
+            seconds=self._seconds, steps_per_s=self._steps_per_s, failed_saves=self._checkpoints.failed
         )
         row |= self.extra_metrics()
         if self._uploader is not None:
@@ -259,7 +206,7 @@ class TrainingRun:
         rest = {
             **counters_of(state),
             "policy_version": state.updates,
-            "training_time_s": self._clock.seconds,
+            "training_time_s": self._seconds,
             "seed": self.config.seed,
             "incarnations": dict(self.incarnations),
             "collector": collector,
@@ -284,15 +231,13 @@ class TrainingRun:
         except OSError as error:
             reason = f"at step {self._checkpoints.started_step:,}: {error.strerror or error}"
             self.progress.warning(f"NO CHECKPOINT {reason}; training continues and tries again")
-            self._heartbeat.note(
-                status="training", failed_saves=self._checkpoints.failed, message=f"no checkpoint {reason}"
-            )
+            failed = self._checkpoints.failed
+            self._heartbeat.note(status="training", failed_saves=failed, message=f"no checkpoint {reason}")
             return
-        if saved is None:
-            return
-        if self._uploader is not None:
-            self._uploader.push()
-        self._heartbeat.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
+        if saved is not None:
+            if self._uploader is not None:
+                self._uploader.push()
+            self._heartbeat.note(status="training", checkpoint_step=saved.step, checkpoint_at=time.time(), message="")
 
     def save_after_error(self, collector: Mapping[str, Any] | None = None) -> None:
         """Save the state after the last update, before an error that does not concern it ends the run."""
@@ -317,8 +262,7 @@ class TrainingRun:
                 "the run can be resumed from there"
             )
         self._end = ("finished" if self.finished else "stopped", "")
-        speed = self._clock.steps_per_s(state.steps)
-        return TrainResult(state.steps, state.updates, speed, newest, self.finished, self._last_row)
+        return TrainResult(state.steps, state.updates, self._steps_per_s, newest, self.finished, self._last_row)
 
     def close(self) -> None:
         """Close the files; the last heartbeat names the exception being handled, if any."""

@@ -36,18 +36,9 @@ class SavedCheckpoint(NamedTuple):
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of a run.
+    """Writes the checkpoints of a run, which resumes from `restored`.
 
-    Parameters
-    ----------
-    folder
-        Folder of the run.
-    config
-        Settings of the run.
-    restored
-        Checkpoint that the run resumes from.
-    warn
-        Called with a warning where old checkpoints cannot be removed or links not be set, once for each reason.
+    `warn` is called where old checkpoints cannot be removed or links not be set, once for each reason.
 
     Attributes
     ----------
@@ -75,16 +66,12 @@ class CheckpointWriter:
         self.started_step = restored.step if restored else 0
         self.failed = 0
         self.failure: OSError | None = None
-        self._best = self._restored_best(restored)
+        best = restored.state["best"] if restored else None  # which this folder may not contain
+        self._best = BestCheckpoint(**best) if best and best["step"] in checkpoint.steps(folder) else None
         self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[SavedCheckpoint] | None = None
         self._warned: set[str] = set()
-
-    def _restored_best(self, restored: Checkpoint | None) -> BestCheckpoint | None:
-        """Return the best checkpoint so far, None where this folder does not contain it."""
-        best = restored.state["best"] if restored else None
-        return BestCheckpoint(**best) if best and best["step"] in checkpoint.steps(self._folder) else None
 
     def add_returns(self, returns: NDArray[np.float64]) -> None:
         """Record the returns of episodes, shape (E,), for the choice of the best checkpoint."""
@@ -92,12 +79,9 @@ class CheckpointWriter:
 
     def due(self, step: int) -> bool:
         """Whether a checkpoint is due at this step; never before the previous one is written."""
-        if self._writing is not None and not self._writing.done():
-            return False
-        config = self._config
-        return step > self.started_step and interval_over(
-            step, self.started_step, config.save_interval_steps, self._started_at, config.save_interval_s
-        )
+        config, started = self._config, self.started_step
+        over = interval_over(step, started, config.save_interval_steps, self._started_at, config.save_interval_s)
+        return over and step > started and (self._writing is None or self._writing.done())
 
     def start(self, step: int, arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]) -> None:
         """Start to write a checkpoint; `settle` comes before, and again for its result.
@@ -119,20 +103,16 @@ class CheckpointWriter:
         path = checkpoint.save(self._folder, step, arrays, state)
         # The checkpoint is safe now; neither a link nor an old one that stays may endanger the training.
         problems = []
-        saved = checkpoint.steps(self._folder)
-        for name, pointed in ((checkpoint.LATEST, step), (checkpoint.BEST, best.step if best else None)):
+        saved, best_step = checkpoint.steps(self._folder), best.step if best else None
+        for name, pointed in ((checkpoint.LATEST, step), (checkpoint.BEST, best_step)):
             if pointed in saved:
                 try:
                     checkpoint.point(name, saved[pointed])
                 except OSError as error:
                     problems.append(f"no link {self._folder / name}: {error.strerror or error}")
         try:
-            checkpoint.prune(
-                self._folder,
-                self._config.keep_checkpoints,
-                every=self._config.keep_every_steps,
-                best=best.step if best else None,
-            )
+            keep, every = self._config.keep_checkpoints, self._config.keep_every_steps
+            checkpoint.prune(self._folder, keep, every=every, best=best_step)
         except OSError as error:
             problems.append(f"old checkpoints remain in {self._folder}: {error.strerror or error}")
         return SavedCheckpoint(path, step, best, problems)
@@ -143,13 +123,7 @@ class CheckpointWriter:
         return self._writing is not None and self._writing.done()
 
     def settle(self) -> SavedCheckpoint | None:
-        """Wait for the checkpoint that is being written and return it, None without one.
-
-        Raises
-        ------
-        OSError
-            Where it could not be written.
-        """
+        """Wait for the checkpoint that is being written and return it, None without one; OSError where it failed."""
         if self._writing is None:
             return None
         writing, self._writing = self._writing, None

@@ -35,7 +35,7 @@ def supervise(
     """Run a command until it succeeds or fails for good, and return its exit code.
 
     SIGTERM, SIGINT and SIGHUP are passed on to the child, which is then not restarted. Must be called from the main
-    thread.
+    thread. The exit code is 128 + number where a signal ended the child, as in a shell.
 
     Parameters
     ----------
@@ -47,11 +47,6 @@ def supervise(
         Called with a message about each crash.
     first_pause_s
         Pause before a restart, doubled with every restart within the last hour up to a minute.
-
-    Returns
-    -------
-    int
-        The child's exit code, 128 + number where a signal ended it, as in a shell.
     """
     restarts: deque[float] = deque()
     restarting = False

@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import INITIAL_ACTORS, ScaleUp
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.lock import sole_trainer
+from redox_balancer.runs.lock import sole_trainer, unwritable
 from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.record import write_record
-from redox_balancer.runs.remote.uploader import Uploader, uploading
+from redox_balancer.runs.remote.uploader import uploading
 from redox_balancer.runs.resume import check_fits, find_start
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.signals import kill_children_and_exit, stop_on_signals
@@ -71,67 +70,44 @@ def train(
         Where the watchdog ends the run; its last state is not saved.
     """
     with sole_trainer(run_dir), uploading(config, run_dir, resume=resume, progress=progress) as uploader:
-        return _train(
-            config,
-            factory,
-            run_dir,
-            resume=resume,
-            progress=progress,
-            about=about or {},
-            collector=collector,
-            uploader=uploader,
-        )
-
-
-def _train(
-    config: TrainConfig,
-    factory: EnvFactory,
-    run_dir: Path,
-    *,
-    resume: Literal["auto"] | Path | None,
-    progress: ProgressSink,
-    about: Mapping[str, Any],
-    collector: type[RolloutCollector],
-    uploader: Uploader | None,
-) -> TrainResult:
-    """`train` without the locks of the folder and of the remote run."""
-    started = time.monotonic()
-    fingerprint = dict(factory.fingerprint)
-    restored = find_start(run_dir, resume, progress)
-    if restored is not None:
-        check_fits(fingerprint, restored)
-        if restored.step >= config.timesteps:
-            progress.message(
-                f"{restored.path} already has {restored.step:,} of {config.timesteps:,} steps: nothing left to do"
+        started, fingerprint = time.monotonic(), dict(factory.fingerprint)
+        restored = find_start(run_dir, resume, progress)
+        if restored is not None:
+            check_fits(fingerprint, restored)
+            steps = f"{restored.step:,} of {config.timesteps:,}"
+            if restored.step >= config.timesteps:
+                progress.message(f"{restored.path} already has {steps} steps: nothing left to do")
+                return TrainResult(restored.step, restored.state["updates"], 0.0, restored.path, True, {})  # noqa: FBT003
+            progress.message(f"resuming {restored.path} at step {steps}")
+        checked = preflight(config, factory, run_dir, warn=progress.warning)
+        try:
+            checkpoint.remove_leftovers(run_dir)
+            write_record(
+                run_dir,
+                config,
+                task=about or {},
+                environment=fingerprint,
+                restored=restored,
+                warn=progress.warning,
             )
-            return TrainResult(restored.step, restored.state["updates"], 0.0, restored.path, True, {})  # noqa: FBT003
-        progress.message(f"resuming {restored.path} at step {restored.step:,} of {config.timesteps:,}")
-    checked = preflight(config, factory, run_dir, warn=progress.warning)
-    try:
-        checkpoint.remove_leftovers(run_dir)
-        write_record(run_dir, config, task=about, environment=fingerprint, restored=restored, warn=progress.warning)
-        run = TrainingRun(
-            config,
-            fingerprint=fingerprint,
-            folder=run_dir,
-            restored=restored,
-            progress=progress,
-            known_returns=checked.returns,
-            started=started,
-            uploader=uploader,
-        )
-    except OSError as error:
-        raise RedoxError(
-            f"cannot write to {run_dir}: {error.strerror}",
-            hint="choose another folder, or free some disk",
-            settings=("checkpoint_dir",),
-        ) from error
-    try:
-        if config.num_actors == 0:
-            return _train_serial(run, factory, collector)
-        return _train_with_actors(run, factory, collector, initial=min(checked.actors, INITIAL_ACTORS))
-    finally:
-        run.close()
+            run = TrainingRun(
+                config,
+                fingerprint=fingerprint,
+                folder=run_dir,
+                restored=restored,
+                progress=progress,
+                known_returns=checked.returns,
+                started=started,
+                uploader=uploader,
+            )
+        except OSError as error:
+            raise unwritable(run_dir, error) from error
+        try:
+            if config.num_actors == 0:
+                return _train_serial(run, factory, collector)
+            return _train_with_actors(run, factory, collector, initial=min(checked.actors, INITIAL_ACTORS))
+        finally:
+            run.close()
 
 
 def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[RolloutCollector]) -> TrainResult:
@@ -142,10 +118,7 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[R
     config = run.config
     collector = collector_class(
         factory,
-        count=config.envs_per_actor,
-        length=config.rollout_length,
-        hidden_sizes=config.hidden_sizes,
-        seed=config.seed,
+        **config.collector,
         incarnation=run.incarnations[0],
         state=run.collector_state,
     )

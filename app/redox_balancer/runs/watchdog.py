@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,62 +20,6 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import ProcessStats
 
 CHECKED_FOR_NAN = ("policy_loss", "baseline_loss", "entropy", "rho_mean", "grad_norm")
-
-
-@dataclass(frozen=True)
-class EpisodeSample:
-    """An episode that ended.
-
-    Attributes
-    ----------
-    construct
-        Actions taken, sorted: the same placements in another order are the same construct.
-    value
-        Return of the episode.
-    """
-
-    construct: tuple[int, ...]
-    value: float
-
-
-@dataclass(frozen=True)
-class UpdateSample:
-    """An update of the learner: its metrics, the largest lag of its rollouts, and the run's counters after it."""
-
-    metrics: Mapping[str, float]
-    lag_max: int
-    steps: int
-    dropped: int
-
-
-@dataclass(frozen=True)
-class ProcessSample:
-    """Statistics of a process; `process` names it and its incarnation, as in `actor 3.0`."""
-
-    process: str
-    stats: ProcessStats
-
-
-@dataclass(frozen=True)
-class HealthSample:
-    """The state of the run as a whole.
-
-    Attributes
-    ----------
-    checkpoint_age_s
-        Seconds since the last checkpoint was written (or since the start).
-    available_bytes
-        Free memory of this machine.
-    left_s
-        Estimated seconds until the run has all its steps.
-    """
-
-    checkpoint_age_s: float
-    available_bytes: int
-    left_s: float = math.inf
-
-
-Sample = EpisodeSample | UpdateSample | ProcessSample | HealthSample
 
 
 @dataclass(frozen=True)
@@ -91,46 +35,27 @@ class Alarm:
 class WatchdogLimits:
     """Limits beyond which an alarm is raised.
 
-    Attributes
-    ----------
-    episodes, constructs
-        This many consecutive episodes with at least this many different constructs and a single value are nonsense.
-    rho_mean, grad_norm
-        Mean importance ratio (1 on policy) and norm of the unclipped gradient that no healthy update reaches.
-    exploding_warn, exploding_stop
-        Consecutive updates beyond one of these.
-    lag
-        Versions of the policy between acting and learning.
-    dropped_share
-        Share of transitions dropped as too old, over `dropped_window` transitions.
-    checkpoint_age_s
-        Age of the newest checkpoint.
-    memory_horizon_s
-        Projections further ahead, or beyond the end of the run, are not reported: caches that fill in the first
-        minutes look like a leak.
-    slope_samples, slope_min_s
-        Number of memory samples kept for a fit, and the time they must span.
-    growth
-        Descriptors or threads above the first sample of a process.
-    repeat_s
-        Shortest time until an alarm of the same name is repeated.
+    Times are in seconds. Consecutive episodes with at least `constructs` different constructs and a single value are
+    nonsense. `exploding_warn` and `exploding_stop` count consecutive updates beyond `rho_mean` or `grad_norm`.
     """
 
     episodes: int = 512
     constructs: int = 16
-    rho_mean: float = 10.0
-    grad_norm: float = 1e4
+    rho_mean: float = 10.0  # importance ratio (1 on policy) that no healthy update reaches
+    grad_norm: float = 1e4  # the same of the norm of the unclipped gradient
     exploding_warn: int = 3
     exploding_stop: int = 20
-    lag: int = 50
-    dropped_share: float = 0.1
+    lag: int = 50  # versions of the policy between acting and learning
+    dropped_share: float = 0.1  # of the transitions, over `dropped_window` of them, as too old
     dropped_window: int = 20_000
     checkpoint_age_s: float = 900.0
+    # Projections further ahead, or beyond the end of the run, are not reported: caches that fill in the first minutes
+    # look like a leak.
     memory_horizon_s: float = 24 * 3600.0
-    slope_samples: int = 120
+    slope_samples: int = 120  # memory samples that are kept for a fit, which must span `slope_min_s`
     slope_min_s: float = 300.0
-    growth: int = 64
-    repeat_s: float = 600.0
+    growth: int = 64  # descriptors or threads above the first sample of a process
+    repeat_s: float = 600.0  # until an alarm of the same name is repeated
 
     @classmethod
     def of(cls, config: TrainConfig) -> WatchdogLimits:
@@ -161,7 +86,7 @@ class Watchdog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
-        self._episodes: deque[EpisodeSample] = deque(maxlen=limits.episodes)
+        self._episodes: deque[tuple[tuple[int, ...], float]] = deque(maxlen=limits.episodes)
         self._range = (min(known_returns, default=math.inf), max(known_returns, default=-math.inf))
         self._exploding = 0
         self._counters: deque[tuple[int, int]] = deque()
@@ -169,18 +94,42 @@ class Watchdog:
         self._first: dict[str, ProcessStats] = {}
         self._raised: dict[str, float] = {}
 
-    def observe(self, sample: Sample) -> list[Alarm]:
-        """Return the alarms that a sample raises, without warnings of the same name raised a short time ago."""
-        match sample:
-            case EpisodeSample():
-                alarms = self._constant(sample)
-            case UpdateSample():
-                alarms = [*_not_a_number(sample.metrics), *self._exploded(sample.metrics), *self._lagging(sample)]
-            case ProcessSample():
-                alarms = self._growing(sample)
-            case HealthSample():
-                alarms = [*self._unsaved(sample), *self._out_of_memory(sample)]
-        return [alarm for alarm in alarms if self._due(alarm)]
+    def episode(self, construct: tuple[int, ...], value: float) -> list[Alarm]:
+        """Judge an episode: its actions, sorted because their order makes no other construct, and its return.
+
+        Like the other judgements, it has no warnings of a name that was raised a short time ago.
+        """
+        return self._due(self._constant(construct, value))
+
+    def update(self, metrics: Mapping[str, float], *, lag_max: int, steps: int, dropped: int) -> list[Alarm]:
+        """Judge an update of the learner: its metrics, the largest lag of its rollouts, and the run's counters."""
+        found = [*_not_a_number(metrics), *self._exploded(metrics), *self._dropping(steps, dropped)]
+        if lag_max > self._limits.lag:
+            found.append(Alarm("lag", "warn", f"rollouts are {lag_max} versions old, more than {self._limits.lag}"))
+        return self._due(found)
+
+    def process(self, name: str, stats: ProcessStats) -> list[Alarm]:
+        """Judge a process; the name includes its incarnation, as in `actor 3.0`."""
+        self._memory.setdefault(name, deque(maxlen=self._limits.slope_samples)).append(
+            (self._clock(), stats.uss_bytes)
+        )
+        first = self._first.setdefault(name, stats)
+        kinds = {
+            "descriptors": (first.descriptors, stats.descriptors),
+            "threads": (first.threads, stats.threads),
+        }
+        return self._due(
+            Alarm(f"{kind} of {name}", "warn", f"{name} has {now} {kind}, {now - before} more than at first")
+            for kind, (before, now) in kinds.items()
+            if now - before > self._limits.growth
+        )
+
+    def health(self, checkpoint_age_s: float, available_bytes: int, left_s: float = math.inf) -> list[Alarm]:
+        """Judge the run: the age of its newest checkpoint, the machine's free memory, the time to its last step."""
+        found = list(self._out_of_memory(available_bytes, left_s))
+        if checkpoint_age_s > self._limits.checkpoint_age_s:
+            found.append(Alarm("checkpoint age", "warn", f"no checkpoint for {checkpoint_age_s / 60:.0f} min"))
+        return self._due(found)
 
     def forget(self, process: str) -> None:
         """Forget the samples of a process that has ended."""
@@ -193,36 +142,35 @@ class Watchdog:
         slopes = {process: _slope(samples, self._limits.slope_min_s) for process, samples in self._memory.items()}
         return {process: slope for process, slope in slopes.items() if slope is not None}
 
-    def _due(self, alarm: Alarm) -> bool:
+    def _due(self, alarms: Iterable[Alarm]) -> list[Alarm]:
+        return [alarm for alarm in alarms if self._is_due(alarm)]
+
+    def _is_due(self, alarm: Alarm) -> bool:
         now, key = self._clock(), f"{alarm.level} {alarm.name}"
         if alarm.level == "warn" and now - self._raised.get(key, -math.inf) < self._limits.repeat_s:
             return False
         self._raised[key] = now
         return True
 
-    def _constant(self, sample: EpisodeSample) -> list[Alarm]:
+    def _constant(self, construct: tuple[int, ...], value: float) -> Iterator[Alarm]:
         """Detect different constructs that all have one value.
 
         A converged policy may rest on a plateau where its constructs are equally good. Such a plateau is the best
         value ever observed, with worse ones below it, and only raises a warning.
         """
-        if math.isnan(sample.value):
-            return [Alarm("nan", "stop", "the value of a construct is not a number")]
-        low, high = self._range = min(self._range[0], sample.value), max(self._range[1], sample.value)
+        if math.isnan(value):
+            yield Alarm("nan", "stop", "the value of a construct is not a number")
+            return
+        low, high = self._range = min(self._range[0], value), max(self._range[1], value)
         # Only episodes since the last different value count.
-        if self._episodes and not _same(sample.value, self._episodes[-1].value):
+        if self._episodes and not _same(value, self._episodes[-1][1]):
             self._episodes.clear()
-        self._episodes.append(sample)
-        if len(self._episodes) < self._limits.episodes:
-            return []
-        constructs = len({episode.construct for episode in self._episodes})
-        if constructs < self._limits.constructs:
-            return []
-        plateau = not _same(low, high) and _same(sample.value, high)
-        text = (
-            f"{constructs} different constructs in {len(self._episodes)} episodes all have value {sample.value:.6g}"
-        )
-        return [Alarm("constant value", "warn" if plateau else "stop", text)]
+        self._episodes.append((construct, value))
+        constructs = len({taken for taken, _ in self._episodes})
+        if len(self._episodes) == self._limits.episodes and constructs >= self._limits.constructs:
+            plateau = not _same(low, high) and _same(value, high)
+            text = f"{constructs} different constructs in {len(self._episodes)} episodes all have value {value:.6g}"
+            yield Alarm("constant value", "warn" if plateau else "stop", text)
 
     def _exploded(self, metrics: Mapping[str, float]) -> list[Alarm]:
         beyond = [
@@ -236,62 +184,28 @@ class Watchdog:
         text = f"{', '.join(beyond)} in the last of {self._exploding} consecutive updates beyond the limit"
         return [Alarm("exploding", "stop" if self._exploding >= self._limits.exploding_stop else "warn", text)]
 
-    def _lagging(self, sample: UpdateSample) -> list[Alarm]:
-        alarms = []
-        if sample.lag_max > self._limits.lag:
-            alarms.append(
-                Alarm("lag", "warn", f"rollouts are {sample.lag_max} versions old, more than {self._limits.lag}")
-            )
+    def _dropping(self, steps: int, dropped: int) -> Iterator[Alarm]:
         counters = self._counters
-        counters.append((sample.steps, sample.dropped))
+        counters.append((steps, dropped))
         while sum(counters[-1]) - sum(counters[0]) >= self._limits.dropped_window:
             used, lost = (after - before for before, after in zip(counters[0], counters[-1], strict=True))
             share = lost / (used + lost)
             if share > self._limits.dropped_share:
-                alarms.append(
-                    Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were dropped as too old")
-                )
+                yield Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were dropped as too old")
             counters.popleft()
-        return alarms
 
-    def _growing(self, sample: ProcessSample) -> list[Alarm]:
-        process, stats = sample.process, sample.stats
-        samples = self._memory.setdefault(process, deque(maxlen=self._limits.slope_samples))
-        samples.append((self._clock(), stats.uss_bytes))
-        first = self._first.setdefault(process, stats)
-        return [
-            Alarm(f"{kind} of {process}", "warn", f"{process} has {now} {kind}, {now - before} more than at first")
-            for kind, before, now in (
-                ("descriptors", first.descriptors, stats.descriptors),
-                ("threads", first.threads, stats.threads),
-            )
-            if now - before > self._limits.growth
-        ]
-
-    def _unsaved(self, sample: HealthSample) -> list[Alarm]:
-        age = sample.checkpoint_age_s
-        if age <= self._limits.checkpoint_age_s:
-            return []
-        return [Alarm("checkpoint age", "warn", f"no checkpoint for {age / 60:.0f} min")]
-
-    def _out_of_memory(self, sample: HealthSample) -> list[Alarm]:
+    def _out_of_memory(self, available_bytes: int, left_s: float) -> Iterator[Alarm]:
         """Project the growth of all processes together onto the free memory."""
         slopes = self.memory_slope
         total = sum(slopes.values())
-        if total <= 0:
-            return []
-        left_s = sample.available_bytes / total
-        if left_s > min(self._limits.memory_horizon_s, sample.left_s):
-            return []
-        worst = max(slopes, key=lambda process: slopes[process])
-        return [
-            Alarm(
+        if total > 0 and (full_s := available_bytes / total) <= min(self._limits.memory_horizon_s, left_s):
+            worst = max(slopes, key=lambda process: slopes[process])
+            yield Alarm(
                 "memory",
                 "warn",
-                f"out of memory in {left_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
+                f"out of memory in {full_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
                 f"MB per hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
             )
-        ]
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:

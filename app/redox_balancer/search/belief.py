@@ -1,7 +1,5 @@
 """Search under a hidden condition: place an enzyme, measure, update the belief, place the next one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Smallest sets of steps that break cycles: a hitting set, by a mixed-integer linear program."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from itertools import chain
 

@@ -7,8 +7,6 @@ a cycle that it leaves another, so that the last set is a proven optimum: an imp
 al. 2011, SODA, 614). Prices are those of `cell/suspicion.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -44,27 +42,19 @@ class Closing:
 
 @dataclass(frozen=True)
 class CurationProposal:
-    """What `propose` finds.
+    """A curated network and how it came about; fluxes in mmol/gDW/h, growth on the medium in 1/h.
 
     Attributes
     ----------
-    network
-        The curated network.
     unbalanced
-        Reactions that do not balance: the largest flux that is left, mmol/gDW/h, or None where they are closed.
-    closings
-        The steps that are closed, in the order of their cycles.
-    cycles
-        All cycles found, shortest first.
+        Reactions that do not balance: the largest flux that is left, or None where they are closed.
+    closings, cycles
+        The steps that are closed, in the order of their cycles, and all cycles found, shortest first.
     before, after
-        Largest flux of each probe in the model and in the curated network, mmol/gDW/h.
-    growth, growth_after
-        Largest growth on the medium, 1/h.
-    functions, lost
-        Names of the functions that the model performs as published and that the curated network performs as well, or
-        not any more: they rest on what was free.
-    not_performed
-        Names of those that it does not perform as published.
+        Largest flux of each probe in the model and in the curated network.
+    functions, lost, not_performed
+        Names of the functions that the curated network performs, of those that it does not perform any more, for they
+        rest on what was free, and of those that the model does not perform as published.
     price, rounds
         Sum of the prices of the closings, which no other set undercuts, and how many programs that took.
     """
@@ -93,7 +83,7 @@ def propose(
     with_gene: Container[str] = (),
     progress: Progress = no_progress,
 ) -> CurationProposal:
-    """Find the cheapest curation of a model; a RedoxError if it does not grow, or cannot keep what it needs.
+    """Find the cheapest curation of a model.
 
     Parameters
     ----------
@@ -103,6 +93,11 @@ def propose(
         Functions to keep as far as the model performs them, and further names of metabolites, see `FunctionalCell`.
     with_gene
         Reactions that have a gene.
+
+    Raises
+    ------
+    RedoxError
+        The model does not grow, or no set of closed steps leaves growth and the functions.
     """
     progress("free fluxes as published")
     before = free_fluxes(network)

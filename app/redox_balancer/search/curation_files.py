@@ -1,7 +1,5 @@
 """A proposed curation as files: a curation file like those of the package, and a log to read."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

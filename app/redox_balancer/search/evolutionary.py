@@ -6,8 +6,6 @@ depends on NumPy alone, is released several times a year and draws from a genera
 genetic algorithm, the method needs no mutation and crossover operators made up for constructs.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from cmaes import CatCMAwM
 

@@ -1,7 +1,5 @@
 """Exhaustive search: every affordable construct of up to K placements, the exhaustive reference for small K."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 import multiprocessing
@@ -108,7 +106,7 @@ def exhaustive(
     processes: int = 1,
     progress: Callable[[ExhaustiveReference], None] = lambda _: None,
 ) -> dict[str, ExhaustiveReference]:
-    """Search under each condition of a design space: its result by its id; see also `refuse_too_many`.
+    """Search under each named condition.
 
     Parameters
     ----------
@@ -120,6 +118,16 @@ def exhaustive(
         Number of worker processes, each with linear programs of its own; a condition is one unit of work.
     progress
         Called with the result of each condition once it is available.
+
+    Returns
+    -------
+    dict
+        The result of each condition by its id, in the order of the design space.
+
+    Raises
+    ------
+    RedoxError
+        There are more than `LARGEST` constructs.
     """
     refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}

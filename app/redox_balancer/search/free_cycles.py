@@ -1,7 +1,5 @@
 """Free cycles: the steps by which a network undoes a probe, as few and as slow as a linear program finds them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self

@@ -1,7 +1,5 @@
 """Random and greedy search: the baselines that every method has to beat."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from redox_balancer.design.construct import Construct

@@ -6,8 +6,6 @@ This is the only module that imports highspy. GLPK remains the solver of the man
 better branch and bound. SciPy includes HiGHS too, but hides its simplex iterations and tolerances.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,9 +55,7 @@ class MixedIntegerProgram:
         self._weights: dict[int, float] = {}
         self._row_lower: list[float] = []
         self._row_upper: list[float] = []
-        self._rows: list[int] = []
-        self._columns: list[int] = []
-        self._values: list[float] = []
+        self._entries: list[tuple[int, int, float]] = []
 
     def add_columns(self, lower: Iterable[float], upper: Iterable[float], *, integer: bool = False) -> range:
         """Add columns with these bounds."""
@@ -78,17 +74,13 @@ class MixedIntegerProgram:
         row = len(self._row_lower)
         self._row_lower.append(lower)
         self._row_upper.append(upper)
-        for column, value in terms:
-            self._rows.append(row)
-            self._columns.append(column)
-            self._values.append(value)
+        self._entries += [(row, column, value) for column, value in terms]
 
     def add_network(self, network: Network, lower: FloatArray, upper: FloatArray) -> range:
         """Add the fluxes of a network in steady state, one column for each reaction, with these bounds."""
         fluxes = self.add_columns(lower.tolist(), upper.tolist())
-        self._rows += (network.indices + len(self._row_lower)).tolist()
-        self._columns += (np.repeat(fluxes, np.diff(network.indptr))).tolist()
-        self._values += network.data.tolist()
+        rows, columns = network.indices + len(self._row_lower), network.column_of + fluxes.start
+        self._entries += zip(rows.tolist(), columns.tolist(), network.data.tolist(), strict=True)
         self._row_lower += [0.0] * len(network.metabolites)
         self._row_upper += [0.0] * len(network.metabolites)
         return fluxes
@@ -105,15 +97,13 @@ class MixedIntegerProgram:
         """Solve, on one thread."""
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
-        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
-            solver.setOptionValue(option, TOLERANCE)
-        solver.setOptionValue("mip_feasibility_tolerance", INTEGRALITY)
-        solver.setOptionValue("mip_abs_gap", TOLERANCE)
-        solver.setOptionValue("mip_rel_gap", 0.0)
-        solver.setOptionValue("time_limit", time_limit_s)
-        solver.setOptionValue("threads", 1)
+        options = dict.fromkeys(
+            ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_abs_gap"), TOLERANCE
+        )
+        options |= {"mip_feasibility_tolerance": INTEGRALITY, "mip_rel_gap": 0.0, "time_limit": time_limit_s}
         # Programs of this kind end at the root or after a few nodes; a restart there doubles the mean time.
-        solver.setOptionValue("mip_allow_restart", False)  # noqa: FBT003 - the interface of the solver
+        for option, value in (options | {"threads": 1, "mip_allow_restart": False}).items():
+            solver.setOptionValue(option, value)
         solver.passModel(self._model())
         solver.run()
         status, info, solution = solver.getModelStatus(), solver.getInfo(), solver.getSolution()
@@ -132,14 +122,13 @@ class MixedIntegerProgram:
 
     def _model(self) -> highspy.HighsLp:
         shape = len(self._row_lower), len(self._lower)
-        matrix = coo_matrix((self._values, (self._rows, self._columns)), shape=shape).tocsc()
-        weights = np.zeros(shape[1])
-        for column, weight in self._weights.items():
-            weights[column] = weight
+        rows, columns, values = zip(*self._entries, strict=True) if self._entries else ((), (), ())
+        matrix = coo_matrix((values, (rows, columns)), shape=shape).tocsc()
+        weights = [self._weights.get(column, 0.0) for column in range(shape[1])]
         model = highspy.HighsLp()
         model.num_row_, model.num_col_ = shape
         model.sense_, model.offset_ = highspy.ObjSense.kMaximize, self.constant
-        model.col_cost_ = weights
+        model.col_cost_ = np.asarray(weights)
         model.col_lower_, model.col_upper_ = np.asarray(self._lower), np.asarray(self._upper)
         model.row_lower_, model.row_upper_ = np.asarray(self._row_lower), np.asarray(self._row_upper)
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise

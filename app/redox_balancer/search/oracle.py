@@ -24,8 +24,6 @@ construct. So do parameter samples, which multiply the size of the program. Test
 search.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

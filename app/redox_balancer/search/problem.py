@@ -1,9 +1,6 @@
 """The problem that a search solves, and the record it keeps of answer and cost."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -84,8 +81,14 @@ class Search:
     """A search in progress: values constructs, keeps the best one and records the cost.
 
     Searches are compared by their cost, so each starts from an evaluator that was reset. The empty construct, of
-    value 0 and without cost, is the best one until a better one is found. `evaluations` and `seconds` limit the
-    constructs valued and the wall time.
+    value 0 and without cost, is the best one until a better one is found.
+
+    Parameters
+    ----------
+    problem
+        The problem to solve.
+    evaluations, seconds
+        Limits of constructs valued and of wall time; None for no limit.
     """
 
     def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:
@@ -112,10 +115,9 @@ class Search:
             self._best, self._best_value = construct, value
         return value
 
-    def proposed(self, constructs: Iterable[Construct]) -> SearchResult:
-        """The best of some constructs, or the empty construct if all of them have a negative value."""
-        for construct in constructs:
-            self.value(construct)
+    def proposed(self, construct: Construct) -> SearchResult:
+        """A construct, or the empty one if its value is negative."""
+        self.value(construct)
         return self.found()
 
     def chosen(self, construct: Construct) -> SearchResult:

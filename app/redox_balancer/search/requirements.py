@@ -1,7 +1,5 @@
 """What a curation must not take from a model: growth on a medium, and metabolic functions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self

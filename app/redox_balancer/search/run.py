@@ -1,7 +1,5 @@
 """Every search for one answer behind one call."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

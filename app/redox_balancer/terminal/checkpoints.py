@@ -54,7 +54,7 @@ def pull_checkpoint(url: str, to: Path, step: int | None) -> PulledCheckpoint:
     with transfer_progress(f"fetching {url}") as progress:
         pulled = fetch(url, to, step, progress)
     for reason in pulled.damaged.values():
-        notes().print(f"warning: {reason}; using an older one", markup=False)
+        notes().print(f"warning: {reason}; using an older one")
     return pulled
 
 

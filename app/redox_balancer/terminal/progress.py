@@ -1,7 +1,6 @@
 """Progress on stderr: bars and spinners on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,12 +9,21 @@ from rich.status import Status
 from redox_balancer.progress import Progress
 from redox_balancer.terminal.tables import notes
 
+LINE_S = 10.0
+"""Least time between two lines of a computation whose spinner has no terminal, s."""
+
 
 def status_progress(status: Status) -> Progress:
-    """Show the current phase beside a spinner."""
+    """Show the current phase beside a spinner, or in a line now and then where there is no terminal."""
+    shown = time.monotonic()
 
     def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
-        status.update(f"{phase}: {done:,} of {total:,}" if total else phase)
+        nonlocal shown
+        text = f"{phase}: {done:,} of {total:,}" if total else phase
+        status.update(text)
+        if not status.console.is_terminal and time.monotonic() - shown >= LINE_S:
+            shown = time.monotonic()
+            status.console.print(text, markup=False)
 
     return show
 
@@ -49,7 +57,7 @@ def transfer_progress(first: str) -> Iterator[Progress]:
             if shown is None or now[0] != shown[0] or now[1] > shown[1]:
                 shown = now
                 amount = f": {done:,}{f' of {total:,}' if total else ''} bytes" if done or total else ""
-                console.print(f"{phase}{amount}", markup=False)
+                console.print(f"{phase}{amount}")
 
         yield line
         return
@@ -65,11 +73,11 @@ def transfer_progress(first: str) -> Iterator[Progress]:
 
 @contextmanager
 def phase_progress(first: str) -> Iterator[Progress]:
-    """Show the phases of a computation: a bar on a terminal, a line for each otherwise; `first` is the first."""
+    """Show the phases of a computation: a bar on a terminal, else a line for each after the seconds so far."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
-    console = notes()
+    console, started = notes(), time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task, last = bar.add_task(first, total=None), ""
@@ -77,8 +85,10 @@ def phase_progress(first: str) -> Iterator[Progress]:
         def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
             nonlocal last
             bar.update(task, description=phase, completed=done, total=total)
-            if phase != last and not console.is_terminal:
-                console.print(phase, markup=False)
+            if phase != last:
+                bar.refresh()  # a solve holds the interpreter lock, so nothing is drawn until it ends
+                if not console.is_terminal:
+                    console.print(f"{time.perf_counter() - started:6.1f} s  {phase}")
             last = phase
 
         show(first)

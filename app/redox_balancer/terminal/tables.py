@@ -1,7 +1,5 @@
 """Tables, numbers and constructs as text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +13,23 @@ FILE_WIDTH = 240
 
 def out() -> Console:
     """Console for results: stdout, as wide as the terminal, and wide enough for any table elsewhere."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=FILE_WIDTH)
+    console = _console()
+    return console if console.is_terminal else _console(width=FILE_WIDTH)
 
 
 def notes() -> Console:
     """Console for progress and remarks: stderr."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _console(stderr=True)
+
+
+def _console(**options: Any) -> Console:
+    # Without markup, identifiers in brackets show as they are.
+    return Console(highlight=False, markup=False, soft_wrap=True, **options)
+
+
+def show(headings: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a `table`."""
+    out().print(table(headings, rows))
 
 
 def table(headings: Mapping[str, str], rows: Iterable[Sequence[object]]) -> Table:

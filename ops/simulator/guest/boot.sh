@@ -59,7 +59,7 @@ mkdir -p "$root/usr/local/sbin"
 for each in "$PROGRAMS"/*; do
     [[ ! -f $each || $each == *.* ]] || ln -sf "$each" "$root/usr/local/sbin/${each##*/}"
 done
-ln -sf "$PROGRAMS/docker" "$root/usr/bin/docker"
+for each in usr/local/sbin usr/bin; do ln -sf "$PROGRAMS/containers.py" "$root/$each/docker"; done
 [[ -x $root/usr/bin/python3 ]] || ln -sf "$PYTHON" "$root/usr/bin/python3"
 
 cat >"$root/etc/ssh/redox_sshd_config" <<END

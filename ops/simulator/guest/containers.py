@@ -1,175 +1,285 @@
-"""Containers of the simulated engine: an entrypoint in namespaces of its own, see `container.sh`."""
+#!/usr/bin/python3 -I
+"""Stand-in for Docker on a simulated host: the commands that this deployment uses, without an engine.
+
+An image is its build context with the settings of its Dockerfile; the packages that the Dockerfile installs come from
+the Python environment of the simulator. A container is its entrypoint in namespaces of its own (`container.sh`); it
+has a record until it is removed.
+"""
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
-import threading
+import sys
+import tempfile
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from ops.simulator.guest.images import IMAGES
-
-RUNNING = Path("/run/containers")
-PROGRAMS = Path(__file__).parent
+IMAGES = Path("/var/lib/docker/images")  # on the root disk, so that an image of the host contains them
+RECORDS = Path("/run/containers")
 HOME_IN = Path("/opt/redox")
-TMP = "/tmp"  # noqa: S108 - that of a container
-DEFAULT_SHARE = 0.5  # of the memory: default size of a tmpfs
+HERE = Path(__file__).resolve().parent
+POLL_S = 0.02
 HEALTH_START_S = 180.0
 CLOUD = ("AWS_", "NO_PROXY")  # a real container has these from the metadata service of its host
 
 
-def limit(host_config: dict[str, Any], name: str) -> str:
-    """Return a limit of a container's configuration; 0 if it is not set."""
-    found = [each["Hard"] for each in host_config.get("Ulimits") or [] if each["Name"] == name]
-    return str(found[0] if found else 0)
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with."""
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
 
 
-@dataclass
-class SimulatedContainer:
-    """A container.
+def folder_of(image: str) -> Path:
+    """Return the folder of an image by its name; without a tag, `latest` is meant."""
+    name = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+    return IMAGES / re.sub("[/:]", "@", name)  # a part of PATH, which a colon would end
 
-    Attributes
-    ----------
-    name
-        Its name.
-    config
-        The request it was created with.
-    image
-        Its image.
-    process
-        The process that waits for its end.
-    """
 
-    name: str
-    config: dict[str, Any]
-    image: dict[str, Any]
-    id: str = field(default_factory=lambda: uuid.uuid4().hex * 2)
-    process: subprocess.Popen[bytes] | None = None
-    created_at: float = field(default_factory=time.time)
-    started_at: float = 0.0
-    ended: threading.Event = field(default_factory=threading.Event)
+def image_settings(dockerfile: str, given: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment and the labels of the last stage of a Dockerfile for the arguments of a build."""
+    joined = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", dockerfile, flags=re.MULTILINE))
+    found: dict[str, dict[str, str]] = {}
+    for line in filter(None, map(str.strip, joined.splitlines())):
+        name, _, rest = line.partition(" ")
+        if name == "FROM":
+            found = {"ARG": {}, "ENV": {}, "LABEL": {}}
+        if name in found:
+            pairs = dict(
+                word.partition("=")[::2] for word in shlex.split(Template(rest).safe_substitute(found["ARG"]))
+            )
+            found[name] |= {key: given.get(key, value) for key, value in pairs.items()} if name == "ARG" else pairs
+    return found["ENV"], found["LABEL"]
 
-    @property
-    def log(self) -> Path:
-        """File of its output."""
-        return RUNNING / f"{self.id}.log"
 
-    @property
-    def host_config(self) -> dict[str, Any]:
-        """Its limits and mounts."""
-        found: dict[str, Any] = self.config.get("HostConfig") or {}
+def build(options: argparse.Namespace) -> int:
+    """Store a build context as an image."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    new, context, digest = Path(tempfile.mkdtemp(dir=IMAGES, prefix=".")), Path(options.context), hashlib.sha256()
+    for name in ("app", "docker"):
+        shutil.copytree(context / name, new / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in sorted(path for path in new.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(new)}\0".encode() + path.read_bytes())
+    arguments = dict(pair.partition("=")[::2] for pair in options.build_arg)
+    environment, labels = image_settings((context / "Dockerfile").read_text(), arguments)
+    image = {"Id": f"sha256:{digest.hexdigest()}", "Config": {"Env": environment, "Labels": labels}}
+    (new / "image.json").write_text(json.dumps(image))
+    new.chmod(0o755)
+    shutil.rmtree(folder_of(options.tag), ignore_errors=True)
+    new.rename(folder_of(options.tag))
+    return 0
+
+
+def image_of(name: str) -> dict[str, Any]:
+    """Return the record of an image."""
+    try:
+        found: dict[str, Any] = json.loads((folder_of(name) / "image.json").read_text())
+    except FileNotFoundError:
+        sys.exit(f"Error response from daemon: No such image: {name}")
+    return found
+
+
+def is_running(container: dict[str, Any]) -> bool:
+    """Whether the process that waits for the end of a container is alive; a zombie is dead."""
+    with suppress(OSError):
+        return Path(f"/proc/{container['Pid']}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def first_process(container: dict[str, Any]) -> int:
+    """Return the first process of a container; 0 if it is not running."""
+    with suppress(OSError, IndexError):
+        pid = container["Pid"]
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    return 0
+
+
+def record_of(name: str) -> Path:
+    """Return the file of a container's record."""
+    return RECORDS / f"{name}.json"
+
+
+def container_of(name: str) -> dict[str, Any]:
+    """Return a container."""
+    try:
+        found: dict[str, Any] = json.loads(record_of(name).read_text())
+    except FileNotFoundError:
+        sys.exit(f"Error response from daemon: No such container: {name}")
+    return found
+
+
+def write_record(container: dict[str, Any]) -> None:
+    """Replace the record of a container."""
+    new = record_of(container["Name"]).with_suffix(".new")
+    new.write_text(json.dumps(container))
+    new.replace(record_of(container["Name"]))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a container to its end."""
+    image, name = image_of(options.image), options.name or uuid.uuid4().hex[:12]
+    if record_of(name).exists():
+        sys.exit(f'Error response from daemon: Conflict. The container name "/{name}" is already in use')
+    host = environment_of(1)
+    # A name without a value has its value in this environment.
+    given = {**os.environ, **dict(each.split("=", 1) for each in options.env if "=" in each)}
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # default size of a tmpfs
+    tmp = re.search(r"^/tmp:.*size=(\d+)", "\n".join(options.tmpfs), flags=re.MULTILINE)
+    limits = dict(each.partition("=")[::2] for each in options.ulimit)
+    environment = {key: value for key, value in host.items() if key.startswith(CLOUD)} | image["Config"]["Env"]
+    environment |= {name: given[name] for each in options.env if (name := each.partition("=")[0]) in given}
+    environment |= {
+        "IMAGE": str(folder_of(options.image)),
+        "VENV": str(Path(host["PYTHON"]).parents[1]),
+        "HOME_IN": str(HOME_IN),
+        "TMP_BYTES": tmp[1] if tmp else str(half),
+        "SHM_BYTES": str(options.shm_size or half),
+        "NOFILE": limits.get("nofile", "0").rpartition(":")[2],
+        "NPROC": limits.get("nproc", "0").rpartition(":")[2],
+        "BINDS": "\n".join(options.volume),
+    }
+    for folder in (RECORDS, HOME_IN / "app", HOME_IN / "venv"):
+        folder.mkdir(parents=True, exist_ok=True)
+    space = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
+    process = subprocess.Popen(
+        [*space, "bash", str(HERE / "container.sh"), *options.command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    container = {"Name": name, "Image": options.image, "Pid": process.pid, "Started": time.time()}
+    write_record(container)
+    code = process.wait()
+    code = code if code >= 0 else 128 - code
+    if options.rm:
+        record_of(name).unlink(missing_ok=True)
+    else:
+        write_record(container | {"ExitCode": code})
+    return code
+
+
+def enter(container: dict[str, Any], *command: str) -> list[str]:
+    """Return the command that runs another one in a container."""
+    return ["nsenter", f"--target={first_process(container)}", "--mount", "--pid", "--root", "--wd", *command]
+
+
+def end(container: dict[str, Any], number: signal.Signals) -> None:
+    """Send a signal to the first process of a container."""
+    with suppress(ProcessLookupError):
+        if pid := first_process(container):
+            os.kill(pid, number)
+
+
+def wait(container: dict[str, Any], seconds: float = float("inf")) -> bool:
+    """Wait for the end of a container; return False if the time runs out."""
+    deadline = time.monotonic() + seconds
+    while is_running(container):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def stop(options: argparse.Namespace) -> int:
+    """End a container with SIGTERM, and with SIGKILL after a time limit."""
+    container = container_of(options.name)
+    end(container, signal.SIGTERM)
+    if not wait(container, options.time):
+        end(container, signal.SIGKILL)
+        wait(container)
+    return 0
+
+
+def remove(options: argparse.Namespace) -> int:
+    """Remove a container, which is killed if it is running."""
+    container = container_of(options.name)
+    end(container, signal.SIGKILL)
+    wait(container)
+    record_of(options.name).unlink(missing_ok=True)
+    return 0
+
+
+def health(container: dict[str, Any]) -> str:
+    """Run the health check of a container and return its health status."""
+    check = enter(container, "bash", str(folder_of(container["Image"]) / "docker/healthcheck.sh"))
+    environment = environment_of(first_process(container))
+    if subprocess.run(check, env=environment, capture_output=True, check=False).returncode == 0:
+        return "healthy"
+    return "starting" if time.time() - container["Started"] < HEALTH_START_S else "unhealthy"
+
+
+def inspect(options: argparse.Namespace) -> int:
+    """Show an image or a container by a template of fields."""
+    if options.kind == "image":
+        found = image_of(options.name)
+    else:
+        container = container_of(options.name)
+        state: dict[str, Any] = {"Running": is_running(container), "ExitCode": container.get("ExitCode", 0)}
+        if first_process(container):
+            state["Health"] = {"Status": health(container)}
+        found = {"Config": {"Image": container["Image"]}, "State": state}
+    sys.stdout.write(fill(options.format, found) + "\n")
+    return 0
+
+
+def fill(template: str, data: Any) -> str:
+    """Fill in a Go template of fields, and `if` of a field."""
+
+    def field(name: str) -> Any:
+        found = data
+        for part in name.strip(".").split("."):
+            found = found.get(part, "") if isinstance(found, dict) else ""
         return found
 
-    def start(self) -> None:
-        """Start it."""
-        pairs = [*self.image["Config"]["Env"], *(self.config.get("Env") or [])]
-        environment = {name: value for name, value in os.environ.items() if name.startswith(CLOUD)}
-        environment |= dict(pair.partition("=")[::2] for pair in pairs)
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        tmp = re.search(r"size=(\d+)", (self.host_config.get("Tmpfs") or {}).get(TMP, ""))
-        environment |= {
-            "IMAGE": str(IMAGES / self.image["Id"].removeprefix("sha256:")),
-            "VENV": str(Path(os.environ["PYTHON"]).parents[1]),
-            "HOME_IN": str(HOME_IN),
-            "TMP_BYTES": tmp[1] if tmp else str(int(memory * DEFAULT_SHARE)),
-            "SHM_BYTES": str(self.host_config.get("ShmSize") or int(memory * DEFAULT_SHARE)),
-            "NOFILE": limit(self.host_config, "nofile"),
-            "NPROC": limit(self.host_config, "nproc"),
-            "BINDS": "\n".join(self.host_config.get("Binds") or []),
-        }
-        space = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
-        self.started_at = time.time()
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*space, "bash", str(PROGRAMS / "container.sh"), *(self.config.get("Cmd") or [])],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        threading.Thread(target=self._wait, daemon=True).start()
+    chosen = re.sub(
+        r"\{\{if ([.\w]+)\}\}(.*?)\{\{end\}\}", lambda found: found[2] if field(found[1]) else "", template
+    )
+    values = re.sub(r"\{\{([.\w]+)\}\}", lambda found: str(field(found[1])), chosen)
+    return values.replace("True", "true").replace("False", "false")
 
-    def _wait(self) -> None:
-        assert self.process  # noqa: S101 - it was started
-        self.process.wait()
-        self.ended.set()
 
-    @property
-    def pid(self) -> int:
-        """Its first process; 0 if it is not running."""
-        if self.process is None or self.ended.is_set():
-            return 0
-        with suppress(OSError):
-            pid = self.process.pid
-            return int((Path(f"/proc/{pid}/task/{pid}/children").read_text().split() or ["0"])[0])
-        return 0
+def main(arguments: list[str]) -> int:
+    """Run a command of Docker."""
+    kind = arguments.pop(0) if arguments[0] in ("image", "container") else "container"
+    parser = argparse.ArgumentParser(prog="docker")
+    commands = parser.add_subparsers(required=True)
+    acts = {"build": build, "run": run, "inspect": inspect, "stop": stop, "rm": remove}
+    known = {name: commands.add_parser(name, allow_abbrev=False) for name in acts}
+    for name, act in acts.items():
+        known[name].set_defaults(act=act, kind=kind)
+    known["build"].add_argument("--tag", required=True)
+    known["build"].add_argument("--build-arg", action="append", default=[])
+    known["build"].add_argument("context")
+    for flag in ("--rm", "--read-only"):
+        known["run"].add_argument(flag, action="store_true")
+    for option in ("--env", "--tmpfs", "--ulimit", "--volume"):
+        known["run"].add_argument(option, action="append", default=[])
+    # Most of them have no effect here.
+    for option in ("--name", "--pull", "--pids-limit", "--stop-timeout", "--cap-drop", "--security-opt", "--publish"):
+        known["run"].add_argument(option)
+    known["run"].add_argument("--shm-size", type=int)
+    known["run"].add_argument("image")
+    known["run"].add_argument("command", nargs=argparse.REMAINDER)
+    known["inspect"].add_argument("--format", required=True)
+    known["stop"].add_argument("--time", type=float, default=10.0)
+    known["rm"].add_argument("--force", action="store_true")
+    for name in ("inspect", "stop", "rm"):
+        known[name].add_argument("name")
+    options = parser.parse_args(arguments)
+    code: int = options.act(options)
+    return code
 
-    @property
-    def code(self) -> int:
-        """Its exit code."""
-        code = self.process.returncode if self.process else 0
-        return (code or 0) if (code or 0) >= 0 else 128 - (code or 0)
 
-    def signal(self, number: int) -> None:
-        """Send a signal to its first process."""
-        if pid := self.pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def stop(self, seconds: float) -> None:
-        """End it with SIGTERM, and with SIGKILL after a time limit, s."""
-        self.signal(signal.SIGTERM)
-        if not self.ended.wait(seconds):
-            self.signal(signal.SIGKILL)
-            self.ended.wait()
-
-    def enter(self) -> list[str]:
-        """Return the command that runs another one in it."""
-        return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--root", "--wd"]
-
-    def health(self) -> str:
-        """Run its health check and return its health status."""
-        check = subprocess.run(
-            [*self.enter(), "bash", str(IMAGES / self.image["Id"].removeprefix("sha256:") / "docker/healthcheck.sh")],
-            capture_output=True,
-            check=False,
-        )
-        young = time.time() - self.started_at < HEALTH_START_S
-        return "healthy" if check.returncode == 0 else "starting" if young else "unhealthy"
-
-    def inspect(self) -> dict[str, Any]:
-        """Return the answer of `docker inspect`."""
-        running = bool(self.process) and not self.ended.is_set()
-        started = time.strftime("%FT%T.000000000Z", time.gmtime(self.started_at))
-        state: dict[str, Any] = {
-            "Status": "running" if running else "exited" if self.process else "created",
-            "Running": running,
-            "Pid": self.pid,
-            "ExitCode": 0 if running else self.code,
-            "StartedAt": started,
-        }
-        if running:
-            state["Health"] = {"Status": self.health()}
-        return {
-            "Id": self.id,
-            "Name": f"/{self.name}",
-            "Created": time.strftime("%FT%TZ", time.gmtime(self.created_at)),
-            "Image": self.image["Id"],
-            "State": state,
-            "Config": {
-                "Image": self.config["Image"],
-                "Tty": False,
-                "Cmd": self.config.get("Cmd"),
-                "Env": [*self.image["Config"]["Env"], *(self.config.get("Env") or [])],
-                "Labels": self.image["Config"]["Labels"],
-            },
-            "HostConfig": self.host_config | {"LogConfig": {"Type": "local", "Config": {}}},
-        }
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

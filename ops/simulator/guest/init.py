@@ -19,20 +19,7 @@ from pathlib import Path
 from ops.simulator.guest.units import JOURNAL, SUFFIX, Unit
 
 SOCKET = Path("/run/init")
-ENGINE = "/run/docker.sock"
 SSHD = "/usr/sbin/sshd"
-ROOT = Path(__file__).parents[3]
-POLL_S = 0.02
-
-
-async def is_listening(path: str) -> bool:
-    """Whether something accepts connections on a socket."""
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 class Init:
@@ -51,24 +38,19 @@ class Init:
         """Run a command line of `systemctl`, and return its exit code and output."""
         flags = [each for each in arguments if each.startswith("-")]
         command, *names = [each for each in arguments if not each.startswith("-")] or [""]
-        if "-p" in flags:  # its value is the next word
-            at = arguments.index("-p")
-            names.remove(arguments[at + 1])
-            flags.append(f"--property={arguments[at + 1]}")
         # Services of the distribution run in another way, or are not needed here.
         known = [self.unit(name) for name in names if self.unit(name).path.exists()]
         match command:
-            case "start" | "restart" | "try-restart":
+            case "start" | "restart":
                 return await self._start(known, restart=command != "start", wait="--no-block" not in flags)
             case "stop":
                 await asyncio.gather(*(unit.stop() for unit in known))
             case "reset-failed":
                 for unit in known:
                     unit.reset_failed()
-            case "is-active" | "is-failed":
-                unit = self.unit(names[0])
-                wanted = "active" if command == "is-active" else "failed"
-                return (0 if unit.state == wanted else 3, "" if "--quiet" in flags else f"{unit.state}\n")
+            case "is-active":
+                state = self.unit(names[0]).state
+                return (0 if state == "active" else 3), f"{state}\n"
             case "show":
                 return 0, self._show(self.unit(names[0]), flags)
             case "enable" | "disable" | "daemon-reload":
@@ -112,17 +94,11 @@ class Init:
         power_off = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, power_off.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
-        engine = await asyncio.create_subprocess_exec(
-            sys.executable, "-s", "-m", "ops.simulator.guest.engine", cwd=ROOT
-        )
-        while not await is_listening(ENGINE):  # noqa: ASYNC110 - another process; units and user data need it
-            await asyncio.sleep(POLL_S)
         sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
         user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
         await power_off.wait()
         sshd.terminate()
         await asyncio.gather(*(unit.stop() for unit in self.units.values()))
-        engine.terminate()
         if user_data.returncode is None:
             user_data.terminate()
         server.close()

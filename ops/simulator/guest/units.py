@@ -59,35 +59,16 @@ def words(line: str, environment: dict[str, str]) -> list[str]:
 
 @dataclass
 class Unit:
-    """A service.
+    """A service."""
 
-    Attributes
-    ----------
-    name
-        Its name without the suffix.
-    state, sub, result
-        `ActiveState`, `SubState` and `Result` of systemd.
-    main
-        Its main process while that is running.
-    restarts
-        Number of automatic restarts.
-    code
-        Exit code of the main process.
-    starts
-        Times of its starts for the start limit, s.
-    since
-        Unix time of the last change of state.
-    """
-
-    name: str
-    state: str = "inactive"
-    sub: str = "dead"
+    name: str  # without the suffix
+    state: str = "inactive"  # systemd's ActiveState
+    sub: str = "dead"  # systemd's SubState
     result: str = "success"
-    main: asyncio.subprocess.Process | None = None
-    restarts: int = 0
-    code: int = 0
-    starts: list[float] = field(default_factory=list)
-    since: float = 0.0
+    main: asyncio.subprocess.Process | None = None  # its main process while that is running
+    restarts: int = 0  # automatic ones
+    code: int = 0  # exit code of the main process
+    starts: list[float] = field(default_factory=list)  # times for the start limit, s
     task: asyncio.Task[None] | None = None
     stopping: bool = False
 
@@ -141,8 +122,6 @@ class Unit:
 
     def enter(self, state: str, sub: str) -> None:
         """Change its state."""
-        if state != self.state:
-            self.since = time.time()
         self.state, self.sub = state, sub
 
     async def start(self) -> None:
@@ -238,16 +217,11 @@ class Unit:
 
     def properties(self) -> dict[str, str]:
         """Return the properties that `systemctl show` prints."""
-        since = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since)) if self.since else ""
         return {
-            "Id": f"{self.name}{SUFFIX}",
-            "LoadState": "loaded" if self.path.exists() else "not-found",
             "ActiveState": self.state,
             "SubState": self.sub,
             "Result": self.result,
             "MainPID": str(self.main.pid if self.main else 0),
             "NRestarts": str(self.restarts),
             "ExecMainStatus": str(abs(self.code)),
-            "StateChangeTimestamp": since,
-            "ActiveEnterTimestamp": since if self.state == "active" else "",
         }

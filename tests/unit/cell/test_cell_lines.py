@@ -1,33 +1,27 @@
 """Cell lines: their table, what it refuses, and measured rates as limits, as forced fluxes and as conditions."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import redox_balancer as rb
 from commands import assert_refused, redox
 from redox_balancer.cell.cell_lines import TOLERANCE, CellLine, in_cell_lines, load_cell_lines, pick_cell_lines
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.measured_rates import check_line, nearest_division, with_exact_rates
-from redox_balancer.cell.models import load_network, to_network
+from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cli.model_page import page_lines
 from redox_balancer.design.held_out import held_out
 from redox_balancer.design.model_info import model_info
 from redox_balancer.errors import RedoxError
-from toy_cell import toy_cell
+from refusals import refused
+from toy_cell import growth_of, toy_cell
 
 HEADER = "exchange\tA\tB\n"
-
-
-@pytest.fixture(scope="module")
-def core() -> Network:
-    return load_network()
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +38,6 @@ def table(folder: Path, rows: str, header: str = HEADER) -> Path:
 
 def line(*rates: tuple[str, float], growth: float | None = None) -> CellLine:
     return CellLine(id="A", source="a test", rates=dict(rates), growth=growth)
-
-
-def growth_of(network: Network) -> float:
-    with FluxLP(network) as lp:
-        return lp.maximise().objective
 
 
 def test_the_packaged_table() -> None:
@@ -77,15 +66,13 @@ def test_the_packaged_table() -> None:
     ],
 )
 def test_a_table_is_refused_with_the_place_of_the_mistake(tmp_path: Path, rows: str, problem: str) -> None:
-    with pytest.raises(RedoxError, match=problem) as refused:
+    with refused(problem, settings=("cells_file",)):
         load_cell_lines(table(tmp_path, rows))
-    assert refused.value.hint
-    assert refused.value.settings == ("cells_file",)
 
 
 @pytest.mark.parametrize("names", ["A\tA", "A+B\tC", "all\tA", "A\t"])
 def test_a_name_that_could_not_be_chosen_is_refused(tmp_path: Path, names: str) -> None:
-    with pytest.raises(RedoxError, match="has a column"):
+    with refused("has a column"):
         load_cell_lines(table(tmp_path, "EX_lac__L_e\t1\t1\n", f"exchange\t{names}\n"))
 
 
@@ -114,6 +101,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         ([*file, "--cell", "A"], "no exchange EX_xyz_e"),
         (["--cell", "all", "--exact-rates"], "one cell line at a time, 8 are chosen"),
         (["--exact-rates"], "one cell line at a time, 0 are chosen"),
+        (["--cell", "HT29", "--conditions", "HT29+hypoxia"], "HT29 is a cell line, and conditions are named without"),
     ):
         assert_refused(redox(*options, *arguments), problem)
 
@@ -157,6 +145,9 @@ def test_a_line_is_joined_with_conditions_and_named_once(core: Network) -> None:
     assert [one.id for one in held_out(crossed)] == ["HT29+hypoxia+mdh1_deficiency", "HOP-62+hypoxia+mdh1_deficiency"]
     with pytest.raises(RedoxError, match="a cell is of one line"):
         combined(lines)
+    for name in ("healthy", "hypoxia"):
+        with pytest.raises(RedoxError, match=f"{name} is the name of a cell line and of a condition"):
+            in_cell_lines([lines[0].model_copy(update={"id": name})], [known["hypoxia"]])
 
 
 @pytest.mark.parametrize(
@@ -195,3 +186,13 @@ def test_a_model_is_described_in_a_line() -> None:
     (limit,) = growth["limits"]
     assert limit["quotient"] == pytest.approx(growth["growth"], rel=1e-6)
     assert any(text.endswith("1/h: a division, not a prediction") for text in page_lines(growth))
+    assert not any("native" in text for text in page_lines(growth))
+
+
+def test_growth_within_native_limits_is_that_of_a_diagnosis(tmp_path: Path) -> None:
+    file = table(tmp_path, "EX_glc__D_e\t-0.51\t-1\nEX_o2_e\t-0.4\t-1\n")
+    growth = list(itertools.islice(model_info(core_json(), line=load_cell_lines(file)["A"]), 2))[1]
+    diagnosed = rb.diagnose(rb.Task(cells="A", cells_file=file, conditions="healthy"))[0].growth
+    assert growth["native_growth"] == pytest.approx(diagnosed, rel=1e-9)
+    assert growth["growth"] > 1.01 * diagnosed
+    assert f"{diagnosed:.7g} 1/h within the limits of native enzymes" in "\n".join(page_lines(growth))

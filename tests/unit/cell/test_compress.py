@@ -1,8 +1,6 @@
 """A compressed network has the optima of the original for all bounds and weights of the protected reactions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -12,10 +10,6 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Solution, Status
 from small_networks import network_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 CHAIN = {
     "in": ("--> a", 0.0, 10.0),

@@ -1,7 +1,5 @@
 """Generated networks: the judge is right, and the linear program agrees with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from fractions import Fraction
 from math import inf, isfinite

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from redox_balancer.cell.equation import parse_equation

@@ -1,7 +1,5 @@
 """The uptakes that are missing: no smaller set makes the cell grow, by trying them all."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from pathlib import Path

@@ -1,21 +1,17 @@
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path
 
 import cobra
-import numpy as np
 import pytest
 
 from full_disk import disk_full_after
 from redox_balancer.cell.balance import imbalance, imbalanced_reactions
-from redox_balancer.cell.consistency import stoichiometric_matrix
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
 from redox_balancer.cell.network import Network
-from redox_balancer.errors import RedoxError
+from refusals import refused
 
 FORMATS = ["json", "xml", "sbml", "mat", "yml", "yaml"]
 
@@ -41,24 +37,15 @@ def test_every_format_gives_the_same_network(tmp_path: Path, model: cobra.Model,
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("suffix", ["json", "json.gz", "xml", "xml.gz", "mat", "yml.gz"])
-def test_a_truncated_file_is_one_clear_error(tmp_path: Path, model: cobra.Model, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz", "xml.gz", "yml.gz"])
+def test_half_a_model_and_a_letter_are_one_clear_error(tmp_path: Path, model: cobra.Model, suffix: str) -> None:
     path = tmp_path / f"model.{suffix}"
     save_model(model, path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(RedoxError, match="cannot read") as caught:
-        load_model(path)
-    assert "\n" not in caught.value.message
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("suffix", [*FORMATS, "json.gz"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"letter.{suffix}"
-    path.write_text("Dear reader, this is not a model.\n", encoding="utf-8")
-    with pytest.raises(RedoxError) as caught:
-        load_model(path)
-    assert caught.value.hint
+    letter, half = b"Dear reader, this is not a model.\n", path.read_bytes()[: path.stat().st_size // 2]
+    for content in (letter,) if suffix in ("yml", "yaml") else (letter, half):  # half a list in YAML is a list
+        path.write_bytes(content)
+        with refused("cannot read"):
+            load_model(path)
 
 
 def test_charges_are_repaired_only_where_formula_and_charge_show_the_error(tmp_path: Path) -> None:
@@ -111,10 +98,9 @@ def test_an_objective_can_be_named_and_an_unknown_one_is_an_error(model: cobra.M
     assert network.objective == "ATPS4mi"
     with FluxLP(network) as lp:
         assert lp.maximise().optimal
-    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
-        to_network(model, "GROWTH")
-    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
-        load_network(objective="GROWTH")
+    for source in (model, None):
+        with refused("no reaction 'GROWTH'"):
+            load_network(source, objective="GROWTH")
 
 
 @pytest.mark.parametrize("weights", [{}, {"BIOMASS_proxy": 1.0, "ATPS4mi": 1.0}])
@@ -124,9 +110,8 @@ def test_a_model_without_one_objective_requires_the_growth_reaction(
     copy = model.copy()
     copy.id = ""
     copy.objective = {copy.reactions.get_by_id(name): weight for name, weight in weights.items()}
-    with pytest.raises(RedoxError, match="model without id needs one objective") as caught:
+    with refused("model without id needs one objective", settings=("biomass",)):
         to_network(copy)
-    assert caught.value.settings == ("biomass",)
 
 
 def test_the_same_model_saved_twice_gives_the_same_bytes(tmp_path: Path, model: cobra.Model) -> None:
@@ -145,7 +130,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
     broken = model.copy()
     broken.reactions.get_by_id("PFK").notes["unwritable"] = {object()}
     broken.notes["unwritable"] = object()
-    with pytest.raises(RedoxError, match=said):
+    with refused(said):
         save_model(broken, path)
     assert path.read_bytes() == before
     save_model(model, path)
@@ -155,7 +140,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, model: cobra.Model) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RedoxError, match="cannot write"):
+    with refused("cannot write"):
         save_model(model, tmp_path / "file" / "core.json")
 
 
@@ -165,12 +150,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
 ) -> None:
     path = tmp_path / f"core.{suffix}"
     path.write_text("the old core")
-    with disk_full_after(4096), pytest.raises(RedoxError, match=f"cannot write {path}: File too large"):
+    with disk_full_after(4096), refused(f"cannot write {path}: File too large"):
         save_model(model, path)
     assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_arrays_match_the_model_column_by_column(model: cobra.Model, core: Network) -> None:
-    matrix = cobra.util.create_stoichiometric_matrix(model)
-    assert np.array_equal(matrix, stoichiometric_matrix(core).toarray())

@@ -1,26 +1,21 @@
 """Lookups in critical regions agree with the plain linear program and respect their memory limit."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP
-from redox_balancer.cell.solution import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from redox_balancer.cell.network import FloatArray, Network
-    from redox_balancer.cell.solution import Solution
+from redox_balancer.cell.solution import Solution, Status
 
 # Uptakes, maintenance that can be too high (infeasible), a reversible reaction and a chain of respiration.
 OXYGEN, MAINTENANCE, GLUCOSE, REVERSIBLE, RESPIRATION = "EX_o2_e", "DM_atp_c_", "EX_glc__D_e", "LDH_L", "CYOR_u10mi"
+INSIDE = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
 
 
 def parameters_of(network: Network) -> list[Parameter]:
@@ -54,10 +49,21 @@ def plain(network: Network, parameters: list[Parameter], u: FloatArray) -> Solut
 
 
 @pytest.fixture
-def lp(core: Network) -> Iterator[ParametricLP]:
-    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
-    yield program
-    program.close()
+def program(core: Network) -> Iterator[Callable[..., ParametricLP]]:
+    """Builds a program over all parameters, which is closed at the end."""
+    with ExitStack() as stack:
+
+        def build(**options: int) -> ParametricLP:
+            built = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), **options)
+            stack.callback(built.close)
+            return built
+
+        yield build
+
+
+@pytest.fixture
+def lp(program: Callable[..., ParametricLP]) -> ParametricLP:
+    return program()
 
 
 def test_lookups_are_the_optima_of_the_plain_program(core: Network, lp: ParametricLP) -> None:
@@ -74,20 +80,20 @@ def test_lookups_are_the_optima_of_the_plain_program(core: Network, lp: Parametr
     assert lp.solves < lp.lookups - lp.hits + 2
 
 
-def test_every_lookup_can_be_verified_and_none_is_contradicted(core: Network) -> None:
-    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), check_every=1)
+def test_every_lookup_can_be_verified_and_none_is_contradicted(
+    core: Network, program: Callable[..., ParametricLP]
+) -> None:
+    checked = program(check_every=1)
     for u in points(parameters_of(core), 3_000, seed=1):
-        program.maximise(u)
-    assert program.hits > 2_000
-    assert program.solves == 3_000
-    assert program.disagreements == 0
-    program.close()
+        checked.maximise(u)
+    assert checked.hits > 2_000
+    assert (checked.solves, checked.disagreements) == (3_000, 0)
 
 
-def test_regions_respect_their_memory_limit_and_are_right_after_some_were_dropped(core: Network) -> None:
-    parameters = parameters_of(core)
-    small = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, region_bytes=6_000)
-    seen = 0
+def test_regions_respect_their_memory_limit_and_are_right_after_some_were_dropped(
+    core: Network, program: Callable[..., ParametricLP]
+) -> None:
+    parameters, small, seen = parameters_of(core), program(region_bytes=6_000), 0
     for number, u in enumerate(points(parameters, 1_500, seed=2)):
         found = small.maximise(u)
         cuts = small._cache._cuts
@@ -98,55 +104,48 @@ def test_regions_respect_their_memory_limit_and_are_right_after_some_were_droppe
             expected = plain(core, parameters, u)
             assert found.objective == pytest.approx(expected.objective, rel=1e-8, abs=1e-8, nan_ok=True)
     assert small.solves > seen  # more bases than fit
-    small.close()
 
 
-def test_without_memory_every_point_is_solved(core: Network) -> None:
-    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core), region_bytes=0)
+def test_without_memory_every_point_is_solved(core: Network, program: Callable[..., ParametricLP]) -> None:
+    plain = program(region_bytes=0)
     for u in points(parameters_of(core), 50):
-        program.maximise(u)
-    assert (program.lookups, program.hits, program.solves, program._cache.nbytes) == (50, 0, 50, 0)
-    program.close()
+        plain.maximise(u)
+    assert (plain.lookups, plain.hits, plain.solves, plain._cache.nbytes) == (50, 0, 50, 0)
 
 
 def test_a_wrong_region_is_found_by_the_sample_reported_and_dropped(
-    core: Network, caplog: pytest.LogCaptureFixture
+    program: Callable[..., ParametricLP], caplog: pytest.LogCaptureFixture
 ) -> None:
-    parameters = parameters_of(core)
-    program = ParametricLP(core, {core.column(core.objective): 1.0}, parameters, check_every=5)
-    u = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
-    right = program.maximise(u).objective
-    program._cache._cut_rows[:, -1] += 1e-3
-    answers = [program.maximise(u).objective for _ in range(6)]
+    checked = program(check_every=5)
+    right = checked.maximise(INSIDE).objective
+    checked._cache._cut_rows[:, -1] += 1e-3
+    answers = [checked.maximise(INSIDE).objective for _ in range(6)]
     assert answers[:4] == pytest.approx([right + 1e-3] * 4)
     assert answers[4:] == pytest.approx([right] * 2, abs=1e-9)
-    assert program.disagreements == 1
+    assert checked.disagreements == 1
     assert "GLPK finds optimal" in caplog.text
-    program.close()
 
 
-def test_a_reset_program_answers_as_a_new_one_bit_for_bit(core: Network, lp: ParametricLP) -> None:
+def test_a_reset_program_answers_as_a_new_one_bit_for_bit(
+    core: Network, lp: ParametricLP, program: Callable[..., ParametricLP]
+) -> None:
     asked = list(points(parameters_of(core), 200, seed=3))
     for u in points(parameters_of(core), 100, seed=4):
         lp.maximise(u)
     lp.reset()
     assert (lp._cache._cuts, lp._cache.nbytes) == ([], 0)
     again = [lp.maximise(u).objective for u in asked]
-    fresh = ParametricLP(core, {core.column(core.objective): 1.0}, parameters_of(core))
+    fresh = program()
     assert np.array_equal(again, [fresh.maximise(u).objective for u in asked], equal_nan=True)
-    fresh.close()
 
 
 @pytest.mark.parametrize("value", [-1.001, 0.001, float("nan")])
 def test_a_point_outside_the_ranges_is_refused_even_where_a_region_would_contain_it(
     core: Network, lp: ParametricLP, value: float
 ) -> None:
-    inside = np.asarray([-1.0, -0.64, 1.0, 2.0, -2.0, 3.0])
-    lp.maximise(inside)
+    lp.maximise(INSIDE)
     assert parameters_of(core)[0] == (core.column(OXYGEN), False, -1.0, 0.0)
-    outside = inside.copy()
-    outside[0] = value
     with pytest.raises(ValueError, match="outside the range"):
-        lp.maximise(outside)
-    assert lp.maximise(inside).optimal
+        lp.maximise(np.append(value, INSIDE[1:]))
+    assert lp.maximise(INSIDE).optimal
     assert lp.hits == 1

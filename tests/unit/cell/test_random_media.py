@@ -1,7 +1,5 @@
 """Published models that COBRApy ships, on random media: growth is that of HiGHS, whatever bound means unlimited."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from math import inf
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`redox diagnose --ratios`: what it says of conditions, as text and as JSON, and of wrong input."""
 
-from __future__ import annotations
-
 import json
 import math
 
@@ -10,13 +8,14 @@ from typer.testing import CliRunner
 
 from redox_balancer.cell.models import to_network
 from redox_balancer.cli import app
+from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from toy_cell import toy_cell
 
-CONDITIONS = "healthy,complex_iii_closed,gpd2_deficiency"
+CONDITIONS = "healthy,complex_iii_closed,pdh_deficiency"
 OF_CORE = {"nad_c/nadh_c", "nad_m/nadh_m", "nadp_c/nadph_c", "nadp_m/nadph_m"}
 
 
@@ -27,7 +26,7 @@ def found() -> dict[str, RatioDiagnosis]:
 
 
 def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
-    healthy, dead, infeasible = found.values()
+    healthy, dead, wide = found.values()
     data = healthy.data()
     assert data["windows"].keys() == OF_CORE
     assert data["largest_growth"].keys() == {"nad_c/nadh_c", "nad_m/nadh_m"}
@@ -37,15 +36,21 @@ def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
     assert window["high_interval"][0] < window["high"] < window["high_interval"][1]
     assert data["active"] - len(data["without_energy"]) == 93
     assert (dead.growth, dead.force, dead.data()["windows"]) == (0.0, None, {})
-    # Proline is made from what its own breakdown leaves, through the open form, against 34 kJ/mol.
-    assert infeasible.force is not None
-    assert infeasible.force.value < -5.0
-    assert next(iter(infeasible.force.limiting)) == "G5SADrm"
-    assert infeasible.windows == ()
-    assert infeasible.feasible is not None
-    assert infeasible.feasible < 0.5
-    assert healthy.feasible is not None
-    assert healthy.feasible > 0.5
+    assert healthy.feasible == 1.0
+    ratios = wide.data()["largest_growth"]
+    assert ratios["nad_m/nadh_m"]["width"] > 1000
+    assert ratios["nad_m/nadh_m"]["ratio"] is None
+
+
+def test_an_infeasible_state_has_a_negative_driving_force_and_no_windows() -> None:
+    space = Task(conditions="healthy").space({})
+    ranges = {"asp__L_m": (0.5, 0.5), "fum_m": (1e-6, 1e-6)}  # the matrix cannot make aspartate from fumarate then
+    (diagnosis,) = diagnose_ratios(space, concentrations=ranges, draws=10)
+    assert diagnosis.force is not None
+    assert diagnosis.force.value < -1.0
+    assert diagnosis.windows == ()
+    assert diagnosis.feasible == 0.0
+    assert diagnosis.data()["driving_force_interval"][1] < 0.0
 
 
 def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnosis]) -> None:
@@ -53,6 +58,18 @@ def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnos
     printed = json.loads(run.stdout)
     assert printed.keys() == found.keys()
     assert printed["healthy"]["driving_force"] == pytest.approx(found["healthy"].data()["driving_force"])
+    built = [
+        "diagnose",
+        "--ratios",
+        "--conditions",
+        "healthy",
+        "--construct",
+        "AOX_m 0.1 %",
+        "--draws",
+        "0",
+        "--json",
+    ]
+    assert list(json.loads(CliRunner().invoke(app, built).stdout)) == ["healthy", "healthy + AOX_m 0.1 %"]
     text = CliRunner().invoke(app, ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS]).stdout
     assert "a cell that does not grow has no state" in text
     assert "NADH2_u10mi" in text
@@ -68,8 +85,28 @@ def test_concentrations_move_the_window() -> None:
     ]
     assert ends[1] < ends[0] / 20
     assert math.log10(ends[1]) == pytest.approx(
-        1.74, abs=0.02
-    )  # K of LDH at pH 7.2, 4.7e-5, and lactate/pyruvate 392
+        1.43, abs=0.02
+    )  # K of LDH at pH 7.2, 9.6e-5, and lactate/pyruvate 392
+
+
+def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
+    """As in cells: hypoxia and inhibited complex I, LbNOX (Titov et al. 2016), pyruvate (Sullivan et al. 2015)."""
+    task = Task(conditions="healthy,hypoxia,complex_i_closed")
+    culture = {"lac__L_c": (5e-3, 2e-2), "pyr_c": (5e-5, 3e-4)}
+    space, built = build_construct(task.space(), NamedConstruct("LBNOX_c 0.3 %"))
+    found = {d.condition: d for d in diagnose_ratios(space, concentrations=culture, construct=built)}
+    with_pyruvate = culture | {"pyr_c": (1e-3, 6e-3)}
+    fed = {d.condition: d for d in diagnose_ratios(task.space({}), concentrations=with_pyruvate)}
+    best = {name: d.data()["largest_growth"]["nad_c/nadh_c"]["ratio"] for name, d in found.items()}
+    best |= {f"{name}, fed": d.data()["largest_growth"]["nad_c/nadh_c"]["ratio"] for name, d in fed.items()}
+    assert list(found) == [
+        name + end for name in ("healthy", "hypoxia", "complex_i_closed") for end in ("", " + LBNOX_c 0.3 %")
+    ]
+    assert best["hypoxia"] < 0.7 * best["healthy"]
+    assert best["complex_i_closed"] < 0.7 * best["healthy"]
+    for name in ("complex_i_closed + LBNOX_c 0.3 %", "complex_i_closed, fed"):
+        assert best[name] > 2 * best["complex_i_closed"]
+    assert best["hypoxia, fed"] > 2 * best["hypoxia"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +116,7 @@ def test_concentrations_move_the_window() -> None:
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
         (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
         (["--concentrations", "tea_e=1e-3"], "has no metabolite 'tea_e'"),
+        (["--construct", "LBNOX_q 0.1 %"], "unknown placement 'LBNOX_q'"),
     ],
 )
 def test_wrong_input_is_one_line(options: list[str], message: str) -> None:

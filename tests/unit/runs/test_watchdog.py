@@ -8,27 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.resources import ProcessStats
-from redox_balancer.runs.monitor import EpisodeTracker, raise_if_stop
-from redox_balancer.runs.watchdog import (
-    Alarm,
-    EpisodeSample,
-    HealthSample,
-    ProcessSample,
-    UpdateSample,
-    Watchdog,
-    WatchdogLimits,
-)
+from redox_balancer.runs.monitor import EpisodeTracker
+from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
 from toy_envs import Shelves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from redox_balancer.runs.watchdog import Alarm
 
 LIMITS = WatchdogLimits(episodes=20, constructs=4, repeat_s=0.0)
 GOOD = {"policy_loss": 0.1, "baseline_loss": 0.2, "entropy": 1.0, "rho_mean": 1.0, "grad_norm": 0.5}
 GIGABYTE = 10**9
+Episode = tuple[tuple[int, ...], float]
 
 
 class Clock:
@@ -38,16 +32,16 @@ class Clock:
         return self.now
 
 
-def levels(watchdog: Watchdog, samples: Iterable[Any]) -> set[tuple[str, str]]:
-    return {(alarm.name, alarm.level) for sample in samples for alarm in watchdog.observe(sample)}
+def levels(judge: Callable[..., list[Alarm]], samples: Iterable[tuple[Any, ...]]) -> set[tuple[str, str]]:
+    return {(alarm.name, alarm.level) for sample in samples for alarm in judge(*sample)}
 
 
-def episodes(constructs: int, count: int, value: float = 0.0) -> list[EpisodeSample]:
-    return [EpisodeSample((number % constructs,), value) for number in range(count)]
+def episodes(constructs: int, count: int, value: float = 0.0) -> list[Episode]:
+    return [((number % constructs,), value) for number in range(count)]
 
 
-WORSE_FIRST = [EpisodeSample((9,), 0.1)]
-BETTER_FIRST = [EpisodeSample((9,), 0.9)]
+WORSE_FIRST = [((9,), 0.1)]
+BETTER_FIRST = [((9,), 0.9)]
 
 
 @pytest.mark.parametrize(
@@ -58,30 +52,32 @@ BETTER_FIRST = [EpisodeSample((9,), 0.9)]
         (episodes(4, 19), set()),
         (episodes(3, 200, 0.7), set()),
         (episodes(1, 500, 0.7), set()),
-        ([EpisodeSample((n,), 0.01 * n) for n in range(200)], set()),
-        ([*episodes(4, 19), EpisodeSample((1,), 0.5), *episodes(4, 19)], set()),
+        ([((n,), 0.01 * n) for n in range(200)], set()),
+        ([*episodes(4, 19), ((1,), 0.5), *episodes(4, 19)], set()),
         # Values that differ in the last digits are one value.
-        ([EpisodeSample((n,), 0.7 + n * 1e-12) for n in range(20)], {("constant value", "stop")}),
+        ([((n,), 0.7 + n * 1e-12) for n in range(20)], {("constant value", "stop")}),
         # All constructs equal and worse than before: the environment broke. All equal and best: a plateau.
         (BETTER_FIRST + episodes(4, 20), {("constant value", "stop")}),
         (WORSE_FIRST + episodes(4, 20, 0.7), {("constant value", "warn")}),
-        ([EpisodeSample((1,), math.nan)], {("nan", "stop")}),
+        ([((1,), math.nan)], {("nan", "stop")}),
     ],
 )
 def test_different_constructs_of_one_value_stop_the_run_and_a_converged_policy_does_not(
-    stream: list[EpisodeSample], raised: set[tuple[str, str]]
+    stream: list[Episode], raised: set[tuple[str, str]]
 ) -> None:
-    assert levels(Watchdog(LIMITS), stream) == raised
+    assert levels(Watchdog(LIMITS).episode, stream) == raised
 
 
 def test_a_resumed_run_on_a_plateau_restores_the_values_seen_before() -> None:
     stream = episodes(4, 20, 0.7)
-    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.5)), stream) == {("constant value", "warn")}
-    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.9)), stream) == {("constant value", "stop")}
+    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.5)).episode, stream) == {("constant value", "warn")}
+    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.9)).episode, stream) == {("constant value", "stop")}
 
 
-def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> list[UpdateSample]:
-    return [UpdateSample(GOOD | figures, lag, 500 * (n + 1), lost * n) for n in range(count)]
+def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> list[dict[str, Any]]:
+    return [
+        {"metrics": GOOD | figures, "lag_max": lag, "steps": 500 * (n + 1), "dropped": lost * n} for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,13 +96,14 @@ def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> lis
         (updates(200, lost=50), set()),
     ],
 )  # fmt: skip
-def test_metrics_of_updates(stream: list[UpdateSample], raised: set[tuple[str, str]]) -> None:
-    assert levels(Watchdog(LIMITS), stream) == raised
+def test_metrics_of_updates(stream: list[dict[str, Any]], raised: set[tuple[str, str]]) -> None:
+    watchdog = Watchdog(LIMITS)
+    assert {(alarm.name, alarm.level) for update in stream for alarm in watchdog.update(**update)} == raised
 
 
 @pytest.mark.parametrize(("age_s", "raised"), [(900.0, set()), (901.0, {("checkpoint age", "warn")})])
 def test_the_age_of_the_newest_checkpoint(age_s: float, raised: set[tuple[str, str]]) -> None:
-    assert levels(Watchdog(LIMITS), [HealthSample(age_s, GIGABYTE)]) == raised
+    assert levels(Watchdog(LIMITS).health, [(age_s, GIGABYTE)]) == raised
 
 
 def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> None:
@@ -118,22 +115,22 @@ def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> 
         for actor in range(2):
             # 1 MB a minute each, a spike now and then, and a cache that was given back once.
             uss = 100e6 + 1e6 * minute + noise.normal(0, 2e5) + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50)
-            assert not watchdog.observe(ProcessSample(f"actor {actor}", ProcessStats(int(uss), 50, 20)))
+            assert not watchdog.process(f"actor {actor}", ProcessStats(int(uss), 50, 20))
     slopes = watchdog.memory_slope
     assert slopes["actor 0"] == pytest.approx(1e6 / 60, rel=0.1)
-    [alarm] = watchdog.observe(HealthSample(0.0, 372_000_000))
+    [alarm] = watchdog.health(0.0, 372_000_000)
     assert (alarm.name, alarm.level) == ("memory", "warn")
     left_h = 372e6 / sum(slopes.values()) / 3600
     assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
     assert 2.8 < left_h < 3.6
-    assert not watchdog.observe(HealthSample(0.0, 100 * GIGABYTE))
+    assert not watchdog.health(0.0, 100 * GIGABYTE)
     clock.now += LIMITS.repeat_s
-    assert not watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1)))
-    assert watchdog.observe(HealthSample(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1)))
+    assert not watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1))
+    assert watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1))
     clock.now += LIMITS.repeat_s
     watchdog.forget("actor 0")
     watchdog.forget("actor 1")
-    assert not watchdog.observe(HealthSample(0.0, 372_000_000))
+    assert not watchdog.health(0.0, 372_000_000)
 
 
 def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> None:
@@ -141,13 +138,13 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     watchdog = Watchdog(LIMITS, clock=clock)
     for step in range(29):
         clock.now = 10.0 * step
-        watchdog.observe(ProcessSample("learner", ProcessStats(10**8 + 10**6 * step, 50, 20)))
+        watchdog.process("learner", ProcessStats(10**8 + 10**6 * step, 50, 20))
     assert not watchdog.memory_slope
     for step in range(300):
         clock.now += 10.0
-        watchdog.observe(ProcessSample("learner", ProcessStats(2 * 10**8 + step % 2, 50, 20)))
+        watchdog.process("learner", ProcessStats(2 * 10**8 + step % 2, 50, 20))
     assert watchdog.memory_slope["learner"] == pytest.approx(0.0, abs=1.0)
-    assert not watchdog.observe(HealthSample(0.0, GIGABYTE))
+    assert not watchdog.health(0.0, GIGABYTE)
 
 
 @pytest.mark.parametrize(
@@ -159,26 +156,18 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     ],
 )
 def test_descriptors_and_threads_of_a_process_do_not_grow(last: ProcessStats, raised: set[tuple[str, str]]) -> None:
-    stream = [ProcessSample("actor 1.0", ProcessStats(1, 50, 20)), ProcessSample("actor 1.0", last)]
-    assert levels(Watchdog(LIMITS), stream) == raised
+    stream = [("actor 1.0", ProcessStats(1, 50, 20)), ("actor 1.0", last)]
+    assert levels(Watchdog(LIMITS).process, stream) == raised
 
 
 def test_a_warning_is_repeated_only_after_a_while_and_each_process_has_its_own() -> None:
     clock = Clock()
     watchdog = Watchdog(WatchdogLimits(repeat_s=600.0), clock=clock)
-    old = HealthSample(1000.0, GIGABYTE)
-    assert watchdog.observe(old)
+    assert watchdog.health(1000.0, GIGABYTE)
     clock.now = 599.0
-    assert not watchdog.observe(old)
+    assert not watchdog.health(1000.0, GIGABYTE)
     clock.now = 600.0
-    assert watchdog.observe(old)
-
-
-def test_a_stop_is_an_error_with_the_exit_code_that_is_not_restarted() -> None:
-    raise_if_stop([Alarm("lag", "warn", "late")])
-    with pytest.raises(RedoxError, match=r"nan.*entropy not finite") as caught:
-        raise_if_stop(Watchdog(LIMITS).observe(UpdateSample(GOOD | {"entropy": math.nan}, 0, 1, 0)))
-    assert caught.value.exit_code == EXIT_NONSENSE == 70
+    assert watchdog.health(1000.0, GIGABYTE)
 
 
 def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() -> None:
@@ -202,12 +191,12 @@ def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() ->
         rollout = source.collect()
         if number % 7 == 3:
             continue
-        found = tracker.samples(rollout)
+        found = tracker.ended(rollout)
         ended = len(rollout.episodes.returns)
         assert len(found) == ended if number % 7 != 4 else len(found) <= ended
         count += len(found)
-        for sample in found:
-            assert any(sample.value == pytest.approx(value) for value in possible(sample.construct)), sample
+        for construct, value in found:
+            assert any(value == pytest.approx(each) for each in possible(construct)), (construct, value)
         if number == 30:
             source.restart()
         if number == 45:

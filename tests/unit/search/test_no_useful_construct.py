@@ -52,8 +52,8 @@ def test_a_proposal_of_negative_value_is_not_the_answer() -> None:
         problem = Problem.under(evaluator, space.conditions[0], 2)
         harmful = min(problem.extensions(problem.empty), key=problem.value)
         assert problem.value(harmful) < 0.0
-        found = Search(problem).proposed([harmful])
+        found = Search(problem).proposed(harmful)
         assert (found.construct, found.value) == (Construct.empty(len(space.placements)), 0.0)
         assert found.evaluations == 1
         useful = max(problem.extensions(problem.empty), key=problem.value)
-        assert Search(problem).proposed([harmful, useful]).construct == useful
+        assert Search(problem).proposed(useful).construct == useful

@@ -99,14 +99,7 @@ class Bucket:
     """An S3 bucket; thread-safe.
 
     boto3 finds credentials, region and AWS_ENDPOINT_URL in its usual places. botocore makes at most three attempts
-    per request, or AWS_MAX_ATTEMPTS.
-
-    Parameters
-    ----------
-    name
-        Name of the bucket.
-    timeout_s
-        Connection and read timeout of a request (s).
+    per request, or AWS_MAX_ATTEMPTS; `timeout_s` is the connection and read timeout of each (s).
     """
 
     def __init__(self, name: str, *, timeout_s: float) -> None:
@@ -131,17 +124,8 @@ class Bucket:
     def put(self, key: str, content: bytes, *, replaces: str | None = None) -> str:
         """Write a new object, or replace the version whose ETag is `replaces`.
 
-        S3 verifies the sha256 of the content it receives.
-
-        Returns
-        -------
-        str
-            The new ETag.
-
-        Raises
-        ------
-        PreconditionFailedError
-            Where another version exists. It may hold this very content: the response to an earlier write can be lost.
+        S3 verifies the sha256 of the content it receives. Returns the new ETag, or raises a PreconditionFailedError
+        where another version exists. It may hold this very content: the response to an earlier write can be lost.
         """
         condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()

@@ -20,27 +20,13 @@ ListedState = Literal["unverified", "whole", "damaged", "unfinished"]
 
 @dataclass(frozen=True)
 class ListedCheckpoint:
-    """One checkpoint of a list.
+    """One checkpoint of a list."""
 
-    Attributes
-    ----------
-    step
-        Environment steps.
-    bytes
-        Size of all files.
-    written_at
-        Unix time of the last write, s.
-    state
-        `unfinished` where a push was not completed; `whole` and `damaged` only where it was verified.
-    problem
-        What is damaged.
-    """
-
-    step: int
-    bytes: int
-    written_at: float
-    state: ListedState = "unverified"
-    problem: str = ""
+    step: int  # environment steps
+    bytes: int  # of all files
+    written_at: float  # Unix time of the last write, s
+    state: ListedState = "unverified"  # `unfinished`: its push was not; `whole` and `damaged` where it was verified
+    problem: str = ""  # what is damaged
 
     @property
     def age_s(self) -> float:
@@ -75,19 +61,8 @@ def damage_of(listed: Sequence[ListedCheckpoint]) -> RedoxError | None:
 def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no_progress) -> PulledCheckpoint:
     """Fetch a checkpoint from a bucket, with the run's settings and metrics where the folder lacks them.
 
-    Parameters
-    ----------
-    url, into
-        `s3://BUCKET/experiments/RUN`, and the local folder of the run.
-    step
-        Step of the checkpoint; None fetches the newest intact one.
-    progress
-        Receives the bytes done and their total.
-
-    Raises
-    ------
-    RedoxError
-        Where the bucket has no such checkpoint, or it, or every one, is damaged.
+    `url` is `s3://BUCKET/experiments/RUN`, `into` the local folder of the run. Without a step the newest intact
+    checkpoint is fetched. A RedoxError where the bucket has no such checkpoint, or it, or every one, is damaged.
     """
     remote = RemoteRun(url)
     if step is None:

@@ -40,32 +40,14 @@ class InUseError(RedoxError):
 
 @dataclass(frozen=True, kw_only=True)
 class LockHolder:
-    """Content of a lock.
+    """Content of a lock."""
 
-    Attributes
-    ----------
-    run
-        Address of the run.
-    name
-        Readable name of the holder.
-    writer
-        The run's folder on the holder's machine, see `writer_of`.
-    token
-        Identifies one process; two processes on the same folder have different tokens.
-    ttl_s
-        Time from the last renewal to expiry (s).
-    expires_at
-        Unix time of expiry by the holder's clock; informative only.
-    released
-        Whether the holder released it.
-    """
-
-    run: str
-    name: str
-    writer: str
-    token: str
-    ttl_s: float
-    expires_at: float = 0.0
+    run: str  # address of the run
+    name: str  # readable, of the holder
+    writer: str  # the run's folder on the holder's machine, see `writer_of`
+    token: str  # of one process: two on the same folder have different ones
+    ttl_s: float  # from the last renewal to expiry
+    expires_at: float = 0.0  # Unix time by the holder's clock; informative only
     released: bool = False
 
     def as_bytes(self) -> bytes:
@@ -137,14 +119,15 @@ class RunLock:
     An unreachable bucket alone does not lose the lock: it is renewed as soon as the bucket responds again, unless
     another process has taken it over. Then it is lost for good.
 
-    Parameters
+    The caller holds the run's local lock, that of the folder (`runs.lock`). Other processes may take over `ttl_s`
+    seconds after the last renewal.
+
+    Attributes
     ----------
-    bucket, address
-        Location of the run.
-    folder
-        The run's local folder, whose own lock (`runs.lock`) the caller holds.
-    ttl_s
-        Time from the last renewal until other processes may take over (s).
+    lost_to
+        Name of the process that took the lock over, None while none has.
+    last_error
+        Why the last attempt to take or renew the lock failed, empty if it succeeded.
     """
 
     def __init__(self, bucket: Bucket, address: RunAddress, folder: Path, *, ttl_s: float) -> None:
@@ -156,46 +139,29 @@ class RunLock:
             token=uuid.uuid4().hex,
             ttl_s=ttl_s,
         )
+        self.lost_to: str | None = None
+        self.last_error = ""
         self._etag: str | None = None
         self._valid_until = 0.0  # time.monotonic()
-        self._lost_to: str | None = None
-        self._last_error = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def held(self) -> bool:
         """Whether this process may write to the run; False while the lock could not be renewed in time."""
-        return self._lost_to is None and time.monotonic() < self._valid_until
-
-    @property
-    def lost_to(self) -> str | None:
-        """Name of the process that took the lock over, None while none has."""
-        return self._lost_to
-
-    @property
-    def last_error(self) -> str:
-        """Why the last attempt to take or renew the lock failed, empty if it succeeded."""
-        return self._last_error
+        return self.lost_to is None and time.monotonic() < self._valid_until
 
     def take(self, report: Callable[[str], Any]) -> None:
         """Take the lock, waiting for the lock of a dead holder to expire, which is reported in one line.
 
-        Raises
-        ------
-        InUseError
-            Where the holder is alive: it renewed the lock, or another process took it first.
-        UnreachableError
-            Where S3 does not respond; `close` releases a lock that may have been written.
+        An InUseError where the holder is alive: it renewed the lock, or another process took it first. An
+        UnreachableError where S3 does not respond; `close` releases a lock that may have been written.
         """
         first: LockState | None = None
         while (state := self._attempt()) is not None:
             if first is None:
-                first = state
-                report(
-                    f"{self._address.url} is locked by {state.holder.name}; waiting up to {state.left_s:.0f} s "
-                    "for a renewal"
-                )
+                first, held = state, f"{self._address.url} is locked by {state.holder.name}"
+                report(f"{held}; waiting up to {state.left_s:.0f} s for a renewal")
             elif state.etag != first.etag:
                 raise _in_use(self._address, state)
             self._stop.wait(POLL_S)
@@ -213,8 +179,8 @@ class RunLock:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(JOIN_TIMEOUT_S)
-        unreachable = bool(self._last_error) or (self._thread is not None and self._thread.is_alive())
-        if self._etag is not None and self._lost_to is None and not unreachable:
+        unreachable = bool(self.last_error) or (self._thread is not None and self._thread.is_alive())
+        if self._etag is not None and self.lost_to is None and not unreachable:
             with suppress(StoreError):
                 self._write(replace(self._own, released=True), self._etag)
         self._valid_until = 0.0
@@ -230,9 +196,9 @@ class RunLock:
         try:
             other = self._take_free() if self._etag is None else self._write(self._own, self._etag)
         except StoreError as error:
-            self._last_error = error.message
+            self.last_error = error.message
             raise
-        self._last_error = ""
+        self.last_error = ""
         return other
 
     def _take_free(self) -> LockState | None:
@@ -256,11 +222,11 @@ class RunLock:
         return None
 
     def _renew(self, lost: Callable[[str], Any]) -> None:
-        while self._lost_to is None and not self._stop.wait(self._ttl_s / RENEWALS):
+        while self.lost_to is None and not self._stop.wait(self._ttl_s / RENEWALS):
             try:
                 other = self._attempt()
             except StoreError:
                 continue
-            self._lost_to = other.holder.name if other else None
-        if self._lost_to is not None:
-            lost(self._lost_to)
+            self.lost_to = other.holder.name if other else None
+        if self.lost_to is not None:
+            lost(self.lost_to)

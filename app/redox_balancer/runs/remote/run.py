@@ -81,15 +81,7 @@ class SyncResult(NamedTuple):
 
 
 class RemoteRun:
-    """A run in a bucket.
-
-    Parameters
-    ----------
-    url
-        `s3://BUCKET/experiments/RUN`.
-    timeout_s
-        Connection and read timeout of a request (s).
-    """
+    """A run in a bucket, at `s3://BUCKET/experiments/RUN`; the timeout is that of `Bucket`."""
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.address = RunAddress.parse(url)
@@ -111,19 +103,10 @@ class RemoteRun:
         return {step: RemoteCheckpoint(step, found[step]) for step in sorted(found, reverse=True)}
 
     def push(self, path: Path) -> int | None:
-        """Push a checkpoint folder to the bucket unless the bucket has it.
+        """Push a checkpoint folder to the bucket unless the bucket has it, and return the bytes sent.
 
-        Returns
-        -------
-        int | None
-            Bytes sent, 0 where the bucket had all files; None where the folder was pruned meanwhile.
-
-        Raises
-        ------
-        DamagedCheckpointError
-            Where the local checkpoint is damaged.
-        OtherHistoryError
-            Where the bucket holds a different checkpoint of this step.
+        0 where the bucket had all files, None where the folder was pruned meanwhile. A DamagedCheckpointError where
+        the local checkpoint is damaged, an OtherHistoryError where the bucket holds a different one of this step.
         """
         try:
             manifest, files = checkpoint.read(path)
@@ -199,14 +182,9 @@ class RemoteRun:
     def pull(self, step: int, into: Path, progress: Progress = no_progress) -> Path:
         """Fetch a checkpoint into a run's folder and verify it before it gets its final name.
 
-        An interrupted pull is resumed. An intact local checkpoint of this step is kept, a damaged one is set aside.
-
-        Raises
-        ------
-        DamagedCheckpointError
-            Where an object differs from the manifest on every attempt.
-        UnreachableError
-            Where S3 fails on every attempt; the next pull resumes from the bytes received.
+        An interrupted pull is resumed. An intact local checkpoint of this step is kept, a damaged one is set aside. A
+        DamagedCheckpointError where an object differs from the manifest on every attempt, an UnreachableError where
+        S3 fails on every attempt.
         """
         final = into / checkpoint.folder_name(step)
         partial = into / f"{TEMPORARY}{final.name}"

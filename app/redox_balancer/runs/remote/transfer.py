@@ -58,8 +58,9 @@ class _Segment(NamedTuple):
 class _Counter:
     """Sums the bytes received by all threads."""
 
-    def __init__(self, phase: str, total: int, progress: Progress) -> None:
-        self._phase, self._total, self._progress = phase, total, progress
+    def __init__(self, phase: str, manifest: Manifest, progress: Progress) -> None:
+        self._phase, self._progress = phase, progress
+        self._total = sum(entry.size for entry in manifest.files.values())
         self._done = 0
         self._lock = threading.Lock()
 
@@ -75,28 +76,15 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
 
     A file whose sha256 differs is fetched again, since the corruption may have occurred in transit.
 
-    Parameters
-    ----------
-    bucket, prefix
-        Location of the files; the prefix ends with a slash.
-    manifest
-        Expected sizes and checksums.
-    into
-        A folder for this checkpoint only; after a failure the next call resumes from its content.
-    progress
-        Receives the bytes done and the total of all files, from several threads.
-
-    Raises
-    ------
-    ValueError
-        Where a file differs from the manifest on every attempt.
-    UnreachableError
-        Where S3 fails on every attempt.
+    `prefix` ends with a slash. `into` is a folder for this checkpoint only, from whose content the next call resumes
+    after a failure. `progress` is called from several threads. A ValueError where a file differs from the manifest on
+    every attempt, an UnreachableError where S3 fails on every attempt.
     """
     into.mkdir(parents=True, exist_ok=True)
-    counter = _Counter(f"fetching {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
+    counter = _Counter(f"fetching {prefix}", manifest, progress)
     segments = {name: list(_segments(name, entry, into)) for name, entry in manifest.files.items()}
-    counter.add(sum(each.stop - each.start - each.missing for file in segments.values() for each in file))
+    everything = [segment for file in segments.values() for segment in file]
+    counter.add(sum(each.stop - each.start - each.missing for each in everything))
 
     def fetch_segment(segment: _Segment) -> None:
         retrying(UnreachableError)(_receive, bucket, prefix + segment.name, segment, counter)
@@ -111,17 +99,16 @@ def fetch(bucket: Bucket, prefix: str, manifest: Manifest, into: Path, progress:
             counter.add(-manifest.files[name].size)
             raise
 
-    _in_parallel(fetch_segment, [segment for file in segments.values() for segment in file])
+    _in_parallel(fetch_segment, everything)
     for name in manifest.files:
         retrying(ValueError)(assemble, name)
-    for file in segments.values():
-        for segment in file:
-            segment.path.unlink()
+    for segment in everything:
+        segment.path.unlink()
 
 
 def verify(bucket: Bucket, prefix: str, manifest: Manifest, progress: Progress = no_progress) -> None:
     """Read and check the files of a manifest without storing them; errors as for `fetch`."""
-    counter = _Counter(f"verifying {prefix}", sum(entry.size for entry in manifest.files.values()), progress)
+    counter = _Counter(f"verifying {prefix}", manifest, progress)
 
     def read(name: str) -> None:
         entry, digest, size = manifest.files[name], hashlib.sha256(), 0

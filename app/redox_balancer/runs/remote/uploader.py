@@ -44,17 +44,7 @@ def uploading(
     """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
     Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.
-
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    folder
-        The run's folder, whose own lock the caller holds.
-    resume
-        As for `trainer.train`: "auto" fetches a checkpoint that is newer than the local ones.
-    progress
-        Receives messages and warnings.
+    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`.
 
     Raises
     ------
@@ -141,18 +131,9 @@ def _newest_intact(folder: Path) -> int:
 
 
 class Uploader:
-    """Uploads the checkpoints of a folder in a background thread, newest first.
+    """Uploads the checkpoints of a run's folder in a background thread, newest first.
 
-    Parameters
-    ----------
-    remote
-        Destination.
-    lock
-        Nothing is uploaded while this process does not hold it.
-    folder
-        The run's folder.
-    warn
-        Receives a line for each failure.
+    Nothing is uploaded while this process does not hold the lock. `warn` receives a line for each failure.
     """
 
     def __init__(self, remote: RemoteRun, lock: RunLock, folder: Path, *, warn: Callable[[str], Any]) -> None:
