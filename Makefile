@@ -100,7 +100,7 @@ unit-tests: setup
 
 .PHONY: test
 test: setup ## run all tests (TEST_WORKERS= processes, TEST_OPTIONS= for pytest)
-	$(BIN)/pytest --numprocesses $(TEST_WORKERS) $(TEST_OPTIONS)
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --durations 25 --durations-min 5 $(TEST_OPTIONS)
 
 .PHONY: drills
 drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill for one, MODELS= a folder of model files)

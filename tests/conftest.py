@@ -21,10 +21,12 @@ ONE_AT_A_TIME = {"image", "infra", "ops"}
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one worker of `--dist loadgroup`, and all tests that build machines on the same one."""
+    """Keep each file on one worker of `--dist loadgroup`; those that build machines or read Recon3D share one."""
+    large = {item.path for item in items if "recon3d" in getattr(item, "fixturenames", ())}
     for item in items:
         alone = ONE_AT_A_TIME & set(item.nodeid.partition("::")[0].split("/"))
-        item.add_marker(pytest.mark.xdist_group("machines" if alone else item.path.stem))
+        group = "machines" if alone else "recon3d" if item.path in large else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

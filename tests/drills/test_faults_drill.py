@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from chaos import break_training
-from python_path import python_path
 from redox_balancer.design.task import Task
 from redox_balancer.impala.config import TrainConfig
 from sinks import Recorder
@@ -21,19 +20,15 @@ CONFIG = TrainConfig(timesteps=100_000_000, num_actors=ACTORS, actor_timeout_s=3
 
 
 @pytest.mark.timeout(3600)
-def test_throughput_and_actors_survive_kills_and_a_hang(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", python_path())
+def test_throughput_and_actors_survive_kills_and_a_hang(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     factory = Task().environments()
     faults = [signal.SIGKILL] * MINUTES
     faults[MINUTES // 2] = signal.SIGSTOP
     undisturbed = break_training(
-        monkeypatch, CONFIG, factory, tmp_path / "undisturbed", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
+        CONFIG, factory, tmp_path / "undisturbed", progress=Recorder(), faults=(), rest_s=3 * MINUTE_S
     )
     sink = Recorder()
     faulty = break_training(
-        monkeypatch,
         replace(CONFIG, seed=1),
         factory,
         tmp_path / "faulty",

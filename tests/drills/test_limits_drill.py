@@ -1,7 +1,6 @@
 """Descriptors, threads and memory of a run by number of actors: measured on real clusters and fitted."""
 
 import json
-import os
 import resource
 import threading
 from collections import defaultdict
@@ -14,14 +13,12 @@ import psutil
 import pytest
 
 from commands import assert_refused, python, redox_process, succeeded
-from python_path import python_path
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checks
 from toy_envs import Shelves
 
-HERE = Path(__file__).parent
 ACTORS = (2, 8, 16, 32)
 ROLLOUTS_PER_ACTOR = 20
 KINDS = {"gcs_server": "gcs", "raylet/raylet": "raylet", "ray::Collector": "actor"}
@@ -86,10 +83,9 @@ PROGRAM = "import json, sys; from test_limits_drill import measure; print(json.d
 
 def measured(num_actors: int) -> dict[str, Any]:
     """Measure in a new process, so that no earlier cluster is counted."""
-    answer = python(PROGRAM, num_actors, env=os.environ | {"PYTHONPATH": python_path(HERE)})
+    answer = python(PROGRAM, num_actors, cwd=Path(__file__).parent)
     assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def test_descriptors_threads_and_memory_follow_the_lines_that_preflight_uses() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, t
 
+from chaos import rollouts_watched
 from redox_balancer.design.task import Task
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 from redox_balancer.runs import trainer
@@ -48,10 +48,8 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
     own_steps: dict[int, int] = defaultdict(int)
     samples: dict[str, list[Sample]] = defaultdict(list)
 
-    class Watched(LearnerThread):
-        def put(self, rollout: Rollout) -> None:
-            own_steps[rollout.actor] += rollout.transitions
-            super().put(rollout)
+    def note(rollout: Rollout) -> None:
+        own_steps[rollout.actor] += rollout.transitions
 
     class Watching(ActorPool):
         def metrics(self) -> dict[str, float]:
@@ -60,11 +58,11 @@ def test_an_actor_keeps_its_memory_descriptors_and_threads(tmp_path: Path, monke
                 samples[name].append(Sample(steps, stats))
             return super().metrics()
 
-    monkeypatch.setattr(trainer, "LearnerThread", Watched)
     monkeypatch.setattr("redox_balancer.impala.actor_pool.ActorPool", Watching)
     config = TrainConfig(timesteps=STEPS, num_actors=2, log_interval_s=0.5)
     environments = Task(sampling="range").environments()
-    result = trainer.train(config, environments, tmp_path, resume=None, progress=Recorder())
+    with rollouts_watched(note):
+        result = trainer.train(config, environments, tmp_path, resume=None, progress=Recorder())
     print()  # noqa: T201 - a drill prints its measurements
     assert result.steps >= STEPS
     assert sorted(samples) == ["actor 0.0", "actor 1.0"]

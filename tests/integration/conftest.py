@@ -7,9 +7,10 @@ import pytest
 from browser import chromium
 from commands import succeeded
 from model_server import e_coli_core, model_server
+from python_path import support_on_path
 from s3_stand_in import moto_address, s3
 
-__all__ = ["chromium", "e_coli_core", "model_server", "moto_address", "s3"]
+__all__ = ["chromium", "e_coli_core", "model_server", "moto_address", "s3", "support_on_path"]
 
 
 @pytest.fixture(scope="session")

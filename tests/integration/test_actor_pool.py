@@ -1,7 +1,9 @@
 """The pool of actors on a real cluster of one node: settings, errors, growth and replacement."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import ray
 
 from faulty_envs import FaultyShelves
-from python_path import python_path, write_shadows
+from python_path import write_shadows
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
@@ -29,7 +31,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     write_shadows(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("PYTHONPATH", python_path())
         with ray_cluster(CONFIG):
             yield
 
@@ -144,8 +145,10 @@ def test_an_actor_too_large_from_the_start_is_an_error() -> None:
     assert "actor_memory_mb" in caught.value.settings
 
 
-def test_an_actor_that_keeps_dying_ends_the_run_after_growing_pauses() -> None:
+def test_an_actor_that_keeps_dying_ends_the_run_after_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
+    fast = SimpleNamespace(monotonic=lambda: 10 * time.monotonic(), sleep=lambda seconds: time.sleep(seconds / 10))
+    monkeypatch.setattr("redox_balancer.impala.actor_pool.time", fast)
     pool = pool_of(FaultyShelves("die"), lines)
     with pytest.raises(RedoxError, match="actor 0 was lost 5 times without a rollout in between"):
         collect_until(pool, lambda _: False)

@@ -68,7 +68,7 @@ def test_recon3d_core_has_no_blocked_reaction(recon3d_core: Built) -> None:
 
 
 def test_recon3d_reactions_that_were_dropped_are_blocked(recon3d_core: Built, recon3d: LoadedModel) -> None:
-    full = apply_medium(recon3d.curated("BIOMASS_reaction").curated.network, "human_minimal")
+    full = apply_medium(recon3d.curated("BIOMASS_reaction").network, "human_minimal")
     dropped = [r for r in full.reactions if r not in recon3d_core.network.reaction_index]
     assert len(dropped) + recon3d_core.answer["reactions"] == len(full.reactions)
     with FluxLP(full, {}) as lp:

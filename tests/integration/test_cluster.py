@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 from ray.cluster_utils import Cluster
 
-from python_path import python_path
+from chaos import rollouts_watched
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
@@ -31,7 +30,6 @@ REPLACED = re.compile(r"actor (\d+) .*; incarnation (\d+) takes over")
 
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.setenv("PYTHONPATH", python_path())
     for name, value in RAY_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     head = NODE | {"resources": {"learner": 1}, "include_dashboard": False}
@@ -55,7 +53,7 @@ def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
 
 
 def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere(
-    tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, nodes: Cluster
 ) -> None:
     others = [nodes.add_node(**NODE) for _ in range(2)]
     nodes.wait_for_nodes()
@@ -86,10 +84,8 @@ def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere
 
     sequences: dict[tuple[int, int], list[int]] = {}
 
-    class Watched(LearnerThread):
-        def put(self, rollout: Rollout) -> None:
-            sequences.setdefault((rollout.actor, rollout.incarnation), []).append(rollout.sequence)
-            super().put(rollout)
+    def note(rollout: Rollout) -> None:
+        sequences.setdefault((rollout.actor, rollout.incarnation), []).append(rollout.sequence)
 
     class Breaker(Recorder):
         """Removes a node once every actor has returned rollouts; ends the run once its actors have again."""
@@ -106,9 +102,9 @@ def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere
                 self.steps_after = steps  # a second signal would end the process at once
                 signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(trainer, "LearnerThread", Watched)
     sink = Breaker()
-    result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=sink)
+    with rollouts_watched(note):
+        result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=sink)
     assert sink._at is not None
     assert result.steps >= sink.steps_after > sink._at
     assert len(nodes.list_all_nodes()) == 2

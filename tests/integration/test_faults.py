@@ -1,8 +1,6 @@
 """Trainings whose actors die, hang or raise: real actors, real signals."""
 
-import csv
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +8,10 @@ import pytest
 
 from chaos import Damage, break_training
 from faulty_envs import FaultyShelves
-from python_path import python_path
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.trainer import train
-from runs_on_disk import heartbeat_of
+from runs_on_disk import heartbeat_of, rows_of
 from sinks import Recorder
 from toy_envs import Shelves
 
@@ -22,25 +19,11 @@ CONFIG = TrainConfig(timesteps=100_000_000, num_actors=3, log_interval_s=1.0)
 
 
 @pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", python_path())
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> tuple[Path, Damage, Recorder]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Damage, Recorder]:
     """A training of which one actor was killed and another one made to hang."""
     folder, sink = tmp_path_factory.mktemp("broken"), Recorder()
-    damage = break_training(
-        patch,
-        replace(CONFIG, actor_timeout_s=5.0),
-        Shelves(),
-        folder,
-        progress=sink,
-        faults=(signal.SIGKILL, signal.SIGSTOP),
-        rest_s=2.0,
-    )
+    config, faults = replace(CONFIG, actor_timeout_s=5.0), (signal.SIGKILL, signal.SIGSTOP)
+    damage = break_training(config, Shelves(), folder, progress=sink, faults=faults, rest_s=2.0)
     return folder, damage, sink
 
 
@@ -64,19 +47,13 @@ def test_no_rollout_is_used_twice_or_skipped(broken: tuple[Path, Damage, Recorde
 
 def test_the_metrics_count_replacements_and_rollouts(broken: tuple[Path, Damage, Recorder]) -> None:
     folder, damage, _ = broken
-    with (folder / "metrics.csv").open(newline="") as file:
-        last = list(csv.DictReader(file))[-1]
-    assert float(last["restarts"]) == 2
-    assert float(last["actors"]) == 3
-    assert float(last["rollouts_refused"]) == 0
-    assert 2 <= float(last["rollouts_discarded"]) <= 4
-    assert float(last["rollouts_used"]) <= damage.rollouts
+    last = rows_of(folder)[-1]
+    assert (last["restarts"], last["actors"], last["rollouts_refused"]) == (2, 3, 0)
+    assert 2 <= last["rollouts_discarded"] <= 4
+    assert last["rollouts_used"] <= damage.rollouts
 
 
-def test_an_error_of_an_environment_in_an_actor_is_raised_after_the_last_update_was_saved(
-    tmp_path: Path, patch: pytest.MonkeyPatch
-) -> None:
-    del patch
+def test_an_error_of_an_environment_in_an_actor_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:
     sink = Recorder()
     with pytest.raises(ValueError, match="the shelf is empty"):
         train(replace(CONFIG, num_actors=1), FaultyShelves("raise", 200), tmp_path, resume=None, progress=sink)

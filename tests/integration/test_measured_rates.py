@@ -1,20 +1,18 @@
 """The packaged cell lines on curated Recon3D: measured rates agree with it at measured growth."""
 
-from pathlib import Path
-
 import pytest
 
 from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.measured_rates import RELEASED, check_line, nearest_division, with_exact_rates
 from redox_balancer.cell.media import apply_medium
-from redox_balancer.cell.models import load_network
+from redox_balancer.cell.models import LoadedModel
 from redox_balancer.cell.network import Network
 
 
 @pytest.fixture(scope="module")
-def cultured(recon3d_path: Path) -> Network:
-    return apply_medium(load_network(recon3d_path, objective="BIOMASS_reaction"), "culture")
+def cultured(recon3d: LoadedModel) -> Network:
+    return apply_medium(recon3d.curated("BIOMASS_reaction").network, "culture")
 
 
 @pytest.mark.parametrize("name", load_cell_lines())

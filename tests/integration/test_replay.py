@@ -3,35 +3,23 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from python_path import python_path
+from chaos import rollouts_watched
 from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves, WideShelves
 
 
-@pytest.fixture(autouse=True)
-def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", python_path())
-
-
-def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> None:
     learnt: dict[int, list[Rollout]] = {0: [], 1: []}
-
-    class Watched(LearnerThread):
-        def put(self, rollout: Rollout) -> None:
-            learnt[rollout.actor].append(rollout)
-            super().put(rollout)
-
-    monkeypatch.setattr(trainer, "LearnerThread", Watched)
     config = TrainConfig(timesteps=4 * RECORDED * 2 * 256, num_actors=2, object_store_bytes=100_000_000)
-    result = trainer.train(config, Shelves(), tmp_path, resume=None, progress=Recorder(), collector=ReplayCollector)
+    replay = {"progress": Recorder(), "collector": ReplayCollector}
+    with rollouts_watched(lambda rollout: learnt[rollout.actor].append(rollout)):
+        result = trainer.train(config, Shelves(), tmp_path, resume=None, **replay)
 
     assert result.finished
     assert result.steps >= config.timesteps

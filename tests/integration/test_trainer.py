@@ -1,6 +1,5 @@
 """Training with Ray: real actors, real signals."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -11,26 +10,18 @@ from pathlib import Path
 import pytest
 import ray
 
-from python_path import python_path
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.schedules import geometric, linear
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.progress import open_progress
 from redox_balancer.runs.trainer import train
-from runs_on_disk import heartbeat_of
+from runs_on_disk import heartbeat_of, rows_of
 from sinks import Recorder
 from toy_envs import BEST_RETURN, Fading, Shelves
 
 CONFIG = TrainConfig(timesteps=150_000, num_actors=2, log_interval_steps=5000, learning_rate=3e-3, batch_size=512)
-
-
 ENDLESS = 100_000_000
-
-
-@pytest.fixture(autouse=True)
-def actors_find_the_toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", python_path())
 
 
 PROGRAM = """
@@ -46,17 +37,14 @@ print(result.finished, result.steps)
 
 def test_ctrl_c_saves_and_the_resumed_run_continues_from_its_step_and_learns(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": python_path(Path(__file__).parent)}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(run)],
-        env=environment,
+        cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
-        assert process.stderr is not None
-        assert process.stdout is not None
         lines = [process.stderr.readline() for _ in range(3)]
         assert "steps/s" in lines[-1], lines
         # As a terminal does it: to every process of the foreground group, Ray's among them.
@@ -76,8 +64,7 @@ def test_ctrl_c_saves_and_the_resumed_run_continues_from_its_step_and_learns(tmp
     assert result.steps >= config.timesteps
     assert result.last_row["return_mean"] >= 0.9 * BEST_RETURN
     assert result.last_row["lag_max"] <= config.max_lag
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    rows = rows_of(run)
     written = [row["steps"] for row in rows]
     assert written == sorted(set(written))
     assert written[0] < saved.step < written[-1]

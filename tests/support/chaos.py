@@ -6,13 +6,14 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
-import pytest
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
@@ -21,6 +22,19 @@ from redox_balancer.runs import trainer
 from redox_balancer.runs.run import TrainResult
 
 PATIENCE_S = 120.0
+
+
+@contextmanager
+def rollouts_watched(note: Callable[[Rollout], None]) -> Iterator[None]:
+    """Show each rollout before the learner of a training receives it."""
+
+    class Watched(LearnerThread):
+        def put(self, rollout: Rollout) -> None:
+            note(rollout)
+            super().put(rollout)
+
+    with mock.patch.object(trainer, "LearnerThread", Watched):
+        yield
 
 
 def actor_processes() -> Iterator[psutil.Process]:
@@ -58,7 +72,6 @@ class Damage:
 
 
 def break_training(
-    monkeypatch: pytest.MonkeyPatch,
     config: TrainConfig,
     factory: EnvFactory,
     folder: Path,
@@ -75,16 +88,13 @@ def break_training(
     damage, came, over = Damage(), threading.Condition(), threading.Event()
     transitions = 0
 
-    class Watched(LearnerThread):
-        def put(self, rollout: Rollout) -> None:
-            nonlocal transitions
-            with came:
-                damage.sequences[rollout.actor, rollout.incarnation].append(rollout.sequence)
-                transitions += rollout.transitions
-                came.notify_all()
-            super().put(rollout)
+    def note(rollout: Rollout) -> None:
+        nonlocal transitions
+        with came:
+            damage.sequences[rollout.actor, rollout.incarnation].append(rollout.sequence)
+            transitions += rollout.transitions
+            came.notify_all()
 
-    monkeypatch.setattr(trainer, "LearnerThread", Watched)
     dice = random.Random(0)  # noqa: S311 - chooses victims
 
     def inject() -> None:
@@ -111,7 +121,8 @@ def break_training(
     injector = threading.Thread(target=inject, daemon=True)
     injector.start()
     try:
-        damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
+        with rollouts_watched(note):
+            damage.result = trainer.train(config, factory, folder, resume=None, progress=progress)
     finally:
         over.set()
     injector.join()

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from commands import REDOX
-from python_path import python_path
 
 SUFFIXES = {".json", ".xml", ".sbml", ".mat", ".yml", ".yaml"}
 PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -42,8 +41,7 @@ def measured(*command: object, limit_s: float = HARD_S) -> Answer:
     """Run a command to its end, or kill it after `limit_s`: its code is then -9."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
-        environment = os.environ | {"PYTHONPATH": python_path()}
-        process = subprocess.Popen([*map(str, command)], stdout=out, stderr=errors, env=environment)
+        process = subprocess.Popen([*map(str, command)], stdout=out, stderr=errors)
         killer = threading.Timer(limit_s, process.kill)
         killer.start()
         _, status, usage = os.wait4(process.pid, 0)

@@ -1,16 +1,20 @@
-"""PYTHONPATH of the processes that a test starts, and files that must not take the place of modules."""
+"""Processes that tests start: what they import, and files that they must not take for modules."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-SUPPORT = Path(__file__).parent
+import pytest
+
 SHADOWS = ("random", "queue", "cobra", "torch", "numpy", "socket", "pickle", "ray", "redox_balancer")
 
 
-def python_path(*folders: Path) -> str:
-    """Return PYTHONPATH with these folders and `tests/support` before those it has."""
-    before = os.environ.get("PYTHONPATH")
-    return os.pathsep.join([*map(str, (*folders, SUPPORT)), *([before] if before else [])])
+@pytest.fixture(scope="session", autouse=True)
+def support_on_path() -> Iterator[None]:
+    """Actors and programs import `tests/support`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        yield
 
 
 def write_shadows(folder: Path) -> None:

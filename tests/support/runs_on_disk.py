@@ -29,6 +29,12 @@ def heartbeat_of(run: Path) -> Heartbeat:
     return beat
 
 
+def rows_of(run: Path) -> list[dict[str, float]]:
+    """The metrics of a run; NaN where there is none."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+
+
 def reproducible(run: Path) -> dict[str, Any]:
     """The newest checkpoint, the metrics and the list of checkpoints, without times."""
     newest = checkpoint.find(run).checkpoint

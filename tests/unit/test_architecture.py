@@ -229,9 +229,8 @@ def texts_of(path: Path) -> list[str]:
 def test_inner_layers_name_no_option_and_no_command() -> None:
     """`cli` adds the options to a hint, from the settings that a RedoxError names."""
     found = commands_of(app, "redox")
-    options = {
-        each for one in found.values() for each in chain(*(p.opts for p in one.params)) if each.startswith("--")
-    }
+    parameters = chain.from_iterable(command.params for command in found.values())
+    options = {option for each in parameters for option in each.opts if option.startswith("--")}
     commands = {name.rpartition(" ")[2] for name in found if name != "redox"}
     assert "--num-actors" in options
     assert "train" in commands

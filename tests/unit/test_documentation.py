@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from commands import commands_of
+from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,13 @@ def test_every_option_that_a_page_mentions_exists(page: str) -> None:
     known = set().union(*map(options, commands().values()))
     mentioned = {shlex.split(code)[0] for code in re.findall(r"`(--[a-z][^`]*)`", PAGES[page])}
     assert mentioned <= known
+
+
+def test_the_table_of_cell_lines_that_a_page_shows_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/cell_lines.md").read_text()
+    file = tmp_path / "lines.csv"
+    file.write_text(page.split("takes a table", 1)[1].split("```text\n", 1)[1].split("```", 1)[0])
+    assert list(load_cell_lines(file)) == ["patient", "control"]
 
 
 def test_make_targets_and_their_documentation_agree() -> None:

@@ -1,7 +1,10 @@
 """How the command line shows progress."""
 
+from types import SimpleNamespace
+
 import pytest
 from rich.console import Console
+from rich.status import Status
 
 from redox_balancer.terminal.progress import status_progress, transfer_progress
 
@@ -28,3 +31,14 @@ def test_a_spinner_shows_the_phase_and_how_much_of_it_is_done() -> None:
         assert status.status == "flux ranges: 50 of 1,200"
         progress("production envelope")
         assert status.status == "production envelope"
+
+
+def test_a_spinner_without_a_terminal_prints_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((0.0, 9.0, 11.0, 11.0, 15.0))
+    monkeypatch.setattr("redox_balancer.terminal.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    progress = status_progress(Status("starting", console=Console(stderr=True)))
+    for done in range(3):
+        progress("conditions", done, 3)
+    assert capsys.readouterr().err.splitlines() == ["conditions: 1 of 3"]

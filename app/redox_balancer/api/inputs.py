@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redox_balancer.cell import models
+from redox_balancer.cell.curation import curate_model
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.design.enzymes import Enzyme
 from redox_balancer.design.enzymes import load_library as read_library
@@ -60,7 +61,8 @@ def load_model(source: str | Path | None = None, *, as_published: bool = False) 
     loaded = models.load_model(Path(source))
     if as_published or not loaded.model.reactions:
         return loaded.model
-    return loaded.curated(loaded.model.reactions[0].id).corrected()  # which one grows does not matter here
+    found = loaded.curated(loaded.model.reactions[0].id)  # which one grows does not matter here
+    return curate_model(loaded.model, found)
 
 
 def require_task(value: object) -> Task:

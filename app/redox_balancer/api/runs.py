@@ -1,7 +1,5 @@
 """Training runs."""
 
-from __future__ import annotations
-
 import difflib
 import tempfile
 from dataclasses import fields

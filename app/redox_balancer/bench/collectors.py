@@ -3,8 +3,6 @@
 Both run in the actors of a training's own pool.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

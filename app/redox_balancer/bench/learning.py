@@ -1,7 +1,5 @@
 """Benchmarks of training: memory of an actor, speed of the learner alone, speed of a complete training."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """Description of the machine of a benchmark, and a separate process for each part of it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import platform

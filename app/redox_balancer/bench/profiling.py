@@ -1,7 +1,5 @@
 """Profiles of a live actor: memory by memray from inside its process, time by py-spy from outside."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import subprocess

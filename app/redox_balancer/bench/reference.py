@@ -3,8 +3,6 @@
 This is how the first system, the predecessor that this project replaces, took a step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from redox_balancer.cell.cobrapy import cobra

@@ -1,7 +1,5 @@
 """Results of a benchmark as data and as a page of documentation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -11,8 +11,6 @@ limits:
 An update uses as many rollouts as are needed to consume all of them (`min_rollouts_per_batch`), as in training.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,38 +24,19 @@ GIGA = 1e9
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Measured costs of the parts of a training.
+    """Measured costs of the parts of a training."""
 
-    Attributes
-    ----------
-    env_s, act_s, overhead_s
-        Time of an actor per environment step, s: in the environment; in forward pass and sampling; in everything else
-        (packing, Ray's put, weights).
-    learner_s
-        Time of the learner per transition, s.
-    loop_s, raylet_s
-        CPU time per rollout, s, of the receiving loop (bookkeeping included) and of the raylet of its host.
-    rollout_bytes, weights_bytes
-        Serialised size of a rollout and of a version of the weights, bytes.
-    transitions
-        Environment steps in a rollout.
-    rollouts_per_batch
-        Rollouts per update with few actors.
-    max_lag
-        Largest accepted lag of a rollout behind the learner, in versions of the weights.
-    """
-
-    env_s: float
-    act_s: float
-    overhead_s: float
-    learner_s: float
-    loop_s: float
-    raylet_s: float
-    rollout_bytes: int
-    weights_bytes: int
-    transitions: int
-    rollouts_per_batch: int
-    max_lag: int
+    env_s: float  # of an actor per environment step: in the environment,
+    act_s: float  # in forward pass and sampling,
+    overhead_s: float  # and in everything else: packing, Ray's put, weights
+    learner_s: float  # of the learner per transition
+    loop_s: float  # CPU time per rollout of the receiving loop, bookkeeping included
+    raylet_s: float  # and of the raylet of its host
+    rollout_bytes: int  # serialised
+    weights_bytes: int  # a version of them
+    transitions: int  # environment steps in a rollout
+    rollouts_per_batch: int  # with few actors
+    max_lag: int  # largest accepted lag of a rollout behind the learner, in versions of the weights
 
     @property
     def step_s(self) -> float:
@@ -69,25 +48,15 @@ class Terms:
 class HostModel:
     """A host of the cluster; all values are assumptions, none is measured.
 
-    Attributes
-    ----------
-    vcpus, threads_per_core
-        r7i.48xlarge: 192 vCPU, which are 96 cores of two hyperthreads each. A core is assumed to be as fast as the
-        one on which the terms were measured.
-    pair_yield
-        Throughput of the two hyperthreads of a core relative to one alone; Intel states up to 1.3.
-    reserved_cores
-        Cores of the learner's host that are not available to actors: 8 for the learner's threads (assumed to be no
-        faster than the threads of the measurement), one for the loop and one for Ray's daemons.
-    network_gbit_s
-        Network bandwidth in each direction; AWS documents 50 for r7i.48xlarge.
+    A core is assumed to be as fast as the one on which the terms were measured, and the learner's threads no faster
+    than those of the measurement.
     """
 
-    vcpus: int = 192
+    vcpus: int = 192  # r7i.48xlarge: 96 cores of two hyperthreads each
     threads_per_core: int = 2
-    pair_yield: float = 1.25
-    reserved_cores: int = 10
-    network_gbit_s: float = 50.0
+    pair_yield: float = 1.25  # throughput of both hyperthreads relative to one alone; Intel states up to 1.3
+    reserved_cores: int = 10  # of the learner's host: 8 for the learner, one for the loop, one for Ray's daemons
+    network_gbit_s: float = 50.0  # in each direction; AWS documents 50 for r7i.48xlarge
 
     def working(self, actors: int, *, learner: bool) -> float:
         """Return how many actors with a core of their own have the throughput of `actors` on this host."""

@@ -4,8 +4,6 @@ All three take uniform random legal actions with K = 3 under continuously sample
 and evaluate both linear programs of the value; the reference solves the single program of the first system.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,37 +24,21 @@ ENVIRONMENTS, LENGTH = 16, 16
 
 @dataclass(frozen=True, kw_only=True)
 class StepBenchmark:
-    """Speed of stepping on one model.
-
-    Attributes
-    ----------
-    reactions
-        Number of reactions including those of the library.
-    steps_per_s, warm_steps_per_s
-        Speed from a cold start, and of the last tenth of the steps.
-    hit_rate, disagreements
-        Share of optima that needed no solve, and hits that a solve contradicted.
-    uncached_steps_per_s
-        Speed without caches of outcomes and regions, so that every optimum is solved.
-    reference_steps_per_s
-        Speed of the reference, measured before and after; `ratio` is that to it.
-    outside_share
-        Share of the time of a collector that is spent outside the environment.
-    """
+    """Speed of stepping on one model."""
 
     model: str
-    reactions: int
+    reactions: int  # including those of the library
     placements: int
     steps: int
-    steps_per_s: float
-    warm_steps_per_s: float
-    hit_rate: float
+    steps_per_s: float  # from a cold start
+    warm_steps_per_s: float  # the last tenth of the steps
+    hit_rate: float  # share of optima that needed no solve
     solves: int
-    disagreements: int
-    uncached_steps_per_s: float
-    reference_steps_per_s: float
-    ratio: float
-    outside_share: float
+    disagreements: int  # hits that a solve contradicted
+    uncached_steps_per_s: float  # without caches of outcomes and regions, so that every optimum is solved
+    reference_steps_per_s: float  # measured before and after
+    ratio: float  # steps_per_s / reference_steps_per_s
+    outside_share: float  # of the time of a collector that is spent outside the environment
 
 
 def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redox_balancer.cell.conditions import JOIN, Change, Condition, Side, combined
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition, Side, combined
 from redox_balancer.cell.exchanges import Exchange, find_exchange
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_file, table_rows
 from redox_balancer.cell.repairs import shortened
@@ -73,9 +73,19 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: Network, *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium, which bounds what was not measured.
+        """Return the line as a condition of a cell on its medium.
 
-        With `forced` the network has the measured rates already, and only what was not measured is left to vary.
+        Parameters
+        ----------
+        network
+            The cell on its medium, from which the bounds of what was not measured are taken.
+        forced
+            Whether the network has the measured rates already, so that only what was not measured is left to vary.
+
+        Raises
+        ------
+        RedoxError
+            As in `exchanges`.
         """
         changes = [
             _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)
@@ -153,10 +163,17 @@ def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[Cell
 def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -> list[Condition]:
     """Return every condition in every cell line, given as conditions, too; as they are where there is no line.
 
-    In the healthy condition a line is itself.
+    In the healthy condition a line is itself. A RedoxError if a line has the name of a condition.
     """
     if not lines:
         return list(conditions)
+    taken = {HEALTHY, *(part for condition in conditions for part in condition.id.split(JOIN))}
+    if shared := [line.id for line in lines if line.id in taken]:
+        raise RedoxError(
+            f"{shared[0]} is the name of a cell line and of a condition",
+            hint="rename the line in its file",
+            settings=("cells_file",),
+        )
     return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
 
 

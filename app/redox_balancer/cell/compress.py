@@ -27,8 +27,18 @@ DIGITS = 10
 def compress(network: Network, protected: Iterable[str]) -> Network:
     """Compress a network without changing its optima for any objective and any bounds of the protected reactions.
 
-    `protected` are the reactions whose bounds change or that have a weight in an objective; they keep their ids, as
-    the network's own objective does. A lumped column has the id of its first reaction and is measured in its flux.
+    Parameters
+    ----------
+    network
+        Stoichiometry and bounds, mmol/gDW/h.
+    protected
+        Reactions whose bounds change or that have a weight in an objective; they keep their ids. The network's own
+        objective is always protected.
+
+    Returns
+    -------
+    Network
+        A lumped column has the id of its first reaction and is measured in the flux of that reaction.
     """
     keep = {network.column(reaction) for reaction in (*protected, network.objective)}
     work = Compression(network, keep)

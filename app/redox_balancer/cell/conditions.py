@@ -81,7 +81,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
         What may leave in addition for an opened uptake, by exchange, per unit that is taken up: {EX_lac__L_e: 1} for
         pyruvate. The uptake is then a reaction of its own, see `ledgers.with_supply`.
     if_unlimited
-        Whether the limit holds only where the medium leaves the bound unlimited (`OPEN`).
+        Whether the limit holds only where the medium leaves the bound unlimited (`OPEN`), and no cell line sets it.
     """
 
     reaction: str
@@ -227,7 +227,9 @@ class Condition(Record):
 
     def of(self, network: Network) -> Condition:
         """Return the condition with the model's own reaction ids, less the limits that do not hold on its medium."""
-        changes = tuple(change.of(network) for change in self.changes if change.holds(network))
+        own = [(change, change.of(network)) for change in self.changes if change.holds(network)]
+        opened = {one.key for _, one in own if one.opens}  # a measured rate of a cell line is a limit, too
+        changes = tuple(one for change, one in own if not (change.if_unlimited and one.key in opened))
         return self.model_copy(update={"changes": changes})
 
     def apply(self, network: Network) -> Network:

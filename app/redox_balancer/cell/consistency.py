@@ -69,9 +69,21 @@ class Consistency:
 def consistent_reactions(
     network: Network, progress: Progress = no_progress, *, time_limit_s: float = SOLVE_LIMIT_S
 ) -> Consistency:
-    """Find every reaction that can carry flux in steady state; a TimeLimitError if an LP takes longer than allowed.
+    """Find every reaction that can carry flux in steady state.
 
-    Bounds give the directions; their size does not matter.
+    Parameters
+    ----------
+    network
+        Its bounds give the directions; their size does not matter.
+    progress
+        Receives the name of each phase as it starts.
+    time_limit_s
+        Time limit of the LP, s.
+
+    Raises
+    ------
+    TimeLimitError
+        The LP reached its time limit.
     """
     progress("dead ends")
     S = stoichiometric_matrix(integer_network(network)[0])

@@ -85,7 +85,7 @@ class Core:
 def extract_core(
     network: Network, medium: Iterable[str], progress: Progress = no_progress, *, opened: Network | None = None
 ) -> Core:
-    """Extract the reactions that can carry flux; a RedoxError if the model does not grow or is too badly scaled.
+    """Extract the reactions that can carry flux.
 
     Parameters
     ----------
@@ -95,6 +95,11 @@ def extract_core(
         Reactions through which that medium is taken up, by the model's own ids.
     opened
         The same model with wider bounds, see `choice.opened`: what can carry flux there is in the core, too.
+
+    Raises
+    ------
+    RedoxError
+        The model does not grow on the medium, or is too badly scaled.
     """
     progress("growth of the model")
     model_growth = _growth(network)

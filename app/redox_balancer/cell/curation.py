@@ -245,10 +245,10 @@ def curated(network: Network, file: Path | None = None) -> Curated:
     return Curated(network) if curation is None else curation.apply(network, strict=file is not None)
 
 
-def curate_model(model: cobra.Model, found: Curated) -> None:
-    """Give a COBRApy model the changes of its curated network, in place, and a note that names the curation."""
+def curate_model(model: cobra.Model, found: Curated) -> cobra.Model:
+    """Give a COBRApy model, in place, the changes of its curated network and a note that names the curation."""
     if not found.lines:
-        return
+        return model
     network = found.network
     for own in found.reactions:
         reaction, coefficients = model.reactions.get_by_id(own), network.stoichiometry_of(own)
@@ -260,6 +260,7 @@ def curate_model(model: cobra.Model, found: Curated) -> None:
         metabolite = model.metabolites.get_by_id(own)
         metabolite.charge, metabolite.formula = network.charges.get(own), network.formulas.get(own)
     model.notes = {**model.notes, NOTE: found.summary.partition(" ")[2]}
+    return model
 
 
 def imbalance_text(network: Network, reaction: str) -> str:

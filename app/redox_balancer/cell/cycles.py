@@ -62,8 +62,22 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     orthogonal to an existing flux, which has a probability of 2**-40), and any other optimum finds at least one.
     Computed coefficients of irreversible reactions may be off by `ROUNDED`, as in `consistent_reactions`.
 
-    The bounds of `reactions` must be finite. None of them is returned where the network is infeasible; a
-    TimeLimitError where an LP reached its time limit.
+    Parameters
+    ----------
+    network
+        Bounds in mmol/gDW/h.
+    reactions
+        Candidates; their bounds must be finite.
+
+    Returns
+    -------
+    tuple of str
+        Those that can carry flux, in the given order; empty where the network is infeasible.
+
+    Raises
+    ------
+    TimeLimitError
+        An LP reached its time limit.
     """
     try:
         return _unblocked(_with_rounded(network), reactions, exact=True)
@@ -119,10 +133,24 @@ def _with_rounded(network: Network) -> Network:
 
 
 def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
-    """Return the cycle with the smallest total flux through a reaction of a closed network, see `closed_network`.
+    """Return the cycle with the smallest total flux through a reaction of a closed network.
 
-    Its reactions, including this one, are in the network's order; there are none where it cannot carry flux. A
-    TimeLimitError where an LP reached its time limit.
+    Parameters
+    ----------
+    network
+        A network without exchanges, see `closed_network`.
+    reaction
+        The reaction.
+
+    Returns
+    -------
+    tuple of str
+        Reactions of the cycle in the network's order, including `reaction`; empty where it cannot carry flux.
+
+    Raises
+    ------
+    TimeLimitError
+        The LP reached its time limit.
     """
     try:
         running = _least_cycle(integer_network(network)[0], network.column(reaction), exact=True)

@@ -28,13 +28,20 @@ def download(url: str, part: Path, progress: Progress = no_progress, *, wait_s: 
 
     Parameters
     ----------
-    url, part
-        Address, and file to write; its validator is stored in `part` with `.json` appended. Both remain after a
-        failure, a RedoxError, so that the next call resumes.
+    url
+        Address of the file.
+    part
+        File to write; its validator is stored in `part` with `.json` appended. Both remain after a failure, so that
+        the next call resumes.
     progress
         Receives the bytes downloaded so far and, where the server sends it, the size of the file.
     wait_s
         Delay before the second attempt, s; it doubles with each further attempt.
+
+    Raises
+    ------
+    RedoxError
+        The server cannot be reached, has no such file, or every attempt was interrupted.
     """
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),

@@ -99,19 +99,25 @@ def fetch_model(
 ) -> Fetched:
     """Add a verified public model to the cache.
 
-    A RedoxError if the download failed, or the file has the wrong content or checksum.
-
     Parameters
     ----------
-    name, folder
-        Name in the catalogue, and a folder to use instead of the cache.
-    file, mirror
-        A local file to use instead of a download, or the address of a folder that contains the file under its
-        original name, used instead of the catalogue's server.
+    name
+        Name in the catalogue.
+    file
+        Local file to use instead of a download.
+    mirror
+        Address of a folder that contains the file under its original name, used instead of the catalogue's server.
+    folder
+        Folder to use instead of the cache.
     repin
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
+
+    Raises
+    ------
+    RedoxError
+        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder

@@ -70,9 +70,21 @@ def _published_names() -> dict[str, str]:
 class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
-    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. The new
-    columns of `network` are closed, too; `missing` says what the model lacks, by function that names it. `names` are
-    further names of metabolites, see `display_names`.
+    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are.
+
+    Attributes
+    ----------
+    network
+        The closed model; the new columns are closed, too.
+    missing
+        What the model lacks, by function that names it.
+
+    Parameters
+    ----------
+    network, functions
+        The model, and what it is to perform.
+    names
+        Further names of metabolites, see `display_names`.
     """
 
     def __init__(
@@ -161,7 +173,13 @@ def perform(
     names: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> list[FunctionTest]:
-    """Test which functions a model performs; arguments as of `FunctionalCell`."""
+    """Test which functions a model performs; arguments as of `FunctionalCell`.
+
+    Raises
+    ------
+    RedoxError
+        A function's linear program has no optimum.
+    """
     functions = tuple(functions)
     cell = FunctionalCell(network, functions, names)
     outcomes = []

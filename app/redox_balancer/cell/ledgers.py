@@ -31,8 +31,12 @@ GROWTH_ATP = "GROWTH_ATP"
 def with_oxygen_budget(network: Network, budget: float) -> Network:
     """Return a network in which all but cytochrome c oxidase together take up at most `budget` O2, mmol/gDW/h.
 
-    A network that has the ledger already keeps its entries and gets the new bound. A RedoxError if no reaction is
-    recognised as cytochrome c oxidase, which would then fall under the budget.
+    A network that has the ledger already keeps its entries and gets the new bound.
+
+    Raises
+    ------
+    RedoxError
+        No reaction of the model is recognised as cytochrome c oxidase, which would fall under the budget.
     """
     if OXYGEN_LEDGER not in network.metabolite_index:
         taken = oxygen_taken(network)
@@ -99,9 +103,16 @@ def oxygen_taken(network: Network) -> dict[str, float]:
 
 
 def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] = ()) -> None:
-    """Add to a COBRApy model, in place, the ledgers of a network made from it, with their reactions and bounds.
+    """Add to a COBRApy model the ledgers that a network made from it has, as they are there, with their reactions.
 
-    Those named in `besides` are left out.
+    Parameters
+    ----------
+    model
+        The model, which is changed.
+    network
+        The network, whose bounds the new reactions get.
+    besides
+        Ledgers to leave out.
     """
     from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 

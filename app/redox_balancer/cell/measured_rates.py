@@ -133,10 +133,21 @@ def with_exact_rates(network: Network, line: CellLine) -> Network:
 
 
 def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEASED) -> LineCheck:
-    """Compare the measured release of by-products, those in `released`, with what a cell on its medium allows.
+    """Compare the measured release of by-products with what a model allows at measured growth.
 
-    It grows as measured, and the other measured rates are limits. A RedoxError if growth was not measured, or cannot
-    be reached even with larger uptakes.
+    Parameters
+    ----------
+    network
+        The cell on its medium.
+    line
+        A line with measured growth; its rates are limits, except the one whose range is computed.
+    released
+        By-products, as far as the line releases them.
+
+    Raises
+    ------
+    RedoxError
+        The growth of the line was not measured, or cannot be reached even with larger uptakes.
     """
     if line.growth is None:
         raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")

@@ -189,8 +189,11 @@ def load_media() -> dict[str, Medium]:
 def apply_medium(network: Network, name: str) -> Network:
     """Return a network with the bounds of a medium, see `get_medium`.
 
-    A RedoxError if the medium does not fit the model: a packaged one may list reactions that the model lacks, as a
-    core has fewer than the full model, but a file may not.
+    Raises
+    ------
+    RedoxError
+        There is no such medium, or it does not fit the model: a packaged one may list reactions that the model lacks,
+        as a core has fewer than the full model, but a file may not.
     """
     medium = get_medium(name)
     if medium is None:

@@ -95,7 +95,7 @@ def repeated_exchanges(
             own = exchange.reactions[0].id
             before, other, known = found.setdefault(own, (what, name, rate))
             if before == what and known != rate:
-                problem = f"has two {what}s of {own}: {known:g} and, as {name}, {rate:g}"
+                problem = f"has two {what}s of {own}: {known:g} as {other} and {rate:g} as {name}"
             elif before != what and other != name:
                 problem = f"lists {own} for its {before} as {other} and for its {what} as {name}"
             else:
@@ -120,7 +120,14 @@ def _entry(path: Path, document: Any) -> dict[str, Any]:
         return {"uptakes": document}
     rest = dict(document)
     secretions = {key: rest.pop(key) for key in ("secretions",) if key in rest}
-    entries = rest.get("medium", rest.get("uptakes", rest))
+    table = next((key for key in ("medium", "uptakes") if key in rest), None)
+    entries = rest.pop(table) if table else rest
+    if table and (beside := [*rest, *(secretions if isinstance(entries, list) else ())]):
+        raise RedoxError(
+            f"{path} has {', '.join(beside)} beside its {table}",
+            hint="a medium has uptakes and secretions; an entry [[medium]] has maintenance and budgets, too",
+            settings=("medium",),
+        )
     if not isinstance(entries, list):
         return {"uptakes": entries} | secretions
     if len(entries) != 1 or not isinstance(entries[0], dict):
@@ -141,16 +148,16 @@ def _table(path: Path, text: str) -> dict[str, Any]:
         name = next((place for place, cell in enumerate(header) if cell in _HEADINGS), 0)
         secretion = next((place for place, cell in enumerate(header) if "secretion" in cell), None)
         uptake = next((place for place, cell in enumerate(header) if "uptake" in cell or "flux" in cell), 1)
-    found = {"uptakes": _column(path, rows, name, uptake)}
-    if secretion is not None:
-        found["secretions"] = _column(path, rows, name, secretion)
-    return found
+    if secretion is None:
+        return {"uptakes": _column(path, rows, name, uptake)}
+    places = {"uptakes": uptake, "secretions": secretion}
+    return {what: _column(path, rows, name, place, empty="0") for what, place in places.items()}
 
 
-def _column(path: Path, rows: list[list[str]], name: int, place: int) -> dict[str, Any]:
-    """Rates of a column by name; an empty cell after the first column of rates is 0."""
+def _column(path: Path, rows: list[list[str]], name: int, place: int, empty: str = "") -> dict[str, Any]:
+    """Rates of a column by name; an empty cell is read as `empty`."""
     values = ((row[name], row[place]) if len(row) > max(name, place) else (row[0], "") for row in rows)
-    return _unique(path, [(name, _number(value)) for name, value in values])
+    return _unique(path, [(name, _number(value or empty)) for name, value in values])
 
 
 def _unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

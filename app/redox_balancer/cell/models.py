@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
-from redox_balancer.cell.curation import NOTE, Curated, curate_model, curated, with_names
+from redox_balancer.cell.curation import NOTE, Curated, curated, with_names
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
@@ -35,19 +35,6 @@ SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
 
 
-@dataclass(frozen=True, eq=False)
-class CuratedModel:
-    """A COBRApy model as it was read, and its curated network, whose `repairs` have one line about the curation."""
-
-    model: cobra.Model
-    curated: Curated
-
-    def corrected(self) -> cobra.Model:
-        """The model itself, with the changes of the curated network."""
-        curate_model(self.model, self.curated)
-        return self.model
-
-
 @dataclass(frozen=True)
 class LoadedModel:
     """A COBRApy model, as published but for the repairs, and one line about each kind of these."""
@@ -57,14 +44,14 @@ class LoadedModel:
 
     def curated(
         self, objective: str | None = None, *, as_published: bool = False, curation: Path | None = None
-    ) -> CuratedModel:
-        """Return the model with its curated network; parameters and errors are those of `load_network`."""
+    ) -> Curated:
+        """Return its curated network, whose `repairs` name the curation; arguments are those of `load_network`."""
         network, note = to_network(self.model, objective), str(self.model.notes.get(NOTE, ""))
         known = as_published or (note and curation is None)
         found = Curated(with_names(network, note)) if known else curated(network, curation)
         about = found.summary or (note and f"curation {note}, already in this model")
         repairs = (*self.repairs, *network.repairs, *([about] if about else []))
-        return CuratedModel(self.model, found._replace(network=replace(found.network, repairs=repairs)))
+        return found._replace(network=replace(found.network, repairs=repairs))
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -111,8 +98,17 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
 def save_model(model: cobra.Model, path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
-    An existing file is replaced only when the new one is complete. A RedoxError if the suffix is unknown, the file
-    cannot be written, or the format cannot hold the model.
+    Parameters
+    ----------
+    model
+        A COBRApy model.
+    path
+        File to write; an existing file is replaced only when the new one is complete.
+
+    Raises
+    ------
+    RedoxError
+        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
@@ -147,11 +143,22 @@ def format_to_write(path: Path) -> str:
 
 
 def to_network(model: cobra.Model, objective: str | None = None) -> Network:
-    """Convert a COBRApy model, with bounds in mmol/gDW/h, to a `Network`; `objective` is as in `load_network`.
+    """Convert a COBRApy model to a `Network`.
 
-    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed. A RedoxError if
-    its objective does not consist of exactly one reaction, a charge is a text that is no number, or no flux can have
-    a coefficient or a bound.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
+
+    Parameters
+    ----------
+    model
+        Bounds in mmol/gDW/h.
+    objective
+        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+
+    Raises
+    ------
+    RedoxError
+        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
+        that is no number, or no flux can have a coefficient or a bound.
     """
     objective, repairs = growth_reaction(model) if objective is None else (objective, ())
     try:
@@ -185,15 +192,20 @@ def load_network(
     source
         Model file or COBRApy model; by default the embedded human redox core, which is read without COBRApy.
     objective
-        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
+        The reaction whose flux is growth; by default the model's own objective.
     as_published
         Leave out the packaged curation of a published model that is recognised.
     curation
         Curation file to apply instead of a packaged one.
+
+    Raises
+    ------
+    RedoxError
+        As in `load_model`, `to_network` and `curation.curated`.
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
-        return loaded.curated(objective, as_published=as_published, curation=curation).curated.network
+        return loaded.curated(objective, as_published=as_published, curation=curation).network
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)

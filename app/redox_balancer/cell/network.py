@@ -217,8 +217,17 @@ class Network:
     def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
         """Return a copy with additional reactions.
 
-        Of `new_metabolites` those that the model lacks are added; a RedoxError if another metabolite is unknown, or a
-        reaction exists already.
+        Parameters
+        ----------
+        columns
+            The reactions.
+        new_metabolites
+            Metabolites to add where the model lacks them; any other unknown metabolite is an error.
+
+        Raises
+        ------
+        RedoxError
+            A reaction exists already, or a metabolite is unknown.
         """
         metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
         rows = {metabolite: row for row, metabolite in enumerate(metabolites)}

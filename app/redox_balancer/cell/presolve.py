@@ -175,7 +175,10 @@ class _Presolve(Compression):
         return None
 
     def _kept_within(self, column: int, row: int) -> tuple[bool, bool]:
-        """Whether a mass balance keeps the flux of a column from falling below a bound, and from rising above one."""
+        """Whether the signs of the other fluxes of a balance keep that of a column above its lower bound, and below.
+
+        Bounds on the other side of 0 are none that signs alone can keep.
+        """
         forwards = self._columns[column][row] > 0
         above, below = self._lower[column] <= 0.0, self._upper[column] >= 0.0
         for other in self._rows[row] - {column}:
@@ -194,9 +197,9 @@ class _Presolve(Compression):
         weights = {other: -self._columns[other][row] / entries[row] for other in sorted(self._rows[row] - {column})}
         self._substitutions[column] = weights
         for other, weight in weights.items():
-            for place, value in entries.items():
-                if place != row:
-                    self._add(other, place, weight * value)
+            for balance, value in entries.items():
+                if balance != row:
+                    self._add(other, balance, weight * value)
             del self._columns[other][row]
         self._remove(column)
         del self._rows[row]

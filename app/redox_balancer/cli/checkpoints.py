@@ -1,7 +1,5 @@
 """`redox checkpoints`: list, pull and push the checkpoints of a run in a bucket."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

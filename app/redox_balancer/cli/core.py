@@ -76,6 +76,7 @@ def build_core(
     from redox_balancer.cell.choice import fitting_conditions, opened  # noqa: PLC0415
     from redox_balancer.cell.conditions import load_conditions  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
+    from redox_balancer.cell.curation import curate_model  # noqa: PLC0415
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
     from redox_balancer.cell.media import apply_medium, get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import format_to_write, load_model, save_model  # noqa: PLC0415
@@ -91,13 +92,13 @@ def build_core(
         if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
             biomass = DEFAULT_BIOMASS
         found = loaded.curated(biomass, as_published=as_published, curation=curation)
-        full = found.curated.network
+        full = found.network
         fed = apply_medium(full, medium)
         known = [*load_conditions(conditions_file).values(), *(line.condition(fed) for line in lines)]
         widest = opened(fed, fitting_conditions(known, fed)[0])
         core = extract_core(fed, supplying_reactions(fed), phases, opened=widest)
         phases("writing the core")
-        model = core_model(found.corrected(), core.network)
+        model = core_model(curate_model(loaded.model, found), core.network)
         save_model(model, output_file)
         phases.end()
     answer: dict[str, Any] = {

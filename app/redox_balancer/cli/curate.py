@@ -62,7 +62,7 @@ def curate(
         loaded = load_model(file)
         if biomass is None and DEFAULT_BIOMASS in loaded.model.reactions:
             biomass = DEFAULT_BIOMASS
-        network = loaded.curated(biomass, as_published=True).curated.network
+        network = loaded.curated(biomass, as_published=True).network
         proposal = propose(
             network,
             apply_medium(network, medium),
@@ -83,8 +83,7 @@ def curate(
                 raise RedoxError(
                     f"cannot write {error.filename}: {error.strerror}", hint="check the folder"
                 ) from error
-            curate_model(loaded.model, Curation.read(beside["toml"]).apply(network))
-            save_model(loaded.model, output)
+            save_model(curate_model(loaded.model, Curation.read(beside["toml"]).apply(network)), output)
             written = {"output": str(output), "curation": str(beside["toml"]), "log": str(beside["md"])}
     answer = {"model": network.id, "medium": medium, **written, **answer_of(proposal)}
     answer["seconds"] = round(time.perf_counter() - begin, 2)

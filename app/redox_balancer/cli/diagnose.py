@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from redox_balancer.cli.model_page import alone
-from redox_balancer.cli.options import Figure, report_repairs, takes_task_without, write_figure
+from redox_balancer.cli.options import Figure, flag, report_repairs, takes_task_without, write_figure
 from redox_balancer.cli.ratios import print_ratios
+from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, number, out, show
@@ -57,6 +58,13 @@ def diagnose(
     once, the ratios at which it can grow so, what closes their windows on either side, with the interval of 90 % of
     draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
     """
+    other = {"margin": margin, "draws": draws != DRAWS, "concentrations": concentrations, "construct": construct}
+    unused = {"figure": figure} if ratios else other
+    if given := [name for name, value in unused.items() if value]:
+        raise RedoxError(
+            f"{flag(given[0])} does not go {'with' if ratios else 'without'} --ratios",
+            hint="remove one of the two" if ratios else "add --ratios",
+        )
     if ratios:
         print_ratios(task, construct, margin, draws, concentrations, as_json=as_json)
         return

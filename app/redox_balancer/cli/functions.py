@@ -44,8 +44,8 @@ def show_functions(
 
     listed = read_functions(functions)
     with notes().status("reading the model") as status:
-        loaded = load_model(file).curated(as_published=as_published, curation=curation)
-        network = loaded.curated.network
+        loaded = load_model(file)
+        network = loaded.curated(as_published=as_published, curation=curation).network
         outcomes = perform(network, listed, display_names(loaded.model, network), status_progress(status))
     report_repairs(network.repairs)
     if as_json:

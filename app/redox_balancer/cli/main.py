@@ -4,8 +4,6 @@ Modules that take long to import (torch, ray, cobra) are imported inside the com
 `redox --help` answers at once.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

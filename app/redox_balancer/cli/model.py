@@ -1,7 +1,5 @@
 """`redox model`: download public models and test a model."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The sections of `redox model info` as text: a line or a few for each question."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

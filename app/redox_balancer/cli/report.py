@@ -1,7 +1,5 @@
 """`redox report`: one HTML page about a run."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import replace

@@ -8,6 +8,7 @@ import typer
 
 from redox_balancer.cli.options import report_repairs, takes_task
 from redox_balancer.terminal.options import AsJson
+from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import construct_text, notes, number, out, show
 
 if TYPE_CHECKING:
@@ -140,9 +141,9 @@ def _run(
     answers: dict[str, dict[str, Any]] = {}
     rows = []
     with Evaluator(space) as evaluator, notes().status("searching") as status:
-        lines = _lines(evaluator)
-        for condition in space.conditions:
-            status.update(f"searching: {condition.id}")
+        lines, progress = _lines(evaluator), status_progress(status)
+        for done, condition in enumerate(space.conditions):
+            progress(f"searching: {condition.id}", done, len(space.conditions))
             problem = Problem.under(evaluator, condition, task.placements)
             found = run_search(Search(problem, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)

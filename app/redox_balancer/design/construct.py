@@ -1,9 +1,8 @@
 """A construct: which enzyme, where, and how much of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +12,13 @@ class Construct:
     levels: tuple[int, ...]
 
     @classmethod
-    def empty(cls, placements: int) -> Construct:
+    def empty(cls, placements: int) -> Self:
         """Construct with nothing placed."""
         return cls((0,) * placements)
 
-    def place(self, placement: int, level: int) -> Construct:
+    def place(self, placement: int, level: int) -> Self:
         """Construct with one placement set to the level of that index; an earlier level is replaced."""
-        return Construct((*self.levels[:placement], level + 1, *self.levels[placement + 1 :]))
+        return type(self)((*self.levels[:placement], level + 1, *self.levels[placement + 1 :]))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Pairs of placement and level index, for what is placed."""

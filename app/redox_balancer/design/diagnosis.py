@@ -73,24 +73,14 @@ class Pressure:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Growth of a cell under a condition, what limits it, and its redox pressure.
-
-    Attributes
-    ----------
-    growth, lives
-        Largest growth, 1/h; 0 where forced fluxes, such as maintenance, cannot be met, and whether they can.
-    limits
-        Bounds that growth rests on, see `limits_of_growth`; of a cell that cannot live, see `limits_without_growth`.
-    unperturbed
-        The diagnosis of the cell that this one is compared with; None for that cell itself.
-    """
+    """Growth of a cell under a condition, what limits it, and its redox pressure."""
 
     condition: str
-    growth: float
-    lives: bool
-    limits: list[Limit]
+    growth: float  # the largest, 1/h; 0 where forced fluxes, such as maintenance, cannot be met
+    lives: bool  # whether they can
+    limits: list[Limit]  # that growth rests on, see `limits_of_growth` and `limits_without_growth`
     pressures: tuple[Pressure, ...]
-    unperturbed: Diagnosis | None = None
+    unperturbed: Diagnosis | None = None  # the cell that this one is compared with; None for that cell itself
 
     @property
     def reference_growth(self) -> float:

@@ -1,7 +1,5 @@
 """Conditions that make no difference to a cell and to what an enzyme does in it."""
 
-from __future__ import annotations
-
 import math
 
 from redox_balancer.cell.conditions import HEALTHY, Condition

@@ -6,11 +6,9 @@ final construct. The Kth placement terminates the episode: the observation holds
 nothing is truncated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -246,7 +244,7 @@ class RedoxEnvs:
     exact_check: bool = False
 
     @property
-    def named(self) -> RedoxEnvs:
+    def named(self) -> Self:
         """The same with the limits of the conditions themselves: what a policy is evaluated on after any training."""
         return replace(self, sampling="named")
 

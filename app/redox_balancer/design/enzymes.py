@@ -3,8 +3,6 @@
 How a library fits a model is determined in `fitting.py`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -113,29 +111,17 @@ class Cofactor(Record):
 
 
 class Enzyme(Record):
-    """One enzyme of the library.
-
-    Attributes
-    ----------
-    ec
-        EC number; of a transporter, its number in the Transporter Classification.
-    membrane
-        Whether it is a membrane protein and draws on the membrane budget.
-    mass_kda
-        Mass of one subunit with one active site, kDa.
-    km_mm
-        Michaelis constant of the NAD(P)H it consumes, mM, where known.
-    """
+    """One enzyme of the library."""
 
     name: str
-    ec: str
+    ec: str  # of a transporter, its number in the Transporter Classification
     organism: str
     uniprot: Accession | None = None
     role: Role
-    membrane: bool = False
+    membrane: bool = False  # a membrane protein draws on the membrane budget
     kcat_per_s: EnzymeParameter
-    mass_kda: EnzymeParameter
-    km_mm: EnzymeParameter | None = None
+    mass_kda: EnzymeParameter  # of one subunit with one active site
+    km_mm: EnzymeParameter | None = None  # Michaelis constant of the NAD(P)H it consumes, where known
     sites: tuple[Site, ...] = Field(min_length=1)
 
     def capacity(self, fraction: float, saturation: float) -> float:

@@ -23,8 +23,6 @@ growth every construct is worth less than nothing. Growth per protein as a quoti
 amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import astuple, dataclass
 from typing import Self, TypeVar
@@ -60,25 +58,13 @@ CONDITIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Growth of the cell without a construct, under a condition, 1/h.
-
-    Attributes
-    ----------
-    healthy_growth
-        That in the unperturbed state that the condition refers to, see `Condition.reference`.
-    floor
-        Growth to be kept while capacity is counted.
-    lowered
-        Whether the condition reduces growth.
-    unperturbed
-        Growth beyond which nothing is won back.
-    """
+    """Growth of the cell without a construct, under a condition, 1/h."""
 
     growth: float
-    healthy_growth: float
-    floor: float
-    lowered: bool
-    unperturbed: float
+    healthy_growth: float  # in the unperturbed state that the condition refers to, see `Condition.reference`
+    floor: float  # to be kept while capacity is counted
+    lowered: bool  # whether the condition reduces growth
+    unperturbed: float  # beyond which nothing is won back
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Fingerprint of a design space, which a policy depends on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any

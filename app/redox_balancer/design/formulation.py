@@ -16,8 +16,6 @@ A *point* is the vector of all bounds that ever change, in the order of `Formula
 biomass flux to be held, 1/h, which only the program of capacity reads. All other bounds of the network are constant.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -53,15 +51,11 @@ Weights = dict[str, float]
 
 
 class UnmodifiedCell(NamedTuple):
-    """A cell without a construct, under a condition.
+    """A cell without a construct, under a condition."""
 
-    These are `DesignSpace.limits`, the values of all changing bounds, and the limit of each reaction that a placement
-    can amplify, by column, mmol/gDW/h.
-    """
-
-    limits: FloatArray
-    point: FloatArray
-    native_limits: dict[int, float]
+    limits: FloatArray  # see `DesignSpace.limits`
+    point: FloatArray  # values of all changing bounds
+    native_limits: dict[int, float]  # of each reaction that a placement can amplify, by column, mmol/gDW/h
 
 
 class Formulation:

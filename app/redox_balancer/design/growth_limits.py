@@ -1,7 +1,5 @@
 """The bounds that growth rests on, from the dual solution of the linear program of growth."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Held-out combinations of conditions, which no policy is trained on, and the mixtures it may be trained on."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ The bookkeeping metabolite counts H2O2 formed minus H2O2 removed by inserted rea
 `H2O2_LEFT`, which has a price in the value of a construct; removing more than was formed is free (`H2O2_SPARE`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from redox_balancer.cell.media import OPEN

@@ -3,8 +3,6 @@
 The answers come section by section, the quick ones first, so that a long search hides nothing that is known already.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -84,8 +82,9 @@ def model_info(
         not grow.
     """
     progress("reading the model")
-    loaded = load_model(file).curated(biomass, as_published=as_published, curation=curation)
-    network = loaded.curated.network
+    loaded = load_model(file)
+    found = loaded.curated(biomass, as_published=as_published, curation=curation)
+    network = found.network
     fed = apply_medium(network, medium)
     skipped: tuple[str, ...] = ()
     if line is not None:
@@ -98,7 +97,7 @@ def model_info(
         "objective": network.objective,
         "sense": "maximised",
         "repairs": [*network.repairs, *skipped],
-        "curation": list(loaded.curated.lines),
+        "curation": list(found.lines),
     }
     progress("growth")
     section, failure = _growth(fed, medium if line is None else f"{medium}, cell line {line.id}", progress)

@@ -1,11 +1,10 @@
 """Constructs as people write them: placements by name with their proteome fractions."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Self
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace
@@ -82,7 +81,7 @@ class NamedConstruct(Mapping[str, float]):
             self._fractions[placement] = fraction
 
     @classmethod
-    def of(cls, space: DesignSpace, construct: Construct) -> NamedConstruct:
+    def of(cls, space: DesignSpace, construct: Construct) -> Self:
         """Name the placements of a construct of a design space."""
         return cls([(space.placements[position].id, space.levels[level]) for position, level in construct])
 

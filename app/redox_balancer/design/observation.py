@@ -1,7 +1,5 @@
 """Layout of the observations of `RedoxEnv`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Samples of the uncertain enzyme parameters, drawn according to their confidence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A placement, one enzyme in one compartment of a model, and the reason why a library entry cannot be one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,30 +40,16 @@ class ExcludedEntry:
 
 @dataclass(frozen=True)
 class Placement:
-    """One enzyme in one compartment: a column of the network and its enzyme capacity at each level.
+    """One enzyme in one compartment: a column of the network and its enzyme capacity at each level."""
 
-    Attributes
-    ----------
-    id
-        `<enzyme>_<compartment>`.
-    reaction
-        `SINK_<id>` for a foreign reaction, else the native reaction.
-    stoichiometry
-        Coefficients of the site's reaction by the model's own metabolite ids.
-    caps
-        Enzyme capacity at each level, mmol/gDW/h, in units of the column's own coefficients.
-    cofactor_mm
-        Free concentration of the NAD(P)H that it consumes, mM, where known.
-    """
-
-    id: str
+    id: str  # <enzyme>_<compartment>
     enzyme: Enzyme
     site: Site
-    reaction: str
-    stoichiometry: Mapping[str, float]
+    reaction: str  # SINK_<id> for a foreign reaction, else the native reaction
+    stoichiometry: Mapping[str, float]  # of the site's reaction by the model's own metabolite ids
     foreign: bool
-    caps: tuple[float, ...]
-    cofactor_mm: float | None = None
+    caps: tuple[float, ...]  # enzyme capacity at each level, mmol/gDW/h, in units of the column's own coefficients
+    cofactor_mm: float | None = None  # free concentration of the NAD(P)H that it consumes, mM, where known
 
     @property
     def column(self) -> Column:

@@ -16,8 +16,6 @@ acceptor and donor are the two one-sided derivatives, which differ but in sign w
 gain is the growth won where up to an amount may run; where the slope is not positive it is 0 for every amount.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple, Self

@@ -1,7 +1,5 @@
 """The redox pressure of a cell under several conditions as a heat map."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The linear programs behind a construct's value, kept in memory and solved only where no critical region answers."""
 
-from __future__ import annotations
-
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP

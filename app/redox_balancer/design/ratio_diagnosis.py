@@ -1,7 +1,5 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The unit of the value, one healthy respiration: NAD(P)H that the oxygen uptake of the healthy cell can oxidise."""
 
-from __future__ import annotations
-
 from redox_balancer.cell.exchanges import find_exchange
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network

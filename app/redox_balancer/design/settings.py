@@ -3,8 +3,6 @@
 `Task` adds what they mean; the command line and the public interface are made from them.
 """
 
-from __future__ import annotations
-
 import os
 import textwrap
 from pathlib import Path

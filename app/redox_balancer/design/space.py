@@ -3,12 +3,10 @@
 `DesignSpace` is data: it pickles, and it holds everything an actor needs. `evaluator.py` computes on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -37,30 +35,17 @@ PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")
 class ValueSettings:
     """Weights of a construct's value, see `evaluator.py`; the defaults are part of its definition.
 
-    Attributes
-    ----------
-    growth_fraction
-        Share of the condition's own growth that must be kept while capacity is counted.
-    healthy_floor
-        Minimum share of healthy growth to be kept, for cells that cannot grow on their own.
-    growth_penalty
-        Loss of value per unit of relative growth below `growth_fraction`.
-    h2o2_price
-        NAD(P)H deducted for each H2O2 that inserted reactions form and do not remove (assumed: one cancels the NADH
-        oxidised to form it).
-    protein_price
-        Share of unperturbed growth that a proteome fraction has to win back with the reward `rescue` (assumed).
-    phi_max
-        Proteome fraction at which useless protein stops growth: 0.48, Scott et al. 2010, Science 330:1099, measured
-        in E. coli and assumed for human cells.
+    Each H2O2 that inserted reactions form and do not remove cancels the NADH oxidised to form it (assumed). Useless
+    protein stops growth at a proteome fraction of 0.48: Scott et al. 2010, Science 330:1099, measured in E. coli and
+    assumed for human cells.
     """
 
     reward: Reward = "capacity"
-    growth_fraction: float = 0.95
-    healthy_floor: float = 0.05
-    growth_penalty: float = 10.0
-    h2o2_price: float = 1.0
-    protein_price: float = 10.0
+    growth_fraction: float = 0.95  # of the condition's own growth, to be kept while capacity is counted
+    healthy_floor: float = 0.05  # least share of healthy growth to be kept, for cells that cannot grow on their own
+    growth_penalty: float = 10.0  # loss of value per unit of relative growth below `growth_fraction`
+    h2o2_price: float = 1.0  # NAD(P)H deducted for each H2O2 that is left
+    protein_price: float = 10.0  # share of growth that a proteome fraction has to win back with `rescue` (assumed)
     phi_max: float = 0.48
 
 
@@ -68,40 +53,21 @@ class ValueSettings:
 class DesignSpace:
     """The cell, what can be built into it, and under which conditions.
 
-    Attributes
-    ----------
-    network
-        The cell on its medium, with the closed columns of all foreign placements.
-    placements
-        What can be placed; a construct refers to them by position.
-    levels
-        Proteome fractions to choose from.
-    budget, membrane_budget
-        Largest sums of the levels of soluble and of membrane proteins, as proteome fractions.
-    mixtures
-        Combinations of several conditions that a policy may be trained on as well.
-    references
-        Unperturbed states other than the healthy cell that conditions refer to: cell lines.
-    changes
-        Each bound that some condition changes, once; `opens` where one of them opens it.
-    capacities
-        Native limits at natural abundance, mmol/gDW/h, by reaction.
-    parameter_samples
-        Factors of the enzyme capacities of each placement in each parameter sample, shape (samples, placements): if
-        there are any, the value of a construct is its mean over them.
+    `parameter_samples` are factors of the enzyme capacities of each placement in each parameter sample, shape
+    (samples, placements): if there are any, the value of a construct is its mean over them.
     """
 
-    network: Network
-    placements: tuple[Placement, ...]
-    levels: tuple[float, ...]
-    budget: float
-    membrane_budget: float
+    network: Network  # the cell on its medium, with the closed columns of all foreign placements
+    placements: tuple[Placement, ...]  # a construct refers to them by position
+    levels: tuple[float, ...]  # proteome fractions to choose from
+    budget: float  # largest sum of the levels of soluble proteins
+    membrane_budget: float  # and of membrane proteins
     conditions: tuple[Condition, ...]
-    changes: tuple[Change, ...]
-    capacities: Mapping[str, float]
+    changes: tuple[Change, ...]  # each bound that some condition changes, once; `opens` where one of them opens it
+    capacities: Mapping[str, float]  # native limits at natural abundance, mmol/gDW/h, by reaction
     settings: ValueSettings = field(default_factory=ValueSettings)
-    mixtures: tuple[Condition, ...] = ()
-    references: tuple[Condition, ...] = ()
+    mixtures: tuple[Condition, ...] = ()  # of several conditions, which a policy may be trained on as well
+    references: tuple[Condition, ...] = ()  # unperturbed states that conditions refer to: cell lines
     parameter_samples: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     excluded: tuple[ExcludedEntry, ...] = ()
 
@@ -122,7 +88,7 @@ class DesignSpace:
         references: Sequence[Condition] = (),
         samples: int = 0,
         settings: ValueSettings | None = None,
-    ) -> DesignSpace:
+    ) -> Self:
         """Design space of a cell on its medium, whose attributes have the same names; `library` is fitted to it.
 
         Parameters
@@ -165,7 +131,7 @@ class DesignSpace:
         )
 
     @property
-    def plain(self) -> DesignSpace:
+    def plain(self) -> Self:
         """The same with the library's own parameters, valued by capacity: the task that the oracle solves."""
         settings = replace(self.settings, reward="capacity")
         return replace(self, settings=settings, parameter_samples=self.parameter_samples[:0])

@@ -1,14 +1,12 @@
 """The task of a run as settings that a person writes: model, medium, library, conditions, budgets and reward."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-from redox_balancer.cell.cell_lines import in_cell_lines, pick_cell_lines, skipped_exchanges
+from redox_balancer.cell.cell_lines import in_cell_lines, load_cell_lines, pick_cell_lines, skipped_exchanges
 from redox_balancer.cell.choice import offered_conditions
-from redox_balancer.cell.conditions import Condition, load_conditions, pick_condition
+from redox_balancer.cell.conditions import JOIN, Condition, load_conditions, pick_condition
 from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network
@@ -155,6 +153,13 @@ class Task(TaskSettings):
         if self.conditions is not None:
             if not self.conditions:
                 raise RedoxError("no condition chosen", hint=f"known: {', '.join(known)}", settings=("conditions",))
+            for line in (name.split(JOIN)[0] for name in self.conditions):
+                if line not in known and line in load_cell_lines(self.cells_file):
+                    raise RedoxError(
+                        f"{line} is a cell line, and conditions are named without one: they hold in each chosen line",
+                        hint="choose the line, and name the condition alone",
+                        settings=("cells", "conditions"),
+                    )
             return [pick_condition(known, name) for name in self.conditions], ()
         fitting, left_out = offered_conditions(known.values(), network)
         if not fitting:

@@ -41,29 +41,17 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class FluxRange:
-    """Fluxes of one reaction, mmol/gDW/h.
-
-    Attributes
-    ----------
-    kind
-        `linked` is linked to the NAD(P)H pools.
-    without, flux
-        Parsimonious flux at largest growth, without the construct and with it; NaN where the problem is infeasible.
-    at_growth, at_floor
-        Smallest and largest flux at largest growth, and with growth at or above the growth floor of the capacity.
-    in_cycle
-        Whether it can run in a thermodynamically infeasible cycle: its range is then no property of the cell.
-    """
+    """Parsimonious fluxes at largest growth and flux ranges of one reaction, mmol/gDW/h; NaN where infeasible."""
 
     reaction: str
     name: str
     equation: str
-    kind: Kind
-    without: float
-    flux: float
-    at_growth: Range
-    at_floor: Range
-    in_cycle: bool
+    kind: Kind  # linked: to the NAD(P)H pools
+    without: float  # without the construct
+    flux: float  # with it
+    at_growth: Range  # at largest growth
+    at_floor: Range  # with growth at or above the growth floor of the capacity
+    in_cycle: bool  # in a thermodynamically infeasible cycle: the range is then no property of the cell
 
     def data(self) -> dict[str, Any]:
         """The record under the names that it has in JSON."""
@@ -88,29 +76,16 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Growth, capacity and fluxes of a designed cell.
+    """Growth, capacity and parsimonious fluxes of a designed cell; fluxes are None where infeasible."""
 
-    Attributes
-    ----------
-    growth, capacity, guaranteed
-        See `largest_growth`, `largest_capacity` and `guaranteed_capacity`.
-    fluxes, fluxes_at_capacity, fluxes_without
-        Parsimonious fluxes at largest growth, at the capacity, and at largest growth without the construct; None
-        where the problem is infeasible.
-    ranges
-        Inserted and over-expressed reactions first, then those linked to the NAD(P)H pools.
-    envelope
-        None where nothing grows.
-    """
-
-    growth: float
-    capacity: float
-    guaranteed: float
-    fluxes: Fluxes | None
+    growth: float  # see `largest_growth`
+    capacity: float  # see `largest_capacity`
+    guaranteed: float  # see `guaranteed_capacity`
+    fluxes: Fluxes | None  # at largest growth
     fluxes_at_capacity: Fluxes | None
-    fluxes_without: Fluxes | None
-    ranges: tuple[FluxRange, ...]
-    envelope: Envelope | None
+    fluxes_without: Fluxes | None  # at largest growth without the construct
+    ranges: tuple[FluxRange, ...]  # inserted and over-expressed reactions first, then linked ones
+    envelope: Envelope | None  # None where nothing grows
 
     def to_frame(self) -> pd.DataFrame:
         """The flux ranges as a table with one row per reaction, fluxes in mmol/gDW/h."""

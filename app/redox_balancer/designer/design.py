@@ -1,7 +1,5 @@
 """A design: a proposal, and the analysis of the cell with its construct by COBRApy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -5,8 +5,6 @@ checks of libSBML. All files are written to a temporary folder first, so the tar
 `design.json` is moved last.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Figures of a design."""
 
-from __future__ import annotations
-
 from redox_balancer.designer.design import Design
 from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 

@@ -7,8 +7,6 @@ is that of the design space, which the evaluator reads too. The independent form
 tests, which both are compared with.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.curation import curate_model
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.models import in_memory, load_model
@@ -38,28 +37,18 @@ METER = "REDOX_CAPACITY"
 
 @dataclass(frozen=True, eq=False)
 class DesignedCell:
-    """A construct in a cell.
+    """A construct in a cell under a condition.
 
-    Attributes
-    ----------
-    model
-        The cell under the condition with the construct. Its objective is growth after the cost of expression, so the
-        biomass reaction has the coefficient `keep`.
-    keep
-        Share of growth left after the cost of expression.
-    capacity
-        Weight of each reaction in the capacity, NAD(P)H per flux.
-    floor
-        Growth that is held while capacity is maximised, 1/h, after the cost of expression.
+    The objective is growth after the cost of expression: the biomass reaction has the coefficient `keep`.
     """
 
     space: DesignSpace
     construct: Construct
     condition: Condition
     model: cobra.Model
-    keep: float
-    capacity: Mapping[str, float]
-    floor: float
+    keep: float  # share of growth left after the cost of expression
+    capacity: Mapping[str, float]  # weight of each reaction in the capacity, NAD(P)H per flux
+    floor: float  # growth after the cost of expression that is held while capacity is maximised, 1/h
 
     @property
     def placements(self) -> list[Placement]:
@@ -113,7 +102,8 @@ def open_model(task: Task) -> cobra.Model:
     """COBRApy model of a task, curated as its network is; a copy of its own, with no reaction lumped or removed."""
     source = core_json() if task.model is None else task.model
     loaded = load_model(source) if isinstance(source, Path) else in_memory(source.copy())
-    return loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation).corrected()
+    found = loaded.curated(task.biomass, as_published=task.as_published, curation=task.curation)
+    return curate_model(loaded.model, found)
 
 
 def designed_cell(

@@ -1,7 +1,5 @@
 """Episodes played with a policy, and which of the constructs it has built it may answer with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 

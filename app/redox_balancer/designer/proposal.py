@@ -1,7 +1,5 @@
 """A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -35,22 +33,14 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Proposal:
-    """A construct under a condition, and its value.
-
-    Attributes
-    ----------
-    outcome, reference
-        Results of `Evaluator` for the plain task, see `DesignSpace.plain`.
-    task_value
-        Value by the task that a policy was trained on; `outcome.value` where that is the plain task.
-    """
+    """A construct under a condition, and its value by the plain task, see `DesignSpace.plain`."""
 
     space: DesignSpace
     construct: Construct
     condition: Condition
     outcome: Outcome
     reference: Reference
-    task_value: float
+    task_value: float  # by the task that a policy was trained on; `outcome.value` where that is the plain task
 
     @classmethod
     def valued(

@@ -45,33 +45,15 @@ POSSIBLE_CONDITIONS = 64
 
 @dataclass(frozen=True)
 class Protocol:
-    """The conditions of a comparison, and what an answer may cost.
-
-    Attributes
-    ----------
-    sets
-        `TRAINING`, `HELD_OUT` or both.
-    held_out
-        File with held-out combinations of conditions; None for that of the package.
-    samples
-        Number of constructs that a policy samples for the best of them.
-    seeds
-        Number of seeds of each method that samples.
-    budget
-        Limits of a search for one answer.
-    equal_time
-        Whether all answers of a search together may take as long as a training took; replaces `budget`.
-    time_limit_s
-        Time limit of the oracle for one answer, in seconds.
-    """
+    """The conditions of a comparison, and what an answer may cost."""
 
     sets: Sequence[str] = (TRAINING, HELD_OUT)
-    held_out: Path | None = None
-    samples: int = 64
-    seeds: int = 5
-    budget: SearchBudget = field(default_factory=SearchBudget)
-    equal_time: bool = False
-    time_limit_s: float = 600.0
+    held_out: Path | None = None  # file with held-out combinations of conditions; None for that of the package
+    samples: int = 64  # constructs that a policy samples for the best of them
+    seeds: int = 5  # of each method that samples
+    budget: SearchBudget = field(default_factory=SearchBudget)  # of a search for one answer
+    equal_time: bool = False  # all answers of a search together take as long as a training took instead
+    time_limit_s: float = 600.0  # of the oracle for one answer
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Experiments on human cells that a network should reproduce, read from `data/experiments.toml`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Self
@@ -34,39 +32,19 @@ class Insertion(Record):
 
 
 class Assay(BaseModel, extra="forbid", frozen=True):
-    """One comparison of an experiment.
-
-    Attributes
-    ----------
-    expected
-        What the paper reports; it decides what is computed.
-    blocks
-        Ids of what is blocked in the cell with the defect.
-    medium
-        Conditions that hold in all cells; a supplement that a model does not know is left out.
-    without
-        Supplements that all cells lack, and that a model must know.
-    adds, enzymes
-        The treatment: conditions, and enzymes such as `LBNOX_c`.
-    lost
-        Id of the block whose effect is compared with and without `blocks`.
-    made, taken, by
-        Species that a flux makes or takes, and the reactions that count, those of them that a model has.
-    ratio
-        Whether the experiment changes NADH/NAD+ rather than a balance.
-    """
+    """One comparison of an experiment; what the paper reports decides what is computed."""
 
     expected: Finding
-    blocks: Names = ()
-    medium: Names = ()
-    without: Names = ()
-    adds: Names = ()
-    enzymes: Names = ()
-    lost: str = ""
-    made: str = ""
-    taken: str = ""
-    by: Names = ()
-    ratio: bool = False
+    blocks: Names = ()  # what is blocked in the cell with the defect
+    medium: Names = ()  # conditions that hold in all cells; a supplement that a model does not know is left out
+    without: Names = ()  # supplements that all cells lack, and that a model must know
+    adds: Names = ()  # the treatment: conditions
+    enzymes: Names = ()  # and enzymes such as LBNOX_c
+    lost: str = ""  # the block whose effect is compared with and without `blocks`
+    made: str = ""  # species that a flux makes
+    taken: str = ""  # or takes
+    by: Names = ()  # the reactions that count, those of them that a model has
+    ratio: bool = False  # whether the experiment changes NADH/NAD+ rather than a balance
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

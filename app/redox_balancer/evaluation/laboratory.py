@@ -1,7 +1,5 @@
 """Cells of one network under blocks, conditions and inserted enzymes: their growth and their least fluxes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 

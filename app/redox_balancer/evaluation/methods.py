@@ -1,7 +1,5 @@
 """Design methods behind one interface: each answers with a construct for a condition, and the cost of the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 

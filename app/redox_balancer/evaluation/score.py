@@ -27,27 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ConditionScore:
-    """Score of a policy under one condition; values in healthy respirations.
-
-    Attributes
-    ----------
-    growth_without
-        Growth without a construct, 1/h.
-    policy_mean, random_mean
-        Mean value of the constructs sampled from the policy, and of constructs of uniformly random legal actions.
-    greedy
-        Answer of the policy without samples: the construct of the most probable actions, or the empty one.
-    best
-        Answer of the policy with the sampled constructs; the same as `greedy` under a hidden condition. Both are
-        chosen among `candidates`.
-    """
+    """Score of a policy under one condition; values in healthy respirations, answers chosen among `candidates`."""
 
     condition: str
-    growth_without: float
-    policy_mean: float
-    random_mean: float
-    greedy: Valued
-    best: Valued
+    growth_without: float  # 1/h, without a construct
+    policy_mean: float  # value of the constructs sampled from the policy
+    random_mean: float  # value of constructs of uniformly random legal actions
+    greedy: Valued  # answer without samples: the construct of the most probable actions, or the empty one
+    best: Valued  # answer with the sampled constructs; the same under a hidden condition
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Interquartile means with bootstrap intervals, after Agarwal et al. 2021 (NeurIPS, arXiv:2108.13264)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

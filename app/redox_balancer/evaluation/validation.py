@@ -1,7 +1,5 @@
 """Runs the experiments of `data/experiments.toml` on a network and scores them by the rule of `verdicts.py`."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -25,8 +25,6 @@ medium, and that a flux which cannot run at all is not expressed rather than wro
   They are scored like all others.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

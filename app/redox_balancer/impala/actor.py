@@ -3,8 +3,6 @@
 Its process imports NumPy, Gymnasium and the dependencies of its environments, but not torch.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The pool of actors: requests and receives rollouts, and replaces actors that die, hang or outgrow their memory."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time
@@ -30,25 +28,19 @@ START_TIMEOUT_S = 300.0
 
 @dataclass(eq=False)
 class _Slot:
-    """Place of one actor in the pool, with its current process.
-
-    `startup` is the reference to the pending startup report, `pending` holds those to the requested rollouts, oldest
-    first. `since` is the time of the last result or, where nothing was pending, of the request. `deaths` counts since
-    the last rollout, `start_at` is the time at which a dead actor may start again. `retiring` is the reason why it is
-    about to be replaced, if it is.
-    """
+    """Place of one actor in the pool, with its current process."""
 
     incarnation: int
     handle: Any = None
-    startup: Any = None
-    pending: deque[Any] = field(default_factory=deque)
-    since: float = 0.0
+    startup: Any = None  # reference to the pending startup report
+    pending: deque[Any] = field(default_factory=deque)  # references to the requested rollouts, oldest first
+    since: float = 0.0  # time of the last result or, where nothing was pending, of the request
     pid: int | None = None
     startup_bytes: float = 0.0
     health: ActorHealth | None = None
-    retiring: str = ""
-    deaths: int = 0
-    start_at: float = 0.0
+    retiring: str = ""  # why it is about to be replaced, if it is
+    deaths: int = 0  # since the last rollout
+    start_at: float = 0.0  # when a dead actor may start again
 
     @property
     def awaited(self) -> list[Any]:

@@ -1,7 +1,5 @@
 """The Ray cluster of a run and its settings."""
 
-from __future__ import annotations
-
 import math
 import os
 import secrets

@@ -1,7 +1,5 @@
 """Every setting of a training run, each with the line of help that the command line shows."""
 
-from __future__ import annotations
-
 import operator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any

@@ -3,10 +3,8 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,21 +20,17 @@ RATIO_ROUNDING = 1e-4
 
 
 class LearnerState(NamedTuple):
-    """The complete state of a learner: vectors of shape (size,) and counters.
-
-    `steps` counts the environment steps used, `dropped` those dropped as too old. The version of the policy is its
-    number of updates.
-    """
+    """The complete state of a learner: vectors of shape (size,) and counters."""
 
     parameters: Float32
     exp_avg: Float32
     exp_avg_sq: Float32
-    updates: int
-    steps: int
-    dropped: int
+    updates: int  # also the version of the policy
+    steps: int  # environment steps used
+    dropped: int  # those dropped as too old
 
     @classmethod
-    def fresh(cls, shape: PolicyShape, seed: int) -> LearnerState:
+    def fresh(cls, shape: PolicyShape, seed: int) -> Self:
         """Return the initial state of a run."""
         # Collectors use spawn keys of two numbers, so none of them shares this one.
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))

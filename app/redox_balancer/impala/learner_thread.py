@@ -1,7 +1,5 @@
 """The learner in a thread of its own, so that collecting and learning do not wait for each other."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from typing import Self

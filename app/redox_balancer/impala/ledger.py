@@ -1,7 +1,5 @@
 """The ledger of rollouts: which were used, and that none was used twice, in part or from a replaced actor."""
 
-from __future__ import annotations
-
 
 class RolloutLedger:
     """Next sequence number expected from the current incarnation of each actor.

@@ -3,11 +3,9 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ class Batch:
     truncated_at: tuple[torch.Tensor, torch.Tensor]
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], device: torch.device) -> Batch:
+    def of(cls, rollouts: Sequence[Rollout], device: torch.device) -> Self:
         """Concatenate rollouts of equal length; their arrays are copied."""
 
         def joined(name: str, axis: int = 1) -> torch.Tensor:

@@ -4,13 +4,11 @@ Actors run the forward pass on NumPy arrays, the learner on torch tensors; it is
 API standard, so this module does not import torch. Shapes: N observations of D features, A actions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -58,7 +56,7 @@ class PolicyShape:
         return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
 
     @classmethod
-    def from_dict(cls, sizes: Mapping[str, Any]) -> PolicyShape:
+    def from_dict(cls, sizes: Mapping[str, Any]) -> Self:
         """Return the sizes that `as_dict` gave."""
         return cls(sizes["observation_size"], sizes["actions"], tuple(sizes["hidden_sizes"]))
 

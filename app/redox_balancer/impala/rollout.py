@@ -4,11 +4,9 @@ Arrays are time-major, [T, B, ...]. D is the size of an observation and A the nu
 runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
 import numpy as np
@@ -46,55 +44,36 @@ class Episodes(NamedTuple):
     lengths: NDArray[np.int64]
     metrics: Sequence[Mapping[str, float]]
 
-    def copy(self) -> Episodes:
+    def copy(self) -> Self:
         """Return a copy that owns its memory.
 
         The arrays of a rollout from an actor are views into Ray's object store, which keeps the whole rollout as long
         as one of them is referenced.
         """
-        return Episodes(self.returns.copy(), self.lengths.copy(), self.metrics)
+        return self._replace(returns=self.returns.copy(), lengths=self.lengths.copy())
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
     """T steps of B environments under one version of the policy.
 
-    Attributes
-    ----------
-    observations
-        Observations, [T + 1, B, D]; the last row is the bootstrap observation.
-    masks
-        Legal actions at each step, [T, B, A].
-    actions, log_probs
-        Action taken and its log-probability under the behaviour policy, [T, B].
-    rewards
-        Reward of that action, [T, B].
-    terminated, truncated
-        Whether that action terminated or truncated the episode, [T, B].
-    final_observations
-        Last observation of each truncated episode, one row for each True in `truncated` in the order of
-        `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
-    episodes
-        The episodes that ended in this rollout.
-    version
-        Version of the behaviour policy.
-    actor, incarnation, sequence
-        Index of the actor, generation of its process (0, 1, ...) and number of the rollout within that process.
+    `final_observations` has the last observation of each truncated episode, one row for each True in `truncated` in
+    the order of `numpy.nonzero`; what follows in `observations` is the first observation of the next episode.
     """
 
-    observations: Float32
-    masks: NDArray[np.bool_]
-    actions: NDArray[np.int64]
-    log_probs: Float32
-    rewards: Float32
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
+    observations: Float32  # [T + 1, B, D]; the last row is the bootstrap observation
+    masks: NDArray[np.bool_]  # legal actions at each step, [T, B, A]
+    actions: NDArray[np.int64]  # actions taken, [T, B]
+    log_probs: Float32  # their log-probabilities under the behaviour policy, [T, B]
+    rewards: Float32  # [T, B]
+    terminated: NDArray[np.bool_]  # whether the action terminated the episode, [T, B]
+    truncated: NDArray[np.bool_]  # or truncated it, [T, B]
     final_observations: Float32
-    episodes: Episodes
-    version: int
-    actor: int
-    incarnation: int
-    sequence: int
+    episodes: Episodes  # that ended in this rollout
+    version: int  # of the behaviour policy
+    actor: int  # index of the actor
+    incarnation: int  # generation of its process (0, 1, ...)
+    sequence: int  # number of the rollout within that process
 
     @property
     def transitions(self) -> int:

@@ -1,7 +1,5 @@
 """Scale-up: the number of actors to run, from the memory of the running ones."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Learning rate and entropy cost as pure functions of environment steps, so that a resumed run follows its curve."""
 
-from __future__ import annotations
-
 import math
 
 

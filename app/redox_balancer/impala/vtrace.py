@@ -12,8 +12,6 @@ V(next_t) and v(next_t) are the value of the final observation of the episode, w
 the end of the rollout both are the bootstrap value.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The page and the figure of the experiments that a network should reproduce."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of a report and of a comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The report of a run: one HTML file without external resources."""
 
-from __future__ import annotations
-
 import base64
 import datetime as dt
 import json

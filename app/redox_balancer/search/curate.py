@@ -83,7 +83,7 @@ def propose(
     with_gene: Container[str] = (),
     progress: Progress = no_progress,
 ) -> CurationProposal:
-    """Find the cheapest curation of a model; a RedoxError if it does not grow, or cannot keep what it needs.
+    """Find the cheapest curation of a model.
 
     Parameters
     ----------
@@ -93,6 +93,11 @@ def propose(
         Functions to keep as far as the model performs them, and further names of metabolites, see `FunctionalCell`.
     with_gene
         Reactions that have a gene.
+
+    Raises
+    ------
+    RedoxError
+        The model does not grow, or no set of closed steps leaves growth and the functions.
     """
     progress("free fluxes as published")
     before = free_fluxes(network)

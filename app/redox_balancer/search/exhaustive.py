@@ -106,10 +106,28 @@ def exhaustive(
     processes: int = 1,
     progress: Callable[[ExhaustiveReference], None] = lambda _: None,
 ) -> dict[str, ExhaustiveReference]:
-    """Search under each condition of a design space: its result by its id; see also `refuse_too_many`.
+    """Search under each named condition.
 
-    `placements` is K, the largest number of placements, and `keep` the number of the best constructs to keep. Each of
-    the `processes` has linear programs of its own; `progress` receives each result once it is available.
+    Parameters
+    ----------
+    space, placements
+        The cell and what can be built into it, and K, the maximum number of placements.
+    keep
+        Number of the best constructs to keep for each condition.
+    processes
+        Number of worker processes, each with linear programs of its own; a condition is one unit of work.
+    progress
+        Called with the result of each condition once it is available.
+
+    Returns
+    -------
+    dict
+        The result of each condition by its id, in the order of the design space.
+
+    Raises
+    ------
+    RedoxError
+        There are more than `LARGEST` constructs.
     """
     refuse_too_many(space, placements)
     found: dict[str, ExhaustiveReference] = {}

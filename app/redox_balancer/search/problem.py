@@ -81,8 +81,14 @@ class Search:
     """A search in progress: values constructs, keeps the best one and records the cost.
 
     Searches are compared by their cost, so each starts from an evaluator that was reset. The empty construct, of
-    value 0 and without cost, is the best one until a better one is found. `evaluations` and `seconds` limit the
-    constructs valued and the wall time.
+    value 0 and without cost, is the best one until a better one is found.
+
+    Parameters
+    ----------
+    problem
+        The problem to solve.
+    evaluations, seconds
+        Limits of constructs valued and of wall time; None for no limit.
     """
 
     def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:

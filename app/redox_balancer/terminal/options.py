@@ -1,7 +1,5 @@
 """Options for typer commands that are built from data."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Sequence

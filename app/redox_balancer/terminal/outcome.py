@@ -1,7 +1,5 @@
 """How a command line ends: an error is one line, a hint and an exit code, wherever it is raised."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Callable, Sequence

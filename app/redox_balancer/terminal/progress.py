@@ -1,7 +1,5 @@
 """Progress on stderr: bars and spinners on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +9,21 @@ from rich.status import Status
 from redox_balancer.progress import Progress
 from redox_balancer.terminal.tables import notes
 
+LINE_S = 10.0
+"""Least time between two lines of a computation whose spinner has no terminal, s."""
+
 
 def status_progress(status: Status) -> Progress:
-    """Show the current phase beside a spinner."""
+    """Show the current phase beside a spinner, or in a line now and then where there is no terminal."""
+    shown = time.monotonic()
 
     def show(phase: str, done: int = 0, total: int | None = None, /) -> None:
-        status.update(f"{phase}: {done:,} of {total:,}" if total else phase)
+        nonlocal shown
+        text = f"{phase}: {done:,} of {total:,}" if total else phase
+        status.update(text)
+        if not status.console.is_terminal and time.monotonic() - shown >= LINE_S:
+            shown = time.monotonic()
+            status.console.print(text, markup=False)
 
     return show
 

@@ -1,7 +1,5 @@
 """What the operating system refused, as an error that a user can act on: memory, threads, disk, a folder."""
 
-from __future__ import annotations
-
 import errno
 import os
 import resource

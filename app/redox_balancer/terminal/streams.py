@@ -1,7 +1,5 @@
 """Standard streams that do not break a program: closed, on a full disk, or in an encoding that lacks characters."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

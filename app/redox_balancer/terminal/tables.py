@@ -1,7 +1,5 @@
 """Tables, numbers and constructs as text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

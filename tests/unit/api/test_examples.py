@@ -1,7 +1,5 @@
 """The example of every public name works as it stands."""
 
-from __future__ import annotations
-
 import doctest
 import inspect
 import io

@@ -1,7 +1,5 @@
 """`import redox_balancer as rb`: what it exports, and how quickly."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The README's example from Python works as it stands."""
 
-from __future__ import annotations
-
 import os
 import re
 import resource

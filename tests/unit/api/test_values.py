@@ -1,7 +1,5 @@
 """Values, searches and designs from Python agree with each other, regardless of the origin of the model."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The throughput model: which part saturates first, and with how many actors."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -101,6 +101,7 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
         ([*file, "--cell", "A"], "no exchange EX_xyz_e"),
         (["--cell", "all", "--exact-rates"], "one cell line at a time, 8 are chosen"),
         (["--exact-rates"], "one cell line at a time, 0 are chosen"),
+        (["--cell", "HT29", "--conditions", "HT29+hypoxia"], "HT29 is a cell line, and conditions are named without"),
     ):
         assert_refused(redox(*options, *arguments), problem)
 
@@ -144,6 +145,9 @@ def test_a_line_is_joined_with_conditions_and_named_once(core: Network) -> None:
     assert [one.id for one in held_out(crossed)] == ["HT29+hypoxia+mdh1_deficiency", "HOP-62+hypoxia+mdh1_deficiency"]
     with pytest.raises(RedoxError, match="a cell is of one line"):
         combined(lines)
+    for name in ("healthy", "hypoxia"):
+        with pytest.raises(RedoxError, match=f"{name} is the name of a cell line and of a condition"):
+            in_cell_lines([lines[0].model_copy(update={"id": name})], [known["hypoxia"]])
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_every_notation_gives_the_bounds_of_cobrapy(
         ("plain.toml", "o2_e = 2.0\n[secretions]\nEX_lac__L_e = { value = 1.5, source = 'a paper' }\no2_e = 2.0\n"),
         ("entry.toml", "[[medium]]\nid = 'a'\nuptakes.o2 = 2\nsecretions.EX_lac__L_e = 1.5\nsecretions.o2 = 2\n"),
         ("columns.tsv", "exchange\tuptake\tsecretion\nEX_lac__L_e\t0\t1.5\no2_e\t2\t2\n"),
+        ("empty.csv", "exchange,uptake,secretion\nEX_lac__L_e,,1.5\no2_e,2,2\nglc__D_e,,\n"),
         ("both.json", '{"uptakes": {"o2": 2}, "secretions": {"EX_lac__L_e": 1.5, "o2": 2}}'),
     ],
 )
@@ -114,7 +115,22 @@ def test_a_file_that_lists_secretions_closes_all_others(name: str, content: str,
         ("leaving.csv", "id,uptake,secretion\nEX_o2_e,1,0\nEX_co2_e,0,free\n", "secretion of EX_co2_e is 'free'"),
         ("list.toml", "secretions = ['EX_co2_e']\n[uptakes]\nEX_o2_e = 1\n", "secretions without their exchanges"),
         ("gone.toml", "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_xyl__D_e = 1\n", "no exchange for EX_xyl__D_e"),
-        ("twice.toml", "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_co2_e = 1\nco2 = 2\n", "two secretions of EX_co2_e"),
+        (
+            "twice.toml",
+            "[uptakes]\nEX_o2_e = 1\n[secretions]\nEX_co2_e = 1\nco2 = 2\n",
+            "two secretions of EX_co2_e: 1 as EX_co2_e and 2 as co2",
+        ),
+        (
+            "misspelt.json",
+            '{"uptakes": {"EX_o2_e": 1}, "secretion": {"EX_co2_e": 1}}',
+            "has secretion beside its uptakes",
+        ),
+        ("above.toml", "oxygen_budget = 0.1\n[uptakes]\nEX_o2_e = 1\n", "has oxygen_budget beside its uptakes"),
+        (
+            "outside.toml",
+            "[[medium]]\nid = 'a'\n[medium.uptakes]\nEX_o2_e = 1\n[secretions]\nEX_co2_e = 1\n",
+            "secretions",
+        ),
         (
             "against.toml",
             "[uptakes]\nEX_o2_e = 1\n[secretions]\no2_e = 1\n",

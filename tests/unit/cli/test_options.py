@@ -1,7 +1,5 @@
 """Options that are made from the fields of `TaskSettings` and `TrainConfig`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How an error ends a command line."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Designs in cell lines: values and rescue relative to the line alone, oracle, exported model and observations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

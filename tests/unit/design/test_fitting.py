@@ -1,7 +1,5 @@
 """Fit of a library to a model: missing ids, balance, duplicates and cycles, in BiGG and in Metabolic Atlas ids."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

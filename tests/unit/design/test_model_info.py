@@ -1,7 +1,5 @@
 """The page about a model: the right answers, in an order in which no search hides what is known."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Media, conditions, the unit of the value and placements mean the same in every notation of a model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cobra

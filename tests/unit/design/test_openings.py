@@ -1,10 +1,9 @@
 """Conditions that open a bound: every program of the value, the observation and the exported model see it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
+from redox_balancer.cell.cell_lines import pick_cell_lines
 from redox_balancer.cell.choice import offered_conditions, opened
 from redox_balancer.cell.conditions import Change, Condition, Side, combined, load_conditions
 from redox_balancer.cell.embedded import core_json
@@ -107,6 +106,9 @@ def test_a_limit_may_hold_only_where_the_medium_has_none() -> None:
     assert ("EX_lac__L_e", Side.EXPORT) in {one.key for one in DEFECT.of(network).changes}
     limited_ = network.with_bounds({"EX_lac__L_e": (0.0, 2.5)})
     assert [one.reaction for one in DEFECT.of(limited_).changes] == ["CYOR_u10mi"]
+    ht29 = pick_cell_lines(["HT29"])[0].condition(network)
+    measured = combined([ht29, load_conditions()["complex_iii_closed"]]).apply(network)
+    assert measured.bounds_of("EX_lac__L_e") == pytest.approx((0.0, 1.1 * 1.392))
     space = DesignSpace.build(limited_, load_library(), [HEALTHY, DEFECT, POOR])
     assert bounds_of(space, DEFECT)["EX_lac__L_e", Side.EXPORT] == 2.5
 

@@ -1,7 +1,5 @@
 """What outside redox reactions do to growth: against HiGHS, against facts of the core, and on a cell of our own."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -199,5 +197,9 @@ def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: di
         assert result.output.endswith(f"{found['hypoxia']}\n")
     answer = json.loads(CliRunner().invoke(app, [*chosen, "--json"]).stdout)
     assert answer["hypoxia"] == json.loads(json.dumps(found["hypoxia"].data()))
-    refused = CliRunner().invoke(app, [*chosen, "--figure", "map.pdf"])
-    assert "a figure is .svg or .png" in str(refused.exception)
+    for options, problem in (
+        (["--figure", "map.pdf"], "cannot draw map.pdf"),
+        (["--figure", "map.svg", "--ratios"], "--figure does not go with --ratios"),
+        (["--draws", "3"], "--draws does not go without --ratios"),
+    ):
+        assert problem in str(CliRunner().invoke(app, [*chosen, *options]).exception)

@@ -1,7 +1,5 @@
 """What a user reads where a linear program has no optimum."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

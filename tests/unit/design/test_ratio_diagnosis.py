@@ -1,7 +1,5 @@
 """`redox diagnose --ratios`: what it says of conditions, as text and as JSON, and of wrong input."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """The experiments on the embedded core: the page, what variation finds, and what a faulty model gets wrong."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Each rollout is used once, in its order, and never after its actor was replaced."""
 
-from __future__ import annotations
-
 import pytest
 
 from redox_balancer.impala.ledger import RolloutLedger

@@ -1,7 +1,5 @@
 """Ray that does not start: what a user can fix, and what a supervisor should try again."""
 
-from __future__ import annotations
-
 import pytest
 import ray
 

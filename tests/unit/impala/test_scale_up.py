@@ -1,7 +1,5 @@
 """How many actors run, by the memory they take."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
