@@ -85,8 +85,7 @@ def measured(num_actors: int) -> dict[str, Any]:
     """Measure in a new process, so that no earlier cluster is counted."""
     answer = python(PROGRAM, num_actors, cwd=Path(__file__).parent)
     assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return found
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def test_descriptors_threads_and_memory_follow_the_lines_that_preflight_uses() -> None:

@@ -84,7 +84,6 @@ def compressed_bytes(image: str) -> int:
         subprocess.Popen([DOCKER, "save", image], stdout=subprocess.PIPE) as save,
         subprocess.Popen(["gzip", "-1"], stdin=save.stdout, stdout=subprocess.PIPE) as squeeze,
     ):
-        assert squeeze.stdout is not None
         return sum(len(piece) for piece in iter(lambda: squeeze.stdout.read(2**20), b""))
 
 

@@ -62,8 +62,7 @@ def training(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def processes(training: Training) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = training.inside(PROCESSES)
-    return found
+    return training.inside(PROCESSES)
 
 
 def test_pid_1_is_tini_and_no_process_is_root_or_has_a_capability(processes: list[dict[str, Any]]) -> None:

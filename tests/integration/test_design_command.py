@@ -10,7 +10,7 @@ import cobra
 import pytest
 from cobra.io import load_json_model, read_sbml_model, validate_sbml_model
 
-from commands import assert_refused, redox, succeeded
+from commands import assert_refused, redox, redox_json, succeeded
 from redox_balancer.cell.cobrapy import quiet_cobra
 
 TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
@@ -18,10 +18,15 @@ CONDITION = ("--condition", "complex_iii_closed")
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("design") / "designs" / "rescue"
-    answer = succeeded("design", "--construct", TEXT, *CONDITION, "--output", folder, "--json")
-    return folder, json.loads(answer.stdout)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the files of a design are written."""
+    return tmp_path_factory.mktemp("design") / "designs" / "rescue"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def printed(folder: Path) -> dict[str, Any]:
+    """What is printed of the design."""
+    return redox_json("design", "--construct", TEXT, *CONDITION, "--output", folder)
 
 
 def opened(path: Path) -> cobra.Model:
@@ -31,9 +36,8 @@ def opened(path: Path) -> cobra.Model:
 
 @pytest.mark.parametrize("name", ["model.xml", "model.json"])
 def test_the_exported_model_gives_growth_and_capacity_in_cobrapy(
-    exported: tuple[Path, dict[str, Any]], name: str
+    folder: Path, printed: dict[str, Any], name: str
 ) -> None:
-    folder, printed = exported
     model = opened(folder / name)
     assert model.slim_optimize() == pytest.approx(printed["growth"], rel=1e-6)
     design = json.loads((folder / "design.json").read_text())
@@ -43,8 +47,7 @@ def test_the_exported_model_gives_growth_and_capacity_in_cobrapy(
     assert model.slim_optimize() == pytest.approx(printed["capacity"], rel=1e-6)
 
 
-def test_the_sbml_is_valid_and_describes_the_construct(exported: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = exported
+def test_the_sbml_is_valid_and_describes_the_construct(folder: Path) -> None:
     model, findings = validate_sbml_model(str(folder / "model.xml"))
     assert model is not None
     assert not any(texts for kind, texts in findings.items() if "WARNING" not in kind), findings
@@ -59,8 +62,7 @@ def test_the_sbml_is_valid_and_describes_the_construct(exported: tuple[Path, dic
     assert "complex_iii_closed" in model.notes["condition"]
 
 
-def test_fluxes_are_in_the_form_that_escher_loads(exported: tuple[Path, dict[str, Any]]) -> None:
-    folder, printed = exported
+def test_fluxes_are_in_the_form_that_escher_loads(folder: Path, printed: dict[str, Any]) -> None:
     reactions = {entry["id"] for entry in json.loads((folder / "model.json").read_text())["reactions"]}
     for name in ("fluxes.json", "fluxes_at_capacity.json"):
         fluxes = json.loads((folder / name).read_text())
@@ -72,8 +74,7 @@ def test_fluxes_are_in_the_form_that_escher_loads(exported: tuple[Path, dict[str
     assert json.loads((folder / "fluxes_without.json").read_text())["SINK_LBNOX_c"] == 0.0
 
 
-def test_tables_and_figure_are_complete(exported: tuple[Path, dict[str, Any]]) -> None:
-    folder, printed = exported
+def test_tables_and_figure_are_complete(folder: Path, printed: dict[str, Any]) -> None:
     with (folder / "construct.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["ec"], row["uniprot"], row["organism"]) for row in rows] == [
@@ -92,8 +93,8 @@ def test_tables_and_figure_are_complete(exported: tuple[Path, dict[str, Any]]) -
     assert design["checked"]["model.xml"]["growth"] == pytest.approx(printed["growth"], rel=1e-6)
 
 
-def test_a_second_design_replaces_the_first_completely(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    shutil.copytree(exported[0], tmp_path / "again")
+def test_a_second_design_replaces_the_first_completely(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "again")
     (tmp_path / "again" / "notes.txt").write_text("mine")
     answer = succeeded("design", "--construct", "NDI1_m=0.001", *CONDITION, "--output", "again", cwd=tmp_path)
     assert "NDI1_m 0.1 %" in answer.stdout
@@ -137,12 +138,8 @@ mass_kda = { value = 49, source = "test", confidence = "assumed" }
 sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2o_c" }]
 """
     )
-    answer = succeeded(
-        *("design", "--model", packed, "--enzymes", "few.toml", "--construct", "NOX_c 0.1 %"),
-        *("--output", "out", "--json"),
-        cwd=tmp_path,
-    )
-    printed = json.loads(answer.stdout)
+    design = ("design", "--model", packed, "--enzymes", "few.toml", "--construct", "NOX_c 0.1 %", "--output", "out")
+    printed = redox_json(*design, cwd=tmp_path)
     ranges = {one["reaction"]: one for one in printed["flux_ranges"]}
     assert printed["capacity"] == pytest.approx(ranges["SINK_NOX_c"]["at_floor"][1], rel=1e-5)
     assert opened(tmp_path / "out" / "model.xml").slim_optimize() == pytest.approx(printed["growth"], rel=1e-6)

@@ -33,8 +33,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def evaluated(runs: list[Path]) -> dict[str, Any]:
-    summary: dict[str, Any] = redox_json("evaluate", *runs, *QUICK)
-    return summary
+    return redox_json("evaluate", *runs, *QUICK)
 
 
 def rows(summary: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:

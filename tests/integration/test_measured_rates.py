@@ -12,7 +12,7 @@ from redox_balancer.cell.network import Network
 
 @pytest.fixture(scope="module")
 def cultured(recon3d: LoadedModel) -> Network:
-    return apply_medium(recon3d.curated("BIOMASS_reaction").curated.network, "culture")
+    return apply_medium(recon3d.curated("BIOMASS_reaction").network, "culture")
 
 
 @pytest.mark.parametrize("name", load_cell_lines())

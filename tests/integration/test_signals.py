@@ -48,7 +48,6 @@ def program(folder: Path, kind: str) -> subprocess.Popen[str]:
 
 def test_sigterm_saves_and_exits_0_though_every_actor_hangs(tmp_path: Path) -> None:
     with program(tmp_path, "hang") as process:
-        assert process.stdout is not None
         assert process.stdout.readline() == "learning\n"
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=30)

@@ -75,7 +75,6 @@ def commands_of(program: typer.Typer, name: str) -> dict[str, Any]:
 def redox_until(shown: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A command in a process of its own, once its stderr has shown these words; it has to be ended."""
     with subprocess.Popen([REDOX, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
         assert any(shown in line for line in process.stderr), f"{arguments} ended without {shown!r}"
         try:
             yield process

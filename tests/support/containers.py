@@ -82,8 +82,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """State of the container according to the engine."""
         self.container.reload()
-        state: dict[str, Any] = self.container.attrs["State"]
-        return state
+        return self.container.attrs["State"]
 
     def log(self) -> str:
         """Output of the container."""

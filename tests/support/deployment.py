@@ -46,8 +46,7 @@ class Cloud:
         self.run(
             "deploy", "--all", "--method=direct", "--require-approval=never", f"--outputs-file={outputs}", app=app
         )
-        found: dict[str, dict[str, str]] = json.loads(outputs.read_text())
-        return found
+        return json.loads(outputs.read_text())
 
     def python(
         self, module: str, *arguments: object, typed: str = "", environment: dict[str, str] | None = None
@@ -61,11 +60,8 @@ class Cloud:
         )
 
     def instance(self, instance_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][
-            0
-        ]
-        instance: dict[str, Any] = found["Instances"][0]
-        return instance
+        found = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])
+        return found["Reservations"][0]["Instances"][0]
 
 
 @pytest.fixture(scope="session")

@@ -28,30 +28,14 @@ def settings(**changes: str) -> Settings:
 
 @dataclass
 class FakeAws:
-    """A client for every AWS service.
-
-    Attributes
-    ----------
-    host
-        The host.
-    state, online
-        Its state in EC2, and whether Systems Manager reaches it.
-    console
-        Its console output; None for the host's own.
-    admits
-        Whether EC2 Instance Connect authorizes keys.
-    keys
-        The host keys that Systems Manager returns.
-    calls
-        Names of the called operations.
-    """
+    """A client for every AWS service."""
 
     host: SshHost
-    state: str = "running"
-    online: bool = True
-    console: str | None = None
-    admits: bool = True
-    keys: str = ""
+    state: str = "running"  # of the host in EC2
+    online: bool = True  # for Systems Manager
+    console: str | None = None  # instead of the host's own
+    admits: bool = True  # EC2 Instance Connect authorizes keys
+    keys: str = ""  # host keys that Systems Manager returns
     calls: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:

@@ -14,15 +14,7 @@ from redox_balancer.cell.network import Network
 
 
 class Difference(NamedTuple):
-    """What was said of a network and is not so.
-
-    Attributes
-    ----------
-    question
-        What was asked.
-    wrongly_found, missed
-        Reactions that the answer names and should not, and those that it should name.
-    """
+    """What was said of a network and is not so: reactions that the answer should not name, and those it should."""
 
     question: str
     wrongly_found: tuple[str, ...]

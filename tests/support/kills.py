@@ -22,21 +22,11 @@ PARAMETERS = np.arange(20_000, dtype=np.float32)
 
 
 class Resumes(NamedTuple):
-    """Losses after a number of kills.
+    """Losses after a number of kills."""
 
-    Attributes
-    ----------
-    losses
-        Steps done and lost at each resume.
-    from_nothing
-        Resumes that found no checkpoint though one had been saved.
-    damaged
-        Checkpoints that were incomplete or damaged.
-    """
-
-    losses: Sequence[int]
-    from_nothing: int
-    damaged: int
+    losses: Sequence[int]  # steps done and lost at each resume
+    from_nothing: int  # resumes that found no checkpoint though one had been saved
+    damaged: int  # checkpoints that were incomplete or damaged
 
 
 def _save_forever(run: Path, step: int, done: mmap.mmap) -> None:
@@ -101,8 +91,6 @@ def kill_trainings(run: Path, kills: int, *, actors: int, interval: int, seed: i
     losses, from_nothing, reached = [], 0, 0
     for kill in range(kills + 1):
         with subprocess.Popen([REDOX, *arguments], stderr=subprocess.PIPE, text=True, process_group=0) as process:
-            if process.stderr is None:
-                raise AssertionError
             first = next((line for line in process.stderr if "placements are offered" not in line), "")
             if kill > 0:
                 resumed = re.match(r"resuming .* at step ([\d,]+) of", first)

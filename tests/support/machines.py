@@ -41,18 +41,10 @@ def why_not() -> str | None:
 
 @dataclass
 class Chroot:
-    """A machine in a folder; its mounts are in a namespace of their own and disappear with it.
-
-    Attributes
-    ----------
-    root
-        Its file system.
-    namespace
-        The process whose mounts it has.
-    """
+    """A machine in a folder; its mounts are in a namespace of their own and disappear with it."""
 
     root: Path
-    namespace: subprocess.Popen[bytes]
+    namespace: subprocess.Popen[bytes]  # the process whose mounts it has
 
     def run(self, *command: object, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in it."""

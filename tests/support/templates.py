@@ -56,8 +56,7 @@ class Templates:
     def one(self, kind: str) -> Resource:
         """Return the properties of the only resource of a type."""
         (resource,) = self.of_type(kind)
-        properties: Resource = resource["Properties"]
-        return properties
+        return resource["Properties"]
 
     def resources(self) -> Iterator[tuple[str, Resource]]:
         """Yield all resources with their logical ids."""

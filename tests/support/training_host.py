@@ -47,17 +47,16 @@ class TrainingHost:
 
     def arguments(self, run: str = "mine") -> list[str]:
         """The arguments of `docker run` of a run, once it has started."""
-        path = f"/data/experiments/{run}/words.json"
-        wait_until(lambda: self.exists(path))
-        found: list[str] = json.loads(self.run(f"cat {path}"))
-        return found
+        return self._written(run, "words.json")
 
     def heartbeat(self, run: str = "mine") -> dict[str, Any]:
         """The heartbeat of a run, once it has one."""
-        path = f"/data/experiments/{run}/heartbeat.json"
+        return self._written(run, "heartbeat.json")
+
+    def _written(self, run: str, name: str) -> Any:
+        path = f"/data/experiments/{run}/{name}"
         wait_until(lambda: self.exists(path))
-        found: dict[str, Any] = json.loads(self.run(f"cat {path}"))
-        return found
+        return json.loads(self.run(f"cat {path}"))
 
     def is_training(self) -> bool:
         return self.ssh.host.run("systemctl", "is-active", "redox-trainer").stdout.strip() == "active"

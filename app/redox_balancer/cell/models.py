@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,18 +20,18 @@ import numpy as np
 from redox_balancer.cell.boundary import find_boundary_species, fold_boundary_species
 from redox_balancer.cell.curation import NOTE, Curated, curated, with_names
 from redox_balancer.cell.embedded import core_json
-from redox_balancer.cell.growth import growth_reaction
 from redox_balancer.cell.metabolites import mend, metabolites_of, writable
 from redox_balancer.cell.model_file import FORMATS, suffixes_of, unpacked
 from redox_balancer.cell.names import Names, add_cross_references, names_of
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.repairs import Repairs, UnreadableError
+from redox_balancer.cell.repairs import Repairs, UnreadableError, shortened
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import temporary_folder, written_atomically
 
 if TYPE_CHECKING:
     import cobra
 
+_GROWTH = re.compile("biomass|growth", re.IGNORECASE)
 SMALLEST, LARGEST = 1e-100, 1e100
 """Sizes of coefficients that a model may have, far beyond all that mean anything."""
 
@@ -160,7 +161,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
         that is no number, or no flux can have a coefficient or a bound.
     """
-    objective, repairs = growth_reaction(model) if objective is None else (objective, ())
+    objective, repairs = _growth_reaction(model) if objective is None else (objective, ())
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
@@ -176,6 +177,34 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
         names_of(model),
     )
     return replace(network, repairs=(*repairs, *network.names.assumptions))
+
+
+def _growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
+    """Find the growth reaction in the objective of a model, and what the objective says otherwise, one line each.
+
+    Growth is the flux of one reaction, and it is maximised. An objective that says otherwise (a minimum, or a
+    coefficient other than 1) is read as the choice of that reaction alone. A RedoxError if it does not consist of
+    exactly one reaction.
+    """
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
+
+    coefficients = cobra.util.solver.linear_reaction_coefficients(model)
+    found = {reaction.id: weight for reaction, weight in coefficients.items()}
+    if len(found) != 1:
+        likely = [r.id for r in model.reactions if _GROWTH.search(r.id) or _GROWTH.search(r.name or "")]
+        named = shortened(sorted(found)) or "none"
+        raise RedoxError(
+            f"model {model.id or 'without id'} needs one objective reaction, it has {len(found)} ({named})",
+            hint=f"specify the growth reaction{f', such as {shortened(likely)}' if likely else ''}",
+            settings=("biomass",),
+        )
+    ((reaction, weight),) = found.items()
+    if model.objective_direction == "min":
+        weight = -weight  # the least of -v is the largest v
+    if weight == 1.0:
+        return reaction, ()
+    said = f"has the coefficient {weight:g}" if weight > 0 else "is minimised"
+    return reaction, (f"objective {reaction} {said} in the file; its flux is growth here, and maximised",)
 
 
 def load_network(

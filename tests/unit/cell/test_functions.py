@@ -8,7 +8,7 @@ import pytest
 from redox_balancer.cell.function_list import Amount, read_functions
 from redox_balancer.cell.functions import display_names, perform
 from redox_balancer.cell.models import LoadedModel, load_model, to_network
-from redox_balancer.errors import RedoxError
+from refusals import refused
 from toy_cell import toy_cell
 
 HEADINGS = (
@@ -105,10 +105,8 @@ def test_metabolites_are_found_by_the_names_that_the_model_gives_them(tmp_path: 
     ],
 )
 def test_lists_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path, rows: list[str], message: str) -> None:
-    with pytest.raises(RedoxError, match=re.escape(message)) as caught:
+    with refused(message):
         read_functions(listed(tmp_path, *rows))
-    assert "\n" not in str(caught.value)
-    assert caught.value.hint
 
 
 @pytest.mark.parametrize("content", [None, "a,b\n1,2\n"])
@@ -116,7 +114,7 @@ def test_a_missing_list_and_another_table_are_refused(tmp_path: Path, content: s
     path = tmp_path / "list.txt"
     if content:
         path.write_text(content)
-    with pytest.raises(RedoxError, match=re.escape("list.txt")):
+    with refused("list.txt"):
         read_functions(path)
 
 

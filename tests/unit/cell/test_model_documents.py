@@ -14,7 +14,7 @@ from cobra.io.dict import model_to_dict
 from redox_balancer.cell.balance import elements, imbalanced_reactions
 from redox_balancer.cell.core import core_model
 from redox_balancer.cell.models import load_model, load_network, save_model, to_network
-from redox_balancer.errors import RedoxError
+from refusals import refused
 from toy_cell import GROWTH, growth_of, toy_cell
 
 Document = dict[str, Any]
@@ -148,11 +148,8 @@ def test_what_has_no_certain_repair_is_refused_in_one_line(tmp_path: Path, docum
     if quirk == "ids too alike":
         renamed("o2_e", "o2_e ")(document)
     spoil(document)
-    with pytest.raises(RedoxError) as caught:
+    with refused(message) as caught:
         load_model(written(tmp_path, document))
-    assert message in caught.value.message
-    assert "\n" not in caught.value.message
-    assert caught.value.hint
     assert "download" not in caught.value.hint
 
 
@@ -210,7 +207,7 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
     ("spoil", "message"),
     [
         (lambda m: setattr(m.metabolites.pyr_c, "charge", "x"), "charges that are no numbers: 'x' of pyr_c"),
-        (lambda m: setattr(m.metabolites.pyr_c, "charge", [1]), r"charges that are no numbers: \[1\] of pyr_c"),
+        (lambda m: setattr(m.metabolites.pyr_c, "charge", [1]), "charges that are no numbers: [1] of pyr_c"),
         (
             lambda m: m.reactions.GLYC.add_metabolites({"pyr_c": math.nan}),
             "coefficient of pyr_c in reaction GLYC is nan",
@@ -219,7 +216,7 @@ def test_a_model_that_is_an_object_is_mended_in_the_network_and_in_files_but_not
             lambda m: m.reactions.GLYC.add_metabolites({"nad_c": -math.inf}),
             "coefficient of nad_c in reaction GLYC is -inf",
         ),
-        (lambda m: m.reactions.GLYC.add_metabolites({"glc__D_c": 1e308}), r"glc__D_c in reaction GLYC is 1e\+308"),
+        (lambda m: m.reactions.GLYC.add_metabolites({"glc__D_c": 1e308}), "glc__D_c in reaction GLYC is 1e+308"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (math.inf, math.inf)), "GLYC has the bounds inf and inf"),
         (lambda m: setattr(m.reactions.GLYC, "bounds", (-math.inf, -math.inf)), "GLYC has the bounds -inf and -inf"),
     ],
@@ -229,6 +226,5 @@ def test_a_model_that_is_an_object_is_refused_in_one_line_for_numbers_that_are_n
 ) -> None:
     model = toy_cell()
     spoil(model)
-    with pytest.raises(RedoxError, match=message) as caught:
+    with refused(message):
         to_network(model)
-    assert caught.value.hint

@@ -19,6 +19,7 @@ from redox_balancer.cell.exchanges import extracellular_exchanges
 from redox_balancer.cell.models import load_model, load_network, save_model, to_network
 from redox_balancer.design.respiration import oxygen_uptake
 from redox_balancer.errors import RedoxError
+from refusals import refused
 from toy_cell import GROWTH, UPTAKES, growth_of, toy_cell
 
 
@@ -118,11 +119,8 @@ def test_what_is_no_model_is_called_what_it_is(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(RedoxError) as caught:
+    with refused(message, hint):
         load_model(path)
-    assert message in caught.value.message
-    assert hint in caught.value.hint
-    assert "\n" not in caught.value.message + caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -263,9 +261,8 @@ def changed_mat(folder: Path, change: dict[str, Any]) -> Path:
     ],
 )
 def test_mat_files_without_a_whole_model_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(RedoxError, match=message) as caught:
+    with refused(message):
         load_model(changed_mat(tmp_path, change))
-    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -306,7 +303,6 @@ def test_sbml_that_could_not_be_read_again_is_refused(
 ) -> None:
     model = toy_cell()
     change(model)
-    with pytest.raises(RedoxError, match=message) as caught:
+    with refused(message):
         save_model(model, tmp_path / "model.xml")
-    assert caught.value.hint
     assert list(tmp_path.iterdir()) == []

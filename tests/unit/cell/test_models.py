@@ -11,7 +11,7 @@ from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import LoadedModel, load_model, load_network, save_model, to_network
 from redox_balancer.cell.network import Network
-from redox_balancer.errors import RedoxError
+from refusals import refused
 
 FORMATS = ["json", "xml", "sbml", "mat", "yml", "yaml"]
 
@@ -44,10 +44,8 @@ def test_half_a_model_and_a_letter_are_one_clear_error(tmp_path: Path, model: co
     letter, half = b"Dear reader, this is not a model.\n", path.read_bytes()[: path.stat().st_size // 2]
     for content in (letter,) if suffix in ("yml", "yaml") else (letter, half):  # half a list in YAML is a list
         path.write_bytes(content)
-        with pytest.raises(RedoxError, match="cannot read") as caught:
+        with refused("cannot read"):
             load_model(path)
-        assert "\n" not in caught.value.message
-        assert caught.value.hint
 
 
 def test_charges_are_repaired_only_where_formula_and_charge_show_the_error(tmp_path: Path) -> None:
@@ -100,10 +98,9 @@ def test_an_objective_can_be_named_and_an_unknown_one_is_an_error(model: cobra.M
     assert network.objective == "ATPS4mi"
     with FluxLP(network) as lp:
         assert lp.maximise().optimal
-    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
-        to_network(model, "GROWTH")
-    with pytest.raises(RedoxError, match="no reaction 'GROWTH'"):
-        load_network(objective="GROWTH")
+    for source in (model, None):
+        with refused("no reaction 'GROWTH'"):
+            load_network(source, objective="GROWTH")
 
 
 @pytest.mark.parametrize("weights", [{}, {"BIOMASS_proxy": 1.0, "ATPS4mi": 1.0}])
@@ -113,9 +110,8 @@ def test_a_model_without_one_objective_requires_the_growth_reaction(
     copy = model.copy()
     copy.id = ""
     copy.objective = {copy.reactions.get_by_id(name): weight for name, weight in weights.items()}
-    with pytest.raises(RedoxError, match="model without id needs one objective") as caught:
+    with refused("model without id needs one objective", settings=("biomass",)):
         to_network(copy)
-    assert caught.value.settings == ("biomass",)
 
 
 def test_the_same_model_saved_twice_gives_the_same_bytes(tmp_path: Path, model: cobra.Model) -> None:
@@ -134,7 +130,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
     broken = model.copy()
     broken.reactions.get_by_id("PFK").notes["unwritable"] = {object()}
     broken.notes["unwritable"] = object()
-    with pytest.raises(RedoxError, match=said):
+    with refused(said):
         save_model(broken, path)
     assert path.read_bytes() == before
     save_model(model, path)
@@ -144,7 +140,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_the_next_one_succeeds(
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, model: cobra.Model) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RedoxError, match="cannot write"):
+    with refused("cannot write"):
         save_model(model, tmp_path / "file" / "core.json")
 
 
@@ -154,7 +150,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
 ) -> None:
     path = tmp_path / f"core.{suffix}"
     path.write_text("the old core")
-    with disk_full_after(4096), pytest.raises(RedoxError, match=f"cannot write {path}: File too large"):
+    with disk_full_after(4096), refused(f"cannot write {path}: File too large"):
         save_model(model, path)
     assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]

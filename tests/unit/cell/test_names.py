@@ -12,7 +12,7 @@ from redox_balancer.cell.media import apply_medium
 from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.cell.names import compartment_letter, split_metabolite
 from redox_balancer.cell.network import Network
-from redox_balancer.errors import RedoxError
+from refusals import refused
 from toy_cell import toy_cell
 
 
@@ -68,9 +68,8 @@ def test_a_model_without_annotations_is_refused_with_a_hint(tmp_path: Path) -> N
     network = load_network(tmp_path / "bare.yml")
     # The names of compartments suffice to recognise exchanges.
     assert len(network.exchanges) > 20
-    with pytest.raises(RedoxError, match="none of the exchanges") as caught:
+    with refused("none of the exchanges", "annotations"):
         apply_medium(network, "physiological")
-    assert "annotations" in caught.value.hint
 
 
 def test_a_broken_table_of_cross_references_is_an_error(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_a_broken_table_of_cross_references_is_an_error(tmp_path: Path) -> None:
     save_model(model, tmp_path / "Human-GEM.yml")
     write_tables(tmp_path, metabolites, reactions)
     (tmp_path / "metabolites.tsv").write_bytes(b"mets\tmetBiGGID\n\xff\xfe\n")
-    with pytest.raises(RedoxError, match=r"metabolites\.tsv"):
+    with refused("metabolites.tsv"):
         load_network(tmp_path / "Human-GEM.yml")
 
 
