@@ -95,8 +95,8 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
     from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
 
     torch.set_num_threads(threads)
-    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads)
-    collector = RolloutCollector(environments, **config.collector | {"seed": SEED})
+    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads, seed=SEED)
+    collector = RolloutCollector(environments, **config.collector)
     state = LearnerState.fresh(collector.shape, SEED)
     collector.set_weights(state.parameters, 0)
     batches = [[collector.collect() for _ in range(config.rollouts_per_batch)] for _ in range(8)]

@@ -93,7 +93,10 @@ def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, out
         path = Path(folder) / "capture.bin"
         path.write_bytes(capture)
         draw = [sys.executable, "-m", "memray", "flamegraph", "--force", "--output", str(output), str(path)]
-        _run([*draw, *(["--leaks"] if leaks else [])], "memray")
+        draw += ["--leaks"] if leaks else []
+        done = subprocess.run(draw, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    if done.returncode:
+        raise RedoxError(f"memray cannot write its flame graph: {_last_line(done.stderr or done.stdout)}")
     return steps
 
 
@@ -124,12 +127,6 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
             settings=("kind",),
         )
     return steps
-
-
-def _run(command: list[str], name: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
-    if done.returncode:
-        raise RedoxError(f"{name} cannot write its flame graph: {_last_line(done.stderr or done.stdout)}")
 
 
 def _last_line(text: str) -> str:

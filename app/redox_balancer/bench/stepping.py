@@ -16,10 +16,9 @@ from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
+from redox_balancer.impala.config import TrainConfig
 
 SEED = 0
-HIDDEN = (128, 128)
-ENVIRONMENTS, LENGTH = 16, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
 
 def outside_share(environments: RedoxEnvs, steps: int) -> float:
     """Measure the share of time that a collector with an untrained policy spends outside the environments."""
-    collector = TimedCollector(environments, count=ENVIRONMENTS, length=LENGTH, hidden_sizes=HIDDEN, seed=SEED)
+    collector = TimedCollector(environments, **TrainConfig(seed=SEED).collector)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
     taken, inside, total = 0, 0.0, 0.0
     while taken < steps:

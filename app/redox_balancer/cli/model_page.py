@@ -1,5 +1,6 @@
 """The sections of `redox model info` as text: a line or a few for each question."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,6 +42,9 @@ def _growth(section: Mapping[str, Any]) -> dict[str, str]:
     measured = section["measured_growth"]
     measured = "" if measured is None else f", measured {measured:g} 1/h"
     rows = {"growth": f"{section['growth']:.7g} 1/h on medium {section['medium']}{status}{measured}"}
+    native = section["native_growth"]
+    if native is not None and not math.isclose(native, section["growth"], rel_tol=1e-6, abs_tol=1e-9):
+        rows["growth"] += f"\n{native:.7g} 1/h within the limits of native enzymes, which designs and diagnoses have"
     if section["limits"]:
         rows["limited by"] = "\n".join(
             f"{limit['name']}, {limit['bound']} {limit['value']:g}: {limit['share']:.1%} of growth" + alone(limit)

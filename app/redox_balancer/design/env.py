@@ -53,8 +53,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         Values constructs; shared by all environments of a process.
     placements
         K, the maximum number of placements.
-    sampling, hidden_condition
-        As in `TaskSettings`.
+    sampling
+        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
+        `mixed` does so for several conditions at once as well.
+    hidden_condition
+        Whether the observation excludes the condition.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
@@ -108,13 +111,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode with an empty construct.
-
-        Raises
-        ------
-        RedoxError
-            The condition of `options` is unknown, or the environment is closed.
-        """
+        """Start an episode with an empty construct; a RedoxError for an unknown condition or a closed environment."""
         self._refuse_if_closed()
         super().reset(seed=seed)
         space = self.evaluator.space

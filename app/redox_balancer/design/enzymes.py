@@ -165,13 +165,7 @@ class NativeCapacity(Record):
 
 
 def load_library(path: Path | None = None) -> dict[str, Enzyme]:
-    """Enzymes of a file by id; by default the library of the package.
-
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, or an entry does not fit the schema.
-    """
+    """Enzymes of a file by id, by default the library of the package; a RedoxError if an entry does not fit."""
     library = read_records(path or packaged("enzymes.toml"), "enzyme", Enzyme)
     for enzyme in library.values():
         compartments = [site.compartment for site in enzyme.sites]

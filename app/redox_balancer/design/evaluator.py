@@ -71,23 +71,14 @@ class Reference:
 class Outcome:
     """Value of a construct under a condition, and its parts.
 
-    Attributes
-    ----------
-    value
-        In healthy respirations, or with the reward `rescue` as a share of healthy growth.
-    growth
-        Largest growth after the cost of expression, 1/h.
-    capacity
-        NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward `guaranteed` the
-        smallest at largest growth, which is negative where the construct may run in reverse; 0 with `rescue`.
-    rescue
-        Growth regained, as a share of healthy growth.
+    `capacity` is the NAD(P)H sink capacity, mmol/gDW/h: the largest at the growth floor, or with the reward
+    `guaranteed` the smallest at largest growth, which is negative where the construct may run in reverse.
     """
 
-    value: float
-    growth: float
-    capacity: float
-    rescue: float
+    value: float  # in healthy respirations, or with the reward `rescue` as a share of healthy growth
+    growth: float  # the largest after the cost of expression, 1/h
+    capacity: float  # 0 with the reward `rescue`
+    rescue: float  # growth regained, as a share of healthy growth
 
     def __str__(self) -> str:
         return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
@@ -106,11 +97,15 @@ class Evaluator:
 
     Parameters
     ----------
+    space
+        The cell and what can be built into it.
     cache_entries
         Number of outcomes to remember; the oldest `CACHE_DROP` are dropped when the cache is full. 0 remembers none,
         for a search that never values a construct twice. References are remembered in any case.
-    region_bytes, compressed
-        As in `ParametricLP` and `Formulation`.
+    region_bytes
+        Memory for the critical regions of each program, see `ParametricLP`; with 0 every optimum is solved for.
+    compressed
+        Solve on a smaller network with the same optima, see `compress`.
     exact_check
         Solve the plain programs as well and compare each outcome; a difference raises a RedoxError.
 

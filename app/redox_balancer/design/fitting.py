@@ -48,6 +48,8 @@ def fit(
         Enzymes by id.
     network
         The model on its medium.
+    levels
+        Proteome fractions that an enzyme can be given.
     saturation
         Share of kcat at which an enzyme without a known KM operates.
     limited

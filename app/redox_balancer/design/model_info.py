@@ -25,6 +25,7 @@ from redox_balancer.cell.models import load_model
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Solution, Status
 from redox_balancer.design.enzymes import load_library, load_native_capacities
+from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.design.growth_limits import limits_of_growth, reduced_costs
 from redox_balancer.design.respiration import oxygen_uptake, respiration
 from redox_balancer.design.space import DesignSpace
@@ -101,7 +102,9 @@ def model_info(
     }
     progress("growth")
     section, failure = _growth(fed, medium if line is None else f"{medium}, cell line {line.id}", progress)
-    yield section | {"measured_growth": line.growth if line else None}
+    capacities = load_native_capacities(fed, as_published=as_published)
+    native = _optimum(at_natural_abundance(fed, capacities)) if capacities else section["growth"]
+    yield section | {"native_growth": native, "measured_growth": line.growth if line else None}
     progress("exchanges")
     yield _exchanges(fed, medium)
     yield _oxygen(fed)
@@ -157,6 +160,17 @@ def _growth(fed: Network, medium: str, progress: Progress) -> tuple[Section, Red
     return section, RedoxError(
         f"growth of {fed.id} could not be computed: {status}", hint=hint, settings=("biomass",)
     )
+
+
+def _optimum(network: Network) -> float | None:
+    """Largest growth, 1/h; None where the solver has no proof of it in time."""
+    with FluxLP(network, time_limit_s=GLPK_LIMIT_S) as lp:
+        lp.crash_basis()
+        try:
+            solution = lp.maximise()
+        except LPError:
+            return None
+    return max(solution.objective, 0.0) if solution.optimal else None
 
 
 def _exchanges(fed: Network, medium: str) -> Section:

@@ -40,7 +40,19 @@ from redox_balancer.progress import Progress, no_progress
 
 
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
-    """Diagnose a cell under each condition of a design space, in turn; what can be built into it plays no part.
+    """Diagnose a cell under each condition of a design space; what can be built into it plays no part.
+
+    Parameters
+    ----------
+    space
+        The cell and its conditions.
+    progress
+        Receives each condition as it starts, with the number that is done.
+
+    Yields
+    ------
+    Diagnosis
+        In the order of the conditions.
 
     Raises
     ------

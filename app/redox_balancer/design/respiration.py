@@ -21,10 +21,7 @@ def oxygen_uptake(network: Network) -> float:
 def respiration(network: Network) -> float:
     """NAD(P)H that the oxygen uptake can oxidise, mmol/gDW/h.
 
-    Raises
-    ------
-    RedoxError
-        The cell takes up no oxygen, or its uptake is not limited: more than `OPEN`.
+    A RedoxError if the cell takes up no oxygen, or its uptake is not limited: more than `OPEN`.
     """
     uptake = oxygen_uptake(network)
     if 0.0 < uptake <= OPEN:

@@ -89,14 +89,26 @@ class DesignSpace:
         samples: int = 0,
         settings: ValueSettings | None = None,
     ) -> Self:
-        """Design space of a cell on its medium, whose attributes have the same names; `library` is fitted to it.
+        """Design space of a cell on its medium.
 
         Parameters
         ----------
-        saturation, candidates
+        network
+            The cell, on its medium.
+        library, conditions, capacities
+            Enzymes, conditions and native limits, the last by reaction.
+        levels, budget, membrane_budget
+            Proteome fractions: the levels to choose from, and the largest sums for soluble and membrane proteins.
+        saturation
+            Share of kcat at which an enzyme without a known KM operates.
+        candidates
             As in `fit`.
+        mixtures, references
+            Combinations of several of the conditions, and the unperturbed states that they refer to.
         samples
             Number of samples of the uncertain enzyme parameters.
+        settings
+            Weights of the value.
 
         Raises
         ------
@@ -196,10 +208,7 @@ class DesignSpace:
     def limits(self, condition: Condition) -> FloatArray:
         """Bound of each of `changes` under a condition, mmol/gDW/h; as in `unchanged` for those that it leaves alone.
 
-        Raises
-        ------
-        RedoxError
-            The condition changes a bound that no condition of this design space changes.
+        A RedoxError if the condition changes a bound that no condition of this design space changes.
         """
         if any(change.if_unlimited for change in condition.changes):
             condition = condition.of(self.network)

@@ -75,13 +75,7 @@ def make_designs(task: Task, proposals: Iterable[Proposal], *, progress: Progres
 
 
 def check_agreement(source: str, growth: float, capacity: float, outcome: Outcome) -> None:
-    """Compare growth and capacity computed by `source` with an outcome.
-
-    Raises
-    ------
-    RedoxError
-        They differ by more than `AGREEMENT`.
-    """
+    """Raise a RedoxError if growth or capacity by `source` differ by more than `AGREEMENT` from an outcome."""
     for name, theirs, ours in (("growth", growth, outcome.growth), ("capacity", capacity, outcome.capacity)):
         if not abs(theirs - ours) <= AGREEMENT * max(1.0, abs(ours)):
             raise RedoxError(

@@ -43,7 +43,12 @@ FILES = {
 
 
 def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = no_progress) -> list[str]:
-    """Write a design to a folder and return the names of the files; those of an earlier design in it are removed.
+    """Write a design to a folder; files of an earlier design in it are replaced or removed.
+
+    Returns
+    -------
+    list of str
+        Names of the files, `design.json` last.
 
     Raises
     ------

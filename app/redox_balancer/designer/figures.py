@@ -5,12 +5,9 @@ from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 
 
 def envelope(design: Design) -> Drawing:
-    """Production envelope: smallest and largest capacity against growth, growth without the construct, growth floor.
+    """Production envelope of a design that has one: capacity against growth, growth without the construct, its floor.
 
-    Raises
-    ------
-    ValueError
-        The design has no envelope, because nothing grows or no inserted reaction consumes NAD(P)H.
+    A design has none where nothing grows or no inserted reaction consumes NAD(P)H.
     """
     found, proposal = design.analysis.envelope, design.proposal
     if found is None:

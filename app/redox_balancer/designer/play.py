@@ -34,6 +34,11 @@ def play_episodes(
         Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
     generator
         Samples the actions; None takes the most probable action of the policy each time.
+
+    Returns
+    -------
+    list of Valued
+        The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
     with _blas().limit(limits=1, user_api="blas"):

@@ -154,8 +154,16 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
 class Proposer:
     """Proposes the constructs of a policy for one condition.
 
-    Everything that takes long to load is loaded by the constructor, so that proposals are quick. `environments` are
-    those the policy was trained in, `condition` is the id of a condition, `a+b` for two at once.
+    Everything that takes long to load is loaded by the constructor, so that proposals are quick.
+
+    Parameters
+    ----------
+    environments
+        The environments the policy was trained in.
+    policy
+        The policy.
+    condition
+        Id of the condition to design for, `a+b` for two at once.
     """
 
     def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:

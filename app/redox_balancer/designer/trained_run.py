@@ -43,13 +43,7 @@ class TrainedRun:
 
     @classmethod
     def open(cls, folder: Path) -> TrainedRun:
-        """Read the settings of a run.
-
-        Raises
-        ------
-        RedoxError
-            The folder holds no run.
-        """
+        """Read the settings of a run; a RedoxError where the folder holds none."""
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())

@@ -126,17 +126,8 @@ def best_fixed(
 ) -> tuple[Method, SearchResult]:
     """The construct of the largest mean share over the training conditions, whatever the condition; and its choice.
 
-    Parameters
-    ----------
-    optima
-        The best known answer under each training condition, which shares refer to.
-    budget
-        Limits of the evolutionary search where there is no oracle.
-    plain
-        Evaluator of the plain task where the task at hand has no oracle, else None. With one, the better of the
-        optimum of the plain task and the construct that evolutionary search finds is taken.
-    time_limit_s
-        Time limit of the oracle, in seconds; its best construct until then is taken.
+    Shares refer to the best known answers `optima`. Where the task at hand has no oracle, there is an evaluator of
+    the plain task, and the better of its optimum and of what evolutionary search finds within `budget` is taken.
     """
     useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
     conditions = tuple(useful)
@@ -166,14 +157,8 @@ def policies(
     Both answer with the empty construct where theirs is worth less than nothing. Under a hidden condition there is
     the first method alone, and it answers without the value, see `candidates`.
 
-    Parameters
-    ----------
-    envs
-        Environments of a design space with the conditions to answer for, at their named values.
-    trained, seeds
-        The policies of one training each; each counts as a seed. If there is one, the number of seeds of the samples.
-    training_s
-        Mean wall time of a training, in seconds.
+    Each of the policies counts as a seed; if there is one, its samples have `seeds`. `envs` are at the named
+    values of the conditions.
     """
 
     def played(condition: Condition, seed: int, sampled: int) -> SearchResult:

@@ -148,9 +148,18 @@ def validate(
     vary: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
-    """Run every experiment on a model, on one medium; with `vary` again at half and twice each cap of that.
+    """Run every experiment on a model.
 
-    `capacities` are native limits, mmol/gDW/h, by reaction.
+    Parameters
+    ----------
+    network
+        The model without a medium.
+    medium
+        The medium of all experiments.
+    capacities
+        Native limits, by reaction.
+    vary
+        Repeat them at half and twice each cap of the medium.
 
     Raises
     ------

@@ -73,14 +73,9 @@ class ActorLostError(Exception):
 
 
 def fetch(reference: Any) -> Any:
-    """Return a result that is ready.
+    """Return a result that is ready, or raise the exception of the actor as it was raised there.
 
-    Raises
-    ------
-    ActorLostError
-        Where the actor was lost or ran out of memory; another process may succeed.
-    Exception
-        Any other exception of the actor, as it was raised there.
+    An `ActorLostError` where the actor was lost or ran out of memory: another process may succeed.
     """
     try:
         return ray.get(reference)

@@ -79,15 +79,25 @@ class ActorPool:
 
     Parameters
     ----------
+    config
+        Settings of the run.
+    factory
+        Creates the environments.
     incarnations
         Generation of the process of each actor (0, 1, ...); updated in place, so that checkpoints can store it.
     report
         Called with each message to log.
     actors
         Number of actors to start with, the first of `incarnations`; all of them if None.
+    collector
+        Class of the collector in each actor.
 
     Attributes
     ----------
+    ledger
+        Which rollouts were used.
+    memory_limits
+        Memory limits of the actors.
     restarts, recycled
         Number of actors replaced because they died or hung, and because of their memory.
     """

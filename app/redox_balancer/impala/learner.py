@@ -57,7 +57,8 @@ class Learner:
         torch.set_num_threads(config.learner_threads)
         self.config = config
         self._device = torch.device(config.device)
-        self._updates, self._steps, self.dropped = state.updates, state.steps, state.dropped
+        # Version of the policy, environment steps used and dropped, over all processes of the run.
+        self.version, self.steps, self.dropped = state.updates, state.steps, state.dropped
         # The named arrays and their gradients are views of two flat vectors, so that Adam, clipping, publishing and
         # saving each work on one vector.
         flat = torch.from_numpy(state.parameters.copy()).to(self._device)
@@ -73,31 +74,21 @@ class Learner:
             "exp_avg_sq": torch.from_numpy(state.exp_avg_sq.copy()).to(self._device),
         }
 
-    @property
-    def version(self) -> int:
-        """Version of the policy: its number of updates."""
-        return self._updates
-
-    @property
-    def steps(self) -> int:
-        """Environment steps used, over all processes of the run."""
-        return self._steps
-
     def state(self) -> LearnerState:
         """Return a copy of the state."""
         adam = self._adam.state[self._flat]
         parameters, exp_avg, exp_avg_sq = (
             tensor.detach().cpu().numpy().copy() for tensor in (self._flat, adam["exp_avg"], adam["exp_avg_sq"])
         )
-        return LearnerState(parameters, exp_avg, exp_avg_sq, self._updates, self._steps, self.dropped)
+        return LearnerState(parameters, exp_avg, exp_avg_sq, self.version, self.steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
         """Take one gradient step on the loss of these rollouts."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
         end = config.timesteps
-        rate = linear(self._steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
-        entropy_cost = geometric(self._steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
+        rate = linear(self.steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
+        entropy_cost = geometric(self.steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
         self._adam.zero_grad(set_to_none=False)
         parts = losses(self._named, Batch.of(rollouts, self._device), config)
@@ -105,8 +96,8 @@ class Learner:
         total.backward()  # type: ignore[no-untyped-call]
         grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
         self._adam.step()
-        self._updates += 1
-        self._steps += sum(rollout.transitions for rollout in rollouts)
+        self.version += 1
+        self.steps += sum(rollout.transitions for rollout in rollouts)
 
         tensors = {
             "policy_loss": parts.policy,

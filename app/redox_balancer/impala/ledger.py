@@ -6,19 +6,12 @@ class RolloutLedger:
 
     A collector numbers its rollouts 0, 1, 2, ... and the results of an actor are taken in the order of the requests,
     so a rollout with any other number, or from another incarnation, is not used.
-
-    Attributes
-    ----------
-    used
-        Accepted rollouts.
-    discarded
-        Rollouts that were requested and given up together with their actor.
-    refused
-        Rollouts that arrived and were not accepted; anything but 0 is a bug.
     """
 
     def __init__(self) -> None:
-        self.used = self.discarded = self.refused = 0
+        self.used = 0  # accepted
+        self.discarded = 0  # requested and given up together with their actor
+        self.refused = 0  # arrived and not accepted; anything but 0 is a bug
         self._next: dict[int, tuple[int, int]] = {}
 
     def open(self, actor: int, incarnation: int) -> None:

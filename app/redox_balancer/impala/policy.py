@@ -162,11 +162,6 @@ class Policy:
         """Return the distribution over actions of each of N observations, shapes (N, D) and (N, A)."""
         return MaskedCategorical(forward(self._named, observations).logits, mask)
 
-    def values(self, observations: Float32) -> Float32:
-        """Return the value of each of N observations, shape (N,)."""
-        values: Float32 = forward(self._named, observations).values
-        return values
-
     def act(self, observations: Float32, mask: Mask, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
         """Return one action for each observation: sampled with `rng`, or the most probable one without it.
 

@@ -86,10 +86,16 @@ class RolloutCollector:
 
     Parameters
     ----------
-    count, length
-        Number of environments, B, and steps of a rollout, T.
+    factory
+        Creates the environments.
+    count
+        Number of environments, B.
+    length
+        Steps of a rollout, T.
     hidden_sizes
         Hidden layers of the policy; its other sizes follow from the environments.
+    seed
+        Seed of the run.
     actor, incarnation
         Index of the actor and generation of its process; with `seed` they determine every random draw.
     state

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redox_balancer.resources import MEBIBYTE
 
@@ -47,48 +47,18 @@ class ScaleUpDecision(NamedTuple):
     reason: str
 
 
-def decide(
-    *,
-    running: int,
-    target: int,
-    uss_bytes: Sequence[int],
-    limits: ActorMemory,
-    available_bytes: int,
-    total_bytes: int,
-    initial: int = INITIAL_ACTORS,
-) -> ScaleUpDecision:
-    """Return the number of actors to run now.
+class ScaleUp:
+    """Decides every minute and reports a decision only where it differs from the one before.
 
     Parameters
     ----------
-    running, target
-        Actors started so far, and requested by the user.
-    uss_bytes
-        Memory of each actor that has reported it; a new one has not yet.
-    available_bytes, total_bytes
-        Free and total memory of the machines that the actors run on.
+    target
+        Actors requested by the user.
+    limits
+        Memory limits of the actors.
+    initial
+        Number of actors to start with.
     """
-    if running >= target:
-        return ScaleUpDecision(running, f"all {target} actors run")
-    if running == 0:
-        first = min(target, initial)
-        return ScaleUpDecision(first, f"starting with {first} of {target} actors")
-    if len(uss_bytes) < running:
-        return ScaleUpDecision(running, f"{running} of {target} actors until all have reported their memory")
-    largest = max(uss_bytes)
-    if largest > limits.each_bytes:
-        over = f"{largest / MEBIBYTE:.0f} MB, over its budget of {limits.each_bytes / MEBIBYTE:.0f}"
-        return ScaleUpDecision(running, f"{running} of {target} actors: one takes {over}")
-    room = min((available_bytes - RESERVE * total_bytes) / (GROWTH * largest), limits.room(running, largest))
-    more = min(STEP, target - running, math.floor(max(room, 0)))
-    sizes = f"the largest takes {largest / MEBIBYTE:.0f} MB, {available_bytes / MEBIBYTE:.0f} MB are free"
-    if more == 0:
-        return ScaleUpDecision(running, f"no room for more than {running} of {target} actors: {sizes}")
-    return ScaleUpDecision(running + more, f"{running + more} of {target} actors: {sizes}")
-
-
-class ScaleUp:
-    """Decides every minute and reports a decision only where it differs from the one before; see `decide`."""
 
     def __init__(self, target: int, limits: ActorMemory, *, initial: int = INITIAL_ACTORS) -> None:
         self._target, self._limits, self._initial = target, limits, initial
@@ -99,25 +69,45 @@ class ScaleUp:
         """Whether it is time to decide, on a monotonic clock."""
         return now_s - self._last_at >= INTERVAL_S
 
-    def consider(
-        self, now_s: float, *, running: int, uss_bytes: Sequence[int], available_bytes: int, total_bytes: int
-    ) -> ScaleUpDecision | None:
+    def consider(self, now_s: float, *, running: int, **memory: Any) -> ScaleUpDecision | None:
         """Return a decision to log, else None; arguments as for `decide`."""
         self._last_at = now_s
         if 0 < running >= self._target:
             return None
-        decision = decide(
-            running=running,
-            target=self._target,
-            uss_bytes=uss_bytes,
-            limits=self._limits,
-            available_bytes=available_bytes,
-            total_bytes=total_bytes,
-            initial=self._initial,
-        )
+        decision = self.decide(running=running, **memory)
         # The sizes behind a pause change every time; the pause itself is logged once.
         paused = decision.actors == running
         if paused and self._paused_at == running:
             return None
         self._paused_at = running if paused else None
         return decision
+
+    def decide(
+        self, *, running: int, uss_bytes: Sequence[int], available_bytes: int, total_bytes: int
+    ) -> ScaleUpDecision:
+        """Return the number of actors to run now, where so many run.
+
+        `uss_bytes` is the memory of each actor that has reported it, `available_bytes` and `total_bytes` are the free
+        and the total memory of the machines that they run on.
+        """
+        if running >= self._target:
+            return ScaleUpDecision(running, f"all {self._target} actors run")
+        if running == 0:
+            first = min(self._target, self._initial)
+            return ScaleUpDecision(first, f"starting with {first} of {self._target} actors")
+        if len(uss_bytes) < running:
+            return ScaleUpDecision(
+                running, f"{running} of {self._target} actors until all have reported their memory"
+            )
+        largest = max(uss_bytes)
+        if largest > self._limits.each_bytes:
+            over = f"{largest / MEBIBYTE:.0f} MB, over its budget of {self._limits.each_bytes / MEBIBYTE:.0f}"
+            return ScaleUpDecision(running, f"{running} of {self._target} actors: one takes {over}")
+        room = min(
+            (available_bytes - RESERVE * total_bytes) / (GROWTH * largest), self._limits.room(running, largest)
+        )
+        more = min(STEP, self._target - running, math.floor(max(room, 0)))
+        sizes = f"the largest takes {largest / MEBIBYTE:.0f} MB, {available_bytes / MEBIBYTE:.0f} MB are free"
+        if more == 0:
+            return ScaleUpDecision(running, f"no room for more than {running} of {self._target} actors: {sizes}")
+        return ScaleUpDecision(running + more, f"{running + more} of {self._target} actors: {sizes}")

@@ -118,10 +118,7 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[R
     config = run.config
     collector = collector_class(
         factory,
-        count=config.envs_per_actor,
-        length=config.rollout_length,
-        hidden_sizes=config.hidden_sizes,
-        seed=config.seed,
+        **config.collector,
         incarnation=run.incarnations[0],
         state=run.collector_state,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import redox_balancer as rb
 from commands import assert_refused, redox
 from redox_balancer.cell.cell_lines import TOLERANCE, CellLine, in_cell_lines, load_cell_lines, pick_cell_lines
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition
@@ -185,3 +186,13 @@ def test_a_model_is_described_in_a_line() -> None:
     (limit,) = growth["limits"]
     assert limit["quotient"] == pytest.approx(growth["growth"], rel=1e-6)
     assert any(text.endswith("1/h: a division, not a prediction") for text in page_lines(growth))
+    assert not any("native" in text for text in page_lines(growth))
+
+
+def test_growth_within_native_limits_is_that_of_a_diagnosis(tmp_path: Path) -> None:
+    file = table(tmp_path, "EX_glc__D_e\t-0.51\t-1\nEX_o2_e\t-0.4\t-1\n")
+    growth = list(itertools.islice(model_info(core_json(), line=load_cell_lines(file)["A"]), 2))[1]
+    diagnosed = rb.diagnose(rb.Task(cells="A", cells_file=file, conditions="healthy"))[0].growth
+    assert growth["native_growth"] == pytest.approx(diagnosed, rel=1e-9)
+    assert growth["growth"] > 1.01 * diagnosed
+    assert f"{diagnosed:.7g} 1/h within the limits of native enzymes" in "\n".join(page_lines(growth))

@@ -122,16 +122,8 @@ def test_hydrogen_peroxide_that_is_left_costs_its_price(space: DesignSpace, eval
 
 def test_expression_costs_growth_so_that_a_large_budget_meets_the_penalty() -> None:
     space = Task(budget=0.05).space()
-    space = DesignSpace(
-        network=space.network,
-        placements=space.placements,
-        levels=(*space.levels, 0.02),
-        budget=0.05,
-        membrane_budget=space.membrane_budget,
-        conditions=space.conditions,
-        changes=space.changes,
-        capacities=space.capacities,
-    )
+    # What it costs does not hang on what it can carry.
+    space = replace(space, levels=(*space.levels, 0.02))
     with Evaluator(space) as evaluator:
         construct = Construct.empty(len(space.placements)).place(0, 5)
         soluble = [position for position, membrane in enumerate(space.in_membrane) if not membrane]

@@ -7,7 +7,7 @@ import pytest
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.scale_up import INITIAL_ACTORS, INTERVAL_S, ActorMemory, ScaleUp, decide
+from redox_balancer.impala.scale_up import INITIAL_ACTORS, INTERVAL_S, ActorMemory, ScaleUp
 from redox_balancer.resources import MEBIBYTE
 
 GB = 1024 * MEBIBYTE
@@ -44,7 +44,8 @@ def case(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_actors_are_added_only_while_memory_allows(given: dict[str, Any], actors: int, reason: str) -> None:
-    decision = decide(**given)
+    scale_up = ScaleUp(given.pop("target"), given.pop("limits"), initial=given.pop("initial", INITIAL_ACTORS))
+    decision = scale_up.decide(**given)
     assert decision.actors == actors
     assert reason in decision.reason
 
