@@ -251,7 +251,7 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) 
         lp.crash_basis()
         lp.set_objective_columns(dict.fromkeys(range(size, len(network.reactions)), 1.0))
         if not lp.maximise_exactly().optimal:  # the problem is feasible and bounded
-            raise TimeLimitError(f"which reactions of model {name} can carry flux took more than {time_limit_s:g} s")
+            raise TimeLimitError(f"finding the reactions of {name} that carry flux took more than {time_limit_s:g} s")
         values = lp.fluxes()
     flux = values[:size]
     flux[one_way] += values[size:]
