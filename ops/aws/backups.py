@@ -134,16 +134,14 @@ def _is_stored(backup: HostBackup, ec2: Any, show: Callable[[str], Any]) -> bool
     # Filters, because a new id may not be visible yet, which is an error in a query by id.
     images = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [backup.image_id]}])["Images"]
     snapshots = ec2.describe_snapshots(Filters=[{"Name": "snapshot-id", "Values": [backup.snapshot_id]}])["Snapshots"]
-    for name, state, reason in (
-        *((backup.image_id, each["State"], each.get("StateReason", {}).get("Message")) for each in images),
-        *((backup.snapshot_id, each["State"], each.get("StateMessage")) for each in snapshots),
-    ):
+    image, snapshot = images[0] if images else {}, snapshots[0] if snapshots else {}
+    states = image.get("State", "pending"), snapshot.get("State", "pending")
+    reasons = image.get("StateReason", {}).get("Message"), snapshot.get("StateMessage")
+    for name, state, reason in zip((backup.image_id, backup.snapshot_id), states, reasons, strict=True):
         if state in ("failed", "error", "invalid", "deregistered"):
             raise RedoxError(
                 f"{name} is {state}: {reason or 'AWS gives no reason'}", hint="take another: python -m ops snapshot"
             )
-    image = images[0]["State"] if images else "pending"
-    snapshot = snapshots[0]["State"] if snapshots else "pending"
-    progress = snapshots[0].get("Progress") if snapshots else ""
-    show(f"image {backup.image_id} {image}, snapshot {backup.snapshot_id} {snapshot} {progress or ''}".rstrip())
-    return (image, snapshot) == ("available", "completed")
+    progress = f"{states[1]} {snapshot.get('Progress') or ''}".rstrip()
+    show(f"image {backup.image_id} {states[0]}, snapshot {backup.snapshot_id} {progress}")
+    return states == ("available", "completed")

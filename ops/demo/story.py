@@ -145,7 +145,8 @@ class Story:
         self.wait_until(run, is_beyond, f"a checkpoint beyond step {goal:,} in the bucket")
         self.terminal.python("ops", "status", "--run", demo_settings.RUN)
         self.terminal.python("ops", "stop", "--instance", host.record.instance_id)
-        return {"host": host.record.instance_id, "step": resumed, "lost_steps": goal - resumed}
+        status = _heartbeat(run).status
+        return {"host": host.record.instance_id, "step": resumed, "lost_steps": goal - resumed, "status": status}
 
     def _fetch(self) -> dict[str, Any]:
         self.show("\n5. Fetch the result, and report it")

@@ -42,7 +42,7 @@ print(Flags.of(load()).here().nofile)
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout == "2000\n"
     here = Flags.of(SETTINGS).here()
-    assert here.nproc == container._at_most(SETTINGS.limits.nproc, resource.RLIMIT_NPROC)
+    assert here.nproc == container.at_most(SETTINGS.limits.nproc, resource.RLIMIT_NPROC)
     assert here.shm_bytes < SETTINGS.training.shm_bytes
     assert here.stop_timeout_s == SETTINGS.limits.stop_timeout_s
 

@@ -64,6 +64,7 @@ def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     # It resumed from the last checkpoint, which was not older than one interval.
     assert restored["step"] == killed["checkpoint_step"]
     assert killed["since_checkpoint_s"] <= results["save_interval_s"]
+    assert restored["status"] == "stopped"  # saved and ended by the unit's own docker stop
     assert results["pulled"]["step"] > killed["step"]
     assert results["hidden_failures"] == []
     typed = [step["command"] for step in results["steps"]]

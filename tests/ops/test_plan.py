@@ -6,14 +6,19 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
+from infra.deployed import Deployed
 from infra.settings import load
+from ops.aws import instance
 from ops.aws.backups import HostImage
 from ops.remote.training import TrainingState
 from ops.restore.plan import RestoreAction, Situation, plan, refuse_volume
 from ops.restore.verify import resumed_step
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
+from stubbed_aws import stubbable_client
 
 SAVE, STOP, DETACH, DESTROY, DEPLOY, ATTACH, RESUME = RestoreAction
 IMAGE = HostImage("ami-0123456789abcdef0", "available", 0.0)
@@ -100,3 +105,15 @@ def test_a_training_has_resumed_when_its_heartbeat_shows_it_by_the_hosts_clock()
     # From before the host's start: of the old host's trainer.
     assert resumed_step(replace(state_of(), uptime_s=4.0)) is None
     assert resumed_step(replace(state_of(), beats={})) is None
+
+
+def test_a_host_that_ended_long_ago_is_unknown_to_aws_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto keeps terminated instances; AWS forgets them after about an hour, and refuses a query by their id."""
+    ec2, session = stubbable_client("ec2"), Session(load())
+    session.deployed = Deployed(bucket="b", volume_id="vol-1", repository="images", instance_id="i-1")
+    monkeypatch.setattr(session, "client", lambda _: ec2)
+    with Stubber(ec2) as stub:
+        wanted = {"Filters": [{"Name": "instance-id", "Values": ["i-1"]}]}
+        stub.add_response("describe_instances", {"Reservations": []}, wanted)
+        with pytest.raises(RedoxError, match="i-1 was terminated"):
+            instance.describe(session)

@@ -243,6 +243,8 @@ class Condition(Record):
 
     def sampled(self, generator: np.random.Generator) -> Condition:
         """Return the condition with each limit drawn uniformly from its range."""
+        if not self.changes:
+            return self
         changes = [c.model_copy(update={"value": float(generator.uniform(c.low, c.high))}) for c in self.changes]
         return self.model_copy(update={"changes": tuple(changes)})
 

@@ -48,6 +48,9 @@ ROUNDED = 1e-10
 class TimeLimitError(RedoxError):
     """The solver reached its time limit before it could decide."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="try a smaller model, such as a core extracted from this one")
+
 
 @dataclass(frozen=True)
 class Consistency:
@@ -248,10 +251,7 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) 
         lp.crash_basis()
         lp.set_objective_columns(dict.fromkeys(range(size, len(network.reactions)), 1.0))
         if not lp.maximise_exactly().optimal:  # the problem is feasible and bounded
-            raise TimeLimitError(
-                f"model {name}: deciding which reactions can carry flux took more than {time_limit_s:g} s",
-                hint="try a smaller model, such as a core extracted from this one",
-            )
+            raise TimeLimitError(f"finding the reactions of {name} that carry flux took more than {time_limit_s:g} s")
         values = lp.fluxes()
     flux = values[:size]
     flux[one_way] += values[size:]

@@ -99,10 +99,7 @@ def _unblocked(network: Network, reactions: Sequence[str], *, exact: bool) -> tu
                 if status is Status.INFEASIBLE:
                     return ()
                 if status is not Status.OPTIMAL:
-                    raise TimeLimitError(
-                        f"searching for unblocked reactions in {network.id} ended with: {status.value}",
-                        hint="try a smaller model, such as a core extracted from this one",
-                    )
+                    raise TimeLimitError(f"the search for unblocked reactions of {network.id} ended: {status.value}")
                 least = 0.0 if exact else LEAST_FLUX
                 found |= {reaction for column, reaction in left.items() if abs(lp.flux(column)) > least}
             if len(found) == before:
@@ -171,10 +168,8 @@ def _least_cycle(network: Network, column: int, *, exact: bool) -> list[int]:
             lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
             status = (lp.maximise_exactly(dual=True) if exact else lp.maximise()).status
             if status is Status.TIME_LIMIT:
-                raise TimeLimitError(
-                    f"searching for the cycle through {network.reactions[column]} in {network.id} took too long",
-                    hint="try a smaller model, such as a core extracted from this one",
-                )
+                through = network.reactions[column]
+                raise TimeLimitError(f"the search for the cycle through {through} in {network.id} took too long")
             if status is Status.OPTIMAL:
                 return sorted(set(reaction_of[lp.fluxes() > (0.0 if exact else LEAST_FLUX)].tolist()))
     return []

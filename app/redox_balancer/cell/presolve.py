@@ -175,9 +175,9 @@ class _Presolve(Compression):
         return None
 
     def _kept_within(self, column: int, row: int) -> tuple[bool, bool]:
-        """Whether the signs of the other fluxes of a balance keep that of a column above its lower bound, and below.
+        """Whether the signs of the other fluxes of a balance keep one above its lower bound, and below its upper one.
 
-        Bounds on the other side of 0 are none that signs alone can keep.
+        They can where the bound is 0 or on the far side of it.
         """
         forwards = self._columns[column][row] > 0
         above, below = self._lower[column] <= 0.0, self._upper[column] >= 0.0

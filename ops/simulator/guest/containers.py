@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
     tmp = re.search(r"^/tmp:.*size=(\d+)", "\n".join(options.tmpfs), flags=re.MULTILINE)
     limits = dict(each.partition("=")[::2] for each in options.ulimit)
     environment = {key: value for key, value in host.items() if key.startswith(CLOUD)} | image["Config"]["Env"]
-    environment |= {name: given[name] for each in options.env if (name := each.partition("=")[0]) in given}
+    environment |= {each: given[each] for each in (pair.partition("=")[0] for pair in options.env) if each in given}
     environment |= {
         "IMAGE": str(folder_of(options.image)),
         "VENV": str(Path(host["PYTHON"]).parents[1]),
@@ -167,11 +167,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         write_record(container | {"ExitCode": code})
     return code
-
-
-def enter(container: dict[str, Any], *command: str) -> list[str]:
-    """Return the command that runs another one in a container."""
-    return ["nsenter", f"--target={first_process(container)}", "--mount", "--pid", "--root", "--wd", *command]
 
 
 def end(container: dict[str, Any], number: signal.Signals) -> None:
@@ -212,9 +207,10 @@ def remove(options: argparse.Namespace) -> int:
 
 def health(container: dict[str, Any]) -> str:
     """Run the health check of a container and return its health status."""
-    check = enter(container, "bash", str(folder_of(container["Image"]) / "docker/healthcheck.sh"))
-    environment = environment_of(first_process(container))
-    if subprocess.run(check, env=environment, capture_output=True, check=False).returncode == 0:
+    pid = first_process(container)
+    enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--wd", "bash"]
+    check = [*enter, str(folder_of(container["Image"]) / "docker/healthcheck.sh")]
+    if subprocess.run(check, env=environment_of(pid), capture_output=True, check=False).returncode == 0:
         return "healthy"
     return "starting" if time.time() - container["Started"] < HEALTH_START_S else "unhealthy"
 

@@ -8,8 +8,7 @@ import os
 import re
 import shlex
 import signal
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 UNITS = Path("/etc/systemd/system")
@@ -68,7 +67,6 @@ class Unit:
     main: asyncio.subprocess.Process | None = None  # its main process while that is running
     restarts: int = 0  # automatic ones
     code: int = 0  # exit code of the main process
-    starts: list[float] = field(default_factory=list)  # times for the start limit, s
     task: asyncio.Task[None] | None = None
     stopping: bool = False
 
@@ -147,8 +145,6 @@ class Unit:
 
     async def _run_once(self, up: asyncio.Event) -> bool:
         """Run it to its end, and return whether to restart it."""
-        if self._hits_start_limit():
-            return False
         self.enter("activating", "start-pre")
         if await self.run_all("ExecCondition"):
             self.result = "exec-condition"
@@ -171,17 +167,6 @@ class Unit:
         prevented = str(self.code) in self.one("RestartPreventExitStatus").split()
         policy = self.one("Restart", "no")
         return not self.stopping and not prevented and (policy == "always" or (policy == "on-failure" and not clean))
-
-    def _hits_start_limit(self) -> bool:
-        now = time.monotonic()
-        interval, burst = float(self.one("StartLimitIntervalSec", "10")), int(self.one("StartLimitBurst", "5"))
-        self.starts = [each for each in self.starts if now - each < interval]
-        if len(self.starts) >= burst:
-            self.result = "start-limit-hit"
-            self.enter("failed", "failed")
-            return True
-        self.starts.append(now)
-        return False
 
     async def stop(self) -> None:
         """Stop it, and kill it if that takes longer than its time limit."""
@@ -210,8 +195,8 @@ class Unit:
         await asyncio.wait([self.task])
 
     def reset_failed(self) -> None:
-        """Forget its failures and its starts."""
-        self.starts, self.restarts = [], 0
+        """Forget its failures."""
+        self.restarts = 0
         if self.state == "failed":
             self.enter("inactive", "dead")
 

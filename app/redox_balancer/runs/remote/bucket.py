@@ -153,17 +153,6 @@ class Bucket:
             response = self._client.get_object(Bucket=self._name, Key=key, Range=f"bytes={start}-{stop - 1}")
             yield from response["Body"].iter_chunks(CHUNK_BYTES)
 
-    def head(self, key: str) -> ObjectSummary | None:
-        """Return the summary of one object, None if it does not exist."""
-        try:
-            with self._translate_errors(key):
-                response = self._client.head_object(Bucket=self._name, Key=key)
-        except ObjectNotFoundError:
-            return None
-        return ObjectSummary(
-            key, int(response["ContentLength"]), str(response["ETag"]), response["LastModified"].timestamp()
-        )
-
     def summaries(self, prefix: str) -> list[ObjectSummary]:
         """List the objects whose keys start with a prefix."""
         with self._translate_errors(prefix):

@@ -161,7 +161,8 @@ class RemoteRun:
             path, key = folder / name, f"{self.address.prefix}/{name}"
             if not path.exists():
                 continue
-            content, entry = path.read_bytes(), self.bucket.head(key)
+            content = path.read_bytes()
+            entry = next((each for each in self.bucket.summaries(key) if each.key == key), None)
             if entry is None or not _has(entry, content):
                 with suppress(PreconditionFailedError):
                     self._put(key, content, entry)
