@@ -53,7 +53,7 @@ def rules_of(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_recon3d_core_is_written_with_its_sizes_and_growth(recon3d_core: Built) -> None:
     answer, network = recon3d_core.answer, recon3d_core.network
-    assert answer["reactions"] == len(network.reactions) == 7293
+    assert answer["reactions"] == len(network.reactions) == 7277
     assert answer["metabolites"] == len(network.metabolites)
     assert answer["objective"] == network.objective == "BIOMASS_reaction"
     assert answer["growth"] == pytest.approx(RECON3D_GROWTH, abs=1e-6)
@@ -105,7 +105,7 @@ def test_recon3d_essential_reactions_stop_growth_in_the_written_core(recon3d_cor
 
 
 def test_a_core_larger_than_requested_is_reported_and_not_cut(recon3d_core: Built) -> None:
-    assert any("7,293" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
+    assert any("7,277" in warning and "1,500" in warning for warning in recon3d_core.answer["warnings"])
 
 
 def test_progress_goes_to_stderr_one_line_for_each_phase(recon3d_core: Built) -> None:

@@ -16,6 +16,7 @@ from commands import REDOX
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import read_heartbeat
 from runs_on_disk import rows_of
+from waiting import wait_until
 
 INTERVAL = 1000
 PARAMETERS = np.arange(20_000, dtype=np.float32)
@@ -52,9 +53,11 @@ def kill_saves(run: Path, kills: int, *, seed: int) -> Resumes:
     losses, from_nothing, damaged = [], 0, 0
     step = 0
     for _ in range(kills):
+        struct.pack_into("q", done, 0, 0)
         child = os.fork()
         if child == 0:
             _save_forever(run, step, done)
+        wait_until(lambda: struct.unpack_from("q", done)[0], "a child that saves")
         # Waits for as long as a few saves take; the child ends by this signal alone.
         signal.sigtimedwait([], float(rng.uniform(0.0, 0.05)))
         os.kill(child, signal.SIGKILL)

@@ -3,7 +3,6 @@
 How a library fits a model is determined in `fitting.py`.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache, cached_property
@@ -158,10 +157,19 @@ class NativeCapacity(Record):
     `limit` holds in the embedded core, `genome_scale` in other models of human cells if it is not the same.
     """
 
-    limit: NonNegative = math.inf
+    limit: NonNegative
     genome_scale: NonNegative | None = None
     source: str
     assumed: bool = False
+
+
+class Undetected(Record):
+    """Enzymes that a proteome lacks, by their reactions; `limit` is what a cell without them can have of each."""
+
+    limit: NonNegative
+    source: str
+    assumed: bool = False
+    reactions: tuple[str, ...]
 
 
 def load_library(path: Path | None = None) -> dict[str, Enzyme]:
@@ -200,11 +208,15 @@ def load_native_capacities(network: Network, *, as_published: bool = False) -> d
     core = network.id == CORE_ID
     if as_published and not core:
         return {}
-    known = read_records(packaged("native_capacities.toml"), "capacity", NativeCapacity)
+    file = packaged("native_capacities.toml")
+    known = read_records(file, "capacity", NativeCapacity)
     found = {
-        own: limit
+        own: each.limit if core or each.genome_scale is None else each.genome_scale
         for name, each in known.items()
-        if (limit := each.limit if core or each.genome_scale is None else each.genome_scale) < math.inf
-        and (own := network.find_reaction(name))
+        if (own := network.find_reaction(name))
     }
-    return found if len(found) >= HUMAN * len(known) else {}
+    if len(found) < HUMAN * len(known):
+        return {}
+    undetected = () if core else read_records(file, "undetected", Undetected).values()
+    names = ((name, each.limit) for each in undetected for name in each.reactions)
+    return {own: limit for name, limit in names if (own := network.find_reaction(name))} | found

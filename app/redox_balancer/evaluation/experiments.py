@@ -69,15 +69,16 @@ class Assay(BaseModel, extra="forbid", frozen=True):
 
 
 class Experiment(Record):
-    """A finding of a paper, and the assays that it stands for."""
+    """A finding of a paper, and the assays that it stands for; `extra` does not count among the experiments."""
 
     source: str
     finding: str
+    extra: bool = False
     assays: tuple[Assay, ...] = Field(min_length=1)
 
 
 class Miss(Record):
-    """Why a model gets an experiment wrong, as far as it was measured; `id` is `<model>:<experiment>`."""
+    """Why an experiment comes out so on a model, as far as it was measured; `id` is `<model>:<experiment>`."""
 
     reason: str
 

@@ -65,7 +65,7 @@ class AssayResult:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """An experiment on a model; `reason` says why it comes out wrong, as far as known."""
+    """An experiment on a model; `reason` says why it comes out so, as far as known."""
 
     experiment: Experiment
     assays: tuple[AssayResult, ...]
@@ -125,8 +125,8 @@ class Validation:
 
     @property
     def counts(self) -> dict[Standing, int]:
-        """How many experiments came out how."""
-        found = Counter(result.standing for result in self.results)
+        """How many experiments came out how, without the extra ones."""
+        found = Counter(result.standing for result in self.results if not result.experiment.extra)
         return {standing: found[standing] for standing in Standing}
 
     def data(self) -> dict[str, Any]:
@@ -275,7 +275,13 @@ def shown(result: AssayResult) -> str:
 
 
 def tally(results: Sequence[ExperimentResult]) -> str:
-    """How many experiments and assays came out right, in one line."""
+    """How many experiments and assays came out right, in one line; extra experiments are counted on their own."""
+    extra = [result for result in results if result.experiment.extra]
+    counted = _tally([result for result in results if not result.experiment.extra])
+    return f"{counted}. Beyond these, {_tally(extra)}" if extra else counted
+
+
+def _tally(results: Sequence[ExperimentResult]) -> str:
     assays = [result for each in results for result in each.assays]
     judged = [result for result in assays if result.verdict is not None]
     plain = [result for result in judged if not result.assay.ratio]

@@ -31,8 +31,17 @@ def _rule() -> str:
 
 
 def _experiments() -> str:
-    rows = [f"| {each.id} | {each.finding} | {each.source} |" for each in load_experiments().experiments.values()]
-    return "\n".join(["## The experiments\n", "| id | finding | source |", "| --- | --- | --- |", *rows, ""])
+    counted, extra = (
+        [
+            f"| {each.id} | {each.finding} | {each.source} |"
+            for each in load_experiments().experiments.values()
+            if each.extra is own
+        ]
+        for own in (False, True)
+    )
+    head = ["| id | finding | source |", "| --- | --- | --- |"]
+    beyond = "Extra experiments, which came later and are counted on their own:"
+    return "\n".join(["## The experiments\n", *head, *counted, "", beyond, "", *head, *extra, ""])
 
 
 def _section(result: Validation) -> str:
@@ -44,8 +53,8 @@ def _section(result: Validation) -> str:
             ratio = " (NADH/NAD+)" if assay.assay.ratio else ""
             cells = (each.experiment.id, f"{assay.assay}{ratio}", assay.assay.expected.value, shown(assay))
             lines.append(f"| {' | '.join(cells)} | {words[assay.right]} |")
-    misses = [each for each in result.results if each.standing is Standing.WRONG]
-    lines += ["", "Why they come out wrong, as far as measured:\n"] if misses else []
+    misses = [each for each in result.results if each.reason or each.standing is Standing.WRONG]
+    lines += ["", "Why they come out so, as far as measured:\n"] if misses else []
     lines += [f"- {each.experiment.id}: {each.reason or 'not known'}" for each in misses]
     if result.flips is not None:
         lines += ["", "What comes out otherwise at half or twice of a cap of the medium:\n"]

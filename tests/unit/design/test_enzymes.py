@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,14 @@ def test_native_capacities_are_one_and_a_half_times_parsimonious_fluxes() -> Non
             }
         )
         assert least_total_flux(limited) == pytest.approx(least_total_flux(held), rel=1e-5)
+
+
+def test_enzymes_that_a_proteome_lacks_are_limited_in_genome_scale_models_alone() -> None:
+    core = load_network(None).with_columns([Column("SULFOX", {"nadh_c": -1.0, "nad_c": 1.0}, 0.0, 1000.0)])
+    assert "SULFOX" not in load_native_capacities(core)
+    limits = load_native_capacities(replace(core, id="genome"))
+    assert (limits["SULFOX"], limits["LDH_L"], limits["MDH"]) == (0.001, 3.75, load_native_capacities(core)["MDH"])
+    assert load_native_capacities(replace(core, id="genome"), as_published=True) == {}
 
 
 def least_total_flux(network) -> float:  # noqa: ANN001 - one line of a test

@@ -14,7 +14,7 @@ from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import free_fluxes
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.evaluation.experiments import load_experiments
-from redox_balancer.evaluation.validation import ExperimentResult, Standing, Validation, validate
+from redox_balancer.evaluation.validation import ExperimentResult, Standing, Validation, tally, validate
 from redox_balancer.report.experiments import updated
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -46,12 +46,21 @@ def outcomes(validation: Validation) -> dict[str, list[str | None]]:
 
 def test_the_file_names_only_what_exists() -> None:
     file, conditions = load_experiments(), load_conditions()
-    assert len(file.experiments) == 14
+    assert sum(not experiment.extra for experiment in file.experiments.values()) == 14
     for experiment in file.experiments.values():
         for assay in experiment.assays:
             assert {*assay.medium, *assay.without, *assay.adds} <= conditions.keys()
             assert {*assay.blocks, *([assay.lost] if assay.lost else [])} <= file.blocks.keys()
     assert {miss.partition(":")[2] for miss in file.misses} <= file.experiments.keys()
+
+
+def test_extra_experiments_are_counted_on_their_own(found: Validation) -> None:
+    extra = [each for each in found.results if each.experiment.extra]
+    assert sum(found.counts.values()) == len(found.results) - len(extra) == 14
+    counted, _, beyond = tally(found.results).partition(". Beyond these, ")
+    assert counted.startswith("14 experiments: ")
+    assert beyond.startswith(f"{len(extra)} experiments: ")
+    assert tally([each for each in found.results if not each.experiment.extra]) == counted
 
 
 def test_the_page_shows_the_embedded_core_as_it_is(found: Validation) -> None:
