@@ -34,7 +34,8 @@ class Evaluation:
         Largest growth with the construct, after the cost of expression, without it, and of the healthy cell or the
         cell line alone, 1/h.
     capacity
-        NAD(P)H that the inserted reactions can consume with growth at its floor, less the price of H2O2, mmol/gDW/h.
+        NAD(P)H that the inserted reactions can consume with growth at its floor, less the price of H2O2, mmol/gDW/h;
+        0 with `Task(reward="rescue")`, which does not count it.
     rescue
         Share of healthy growth that the construct restores.
     protein

@@ -87,6 +87,11 @@ class FluxLP:
         """Free the problem; further calls do nothing."""
         self._problem.close()
 
+    @property
+    def hides_bounds(self) -> bool:
+        """Whether GLPK does not know the bounds that stand for "unlimited"; it is told where a proof needs them."""
+        return self._problem.hides_bounds
+
     def set_bounds(self, column: int, lower: float, upper: float) -> None:
         """Change the bounds of a column, mmol/gDW/h."""
         self._problem.set_bounds(column, lower, upper)

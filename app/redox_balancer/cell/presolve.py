@@ -214,22 +214,29 @@ class PresolvedLP:
         The network; bounds and weights of protected reactions alone can be set.
     objective
         Weight of each column of the network in the objective; all others weigh 0.
+
+    Attributes
+    ----------
+    solves
+        Solves so far.
     """
 
     def __init__(self, presolved: Presolved, objective: Mapping[int, float]) -> None:
         self._presolved, self._objective = presolved, objective
         self._place = np.zeros(len(presolved.least), dtype=np.int32)
         self._place[presolved.kept] = np.arange(len(presolved.kept))
-        self._reduced = FluxLP(presolved.reduced, {}, proven=True)
-        self._reduced.set_objective_columns({self._place.item(c): weight for c, weight in objective.items()})
         self._bounds: dict[int, tuple[float, float]] = {}
+        self._reduced = self._start()
         self._whole: FluxLP | None = None
         self._answers_whole = False
+        self.solves = 0
 
-    @property
-    def solves(self) -> int:
-        """Solves so far."""
-        return self._reduced.solves
+    def _start(self) -> FluxLP:
+        lp = FluxLP(self._presolved.reduced, {}, proven=True)
+        lp.set_objective_columns({self._place.item(column): weight for column, weight in self._objective.items()})
+        for column, bounds in self._bounds.items():
+            lp.set_bounds(self._place.item(column), *bounds)
+        return lp
 
     def close(self) -> None:
         """Free the problems; further calls do nothing."""
@@ -245,7 +252,11 @@ class PresolvedLP:
 
     def maximise(self, *, far: bool = False) -> Solution:
         """Solve from the last basis, see `FluxLP.maximise`."""
+        self.solves += 1
         self._answers_whole = False
+        if not self._reduced.hides_bounds:  # for one hard proof; from then on cycles would reach them
+            self._reduced.close()
+            self._reduced = self._start()
         try:
             solution = self._reduced.maximise(far=far)
             if self._holds(solution):

@@ -16,7 +16,7 @@ from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import transfer_progress
 from redox_balancer.terminal.tables import notes, out
 
-app = typer.Typer(help="Download public metabolic models and test models.", no_args_is_help=True)
+app = typer.Typer(help="Download, describe, test and curate metabolic models.", no_args_is_help=True)
 app.command(
     "functions", epilog="Example: redox model functions Human-GEM.yml --functions metabolicTasks_Essential.txt --json"
 )(show_functions)

@@ -184,4 +184,6 @@ def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcom
 
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
     text = construct_text(space.describe(construct))
-    return f"{outcome.value:.4f}", f"{outcome.growth:.5f}", f"{outcome.capacity:.4f}", text
+    # The reward `rescue` does not count it.
+    capacity = "-" if space.settings.reward == "rescue" else f"{outcome.capacity:.4f}"
+    return f"{outcome.value:.4f}", f"{outcome.growth:.5f}", capacity, text

@@ -28,12 +28,10 @@ medium, and that a flux which cannot run at all is not expressed rather than wro
 from enum import StrEnum
 from typing import NamedTuple
 
+from redox_balancer.design.diagnosis import NOT_REDOX, REDOX
+
 DEFECT = 0.10
 """Least share of growth that a defect takes, of the intact cell's growth."""
-RESCUED = 0.10
-"""Least share of the lost growth that a rescue wins back."""
-NOT_RESCUED = 0.01
-"""Share of the lost growth below which nothing is rescued."""
 HELD_GROWTH = 0.99
 """Share of the largest growth at which fluxes are minimised."""
 ZERO = 1e-6
@@ -69,9 +67,9 @@ def of_rescue(intact: float, defect: float, treated: float) -> Verdict:
     if lost < DEFECT * intact or intact <= ZERO:
         return Verdict(Finding.NO_DEFECT, float("nan"))
     share = (treated - defect) / lost
-    if share >= RESCUED:
+    if share >= REDOX:
         return Verdict(Finding.RESCUED, share)
-    return Verdict(Finding.NOT_RESCUED if share < NOT_RESCUED else Finding.NEITHER, share)
+    return Verdict(Finding.NOT_RESCUED if share < NOT_REDOX else Finding.NEITHER, share)
 
 
 def of_flux(growth: float, least: float) -> Verdict:

@@ -136,6 +136,10 @@ def test_fluxes_of_protected_reactions_are_those_of_the_program_that_answers() -
         assert lp.maximise().objective == pytest.approx(let_in)
         assert lp._answers_whole is whole
         assert lp.flux(IN) == pytest.approx(let_in)
+    lp._reduced._problem.show_bounds()  # as for a proof that needs them
+    lp.set_bounds(IN, 0.0, 30.0)
+    assert lp.maximise().objective == pytest.approx(30.0)
+    assert lp._reduced.hides_bounds
     lp.set_bounds(IN, -5.0, -5.0)
     assert lp.maximise().status is Status.INFEASIBLE
     lp.close()

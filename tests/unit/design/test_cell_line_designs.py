@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.models import load_model
+from redox_balancer.cli import app
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.fingerprint import space_fingerprint
@@ -79,6 +81,14 @@ def test_a_policy_sees_the_line_and_mixtures_stay_within_it(space: DesignSpace) 
     assert len({tuple(one.tolist()) for one in seen}) == len(space.conditions)
     assert all(np.isfinite(one).all() for one in seen)
     assert {float(one[-3]) for one, of in zip(seen, space.conditions, strict=True) if of.id == of.reference} == {1.0}
+
+
+def test_a_search_for_a_rescue_shows_no_capacity_since_it_counts_none() -> None:
+    asked = ["search", "greedy", "--placements", "1", "--conditions", "complex_iii_closed", "--reward"]
+    for reward, capacity in (("rescue", "-"), ("capacity", "1.0037")):
+        answer = CliRunner().invoke(app, [*asked, reward])
+        row = next(line for line in answer.stdout.splitlines() if line.startswith("complex_iii_closed"))
+        assert row.split()[3] == capacity
 
 
 def test_a_single_line_need_not_be_named() -> None:
