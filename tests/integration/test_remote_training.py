@@ -132,7 +132,7 @@ def test_a_finished_run_pushes_earlier_checkpoints(s3: S3, config: TrainConfig, 
     run(replace(config, remote=""), tmp_path)
     assert s3.objects() == {}
     result, sink = run(config, tmp_path)
-    assert "nothing left to do" in sink.messages[-1]
+    assert any("nothing left to do" in message for message in sink.messages)  # the last may be of a push
     assert result.steps == 1664
     assert remote_steps(s3)[-3:] == STEPS
 
