@@ -5,12 +5,13 @@ and dead ends. The generator draws from a `random.Random`: tests pass the one of
 (`st.randoms(use_true_random=False)`), which shrinks; drills pass a seeded one.
 """
 
-from math import inf
+from math import inf, isfinite
 from random import Random
 
 from hypothesis import strategies as st
 
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.parameters import Parameter
 from small_networks import small_network
 
 BOUNDS = (0.5, 10.0, 1000.0, 1000.0, 1000.0, 999999.0, 1e6, inf)
@@ -85,6 +86,13 @@ def _cycle(random: Random, metabolites: list[str]) -> list[Column]:
         )
         for place in range(len(ring))
     ]
+
+
+def changing_bounds(random: Random, network: Network) -> list[Parameter]:
+    """Up to two upper bounds that change, each from 0 to what it is."""
+    chosen = random.sample(range(len(network.reactions)), 2)
+    ranges = ((column, float(network.lower[column]), float(network.upper[column])) for column in chosen)
+    return [Parameter(c, upper=True, low=0.0, high=up) for c, low, up in ranges if low <= 0.0 < up and isfinite(up)]
 
 
 def networks() -> st.SearchStrategy[Network]:

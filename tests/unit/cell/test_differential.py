@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from math import inf, isfinite
+from math import inf
 from random import Random
 
 import numpy as np
@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated_networks import random_network
+from generated_networks import changing_bounds, random_network
 from judge import judge
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP
 from redox_balancer.cell.solution import Solution, Status
 from small_networks import small_network
@@ -64,11 +63,7 @@ def test_status_and_optimum_of_generated_networks_are_those_of_the_judge(random:
 @given(st.randoms(use_true_random=False))
 def test_lookups_in_generated_networks_are_the_optima_of_the_judge(random: Random) -> None:
     network = random_network(random)
-    parameters = []
-    for column in random.sample(range(len(network.reactions)), 2):
-        lower, upper = float(network.lower[column]), float(network.upper[column])
-        if lower <= 0.0 < upper and isfinite(upper):
-            parameters.append(Parameter(column, upper=True, low=0.0, high=upper))
+    parameters = changing_bounds(random, network)
     program = ParametricLP(network, {network.column("BIOMASS"): 1.0}, parameters)
     for _ in range(6):
         u = np.asarray([p.high * random.choice((0.0, 1e-3, 1.0, random.random())) for p in parameters])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from math import isfinite
 from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from generated_networks import random_network
+from generated_networks import changing_bounds, random_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import REGION_BYTES, ParametricLP
@@ -57,11 +56,7 @@ def generated() -> Iterator[tuple[Random, Network, Presolved, list[Parameter]]]:
     for seed in range(250):
         random = Random(seed)  # noqa: S311 - no secrets
         network = random_network(random)
-        parameters = []
-        for column in random.sample(range(len(network.reactions)), 2):
-            lower, upper = float(network.lower[column]), float(network.upper[column])
-            if lower <= 0.0 < upper and isfinite(upper):
-                parameters.append(Parameter(column, upper=True, low=0.0, high=upper))
+        parameters = changing_bounds(random, network)
         presolved = presolve(network, [network.reactions[p.column] for p in parameters])
         if presolved is not None:
             yield random, network, presolved, parameters
