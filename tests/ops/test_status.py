@@ -56,11 +56,11 @@ def test_health_lists_problems(
     fake_aws: FakeAws,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(health_rules, "FULL_DISK", 1.0)  # the disks of the host are those of the machine under test
     missing = health(open_session(), run="mine")
     assert (missing.exit_code, missing.data["problems"]) == (1, ["run mine never trained on this host"])
     train(detach=True)
     training_host.heartbeat()
-    monkeypatch.setattr(health_rules, "FULL_DISK", 1.0)  # the disks of the host are those of this machine
     assert health(open_session(), run="mine").data == {
         "healthy": True,
         "problems": [],
