@@ -23,7 +23,7 @@ from typing import Self
 import numpy as np
 
 from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio, ratios_of
-from redox_balancer.cell.energies import Thermodynamics
+from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.records import packaged, table_rows
@@ -213,6 +213,27 @@ class GrowthAtRatio:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
         force = self._forces.force(column, sign)
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
+
+
+def with_energetic_directions(network: Network) -> Network:
+    """Return a network in which energies decide on the direction of reactions that the core has one way."""
+    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
+    own = [found for name, _ in rows if (found := network.find_reaction(name))]
+    return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
+
+
+def growth_by_ratios(network: Network, growth: float) -> float:
+    """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
+
+    `growth` is the largest without these bounds, above 0; a network without NAD+ and NADH has no other.
+    """
+    best = 0.0
+    for respires in (True, False):
+        with GrowthAtRatio(thermodynamics_of(network, respires=respires), growth) as cell:
+            of_nad = [ratio for ratio in cell.ratios if network.is_species(ratio.denominator, "nadh")]
+            optima = [cell.optimum(ratio) for ratio in of_nad]
+        best = max(best, min((found.growth if found else 0.0 for found in optima), default=growth))
+    return best
 
 
 def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:

@@ -53,6 +53,12 @@ def validate(
             help="Repeat everything at half and twice each cap of the medium, and list what comes out otherwise.",
         ),
     ] = False,
+    ratios: Annotated[
+        bool, typer.Option("--ratios", help="Growth by NAD+/NADH and energies, on the embedded core.")
+    ] = False,
+    directions: Annotated[
+        bool, typer.Option("--directions", help="What raises and lowers NAD+/NADH instead, on the embedded core.")
+    ] = False,
     figure: Figure = None,
     page: Annotated[
         Path | None,
@@ -71,6 +77,12 @@ def validate(
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
+    for name, asked in (("--ratios", ratios), ("--directions", directions)):
+        if asked and model is not None:
+            raise RedoxError(f"{name} does not go with --model", hint="only the embedded core has all energies")
+    if directions:
+        _show_directions(as_json=as_json)
+        return
     medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
     task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
     chosen = get_medium(task.medium)
@@ -85,7 +97,7 @@ def validate(
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
         limits = load_native_capacities(network, as_published=as_published)
-        result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
+        result = run(network, chosen, limits, vary=vary, ratios=ratios, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
         write_figure(drawn(result), figure)
@@ -95,6 +107,32 @@ def validate(
         typer.echo(json.dumps(result.data()))
     else:
         _show(result)
+
+
+def _show_directions(*, as_json: bool) -> None:
+    from redox_balancer.evaluation.directions import compare_directions  # noqa: PLC0415 - loads the solver
+
+    found = list(compare_directions())
+    if as_json:
+        typer.echo(json.dumps([each.data() for each in found]))
+        return
+    verdicts = {True: "right", False: "wrong", None: "-"}
+    rows = [
+        (
+            each.direction.finding,
+            each.direction.ratio,
+            *(f"{value:.3g}" if value else "-" for value in (each.reference, each.cell)),
+            each.direction.expected.value,
+            verdicts[each.right],
+            each.obstacle or each.direction.source,
+        )
+        for each in found
+    ]
+    headings = {"finding": "left", "ratio": "left", "reference": "right", "cell": "right", "expected": "left"}
+    show(headings | {"": "left", "source": "left"}, rows)
+    right = sum(each.right is True for each in found)
+    expressed = sum(each.right is not None for each in found)
+    out().print(f"\n{right} of {expressed} directions come out, of {len(found)}")
 
 
 def _show(result: Validation) -> None:

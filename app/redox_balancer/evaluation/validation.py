@@ -9,6 +9,7 @@ from typing import Any
 from redox_balancer.cell.media import Medium
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.ratio_capacity import HeldByMedium
 from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.evaluation import verdicts
 from redox_balancer.evaluation.experiments import Assay, Experiment, load_experiments
@@ -146,6 +147,7 @@ def validate(
     capacities: Mapping[str, float],
     *,
     vary: bool = False,
+    ratios: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
     """Run every experiment on a model.
@@ -160,21 +162,25 @@ def validate(
         Native limits, by reaction.
     vary
         Repeat them at half and twice each cap of the medium.
+    ratios
+        Growth by capacities that depend on the ratios of NAD+ to NADH, measured ones where known, see `Laboratory`.
 
     Raises
     ------
     RedoxError
         The model does not grow on the medium, or has none of its exchanges.
     """
-    file = load_experiments()
-    with Laboratory(at_natural_abundance(medium.apply(network), capacities), file) as laboratory:
+    file, model = load_experiments(), f"{network.id}, with ratios" if ratios else network.id
+    if ratios:
+        capacities = {**capacities, **HeldByMedium.of(network).capacities}
+    with Laboratory(at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
         results = []
         for done, experiment in enumerate(file.experiments.values()):
             progress("experiments", done, len(file.experiments))
             assays = tuple(_run(laboratory, assay) for assay in experiment.assays)
-            miss = file.misses.get(f"{network.id}:{experiment.id}")
+            miss = file.misses.get(f"{model}:{experiment.id}")
             results.append(ExperimentResult(experiment, assays, miss.reason if miss else ""))
         flips: list[Flip] = []
         varied = [(name, cap, factor) for name, cap in medium.caps.items() for factor in FACTORS] if vary else []
@@ -187,7 +193,7 @@ def validate(
                     if was != now:
                         at = name, cap.assumed, cap.value, factor
                         flips.append(Flip(*at, each.experiment.id, str(before.assay), was, now))
-    return Validation(network.id, medium.id, tuple(results), tuple(flips) if vary else None)
+    return Validation(model, medium.id, tuple(results), tuple(flips) if vary else None)
 
 
 def _finding(result: AssayResult) -> str:
