@@ -193,6 +193,7 @@ class DrivingForceLP:
 
     def set_energies(self, energies: FloatArray) -> None:
         """Take other energies of the network's reactions, shape (reactions,), kJ/mol."""
+        self._present = energies
         for place, (column, sign) in enumerate(self.reactions, start=self._energies.start):
             self._lp.set_bounds(place, sign * float(energies[column]), math.inf)
         for place, column in self._equilibria.items():
@@ -268,7 +269,7 @@ class DrivingForceLP:
         amounts = zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True)
         self._lp.set_bounds(self._margin, 0.0, 0.0)
         found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
-        return None if found is None else found - sign * float(self._thermodynamics.energies[column])
+        return None if found is None else found - sign * float(self._present[column])
 
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.

@@ -166,6 +166,10 @@ class GrowthAtRatio:
         self._lp.close()
         self._forces.close()
 
+    def set_energies(self, energies: FloatArray) -> None:
+        """Take other energies of the reactions, shape (reactions,), kJ/mol."""
+        self._forces.set_energies(energies)
+
     def at(self, held: Mapping[Ratio, float]) -> float:
         """The largest growth where these ratios are held and all others free, 1/h; 0 below `LEAST_GROWTH`."""
         for ratio in self.ratios:
@@ -222,17 +226,33 @@ def with_energetic_directions(network: Network) -> Network:
     return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
 
 
-def growth_by_ratios(network: Network, growth: float) -> float:
+def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatArray:
     """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
 
-    `growth` is the largest without these bounds, above 0; a network without NAD+ and NADH has no other.
+    Parameters
+    ----------
+    network
+        A cell with its capacities as bounds.
+    growth
+        Its largest growth without these bounds, 1/h, above 0; without NAD+ and NADH it has no other.
+    draws
+        How often the energies are drawn from their uncertainty, with the same seed for each cell.
+
+    Returns
+    -------
+    growths
+        Growth with the best estimate and with each draw, shape (1 + draws,).
     """
-    best = 0.0
+    best = np.zeros(1 + draws)
     for respires in (True, False):
-        with GrowthAtRatio(thermodynamics_of(network, respires=respires), growth) as cell:
+        known, generator = thermodynamics_of(network, respires=respires), np.random.default_rng(0)
+        with GrowthAtRatio(known, growth) as cell:
             of_nad = [ratio for ratio in cell.ratios if network.is_species(ratio.denominator, "nadh")]
-            optima = [cell.optimum(ratio) for ratio in of_nad]
-        best = max(best, min((found.growth if found else 0.0 for found in optima), default=growth))
+            for draw in range(1 + draws):
+                cell.set_energies(known.drawn(generator) if draw else known.energies)
+                optima = [cell.optimum(ratio) for ratio in of_nad]
+                found = min((optimum.growth if optimum else 0.0 for optimum in optima), default=growth)
+                best[draw] = max(best[draw], found)
     return best
 
 

@@ -56,6 +56,7 @@ def validate(
     ratios: Annotated[
         bool, typer.Option("--ratios", help="Growth by NAD+/NADH and energies, on the embedded core.")
     ] = False,
+    draws: Annotated[int, typer.Option(min=0, help="With --ratios: repeat rescues with drawn energies.")] = 0,
     directions: Annotated[
         bool, typer.Option("--directions", help="What raises and lowers NAD+/NADH instead, on the embedded core.")
     ] = False,
@@ -80,6 +81,8 @@ def validate(
     for name, asked in (("--ratios", ratios), ("--directions", directions)):
         if asked and model is not None:
             raise RedoxError(f"{name} does not go with --model", hint="only the embedded core has all energies")
+    if draws and not ratios:
+        raise RedoxError("--draws does not go without --ratios", hint="add --ratios")
     if directions:
         _show_directions(as_json=as_json)
         return
@@ -97,7 +100,7 @@ def validate(
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
         limits = load_native_capacities(network, as_published=as_published)
-        result = run(network, chosen, limits, vary=vary, ratios=ratios, progress=status_progress(status))
+        result = run(network, chosen, limits, vary=vary, ratios=ratios, draws=draws, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
         write_figure(drawn(result), figure)

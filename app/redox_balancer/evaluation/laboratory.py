@@ -50,11 +50,12 @@ class Laboratory:
 
     With `ratios` growth is that of capacities which depend on the ratios of NAD+ to NADH, and energies decide on the
     direction of ATP synthase and its carrier, see `growth_by_ratios`. Smallest fluxes are those of stoichiometry.
+    `draws` is how often the energies are drawn from their uncertainty.
     """
 
-    def __init__(self, network: Network, file: ExperimentFile, *, ratios: bool = False) -> None:
-        self._file, self._ratios = file, ratios
-        self._by_ratios: dict[Cell, float] = {}
+    def __init__(self, network: Network, file: ExperimentFile, *, ratios: bool = False, draws: int = 0) -> None:
+        self._file, self._ratios, self.draws = file, ratios, draws
+        self._by_ratios: dict[Cell, FloatArray] = {}
         self._insertions = {
             f"{enzyme.id}_{site.compartment}": (site.stoichiometry, site.reversible)
             for enzyme in load_library().values()
@@ -88,12 +89,17 @@ class Laboratory:
 
     def growth(self, cell: Cell) -> float:
         """Largest growth of a cell, 1/h; 0 where its maintenance cannot be met."""
-        value = self._maximise(cell, ((self._with_enzymes.objective, 1.0),), 0.0) or 0.0
+        return self.growths(cell).item(0)
+
+    def growths(self, cell: Cell) -> FloatArray:
+        """The same with the best estimate of the energies and with each draw, shape (1 + draws,), 1/h."""
+        value = max(0.0, self._maximise(cell, ((self._with_enzymes.objective, 1.0),), 0.0) or 0.0)
         if not self._ratios or value <= ZERO:
-            return max(0.0, value)
+            return np.full(1 + self.draws, value)
         if cell not in self._by_ratios:
             lower, upper = self._bounds_of(cell)
-            self._by_ratios[cell] = growth_by_ratios(replace(self._with_enzymes, lower=lower, upper=upper), value)
+            network = replace(self._with_enzymes, lower=lower, upper=upper)
+            self._by_ratios[cell] = growth_by_ratios(network, value, self.draws)
         return self._by_ratios[cell]
 
     def least(self, cell: Cell, weights: Mapping[str, float], growth: float) -> float:

@@ -1,5 +1,8 @@
 """The experiments on the embedded core with energies and ratios, without a cap on lactate: see docs/ratio.md."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from commands import redox, redox_json
@@ -8,7 +11,12 @@ from redox_balancer.cell.energies import thermodynamics_of
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, with_energetic_directions
+from redox_balancer.cell.ratio_capacity import (
+    GrowthAtRatio,
+    HeldByMedium,
+    growth_by_ratios,
+    with_energetic_directions,
+)
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.evaluation import verdicts
@@ -97,13 +105,37 @@ def test_the_most_reduced_ratio_that_was_measured_does_not_stop_a_rescued_cell(c
 
 def test_the_command_scores_with_ratios_and_says_so() -> None:
     medium = load_media()["glycolytic"]
-    found: Validation = validate(load_network(), medium, load_native_capacities(load_network()), ratios=True)
-    printed = redox_json("validate", "--ratios", "--medium", "glycolytic")
+    core = load_network()
+    found: Validation = validate(core, medium, load_native_capacities(core), ratios=True, draws=2)
+    printed = redox_json("validate", "--ratios", "--draws", "2", "--medium", "glycolytic")
     assert printed == found.data()
     assert printed["model"] == "human_redox_core, with ratios"
     by_id = {each["id"]: [assay["predicted"] for assay in each["assays"]] for each in printed["experiments"]}
     assert by_id["lbnox"] == ["no defect", "no defect", "S", "S"]
     assert by_id["ndi1_complex_iii"] == ["0"]
-    refusal = redox("validate", "--ratios", "--model", "Recon3D")
-    assert refusal.returncode == 2
-    assert "--ratios does not go with --model" in refusal.stderr
+    held = {each["id"]: [assay["held"] for assay in each["assays"]] for each in printed["experiments"]}
+    assert held["ndi1_complex_iii"] == [1.0]
+    assert held["lbnox"] == [0.0, 0.0, 1.0, 1.0]
+    assert held["tpnox"] == [None, None]
+    for options, problem in (
+        (["--ratios", "--model", "Recon3D"], "--ratios does not go with --model"),
+        (["--draws", "3"], "--draws does not go without --ratios"),
+    ):
+        refusal = redox("validate", *options)
+        assert refusal.returncode == 2
+        assert problem in refusal.stderr
+
+
+def test_drawn_energies_are_those_of_a_cell_that_has_them(core: Network) -> None:
+    capacities = load_native_capacities(core)
+    network = at_natural_abundance(load_media()["glycolytic"].apply(core), capacities)
+    growths = growth_by_ratios(network, 0.08445, draws=1)
+    best = 0.0
+    for respires in (True, False):
+        known = thermodynamics_of(network, respires=respires)
+        drawn = replace(known, energies=known.drawn(np.random.default_rng(0)))
+        with GrowthAtRatio(drawn, 0.08445) as cell:
+            optima = [cell.optimum(ratio) for ratio in cell.ratios if ratio.denominator.startswith("nadh")]
+        best = max(best, min(found.growth if found else 0.0 for found in optima))
+    assert growths.shape == (2,)
+    assert growths[1] == pytest.approx(best, rel=1e-6)
