@@ -15,6 +15,7 @@ limits: docs/ratio.md.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -139,9 +140,17 @@ class GrowthAtRatio:
         Its largest growth at any ratio, 1/h; it must be positive.
     equilibria
         Columns of reactions at equilibrium, which then run at their capacity, see `HeldByMedium`.
+    directions
+        Reactions, beside those that growth needs, that run in the direction of a sign.
     """
 
-    def __init__(self, thermodynamics: Thermodynamics, growth: float, equilibria: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        thermodynamics: Thermodynamics,
+        growth: float,
+        equilibria: Collection[int] = (),
+        directions: Mapping[str, float] | None = None,
+    ) -> None:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
         self.ratios = ratios_of(network)
@@ -152,7 +161,7 @@ class GrowthAtRatio:
         self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
         self._competition = _competition(network, self.ratios)
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
-        needed = needed_directions(network, self._least, known)
+        needed = needed_directions(network, self._least, known) | dict(directions or {})
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled, equilibria)
         self._lp = FluxLP(network)
         self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
@@ -221,13 +230,15 @@ class GrowthAtRatio:
 
 def with_energetic_directions(network: Network) -> Network:
     """Return a network in which energies decide on the direction of reactions that the core has one way."""
-    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
-    own = [found for name, _ in rows if (found := network.find_reaction(name))]
+    own = _decided_by_energies(network)
     return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
 
 
 def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatArray:
     """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
+
+    Reactions of `with_energetic_directions` run forward, backward or not at all, each combination for itself, and all
+    that run have a driving force at once.
 
     Parameters
     ----------
@@ -243,17 +254,35 @@ def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatAr
     growths
         Growth with the best estimate and with each draw, shape (1 + draws,).
     """
-    best = np.zeros(1 + draws)
-    for respires in (True, False):
-        known, generator = thermodynamics_of(network, respires=respires), np.random.default_rng(0)
-        with GrowthAtRatio(known, growth) as cell:
-            of_nad = [ratio for ratio in cell.ratios if network.is_species(ratio.denominator, "nadh")]
-            for draw in range(1 + draws):
-                cell.set_energies(known.drawn(generator) if draw else known.energies)
-                optima = [cell.optimum(ratio) for ratio in of_nad]
-                found = min((optimum.growth if optimum else 0.0 for optimum in optima), default=growth)
-                best[draw] = max(best[draw], found)
+    best, cells = np.zeros(1 + draws), []
+    own = [name for name in _decided_by_energies(network) if network.bounds_of(name)[0] < 0.0]
+    for signs in itertools.product((1.0, 0.0, -1.0), repeat=len(own)):
+        at = dict(zip(own, signs, strict=True))
+        ends = {name: network.bounds_of(name) for name in own}
+        cell = network.with_bounds({n: (low * (at[n] < 0), high * (at[n] > 0)) for n, (low, high) in ends.items()})
+        with FluxLP(cell) as lp:
+            solution = lp.maximise()
+        if solution.optimal and solution.objective >= LEAST_GROWTH * growth:
+            cells.append((solution.objective, cell, {name: sign for name, sign in at.items() if sign}))
+    for largest, cell, directions in sorted(cells, key=lambda found: -found[0]):
+        for respires in (True, False):
+            if largest <= best.min():
+                break
+            known, generator = thermodynamics_of(cell, respires=respires), np.random.default_rng(0)
+            with GrowthAtRatio(known, largest, directions=directions) as bounded:
+                of_nad = [ratio for ratio in bounded.ratios if cell.is_species(ratio.denominator, "nadh")]
+                for draw in range(1 + draws):
+                    bounded.set_energies(known.drawn(generator) if draw else known.energies)
+                    if best[draw] < largest:
+                        optima = [bounded.optimum(ratio) for ratio in of_nad]
+                        found = min((each.growth if each else 0.0 for each in optima), default=largest)
+                        best[draw] = max(best[draw], found)
     return best
+
+
+def _decided_by_energies(network: Network) -> list[str]:
+    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
+    return [found for name, _ in rows if (found := network.find_reaction(name))]
 
 
 def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
