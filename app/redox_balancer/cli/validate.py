@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from redox_balancer.cli.options import (
     Curation,
     Figure,
     Model,
+    flag,
     report_repairs,
     write_figure,
 )
@@ -78,9 +80,9 @@ def validate(
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
-    for name, asked in (("--ratios", ratios), ("--directions", directions)):
-        if asked and model is not None:
-            raise RedoxError(f"{name} does not go with --model", hint="only the embedded core has all energies")
+    others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
+    _refuse_pairs("directions" if directions else "", others)
+    _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
     if draws and not ratios:
         raise RedoxError("--draws does not go without --ratios", hint="add --ratios")
     if directions:
@@ -110,6 +112,14 @@ def validate(
         typer.echo(json.dumps(result.data()))
     else:
         _show(result)
+
+
+def _refuse_pairs(chosen: str, others: Mapping[str, object]) -> None:
+    if chosen and (given := [name for name, value in others.items() if value]):
+        raise RedoxError(
+            f"{flag(chosen)} does not go with {flag(given[0])}",
+            hint="remove one of the two: both are for the embedded core, and the directions for its own medium",
+        )
 
 
 def _show_directions(*, as_json: bool) -> None:

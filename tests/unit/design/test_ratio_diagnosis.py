@@ -124,6 +124,14 @@ def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
         (["--margin", "5"], "no concentrations give every reaction a driving force of 5 kJ/mol"),
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
         (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
+        (
+            [
+                "--held-by-medium",
+                "--concentrations",
+                "lac__L_e=1e-2,pyr_e=1e-6",
+            ],  # the cell's pyruvate starts at 6.6e-6
+            "the ratios or equilibria that are held lie outside the ranges of the concentrations",
+        ),
         (["--concentrations", "tea_e=1e-3"], "has no metabolite 'tea_e'"),
         (["--construct", "LBNOX_q 0.1 %"], "unknown placement 'LBNOX_q'"),
     ],

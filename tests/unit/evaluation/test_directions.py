@@ -43,4 +43,10 @@ def test_the_command_prints_a_table_and_json(found: dict[str, DirectionResult]) 
     assert redox_json("validate", "--directions") == [result.data() for result in found.values()]
     text = redox("validate", "--directions").stdout
     assert "5 of 5 directions come out, of 8" in text
-    assert redox("validate", "--directions", "--model", "Recon3D").returncode == 2
+    for options, problem in (
+        (["--model", "Recon3D"], "--directions does not go with --model"),
+        (["--medium", "culture"], "--directions does not go with --medium"),
+    ):
+        refusal = redox("validate", "--directions", *options)
+        assert refusal.returncode == 2
+        assert problem in refusal.stderr
