@@ -86,6 +86,9 @@ def test_tables_and_figure_are_complete(folder: Path, printed: dict[str, Any]) -
         ]
     assert (folder / "envelope.png").read_bytes().startswith(b"\x89PNG")
     assert "growth floor" in (folder / "envelope.svg").read_text()
+    ratios = (folder / "ratios.svg").read_text()
+    assert "nad_m/nadh_m" in ratios
+    assert "LBNOX_c" in ratios
     design = json.loads((folder / "design.json").read_text())
     assert set(design["files"]) == {path.name for path in folder.iterdir()} == set(printed["files"])
     assert {row["figures"]["kcat_per_s"]["source"] for row in design["construct"]}

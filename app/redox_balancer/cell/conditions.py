@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, Field, model_validator
 
 from redox_balancer.cell.exchanges import find_exchange
-from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.media import OPEN, Concentration, Concentrations
 from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_records
 from redox_balancer.errors import RedoxError
 
@@ -213,11 +213,12 @@ class Condition(Record):
     """A physiological condition: healthy, hypoxic, with an inhibited respiratory complex or a deficient enzyme.
 
     `changes` are the bounds that it limits or opens, and `reference` is the id of the unperturbed state that growth
-    is compared with: the healthy cell, or a cell line.
+    is compared with: the healthy cell, or a cell line. `concentrations` are those that it changes in medium or cell.
     """
 
     description: str
     changes: tuple[Change, ...] = ()
+    concentrations: Concentrations = Field(default_factory=dict)
     reference: str = HEALTHY
     offered: Offered = Offered.ALWAYS
 
@@ -259,6 +260,15 @@ def combined(conditions: Sequence[Condition]) -> Condition:
 
     Where several limit the same bound the lowest limit holds, and where several open it the largest opened value.
     """
+    levels: dict[str, Concentration] = {}
+    for name, level in itertools.chain.from_iterable(condition.concentrations.items() for condition in conditions):
+        if (known := levels.setdefault(name, level)) != level:
+            raise RedoxError(
+                f"conditions disagree on {name}: {known.low:g} to {known.high:g} M, "
+                f"and {level.low:g} to {level.high:g} M",
+                hint=f"combine others than {JOIN.join(condition.id for condition in conditions)}",
+                settings=("conditions",),
+            )
     joint: dict[tuple[str, Side, bool], Change] = {}
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
         key = (*change.key, change.opens)
@@ -272,6 +282,7 @@ def combined(conditions: Sequence[Condition]) -> Condition:
         id=JOIN.join([line, *names] if line else names),
         description="; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
         changes=tuple(joint.values()),
+        concentrations=levels,
         reference=line or HEALTHY,
     )
 

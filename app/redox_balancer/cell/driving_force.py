@@ -10,7 +10,7 @@ so every solve is a warm start.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -128,6 +128,8 @@ class DrivingForceLP:
         Ratios whose windows can be computed, or that can be held.
     others
         Columns of further reactions whose driving force is asked for.
+    equilibria
+        Columns of reactions that are at equilibrium, and so set no limit to the driving force.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class DrivingForceLP:
         fluxes: Mapping[str, float],
         ratios: Iterable[Ratio],
         others: Iterable[int] = (),
+        equilibria: Collection[int] = (),
     ) -> None:
         network, reactants = thermodynamics.network, thermodynamics.reactants
         known = np.isfinite(thermodynamics.energies)
@@ -143,11 +146,12 @@ class DrivingForceLP:
         self.reactions = tuple(
             (column, math.copysign(1.0, fluxes[reaction]))
             for column, reaction in enumerate(network.reactions)
-            if known[column] and abs(fluxes.get(reaction, 0.0)) > LEAST_FLUX
+            if known[column] and abs(fluxes.get(reaction, 0.0)) > LEAST_FLUX and column not in equilibria
         )
         forces = [network.reactions[column] for column, _ in self.reactions]
+        held = [(network.reactions[column], (column, 1.0)) for column in equilibria if known[column]]
         amounts: dict[str, dict[str, float]] = {}
-        for force, (column, sign) in zip(forces, self.reactions, strict=True):
+        for force, (column, sign) in (*zip(forces, self.reactions, strict=True), *held):
             span = slice(*reactants.indptr[column : column + 2])
             for row, amount in zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True):
                 amounts.setdefault(network.metabolites[row], {})[force] = sign * amount
@@ -169,9 +173,11 @@ class DrivingForceLP:
         columns += [Column(f"energy of {force}", {force: 1.0}, -math.inf, math.inf) for force in forces]
         columns += [Column(f"ratio {ratio}", {str(ratio): -1.0}, -math.inf, math.inf) for ratio in ratios]
         columns.append(Column("margin", dict.fromkeys(forces, 1.0), -math.inf, math.inf))
+        columns += [Column(f"energy of {name}", {name: 1.0}, -math.inf, math.inf) for name, _ in held]
         self._energies = slice(len(rows), len(rows) + len(forces))
         self._ratios = {ratio: place for place, ratio in enumerate(ratios, start=self._energies.stop)}
-        self._margin = len(columns) - 1
+        self._margin = self._energies.stop + len(ratios)
+        self._equilibria = {place: column for place, (_, (column, _)) in enumerate(held, start=self._margin + 1)}
         self._lp = FluxLP(Network.of(f"driving forces of {network.id}", columns), {})
         self.set_energies(thermodynamics.energies)
 
@@ -187,8 +193,11 @@ class DrivingForceLP:
 
     def set_energies(self, energies: FloatArray) -> None:
         """Take other energies of the network's reactions, shape (reactions,), kJ/mol."""
+        self._present = energies
         for place, (column, sign) in enumerate(self.reactions, start=self._energies.start):
             self._lp.set_bounds(place, sign * float(energies[column]), math.inf)
+        for place, column in self._equilibria.items():
+            self._lp.set_bounds(place, float(energies[column]), float(energies[column]))
 
     def fix(self, ratio: Ratio, value: float | None) -> None:
         """Hold a ratio at a value, or release it again."""
@@ -212,7 +221,7 @@ class DrivingForceLP:
         value = self._largest()
         if value is None:
             raise RedoxError(
-                "the ratios that are held lie outside the ranges of the concentrations",
+                "the ratios or equilibria that are held lie outside the ranges of the concentrations",
                 hint="hold them at other values, or give wider ranges",
                 settings=("concentrations",),
             )
@@ -245,6 +254,11 @@ class DrivingForceLP:
         (low, low_limits), (high, high_limits) = found
         return RatioWindow(ratio, low, high, low_limits, high_limits)
 
+    def span(self, ratio: Ratio) -> tuple[float, float] | None:
+        """Decimal logarithms of the ends of a ratio's window without a margin; None where the state is infeasible."""
+        low, high = (self._end(ratio, sign, 0.0) for sign in (-1.0, 1.0))
+        return None if low is None or high is None else (math.log10(low * (1 + HELD)), math.log10(high * (1 - HELD)))
+
     def force(self, column: int, sign: float) -> float | None:
         """The largest driving force of a reaction, forward (sign 1) or backward (-1), where all active ones can run.
 
@@ -255,7 +269,7 @@ class DrivingForceLP:
         amounts = zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True)
         self._lp.set_bounds(self._margin, 0.0, 0.0)
         found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
-        return None if found is None else found - sign * float(self._thermodynamics.energies[column])
+        return None if found is None else found - sign * float(self._present[column])
 
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.

@@ -108,19 +108,22 @@ class Thermodynamics:
         return replace(self, lower=lower, upper=upper)
 
 
-def thermodynamics_of(network: Network) -> Thermodynamics:
+def thermodynamics_of(network: Network, *, respires: bool = True) -> Thermodynamics:
     """Return the energies and ranges of a network's reactions and metabolites, found by BiGG name.
 
     Parameters
     ----------
     network
         Reactions that cross a membrane need the charges of their metabolites, and a balance of charge.
+    respires
+        Whether the inner membrane has the potential of a cell that respires, or that of one that does not.
     """
     data = _read(packaged("thermodynamics"))
     thermal, count = GAS_CONSTANT * data.temperature_k, len(network.metabolites)
     formation, electric = np.full(count, math.nan), np.zeros(count)
     lower, upper = np.zeros((2, count))
     places: list[str] = []
+    potential = "potential_V" if respires else "potential_without_respiration_V"
     covariance, others = np.zeros((count, data.variables)), dict[str, FloatArray]()
     for row, metabolite in enumerate(network.metabolites):
         names, letter = sorted(network.species_of(metabolite)), network.compartment_of(metabolite)
@@ -131,7 +134,7 @@ def thermodynamics_of(network: Network) -> Thermodynamics:
         charge = network.charges.get(metabolite, math.nan)
         formation[row], deviation = data.energies[known]
         covariance[row] = data.covariance.get(known, 0.0)
-        electric[row] = FARADAY * place["potential_V"] * charge
+        electric[row] = FARADAY * place.get(potential, place["potential_V"]) * charge
         others.setdefault(known, np.zeros(count))[row] = deviation
         uncertain = FARADAY * place.get("potential_uncertainty_V", 0.0) * np.nan_to_num(charge)
         others.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from redox_balancer.cell.exchanges import exchange_of, extracellular_exchanges, find_exchange, growth_products
 from redox_balancer.cell.medium_file import is_medium_file, read_medium_file, repeated_exchanges
-from redox_balancer.cell.records import NonNegative, Record, packaged, pick, read_records, refusal
+from redox_balancer.cell.records import NonNegative, Positive, Record, packaged, pick, read_records, refusal
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -45,8 +45,31 @@ def _as_cap(value: object) -> object:
     return {"value": value} if isinstance(value, int | float) else value
 
 
+def _as_range(value: object) -> object:
+    return {"low": value, "high": value} if isinstance(value, int | float) else value
+
+
 AnyCap = Annotated[Cap, BeforeValidator(_as_cap)]
 """A cap, written as a number or as a table."""
+
+
+class Concentration(BaseModel, extra="forbid", frozen=True):
+    """Range of a concentration, M, with its origin, that of the entry if empty, and whether it is an assumption."""
+
+    low: Positive
+    high: Positive
+    source: str = ""
+    assumed: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("needs low <= high")
+        return self
+
+
+Concentrations = dict[str, Annotated[Concentration, BeforeValidator(_as_range)]]
+"""Concentrations by metabolite (BiGG name with compartment); one figure stands for both ends."""
 
 
 class Medium(Record):
@@ -71,6 +94,8 @@ class Medium(Record):
         to `maintenance`: they are the slope and the intercept of ATP against growth.
     oxygen_budget
         O2 that everything but cytochrome c oxidase takes up at most, mmol/gDW/h, see `ledgers`; None sets no limit.
+    concentrations
+        Ranges of concentrations in medium or cell, M, by metabolite. Only the diagnosis of ratios reads them.
     """
 
     description: str
@@ -82,6 +107,7 @@ class Medium(Record):
     maintenance: dict[str, AnyCap] = Field(default_factory=dict)
     growth_energy: AnyCap | None = None
     oxygen_budget: AnyCap | None = None
+    concentrations: Concentrations = Field(default_factory=dict)
 
     def apply(self, network: Network) -> Network:
         """Return a network with the bounds of this medium; a RedoxError if it has none of the medium's exchanges.

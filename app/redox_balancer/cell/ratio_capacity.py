@@ -15,17 +15,18 @@ limits: docs/ratio.md.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio, ratios_of
-from redox_balancer.cell.energies import Thermodynamics
+from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
-from redox_balancer.cell.network import Network
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.records import packaged, table_rows
 
 LEAST_GROWTH = 0.01
@@ -70,6 +71,45 @@ class RatioOptimum:
         return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
 
 
+@dataclass(frozen=True)
+class HeldByMedium:
+    """The assumptions under which lactate and pyruvate outside hold the ratio of the cytosol; see `equilibria.tsv`.
+
+    Lactate dehydrogenase and the carriers of both are at equilibrium, and lactate dehydrogenase and GAPD have their
+    measured capacities in place of native limits.
+
+    Attributes
+    ----------
+    equilibria
+        Columns of the reactions at equilibrium.
+    capacities
+        Capacity by reaction, mmol/gDW/h.
+    """
+
+    equilibria: tuple[int, ...]
+    capacities: Mapping[str, float]
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Find the reactions in a network."""
+        rows = table_rows((packaged("thermodynamics") / "equilibria.tsv").read_text(encoding="utf-8"))[1:]
+        found = [(own, *row[1:3]) for row in rows if (own := network.find_reaction(row[0]))]
+        return cls(
+            tuple(network.column(own) for own, equilibrium, _ in found if equilibrium == "yes"),
+            {own: float(capacity) for own, _, capacity in found if capacity != "-"},
+        )
+
+    def applied(self, cell: Thermodynamics, native: Mapping[str, float]) -> Thermodynamics:
+        """Return a cell with the measured capacities; a condition that leaves a share of a native limit leaves it."""
+        network = cell.network
+        bounds = {}
+        for reaction, capacity in self.capacities.items():
+            if own := native.get(reaction):
+                low, high = network.bounds_of(reaction)
+                bounds[reaction] = low * capacity / own, high * capacity / own
+        return replace(cell, network=network.with_bounds(bounds))
+
+
 def needed_directions(network: Network, growth: float, columns: Iterable[int]) -> dict[str, float]:
     """Direction (1 or -1) of those reactions that run in one direction in every state with at least this growth, 1/h.
 
@@ -98,22 +138,35 @@ class GrowthAtRatio:
         Energies and ranges of a cell under a condition, with its capacities as bounds.
     growth
         Its largest growth at any ratio, 1/h; it must be positive.
+    equilibria
+        Columns of reactions at equilibrium, which then run at their capacity, see `HeldByMedium`.
+    directions
+        Reactions, beside those that growth needs, that run in the direction of a sign.
     """
 
-    def __init__(self, thermodynamics: Thermodynamics, growth: float) -> None:
+    def __init__(
+        self,
+        thermodynamics: Thermodynamics,
+        growth: float,
+        equilibria: Collection[int] = (),
+        directions: Mapping[str, float] | None = None,
+    ) -> None:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
         self.ratios = ratios_of(network)
         rows = [network.metabolite_index[metabolite] for ratio in self.ratios for metabolite in ratio]
         runs = (network.upper > 0) | (network.lower < 0)
         coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
+        coupled[list(equilibria)] = False
         self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
         self._competition = _competition(network, self.ratios)
-        self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
-        needed = needed_directions(network, self._least, known)
-        self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled)
+        needed = needed_directions(network, self._least, known) | dict(directions or {})
+        self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled, equilibria)
         self._lp = FluxLP(network)
+        self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
+        if equilibria:  # they may leave but one value, which no step of a wider range hits
+            self._span = {ratio: self._forces.span(ratio) or span for ratio, span in self._span.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +174,10 @@ class GrowthAtRatio:
     def __exit__(self, *_: object) -> None:
         self._lp.close()
         self._forces.close()
+
+    def set_energies(self, energies: FloatArray) -> None:
+        """Take other energies of the reactions, shape (reactions,), kJ/mol."""
+        self._forces.set_energies(energies)
 
     def at(self, held: Mapping[Ratio, float]) -> float:
         """The largest growth where these ratios are held and all others free, 1/h; 0 below `LEAST_GROWTH`."""
@@ -139,15 +196,19 @@ class GrowthAtRatio:
         solution = self._lp.maximise()
         return solution.objective if solution.optimal and solution.objective >= self._least else 0.0
 
+    def curve(self, ratio: Ratio, steps_per_decade: int = STEPS_PER_DECADE) -> tuple[FloatArray, FloatArray]:
+        """Decimal logarithms of a ratio over the range of its concentrations, and growth there, 1/h."""
+        low, high = self._span[ratio]
+        steps = np.linspace(low, high, 2 + math.ceil(steps_per_decade * (high - low)))
+        return steps, np.array([self.at({ratio: 10.0**step}) for step in steps.tolist()])
+
     def optimum(self, ratio: Ratio) -> RatioOptimum | None:
         """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth."""
-        low, high = self._span[ratio]
-        steps = np.linspace(low, high, 2 + math.ceil(STEPS_PER_DECADE * (high - low)))
-        found = [self.at({ratio: 10.0**step}) for step in steps.tolist()]
-        largest = max(found)
+        steps, found = self.curve(ratio)
+        largest = float(found.max())
         if largest == 0.0:
             return None
-        kept = np.flatnonzero(np.array(found) >= (1.0 - WITHIN) * largest)
+        kept = np.flatnonzero(found >= (1.0 - WITHIN) * largest)
 
         def keeps(step: float) -> bool:
             return self.at({ratio: 10.0**step}) >= (1.0 - WITHIN) * largest
@@ -165,6 +226,63 @@ class GrowthAtRatio:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
         force = self._forces.force(column, sign)
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
+
+
+def with_energetic_directions(network: Network) -> Network:
+    """Return a network in which energies decide on the direction of reactions that the core has one way."""
+    own = _decided_by_energies(network)
+    return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
+
+
+def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatArray:
+    """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
+
+    Reactions of `with_energetic_directions` run forward, backward or not at all, each combination for itself, and all
+    that run have a driving force at once.
+
+    Parameters
+    ----------
+    network
+        A cell with its capacities as bounds.
+    growth
+        Its largest growth without these bounds, 1/h, above 0; without NAD+ and NADH it has no other.
+    draws
+        How often the energies are drawn from their uncertainty, with the same seed for each cell.
+
+    Returns
+    -------
+    growths
+        Growth with the best estimate and with each draw, shape (1 + draws,).
+    """
+    best, cells = np.zeros(1 + draws), []
+    own = [name for name in _decided_by_energies(network) if network.bounds_of(name)[0] < 0.0]
+    for signs in itertools.product((1.0, 0.0, -1.0), repeat=len(own)):
+        at = dict(zip(own, signs, strict=True))
+        ends = {name: network.bounds_of(name) for name in own}
+        cell = network.with_bounds({n: (low * (at[n] < 0), high * (at[n] > 0)) for n, (low, high) in ends.items()})
+        with FluxLP(cell) as lp:
+            solution = lp.maximise()
+        if solution.optimal and solution.objective >= LEAST_GROWTH * growth:
+            cells.append((solution.objective, cell, {name: sign for name, sign in at.items() if sign}))
+    for largest, cell, directions in sorted(cells, key=lambda found: -found[0]):
+        for respires in (True, False):
+            if largest <= best.min():
+                break
+            known, generator = thermodynamics_of(cell, respires=respires), np.random.default_rng(0)
+            with GrowthAtRatio(known, largest, directions=directions) as bounded:
+                of_nad = [ratio for ratio in bounded.ratios if cell.is_species(ratio.denominator, "nadh")]
+                for draw in range(1 + draws):
+                    bounded.set_energies(known.drawn(generator) if draw else known.energies)
+                    if best[draw] < largest:
+                        optima = [bounded.optimum(ratio) for ratio in of_nad]
+                        found = min((each.growth if each else 0.0 for each in optima), default=largest)
+                        best[draw] = max(best[draw], found)
+    return best
+
+
+def _decided_by_energies(network: Network) -> list[str]:
+    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
+    return [found for name, _ in rows if (found := network.find_reaction(name))]
 
 
 def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:

@@ -43,6 +43,9 @@ def diagnose(
     concentrations: Annotated[
         str, typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_e=2e-3,pyr_c=5e-5:2e-4.")
     ] = "",
+    held_by_medium: Annotated[
+        bool, typer.Option("--held-by-medium", help="With --ratios: lactate and pyruvate outside hold NAD+/NADH.")
+    ] = False,
     construct: Annotated[
         str | None, typer.Option(help="With --ratios: placements and amounts, for a cell before and after.")
     ] = None,
@@ -56,17 +59,25 @@ def diagnose(
 
     With --ratios the answer is another one: the largest driving force that all steps of a growing cell can have at
     once, the ratios at which it can grow so, what closes their windows on either side, with the interval of 90 % of
-    draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth.
+    draws from the uncertainty of the energies, and the ratios at which capacities leave 95 % of growth. The figure is
+    growth against NAD+/NADH. With --held-by-medium lactate dehydrogenase and the carriers of lactate and pyruvate are
+    at equilibrium, and it and GAPD have measured capacities.
     """
     other = {"margin": margin, "draws": draws != DRAWS, "concentrations": concentrations, "construct": construct}
-    unused = {"figure": figure} if ratios else other
-    if given := [name for name, value in unused.items() if value]:
-        raise RedoxError(
-            f"{flag(given[0])} does not go {'with' if ratios else 'without'} --ratios",
-            hint="remove one of the two" if ratios else "add --ratios",
-        )
+    other["held_by_medium"] = held_by_medium
+    if not ratios and (given := [name for name, value in other.items() if value]):
+        raise RedoxError(f"{flag(given[0])} does not go without --ratios", hint="add --ratios")
     if ratios:
-        print_ratios(task, construct, margin, draws, concentrations, as_json=as_json)
+        print_ratios(
+            task,
+            construct=construct,
+            margin=margin,
+            draws=draws,
+            concentrations=concentrations,
+            figure=figure,
+            held_by_medium=held_by_medium,
+            as_json=as_json,
+        )
         return
     from redox_balancer.design.pressure import diagnose as diagnoses_of  # noqa: PLC0415 - loads the solver
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from redox_balancer.cli.options import report_repairs
+from redox_balancer.cli.options import report_repairs, write_figure
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, out, table
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from redox_balancer.design.task import Task
 
 LIMITS_SHOWN = 4
-FORCES = {"condition": "left", "growth 1/h": "right", "driving force kJ/mol": "right", "90 %": "right"} | {
-    "feasible": "right",
-    "limited by": "left",
-}
+FORCES = {"condition": "left"} | dict.fromkeys(
+    ("growth 1/h", "by ratios", "driving force kJ/mol", "90 %", "feasible"), "right"
+)
+FORCES |= {"limited by": "left"}
 WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "right", "closed by": "left"} | {
     "highest": "right",
     "90 % ": "right",
@@ -31,13 +32,22 @@ WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "rig
 
 
 def print_ratios(
-    task: "Task", construct: str | None, margin: float, draws: int, concentrations: str, *, as_json: bool
+    task: "Task",
+    *,
+    construct: str | None,
+    margin: float,
+    draws: int,
+    concentrations: str,
+    figure: Path | None,
+    held_by_medium: bool,
+    as_json: bool,
 ) -> None:
-    """Diagnose the ratios of a task's cell under its conditions, and print what was found."""
+    """Diagnose the ratios of a task's cell under its conditions, and print and draw what was found."""
+    from redox_balancer.cell.media import get_medium  # noqa: PLC0415
     from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
 
-    ranges = dict(_ranges(concentrations))
+    ranges, medium = dict(_ranges(concentrations)), get_medium(task.medium)
     with notes().status("reading the model") as status:
         space, built = task.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
@@ -45,9 +55,21 @@ def print_ratios(
             space, built = build_construct(space, NamedConstruct(construct))
         progress = status_progress(status)
         answers = diagnose_ratios(
-            space, margin=margin, draws=draws, concentrations=ranges, construct=built, progress=progress
+            space,
+            margin=margin,
+            draws=draws,
+            concentrations=ranges,
+            medium=medium.concentrations if medium else {},
+            construct=built,
+            held_by_medium=held_by_medium,
+            curves=figure is not None,
+            progress=progress,
         )
         found = list(answers)
+    if figure is not None:
+        from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
+
+        write_figure(ratio_curves(found), figure)
     if as_json:
         typer.echo(json.dumps({diagnosis.condition: diagnosis.data() for diagnosis in found}))
         return
@@ -77,12 +99,13 @@ def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
 def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:
     force, data = diagnosis.force, diagnosis.data()
     if force is None:
-        return diagnosis.condition, "0.00000", "-", "-", "-", "a cell that does not grow has no state"
+        return diagnosis.condition, "0.00000", "0.00000", "-", "-", "-", "a cell that does not grow has no state"
     feasible = "-" if diagnosis.feasible is None else f"{diagnosis.feasible:.0%}"
     interval = _interval(data["driving_force_interval"], ".1f")
     return (
         diagnosis.condition,
         f"{diagnosis.growth:.5f}",
+        f"{diagnosis.growth_by_ratios:.5f}",
         f"{force.value:.2f}",
         interval,
         feasible,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from redox_balancer.cli.options import (
     Curation,
     Figure,
     Model,
+    flag,
     report_repairs,
     write_figure,
 )
@@ -53,6 +55,13 @@ def validate(
             help="Repeat everything at half and twice each cap of the medium, and list what comes out otherwise.",
         ),
     ] = False,
+    ratios: Annotated[
+        bool, typer.Option("--ratios", help="Growth by NAD+/NADH and energies, on the embedded core.")
+    ] = False,
+    draws: Annotated[int, typer.Option(min=0, help="With --ratios: repeat rescues with drawn energies.")] = 0,
+    directions: Annotated[
+        bool, typer.Option("--directions", help="What raises and lowers NAD+/NADH instead, on the embedded core.")
+    ] = False,
     figure: Figure = None,
     page: Annotated[
         Path | None,
@@ -71,6 +80,14 @@ def validate(
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
+    others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
+    _refuse_pairs("directions" if directions else "", others)
+    _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
+    if draws and not ratios:
+        raise RedoxError("--draws does not go without --ratios", hint="add --ratios")
+    if directions:
+        _show_directions(as_json=as_json)
+        return
     medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
     task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
     chosen = get_medium(task.medium)
@@ -85,7 +102,7 @@ def validate(
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
         limits = load_native_capacities(network, as_published=as_published)
-        result = run(network, chosen, limits, vary=vary, progress=status_progress(status))
+        result = run(network, chosen, limits, vary=vary, ratios=ratios, draws=draws, progress=status_progress(status))
     report_repairs(network.repairs)
     if figure is not None:
         write_figure(drawn(result), figure)
@@ -95,6 +112,40 @@ def validate(
         typer.echo(json.dumps(result.data()))
     else:
         _show(result)
+
+
+def _refuse_pairs(chosen: str, others: Mapping[str, object]) -> None:
+    if chosen and (given := [name for name, value in others.items() if value]):
+        raise RedoxError(
+            f"{flag(chosen)} does not go with {flag(given[0])}",
+            hint="remove one of the two: both are for the embedded core, and the directions for its own medium",
+        )
+
+
+def _show_directions(*, as_json: bool) -> None:
+    from redox_balancer.evaluation.directions import compare_directions  # noqa: PLC0415 - loads the solver
+
+    found = list(compare_directions())
+    if as_json:
+        typer.echo(json.dumps([each.data() for each in found]))
+        return
+    verdicts = {True: "right", False: "wrong", None: "-"}
+    rows = [
+        (
+            each.direction.finding,
+            each.direction.ratio,
+            *(f"{value:.3g}" if value else "-" for value in (each.reference, each.cell)),
+            each.direction.expected.value,
+            verdicts[each.right],
+            each.obstacle or each.direction.source,
+        )
+        for each in found
+    ]
+    headings = {"finding": "left", "ratio": "left", "reference": "right", "cell": "right", "expected": "left"}
+    show(headings | {"": "left", "source": "left"}, rows)
+    right = sum(each.right is True for each in found)
+    expressed = sum(each.right is not None for each in found)
+    out().print(f"\n{right} of {expressed} directions come out, of {len(found)}")
 
 
 def _show(result: Validation) -> None:

@@ -1,7 +1,7 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from redox_balancer.cell.driving_force import (
     ratios_of,
 )
 from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
+from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.ratio_capacity import GrowthAtRatio, RatioOptimum
+from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct
@@ -27,6 +28,8 @@ from redox_balancer.progress import Progress, no_progress
 
 QUANTILES = 0.05, 0.95
 """Ends of the intervals over the draws."""
+CURVE_STEPS = 8
+"""Steps of a curve of growth against a ratio, per decade."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class RatioDiagnosis:
         NaN where the state is infeasible.
     active, without_energy
         Reactions inside the cell that run, and those of them whose energy is not known.
+    curves
+        Decimal logarithms of each ratio, shape (steps,), and growth there, 1/h, if asked for.
     """
 
     condition: str
@@ -59,11 +64,17 @@ class RatioDiagnosis:
     drawn: Mapping[Ratio, FloatArray] | None = None
     active: frozenset[str] = frozenset()
     without_energy: tuple[str, ...] = ()
+    curves: Mapping[Ratio, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
     def interval(self, values: FloatArray) -> list[float] | None:
         """The `QUANTILES` of what is known of some draws; None where nothing is."""
         known = values[np.isfinite(values)]
         return np.quantile(known, QUANTILES).tolist() if len(known) else None
+
+    @property
+    def growth_by_ratios(self) -> float:
+        """The largest growth that capacities which depend on the ratio of NAD+ to NADH leave, 1/h."""
+        return min((found.growth for found in self.optima), default=0.0)
 
     @property
     def feasible(self) -> float | None:
@@ -75,6 +86,7 @@ class RatioDiagnosis:
         force, drawn, forces = self.force, self.drawn or {}, self.forces if self.forces is not None else np.zeros(0)
         return {
             "growth": self.growth,
+            "growth_by_ratios": self.growth_by_ratios,
             "driving_force": force and force.value,
             "driving_force_interval": self.interval(forces),
             "limiting": force.limiting if force else {},
@@ -113,7 +125,10 @@ def diagnose_ratios(
     margin: float = 0.0,
     draws: int = 0,
     concentrations: Mapping[str, tuple[float, float]] | None = None,
+    medium: Mapping[str, Concentration] | None = None,
     construct: Construct | None = None,
+    held_by_medium: bool = False,
+    curves: bool = False,
     progress: Progress = no_progress,
 ) -> Iterator[RatioDiagnosis]:
     """Diagnose the ratios of a cell under each condition of a design space.
@@ -127,9 +142,15 @@ def diagnose_ratios(
     draws
         How often energies are drawn from their uncertainty, with the same seed for each condition.
     concentrations
-        Ranges of concentrations to use instead of the package's, M, by metabolite.
+        Ranges of concentrations, M, by metabolite, which replace those of the conditions.
+    medium
+        Ranges of the medium, which a condition replaces; they replace the package's.
     construct
         Each condition is followed by the same with this construct; the protein that it costs is left out.
+    held_by_medium
+        Whether lactate and pyruvate of the medium hold the ratio of the cytosol, see `HeldByMedium`.
+    curves
+        Whether growth is wanted over the whole range of each ratio.
     progress
         Receives each condition as it starts, with the number that is done.
 
@@ -145,36 +166,45 @@ def diagnose_ratios(
             hint="a model in identifiers other than BiGG's needs the BiGG names nad, nadh, nadp and nadph",
             settings=("model",),
         )
-    known = thermodynamics_of(formulation.network).with_concentrations(concentrations or {})
-    built = () if construct is None else (construct,)
+    packaged, held = thermodynamics_of(formulation.network), HeldByMedium.of(formulation.network)
+    equilibria = held.equilibria if held_by_medium else ()
+
+    def diagnosis(label: str, known: Thermodynamics, point: FloatArray) -> RatioDiagnosis:
+        lower, upper = formulation.bounds(point)
+        cell = replace(known, network=replace(known.network, lower=lower, upper=upper))
+        cell = held.applied(cell, space.capacities) if held_by_medium else cell
+        return _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+
     for number, condition in enumerate(space.conditions):
         progress(condition.id, number, len(space.conditions))
         unmodified = formulation.under(condition)
-        yield _diagnosis(condition.id, _bounded(known, *formulation.bounds(unmodified.point)), margin, draws)
-        for placed in built:
-            label = f"{condition.id} + {NamedConstruct.of(space, placed)}"
-            bounds = formulation.bounds(formulation.with_placed(unmodified, placed))
-            yield _diagnosis(label, _bounded(known, *bounds), margin, draws)
+        levels = {**(medium or {}), **condition.concentrations}.items()
+        ranges = {name: (level.low, level.high) for name, level in levels} | dict(concentrations or {})
+        known = packaged.with_concentrations(ranges)
+        yield diagnosis(condition.id, known, unmodified.point)
+        if construct is not None:
+            label = f"{condition.id} + {NamedConstruct.of(space, construct)}"
+            yield diagnosis(label, known, formulation.with_placed(unmodified, construct))
 
 
-def _bounded(known: Thermodynamics, lower: FloatArray, upper: FloatArray) -> Thermodynamics:
-    return replace(known, network=replace(known.network, lower=lower, upper=upper))
-
-
-def _diagnosis(label: str, cell: Thermodynamics, margin: float, draws: int) -> RatioDiagnosis:
+def _diagnosis(
+    label: str, cell: Thermodynamics, margin: float, draws: int, equilibria: tuple[int, ...], *, curves: bool
+) -> RatioDiagnosis:
     network, ratios = cell.network, ratios_of(cell.network)
     fluxes = parsimonious_fluxes(network)
     if not fluxes:
         return RatioDiagnosis(label, 0.0)
     outside = {*network.boundary, network.objective}
     active = frozenset(name for name, flux in fluxes.items() if abs(flux) > LEAST_FLUX and name not in outside)
-    with DrivingForceLP(cell, fluxes, ratios) as lp:
+    with DrivingForceLP(cell, fluxes, ratios, equilibria=equilibria) as lp:
         force = lp.largest()
         feasible = margin > 0.0 or force.value >= margin
         windows = tuple(lp.window(ratio, margin) for ratio in ratios) if feasible else ()
         forces, drawn = lp.spread(draws, 0, margin)
-    with GrowthAtRatio(cell, fluxes[network.objective]) as capacity:
+    with GrowthAtRatio(cell, fluxes[network.objective], equilibria) as capacity:
         of_nad = [ratio for ratio in ratios if network.is_species(ratio.denominator, "nadh")]
         optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
+        drawn_curves = {ratio: capacity.curve(ratio, CURVE_STEPS) for ratio in of_nad if curves}
     unknown = tuple(reaction for reaction in cell.without_energy() if reaction in active)
-    return RatioDiagnosis(label, fluxes[network.objective], force, windows, optima, forces, drawn, active, unknown)
+    growth = fluxes[network.objective]
+    return RatioDiagnosis(label, growth, force, windows, optima, forces, drawn, active, unknown, drawn_curves)

@@ -1,6 +1,7 @@
 """Cells of one network under blocks, conditions and inserted enzymes: their growth and their least fluxes."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -10,8 +11,10 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.cell.probes import Free, free_fluxes, probes_of
+from redox_balancer.cell.ratio_capacity import growth_by_ratios, with_energetic_directions
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.evaluation.experiments import ExperimentFile
+from redox_balancer.evaluation.verdicts import ZERO
 
 ADDED = "ADDED_"
 """Prefix of the reactions of inserted enzymes."""
@@ -43,10 +46,16 @@ class _Solved(NamedTuple):
 
 
 class Laboratory:
-    """Cells of one network, the intact cell on its medium; equal cells are computed once."""
+    """Cells of one network, the intact cell on its medium; equal cells are computed once.
 
-    def __init__(self, network: Network, file: ExperimentFile) -> None:
-        self._file = file
+    With `ratios` growth is that of capacities which depend on the ratios of NAD+ to NADH, and energies decide on the
+    direction of ATP synthase and its carrier, see `growth_by_ratios`. Smallest fluxes are those of stoichiometry.
+    `draws` is how often the energies are drawn from their uncertainty.
+    """
+
+    def __init__(self, network: Network, file: ExperimentFile, *, ratios: bool = False, draws: int = 0) -> None:
+        self._file, self._ratios, self.draws = file, ratios, draws
+        self._by_ratios: dict[Cell, FloatArray] = {}
         self._insertions = {
             f"{enzyme.id}_{site.compartment}": (site.stoichiometry, site.reversible)
             for enzyme in load_library().values()
@@ -71,7 +80,7 @@ class Laboratory:
 
     def move(self, network: Network) -> None:
         """Continue with other bounds; another stoichiometry takes another linear program."""
-        before, self.network = self._with_enzymes, network
+        before, self.network, self._by_ratios = self._with_enzymes, network, {}
         self._with_enzymes = self._inserted(network)
         if not _same_stoichiometry(before, self._with_enzymes):
             self._lp.close()
@@ -80,8 +89,18 @@ class Laboratory:
 
     def growth(self, cell: Cell) -> float:
         """Largest growth of a cell, 1/h; 0 where its maintenance cannot be met."""
-        value = self._maximise(cell, ((self._with_enzymes.objective, 1.0),), 0.0)
-        return 0.0 if value is None else max(0.0, value)
+        return self.growths(cell).item(0)
+
+    def growths(self, cell: Cell) -> FloatArray:
+        """The same with the best estimate of the energies and with each draw, shape (1 + draws,), 1/h."""
+        value = max(0.0, self._maximise(cell, ((self._with_enzymes.objective, 1.0),), 0.0) or 0.0)
+        if not self._ratios or value <= ZERO:
+            return np.full(1 + self.draws, value)
+        if cell not in self._by_ratios:
+            lower, upper = self._bounds_of(cell)
+            network = replace(self._with_enzymes, lower=lower, upper=upper)
+            self._by_ratios[cell] = growth_by_ratios(network, value, self.draws)
+        return self._by_ratios[cell]
 
     def least(self, cell: Cell, weights: Mapping[str, float], growth: float) -> float:
         """Smallest value of a weighted flux at no less than this growth (1/h), mmol/gDW/h."""
@@ -154,7 +173,8 @@ class Laboratory:
     def _inserted(self, network: Network) -> Network:
         network = network.with_columns([self._column(name) for name in self._used if not self._lacking(name)])
         # One stoichiometry for all cells, so that one linear program serves them.
-        return with_supplies(network, self._conditions.values())
+        network = with_supplies(network, self._conditions.values())
+        return with_energetic_directions(network) if self._ratios else network
 
     def _lacking(self, enzyme: str) -> list[str]:
         return [name for name in self._insertions[enzyme][0] if self.network.find_metabolite(name) is None]

@@ -9,6 +9,7 @@ from typing import Any
 from redox_balancer.cell.media import Medium
 from redox_balancer.cell.missing import does_not_grow
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.ratio_capacity import HeldByMedium
 from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.evaluation import verdicts
 from redox_balancer.evaluation.experiments import Assay, Experiment, load_experiments
@@ -35,7 +36,8 @@ class AssayResult:
     """What a model predicts in an assay, with the numbers behind it: growth in 1/h, fluxes in mmol/gDW/h.
 
     The verdict is None where the model cannot express the assay, and `obstacle` says why; `left_out` are supplements
-    of the medium that it does not know.
+    of the medium that it does not know. `held` is the share of draws of the energies with the
+    expected verdict on a rescue.
     """
 
     assay: Assay
@@ -43,6 +45,7 @@ class AssayResult:
     figures: Mapping[str, float] = field(default_factory=dict)
     obstacle: str = ""
     left_out: tuple[str, ...] = ()
+    held: float | None = None
 
     @property
     def right(self) -> bool | None:
@@ -60,6 +63,7 @@ class AssayResult:
             "hangs_on_ratio": self.assay.ratio,
             "obstacle": self.obstacle or None,
             "left_out": list(self.left_out),
+            "held": self.held,
         }
 
 
@@ -146,6 +150,8 @@ def validate(
     capacities: Mapping[str, float],
     *,
     vary: bool = False,
+    ratios: bool = False,
+    draws: int = 0,
     progress: Progress = no_progress,
 ) -> Validation:
     """Run every experiment on a model.
@@ -160,21 +166,29 @@ def validate(
         Native limits, by reaction.
     vary
         Repeat them at half and twice each cap of the medium.
+    ratios
+        Growth by capacities that depend on the ratios of NAD+ to NADH, measured ones where known, see `Laboratory`.
+    draws
+        With `ratios`: how often the rescues are repeated with energies drawn from their uncertainty.
 
     Raises
     ------
     RedoxError
         The model does not grow on the medium, or has none of its exchanges.
     """
-    file = load_experiments()
-    with Laboratory(at_natural_abundance(medium.apply(network), capacities), file) as laboratory:
+    file, model = load_experiments(), f"{network.id}, with ratios" if ratios else network.id
+    if ratios:
+        capacities = {**capacities, **HeldByMedium.of(network).capacities}
+    with Laboratory(
+        at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios, draws=draws
+    ) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
         results = []
         for done, experiment in enumerate(file.experiments.values()):
             progress("experiments", done, len(file.experiments))
             assays = tuple(_run(laboratory, assay) for assay in experiment.assays)
-            miss = file.misses.get(f"{network.id}:{experiment.id}")
+            miss = file.misses.get(f"{model}:{experiment.id}")
             results.append(ExperimentResult(experiment, assays, miss.reason if miss else ""))
         flips: list[Flip] = []
         varied = [(name, cap, factor) for name, cap in medium.caps.items() for factor in FACTORS] if vary else []
@@ -187,7 +201,7 @@ def validate(
                     if was != now:
                         at = name, cap.assumed, cap.value, factor
                         flips.append(Flip(*at, each.experiment.id, str(before.assay), was, now))
-    return Validation(network.id, medium.id, tuple(results), tuple(flips) if vary else None)
+    return Validation(model, medium.id, tuple(results), tuple(flips) if vary else None)
 
 
 def _finding(result: AssayResult) -> str:
@@ -203,16 +217,27 @@ def _run(laboratory: Laboratory, assay: Assay) -> AssayResult:
         verdict, figures = _JUDGES[assay.expected](laboratory, assay, medium)
     except CannotExpressError as error:
         return AssayResult(assay, None, {}, str(error), left_out)
-    return AssayResult(assay, verdict, figures, "", left_out)
+    held = _held(laboratory, assay, medium) if laboratory.draws and _JUDGES[assay.expected] is _rescue else None
+    return AssayResult(assay, verdict, figures, "", left_out, held)
 
 
 _Judged = tuple[Verdict, dict[str, float]]
 
 
-def _rescue(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> _Judged:
+def _rescue_cells(assay: Assay, medium: tuple[str, ...]) -> dict[str, Cell]:
     treated = Cell(assay.blocks, (*medium, *assay.adds), assay.enzymes)
-    cells = {"intact": Cell((), medium), "defect": Cell(assay.blocks, medium), "treated": treated}
-    growths = {name: laboratory.growth(cell) for name, cell in cells.items()}
+    return {"intact": Cell((), medium), "defect": Cell(assay.blocks, medium), "treated": treated}
+
+
+def _held(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> float:
+    """Share of the draws in which a rescue is as expected."""
+    growths = zip(*(laboratory.growths(cell)[1:] for cell in _rescue_cells(assay, medium).values()), strict=True)
+    found = [verdicts.of_rescue(*map(float, each)).finding is assay.expected for each in growths]
+    return sum(found) / len(found)
+
+
+def _rescue(laboratory: Laboratory, assay: Assay, medium: tuple[str, ...]) -> _Judged:
+    growths = {name: laboratory.growth(cell) for name, cell in _rescue_cells(assay, medium).items()}
     return verdicts.of_rescue(*growths.values()), growths
 
 
@@ -271,7 +296,8 @@ def shown(result: AssayResult) -> str:
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
     share = f" {round(100 * decisive)} % won back;" if rescue else ""
     left = f"; without {', '.join(result.left_out)}" if result.left_out else ""
-    return f"{finding}:{share} {numbers}{left}"
+    held = "" if result.held is None else f"; as expected in {result.held:.0%} of draws"
+    return f"{finding}:{share} {numbers}{left}{held}"
 
 
 def tally(results: Sequence[ExperimentResult]) -> str:

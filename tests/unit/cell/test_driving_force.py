@@ -85,7 +85,7 @@ def test_the_driving_force_of_e_coli_is_the_published_one() -> None:
             lp.fix(ratio, value)
         assert lp.largest().value == pytest.approx(data["driving_force"], abs=1e-4)
         lp.fix(Ratio("atp_c", "adp_c"), 1e7)
-        with pytest.raises(RedoxError, match="ratios that are held lie outside"):
+        with pytest.raises(RedoxError, match="equilibria that are held lie outside"):
             lp.largest()
 
 

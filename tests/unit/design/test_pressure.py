@@ -199,7 +199,7 @@ def test_the_command_prints_the_answers_and_draws_them(tmp_path: Path, found: di
     assert answer["hypoxia"] == json.loads(json.dumps(found["hypoxia"].data()))
     for options, problem in (
         (["--figure", "map.pdf"], "cannot draw map.pdf"),
-        (["--figure", "map.svg", "--ratios"], "--figure does not go with --ratios"),
+        (["--held-by-medium"], "--held-by-medium does not go without --ratios"),
         (["--draws", "3"], "--draws does not go without --ratios"),
     ):
         assert problem in str(CliRunner().invoke(app, [*chosen, *options]).exception)

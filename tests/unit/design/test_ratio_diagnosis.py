@@ -2,13 +2,22 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from redox_balancer.cell.conditions import Condition, combined
+from redox_balancer.cell.energies import thermodynamics_of
+from redox_balancer.cell.media import Concentration, load_media
 from redox_balancer.cell.models import to_network
+from redox_balancer.cell.ratio_capacity import HeldByMedium
 from redox_balancer.cli import app
+from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct, build_construct
+from redox_balancer.design.ratio_curves import ratio_curves
 from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -115,6 +124,14 @@ def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
         (["--margin", "5"], "no concentrations give every reaction a driving force of 5 kJ/mol"),
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
         (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
+        (
+            [
+                "--held-by-medium",
+                "--concentrations",
+                "lac__L_e=1e-2,pyr_e=1e-6",
+            ],  # the cell's pyruvate starts at 6.6e-6
+            "the ratios or equilibria that are held lie outside the ranges of the concentrations",
+        ),
         (["--concentrations", "tea_e=1e-3"], "has no metabolite 'tea_e'"),
         (["--construct", "LBNOX_q 0.1 %"], "unknown placement 'LBNOX_q'"),
     ],
@@ -134,3 +151,97 @@ def test_a_model_without_energies_has_a_growing_cell_and_no_answer() -> None:
         metabolite.id = f"own_{metabolite.id}"
     with pytest.raises(RedoxError, match=r"has no NAD\+ with NADH"):
         list(diagnose_ratios(DesignSpace.build(to_network(model), {}, space.conditions)))
+
+
+LACTATE = 1e-2
+
+
+def held(condition: str, lactate_per_pyruvate: float, **given: tuple[float, float]) -> RatioDiagnosis:
+    """A cell in a medium with 10 mM lactate; its own pyruvate may be anything."""
+    levels = {"lac__L_e": (LACTATE, LACTATE), "pyr_e": (LACTATE / lactate_per_pyruvate,) * 2, "pyr_c": (1e-8, 1e-2)}
+    space = Task(conditions=condition).space({})
+    (found,) = diagnose_ratios(space, concentrations=levels | given, held_by_medium=True)
+    return found
+
+
+def test_lactate_and_pyruvate_outside_hold_the_ratio_of_the_cytosol() -> None:
+    """K of LDH is 9.57e-5 at pH 7.2; the proton that comes along changes lactate and pyruvate alike."""
+    for lactate_per_pyruvate in (25.0, 400.0):
+        found = held("healthy", lactate_per_pyruvate)
+        window = found.optima[0]
+        assert str(window.ratio) == "nad_c/nadh_c"
+        assert window.low == pytest.approx(window.high, rel=1e-5)
+        assert window.low == pytest.approx(1 / 9.566e-5 / lactate_per_pyruvate, rel=1e-3)
+        assert found.growth_by_ratios == pytest.approx(found.growth)
+
+
+def test_the_ratio_that_the_medium_holds_stops_growth_only_far_beyond_measured_ones() -> None:
+    """Growth falls from lactate/pyruvate of about 2,400 on; control fibroblasts have 25."""
+    growths = [held("healthy", each).growth_by_ratios for each in (2000.0, 5000.0, 20000.0)]
+    assert growths == pytest.approx([0.0844, 0.0377, 0.0], abs=2e-4)
+    assert held("hypoxia", 1000.0).growth_by_ratios == pytest.approx(held("hypoxia", 25.0).growth_by_ratios)
+
+
+def test_a_condition_and_a_medium_may_set_concentrations(tmp_path: Path) -> None:
+    space, levels = Task(conditions="hypoxia").space({}), {"lac__L_c": (2e-2, 2e-2), "pyr_c": (5.1e-5, 5.1e-5)}
+    as_data = {name: {"low": low, "high": high, "source": "assumed"} for name, (low, high) in levels.items()}
+    given = Condition.model_validate(space.conditions[0].model_dump() | {"concentrations": as_data})
+    wanted = [next(iter(diagnose_ratios(space, concentrations=levels))).data()]
+    wanted += [next(iter(diagnose_ratios(replace(space, conditions=(given,))))).data()]
+    wanted += [next(iter(diagnose_ratios(space, medium=given.concentrations))).data()]
+    assert wanted[0] == wanted[1] == wanted[2]
+    # A condition goes before its medium, and what a caller gives before both.
+    other = {"pyr_c": Concentration(low=1e-3, high=1e-3)}
+    assert next(iter(diagnose_ratios(replace(space, conditions=(given,)), medium=other))).data() == wanted[0]
+    at = {name: (level.low, level.high) for name, level in other.items()}
+    assert next(iter(diagnose_ratios(replace(space, conditions=(given,)), concentrations=at))).data() != wanted[0]
+    medium = tmp_path / "low_pyruvate.toml"
+    uptakes = load_media()["physiological"].uptakes.items()
+    medium.write_text(
+        '[[medium]]\nid = "low"\ndescription = ""\nsource = "test"\nmaintenance = { DM_atp_c_ = 1.0 }\n'
+        "concentrations = { lac__L_c = 2e-2, pyr_c = { low = 5.1e-5, high = 5.1e-5 } }\n[medium.uptakes]\n"
+        + "".join(f"{name} = {cap.value}\n" for name, cap in uptakes)
+    )
+    command = ["diagnose", "--ratios", "--draws", "0", "--conditions", "hypoxia", "--medium", str(medium), "--json"]
+    printed = json.loads(CliRunner().invoke(app, command).stdout)
+    assert printed["hypoxia"]["windows"]["nad_c/nadh_c"]["high"] == wanted[0]["windows"]["nad_c/nadh_c"]["high"]
+
+
+def test_conditions_that_disagree_on_a_concentration_do_not_combine() -> None:
+    levels = [{"pyr_e": Concentration(low=low, high=1e-3)} for low in (1e-4, 1e-3)]
+    one, other = (Condition(id=f"c{n}", description="", concentrations=level) for n, level in enumerate(levels))
+    assert combined([one, one]).concentrations == levels[0]
+    with pytest.raises(RedoxError, match=r"disagree on pyr_e: 0\.0001 to 0\.001 M, and"):
+        combined([one, other])
+    with pytest.raises(ValidationError, match="needs low <= high"):
+        Concentration(low=1e-2, high=1e-3)
+
+
+def test_a_share_of_a_native_limit_stays_a_share_of_the_measured_capacity() -> None:
+    space = Task(conditions="hypoxia_ldha_deficiency").space({})
+    formulation = Formulation(space, compressed=False)
+    lower, upper = formulation.bounds(formulation.under(space.conditions[0]).point)
+    network = replace(formulation.network, lower=lower, upper=upper)
+    medium = HeldByMedium.of(network)
+    cell = medium.applied(thermodynamics_of(network), space.capacities).network
+    assert cell.bounds_of("LDH_L") == pytest.approx((-5.9, 5.9))
+    assert cell.bounds_of("GAPD") == pytest.approx((-26.4, 26.4))
+    assert {network.reactions[column] for column in medium.equilibria} == {"LDH_L", "L_LACt2r", "PYRt2r"}
+
+
+def test_the_figure_shows_growth_against_each_ratio_without_and_with_the_construct(tmp_path: Path) -> None:
+    space, built = build_construct(Task(conditions="healthy").space(), NamedConstruct("AOX_m 0.1 %"))
+    found = list(diagnose_ratios(space, construct=built, curves=True))
+    for diagnosis in found:
+        for optimum in diagnosis.optima:
+            steps, growth = diagnosis.curves[optimum.ratio]
+            inside = (steps > math.log10(optimum.low) + 0.05) & (steps < math.log10(optimum.high) - 0.05)
+            assert (growth[inside] >= 0.95 * optimum.growth).all()
+            assert growth.max() <= optimum.growth * (1 + 1e-9)
+    drawing = ratio_curves(found).svg()
+    assert all(text in drawing for text in ("healthy + AOX_m 0.1 %", "nad_c/nadh_c", "nad_m/nadh_m", "growth 1/h"))
+    figure = tmp_path / "ratios.svg"
+    command = ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS, "--figure", str(figure)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert "pdh_deficiency" in figure.read_text()
+    assert "complex_iii_closed" not in figure.read_text()
