@@ -267,7 +267,7 @@ class Evaluator:
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
     def worth(
-        self, reference: Reference, growth: Any, capacity: Any, protein: Any, least: Any = min, most: Any = max
+        self, reference: Reference, growth: Any, capacity: Any, protein: Any, *, least: Any = min, most: Any = max
     ) -> tuple[Any, Any]:
         """Value and rescue at a growth, capacity and proteome fraction; never less for more growth or capacity.
 

@@ -1,9 +1,9 @@
 """The design engine: local search by single changes from several starts, then the proof.
 
-A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better. What
-a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends with
-a local optimum: no other level, swap, addition or removal of one placement is worth more. Where one mixed-integer
-program has the optimum (`oracle`), it gets the time that is left.
+A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
+What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
+with a local optimum: no other level, swap, addition or removal of one placement is worth more. Where one
+mixed-integer program has the optimum (`oracle`), it gets the time that is left.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,8 +39,7 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     """Search from what is drawn, from greedy search and from nothing, prove the result, go on from random constructs.
 
     The search ends with the proof or at the limits of `search`. `drawn` are batches of starts, of a policy, the first
-    of which goes before all others and the rest in turn with random ones. A proof takes time, so there is none without
-    a limit of it.
+    of which goes before all others and the rest in turn with random ones. Without a limit of time there is no proof.
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))

@@ -51,8 +51,8 @@ MARGIN = 1e-6
 def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:
     """Find the best construct; its `bound` exceeds its value where the time limit was too short for the proof.
 
-    The program starts from the best construct that the search has found. A RedoxError if the reward is not the optimum
-    of a single program, or no construct was found in time.
+    The program starts from the best construct of the search so far. A RedoxError if the reward is not the optimum of
+    a single program, or no construct was found in time.
     """
     program = _ConstructProgram(search.problem)
     if search.seconds_left is not None:

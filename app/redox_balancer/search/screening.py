@@ -8,12 +8,14 @@ smallest consumption, which the gradients bound from below; from above the enzym
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.cell.network import FloatArray, IntArray
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Reference
 from redox_balancer.design.formulation import (
@@ -25,6 +27,8 @@ from redox_balancer.design.formulation import (
 )
 from redox_balancer.search.problem import Problem
 
+Steps = NDArray[np.intp]
+
 UNBOUNDED = 1e6
 """Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
 
@@ -35,8 +39,8 @@ class Changes(NamedTuple):
     `estimates` and `bounds` of the values are of shape (N,); no value is above its bound.
     """
 
-    removed: IntArray
-    added: IntArray
+    removed: Steps
+    added: Steps
     estimates: FloatArray
     bounds: FloatArray
 
@@ -64,8 +68,8 @@ class Screen:
         self._levels = len(space.levels)
         foreign = [placement.foreign for placement in space.placements]
         self._protein = np.append(np.tile(space.levels, len(foreign)), 0.0)
-        self._foreign = np.append(np.repeat(foreign, self._levels), 0).astype(np.int64)
-        self._membrane = np.append(np.repeat(space.in_membrane, self._levels), 0).astype(np.int64)
+        self._foreign = np.append(np.repeat(foreign, self._levels), 0).astype(np.intp)
+        self._membrane = np.append(np.repeat(space.in_membrane, self._levels), 0).astype(np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget]) * (1 + 1e-9)
         self._nothing = len(self._protein) - 1
         samples = range(len(space.parameter_samples)) or (None,)
@@ -77,7 +81,7 @@ class Screen:
 
     def changes(self, construct: Construct, *, additions: bool = False) -> Changes:
         """Every affordable construct that differs in one placement, or with `additions` has one placement more."""
-        placed = np.asarray([place * self._levels + level for place, level in construct], dtype=np.int64)
+        placed = np.asarray([place * self._levels + level for place, level in construct], dtype=np.intp)
         left = self._budgets - np.bincount(self._membrane[placed], self._protein[placed], minlength=2)
         pairs = []
         for removed in (self._nothing, *(() if additions else placed.tolist())):
@@ -90,7 +94,7 @@ class Screen:
             free = (self._protein <= freed[self._membrane]) & (steps != removed)
             added = steps[free & ~np.isin(steps // self._levels, kept // self._levels)]
             pairs.append((np.full(len(added), removed), added))
-        removed, added = (np.concatenate(part) for part in zip(*pairs, strict=True)) if pairs else (placed[:0],) * 2
+        removed, added = (np.concatenate([placed[:0], *(pair[end] for pair in pairs)]) for end in (0, 1))
         return Changes(removed, added, *self._values(placed, removed, added))
 
     def changed(self, construct: Construct, changes: Changes, index: int) -> Construct:
@@ -100,41 +104,42 @@ class Screen:
             construct = construct.place(removed // self._levels, -1)
         return construct if added == self._nothing else construct.place(*divmod(added, self._levels))
 
-    def _values(self, placed: IntArray, removed: IntArray, added: IntArray) -> tuple[FloatArray, FloatArray]:
+    def _values(self, placed: Steps, removed: Steps, added: Steps) -> tuple[FloatArray, FloatArray]:
         """Estimates and bounds of the values after changes of what is placed."""
         space, programs = self._evaluator.space, self._evaluator.programs
         settings = space.settings
         estimates, bounds = np.zeros(len(added)), np.zeros(len(added))
         if settings.reward == "sink-flux":
             return estimates, np.full(len(added), np.inf)
-        protein = self._protein[placed].sum() - self._protein[removed] + self._protein[added]
-        foreign = self._foreign[placed].sum() - self._foreign[removed] + self._foreign[added] > 0
-        kept = growth_kept(settings, protein)
+
+        def total(of_steps: Any) -> Any:
+            """Sum over each changed construct."""
+            return of_steps[placed].sum(axis=0) - of_steps[removed] + of_steps[added]
+
+        protein, foreign = total(self._protein), total(self._foreign) > 0
+        kept = np.maximum(growth_kept(settings, protein), 1e-9)
         for case in self._cases:
-
-            def total(each: FloatArray) -> FloatArray:
-                return each[placed].sum(axis=0) - each[removed] + each[added]  # noqa: B023 - called at once
-
             points = case.point + total(case.steps)
-            biomass = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
+            biomass: Any = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
             counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
             estimated = bound = np.zeros(len(added))
             if settings.reward == "guaranteed":
                 points[:, -1] = biomass * AT_OPTIMUM
-                estimated = np.min(
-                    [-np.minimum(lp.upper_bounds(points), UNBOUNDED) for lp in programs.flux_lps], axis=0
-                )
-                bound = total(case.takes)
+                most = np.max([lp.upper_bounds(points) for lp in programs.flux_lps], axis=0)
+                estimated, bound = -np.minimum(most, UNBOUNDED), total(case.takes)
             elif settings.reward == "capacity":
                 points[:, -1] = held_biomass_flux(case.reference.floor, kept)
                 estimated = bound = np.clip(programs.flux_lps[0].upper_bounds(points), 0.0, UNBOUNDED)
-            for values, capacity in ((estimates, estimated), (bounds, bound)):
-                values += (
-                    case.weight
-                    * self._evaluator.worth(
-                        case.reference, kept * biomass, capacity * counted, protein, np.minimum, np.maximum
-                    )[0]
-                )
+            worth = partial(
+                self._evaluator.worth,
+                case.reference,
+                kept * biomass,
+                protein=protein,
+                least=np.minimum,
+                most=np.maximum,
+            )
+            estimates += case.weight * worth(estimated * counted)[0]
+            bounds += case.weight * worth(bound * counted)[0]
         return estimates, bounds
 
     def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
