@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -23,8 +23,10 @@ def stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
-    """Yield an event that the first of `stop_signals` sets.
+def stop_on_signals(
+    second: Callable[[int], None] | None = None, *, only: Sequence[signal.Signals] | None = None
+) -> Iterator[threading.Event]:
+    """Yield an event that the first of `stop_signals`, or of `only` some signals, sets.
 
     A second signal has its previous effect, or calls `second` with its number. Only the main thread can receive
     signals; in other threads the event stays unset.
@@ -33,7 +35,7 @@ def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[thr
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in stop_signals()}
+    before = {number: signal.getsignal(number) for number in only or stop_signals()}
 
     def restore() -> None:
         for number, handler in before.items():

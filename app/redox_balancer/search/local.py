@@ -16,6 +16,8 @@ import numpy as np
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.search.heuristics import random_construct
+from redox_balancer.search.milp import NoSolutionError
+from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Search, SearchResult
 from redox_balancer.search.screening import Screen
 
@@ -45,9 +47,6 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
     found = search.found()
     if problem.evaluator.space.is_provable and search.seconds_left is not None and not search.spent():
-        from redox_balancer.search.milp import NoSolutionError  # noqa: PLC0415 - HiGHS takes time to load
-        from redox_balancer.search.oracle import oracle  # noqa: PLC0415
-
         search.stage = "mixed-integer program"
         with suppress(NoSolutionError):
             found = oracle(search, time_limit_s=search.seconds_left)

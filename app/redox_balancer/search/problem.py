@@ -155,7 +155,7 @@ class Search:
     def chosen(self, construct: Construct) -> SearchResult:
         """One construct as the answer, whatever its value: it was chosen without knowledge of the condition."""
         value = self.value(construct)
-        return replace(self.found(), construct=construct, value=value)
+        return replace(self.found(), construct=construct, value=value, stage=self.stage)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""
