@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def pool_of(factory: EnvFactory, lines: list[str] | None = None, **changes: Any) -> ActorPool:
     """A pool of two actors, one of which is started."""
     report = (lambda _: None) if lines is None else lines.append
-    return ActorPool(replace(CONFIG, **changes), factory, dict.fromkeys(range(2), 0), report, 1)
+    return ActorPool(CONFIG.changed(**changes), factory, dict.fromkeys(range(2), 0), report, 1)
 
 
 def collect_until(pool: ActorPool, done: Callable[[list[Any]], bool]) -> list[Any]:

@@ -212,7 +212,7 @@ class TrainingRun:
             "collector": collector,
             "policy": shape.as_dict(),
             "fingerprint": self._fingerprint,
-            "settings": self.config.as_dict(),
+            "settings": self.config.model_dump(mode="json"),
         }
         self._heartbeat.note(status="saving")
         self._checkpoints.start(state.steps, arrays_of(state), rest)

@@ -49,7 +49,7 @@ def test_settings_are_named(tmp_path: Path) -> None:
     for settings, said, hint in (
         ({"timestep": 10}, "timestep", "timesteps"),
         ({"gamma": 1.5}, "gamma", ""),
-        ({"timesteps": "many"}, "timesteps = 'many'", "Environment steps"),
+        ({"timesteps": "many"}, "timesteps = many", "Environment steps"),
         ({"num_actors": 2.5}, "num_actors = 2.5", "Actor processes"),
     ):
         with pytest.raises(rb.RedoxError, match=said) as refused:

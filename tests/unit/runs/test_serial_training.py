@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import signal
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +40,7 @@ def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp
 
 def test_the_same_settings_give_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(replace(SERIAL, seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
+        train(SERIAL.changed(seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
     a, b, c = (reproducible(tmp_path / name) for name in "abc")
     assert a == b
     assert a["arrays"] != c["arrays"]
@@ -99,7 +98,7 @@ def test_a_run_that_would_fail_is_refused_before_anything_is_written(tmp_path: P
 def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
     tmp_path: Path, value: float, message: str
 ) -> None:
-    config = replace(SERIAL, timesteps=100_000)
+    config = SERIAL.changed(timesteps=100_000)
     sink = Recorder()
     with pytest.raises(NonsenseError, match=message) as caught:
         train(config, Fading(value, 600), tmp_path, resume=None, progress=sink)
@@ -114,7 +113,7 @@ def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
 
 
 def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_path: Path) -> None:
-    first = train(replace(SERIAL, timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
+    first = train(SERIAL.changed(timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
     sink = Recorder()
     second = train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
     seconds_before = checkpoint.load(first.checkpoint).state["training_time_s"]
