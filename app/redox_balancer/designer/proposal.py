@@ -285,11 +285,12 @@ def propose(
 
     `search` are the arguments of `Proposer.answer`.
     """
+    policy = None
     if isinstance(source, TrainedRun):
-        environments, policy = source.environments(), source.policy() if construct is None else None
+        environments = source.environments()
+        policy = source.policy() if construct is None else None
     else:
-        environments = RedoxEnvs(source.space(), source.placements, hidden_condition=source.hidden_condition)
-        policy = None
+        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
     return Proposer(environments, policy, condition).answer(**search)
