@@ -228,6 +228,18 @@ class GrowthAtRatio:
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
 
 
+def optima(cell: Thermodynamics, growth: float, ratio: str, draws: int) -> list[RatioOptimum | None]:
+    """Window of a ratio with the best estimate of the energies and with each draw, of a cell of this growth, 1/h."""
+    found, generator = [], np.random.default_rng(0)
+    with GrowthAtRatio(cell, growth) as bounded:
+        (own,) = (each for each in bounded.ratios if str(each) == ratio)
+        for draw in range(1 + draws):
+            if draw:
+                bounded.set_energies(cell.drawn(generator))
+            found.append(bounded.optimum(own))
+    return found
+
+
 def with_energetic_directions(network: Network) -> Network:
     """Return a network in which energies decide on the direction of reactions that the core has one way."""
     own = _decided_by_energies(network)
