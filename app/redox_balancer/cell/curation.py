@@ -75,7 +75,7 @@ class Curation:
     names
         Own id by BiGG name, of reactions that the model does not name so, or of which it names several so.
     additions, substances
-        Reactions that the model lacks, by id, and what of their metabolites it lacks, by BiGG name without compartment.
+        Reactions that the model lacks, and metabolites of theirs, by BiGG name (of metabolites without compartment).
     """
 
     id: str
@@ -175,10 +175,12 @@ class Curation:
         return replace(network, names=replace(network.names, reactions={**network.names.reactions, **new}))
 
     def _extended(self, network: Network, added: Iterable[Addition]) -> Network:
-        """A network with these reactions; a RedoxError where one does not balance, or its metabolites are not known."""
+        """A network with these reactions; a RedoxError where one does not balance or has an unknown metabolite."""
         formulas, charges, columns, new = dict(network.formulas), dict(network.charges), [], dict[str, None]()
         for addition in added:
-            own = {network.find_metabolite(name) or name: value for name, value in addition.column.stoichiometry.items()}
+            own = {
+                network.find_metabolite(name) or name: value for name, value in addition.column.stoichiometry.items()
+            }
             columns.append(replace(addition.column, stoichiometry=own))
             for name in own.keys() - network.metabolite_index.keys():
                 if (substance := self.substances.get(name.rpartition("_")[0])) is None:

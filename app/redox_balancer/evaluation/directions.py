@@ -17,7 +17,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Concentration, Concentrations
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.ratio_capacity import RatioOptimum, optima
+from redox_balancer.cell.ratio_capacity import NO_ANSWER, RatioOptimum, optima
 from redox_balancer.cell.records import Record, packaged, read_records
 from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.ratio_diagnosis import ratio_cells
@@ -74,8 +74,8 @@ class MeasuredRatio(Record):
 class DirectionResult:
     """The ratio of the reference and of the cell; `obstacle` says why there is none.
 
-    `state` is whether both grow or are at rest, `held` the share of draws of the energies in which the ratio moves as
-    expected.
+    `state` is whether both grow or are at rest, `wide` whether a window is wider than `NO_ANSWER`, so that its mean
+    says little, and `held` the share of draws of the energies in which the ratio moves as expected.
     """
 
     direction: RatioDirection
@@ -83,6 +83,7 @@ class DirectionResult:
     cell: float | None
     obstacle: str = ""
     state: str = ""
+    wide: bool = False
     held: float | None = None
 
     @property
@@ -94,9 +95,11 @@ class DirectionResult:
 
     def data(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""
-        shown = self.direction.model_dump(mode="json", include={"id", "finding", "source", "ratio", "expected", "extra"})
-        figures = {"reference": self.reference, "cell": self.cell, "right": self.right, "state": self.state or None}
-        return shown | figures | {"obstacle": self.obstacle or None, "held": self.held}
+        shown = self.direction.model_dump(
+            mode="json", include={"id", "finding", "source", "ratio", "expected", "extra"}
+        )
+        figures = {"reference": self.reference, "cell": self.cell, "right": self.right, "held": self.held}
+        return shown | figures | {"obstacle": self.obstacle or None, "state": self.state or None, "wide": self.wide}
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,11 @@ def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iter
         return _cell(condition, enzymes, shared | dict(own))
 
     @cache
-    def means(condition: str, enzymes: str, own: Levels, state: str, ratio: str) -> FloatArray:
-        """The geometric mean of the window with the best estimate and with each draw, shape (1 + draws,)."""
+    def windows(condition: str, enzymes: str, own: Levels, state: str, ratio: str) -> FloatArray:
+        """Both ends of the window with the best estimate and with each draw, shape (1 + draws, 2)."""
         found = cell(condition, enzymes, own)
-        windows = _windows(found if state == GROWING else _resting(found), ratio, draws)
-        return np.array([math.sqrt(each.low * each.high) if each else math.nan for each in windows])
+        ends = _windows(found if state == GROWING else _resting(found), ratio, draws)
+        return np.array([(each.low, each.high) if each else (math.nan, math.nan) for each in ends])
 
     for number, direction in enumerate(directions.values()):
         progress(direction.id, number, len(directions))
@@ -156,12 +159,13 @@ def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iter
         own = frozenset(direction.concentrations.items())
         both = (direction.reference, "", NO_LEVELS), (direction.condition, direction.enzymes, own)
         state = GROWING if all(_largest(cell(*each).network) > ZERO for each in both) else AT_REST
-        before, after = (means(*each, state, direction.ratio) for each in both)
+        ends = np.stack([windows(*each, state, direction.ratio) for each in both])
+        (before, after), wide = np.sqrt(ends.prod(axis=2)), ends[:, 0, 1] > NO_ANSWER * ends[:, 0, 0]
         if not np.isfinite([before[0], after[0]]).all():
             yield DirectionResult(direction, None, None, "no ratio lets the cell live", state)
             continue
         held = float(_moves(direction.expected, after[1:] / before[1:]).mean()) if draws else None
-        yield DirectionResult(direction, float(before[0]), float(after[0]), "", state, held)
+        yield DirectionResult(direction, float(before[0]), float(after[0]), "", state, bool(wide.any()), held)
 
 
 def compare_measured(draws: int = 0) -> Iterator[MeasuredResult]:
