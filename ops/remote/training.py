@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from redox_balancer.runs.heartbeat import Heartbeat
 if TYPE_CHECKING:
     from ops.remote.host import RemoteHost
 
-POLL_S = 1.0
 STOP_MARGIN_S = 60.0  # beyond the time that a training may take to save
 
 
@@ -188,19 +186,14 @@ def refuse_other_writer(session: Session, run: str, state: TrainingState) -> Non
     The lock of a killed trainer is valid for up to two more minutes. A trainer on this host is known to be dead when
     its unit is; for any other, this waits for a renewal of the lock, as the trainer itself does.
     """
-    from redox_balancer.runs.remote.lock import read_lock  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.lock import LockState, await_expiry, read_lock  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = ""  # etag of the lock that was found
-    while (lock := read_lock(remote.bucket, remote.address)) and not lock.free and lock.holder.writer != state.writer:
-        held = f"run {run} is locked by {lock.holder.name}"
-        if not first:
-            first = lock.etag
-            session.note(f"{held}; waiting up to {lock.left_s:.0f} s for a sign of life")
-        elif lock.etag != first:
-            hint = f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end"
-            raise RedoxError(held, hint=hint)
-        time.sleep(POLL_S)
-    if first:
+
+    def other() -> LockState | None:
+        lock = read_lock(remote.bucket, remote.address)
+        return lock if lock is not None and lock.bars(state.writer) else None
+
+    if await_expiry(other, remote.address, session.note):
         session.note("its lock has expired: taking over the run")
