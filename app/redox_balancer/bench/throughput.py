@@ -20,7 +20,7 @@ import psutil
 from redox_balancer.bench import learning, scaling
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedCollector, TimedRollout
 from redox_balancer.bench.machine import in_own_process
-from redox_balancer.bench.scaling import HostModel, LimitChange, Prediction, SaturationPoint, Terms
+from redox_balancer.bench.scaling import HostModel, Prediction, SaturationPoint, Terms
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
@@ -85,10 +85,6 @@ class ThroughputBenchmark:
         """Return how many actors saturate each limit, on one host and on clusters."""
         return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, HostModel(), hosts)]
 
-    def changes(self) -> list[LimitChange]:
-        """Return the numbers of actors at which the bottleneck changes, on one host and on clusters."""
-        return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, HostModel(), hosts)]
-
     def as_dict(self) -> dict[str, Any]:
         """Return all values, ready for JSON."""
         return {
@@ -97,7 +93,6 @@ class ThroughputBenchmark:
             "model_replay_steps_per_s": self.model_replay_steps_per_s,
             "assumed": asdict(HostModel()),
             "predictions": [found._asdict() for found in self.predictions()],
-            "changes": [found._asdict() for found in self.changes()],
             "full": [found._asdict() for found in self.full()],
         }
 

@@ -49,16 +49,17 @@ def fetch(
         path = Path(os.devnull) if into is None else into / name
         content = bytearray(path.read_bytes() if path.exists() else b"")[: entry.size]
         progress(phase, before + len(content), total)
-        with path.open("wb") as file:
-            file.write(content)
-            for chunk in bucket.stream(prefix + name, len(content), entry.size):
-                file.write(chunk)
-                content += chunk
-                progress(phase, before + len(content), total)
         try:
+            with path.open("wb") as file:
+                file.write(content)
+                for chunk in bucket.stream(prefix + name, len(content), entry.size):
+                    file.write(chunk)
+                    content += chunk
+                    progress(phase, before + len(content), total)
             check_file(name, entry, len(content), hashlib.sha256(content).hexdigest())
-        except ValueError:
-            path.write_bytes(b"")
+        except (ValueError, UnreachableError):
+            if len(content) >= entry.size:  # all of it, and wrong
+                path.write_bytes(b"")
             raise
         if into is not None:
             write_synced(path, bytes(content))
