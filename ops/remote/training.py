@@ -1,7 +1,5 @@
 """The training on the host: inspecting it, starting and stopping a run, and other writers of the run."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -66,7 +64,7 @@ class TrainingState:
         return None if at is None else max(self.now - at, 0.0)
 
 
-def inspect(host: RemoteHost, run: str = "") -> TrainingState:
+def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
     """Inspect the host; an empty name stands for the run that the unit is set to."""
     settings = host.session.settings
     request = {
@@ -94,7 +92,7 @@ def _known(kind: Callable[..., Any], record: Mapping[str, Any]) -> Any:
     return kind(**{name: value for name, value in record.items() if name in names})
 
 
-def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> None:
+def start(host: "RemoteHost", run: str, image: str, options: Sequence[str]) -> None:
     """Start the unit with a run: `--resume auto`, the options of the settings, then these.
 
     It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone. A
@@ -153,13 +151,13 @@ def end_training(session: Session) -> int | None:
     return step
 
 
-def stop_unit(host: RemoteHost) -> None:
+def stop_unit(host: "RemoteHost") -> None:
     """Stop the unit of the trainer and wait until the training has saved and ended."""
     timeout_s = host.session.settings.limits.stop_timeout_s + STOP_MARGIN_S
     host.run(f"sudo -n systemctl stop {contract.TRAINER}", timeout_s=timeout_s)
 
 
-def last_lines(host: RemoteHost) -> str:
+def last_lines(host: "RemoteHost") -> str:
     """Return the last lines of the training's log, as one line."""
     try:
         output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n 3 -o cat --no-pager", reads=True)
@@ -168,7 +166,7 @@ def last_lines(host: RemoteHost) -> str:
     return " | ".join(output.strip().splitlines()) or "its log is empty"
 
 
-def refuse_busy(host: RemoteHost, state: TrainingState) -> None:
+def refuse_busy(host: "RemoteHost", state: TrainingState) -> None:
     """Raise a RedoxError if the host is training."""
     if not state.unit_active:
         return

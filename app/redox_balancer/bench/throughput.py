@@ -3,8 +3,6 @@
 Replaying actors are real actors in Ray processes; they use the pool, loop and learner of a training.
 """
 
-from __future__ import annotations
-
 import pickle
 import tempfile
 import time
@@ -202,7 +200,7 @@ class _Clock(ProgressSink):
 class _Source:
     """A training's pool of actors, called as in training, with new weights for each batch and no learner."""
 
-    def __init__(self, pool: ActorPool, config: TrainConfig) -> None:
+    def __init__(self, pool: "ActorPool", config: TrainConfig) -> None:
         self._pool, self._batch = pool, config.rollouts_per_batch
         self.parameters: Float32 = pool.shape().initial(np.random.default_rng(SEED))
         self.received = 0

@@ -1,7 +1,5 @@
 """`redox bench`: speed and memory on this machine, side by side with the plain COBRApy way."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import sys
@@ -115,7 +113,7 @@ def _extract(source: Path, target: Path) -> float:
     return time.perf_counter() - started
 
 
-def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> BenchmarkResults:
+def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> "BenchmarkResults":
     """Measure these parts on each model; None is the embedded core, once."""
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415

@@ -1,7 +1,5 @@
 """Signals while a training runs: the first one asks it to stop, a second one ends it at once."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

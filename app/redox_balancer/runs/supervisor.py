@@ -3,8 +3,6 @@
 It loads little, so that it stays small beside the training and has little that could fail.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -5,8 +5,6 @@ If-Match, and neither pyarrow nor the multipart upload of boto3's transfer manag
 also deletes its parts when it fails. A single PUT is atomic and takes up to 5 GB, far more than a checkpoint.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -4,8 +4,6 @@ Nothing is deleted: a released lock says so. Every write is conditional, so of t
 lock one succeeds and the other fails. Age is measured by the clock of S3.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -4,8 +4,6 @@ A checkpoint is pushed file by file and its manifest last, so a checkpoint with 
 rewritten. Nothing is deleted.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
