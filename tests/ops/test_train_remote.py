@@ -1,7 +1,5 @@
 """`train-remote` on a host behind a real sshd: starting and resuming runs, and every reason to refuse."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading
