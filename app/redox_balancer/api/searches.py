@@ -38,7 +38,8 @@ class SearchOutcome:
     seconds
         Wall time.
     bound
-        Proven upper bound of the value of every construct, by `method="milp"`; None where nothing is proven.
+        Proven upper bound of the value of every construct, by `milp`, or `local` within seconds; None where there is
+        none.
 
     Examples
     --------
@@ -98,13 +99,14 @@ def search(
     condition
         Id of a condition of the task, `a+b` for two at once.
     method
-        `random`, `greedy` (adds the placement that raises the value most), `evolutionary` (CatCMA), `milp` (one
-        mixed-integer program, HiGHS: the optimum with proof) or `exhaustive`.
+        `random`, `greedy` (adds the placement that raises the value most), `evolutionary` (CatCMA), `local` (the
+        search of `design` without a policy), `milp` (one mixed-integer program, HiGHS: the optimum with proof) or
+        `exhaustive`.
     seed
-        Seed of the draws of random and evolutionary search.
+        Seed of the draws of random, evolutionary and local search.
     evaluations, seconds
-        Constructs and wall time after which random, greedy or evolutionary search ends; 1,000 constructs by default,
-        and no limit for greedy search.
+        Constructs and wall time after which random, greedy, evolutionary or local search ends; 1,000 constructs by
+        default, and no limit for greedy search.
     time_limit_s
         Time after which `milp` ends, with the best construct so far and a bound.
     top

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
@@ -20,12 +20,13 @@ def stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def handling(handle: Callable[[int], None]) -> Iterator[None]:
-    """Call `handle` with the number of each of `stop_signals`; only the main thread can receive any."""
+def handling(handle: Callable[[int], None], only: Sequence[signal.Signals] | None = None) -> Iterator[None]:
+    """Call `handle` with the number of each of `stop_signals`, or of `only` some; only the main thread gets any."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda number, _frame: handle(number)) for number in stop_signals()}
+    numbers = only or stop_signals()
+    before = {number: signal.signal(number, lambda number, _frame: handle(number)) for number in numbers}
     try:
         yield
     finally:
@@ -34,8 +35,10 @@ def handling(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextmanager
-def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
-    """Yield an event that the first of `stop_signals` sets; in other threads than the main one it stays unset.
+def stop_on_signals(
+    second: Callable[[int], None] | None = None, *, only: Sequence[signal.Signals] | None = None
+) -> Iterator[threading.Event]:
+    """Yield an event that the first of `stop_signals`, or of `only` some signals, sets; only in the main thread.
 
     A second signal has its previous effect, or calls `second` with its number.
     """
@@ -49,7 +52,7 @@ def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[thr
                 second(number)
             stop.set()
 
-        handlers.enter_context(handling(request_stop))
+        handlers.enter_context(handling(request_stop, only))
         yield stop
 
 
