@@ -205,7 +205,7 @@ class GrowthAtRatio:
         return steps, np.array([self.at({ratio: 10.0**step}) for step in steps.tolist()])
 
     def largest(self, ratio: Ratio, enough: float) -> float:
-        """The largest growth at any step of a ratio, 1/h; the search starts where the last one ended, up to `enough`."""
+        """The largest growth at any step of a ratio, 1/h; from where the last search ended to `enough`."""
         low, high = self._span[ratio]
         steps = np.linspace(low, high, 2 + math.ceil(STEPS_PER_DECADE * (high - low)))
         start, best = self._found.get(ratio, 0.5 * (low + high)), 0.0
