@@ -1,7 +1,5 @@
 """Searches for the best construct, without learning."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -76,7 +74,7 @@ class SearchOutcome:
     def __str__(self) -> str:
         return str(self.best[0])
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of `best`, as of `EvaluationTable`."""
         return EvaluationTable(self.best).to_frame()
 
