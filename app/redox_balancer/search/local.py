@@ -56,11 +56,13 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
             yield RANDOM, [random_construct(problem, generator) for _ in range(RESTARTS)]
             yield from (batch for batch in [next(drawn, None)] if batch)
 
-    if not proven(search.best_value, found.bound):
+    optimal = proven(search.best_value, found.bound)
+    if not optimal:
         descents.run(others())
     bound = found.bound if found.bound is not None and isfinite(found.bound) else None
     return replace(
-        search.found(iterations=found.iterations, bound=bound), is_local_optimum=descents.confirmed == search.best
+        search.found(iterations=found.iterations, bound=bound),
+        is_local_optimum=optimal or descents.confirmed == search.best,
     )
 
 
