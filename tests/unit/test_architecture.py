@@ -262,10 +262,12 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
         ),
         ("redox_balancer.design.env", ["torch", "ray", "cobra", "scipy", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
-        ("redox_balancer.runs.checkpoint", ["torch", "ray", "cobra", "gymnasium"]),
+        ("redox_balancer.impala.policy", ["torch", "ray", "cobra", "gymnasium"]),
+        ("redox_balancer.impala.actor_pool", ["torch", "cobra", "pandas", "tensorboard"]),
+        ("redox_balancer.runs.checkpoint", ["torch", "ray", "cobra", "gymnasium", "pandas", "tensorboard"]),
         ("redox_balancer.runs.progress", ["torch", "ray", "tensorboard", "gymnasium"]),
         ("redox_balancer.runs.remote.run", ["torch", "ray", "cobra", "gymnasium", "boto3"]),
-        ("infra.settings", ["torch", "ray", "cobra", "boto3", "aws_cdk"]),
+        ("infra.settings", ["torch", "ray", "cobra", "boto3", "aws_cdk", "pydantic", "numpy"]),
     ],
 )
 def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:
