@@ -15,7 +15,7 @@ from redox_balancer.cell.driving_force import (
     parsimonious_fluxes,
     ratios_of,
 )
-from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of
+from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
@@ -176,7 +176,8 @@ def diagnose_ratios(
 
     def diagnosis(label: str, known: Thermodynamics, point: FloatArray) -> RatioDiagnosis:
         lower, upper = formulation.bounds(point)
-        cell = replace(known, network=replace(known.network, lower=lower, upper=upper))
+        network = with_known_directions(replace(known.network, lower=lower, upper=upper))
+        cell = replace(known, network=network)
         cell = held.applied(cell, space.capacities) if held_by_medium else cell
         return _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
 
