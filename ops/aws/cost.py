@@ -1,7 +1,5 @@
 """Spending: the hours of a month, what they cost, and how long the budget lasts."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """`make restore-drill`: a run restored into an empty local folder, with the time that each step takes."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Mapping

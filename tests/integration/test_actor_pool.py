@@ -128,8 +128,8 @@ def test_an_actor_that_outgrows_its_memory_is_replaced_and_its_rollouts_are_used
     rollouts = collect_until(pool, lambda _: pool.recycled == 2 and pool.ready == 1)
     assert [line.split(";")[1] for line in lines] == [" incarnation 1 takes over", " incarnation 2 takes over"]
     assert f"over its budget of {budget}" in lines[0]
-    assert (pool.restarts, pool.ledger.discarded, pool.ledger.refused) == (0, 0, 0)
-    assert len({(r.incarnation, r.sequence) for r in rollouts}) == len(rollouts) == pool.ledger.used
+    assert (pool.restarts, pool.discarded, pool.refused) == (0, 0, 0)
+    assert len({(r.incarnation, r.sequence) for r in rollouts}) == len(rollouts) == pool.used
 
 
 def test_an_actor_may_start_for_longer_than_its_timeout() -> None:

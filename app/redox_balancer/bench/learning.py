@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from redox_balancer.bench.machine import redox
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.rollout import RolloutCollector
 
@@ -119,21 +117,15 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
 def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainBenchmark:
     """Train in a separate process, as a user does, and read the reported speed."""
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
-        command = [
-            *(sys.executable, "-m", "redox_balancer", "train", "--json", "--checkpoint-dir", f"{folder}/run"),
-            *("--timesteps", str(steps), "--num-actors", str(TRAINING_ACTORS)),
-            *("--log-interval-s", "1", *options),
-            *(("--model", str(model)) if model else ()),
-        ]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-        if ended.returncode != 0:
-            lines = ended.stderr.strip().splitlines()[-3:]
-            raise RedoxError(
-                f"the training ended with exit code {ended.returncode}: {' | '.join(lines)}", hint=" ".join(command)
+        answer = json.loads(
+            redox(
+                *("train", "--json", "--checkpoint-dir", f"{folder}/run", "--timesteps", steps),
+                *("--num-actors", TRAINING_ACTORS, "--log-interval-s", 1, *options),
+                *(("--model", model) if model else ()),
             )
+        )
         with Path(folder, "run", "metrics.csv").open(newline="") as file:
             rows = [(int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(file)]
-    answer = json.loads(ended.stdout)
     half = next(row for row in rows if row[0] >= rows[-1][0] // 2)
     return TrainBenchmark(
         model=name,

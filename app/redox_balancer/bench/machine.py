@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import platform
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import psutil
+
+from redox_balancer.errors import RedoxError
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -39,6 +44,19 @@ def _processor() -> str:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def redox(*arguments: object) -> str:
+    """Run a command of `redox` in a process of its own, as a user does, and return its stdout; a RedoxError of it."""
+    words = list(map(str, arguments))
+    command = [sys.executable, "-m", "redox_balancer", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines()
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
+        said = errors[-1] if errors else " | ".join(lines[-3:]) or f"exit code {ended.returncode}"
+        raise RedoxError(f"redox {words[0]}: {said}", hint=f"this shows more: redox {shlex.join(words)}")
+    return ended.stdout
 
 
 def in_own_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:

@@ -1,7 +1,5 @@
 """The options of a task and of a training, made from the fields of `TaskSettings` and `TrainConfig`."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import textwrap
@@ -84,7 +82,7 @@ Figure = Annotated[
 ]
 
 
-def write_figure(drawing: Drawing, file: Path) -> None:
+def write_figure(drawing: "Drawing", file: Path) -> None:
     """Write a drawing to a file, in the format of its suffix."""
     write_atomically(file, drawing.svg().encode() if file.suffix == ".svg" else drawing.png())
 

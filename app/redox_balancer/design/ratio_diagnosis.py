@@ -164,6 +164,25 @@ def diagnose_ratios(
     RedoxError
         The model has no NAD(P) pool, a range is impossible, or a state has no driving force as large as the margin.
     """
+    count = len(space.conditions) * (1 if construct is None else 2)
+    cells = ratio_cells(
+        space, concentrations=concentrations, medium=medium, construct=construct, held_by_medium=held_by_medium
+    )
+    for number, (label, cell) in enumerate(cells):
+        progress(label, number, count)
+        equilibria = HeldByMedium.of(cell.network).equilibria if held_by_medium else ()
+        yield _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+
+
+def ratio_cells(
+    space: DesignSpace,
+    *,
+    concentrations: Mapping[str, tuple[float, float]] | None = None,
+    medium: Mapping[str, Concentration] | None = None,
+    construct: Construct | None = None,
+    held_by_medium: bool = False,
+) -> Iterator[tuple[str, Thermodynamics]]:
+    """Each cell of a design space with the id of its condition, and with a construct; see `diagnose_ratios`."""
     formulation = Formulation(space, compressed=False)
     if not ratios_of(formulation.network):
         raise RedoxError(
@@ -172,25 +191,21 @@ def diagnose_ratios(
             settings=("model",),
         )
     packaged, held = thermodynamics_of(formulation.network), HeldByMedium.of(formulation.network)
-    equilibria = held.equilibria if held_by_medium else ()
 
-    def diagnosis(label: str, known: Thermodynamics, point: FloatArray) -> RatioDiagnosis:
+    def cell(known: Thermodynamics, point: FloatArray) -> Thermodynamics:
         lower, upper = formulation.bounds(point)
-        network = with_known_directions(replace(known.network, lower=lower, upper=upper))
-        cell = replace(known, network=network)
-        cell = held.applied(cell, space.capacities) if held_by_medium else cell
-        return _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+        found = replace(known, network=with_known_directions(replace(known.network, lower=lower, upper=upper)))
+        return held.applied(found, space.capacities) if held_by_medium else found
 
-    for number, condition in enumerate(space.conditions):
-        progress(condition.id, number, len(space.conditions))
+    for condition in space.conditions:
         unmodified = formulation.under(condition)
         levels = {**(medium or {}), **condition.concentrations}.items()
         ranges = {name: (level.low, level.high) for name, level in levels} | dict(concentrations or {})
         known = packaged.with_concentrations(ranges)
-        yield diagnosis(condition.id, known, unmodified.point)
+        yield condition.id, cell(known, unmodified.point)
         if construct is not None:
             label = f"{condition.id} + {NamedConstruct.of(space, construct)}"
-            yield diagnosis(label, known, formulation.with_placed(unmodified, construct))
+            yield label, cell(known, formulation.with_placed(unmodified, construct))
 
 
 def _diagnosis(

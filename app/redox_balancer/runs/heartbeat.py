@@ -5,8 +5,6 @@ of the last update whether it makes progress. It is read by health checks, by pe
 idle.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

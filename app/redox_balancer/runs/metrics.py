@@ -3,8 +3,6 @@
 This module imports neither torch nor TensorBoard, so that readers of metrics stay light.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -42,7 +40,7 @@ class Window:
         self._lags: list[int] = []
         self._episodes: list[Episodes] = []
 
-    def add(self, update: Update) -> None:
+    def add(self, update: "Update") -> None:
         """Add an update."""
         self._state = update.state
         self._metrics.append(update.metrics)

@@ -5,8 +5,6 @@ steps and the time of its start, the settings that differ from those before (all
 commit, and the versions of the packages. Entries are appended and never changed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """A run while it trains: learner state, metrics, monitoring and checkpoints, however rollouts are collected."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time

@@ -1,6 +1,4 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +9,6 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import MaskedCategorical, Policy, PolicyShape, forward
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHAPE = PolicyShape(observation_size=7, actions=11, hidden_sizes=(32, 16))
 

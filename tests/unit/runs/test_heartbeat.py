@@ -1,13 +1,12 @@
 """The heartbeat: what it reports during and after a training, and that a slow disk does not delay the training."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +18,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill
 from sinks import Recorder
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 def heartbeat_that(run: Path, condition: Callable[[Heartbeat], bool]) -> Heartbeat:

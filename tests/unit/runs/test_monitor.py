@@ -1,7 +1,5 @@
 """The monitor: samples for the watchdog, and where its alarms go."""
 
-from __future__ import annotations
-
 import pytest
 
 from redox_balancer.errors import EXIT_NONSENSE

@@ -1,12 +1,11 @@
 """Preflight checks: what is refused, what raises a warning and what passes, with its remedy."""
 
-from __future__ import annotations
-
 import math
 import resource
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +18,6 @@ from redox_balancer.runs.checks import Check, Level, machine_checks
 from redox_balancer.runs.preflight import all_checks, reward_check, solver_check
 from redox_balancer.runs.reward_signal import reward_signal
 from toy_envs import BEST_RETURN, Fading, Shelf, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
 AMPLE = MachineLimits(

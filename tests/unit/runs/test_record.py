@@ -1,7 +1,5 @@
 """The record of a run, `config.json`: settings, their history over all processes, and the commit."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from datetime import datetime

@@ -1,9 +1,7 @@
 """The checkpoint that a training resumes from: newest, named, damaged, foreign, or of another environment."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +11,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, reproducible
 from sinks import Recorder
 from toy_envs import Broken, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_empty_folder_starts_a_new_run_and_a_used_one_must_be_resumed(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """Saving while a training runs: full disks, errors of environments, and which checkpoints are kept."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +15,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, heartbeat_of
 from sinks import Recorder
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:

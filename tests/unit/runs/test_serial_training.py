@@ -1,11 +1,9 @@
 """Serial training of toys: reproducible, interruptible, and refused where it would fail."""
 
-from __future__ import annotations
-
 import math
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +16,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill, reproducible
 from sinks import Recorder
 from toy_envs import Fading, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp_path: Path) -> None:

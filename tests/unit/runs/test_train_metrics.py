@@ -1,12 +1,11 @@
-from __future__ import annotations
-
 import csv
 import gc
 import json
 import math
 import weakref
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +19,6 @@ from redox_balancer.impala.rollout import Episodes
 from redox_balancer.runs.metrics import COLUMNS, Window
 from redox_balancer.runs.metrics_log import MetricsLog
 from redox_balancer.runs.progress import BarProgress, PlainProgress, open_progress
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ZERO = np.zeros(1, dtype=np.float32)
 

@@ -1,9 +1,8 @@
 """Watchdogs on streams of samples whose health is known."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +10,8 @@ import pytest
 from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.resources import ProcessStats
 from redox_balancer.runs.monitor import EpisodeTracker
-from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Alarm, Watchdog, WatchdogLimits
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from redox_balancer.runs.watchdog import Alarm
 
 LIMITS = WatchdogLimits(episodes=20, constructs=4, repeat_s=0.0)
 GOOD = {"policy_loss": 0.1, "baseline_loss": 0.2, "entropy": 1.0, "rho_mean": 1.0, "grad_norm": 0.5}
