@@ -10,7 +10,7 @@ from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.conditions import HEALTHY
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
-from redox_balancer.designer.proposal import Proposal, Proposer
+from redox_balancer.designer.proposal import propose
 from redox_balancer.designer.trained_run import TrainedRun
 
 if TYPE_CHECKING:
@@ -154,14 +154,8 @@ def design(
     from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.designer.model import open_model  # noqa: PLC0415
 
-    run = source if isinstance(source, TrainedRun) else None
-    task = require_task(source) if run is None else run.task
-    if construct is not None:
-        space = task.space() if run is None else run.environments().space
-        proposal = Proposal.by_name(space, construct, condition)
-    else:
-        proposer = Proposer.of_task(task, condition) if run is None else Proposer.of_run(run, condition)
-        proposal = proposer.answer(seconds=seconds, evaluations=evaluations, seed=seed)
+    task = source.task if isinstance(source, TrainedRun) else require_task(source)
+    proposal = propose(source, condition, construct, seconds=seconds, evaluations=evaluations, seed=seed)
     return ConstructDesign(*make_design(open_model(task), proposal))
 
 

@@ -60,7 +60,7 @@ def design(
     complete, uncompressed model: growth, capacity, guaranteed minimum, flux ranges and production envelope. Growth
     and capacity must agree with the values found before; with --output also those of the exported models.
     """
-    from redox_balancer.designer.proposal import Proposal, Proposer  # noqa: PLC0415
+    from redox_balancer.designer.proposal import propose  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
 
     if quick and output is not None:
@@ -70,14 +70,10 @@ def design(
         _refuse_cell_options(task)
         task = opened.task
     console = notes() if as_json else out()
-    if construct is not None:
-        space = task.space() if opened is None else opened.environments().space
-        proposal = Proposal.by_name(space, construct, condition)
-    else:
-        proposer = Proposer.of_task(task, condition) if opened is None else Proposer.of_run(opened, condition)
-        long = seconds is not None and seconds >= LONG_S
-        with phase_progress("searching") if long else nullcontext(no_progress) as progress:
-            proposal = proposer.answer(seconds=seconds, evaluations=evaluations, seed=seed, progress=progress)
+    long = construct is None and seconds is not None and seconds >= LONG_S
+    with phase_progress("searching") if long else nullcontext(no_progress) as progress:
+        limits = {"seconds": seconds, "evaluations": evaluations, "seed": seed}
+        proposal = propose(opened or task, condition, construct, **limits, progress=progress)
     console.print(_answer(proposal))
     report_repairs(proposal.space.network.repairs)
     source = {"run": None if run is None else str(run)}

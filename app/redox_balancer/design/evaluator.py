@@ -266,23 +266,19 @@ class Evaluator:
         value, rescue = self.worth(reference, growth, capacity, space.protein(placed))
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
-    def worth(
-        self, reference: Reference, growth: Any, capacity: Any, protein: Any, *, least: Any = min, most: Any = max
-    ) -> tuple[Any, Any]:
-        """Value and rescue at a growth, capacity and proteome fraction; never less for more growth or capacity.
-
-        Numbers, or arrays with `np.minimum` and `np.maximum` as `least` and `most`.
-        """
-        settings = self.space.settings
+    def worth(self, reference: Reference, growth: Any, capacity: Any, protein: Any) -> tuple[Any, Any]:
+        """Value and rescue of numbers or arrays; never less for more growth, 1/h, or capacity, mmol/gDW/h."""
+        settings, most = self.space.settings, reference.unperturbed
         if settings.reward == "rescue":
-            won = (least(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
-            return won - settings.protein_price * protein, won
-        rescue, shortfall = 0.0, 0.0
+            won = growth * (growth < most) + most * (growth >= most) - reference.growth
+            return won / reference.healthy_growth - settings.protein_price * protein, won / reference.healthy_growth
+        rescue, penalty = 0.0, 0.0
         if reference.lowered:
             rescue = (growth - reference.growth) / reference.healthy_growth
         if reference.growth > NO_GROWTH:
-            shortfall = most(0.0, settings.growth_fraction - growth / reference.growth)
-        return capacity / self._unit + rescue - settings.growth_penalty * shortfall, rescue
+            shortfall = settings.growth_fraction - growth / reference.growth
+            penalty = settings.growth_penalty * (shortfall * (shortfall > 0))
+        return capacity / self._unit + rescue - penalty, rescue
 
     def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):

@@ -31,8 +31,6 @@ from redox_balancer.version import __version__
 
 SECONDS = 0.2
 """Wall time for an answer by default, s."""
-SHOWN_S = 0.1
-"""Wall time between two reports of progress, s."""
 DRAWS = 16
 """Constructs drawn from a policy at once, as starts of the search."""
 POLICY = "policy"
@@ -167,14 +165,13 @@ class Proposal:
         found, policy = self.found, self.policy
         if found is None:
             return None
-        alone = policy and {"value": policy.outcome.value, "construct": self.space.describe(policy.construct)}
         shown = ("bound", "is_local_optimum", "evaluations", "solves", "seconds")
         return {
             "found_by": found.stage or None,
             "proof": self.proof,
             "proven_optimal": proven(found.value, found.bound),
             **{name: getattr(found, name) for name in shown},
-            "policy": alone,
+            "policy": policy and {"value": policy.outcome.value, "construct": self.space.describe(policy.construct)},
         }
 
 
@@ -220,19 +217,6 @@ class Proposer:
         self._envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
         self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
-    @classmethod
-    def of_run(cls, run: TrainedRun, condition: str) -> Self:
-        """By the policy of a run and the search from it."""
-        return cls(run.environments(), run.policy(), condition)
-
-    @classmethod
-    def of_task(cls, task: Task, condition: str) -> Self:
-        """By the search alone."""
-        environments = RedoxEnvs(
-            task.space(), task.placements, sampling=task.sampling, hidden_condition=task.hidden_condition
-        )
-        return cls(environments, None, condition)
-
     def answer(
         self,
         *,
@@ -247,19 +231,9 @@ class Proposer:
         not shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable
         construct is then the answer, whatever it is worth, or without a policy that of a search on a belief.
 
-        Parameters
-        ----------
-        seconds, evaluations
-            Limits of wall time and of constructs valued; `SECONDS` where neither is given. Ctrl-C ends it too.
-        seed
-            Seed of the draws.
-        progress
-            Receives the seconds so far, and all.
-
-        Raises
-        ------
-        RedoxError
-            A limit or the seed is negative.
+        `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where
+        neither is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if a limit or the
+        seed is negative.
         """
         for name, given in (("seconds", seconds), ("evaluations", evaluations), ("seed", seed)):
             if given is not None and not given >= 0:
@@ -267,18 +241,15 @@ class Proposer:
         env, generator = self._envs[0], np.random.default_rng(seed)
         if seconds is None and evaluations is None:
             seconds = SECONDS
-        problem = Problem.under(env.evaluator, self.condition, env.max_placements)
+        total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
         with stop_on_signals(only=(SIGINT,)) as stopped:
-            shown = started = time.monotonic()
+            started = time.monotonic()
 
             def stop() -> bool:
-                nonlocal shown
-                if (now := time.monotonic()) - shown >= SHOWN_S:
-                    shown = now
-                    total = math.ceil(seconds) if seconds is not None and math.isfinite(seconds) else None
-                    progress("searching", int(now - started), total)
+                progress("searching", int(time.monotonic() - started), total)
                 return stopped.is_set()
 
+            problem = Problem.under(env.evaluator, self.condition, env.max_placements)
             search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
             search.stage = POLICY
             probable = self._draw(1, None)[0] if self._policy else None
@@ -305,3 +276,21 @@ class Proposer:
             drawn.sort(key=lambda entry: -entry.outcome.value)
             yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
             drawn = self._draw(DRAWS, generator)
+
+
+def propose(
+    source: TrainedRun | Task, condition: str, construct: ConstructLike | None = None, **search: Any
+) -> Proposal:
+    """Propose by the policy of a run and the search from it, by the search alone for a task, or a given construct.
+
+    `search` are the arguments of `Proposer.answer`.
+    """
+    policy = None
+    if isinstance(source, TrainedRun):
+        environments = source.environments()
+        policy = source.policy() if construct is None else None
+    else:
+        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
+    if construct is not None:
+        return Proposal.by_name(environments.space, construct, condition)
+    return Proposer(environments, policy, condition).answer(**search)

@@ -67,10 +67,8 @@ class SearchResult:
         Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
     bound
         Proven upper bound of the value of every construct; None where nothing is proven.
-    stage
-        What the search was doing when it found the construct, where it has several stages.
-    is_local_optimum
-        Whether all changes of one placement are known to be worth no more.
+    stage, is_local_optimum
+        By the engine: what found the construct, and whether no change of one placement is worth more.
     """
 
     construct: Construct
@@ -97,14 +95,12 @@ class Search:
     evaluations, seconds
         Limits of constructs valued and of wall time; None for no limit.
     stop
-        Whether to stop before that, such as at Ctrl-C.
+        Asked before each valuation whether to stop, such as at Ctrl-C.
 
     Attributes
     ----------
-    best, best_value
-        The best construct so far and its value.
-    stage
-        What the search is doing, which the result names for its construct.
+    best, best_value, stage
+        The best construct so far and its value, and what the search is doing, which the result names for it.
     """
 
     def __init__(
@@ -127,12 +123,8 @@ class Search:
 
     def spent(self) -> bool:
         """Whether a limit is reached."""
-        left = self.seconds_left
-        return (
-            (self._limit is not None and self._evaluations >= self._limit)
-            or (left is not None and left <= 0)
-            or self.stop()
-        )
+        out_of_time = self.seconds_left is not None and self.seconds_left <= 0
+        return out_of_time or (self._limit is not None and self._evaluations >= self._limit) or self.stop()
 
     @property
     def seconds_left(self) -> float | None:

@@ -7,7 +7,6 @@ bound of the value: a change whose bound is not above the value at hand needs no
 smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,10 +33,7 @@ UNBOUNDED = 1e6
 
 
 class Changes(NamedTuple):
-    """Single changes of a construct, N of them: `removed` makes way for `added`, both placement and level or nothing.
-
-    `estimates` and `bounds` of the values are of shape (N,); no value is above its bound.
-    """
+    """N single changes of a construct: the step that makes way for another, estimates and bounds of the values."""
 
     removed: Steps
     added: Steps
@@ -45,14 +41,13 @@ class Changes(NamedTuple):
     bounds: FloatArray
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One condition, with one parameter sample, and its weight; `steps`, shape (S, P), are changes of the point."""
+class _Case(NamedTuple):
+    """One condition with one parameter sample."""
 
     weight: float
     reference: Reference
-    point: FloatArray
-    steps: FloatArray
+    point: FloatArray  # without a construct
+    steps: FloatArray  # what each step adds to it
     takes: FloatArray  # most NAD(P)H that each step can take, mmol/gDW/h
 
 
@@ -130,14 +125,7 @@ class Screen:
             elif settings.reward == "capacity":
                 points[:, -1] = held_biomass_flux(case.reference.floor, kept)
                 estimated = bound = np.clip(programs.flux_lps[0].upper_bounds(points), 0.0, UNBOUNDED)
-            worth = partial(
-                self._evaluator.worth,
-                case.reference,
-                kept * biomass,
-                protein=protein,
-                least=np.minimum,
-                most=np.maximum,
-            )
+            worth = partial(self._evaluator.worth, case.reference, kept * biomass, protein=protein)
             estimates += case.weight * worth(estimated * counted)[0]
             bounds += case.weight * worth(bound * counted)[0]
         return estimates, bounds
