@@ -1,7 +1,5 @@
 """The data files of `data/thermodynamics`: energies of formation, their covariance, ranges, mechanisms, places."""
 
-from __future__ import annotations
-
 import gzip
 import tomllib
 from collections.abc import Collection, Mapping
