@@ -23,10 +23,11 @@ from typing import Self
 
 import numpy as np
 
-from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio, ratios_of
+from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, ratios_of
 from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged, table_rows
 
 LEAST_GROWTH = 0.01
@@ -154,17 +155,13 @@ class GrowthAtRatio:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
         self.ratios = ratios_of(network)
-        rows = [network.metabolite_index[metabolite] for ratio in self.ratios for metabolite in ratio]
-        runs = (network.upper > 0) | (network.lower < 0)
-        coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
-        coupled[list(equilibria)] = False
-        self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
-        self._competition = _competition(network, self.ratios)
+        self._coupled = [column for column in coupled_columns(thermodynamics) if column not in equilibria]
+        self._competition = competition_of(network, self.ratios)
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
         needed = needed_directions(network, self._least, known) | dict(directions or {})
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled, equilibria)
         self._lp = FluxLP(network)
-        self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
+        self._span = {ratio: span_of(thermodynamics, ratio) for ratio in self.ratios}
         if equilibria:  # they may leave but one value, which no step of a wider range hits
             self._span = {ratio: self._forces.span(ratio) or span for ratio, span in self._span.items()}
 
@@ -285,7 +282,16 @@ def _decided_by_energies(network: Network) -> list[str]:
     return [found for name, _ in rows if (found := network.find_reaction(name))]
 
 
-def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
+def coupled_columns(thermodynamics: Thermodynamics) -> list[int]:
+    """Columns that can run and whose energy, which is known, depends on NAD(H) or NADP(H) of some compartment."""
+    network = thermodynamics.network
+    rows = [network.metabolite_index[metabolite] for ratio in ratios_of(network) for metabolite in ratio]
+    coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
+    runs = (network.upper > 0) | (network.lower < 0)
+    return np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
+
+
+def competition_of(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
     """Ratio on which the saturation of a reaction depends, and K / Ki, by column; see `saturation.tsv`."""
     found = {}
     path = packaged("thermodynamics") / "saturation.tsv"
@@ -298,7 +304,7 @@ def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple
     return found
 
 
-def _span(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:
+def span_of(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:
     """Decimal logarithms of the smallest and the largest ratio that the ranges of its concentrations allow."""
     above, below = (thermodynamics.network.metabolite_index[metabolite] for metabolite in ratio)
     scale = thermodynamics.thermal_energy * math.log(10.0)

@@ -51,7 +51,7 @@ def _kind_of(name: str, field: FieldInfo) -> Any:
     """Type of an option: that of the field, but one text for several ids, and a file for a model."""
     if name == "model":
         return Path | None
-    if name == "conditions":
+    if name in ("conditions", "held_ratios", "concentrations"):
         return str | None
     if name == "cells":
         return list[str] | None
@@ -94,6 +94,7 @@ Cells = task_option("cells").annotation
 CellsFile = task_option("cells_file").annotation
 AsPublished = task_option("as_published").annotation
 Curation = task_option("curation").annotation
+HeldRatios = task_option("held_ratios").annotation
 
 
 def _drawable(file: Path | None) -> Path | None:

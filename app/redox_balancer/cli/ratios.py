@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from redox_balancer.cli.options import report_repairs, write_figure
-from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, out, table
 
@@ -37,7 +36,6 @@ def print_ratios(
     construct: str | None,
     margin: float,
     draws: int,
-    concentrations: str,
     figure: Path | None,
     held_by_medium: bool,
     as_json: bool,
@@ -47,7 +45,7 @@ def print_ratios(
     from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
 
-    ranges, medium = dict(_ranges(concentrations)), get_medium(task.medium)
+    ranges, medium = task.ranges(), get_medium(task.medium)
     with notes().status("reading the model") as status:
         space, built = task.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
@@ -80,20 +78,6 @@ def print_ratios(
     unknown = set().union(*(diagnosis.without_energy for diagnosis in found))
     known = f"{len(active - unknown)} of {len(active)} reactions that run have an energy"
     out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}")
-
-
-def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, figures = part.partition("=")
-        low, _, high = figures.partition(":")
-        try:
-            yield name.strip(), (float(low), float(high or low))
-        except ValueError:
-            raise RedoxError(
-                f"cannot read the concentration {part!r}",
-                hint="write lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M",
-                settings=("concentrations",),
-            ) from None
 
 
 def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from redox_balancer.cell.driving_force import (
     LEAST_FLUX,
     DrivingForce,
     DrivingForceLP,
-    Ratio,
     RatioWindow,
     parsimonious_fluxes,
     ratios_of,
@@ -19,9 +18,11 @@ from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.ratio_tables import concentrations_under
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -178,8 +179,7 @@ def diagnose_ratios(
     for number, condition in enumerate(space.conditions):
         progress(condition.id, number, len(space.conditions))
         unmodified = formulation.under(condition)
-        levels = {**(medium or {}), **condition.concentrations}.items()
-        ranges = {name: (level.low, level.high) for name, level in levels} | dict(concentrations or {})
+        ranges = concentrations_under(condition, medium or {}, concentrations or {})
         known = packaged.with_concentrations(ranges)
         yield diagnosis(condition.id, known, unmodified.point)
         if construct is not None:

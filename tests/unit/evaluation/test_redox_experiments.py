@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from commands import redox, redox_json
-from redox_balancer.cell.driving_force import Ratio
 from redox_balancer.cell.energies import thermodynamics_of
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
@@ -17,6 +16,7 @@ from redox_balancer.cell.ratio_capacity import (
     growth_by_ratios,
     with_energetic_directions,
 )
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.design.formulation import at_natural_abundance
 from redox_balancer.evaluation import verdicts
