@@ -5,8 +5,6 @@ deployment stand beside it in plain text, because they may be CDK tokens. `make 
 running host.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import io
@@ -61,7 +59,7 @@ class MachineContext:
     @classmethod
     def of_host(
         cls, settings: Settings, *, repository: str, bucket: str, volume: str, signal_url: str = ""
-    ) -> MachineContext:
+    ) -> "MachineContext":
         """Return the context of the host; a host that is set up already has no address to report to."""
         return cls(
             kind="host",

@@ -6,8 +6,6 @@
 complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476, growth 0.01230 1/h, capacity 1.0037 mmol/gDW/h
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from types import ModuleType

@@ -1,7 +1,5 @@
 """Images of the host and snapshots of its data volume: finding the newest and taking new ones."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ class HostImage:
     made_at: float
 
     @classmethod
-    def from_answer(cls, answer: Any) -> HostImage:
+    def from_answer(cls, answer: Any) -> "HostImage":
         """Read one image of a `DescribeImages` answer."""
         made_at = datetime.fromisoformat(answer["CreationDate"]).timestamp()
         return cls(answer["ImageId"], answer["State"], made_at)

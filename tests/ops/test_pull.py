@@ -1,7 +1,5 @@
 """`pull-checkpoints` and `restore-drill` with a failing S3: damaged data are refused, nothing is written there."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -23,7 +23,7 @@ from typing import Self
 
 import numpy as np
 
-from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, ratios_of
+from redox_balancer.cell.driving_force import HELD, LEAST_FLUX, DrivingForceLP, ratios_of
 from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
@@ -40,6 +40,8 @@ NO_ANSWER = 1000.0
 STEPS_PER_DECADE = 2
 PRECISION = 0.04
 """Width to which the end of a window is bracketed, in decades."""
+FINE = 0.002
+"""The same where two windows are compared."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class GrowthAtRatio:
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
         needed = needed_directions(network, self._least, known) | dict(directions or {})
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled, equilibria)
-        self._lp = FluxLP(network)
+        self._lp, self._found = FluxLP(network), dict[Ratio, float]()
         self._span = {ratio: span_of(thermodynamics, ratio) for ratio in self.ratios}
         if equilibria:  # they may leave but one value, which no step of a wider range hits
             self._span = {ratio: self._forces.span(ratio) or span for ratio, span in self._span.items()}
@@ -199,8 +201,23 @@ class GrowthAtRatio:
         steps = np.linspace(low, high, 2 + math.ceil(steps_per_decade * (high - low)))
         return steps, np.array([self.at({ratio: 10.0**step}) for step in steps.tolist()])
 
-    def optimum(self, ratio: Ratio) -> RatioOptimum | None:
-        """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth."""
+    def largest(self, ratio: Ratio, enough: float) -> float:
+        """The largest growth at any step of a ratio, 1/h; from where the last search ended to `enough`."""
+        low, high = self._span[ratio]
+        steps = np.linspace(low, high, 2 + math.ceil(STEPS_PER_DECADE * (high - low)))
+        start, best = self._found.get(ratio, 0.5 * (low + high)), 0.0
+        for step in sorted(steps.tolist(), key=lambda step: abs(step - start)):
+            if (growth := self.at({ratio: 10.0**step})) > best:
+                best, self._found[ratio] = growth, step
+                if best >= (1.0 - HELD) * enough:
+                    break
+        return best
+
+    def optimum(self, ratio: Ratio, precision: float = PRECISION) -> RatioOptimum | None:
+        """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth.
+
+        Its ends are bracketed to `precision`, in decades.
+        """
         steps, found = self.curve(ratio)
         largest = float(found.max())
         if largest == 0.0:
@@ -212,17 +229,27 @@ class GrowthAtRatio:
 
         first, last = int(kept[0]), int(kept[-1])
         ends = [
-            float(steps[first]) if first == 0 else _bracketed(keeps, float(steps[first]), float(steps[first - 1])),
-            float(steps[last])
-            if last == len(steps) - 1
-            else _bracketed(keeps, float(steps[last]), float(steps[last + 1])),
+            10.0 ** _bracketed(keeps, float(steps[inside]), float(steps[max(outside, 0)]), precision)
+            for inside, outside in ((first, first - 1), (last, min(last + 1, len(steps) - 1)))
         ]
-        return RatioOptimum(ratio, largest, 10.0 ** ends[0], 10.0 ** ends[1])
+        return RatioOptimum(ratio, largest, *ends)
 
     def _share(self, column: int, sign: float) -> float | None:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
         force = self._forces.force(column, sign)
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
+
+
+def optima(cell: Thermodynamics, growth: float, ratio: str, draws: int) -> list[RatioOptimum | None]:
+    """Window of a ratio with the best estimate of the energies and with each draw, of a cell of this growth, 1/h."""
+    found, generator = [], np.random.default_rng(0)
+    with GrowthAtRatio(cell, growth) as bounded:
+        (own,) = (each for each in bounded.ratios if str(each) == ratio)
+        for draw in range(1 + draws):
+            if draw:
+                bounded.set_energies(cell.drawn(generator))
+            found.append(bounded.optimum(own, FINE))
+    return found
 
 
 def with_energetic_directions(network: Network) -> Network:
@@ -271,8 +298,9 @@ def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatAr
                 for draw in range(1 + draws):
                     bounded.set_energies(known.drawn(generator) if draw else known.energies)
                     if best[draw] < largest:
-                        optima = [bounded.optimum(ratio) for ratio in of_nad]
-                        found = min((each.growth if each else 0.0 for each in optima), default=largest)
+                        found = largest
+                        for ratio in of_nad:
+                            found = min(found, bounded.largest(ratio, found)) if found > best[draw] else 0.0
                         best[draw] = max(best[draw], found)
     return best
 
@@ -312,9 +340,9 @@ def span_of(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]
     return float(lower[above] - upper[below]) / scale, float(upper[above] - lower[below]) / scale
 
 
-def _bracketed(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The last step within `PRECISION` at which a condition holds."""
-    while abs(outside - inside) > PRECISION:
+def _bracketed(holds: Callable[[float], bool], inside: float, outside: float, precision: float) -> float:
+    """The last step within `precision` at which a condition holds."""
+    while abs(outside - inside) > precision:
         middle = 0.5 * (inside + outside)
         inside, outside = (middle, outside) if holds(middle) else (inside, middle)
     return inside

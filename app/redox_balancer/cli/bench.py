@@ -1,10 +1,7 @@
 """`redox bench`: speed and memory on this machine, side by side with the plain COBRApy way."""
 
-from __future__ import annotations
-
 import json
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -108,20 +105,15 @@ def bench(
 
 def _extract(source: Path, target: Path) -> float:
     """Extract a core with the command line; the seconds it took."""
+    from redox_balancer.bench.machine import redox  # noqa: PLC0415 - loads psutil
+
     notes().print(f"extracting the core of {source}")
-    command = [sys.executable, "-m", "redox_balancer", "build-core", "--input", str(source), "--output", str(target)]
     started = time.perf_counter()
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    if ended.returncode != 0:
-        lines = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
-        raise RedoxError(
-            f"no core of {source}: {lines[-1].removeprefix('error:').strip() if lines else ended.stderr.strip()}",
-            hint=f"redox build-core --input {source} --output core.json shows more",
-        )
+    redox("build-core", "--input", source, "--output", target)
     return time.perf_counter() - started
 
 
-def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> BenchmarkResults:
+def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> "BenchmarkResults":
     """Measure these parts on each model; None is the embedded core, once."""
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415

@@ -1,7 +1,5 @@
 """`redox evaluate`: a trained policy against searches, the best fixed construct and the oracle."""
 
-from __future__ import annotations
-
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -106,7 +104,7 @@ def evaluate(
     out().print(f"figure: {folder / 'evaluation.svg'}")
 
 
-def _show(benchmark: Benchmark) -> None:
+def _show(benchmark: "Benchmark") -> None:
     numbers = ("seeds", "share of best", "95 % interval", "smallest", "value", "regret", "s/answer", "LPs")
     columns = {"method": "left"} | dict.fromkeys((*numbers, "iterations", "training s"), "right")
 

@@ -1,5 +1,6 @@
 """`redox diagnose --ratios`: windows of NAD+/NADH and NADP+/NADPH as text and as JSON."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ FORCES = {"condition": "left"} | dict.fromkeys(
     ("growth 1/h", "by ratios", "driving force kJ/mol", "90 %", "feasible"), "right"
 )
 FORCES |= {"limited by": "left"}
+KINDS = "all", "all, active", "NAD(P)H", "NAD(P)H, active", "c", "m", "between"
 WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "right", "closed by": "left"} | {
     "highest": "right",
     "90 % ": "right",
@@ -74,10 +76,19 @@ def print_ratios(
     out().print(table(FORCES, map(_force_cells, found)), "\n")
     if rows := [row for diagnosis in found for row in _window_rows(diagnosis)]:
         out().print(table(WINDOWS, rows), "\n")
-    active = set().union(*(diagnosis.active for diagnosis in found))
-    unknown = set().union(*(diagnosis.without_energy for diagnosis in found))
-    known = f"{len(active - unknown)} of {len(active)} reactions that run have an energy"
-    out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}")
+    counts = [(diagnosis.condition, *map(str, _counted(diagnosis))) for diagnosis in found if diagnosis.coverage]
+    out().print(table({"with an energy, of": "left"} | dict.fromkeys(KINDS, "right"), counts), "\n")
+    by_reason: dict[str, set[str]] = {}
+    for reaction, reason in itertools.chain(*(diagnosis.without_energy.items() for diagnosis in found)):
+        by_reason.setdefault(reason, set()).add(reaction)
+    for reason, reactions in sorted(by_reason.items()):
+        out().print(f"without a limit ({reason}): {', '.join(sorted(reactions))}")
+
+
+def _counted(diagnosis: "RatioDiagnosis") -> Iterator[str]:
+    for kind in KINDS:
+        known, every = diagnosis.coverage.get(kind, (0, 0))
+        yield f"{known} of {every}"
 
 
 def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:

@@ -25,7 +25,7 @@ amount of an enzyme, however little that wins back. With parameter samples the v
 
 import itertools
 from dataclasses import astuple, dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
@@ -264,24 +264,31 @@ class Evaluator:
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
-        if settings.reward == "rescue":
-            won = (min(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
-            price = settings.protein_price * space.protein(placed)
-            return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
-        capacity = shortfall = 0.0
+        capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
                 point[-1] = growth / kept * AT_OPTIMUM
                 capacity = programs.guaranteed(point)
-            else:
+            elif settings.reward == "capacity":
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
-        rescue = (growth - reference.growth) / reference.healthy_growth if reference.lowered else 0.0
-        if reference.growth > NO_GROWTH:
-            shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)
-        value = capacity / self._unit + rescue - settings.growth_penalty * shortfall
+        value, rescue = self.worth(reference, growth, capacity, space.protein(placed))
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
+
+    def worth(self, reference: Reference, growth: Any, capacity: Any, protein: Any) -> tuple[Any, Any]:
+        """Value and rescue of numbers or arrays; never less for more growth, 1/h, or capacity, mmol/gDW/h."""
+        settings, most = self.space.settings, reference.unperturbed
+        if settings.reward == "rescue":
+            won = growth * (growth < most) + most * (growth >= most) - reference.growth
+            return won / reference.healthy_growth - settings.protein_price * protein, won / reference.healthy_growth
+        rescue, penalty = 0.0, 0.0
+        if reference.lowered:
+            rescue = (growth - reference.growth) / reference.healthy_growth
+        if reference.growth > NO_GROWTH:
+            shortfall = settings.growth_fraction - growth / reference.growth
+            penalty = settings.growth_penalty * (shortfall * (shortfall > 0))
+        return capacity / self._unit + rescue - penalty, rescue
 
     def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):

@@ -4,15 +4,15 @@
 """
 
 import os
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from redox_balancer.cell.media import MODEL_MEDIUM
 from redox_balancer.cell.medium_file import is_medium_file
 from redox_balancer.errors import RedoxError
+from redox_balancer.settings import SettingsModel
 
 EMBEDDED = "embedded"
 """Name of the embedded core where a model file could be given."""
@@ -70,10 +70,10 @@ File = Annotated[Path | None, BeforeValidator(_absolute)]
 Ids = Annotated[tuple[str, ...] | None, BeforeValidator(ids)]
 
 
-class TaskSettings(BaseModel):
+class TaskSettings(SettingsModel):
     """Fields of `Task`, each with its default, its limits and its description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     model: ModelSource = Field(
         default=None,
@@ -172,12 +172,6 @@ class TaskSettings(BaseModel):
         description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
     )
 
-    def __init__(self, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise _refusal(error) from None
-
     @model_validator(mode="after")
     def _one_curation(self) -> Self:
         if self.as_published and self.curation is not None:
@@ -196,14 +190,3 @@ class TaskSettings(BaseModel):
             if isinstance(data, dict)
             else data
         )
-
-
-def _refusal(error: ValidationError) -> RedoxError:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    known = TaskSettings.model_fields.get(name)
-    if known is None:
-        return RedoxError(f"a task has no setting {name}", hint=f"known: {', '.join(TaskSettings.model_fields)}")
-    message = first["msg"].removeprefix("Value error, ")
-    given = textwrap.shorten(str(first["input"]), 80, placeholder=" ...")
-    return RedoxError(f"{name} = {given}: {message}", hint=known.description or "", settings=(name,))

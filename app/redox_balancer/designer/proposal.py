@@ -1,7 +1,10 @@
 """A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from signal import SIGINT
 from typing import Any, Self
 
 import numpy as np
@@ -14,10 +17,23 @@ from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Value
 from redox_balancer.design.growth_limits import growth_of_line
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
+from redox_balancer.design.task import Task
+from redox_balancer.designer.play import play_episodes
+from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
+from redox_balancer.progress import Progress, no_progress
+from redox_balancer.runs.signals import stop_on_signals
+from redox_balancer.search.belief import Belief, possible_conditions
+from redox_balancer.search.local import Batch, engine, proven
+from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.version import __version__
+
+SECONDS = 0.2
+"""Wall time for an answer by default, s."""
+DRAWS = 16
+"""Constructs drawn from a policy at once, as starts of the search."""
+POLICY = "policy"
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
@@ -25,7 +41,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "by the task of the run: healthy respirations, or with the reward rescue a share of healthy growth",
+    "paid": "by the task, also in search: healthy respirations, or with the reward rescue a share of healthy growth",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
@@ -40,7 +56,9 @@ class Proposal:
     condition: Condition
     outcome: Outcome
     reference: Reference
-    task_value: float  # by the task that a policy was trained on; `outcome.value` where that is the plain task
+    task_value: float  # by the task at hand; `outcome.value` where that is the plain task
+    found: SearchResult | None = None  # how it was found; None for a construct that was given
+    policy: Valued | None = None  # the policy's most probable construct, by the task
 
     @classmethod
     def valued(
@@ -54,7 +72,7 @@ class Proposal:
 
     @classmethod
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
-        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
+        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`.
 
         Raises
         ------
@@ -63,8 +81,20 @@ class Proposal:
         """
         chosen = find_condition(space, condition)
         own, construct = build_construct(space, NamedConstruct(named))
-        with Evaluator(own.plain) as evaluator:
-            return cls.valued(evaluator, construct, chosen)
+        with Evaluator(own.plain) as evaluator, Evaluator(own) as of_task:
+            task_value = None if own.is_plain else of_task.evaluate(construct, chosen).value
+            return cls.valued(evaluator, construct, chosen, task_value=task_value)
+
+    @property
+    def proof(self) -> str:
+        """What is known of better constructs, in a few words; nothing for a construct that was given."""
+        found = self.found
+        if found is None:
+            return ""
+        if proven(found.value, found.bound):
+            return "proven optimal"
+        local = ", no change of one placement is worth more" if found.is_local_optimum else ""
+        return f"best found{local}" + ("" if found.bound is None else f", no construct more than {found.bound:.4f}")
 
     @property
     def placed(self) -> list[dict[str, Any]]:
@@ -125,9 +155,23 @@ class Proposal:
             "line_growth": self.line_growth or None,
             "capacity": self.outcome.capacity,
             "rescue": self.outcome.rescue,
+            "search": self._search_data(),
             "settings": asdict(space.settings),
             "units": UNITS,
             "version": __version__,
+        }
+
+    def _search_data(self) -> dict[str, Any] | None:
+        found, policy = self.found, self.policy
+        if found is None:
+            return None
+        shown = ("bound", "is_local_optimum", "evaluations", "solves", "seconds")
+        return {
+            "found_by": found.stage or None,
+            "proof": self.proof,
+            "proven_optimal": proven(found.value, found.bound),
+            **{name: getattr(found, name) for name in shown},
+            "policy": policy and {"value": policy.outcome.value, "construct": self.space.describe(policy.construct)},
         }
 
 
@@ -152,53 +196,101 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
 
 
 class Proposer:
-    """Proposes the constructs of a policy for one condition.
+    """Proposes constructs for one condition.
 
     Everything that takes long to load is loaded by the constructor, so that proposals are quick.
 
     Parameters
     ----------
     environments
-        The environments the policy was trained in.
+        The environments the policy was trained in, or those of the task.
     policy
-        The policy.
+        The policy; None for a search without one.
     condition
         Id of the condition to design for, `a+b` for two at once.
     """
 
-    def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:
+    def __init__(self, environments: RedoxEnvs, policy: Policy | None, condition: str) -> None:
         self.condition = find_condition(environments.space, condition)
-        self._policy = policy
+        self._environments, self._policy = environments, policy
         space = replace(environments.space, conditions=(self.condition,))
-        self._envs = replace(environments, space=space).named(BATCH)
+        self._envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
         self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
-    @property
-    def hidden_condition(self) -> bool:
-        """Whether the policy was trained without being shown the condition."""
-        return self._envs[0].hidden_condition
+    def answer(
+        self,
+        *,
+        seconds: float | None = None,
+        evaluations: int | None = None,
+        seed: int = 0,
+        progress: Progress = no_progress,
+    ) -> Proposal:
+        """The most valuable construct, by the task, that the engine finds from the draws of the policy.
 
-    def best(self, samples: int = 100, seed: int = 0) -> Proposal:
-        """The most valuable of the greedy and of `samples` sampled constructs, by the task of the run.
+        Under a hidden condition constructs cannot be compared by their values, which would use the condition that is
+        not shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable
+        construct is then the answer, whatever it is worth, or without a policy that of a search on a belief.
 
-        Under a hidden condition it is the greedy one, see `candidates`.
+        `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where
+        neither is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if a limit or the
+        seed is negative.
         """
-        return max((self.greedy(), *self.sampled(samples, seed)), key=lambda proposal: proposal.task_value)
+        for name, given in (("seconds", seconds), ("evaluations", evaluations), ("seed", seed)):
+            if given is not None and not given >= 0:
+                raise RedoxError(f"{name} is {given}, not 0 or more", hint="give another number", settings=(name,))
+        env, generator = self._envs[0], np.random.default_rng(seed)
+        if seconds is None and evaluations is None:
+            seconds = SECONDS
+        total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
+        with stop_on_signals(only=(SIGINT,)) as stopped:
+            started = time.monotonic()
 
-    def greedy(self) -> Proposal:
-        """The construct of the most probable actions; the empty one if that is worth less than nothing.
+            def stop() -> bool:
+                progress("searching", int(time.monotonic() - started), total)
+                return stopped.is_set()
 
-        Under a hidden condition, whose values the policy cannot know, it is never replaced; see `candidates`.
-        """
-        return self._proposal(most_valuable(candidates(self._envs, self.condition.id, self._policy)))
+            problem = Problem.under(env.evaluator, self.condition, env.max_placements)
+            search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
+            search.stage = POLICY
+            probable = self._draw(1, None)[0] if self._policy else None
+            if not env.hidden_condition:
+                if probable:
+                    search.value(probable.construct)
+                found = engine(search, generator, self._draws(probable, generator) if probable else ())
+            elif probable:
+                found = search.chosen(probable.construct)
+            else:
+                search.stage = "search on a belief"
+                belief = Belief(env.evaluator, possible_conditions(self._environments), env.max_placements)
+                found = belief.search(search, self.condition)
+        valued = Proposal.valued(self._evaluator, found.construct, self.condition, task_value=found.value)
+        return replace(valued, found=found, policy=probable)
 
-    def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
-        """Constructs sampled from the policy, as they are played; none under a hidden condition, see `candidates`."""
-        generator = np.random.default_rng(seed)
-        for start in range(0, 0 if self.hidden_condition else samples, BATCH):
-            count = min(BATCH, samples - start)
-            played = play_episodes(self._envs, self.condition.id, self._policy, count, generator)
-            yield from map(self._proposal, played)
+    def _draw(self, count: int, generator: np.random.Generator | None) -> list[Valued]:
+        return play_episodes(self._envs, self.condition.id, self._policy, count, generator)
 
-    def _proposal(self, played: Valued) -> Proposal:
-        return Proposal.valued(self._evaluator, played.construct, self.condition, task_value=played.outcome.value)
+    def _draws(self, probable: Valued, generator: np.random.Generator) -> Iterator[Batch]:
+        """Batches of constructs drawn from the policy, the best first."""
+        drawn = [probable, *self._draw(DRAWS - 1, generator)]
+        while True:
+            drawn.sort(key=lambda entry: -entry.outcome.value)
+            yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
+            drawn = self._draw(DRAWS, generator)
+
+
+def propose(
+    source: TrainedRun | Task, condition: str, construct: ConstructLike | None = None, **search: Any
+) -> Proposal:
+    """Propose by the policy of a run and the search from it, by the search alone for a task, or a given construct.
+
+    `search` are the arguments of `Proposer.answer`.
+    """
+    policy = None
+    if isinstance(source, TrainedRun):
+        environments = source.environments()
+        policy = source.policy() if construct is None else None
+    else:
+        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
+    if construct is not None:
+        return Proposal.by_name(environments.space, construct, condition)
+    return Proposer(environments, policy, condition).answer(**search)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.runs.metrics import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,10 +112,7 @@ class TrainedRun:
         """Rows of `metrics.csv`; NaN for values that were not measured."""
         try:
             with (self.folder / "metrics.csv").open(newline="") as file:
-                return [
-                    {name: float(text) if text else math.nan for name, text in row.items()}
-                    for row in csv.DictReader(file)
-                ]
+                return read_rows(file)
         except FileNotFoundError:
             return []
 

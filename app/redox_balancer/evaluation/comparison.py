@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out
 from redox_balancer.design.space import DesignSpace
@@ -32,15 +31,13 @@ from redox_balancer.evaluation.methods import (
 )
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.search.belief import possible_conditions
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TRAINING, HELD_OUT = "training", "held-out"
-
-POSSIBLE_CONDITIONS = 64
-"""Number of conditions that a search considers possible where the condition is hidden."""
 
 
 @dataclass(frozen=True)
@@ -140,17 +137,6 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
         condition.id for condition in conditions if not any(condition in found for found in optima.values())
     ]
     return Comparison(space, placements, benchmarks, choice, no_useful_design)
-
-
-def possible_conditions(environments: RedoxEnvs) -> list[Condition]:
-    """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
-    (env,) = environments(1)
-    conditions = []
-    for seed in range(POSSIBLE_CONDITIONS):
-        env.reset(seed=seed)
-        conditions.append(env.condition)
-    env.evaluator.close()
-    return conditions
 
 
 def _same_task(folders: Sequence[Path], held_ratios: str | None) -> list[TrainedRun]:

@@ -3,8 +3,6 @@
 The amounts that a run needs were measured on real Ray clusters and fitted as a function of the number of actors.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -66,7 +64,7 @@ class Check:
         needed: str,
         remedy: str,
         settings: tuple[str, ...] = (),
-    ) -> Check:
+    ) -> "Check":
         """Return a check that is OK where `fine`, and of level `otherwise` with the remedy where not."""
         return cls(name, Level.OK, found, needed) if fine else cls(name, otherwise, found, needed, remedy, settings)
 

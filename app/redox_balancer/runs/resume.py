@@ -1,7 +1,5 @@
 """Resuming a run: the checkpoint that a new process starts from, and the state it restores from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal

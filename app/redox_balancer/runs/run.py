@@ -1,7 +1,5 @@
 """A run while it trains: learner state, metrics, monitoring and checkpoints, however rollouts are collected."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time
@@ -212,7 +210,7 @@ class TrainingRun:
             "collector": collector,
             "policy": shape.as_dict(),
             "fingerprint": self._fingerprint,
-            "settings": self.config.as_dict(),
+            "settings": self.config.model_dump(mode="json"),
         }
         self._heartbeat.note(status="saving")
         self._checkpoints.start(state.steps, arrays_of(state), rest)

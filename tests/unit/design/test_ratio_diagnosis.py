@@ -44,6 +44,8 @@ def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
     window = data["windows"]["nad_m/nadh_m"]
     assert window["high_interval"][0] < window["high"] < window["high_interval"][1]
     assert data["active"] - len(data["without_energy"]) == 93
+    assert data["coverage"]["all, active"] == [93, data["active"]]
+    assert data["coverage"]["NAD(P)H, active"] == [22, 22]
     assert (dead.growth, dead.force, dead.data()["windows"]) == (0.0, None, {})
     assert healthy.feasible == 1.0
     ratios = wide.data()["largest_growth"]
@@ -82,7 +84,8 @@ def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnos
     text = CliRunner().invoke(app, ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS]).stdout
     assert "a cell that does not grow has no state" in text
     assert "NADH2_u10mi" in text
-    assert "reactions that run have an energy; without one, and so without a limit: CO2t, CO2tm" in text
+    assert "93 of 101" in text
+    assert "without a limit (diffusion): CO2t, CO2tm, " in text
 
 
 def test_concentrations_move_the_window() -> None:

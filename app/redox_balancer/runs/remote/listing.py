@@ -1,7 +1,5 @@
 """List the checkpoints of a run in a bucket or a folder, and fetch one from a bucket."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -4,8 +4,6 @@ A checkpoint is pushed file by file and its manifest last, so a checkpoint with 
 rewritten. Nothing is deleted.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +25,6 @@ from redox_balancer.runs.remote.bucket import (
     ObjectSummary,
     PreconditionFailedError,
     RunAddress,
-    UnreachableError,
 )
 from redox_balancer.runs.remote.lock import refuse_other_writer
 
@@ -178,7 +175,7 @@ class RemoteRun:
         """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names the difference."""
         with self._as_damage(step):
             manifest, _ = self._manifest(step)
-            transfer.verify(self.bucket, self._folder(step), manifest, progress)
+            transfer.fetch(self.bucket, self._folder(step), manifest, progress=progress)
 
     def pull(self, step: int, into: Path, progress: Progress = no_progress) -> Path:
         """Fetch a checkpoint into a run's folder and verify it before it gets its final name.
@@ -256,7 +253,7 @@ class RemoteRun:
             written = self.bucket.get(folder + MANIFEST).body
             return read_manifest(written, step, self.bucket.url(folder)), written
 
-        manifest, written = transfer.retrying(ValueError, UnreachableError)(read)
+        manifest, written = transfer.retrying()(read)
         for name, expected in manifest.files.items():
             if name not in present:
                 raise ValueError(f"{name} is missing")
