@@ -116,19 +116,23 @@ class HeldByMedium:
 def needed_directions(network: Network, growth: float, columns: Iterable[int]) -> dict[str, float]:
     """Direction (1 or -1) of those reactions that run in one direction in every state with at least this growth, 1/h.
 
-    As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264).
+    As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264), but what stands still in a
+    state that was met on the way is not asked for.
     """
     found = {}
-    biomass = network.column(network.objective)
+    biomass, least = network.column(network.objective), LEAST_FLUX * growth
+    lowest, highest = np.tile([[math.inf], [-math.inf]], len(network.reactions))
     with FluxLP(network, {}) as lp:
         lp.set_bounds(biomass, growth, float(network.upper[biomass]))
         for column in columns:
             for sign, widest in ((1.0, network.upper[column]), (-1.0, -network.lower[column])):
-                if widest <= 0.0:
+                if widest <= 0.0 or (lowest[column] if sign > 0.0 else -highest[column]) <= least:
                     continue
                 lp.set_objective_columns({column: -sign})
-                if -lp.maximise().objective > LEAST_FLUX * growth:
+                if -lp.maximise().objective > least:
                     found[network.reactions[column]] = sign
+                fluxes = lp.fluxes()
+                lowest, highest = np.minimum(lowest, fluxes), np.maximum(highest, fluxes)
     return found
 
 

@@ -14,7 +14,7 @@ from redox_balancer.cell.driving_force import (
     parsimonious_fluxes,
     ratios_of,
 )
-from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of
+from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
@@ -195,7 +195,7 @@ def ratio_cells(
 
     def cell(known: Thermodynamics, point: FloatArray) -> Thermodynamics:
         lower, upper = formulation.bounds(point)
-        found = replace(known, network=replace(known.network, lower=lower, upper=upper))
+        found = replace(known, network=with_known_directions(replace(known.network, lower=lower, upper=upper)))
         return held.applied(found, space.capacities) if held_by_medium else found
 
     for condition in space.conditions:
