@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -28,50 +28,12 @@ from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import FINE, PRECISION, STEPS_PER_DECADE, RatioOptimum, steps_of, window_of
 from redox_balancer.cell.records import packaged, table_rows
 
 LEAST_GROWTH = 0.01
 """Share of the largest growth from which a state counts as growing; a reaction without which there is none is
 needed."""
-WITHIN = 0.05
-"""Growth this much below the largest still belongs to the window of largest growth, relative."""
-NO_ANSWER = 1000.0
-"""Width from which on a window says nothing about the ratio."""
-STEPS_PER_DECADE = 2
-PRECISION = 0.04
-"""Width to which the end of a window is bracketed, in decades."""
-FINE = 0.002
-"""The same where two windows are compared."""
-
-
-@dataclass(frozen=True)
-class RatioOptimum:
-    """The ratio of largest growth.
-
-    Attributes
-    ----------
-    ratio
-        Which ratio it is.
-    growth
-        The largest growth at any ratio, 1/h.
-    low, high
-        The window within `WITHIN` of it.
-    """
-
-    ratio: Ratio
-    growth: float
-    low: float
-    high: float
-
-    @property
-    def width(self) -> float:
-        """Quotient of both ends."""
-        return self.high / self.low
-
-    @property
-    def best(self) -> float | None:
-        """r*, the geometric mean of the window; None where it is wider than `NO_ANSWER`."""
-        return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
 
 
 @dataclass(frozen=True)
@@ -201,15 +163,13 @@ class GrowthAtRatio:
 
     def curve(self, ratio: Ratio, steps_per_decade: int = STEPS_PER_DECADE) -> tuple[FloatArray, FloatArray]:
         """Decimal logarithms of a ratio over the range of its concentrations, and growth there, 1/h."""
-        low, high = self._span[ratio]
-        steps = np.linspace(low, high, 2 + math.ceil(steps_per_decade * (high - low)))
+        steps = steps_of(self._span[ratio], steps_per_decade)
         return steps, np.array([self.at({ratio: 10.0**step}) for step in steps.tolist()])
 
     def largest(self, ratio: Ratio, enough: float) -> float:
         """The largest growth at any step of a ratio, 1/h; from where the last search ended to `enough`."""
-        low, high = self._span[ratio]
-        steps = np.linspace(low, high, 2 + math.ceil(STEPS_PER_DECADE * (high - low)))
-        start, best = self._found.get(ratio, 0.5 * (low + high)), 0.0
+        steps = steps_of(self._span[ratio])
+        start, best = self._found.get(ratio, float(steps.mean())), 0.0
         for step in sorted(steps.tolist(), key=lambda step: abs(step - start)):
             if (growth := self.at({ratio: 10.0**step})) > best:
                 best, self._found[ratio] = growth, step
@@ -222,21 +182,7 @@ class GrowthAtRatio:
 
         Its ends are bracketed to `precision`, in decades.
         """
-        steps, found = self.curve(ratio)
-        largest = float(found.max())
-        if largest == 0.0:
-            return None
-        kept = np.flatnonzero(found >= (1.0 - WITHIN) * largest)
-
-        def keeps(step: float) -> bool:
-            return self.at({ratio: 10.0**step}) >= (1.0 - WITHIN) * largest
-
-        first, last = int(kept[0]), int(kept[-1])
-        ends = [
-            10.0 ** _bracketed(keeps, float(steps[inside]), float(steps[max(outside, 0)]), precision)
-            for inside, outside in ((first, first - 1), (last, min(last + 1, len(steps) - 1)))
-        ]
-        return RatioOptimum(ratio, largest, *ends)
+        return window_of(ratio, lambda step: self.at({ratio: 10.0**step}), self._span[ratio], precision)
 
     def _share(self, column: int, sign: float) -> float | None:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
@@ -342,11 +288,3 @@ def span_of(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]
     scale = thermodynamics.thermal_energy * math.log(10.0)
     lower, upper = thermodynamics.lower, thermodynamics.upper
     return float(lower[above] - upper[below]) / scale, float(upper[above] - lower[below]) / scale
-
-
-def _bracketed(holds: Callable[[float], bool], inside: float, outside: float, precision: float) -> float:
-    """The last step within `precision` at which a condition holds."""
-    while abs(outside - inside) > precision:
-        middle = 0.5 * (inside + outside)
-        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
-    return inside

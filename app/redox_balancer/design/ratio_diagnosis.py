@@ -17,8 +17,9 @@ from redox_balancer.cell.driving_force import (
 from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
+from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium
 from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import RatioOptimum
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct
