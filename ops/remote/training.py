@@ -1,8 +1,8 @@
 """The training on the host: inspecting it, starting and stopping a run, and other writers of the run."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.machine import contract
@@ -10,7 +10,7 @@ from infra.machine.contract import WatchState
 from ops.remote.connect import connect
 from ops.session import Session
 from redox_balancer.errors import RedoxError
-from redox_balancer.runs.heartbeat import Heartbeat
+from redox_balancer.runs.heartbeat import Heartbeat, from_record
 
 if TYPE_CHECKING:
     from ops.remote.host import RemoteHost
@@ -80,16 +80,10 @@ def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
     answer: dict[str, Any] = host.script("state", request, reads=True)
     beats, watch = answer.pop("beats"), answer.pop("watch")
     return TrainingState(
-        beats={name: _known(Heartbeat, beat) for name, beat in beats.items()},
-        watch=None if watch is None else _known(WatchState, watch),
+        beats={name: from_record(Heartbeat, beat) for name, beat in beats.items()},
+        watch=None if watch is None else from_record(WatchState, watch),
         **answer,
     )
-
-
-def _known(kind: Callable[..., Any], record: Mapping[str, Any]) -> Any:
-    """Make a dataclass of a record, without the fields that a later version added."""
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in record.items() if name in names})
 
 
 def start(host: "RemoteHost", run: str, image: str, options: Sequence[str]) -> None:

@@ -27,7 +27,6 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from test_trainer import CONFIG, ENDLESS, Shelves, open_progress, train
-from dataclasses import replace
 config = CONFIG.changed(timesteps=ENDLESS)
 result = train(config, Shelves(), Path(sys.argv[1]), resume=None, progress=open_progress())
 print(result.finished, result.steps)

@@ -1,6 +1,5 @@
 """Benchmarks of training: memory of an actor, speed of the learner alone, speed of a complete training."""
 
-import csv
 import json
 import tempfile
 import time
@@ -14,6 +13,7 @@ from redox_balancer.bench.machine import redox
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.rollout import RolloutCollector
+from redox_balancer.runs.metrics import read_rows
 
 SEED = 0
 LEARNER_THREADS = 2
@@ -125,12 +125,13 @@ def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> 
             )
         )
         with Path(folder, "run", "metrics.csv").open(newline="") as file:
-            rows = [(int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(file)]
-    half = next(row for row in rows if row[0] >= rows[-1][0] // 2)
+            rows = read_rows(file)
+    last = rows[-1]
+    half = next(row for row in rows if row["steps"] >= last["steps"] // 2)
     return TrainBenchmark(
         model=name,
         actors=TRAINING_ACTORS,
         steps=answer["steps"],
         steps_per_s=answer["steps_per_s"],
-        later_steps_per_s=(rows[-1][0] - half[0]) / (rows[-1][1] - half[1]),
+        later_steps_per_s=(last["steps"] - half["steps"]) / (last["seconds"] - half["seconds"]),
     )

@@ -6,9 +6,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -61,17 +60,10 @@ def redox(*arguments: object) -> str:
 
 def in_own_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
     """Call a function in a new process with single-threaded linear algebra, as in an actor."""
-    with _one_thread(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    # Its modules, NumPy among them, are imported after the initializer has run.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_use_one_thread) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = dict(os.environ)
+def _use_one_thread() -> None:
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name in ONE_THREAD:
-            del os.environ[name]
-        os.environ.update(before)

@@ -1,7 +1,5 @@
 """The entries of a curation file: one correction or addition each, for one reason, with its source."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Self
 

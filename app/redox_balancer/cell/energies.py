@@ -212,6 +212,16 @@ def _reason_against_carrier(found: _Metabolites, own: Sequence[int], amounts: Fl
     return ""
 
 
+def with_known_directions(network: Network) -> Network:
+    """Return a network without the directions that its reactions do not have in cells, see `directions.tsv`."""
+    bounds = {}
+    for name, direction in energy_data(packaged("thermodynamics")).directions.items():
+        if own := network.find_reaction(name):
+            low, high = network.bounds_of(own)
+            bounds[own] = (max(low, 0.0), max(high, 0.0)) if direction == "forward" else (0.0, 0.0)
+    return network.with_bounds(bounds)
+
+
 def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[int, float]:
     """What counts for the energy of a reaction, by row; nothing where it has none, or runs by another mechanism."""
     written = {

@@ -1,7 +1,5 @@
 """The data files of `data/thermodynamics`: energies of formation, their covariance, ranges, mechanisms, places."""
 
-from __future__ import annotations
-
 import gzip
 import tomllib
 from collections.abc import Collection, Mapping
@@ -35,6 +33,7 @@ class EnergyData(NamedTuple):
     compartments: dict[str, dict[str, Any]]
     elsewhere: dict[str, str]
     of_pairs: frozenset[str]
+    directions: dict[str, str]
 
     def roots_for(self, known: Collection[str]) -> Mapping[str, FloatArray]:
         """Rows of the square root of the covariance: of the core's metabolites where there are no others."""
@@ -72,6 +71,7 @@ def energy_data(folder: Path) -> EnergyData:
         surroundings["compartment"],
         surroundings["elsewhere"],
         frozenset(name for name, *_, source in energies if not source.startswith(CONTRIBUTED)),
+        {reaction: direction for reaction, direction, _ in rows("directions")},
     )
 
 

@@ -123,7 +123,7 @@ def validate(
     if figure is not None:
         write_figure(drawn(result), figure)
     if page is not None:
-        write_atomically(page, updated(page.read_text() if page.exists() else "", result).encode())
+        write_atomically(page, updated(page.read_text(encoding="utf-8") if page.exists() else "", result).encode())
     if as_json:
         typer.echo(json.dumps(result.data()))
     else:

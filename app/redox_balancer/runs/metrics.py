@@ -3,6 +3,7 @@
 This module imports neither torch nor TensorBoard, so that readers of metrics stay light.
 """
 
+import csv
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -23,6 +24,11 @@ COLUMNS = (
 )  # fmt: skip
 ENVIRONMENT = "env/"
 """Prefix of the columns that the environment reports at the end of an episode."""
+
+
+def read_rows(lines: Iterable[str]) -> list[dict[str, float]]:
+    """Return the rows of `metrics.csv`, oldest first; NaN for values that were not measured."""
+    return [{name: float(text) if text else math.nan for name, text in row.items()} for row in csv.DictReader(lines)]
 
 
 class Window:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from redox_balancer.cell.energies import FARADAY, thermodynamics_of
+from redox_balancer.cell.energies import FARADAY, thermodynamics_of, with_known_directions
 from redox_balancer.cell.energy_data import energy_data
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import LoadedModel, to_network
@@ -95,3 +95,13 @@ def test_coverage_of_recon3d(recon3d: LoadedModel) -> None:
     pairs = [{f"{a}_{c}", f"{b}_{c}"} for a, b in (("nad", "nadh"), ("nadp", "nadph")) for c in "cmxre"]
     dependent = [r for r in network.reactions if any(pair <= network.stoichiometry_of(r).keys() for pair in pairs)]
     assert sum(r not in known.reasons for r in dependent) > 650
+
+
+def test_known_directions_are_taken_from_a_network_and_leave_the_core_alone(core: Network) -> None:
+    both = Network.of("toy", [Column(name, {"a_c": -1.0}, -2.0, 3.0) for name in ("DCMPDA", "BTNt4i", "OTHER")])
+    found = with_known_directions(both)
+    assert [found.bounds_of(name) for name in found.reactions] == [(0.0, 3.0), (0.0, 0.0), (-2.0, 3.0)]
+    of_core = with_known_directions(core)
+    assert (of_core.lower == core.lower).all()
+    assert (of_core.upper == core.upper).all()
+    assert set(energy_data(packaged("thermodynamics")).directions.values()) == {"forward", "none"}

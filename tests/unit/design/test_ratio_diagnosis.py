@@ -126,7 +126,7 @@ def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
     [
         (["--margin", "5"], "no concentrations give every reaction a driving force of 5 kJ/mol"),
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
-        (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
+        (["--concentrations", "lac__L_e=much"], "cannot read 'lac__L_e=much'"),
         (
             [
                 "--held-by-medium",
@@ -248,3 +248,18 @@ def test_the_figure_shows_growth_against_each_ratio_without_and_with_the_constru
     assert CliRunner().invoke(app, command).exit_code == 0
     assert "pdh_deficiency" in figure.read_text()
     assert "complex_iii_closed" not in figure.read_text()
+
+
+def test_curated_recon3d_has_windows_in_its_cytosol_and_matrix(recon3d_path: Path) -> None:
+    space = Task(model=str(recon3d_path), medium="culture", conditions="healthy").space({})
+    (found,) = diagnose_ratios(space)
+    assert found.growth == pytest.approx(0.0844, abs=1e-4)
+    assert found.force is not None
+    assert found.force.value > 1.0
+    windows = {str(window.ratio): window for window in found.windows}
+    assert windows["nad_c/nadh_c"].low < 700 < windows["nad_c/nadh_c"].high < 1e4  # measured in liver
+    assert windows["nad_m/nadh_m"].low < 8 < windows["nad_m/nadh_m"].high < 100
+    known, every = found.coverage["all, active"]
+    assert len(found.active) == every
+    assert known == every - len(found.without_energy) > 270
+    assert found.coverage["NAD(P)H"][0] > 650
