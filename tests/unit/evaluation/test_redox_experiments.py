@@ -7,7 +7,6 @@ import pytest
 
 from commands import redox, redox_json
 from redox_balancer.cell.conditions import load_conditions, pick_condition
-from redox_balancer.cell.driving_force import Ratio
 from redox_balancer.cell.embedded import EXTENSION
 from redox_balancer.cell.energetic_directions import growth_by_ratios, with_energetic_directions
 from redox_balancer.cell.energies import thermodynamics_of
@@ -18,6 +17,7 @@ from redox_balancer.cell.ratio_capacity import (
     GrowthAtRatio,
     HeldByMedium,
 )
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.design.formulation import at_natural_abundance
