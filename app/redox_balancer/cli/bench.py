@@ -123,10 +123,10 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
     results = BenchmarkResults(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
     # All models first: a file that is not a model should fail now, not after minutes.
-    every = [
-        (model, Task(model=model, placements=PLACEMENTS, sampling="range").environments())
-        for model in dict.fromkeys(models)
-    ]
+    task = Task(placements=PLACEMENTS, sampling="range")
+    every = [(model, task.model_copy(update={"model": model}).environments()) for model in dict.fromkeys(models)]
+    # The energies of the package are those of the core.
+    held = task.model_copy(update={"held_ratios": ("c", "m")}).environments() if Part.STEP in parts else None
     for model, environments in every:
         name = environments.space.network.id
         for part in parts:
@@ -135,7 +135,8 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
             notes().print(f"{part.value} on {name}")
             found: Any
             if part is Part.STEP:
-                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"])
+                ratios = held if model is None else None
+                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"], ratios)
             elif part is Part.MEMORY:
                 found = in_own_process(learning.memory, environments, int(sizes["memory_steps"]))
             elif part is Part.LEARNER:

@@ -65,7 +65,7 @@ def design(
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="use either --quick or --output")
-    opened = None if run is None else TrainedRun.open(run)
+    opened = None if run is None else TrainedRun.open(run, ",".join(task.held_ratios or ()))
     if opened is not None:
         _refuse_cell_options(task)
         task = opened.task
@@ -101,7 +101,8 @@ def design(
 def _refuse_cell_options(task: "Task") -> None:
     from redox_balancer.design.task import Task  # noqa: PLC0415
 
-    changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
+    names = Task.model_fields.keys() - {"held_ratios"}
+    changed = [name for name in names if getattr(task, name) != getattr(Task(), name)]
     if changed:
         raise RedoxError(
             f"{flag(changed[0])} cannot be combined with a run, which has its own settings",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redox_balancer.cli.options import HeldRatios
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import construct_text, notes, number, out, show
@@ -53,6 +54,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default.")
     ] = None,
+    held_ratios: HeldRatios = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the policy with random, greedy and evolutionary search, the best fixed construct and the oracle.
@@ -74,6 +76,7 @@ def evaluate(
         budget=SearchBudget(evaluations, seconds),
         equal_time=equal_time,
         time_limit_s=time_limit_s,
+        held_ratios=held_ratios,
     )
     with console.status("reading the runs") as status:
         comparison = compare_methods(runs, protocol, progress=status_progress(status))

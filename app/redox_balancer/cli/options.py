@@ -43,7 +43,8 @@ def _parameter(name: str, kind: Any, default: Any, *flags: str, **option: Any) -
 
 
 # What is one text for several ids, a file for a model, or a list.
-_KINDS = {"model": Path | None, "conditions": str | None, "cells": list[str] | None, "hidden_sizes": list[int]}
+_KINDS: dict[str, Any] = dict.fromkeys(("conditions", "held_ratios", "concentrations"), str | None)
+_KINDS |= {"model": Path | None, "cells": list[str] | None, "hidden_sizes": list[int]}
 
 
 def _options_of(settings: type[SettingsModel], panel: str) -> tuple[inspect.Parameter, ...]:
@@ -69,6 +70,7 @@ CONFIG_OPTIONS = _options_of(TrainConfig, "Training")
 _TYPES = {option.name: option.annotation for option in TASK_OPTIONS}
 Model, Medium, Biomass, Enzymes = (_TYPES[name] for name in ("model", "medium", "biomass", "enzymes"))
 CellsFile, AsPublished, Curation = (_TYPES[name] for name in ("cells_file", "as_published", "curation"))
+HeldRatios = _TYPES["held_ratios"]
 
 
 def _drawable(file: Path | None) -> Path | None:

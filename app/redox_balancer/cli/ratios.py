@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from redox_balancer.cli.options import report_repairs, write_figure
-from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, out, table
 
@@ -39,7 +38,6 @@ def print_ratios(
     construct: str | None,
     margin: float,
     draws: int,
-    concentrations: str,
     figure: Path | None,
     held_by_medium: bool,
     as_json: bool,
@@ -49,7 +47,7 @@ def print_ratios(
     from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
 
-    ranges, medium = dict(_ranges(concentrations)), get_medium(task.medium)
+    ranges, medium = task.ranges(), get_medium(task.medium)
     with notes().status("reading the model") as status:
         space, built = task.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
@@ -91,20 +89,6 @@ def _counted(diagnosis: "RatioDiagnosis") -> Iterator[str]:
     for kind in KINDS:
         known, every = diagnosis.coverage.get(kind, (0, 0))
         yield f"{known} of {every}"
-
-
-def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, figures = part.partition("=")
-        low, _, high = figures.partition(":")
-        try:
-            yield name.strip(), (float(low), float(high or low))
-        except ValueError:
-            raise RedoxError(
-                f"cannot read the concentration {part!r}",
-                hint="write lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M",
-                settings=("concentrations",),
-            ) from None
 
 
 def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:

@@ -42,6 +42,7 @@ from redox_balancer.design.formulation import (
     held_biomass_flux,
     reaches_floor,
 )
+from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.programs import ValuePrograms
 from redox_balancer.design.space import DesignSpace
@@ -133,7 +134,9 @@ class Evaluator:
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
         self._cache_entries = cache_entries
-        self.healthy_growth = self.programs.growth(self.formulation.under(space.healthy).point)
+        healthy = space.healthy
+        healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy
+        self.healthy_growth = self.programs.growth(self.formulation.under(healthy).point)
         if self.healthy_growth <= NO_GROWTH:
             from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
@@ -227,7 +230,7 @@ class Evaluator:
         if known is not None:
             return known
         bounds = self.formulation.under(condition)
-        growth = self.programs.growth(bounds.point)
+        growth = self._growth(bounds.point, bounds)
         healthy = self.healthy_growth
         if condition.reference != HEALTHY:
             line = pick({line.id: line for line in self.space.references}, condition.reference, "cell line")
@@ -242,6 +245,13 @@ class Evaluator:
         remember(self._cells, condition, (reference, bounds), CONDITIONS)
         return reference, bounds
 
+    def _growth(self, point: FloatArray, cell: UnmodifiedCell) -> float:
+        """Largest biomass flux, 1/h; where ratios are held it is no bound on a state below the least that counts."""
+        if cell.shares is None or self.space.ratios is None:
+            return self.programs.growth(point)
+        growth = self.programs.growth(point) if cell.shares.any() else 0.0
+        return growth if growth >= self.space.ratios.growth else 0.0
+
     def _outcome(self, construct: Construct, condition: Condition, sample: int | None) -> Outcome:
         space, settings, programs = self.space, self.space.settings, self.programs
         reference, bounds = self._cell(condition)
@@ -250,7 +260,7 @@ class Evaluator:
         growth, point = reference.growth, bounds.point
         if placed:
             point = self.formulation.with_placed(bounds, placed, sample)
-            growth = kept * programs.growth(point)
+            growth = kept * self._growth(point, bounds)
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)

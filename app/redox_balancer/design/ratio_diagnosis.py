@@ -10,7 +10,6 @@ from redox_balancer.cell.driving_force import (
     LEAST_FLUX,
     DrivingForce,
     DrivingForceLP,
-    Ratio,
     RatioWindow,
     parsimonious_fluxes,
     ratios_of,
@@ -18,10 +17,13 @@ from redox_balancer.cell.driving_force import (
 from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
+from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium
+from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import RatioOptimum
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.ratio_tables import concentrations_under
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -199,8 +201,7 @@ def ratio_cells(
 
     for condition in space.conditions:
         unmodified = formulation.under(condition)
-        levels = {**(medium or {}), **condition.concentrations}.items()
-        ranges = {name: (level.low, level.high) for name, level in levels} | dict(concentrations or {})
+        ranges = concentrations_under(condition, medium or {}, concentrations or {})
         known = packaged.with_concentrations(ranges)
         yield condition.id, cell(known, unmodified.point)
         if construct is not None:

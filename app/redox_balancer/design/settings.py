@@ -157,6 +157,16 @@ class TaskSettings(SettingsModel):
         description="Number of samples of the uncertain enzyme parameters to average the value over, 64 being a good "
         "choice; 0 uses the parameters of the library.",
     )
+    held_ratios: Ids = Field(
+        default=None,
+        description="Compartments whose NAD+/NADH is held, which limits capacities, and drawn for each episode of a "
+        "training: c,m, or with values or ranges of your own c=700,m=1:20.",
+    )
+    concentrations: Ids = Field(
+        default=None,
+        description="Concentrations or ranges in M where ratios count, lac__L_e=2e-3,pyr_c=5e-5:2e-4; those of the "
+        "package, the medium and the condition by default.",
+    )
     hidden_condition: bool = Field(
         default=False,
         description="Hide the condition from the agent: it observes growth and capacity after each placement only.",

@@ -51,6 +51,7 @@ class Protocol:
     budget: SearchBudget = field(default_factory=SearchBudget)  # of a search for one answer
     equal_time: bool = False  # all answers of a search together take as long as a training took instead
     time_limit_s: float = 600.0  # of the oracle for one answer
+    held_ratios: str | None = None  # other values of the ratios that the runs were trained with
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     RedoxError
         The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
     """
-    runs = _same_task(folders)
+    runs = _same_task(folders, protocol.held_ratios)
     environments = runs[0].environments()
     sets = {TRAINING: environments.space.conditions}
     if HELD_OUT in protocol.sets:
@@ -138,8 +139,8 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     return Comparison(space, placements, benchmarks, choice, no_useful_design)
 
 
-def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
-    runs = [TrainedRun.open(folder) for folder in folders]
+def _same_task(folders: Sequence[Path], held_ratios: str | None) -> list[TrainedRun]:
+    runs = [TrainedRun.open(folder, held_ratios) for folder in folders]
     for run in runs[1:]:
         if differing_entries(run.config["environment"], runs[0].config["environment"]):
             raise RedoxError(

@@ -17,7 +17,8 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Concentration, Concentrations
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.ratio_capacity import NO_ANSWER, RatioOptimum, optima
+from redox_balancer.cell.ratio_capacity import optima
+from redox_balancer.cell.ratio_window import NO_ANSWER, RatioOptimum
 from redox_balancer.cell.records import Record, packaged, read_records
 from redox_balancer.design.named_construct import NamedConstruct, build_construct
 from redox_balancer.design.ratio_diagnosis import ratio_cells

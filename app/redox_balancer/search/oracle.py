@@ -249,17 +249,29 @@ class _ConstructProgram:
         program, network = self.program, self.space.network
         lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         fluxes = program.add_network(network, lower, upper)
+        backward, forward = self._left(cell.unmodified)
         # A placement that no budget allows at any level stays closed.
         bought: dict[int, list[Term]] = {column: [] for column in self._columns}
         for (position, level), binary in self._placed.items():
             bought[self._columns[position]].append((binary, cell.caps[position][level]))
         for column, terms in bought.items():
             limit = cell.unmodified.native_limits.get(column, 0.0)
-            if upper[column] > limit:
-                program.add_row([(fluxes[column], 1.0), *((b, -cap) for b, cap in terms)], upper=limit)
-            if lower[column] < -limit:
-                program.add_row([(fluxes[column], 1.0), *((b, cap) for b, cap in terms)], lower=-limit)
+            for sign, bound, share in (
+                (1.0, upper[column], forward[column]),
+                (-1.0, -lower[column], backward[column]),
+            ):
+                if bound > limit * share:
+                    caps = ((b, -share * cap) for b, cap in terms)
+                    program.add_row([(fluxes[column], sign), *caps], upper=limit * share)
         return fluxes
+
+    def _left(self, cell: UnmodifiedCell) -> FloatArray:
+        """Shares that held ratios leave of the capacities backward and forward of every column."""
+        shares = np.ones((2, len(self.space.network.reactions)))
+        if cell.shares is not None:
+            for parameter, share in zip(self._formulation.parameters, cell.shares[:-1].tolist(), strict=True):
+                shares[int(parameter.upper), parameter.column] = share
+        return shares
 
     def _release(self, cell: _Cell, fluxes: range, unless: int) -> None:
         """Let forced fluxes be 0 unless a binary is 1."""

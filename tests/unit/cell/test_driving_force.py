@@ -15,11 +15,12 @@ import scipy.optimize
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.consistency import stoichiometric_matrix
-from redox_balancer.cell.driving_force import DrivingForceLP, Ratio, parsimonious_fluxes, ratios_of
+from redox_balancer.cell.driving_force import DrivingForceLP, parsimonious_fluxes, ratios_of
 from redox_balancer.cell.energies import FARADAY, GAS_CONSTANT, Thermodynamics, thermodynamics_of
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 
