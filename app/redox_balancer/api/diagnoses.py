@@ -69,14 +69,14 @@ class RatioDiagnoses(tuple[RatioDiagnosis, ...]):
     Examples
     --------
     >>> import redox_balancer as rb
-    >>> found = rb.diagnose_ratios(rb.Task(conditions="healthy"), "NDI1_m 0.03 %")
-    >>> found.to_frame()[["low", "high", "width"]].map("{:.2g}".format)
-                                             low     high    width
-    condition               ratio
-    healthy                 nad_c/nadh_c     4.3  2.4e+03  5.7e+02
-                            nad_m/nadh_m     1.6       24       15
-    healthy + NDI1_m 0.03 % nad_c/nadh_c     4.3  2.4e+03  5.7e+02
-                            nad_m/nadh_m     1.6       37       22
+    >>> culture = "lac__L_c=5e-3:2e-2,pyr_c=5e-5:3e-4"
+    >>> task = rb.Task(conditions="complex_i_closed", concentrations=culture)
+    >>> found = rb.diagnose_ratios(task, "LBNOX_c 0.3 %")
+    >>> found.to_frame()["ratio"].xs("nad_c/nadh_c", level="ratio").round()
+    condition
+    complex_i_closed                      68.0
+    complex_i_closed + LBNOX_c 0.3 %     220.0
+    Name: ratio, dtype: float64
     """
 
     __slots__ = ()
@@ -119,7 +119,10 @@ def diagnose_ratios(task: Task, construct: ConstructLike | None = None, *, draws
     --------
     >>> import redox_balancer as rb
     >>> print(rb.diagnose_ratios(rb.Task(conditions="hypoxia,complex_iii_closed")))
-    hypoxia
+    hypoxia: growth 0.0347 1/h, driving force 2.46 kJ/mol
+        nad_c/nadh_c 12 to 4,200, r* 220
+        nad_m/nadh_m 0.55 to 36, r* 4.4
+    complex_iii_closed: no growth, and so no ratio
     """
     space, medium, built = require_task(task).space({} if construct is None else None), get_medium(task.medium), None
     if construct is not None:

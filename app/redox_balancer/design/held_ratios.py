@@ -66,6 +66,8 @@ class HeldRatios:
         Growth from which a state counts, 1/h.
     make
         Computes the table of a condition, which holds for every construct and all limits within their ranges.
+    concentrations
+        Ranges that go before all others, M, by metabolite.
     checksum
         Of energies and ranges of concentrations.
     """
@@ -75,6 +77,7 @@ class HeldRatios:
     reactions: tuple[str, ...]
     growth: float
     make: Maker = field(repr=False)
+    concentrations: Mapping[str, tuple[float, float]]
     checksum: str
     _tables: dict[tuple[str, tuple[Ratio, ...]], RatioTable] = field(default_factory=dict, repr=False)
 

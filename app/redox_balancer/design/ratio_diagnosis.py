@@ -90,12 +90,17 @@ class RatioDiagnosis:
     def __str__(self) -> str:
         if self.force is None:
             return f"{self.condition}: no growth, and so no ratio"
+
+        def number(value: float) -> str:
+            return f"{float(f'{value:.2g}'):,g}"
+
         ratios = (
-            f"{found.ratio} {found.low:.2g} to {found.high:.2g}" + (f", r* {found.best:.2g}" if found.best else "")
+            f"{found.ratio} {number(found.low)} to {number(found.high)}"
+            + (f", r* {number(found.best)}" if found.best else "")
             for found in self.optima
         )
         head = f"{self.condition}: growth {self.growth:.4f} 1/h, driving force {self.force.value:.2f} kJ/mol"
-        return "; ".join([head, *ratios])
+        return "\n    ".join([head, *ratios])
 
     def data(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""

@@ -116,7 +116,7 @@ def with_ratios(
     for array in (known.energies, known.lower, known.upper):
         digest.update(np.ascontiguousarray(array).tobytes())
     names = tuple(network.reactions[column] for column in columns)
-    ratios = HeldRatios(chosen, sought, names, growth, make, digest.hexdigest())
+    ratios = HeldRatios(chosen, sought, names, growth, make, concentrations, digest.hexdigest())
     for condition in (space.healthy, *space.references, *space.conditions, *space.mixtures):
         for key in [*([ratios.ratios] if chosen else []), *((ratio,) for ratio in sought)]:
             ratios.table(condition, key)
