@@ -21,8 +21,7 @@ def attach(host: "RemoteHost", run: str, since: float) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     A lost connection is opened again. A heartbeat older than `since`, the Unix time of the start by the host's clock,
-    is of an earlier trainer. A
-    RedoxError if the training dies without reporting it, or the host cannot be reached any more.
+    is of an earlier trainer. A RedoxError if the training dies without a report, or the host stays out of reach.
     """
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415 - loads torch
 

@@ -14,6 +14,7 @@ from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.remote import transfer
 from redox_balancer.runs.remote.bucket import Bucket, PreconditionFailedError, StoreError, UnreachableError
+from redox_balancer.runs.remote.listing import list_checkpoints
 from redox_balancer.runs.remote.run import OtherHistoryError, RemoteRun
 from s3_stand_in import S3
 
@@ -49,8 +50,8 @@ def test_a_checkpoint_is_pushed_manifest_last_listed_verified_and_pulled(
     assert sent == sum(map(len, content(path).values()))
     puts = [request.target for request in s3.proxy.requests if request.method == "PUT"]
     assert [target.rsplit("/", 1)[1] for target in puts] == ["arrays.safetensors", "state.json", "manifest.json"]
-    (there,) = remote.checkpoints().values()
-    assert (there.step, there.complete, there.size_bytes) == (1000, True, sent)
+    (there,) = list_checkpoints(s3.url)
+    assert (there.step, there.state, there.bytes) == (1000, "unverified", sent)
     remote.verify(1000)
     seen: list[tuple[int, int]] = []
     pulled = remote.pull(1000, tmp_path / "there", lambda _phase, *amount: seen.append(amount))
@@ -81,7 +82,8 @@ def test_an_interrupted_push_leaves_no_checkpoint_and_the_next_one_completes_it(
     with pytest.raises(UnreachableError) as caught:
         remote.push(path)
     assert caught.value.exit_code == EXIT_UNREACHABLE
-    assert not remote.checkpoints()[1000].complete
+    assert list(remote.checkpoints()) == [1000]
+    assert remote.complete_steps() == []
     assert remote.pull_newest(tmp_path / "there") is None
     # Another attempt at the run saves other content at this step, which replaces the incomplete push.
     save(tmp_path, 1000, seed=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.conditions import HEALTHY, Condition
@@ -65,7 +65,7 @@ class Evaluation:
         return f"{self.condition}: {self.construct}, {outcome}"
 
     @classmethod
-    def of(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> "Evaluation":
+    def of(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> Self:
         """Evaluate a construct of the evaluator's own design space."""
         space = evaluator.space
         outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.optimize
 
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_table import Ratio
@@ -58,17 +59,27 @@ def steps_of(span: tuple[float, float], per_decade: int = STEPS_PER_DECADE) -> F
 
 
 def window_of(
-    ratio: Ratio, growth: Callable[[float], float], span: tuple[float, float], precision: float = PRECISION
+    ratio: Ratio,
+    growth: Callable[[float], float],
+    span: tuple[float, float],
+    precision: float = PRECISION,
+    enough: float = 0.0,
 ) -> RatioOptimum | None:
     """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth.
 
     `growth` and `span` are in decimal logarithms of the ratio, and so is the `precision` of the ends of the window.
+    Where no step has `enough` growth, 1/h, the peak between them is looked for.
     """
     steps = steps_of(span)
     found = np.array([growth(step) for step in steps.tolist()])
-    largest = float(found.max())
-    if largest == 0.0:
+    highest = int(found.argmax())
+    if found[highest] == 0.0:
         return None
+    if found[highest] < enough:
+        step, value = peak_near(growth, float(steps[highest]))
+        place = int(np.searchsorted(steps, step))
+        steps, found = np.insert(steps, place, step), np.insert(found, place, value)
+    largest = float(found.max())
     kept = np.flatnonzero(found >= (1.0 - WITHIN) * largest)
 
     def keeps(step: float) -> bool:
@@ -80,6 +91,15 @@ def window_of(
         for inside, outside in ((first, first - 1), (last, min(last + 1, len(steps) - 1)))
     ]
     return RatioOptimum(ratio, largest, *ends)
+
+
+def peak_near(growth: Callable[[float], float], step: float) -> tuple[float, float]:
+    """Where growth is largest within a step of another, as decimal logarithm of the ratio, and growth there, 1/h."""
+    around = step - 1.0 / STEPS_PER_DECADE, step + 1.0 / STEPS_PER_DECADE
+    found = scipy.optimize.minimize_scalar(
+        lambda at: -growth(at), bounds=around, method="bounded", options={"xatol": PRECISION}
+    )
+    return float(found.x), -float(found.fun)
 
 
 def _bracketed(holds: Callable[[float], bool], inside: float, outside: float, precision: float) -> float:

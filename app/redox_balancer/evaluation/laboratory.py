@@ -7,11 +7,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition, with_supplies
+from redox_balancer.cell.energetic_directions import growth_by_ratios, with_energetic_directions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.cell.probes import Free, free_fluxes, probes_of
-from redox_balancer.cell.ratio_capacity import growth_by_ratios, with_energetic_directions
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.evaluation.experiments import ExperimentFile
 from redox_balancer.evaluation.verdicts import ZERO

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import SHARED_MEMORY, MachineLimits
@@ -64,7 +64,7 @@ class Check:
         needed: str,
         remedy: str,
         settings: tuple[str, ...] = (),
-    ) -> "Check":
+    ) -> Self:
         """Return a check that is OK where `fine`, and of level `otherwise` with the remedy where not."""
         return cls(name, Level.OK, found, needed) if fine else cls(name, otherwise, found, needed, remedy, settings)
 

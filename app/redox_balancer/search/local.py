@@ -6,10 +6,11 @@ with a local optimum: no other level, swap, addition or removal of one placement
 mixed-integer program has the optimum (`oracle`), it gets the time that is left.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from math import isfinite
 
 import numpy as np
@@ -28,6 +29,10 @@ RESTARTS = 8
 GAIN = 1e-9
 """Least gain of value that is no round-off."""
 
+SETTLED = 4
+"""Batches without a better construct after which the proof begins."""
+RESTARTED = 0.4
+"""Share of the time left that may pass before the proof."""
 PROVEN = 1e-6
 """Distance of a value from its bound, relative for values above 1, at which it is proven optimal."""
 
@@ -45,23 +50,34 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
-    found = search.found()
-    if problem.evaluator.space.is_provable and search.seconds_left is not None and not search.spent():
-        search.stage = "mixed-integer program"
-        with suppress(NoSolutionError):
-            found = oracle(search, time_limit_s=search.seconds_left)
 
     def others() -> Iterator[Batch]:
         while not search.spent():
             yield RANDOM, [random_construct(problem, generator) for _ in range(RESTARTS)]
             yield from (batch for batch in [next(drawn, None)] if batch)
 
-    if not proven(search.best_value, found.bound):
+    found, left = search.found(), search.seconds_left
+    if problem.evaluator.space.is_provable and left is not None:
+        descents.run(_until_settled(search, others(), left * RESTARTED))
+        search.stage = "mixed-integer program"
+        with suppress(NoSolutionError):
+            found = oracle(search, time_limit_s=left)
+    optimal = proven(search.best_value, found.bound)
+    if not optimal:
         descents.run(others())
     bound = found.bound if found.bound is not None and isfinite(found.bound) else None
     return replace(
-        search.found(iterations=found.iterations, bound=bound), is_local_optimum=descents.confirmed == search.best
+        search.found(iterations=found.iterations, bound=bound),
+        is_local_optimum=optimal or descents.confirmed == search.best,
     )
+
+
+def _until_settled(search: Search, batches: Iterator[Batch], seconds: float) -> Iterator[Batch]:
+    """Batches until the best construct has stayed the best for `SETTLED` of them, for so many seconds at most."""
+    started, bests = time.perf_counter(), [search.best]
+    while time.perf_counter() - started < seconds and bests[-SETTLED - 1 :] != [search.best] * (SETTLED + 1):
+        yield from islice(batches, 1)
+        bests.append(search.best)
 
 
 def proven(value: float, bound: float | None) -> bool:

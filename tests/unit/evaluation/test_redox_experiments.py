@@ -8,6 +8,7 @@ import pytest
 from commands import redox, redox_json
 from redox_balancer.cell.conditions import load_conditions, pick_condition
 from redox_balancer.cell.embedded import EXTENSION
+from redox_balancer.cell.energetic_directions import growth_by_ratios, with_energetic_directions
 from redox_balancer.cell.energies import thermodynamics_of
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
@@ -15,8 +16,6 @@ from redox_balancer.cell.network import Network
 from redox_balancer.cell.ratio_capacity import (
     GrowthAtRatio,
     HeldByMedium,
-    growth_by_ratios,
-    with_energetic_directions,
 )
 from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged

@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,29 +35,6 @@ _STEP = re.compile(r"step_(\d{9,})")
 
 class OtherHistoryError(RedoxError):
     """The bucket holds a different checkpoint of the same step, which is kept."""
-
-
-@dataclass(frozen=True)
-class RemoteCheckpoint:
-    """A checkpoint as listed in a bucket: its objects by file name, unverified."""
-
-    step: int
-    objects: Mapping[str, ObjectSummary]
-
-    @property
-    def complete(self) -> bool:
-        """Whether its push was completed."""
-        return MANIFEST in self.objects
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of all its files (bytes)."""
-        return sum(entry.size for entry in self.objects.values())
-
-    @property
-    def written_at(self) -> float:
-        """Unix time of the last write."""
-        return max(entry.written_at for entry in self.objects.values())
 
 
 class PulledCheckpoint(NamedTuple):
@@ -89,15 +65,15 @@ class RemoteRun:
         """Address of the run."""
         return self.address.url
 
-    def checkpoints(self) -> dict[int, RemoteCheckpoint]:
-        """Return the checkpoints by step, newest first, including incomplete ones."""
+    def checkpoints(self) -> dict[int, dict[str, ObjectSummary]]:
+        """Return the objects of each checkpoint by file name, newest first; one without a manifest is incomplete."""
         found: dict[int, dict[str, ObjectSummary]] = {}
         prefix = f"{self.address.prefix}/"
         for entry in self.bucket.summaries(f"{prefix}step_"):
             folder, _, name = entry.key.removeprefix(prefix).partition("/")
             if (match := _STEP.fullmatch(folder)) and name:
                 found.setdefault(int(match[1]), {})[name] = entry
-        return {step: RemoteCheckpoint(step, found[step]) for step in sorted(found, reverse=True)}
+        return dict(sorted(found.items(), reverse=True))
 
     def push(self, path: Path) -> int | None:
         """Push a checkpoint folder to the bucket unless the bucket has it, and return the bytes sent.
@@ -233,7 +209,7 @@ class RemoteRun:
 
     def complete_steps(self) -> list[int]:
         """Steps of the complete checkpoints, newest first."""
-        return [found.step for found in self.checkpoints().values() if found.complete]
+        return [step for step, objects in self.checkpoints().items() if MANIFEST in objects]
 
     def _folder(self, step: int) -> str:
         return f"{self.address.prefix}/{checkpoint.folder_name(step)}/"
