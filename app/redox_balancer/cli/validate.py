@@ -86,6 +86,7 @@ def validate(
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
     others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
+    others |= {"curation": curation, "as_published": as_published, "biomass": biomass}
     _refuse_pairs("directions" if directions else "", others)
     _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
     if draws and not (ratios or directions):

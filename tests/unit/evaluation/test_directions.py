@@ -74,6 +74,7 @@ def test_the_command_prints_a_table_and_json(found: dict[str, DirectionResult]) 
     for options, problem in (
         (["--model", "Recon3D"], "--directions does not go with --model"),
         (["--medium", "culture"], "--directions does not go with --medium"),
+        (["--as-published"], "--directions does not go with --as-published"),
     ):
         refusal = redox("validate", "--directions", *options)
         assert refusal.returncode == 2

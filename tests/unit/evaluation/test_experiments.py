@@ -9,6 +9,7 @@ from commands import assert_refused, redox, redox_json
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.embedded import EXTENSION
 from redox_balancer.cell.equation import parse_equation
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
@@ -92,6 +93,20 @@ def test_the_extension_expresses_more_and_leaves_the_rest(found: Validation, ext
     assert extended.counts[Standing.NOT_EXPRESSED] + extended.counts[Standing.PARTLY] == 3
     assert after["lbnox_without_uridine"] == ["0", "0"]
     assert after["aox"] == ["S", "S", "S"]
+
+
+def test_the_extension_changes_nothing_else(core: Network, medium: Medium) -> None:
+    extended = load_network(curation=packaged(EXTENSION))
+    assert extended.reactions[: len(core.reactions)] == core.reactions
+    changed = [r for r in core.reactions if extended.stoichiometry_of(r) != core.stoichiometry_of(r)]
+    assert changed == [core.objective]
+    assert [extended.bounds_of(r) for r in core.reactions] == [core.bounds_of(r) for r in core.reactions]
+    assert max(free_fluxes(extended).values()) < 1e-9
+    growths = []
+    for network in (core, extended):
+        with FluxLP(medium.apply(network)) as lp:
+            growths.append(lp.maximise().objective)
+    assert growths[1] == pytest.approx(growths[0], rel=1e-6)
 
 
 def opened(core: Network, what: str) -> Network:
