@@ -129,8 +129,9 @@ def thermodynamics_of(network: Network, *, respires: bool = True) -> Thermodynam
             continue
         own, coefficients = list(amounts), np.array(list(amounts.values()))
         crosses = len({found.places[row] for row in own}) > 1
-        reason = _reason_against(found, own, gained[column])
-        if crosses and not reason and network.bigg_names.get(reaction, reaction) not in data.as_written:
+        name = network.bigg_names.get(reaction, reaction)
+        reason = _reason_against(found, own, gained[column], listed=name in data.mechanisms)
+        if crosses and not reason and name not in data.as_written:
             reason = _reason_against_carrier(found, own, coefficients)
         if reason:
             reasons[reaction] = reason
@@ -190,10 +191,10 @@ def _metabolites(network: Network, data: EnergyData, potential: str) -> _Metabol
     return _Metabolites(known, places, formation, electric, charges, lower, upper, deviations)
 
 
-def _reason_against(found: _Metabolites, own: Sequence[int], gained: float) -> str:
+def _reason_against(found: _Metabolites, own: Sequence[int], gained: float, *, listed: bool) -> str:
     """Why a reaction of these metabolites has no energy; empty if nothing speaks against it."""
     if len(own) < 2:
-        return "listed in mechanisms.tsv"
+        return "listed in mechanisms.tsv" if listed else "a bookkeeping entry"
     if np.isnan(found.formation[own]).any():
         return "a metabolite without energy"
     return "does not balance" if gained > TOLERANCE else ""

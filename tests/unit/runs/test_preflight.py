@@ -3,7 +3,7 @@
 import math
 import resource
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,7 @@ def test_the_limits_of_this_machine_are_read_and_every_check_is_ready_for_json(t
     assert found.files_hard == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert found.disk_bytes > 0
     assert found.memory_bytes > 0
-    checks = [check.as_dict() for check in all_checks(TrainConfig(), Shelves(), tmp_path, solver=lambda: "fine")]
+    checks = [asdict(check) for check in all_checks(TrainConfig(), Shelves(), tmp_path, solver=lambda: "fine")]
     assert {"file limit", "process limit", "solver", "disk", "memory", "reward signal"} <= {c["name"] for c in checks}
     assert {check["level"] for check in checks} <= {"ok", "warn", "fail"}
 
