@@ -3,9 +3,9 @@
     won = 1 - sum |ln r*(construct) - ln r*(unperturbed)| / sum |ln r*(condition) - ln r*(unperturbed)|, at least -1
 
 r* is the geometric mean of the window of [NAD+]/[NADH] in which growth stays within 5 % of the largest at two steps
-per decade, see docs/ratio.md. Both sums are over the compartments in which the unperturbed cell and the condition have an r*; one
-that the construct leaves without counts as not brought back. Nothing is to be won where the condition has none, or
-the sum of its distances is below `SAME`.
+per decade, see docs/ratio.md. Both sums are over the compartments in which the unperturbed cell and the condition
+have an r*; one that the construct leaves without counts as not brought back. Nothing is to be won where the condition
+has none, or the sum of its distances is below `SAME`.
 """
 
 import math
