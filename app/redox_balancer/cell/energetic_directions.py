@@ -4,6 +4,7 @@ See `data/thermodynamics/backwards.tsv` and docs/ratio.md.
 """
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,7 +21,9 @@ def with_energetic_directions(network: Network) -> Network:
     return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
 
 
-def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatArray:
+def growth_by_ratios(
+    network: Network, growth: float, draws: int = 0, ranges: Mapping[str, tuple[float, float]] | None = None
+) -> FloatArray:
     """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
 
     Reactions of `with_energetic_directions` run forward, backward or not at all, each combination for itself, and all
@@ -34,6 +37,8 @@ def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatAr
         Its largest growth without these bounds, 1/h, above 0; without NAD+ and NADH it has no other.
     draws
         How often the energies are drawn from their uncertainty, with the same seed for each cell.
+    ranges
+        Ranges of concentrations that replace the package's, M.
 
     Returns
     -------
@@ -54,7 +59,8 @@ def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatAr
         for respires in (True, False):
             if largest <= best.min():
                 break
-            known, generator = thermodynamics_of(cell, respires=respires), np.random.default_rng(0)
+            known = thermodynamics_of(cell, respires=respires).with_concentrations(ranges or {})
+            generator = np.random.default_rng(0)
             with GrowthAtRatio(known, largest, directions=directions) as bounded:
                 of_nad = [ratio for ratio in bounded.ratios if cell.is_species(ratio.denominator, "nadh")]
                 for draw in range(1 + draws):

@@ -61,6 +61,10 @@ def validate(
     draws: Annotated[
         int, typer.Option(min=0, help="With --ratios or --directions: repeat it with so many draws of the energies.")
     ] = 0,
+    concentrations: Annotated[
+        str | None,
+        typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_c=5e-3:2e-2.", show_default=False),
+    ] = None,
     directions: Annotated[
         bool, typer.Option("--directions", help="What raises and lowers NAD+/NADH instead, on the embedded core.")
     ] = False,
@@ -82,15 +86,23 @@ def validate(
     from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the solver
     from redox_balancer.cell.records import packaged  # noqa: PLC0415
     from redox_balancer.design.enzymes import load_native_capacities  # noqa: PLC0415
+    from redox_balancer.design.task import Task  # noqa: PLC0415
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
     others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
-    others |= {"curation": curation, "as_published": as_published, "biomass": biomass}
+    others |= {
+        "concentrations": concentrations,
+        "curation": curation,
+        "as_published": as_published,
+        "biomass": biomass,
+    }
     _refuse_pairs("directions" if directions else "", others)
     _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
     if draws and not (ratios or directions):
         raise RedoxError("--draws does not go without --ratios or --directions", hint="add one of the two")
+    if concentrations and not ratios:
+        raise RedoxError("--concentrations does not go without --ratios", hint="add --ratios")
     if directions:
         _show_directions(draws, as_json=as_json)
         return
@@ -117,6 +129,7 @@ def validate(
             vary=vary,
             ratios=ratios,
             draws=draws,
+            ranges=Task(concentrations=tuple(concentrations.split(",")) if concentrations else None).ranges(),
             extended=extended,
             progress=status_progress(status),
         )

@@ -154,6 +154,7 @@ def validate(
     vary: bool = False,
     ratios: bool = False,
     draws: int = 0,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
     extended: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
@@ -173,6 +174,8 @@ def validate(
         Growth by capacities that depend on the ratios of NAD+ to NADH, measured ones where known, see `Laboratory`.
     draws
         With `ratios`: how often the rescues are repeated with energies drawn from their uncertainty.
+    ranges
+        With `ratios`: ranges of concentrations that replace those of conditions and of the package, M.
     extended
         Whether the model is the embedded core with its extension, which its name then says.
 
@@ -182,11 +185,11 @@ def validate(
         The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
-    model = f"{network.id}{EXTENDED * extended}{', with ratios' * ratios}"
+    model = f"{network.id}{EXTENDED * extended}{', with ratios' * ratios}{', other concentrations' if ranges else ''}"
     if ratios:
         capacities = {**capacities, **HeldByMedium.of(network).capacities}
     with Laboratory(
-        at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios, draws=draws
+        at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios, draws=draws, ranges=ranges
     ) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")

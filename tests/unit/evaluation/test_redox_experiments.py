@@ -122,10 +122,23 @@ def test_the_command_scores_with_ratios_and_says_so() -> None:
     for options, problem in (
         (["--ratios", "--model", "Recon3D"], "--ratios does not go with --model"),
         (["--draws", "3"], "--draws does not go without --ratios or --directions"),
+        (["--concentrations", "3php_c=1e-6"], "--concentrations does not go without --ratios"),
+        (["--ratios", "--concentrations", "php_c=1e-6"], "has no metabolite 'php_c'"),
     ):
         refusal = redox("validate", *options)
         assert refusal.returncode == 2
         assert problem in refusal.stderr
+
+
+def test_serine_decides_where_its_precursor_does_not_fall_as_low(core: Network) -> None:
+    """From 3 uM 3-phosphohydroxypyruvate, complex I hurts, and LbNOX rescues, through the ratio: docs/ratio.md."""
+    capacities = load_native_capacities(core) | HeldByMedium.of(core).capacities
+    network = at_natural_abundance(load_media()["glycolytic"].apply(core), capacities)
+    ranges = {"lac__L_c": (5e-3, 2e-2), "pyr_c": (5e-5, 3e-4), "3php_c": (3e-6, 1e-3)}
+    cells = Cell(), Cell(("complex I",)), Cell(("complex I",), (), ("LBNOX_c",))
+    with Laboratory(network, load_experiments(), ratios=True, ranges=ranges) as laboratory:
+        found = [laboratory.growth(cell._replace(conditions=("uridine",))) for cell in cells]
+    assert found == pytest.approx([0.0844, 0.0205, 0.0537], abs=1e-4)
 
 
 def test_drawn_energies_are_those_of_a_cell_that_has_them(core: Network) -> None:
