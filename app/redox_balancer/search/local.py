@@ -3,7 +3,7 @@
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
 What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
 with a local optimum: no other level, swap, addition or removal of one placement is worth more. Where one
-mixed-integer program has the optimum (`oracle`), it gets the time that is left.
+mixed-integer program has the optimum (`oracle`), it takes the rest of the time.
 """
 
 import time
@@ -59,9 +59,10 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     found, left = search.found(), search.seconds_left
     if problem.evaluator.space.is_provable and left is not None:
         descents.run(_until_settled(search, others(), left * RESTARTED))
-        search.stage = "mixed-integer program"
-        with suppress(NoSolutionError):
-            found = oracle(search, time_limit_s=left)
+        if not search.spent():
+            search.stage = "mixed-integer program"
+            with suppress(NoSolutionError):
+                found = oracle(search, time_limit_s=left)
     optimal = proven(search.best_value, found.bound)
     if not optimal:
         descents.run(others())

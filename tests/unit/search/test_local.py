@@ -115,5 +115,7 @@ def test_it_stops_when_asked_to_and_the_empty_construct_is_always_an_answer(eval
     found = engine(Search(problem, stop=lambda: next(asked, True)), np.random.default_rng(0))
     assert found.evaluations <= 5
     assert found.value >= 0.0
-    nothing = engine(Search(problem, seconds=0.0), np.random.default_rng(0))
-    assert (len(nothing.construct), nothing.value, nothing.evaluations) == (0, 0.0, 0)
+    for limit in ({"seconds": 0.0}, {"seconds": 60.0, "evaluations": 0}):
+        nothing = engine(Search(problem, **limit), np.random.default_rng(0))
+        assert (len(nothing.construct), nothing.value, nothing.evaluations) == (0, 0.0, 0)
+        assert nothing.bound is None
