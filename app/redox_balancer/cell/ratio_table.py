@@ -46,12 +46,20 @@ class RatioTable:
     competition: FloatArray
     thermal_energy: float
 
-    def shares(self, ratios: FloatArray) -> FloatArray:
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Ends of the one ratio where a state can grow, as decimal logarithms; None where there are none."""
+        slopes, constants = self.possible.T * np.array([[self.thermal_energy * np.log(10.0)], [1.0]])
+        flat, rising, falling = slopes == 0.0, slopes > 0.0, slopes < 0.0
+        low, high = (-constants[rising] / slopes[rising]).max(), (-constants[falling] / slopes[falling]).min()
+        return (float(low), float(high)) if low < high and (constants[flat] >= 0.0).all() else None
+
+    def shares(self, ratios: FloatArray | float) -> FloatArray:
         """Shares of the capacities backward and forward at D ratios, shape (2, C); all 0 where none can grow."""
         point = np.append(self.thermal_energy * np.log(ratios), 1.0)
         if (self.possible.dot(point) < 0.0).any():
             return np.zeros((2, len(self.reactions)))
         forces = np.minimum.reduceat(self.cuts.dot(point), self.starts)
         shares: FloatArray = -np.expm1(np.maximum(forces, 0.0) / -self.thermal_energy).reshape(2, -1)
-        shares[1] /= 1.0 + self.competition.dot(1.0 / ratios)
+        shares[1] /= 1.0 + self.competition.dot(np.atleast_1d(1.0 / ratios))
         return shares

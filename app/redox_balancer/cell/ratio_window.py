@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_table import Ratio
@@ -95,10 +94,10 @@ def window_of(
 
 def peak_near(growth: Callable[[float], float], step: float) -> tuple[float, float]:
     """Where growth is largest within a step of another, as decimal logarithm of the ratio, and growth there, 1/h."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - 17 MB that no actor needs
+
     around = step - 1.0 / STEPS_PER_DECADE, step + 1.0 / STEPS_PER_DECADE
-    found = scipy.optimize.minimize_scalar(
-        lambda at: -growth(at), bounds=around, method="bounded", options={"xatol": PRECISION}
-    )
+    found = minimize_scalar(lambda at: -growth(at), bounds=around, method="bounded", options={"xatol": PRECISION})
     return float(found.x), -float(found.fun)
 
 

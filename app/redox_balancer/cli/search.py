@@ -194,5 +194,5 @@ def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcom
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
     text = construct_text(space.describe(construct))
     # The reward `rescue` does not count it.
-    capacity = "-" if space.settings.reward == "rescue" else f"{outcome.capacity:.4f}"
+    capacity = "-" if space.settings.reward in ("rescue", "ratio") else f"{outcome.capacity:.4f}"
     return f"{outcome.value:.4f}", f"{outcome.growth:.5f}", capacity, text

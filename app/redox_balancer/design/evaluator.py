@@ -20,7 +20,8 @@ is coupled to growth. With the reward `rescue` program (a) alone counts, and cap
 
 where unperturbed is the larger of mu_wt(healthy) and mu_wt(condition): 1 is the most, and in a cell that lacks no
 growth every construct is worth less than nothing. Growth per protein as a quotient would be largest for the smallest
-amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
+amount of an enzyme, however little that wins back. With the reward `ratio`, won replaces the first term, see
+`ratio_reward`, and stands for rescue as well. With parameter samples the value is the mean over them.
 """
 
 import itertools
@@ -45,6 +46,7 @@ from redox_balancer.design.formulation import (
 from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.programs import ValuePrograms
+from redox_balancer.design.ratio_reward import Best, RatioReward, won_back
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
@@ -66,6 +68,7 @@ class Reference:
     floor: float  # to be kept while capacity is counted
     lowered: bool  # whether the condition reduces growth
     unperturbed: float  # beyond which nothing is won back
+    ratios: Best  # r* of cytosol and matrix, with the reward `ratio`
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,10 @@ class Outcome:
     `guaranteed` the smallest at largest growth, which is negative where the construct may run in reverse.
     """
 
-    value: float  # in healthy respirations, or with the reward `rescue` as a share of healthy growth
+    value: float  # in healthy respirations; a share of healthy growth or of a distance with `rescue` and `ratio`
     growth: float  # the largest after the cost of expression, 1/h
-    capacity: float  # 0 with the reward `rescue`
-    rescue: float  # growth regained, as a share of healthy growth
+    capacity: float  # 0 with the rewards `rescue` and `ratio`
+    rescue: float  # growth regained, as a share of healthy growth; with `ratio` the share of the distance of r*
 
     def __str__(self) -> str:
         return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
@@ -129,6 +132,7 @@ class Evaluator:
         self._unit = space.capacity_unit
         self.formulation = Formulation(space, compressed=compressed)
         self.programs = ValuePrograms(space, self.formulation, region_bytes=region_bytes)
+        self._ratio = RatioReward(space.ratios, self.formulation, self.programs) if space.ratios else None
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
@@ -241,6 +245,7 @@ class Evaluator:
             floor=growth_floor(self.space.settings, growth, healthy),
             lowered=growth < healthy * (1 - 1e-6),
             unperturbed=max(growth, healthy),
+            ratios=self._ratio.best(condition, bounds.capacities) if self._ratio else {},
         )
         remember(self._cells, condition, (reference, bounds), CONDITIONS)
         return reference, bounds
@@ -264,6 +269,14 @@ class Evaluator:
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
+        if settings.reward == "ratio" and self._ratio:
+            usual = {HEALTHY: space.healthy} | {line.id: line for line in space.references}
+            unperturbed = self.reference(usual[condition.reference]).ratios
+            capacities = self.formulation.with_capacities(bounds, placed, sample)
+            found = self._ratio.best(condition, capacities) if placed else reference.ratios
+            won = won_back(unperturbed, reference.ratios, found)
+            price = settings.protein_price * space.protein(placed)
+            return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):

@@ -37,7 +37,7 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
         "settings": {
             name: getattr(space.settings, name)
             for name in ValueSettings.__dataclass_fields__
-            if name != "protein_price" or space.settings.reward == "rescue"
+            if name != "protein_price" or space.settings.reward in ("rescue", "ratio")
         },
     }
 

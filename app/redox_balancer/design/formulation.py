@@ -148,7 +148,7 @@ class Formulation:
             shares = self.shares(condition, self._space.ratios.ratios, np.array(condition.ratios))
         return UnmodifiedCell(limits, point if shares is None else point * shares, native_limits, point, shares)
 
-    def shares(self, condition: Condition, ratios: tuple[Ratio, ...], values: FloatArray) -> FloatArray:
+    def shares(self, condition: Condition, ratios: tuple[Ratio, ...], values: FloatArray | float) -> FloatArray:
         """What ratios leave of each bound, in the order of a point, see `RatioTable`; all 0 where none can grow."""
         places, chosen = self._shared
         shares = np.ones(len(self._healthy))

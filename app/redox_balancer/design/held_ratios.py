@@ -57,21 +57,27 @@ class HeldRatios:
     Attributes
     ----------
     held
-        The ratios, in the order of `HeldCondition.ratios`; none with the reward `ratio`, which looks for them.
+        The ratios, in the order of `HeldCondition.ratios`.
+    sought
+        The ratios that the reward `ratio` is about.
     reactions
         Reactions whose capacity depends on a ratio.
     growth
         Growth from which a state counts, 1/h.
     make
         Computes the table of a condition, which holds for every construct and all limits within their ranges.
+    concentrations
+        Ranges that go before all others, M, by metabolite.
     checksum
         Of energies and ranges of concentrations.
     """
 
     held: tuple[HeldRatio, ...]
+    sought: tuple[Ratio, ...]
     reactions: tuple[str, ...]
     growth: float
     make: Maker = field(repr=False)
+    concentrations: Mapping[str, tuple[float, float]]
     checksum: str
     _tables: dict[tuple[str, tuple[Ratio, ...]], RatioTable] = field(default_factory=dict, repr=False)
 
@@ -110,6 +116,12 @@ def parse_ranges(
             raise RedoxError(f"cannot read {text!r}", hint=f"write {example}", settings=(setting,)) from None
 
 
+def usual_ratios() -> dict[str, tuple[float, ...]]:
+    """Value and range of the ratio of each compartment, see `held_ratios.tsv`."""
+    rows = table_rows((packaged("thermodynamics") / "held_ratios.tsv").read_text(encoding="utf-8"))[1:]
+    return {letter: tuple(map(float, figures)) for letter, *figures, _ in rows}
+
+
 def held_ratios(
     texts: Iterable[str], network: Network, spans: Mapping[Ratio, tuple[float, float]]
 ) -> tuple[HeldRatio, ...]:
@@ -123,9 +135,7 @@ def held_ratios(
         A compartment has no NAD+ with NADH, or a ratio is none that the concentrations can have.
     """
     known = {network.compartment_of(ratio.numerator): ratio for ratio in spans}
-    rows = table_rows((packaged("thermodynamics") / "held_ratios.tsv").read_text(encoding="utf-8"))[1:]
-    usual = {letter: tuple(map(float, figures)) for letter, *figures, _ in rows}
-    found = {}
+    usual, found = usual_ratios(), {}
     for letter, given in parse_ranges(texts, "held_ratios", "c for the cytosol, c=700, or c=10:1000 for a range"):
         ratio = known.get(letter)
         if ratio is None or not (given or letter in usual):

@@ -90,6 +90,21 @@ class RatioDiagnosis:
         """Share of the draws in which the state is feasible; None without draws."""
         return float(np.mean(self.forces >= 0.0)) if self.forces is not None and len(self.forces) else None
 
+    def __str__(self) -> str:
+        if self.force is None:
+            return f"{self.condition}: no growth, and so no ratio"
+
+        def number(value: float) -> str:
+            return f"{float(f'{value:.2g}'):,g}"
+
+        ratios = (
+            f"{found.ratio} {number(found.low)} to {number(found.high)}"
+            + (f", r* {number(found.best)}" if found.best else "")
+            for found in self.optima
+        )
+        head = f"{self.condition}: growth {self.growth:.4f} 1/h, driving force {self.force.value:.2f} kJ/mol"
+        return "\n    ".join([head, *ratios])
+
     def data(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""
         force, drawn, forces = self.force, self.drawn or {}, self.forces if self.forces is not None else np.zeros(0)

@@ -16,7 +16,7 @@ from redox_balancer.cell.ratio_capacity import LEAST_GROWTH, coupled_columns, sp
 from redox_balancer.cell.ratio_cuts import ratio_table
 from redox_balancer.cell.ratio_table import Ratio, RatioTable
 from redox_balancer.design.formulation import Formulation
-from redox_balancer.design.held_ratios import HeldRatios, held_ratios
+from redox_balancer.design.held_ratios import HeldRatios, held_ratios, usual_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
@@ -68,7 +68,7 @@ class TableMaker:
 def with_ratios(
     space: DesignSpace, held: Iterable[str], medium: Mapping[str, Concentration], concentrations: Concentrations
 ) -> DesignSpace:
-    """A design space whose conditions hold ratios, or one in which they can be looked for where none is held.
+    """A design space whose conditions hold ratios, or in which the reward `ratio` looks for them.
 
     Parameters
     ----------
@@ -99,7 +99,16 @@ def with_ratios(
             settings=("model", "held_ratios", "reward"),
         )
     known.with_concentrations(concentrations)  # refuses those that are impossible
-    chosen = held_ratios(held, network, spans)
+    chosen, sought = held_ratios(held, network, spans), tuple[Ratio, ...]()
+    if space.settings.reward == "ratio":
+        sought = tuple(ratio for ratio in spans if network.compartment_of(ratio.numerator) in usual_ratios())
+        if chosen or not sought:
+            raise RedoxError(
+                "the reward 'ratio' is about NAD+/NADH of cytosol and matrix, which "
+                + ("cannot be held at the same time" if chosen else f"model {network.id} does not have"),
+                hint="choose another reward, or hold no ratio",
+                settings=("reward", "held_ratios"),
+            )
     with FluxLP(network) as lp:
         growth = LEAST_GROWTH * lp.maximise().objective
     make = TableMaker(formulation, known, columns, growth, medium, concentrations)
@@ -107,9 +116,10 @@ def with_ratios(
     for array in (known.energies, known.lower, known.upper):
         digest.update(np.ascontiguousarray(array).tobytes())
     names = tuple(network.reactions[column] for column in columns)
-    ratios = HeldRatios(chosen, names, growth, make, digest.hexdigest())
-    for condition in (*space.conditions, *space.mixtures) if chosen else ():
-        ratios.table(condition, ratios.ratios)
+    ratios = HeldRatios(chosen, sought, names, growth, make, concentrations, digest.hexdigest())
+    for condition in (space.healthy, *space.references, *space.conditions, *space.mixtures):
+        for key in [*([ratios.ratios] if chosen else []), *((ratio,) for ratio in sought)]:
+            ratios.table(condition, key)
     hold = ratios.holding
     conditions, mixtures = tuple(map(hold, space.conditions)), tuple(map(hold, space.mixtures))
     return replace(space, conditions=conditions, mixtures=mixtures, ratios=ratios)

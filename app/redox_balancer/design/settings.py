@@ -19,7 +19,7 @@ EMBEDDED = "embedded"
 
 Sampling = Literal["named", "range", "mixed"]
 Candidates = Literal["distinct", "all"]
-Reward = Literal["capacity", "guaranteed", "rescue", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "rescue", "ratio", "sink-flux"]
 
 BUDGET = 1.5e-3
 """Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
@@ -138,13 +138,15 @@ class TaskSettings(SettingsModel):
     reward: Reward = Field(
         default="capacity",
         description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), or the flux "
+        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), the same of "
+        "NAD+/NADH, the ratio of largest growth in cytosol and matrix (ratio), or the flux "
         "at one optimal vertex, for comparison (sink-flux).",
     )
     protein_price: float = Field(
         default=10.0,
         ge=0,
-        description="Share of unperturbed growth that a proteome fraction has to win back with the reward 'rescue': "
+        description="Share of unperturbed growth, or of the distance of the ratio, that a proteome fraction has to "
+        "win back with the rewards 'rescue' and 'ratio': "
         "with 10, 1 % for each 0.1 % of the proteome (assumed).",
     )
     h2o2_price: float = Field(

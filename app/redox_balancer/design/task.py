@@ -115,11 +115,11 @@ class Task(TaskSettings):
             samples=self.parameter_samples,
             settings=ValueSettings(reward=self.reward, protein_price=self.protein_price, h2o2_price=self.h2o2_price),
         )
-        if self.held_ratios:
+        if self.held_ratios or self.reward == "ratio":
             from redox_balancer.design.ratio_tables import with_ratios  # noqa: PLC0415 - reads the energies
 
             medium = get_medium(self.medium)
-            space = with_ratios(space, self.held_ratios, medium.concentrations if medium else {}, self.ranges())
+            space = with_ratios(space, self.held_ratios or (), medium.concentrations if medium else {}, self.ranges())
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.
             for entry in space.excluded:

@@ -41,7 +41,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "by the task, also in search: healthy respirations, or with the reward rescue a share of healthy growth",
+    "paid": "by the task, also in search: healthy respirations, or with rescue and ratio a share of the loss",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }

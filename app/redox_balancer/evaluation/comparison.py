@@ -1,7 +1,5 @@
 """Comparison of training runs with all other methods, on training and on held-out conditions."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -81,7 +79,7 @@ class Comparison:
             "sets": {name: benchmark.summary(describe) for name, benchmark in self.benchmarks.items()},
         }
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The rows of all benchmarks as one table, indexed by set of conditions and method."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 

@@ -104,7 +104,7 @@ class Screen:
         space, programs = self._evaluator.space, self._evaluator.programs
         settings = space.settings
         estimates, bounds = np.zeros(len(added)), np.zeros(len(added))
-        if settings.reward == "sink-flux":
+        if settings.reward in ("sink-flux", "ratio"):
             return estimates, np.full(len(added), np.inf)
 
         def total(of_steps: Any) -> Any:
