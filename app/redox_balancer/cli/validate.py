@@ -169,7 +169,7 @@ def _show_directions(draws: int, *, as_json: bool) -> None:
 
     def said(verdict: bool | None, held: float | None) -> str:  # noqa: FBT001
         return {True: "right", False: "wrong", None: "-"}[verdict] + (
-            "" if held is None else f", {held:.0%} of draws"
+            "" if held is None else f", {100 * held:g} % of draws"
         )
 
     rows = [

@@ -306,7 +306,7 @@ def shown(result: AssayResult) -> str:
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
     share = f" {round(100 * decisive)} % won back;" if rescue else ""
     left = f"; without {', '.join(result.left_out)}" if result.left_out else ""
-    held = "" if result.held is None else f"; as expected in {result.held:.0%} of draws"
+    held = "" if result.held is None else f"; as expected in {100 * result.held:g} % of draws"
     return f"{finding}:{share} {numbers}{left}{held}"
 
 
