@@ -28,6 +28,8 @@ LEAST_FLUX = 1e-6
 """Flux, mmol/gDW/h, from which a reaction counts as active."""
 PAIRS = ("nad", "nadh"), ("nadp", "nadph")
 LEAST_SHARE = 1e-3
+LEAST_LACK = 1e-6
+"""Driving force, kJ/mol, from which on a state counts as infeasible and not as one at equilibrium."""
 HELD = 1e-9
 """Relative amount by which a parsimonious state may grow less than the largest growth."""
 
@@ -261,6 +263,20 @@ class DrivingForceLP:
         self._lp.set_bounds(self._margin, 0.0, 0.0)
         found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
         return None if found is None else found - sign * float(self._present[column])
+
+    def conflicts(self) -> dict[str, float]:
+        """Reactions that keep the state infeasible, and how much driving force each lacks, kJ/mol.
+
+        They are found one after the other: what limits most is left aside.
+        """
+        found, energies = dict[str, float](), range(self._energies.start, self._energies.stop)
+        names = [self._thermodynamics.network.reactions[column] for column, _ in self.reactions]
+        while (force := self.largest_margin()) is not None and force < -LEAST_LACK:
+            worst = next(iter(self._limits(energies)))
+            found[worst] = -force
+            self._lp.set_bounds(energies[names.index(worst)], -math.inf, math.inf)
+        self.set_energies(self._present)
+        return found
 
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.

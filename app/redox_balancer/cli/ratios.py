@@ -76,6 +76,10 @@ def print_ratios(
     out().print(table(FORCES, map(_force_cells, found)), "\n")
     if rows := [row for diagnosis in found for row in _window_rows(diagnosis)]:
         out().print(table(WINDOWS, rows), "\n")
+    for diagnosis in found:
+        if diagnosis.conflicts:
+            lacking = ", ".join(f"{reaction} ({lack:.1f} kJ/mol)" for reaction, lack in diagnosis.conflicts.items())
+            out().print(f"{diagnosis.condition}: against its energy runs {lacking}", "\n")
     counts = [(diagnosis.condition, *map(str, _counted(diagnosis))) for diagnosis in found if diagnosis.coverage]
     out().print(table({"with an energy, of": "left"} | dict.fromkeys(KINDS, "right"), counts), "\n")
     by_reason: dict[str, set[str]] = {}

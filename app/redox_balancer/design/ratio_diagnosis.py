@@ -58,6 +58,8 @@ class RatioDiagnosis:
         and between compartments, those with NAD(P)H, and those of either that run.
     curves
         Decimal logarithms of each ratio, shape (steps,), and growth there, 1/h, if asked for.
+    conflicts
+        Reactions that keep the state from being feasible, with what each lacks, kJ/mol.
     """
 
     condition: str
@@ -71,6 +73,7 @@ class RatioDiagnosis:
     without_energy: Mapping[str, str] = field(default_factory=dict)
     coverage: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     curves: Mapping[Ratio, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    conflicts: Mapping[str, float] = field(default_factory=dict)
 
     def interval(self, values: FloatArray) -> list[float] | None:
         """The `QUANTILES` of what is known of some draws; None where nothing is."""
@@ -111,6 +114,7 @@ class RatioDiagnosis:
             "driving_force": force and force.value,
             "driving_force_interval": self.interval(forces),
             "limiting": force.limiting if force else {},
+            "conflicts": dict(self.conflicts),
             "concentrations": force.concentrations if force else {},
             "feasible_draws": self.feasible,
             "windows": {
@@ -238,6 +242,7 @@ def _diagnosis(
         feasible = margin > 0.0 or force.value >= margin
         windows = tuple(lp.window(ratio, margin) for ratio in ratios) if feasible else ()
         forces, drawn = lp.spread(draws, 0, margin)
+        conflicts = lp.conflicts()
     with GrowthAtRatio(cell, fluxes[network.objective], equilibria) as capacity:
         of_nad = [ratio for ratio in ratios if network.is_species(ratio.denominator, "nadh")]
         optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
@@ -245,7 +250,9 @@ def _diagnosis(
     unknown = {reaction: reason for reaction, reason in cell.reasons.items() if reaction in active}
     counts = coverage(cell, active)
     growth = fluxes[network.objective]
-    return RatioDiagnosis(label, growth, force, windows, optima, forces, drawn, active, unknown, counts, drawn_curves)
+    return RatioDiagnosis(
+        label, growth, force, windows, optima, forces, drawn, active, unknown, counts, drawn_curves, conflicts
+    )
 
 
 def coverage(cell: Thermodynamics, active: Collection[str]) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from signal import SIGINT
 from typing import Any, Self
@@ -11,7 +11,7 @@ import numpy as np
 
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, pick_condition
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.growth_limits import growth_of_line
@@ -195,95 +195,12 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
     return joint[name] if name in joint else pick_condition(conditions, name)
 
 
-class Proposer:
-    """Proposes constructs for one condition.
-
-    Everything that takes long to load is loaded by the constructor, so that proposals are quick.
-
-    Parameters
-    ----------
-    environments
-        The environments the policy was trained in, or those of the task.
-    policy
-        The policy; None for a search without one.
-    condition
-        Id of the condition to design for, `a+b` for two at once.
-    """
-
-    def __init__(self, environments: RedoxEnvs, policy: Policy | None, condition: str) -> None:
-        self.condition = find_condition(environments.space, condition)
-        self._environments, self._policy = environments, policy
-        space = replace(environments.space, conditions=(self.condition,))
-        self._envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
-        self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
-
-    def answer(
-        self,
-        *,
-        seconds: float | None = None,
-        evaluations: int | None = None,
-        seed: int = 0,
-        progress: Progress = no_progress,
-    ) -> Proposal:
-        """The most valuable construct, by the task, that the engine finds from the draws of the policy.
-
-        Under a hidden condition constructs cannot be compared by their values, which would use the condition that is
-        not shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable
-        construct is then the answer, whatever it is worth, or without a policy that of a search on a belief.
-
-        `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where
-        neither is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if a limit or the
-        seed is negative.
-        """
-        for name, given in (("seconds", seconds), ("evaluations", evaluations), ("seed", seed)):
-            if given is not None and not given >= 0:
-                raise RedoxError(f"{name} is {given}, not 0 or more", hint="give another number", settings=(name,))
-        env, generator = self._envs[0], np.random.default_rng(seed)
-        if seconds is None and evaluations is None:
-            seconds = SECONDS
-        total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
-        with stop_on_signals(only=(SIGINT,)) as stopped:
-            started = time.monotonic()
-
-            def stop() -> bool:
-                progress("searching", int(time.monotonic() - started), total)
-                return stopped.is_set()
-
-            problem = Problem.under(env.evaluator, self.condition, env.max_placements)
-            search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
-            search.stage = POLICY
-            probable = self._draw(1, None)[0] if self._policy else None
-            if not env.hidden_condition:
-                if probable:
-                    search.value(probable.construct)
-                found = engine(search, generator, self._draws(probable, generator) if probable else ())
-            elif probable:
-                found = search.chosen(probable.construct)
-            else:
-                search.stage = "search on a belief"
-                belief = Belief(env.evaluator, possible_conditions(self._environments), env.max_placements)
-                found = belief.search(search, self.condition)
-        valued = Proposal.valued(self._evaluator, found.construct, self.condition, task_value=found.value)
-        return replace(valued, found=found, policy=probable)
-
-    def _draw(self, count: int, generator: np.random.Generator | None) -> list[Valued]:
-        return play_episodes(self._envs, self.condition.id, self._policy, count, generator)
-
-    def _draws(self, probable: Valued, generator: np.random.Generator) -> Iterator[Batch]:
-        """Batches of constructs drawn from the policy, the best first."""
-        drawn = [probable, *self._draw(DRAWS - 1, generator)]
-        while True:
-            drawn.sort(key=lambda entry: -entry.outcome.value)
-            yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
-            drawn = self._draw(DRAWS, generator)
-
-
 def propose(
     source: TrainedRun | Task, condition: str, construct: ConstructLike | None = None, **search: Any
 ) -> Proposal:
     """Propose by the policy of a run and the search from it, by the search alone for a task, or a given construct.
 
-    `search` are the arguments of `Proposer.answer`.
+    `search` are the arguments of `answer`.
     """
     policy = None
     if isinstance(source, TrainedRun):
@@ -293,4 +210,73 @@ def propose(
         environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
-    return Proposer(environments, policy, condition).answer(**search)
+    return answer(environments, policy, condition, **search)
+
+
+def answer(
+    environments: RedoxEnvs,
+    policy: Policy | None,
+    condition: str,
+    *,
+    seconds: float | None = None,
+    evaluations: int | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Proposal:
+    """The most valuable construct for a condition, by the task, that the engine finds from the draws of a policy.
+
+    Under a hidden condition constructs cannot be compared by their values, which would use the condition that is not
+    shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable construct
+    is then the answer, whatever it is worth, or without a policy that of a search on a belief.
+
+    `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
+    is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, or
+    a limit or the seed negative.
+    """
+    chosen = find_condition(environments.space, condition)
+    for name, given in (("seconds", seconds), ("evaluations", evaluations), ("seed", seed)):
+        if given is not None and not given >= 0:
+            raise RedoxError(f"{name} is {given}, not 0 or more", hint="give another number", settings=(name,))
+    if seconds is None and evaluations is None:
+        seconds = SECONDS
+    space = replace(environments.space, conditions=(chosen,))
+    envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
+    env = envs[0]
+    plain = env.evaluator if space.is_plain else Evaluator(space.plain)
+    total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
+    with stop_on_signals(only=(SIGINT,)) as stopped:
+        started = time.monotonic()
+
+        def stop() -> bool:
+            progress("searching", int(time.monotonic() - started), total)
+            return stopped.is_set()
+
+        problem = Problem.under(env.evaluator, chosen, env.max_placements)
+        search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
+        search.stage = POLICY
+        probable = None if policy is None else play_episodes(envs, chosen.id, policy, 1, None)[0]
+        if env.hidden_condition and probable:
+            found = search.chosen(probable.construct)
+        elif env.hidden_condition:
+            search.stage = "search on a belief"
+            belief = Belief(env.evaluator, possible_conditions(environments), problem.placements)
+            found = belief.search(search, chosen)
+        elif policy is not None and probable:
+            search.value(probable.construct)
+            generator = np.random.default_rng(seed)
+            found = engine(search, generator, _draws(envs, policy, chosen.id, probable, generator))
+        else:
+            found = engine(search, np.random.default_rng(seed))
+    valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)
+    return replace(valued, found=found, policy=probable)
+
+
+def _draws(
+    envs: Sequence[RedoxEnv], policy: Policy, condition: str, probable: Valued, generator: np.random.Generator
+) -> Iterator[Batch]:
+    """Batches of constructs drawn from a policy, the best first; the most probable one is in the first batch."""
+    drawn = [probable, *play_episodes(envs, condition, policy, DRAWS - 1, generator)]
+    while True:
+        drawn.sort(key=lambda entry: -entry.outcome.value)
+        yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
+        drawn = play_episodes(envs, condition, policy, DRAWS, generator)

@@ -208,6 +208,16 @@ def test_an_infeasible_margin_says_what_is_possible(known: Thermodynamics, state
         assert lp.window(CYTOSOL).width > 1  # and it goes on
 
 
+def test_all_conflicts_of_an_infeasible_state_are_named() -> None:
+    equations = {"R1": "a --> b", "R2": "b --> c", "R3": "d --> e", "R4": "e --> f"}
+    network = Network.of("toy", [Column(name, parse_equation(text)) for name, text in equations.items()])
+    ranges = dict.fromkeys(network.metabolites, (1e-3, 1e-3))
+    energies = {"R1": 5.0, "R2": -9.0, "R3": -1.0, "R4": 2.0}
+    with DrivingForceLP(of_energies(network, energies, ranges, 310.0), dict.fromkeys(energies, 1.0), ()) as lp:
+        assert lp.conflicts() == pytest.approx({"R1": 5.0, "R4": 2.0})
+        assert lp.largest().value == pytest.approx(-5.0)  # and nothing stays left aside
+
+
 def test_concentrations_can_be_given_and_are_checked(known: Thermodynamics, state: dict[str, float]) -> None:
     at = {"lac__L_c": (2e-2, 2e-2), "pyr_c": (1e-4, 1e-4)}
     with DrivingForceLP(known.with_concentrations(at), state | {"LDH_L": -1.0}, [CYTOSOL]) as lp:

@@ -60,6 +60,7 @@ def test_an_infeasible_state_has_a_negative_driving_force_and_no_windows() -> No
     assert diagnosis.force is not None
     assert diagnosis.force.value < -1.0
     assert diagnosis.windows == ()
+    assert diagnosis.conflicts
     assert diagnosis.feasible == 0.0
     assert diagnosis.data()["driving_force_interval"][1] < 0.0
 
@@ -261,5 +262,6 @@ def test_curated_recon3d_has_windows_in_its_cytosol_and_matrix(recon3d_path: Pat
     assert windows["nad_m/nadh_m"].low < 8 < windows["nad_m/nadh_m"].high < 100
     known, every = found.coverage["all, active"]
     assert len(found.active) == every
+    assert not found.conflicts
     assert known == every - len(found.without_energy) > 270
     assert found.coverage["NAD(P)H"][0] > 650

@@ -15,7 +15,7 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.designer.play import play_episodes
-from redox_balancer.designer.proposal import Proposal, Proposer, propose
+from redox_balancer.designer.proposal import Proposal, answer, propose
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.search.oracle import oracle
@@ -33,7 +33,7 @@ def policy(environments: RedoxEnvs) -> Policy:
 
 
 def by_policy(environments: RedoxEnvs, policy: Policy, condition: str) -> Proposal:
-    return Proposer(environments, policy, condition).answer(evaluations=50)
+    return answer(environments, policy, condition, evaluations=50)
 
 
 def by_hand(environments: RedoxEnvs, _policy: Policy, condition: str) -> Proposal:
@@ -79,9 +79,9 @@ def hidden() -> RedoxEnvs:
 
 def test_a_policy_that_does_harm_is_shown_and_not_followed() -> None:
     environments = Task(reward="guaranteed").environments()
-    proposer = Proposer(environments, stubborn(environments, "LOX_c", 1e-3), "healthy")
+    harmful = stubborn(environments, "LOX_c", 1e-3)
     for limits in ({"seconds": 0.0}, {"evaluations": 0}, {"evaluations": 300}):
-        proposal = proposer.answer(**limits)  # type: ignore[arg-type]
+        proposal = answer(environments, harmful, "healthy", **limits)  # type: ignore[arg-type]
         assert proposal.policy is not None
         assert [proposal.space.placements[place].id for place, _ in proposal.policy.construct] == ["LOX_c"]
         assert proposal.policy.outcome.value < -0.1
@@ -91,7 +91,7 @@ def test_a_policy_that_does_harm_is_shown_and_not_followed() -> None:
 
 
 def test_the_answer_is_no_worse_than_any_draw_and_repeats(environments: RedoxEnvs, policy: Policy) -> None:
-    answers = [Proposer(environments, policy, "hypoxia").answer(evaluations=200, seed=3) for _ in range(2)]
+    answers = [answer(environments, policy, "hypoxia", evaluations=200, seed=3) for _ in range(2)]
     first, second = answers
     assert (first.construct, first.task_value) == (second.construct, second.task_value)
     drawn = play_episodes(environments.named(16), "hypoxia", policy, 50, np.random.default_rng(3))
@@ -106,7 +106,7 @@ def test_what_the_engine_proves_is_the_optimum_with_and_without_a_policy(
     with Evaluator(space) as evaluator:
         optimum = oracle(Search(Problem.under(evaluator, pick_condition(load_conditions(), "hypoxia"), 2)))
     for proposal in (
-        Proposer(environments, policy, "hypoxia").answer(seconds=60.0),
+        answer(environments, policy, "hypoxia", seconds=60.0),
         propose(Task(), "hypoxia", seconds=60.0),
     ):
         assert proposal.proof == "proven optimal"
@@ -149,7 +149,7 @@ def test_a_given_construct_is_valued_by_its_task_too() -> None:
 def test_under_a_hidden_condition_the_policy_answers_alone_whatever_it_is_worth(hidden: RedoxEnvs) -> None:
     """Neither its value nor better samples replace the most probable construct."""
     for policy, condition in ((stubborn(hidden, "LOX_c", 1e-3), "healthy"), (untrained(hidden), "hypoxia")):
-        proposal = Proposer(hidden, policy, condition).answer(seconds=5.0)
+        proposal = answer(hidden, policy, condition, seconds=5.0)
         assert proposal.policy is not None
         assert proposal.construct == proposal.policy.construct
         assert proposal.task_value == proposal.policy.outcome.value
