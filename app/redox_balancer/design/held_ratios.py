@@ -104,14 +104,14 @@ class HeldRatios:
 
 
 def parse_ranges(
-    texts: Iterable[str], setting: str, example: str
+    texts: Iterable[str], setting: str, example: str, *, alone: bool = False
 ) -> Iterator[tuple[str, tuple[float, float] | None]]:
-    """Names with their values or ranges, as in `c`, `c=700` or `c=10:1000`; None for a name alone."""
+    """Names with values or ranges, as in `c=700` or `c=10:1000`; None for a name `alone`, where that is allowed."""
     for text in texts:
         name, equals, figures = text.partition("=")
         low, _, high = figures.partition(":")
         try:
-            yield name.strip(), (float(low), float(high or low)) if equals else None
+            yield name.strip(), None if alone and not equals else (float(low), float(high or low))
         except ValueError:
             raise RedoxError(f"cannot read {text!r}", hint=f"write {example}", settings=(setting,)) from None
 
@@ -136,7 +136,9 @@ def held_ratios(
     """
     known = {network.compartment_of(ratio.numerator): ratio for ratio in spans}
     usual, found = usual_ratios(), {}
-    for letter, given in parse_ranges(texts, "held_ratios", "c for the cytosol, c=700, or c=10:1000 for a range"):
+    for letter, given in parse_ranges(
+        texts, "held_ratios", "c for the cytosol, c=700, or c=10:1000 for a range", alone=True
+    ):
         ratio = known.get(letter)
         if ratio is None or not (given or letter in usual):
             raise RedoxError(

@@ -1,6 +1,5 @@
 """The task of a run as settings that a person writes: model, medium, library, conditions, budgets and reward."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -134,7 +133,7 @@ class Task(TaskSettings):
         """Ranges of concentrations that the task gives, M; a RedoxError where one cannot be read."""
         example = "lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M"
         given = parse_ranges(self.concentrations or (), "concentrations", example)
-        return {name: span or (math.nan, math.nan) for name, span in given}
+        return {name: span for name, span in given if span}
 
     def environments(self, *, exact_check: bool = False) -> RedoxEnvs:
         """Factory of the environments to train and evaluate an agent in.

@@ -76,6 +76,11 @@ def test_searches_find_a_construct_and_the_oracle_is_refused() -> None:
             run_search(Search(Problem.under(evaluator, condition, 1)), "milp")
 
 
+def test_a_concentration_needs_a_figure() -> None:
+    with pytest.raises(RedoxError, match="cannot read 'pyr_c'"):
+        Task(reward="ratio", conditions="hypoxia", concentrations="pyr_c").space()
+
+
 def test_a_ratio_cannot_be_held_and_looked_for_at_the_same_time() -> None:
     with pytest.raises(RedoxError, match="which cannot be held at the same time") as refused:
         Task(reward="ratio", conditions="hypoxia", held_ratios="c").space()
