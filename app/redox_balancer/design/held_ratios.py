@@ -23,7 +23,7 @@ class HeldCondition(Condition):
     ratios: tuple[float, ...] = ()
 
     def __hash__(self) -> int:
-        return hash((self.ratios, super().__hash__()))
+        return hash((self.id, self.ratios, self.changes and (self.changes[0].value, self.changes[-1].value)))
 
     @property
     def released(self) -> Condition:
