@@ -194,6 +194,10 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
     joint = {condition.id: condition for condition in (*space.references, *space.mixtures, *space.conditions)}
     if len(space.references) == 1 and name.split(JOIN)[0] != (line := space.references[0].id):
         name = line if name == HEALTHY else JOIN.join((line, name))
+    lines = {line.id for line in space.references}
+    if len(lines) > 1 and name.split(JOIN)[0] not in lines:
+        hint = f"name the line too, such as {space.references[0].id}{JOIN}hypoxia: {', '.join(sorted(lines))}"
+        raise RedoxError(f"condition {name!r} is in no cell line, and there are several", hint=hint)
     return joint[name] if name in joint else pick_condition(conditions, name)
 
 
