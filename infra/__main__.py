@@ -1,7 +1,5 @@
 """`python -m infra`: synthesises the CloudFormation templates; called by the CDK command line (see cdk.json)."""
 
-from __future__ import annotations
-
 import sys
 
 from aws_cdk import App

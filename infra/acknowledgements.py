@@ -1,7 +1,5 @@
 """Accepted findings of cdk-nag and of CloudFormation's own rules, by construct, each with its reason."""
 
-from __future__ import annotations
-
 from aws_cdk import Acknowledgment, Validations
 from constructs import Construct
 

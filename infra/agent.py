@@ -1,7 +1,5 @@
 """The CloudWatch agent: installed by Systems Manager, configured by the file that the bring-up wrote."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_cdk import aws_ssm as ssm

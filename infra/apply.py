@@ -1,7 +1,5 @@
 """`make apply`: applies the setup of this clone to the running host, without stopping its training."""
 
-from __future__ import annotations
-
 import argparse
 import base64
 import sys

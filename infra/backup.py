@@ -1,7 +1,5 @@
 """Scheduled images of the host and snapshots of its volume, with retention."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_cdk import CfnTag

@@ -5,8 +5,6 @@ deployment stand beside it in plain text, because they may be CDK tokens. `make 
 running host.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import io
@@ -18,7 +16,7 @@ import textwrap
 import tokenize
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from infra.container import Flags
 from infra.names import LOG, LOG_GROUP, METRICS, WORKERS_GROUP
@@ -59,9 +57,7 @@ class MachineContext:
     signal_url: str = ""  # where the first boot reports success, or its last lines of log
 
     @classmethod
-    def of_host(
-        cls, settings: Settings, *, repository: str, bucket: str, volume: str, signal_url: str = ""
-    ) -> MachineContext:
+    def of_host(cls, settings: Settings, *, repository: str, bucket: str, volume: str, signal_url: str = "") -> Self:
         """Return the context of the host; a host that is set up already has no address to report to."""
         return cls(
             kind="host",

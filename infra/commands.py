@@ -1,7 +1,5 @@
 """Shared by the commands that change a deployment: settings, error handling, and the confirmation of a host."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ that runs the image takes its flags from here: the host's unit, operations, `mak
 standard library, without the Docker SDK.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import resource
@@ -15,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from infra.instances import InstanceType
 from infra.settings import Settings, SettingsError, load, store_bytes, with_room
@@ -34,7 +33,7 @@ class Flags:
     stop_timeout_s: int  # from SIGTERM to SIGKILL; a checkpoint is written meanwhile
 
     @classmethod
-    def of(cls, settings: Settings) -> Flags:
+    def of(cls, settings: Settings) -> Self:
         """Return the flags for the host."""
         return cls(
             nofile=settings.limits.nofile,
@@ -44,7 +43,7 @@ class Flags:
             stop_timeout_s=settings.limits.stop_timeout_s,
         )
 
-    def here(self) -> Flags:
+    def here(self) -> Self:
         """Return the flags lowered to this machine's hard limits, and to its memory in the host's proportions."""
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         store = store_bytes(InstanceType(vcpus=os.cpu_count() or 1, memory_gib=memory // GIB))

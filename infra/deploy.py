@@ -1,7 +1,5 @@
 """`make deploy`: deploys both stacks, after checks that `cdk deploy` does not make."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from functools import partial

@@ -1,7 +1,5 @@
 """The deployed resources, from the two stacks in CloudFormation."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable, Sequence

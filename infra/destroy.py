@@ -1,7 +1,5 @@
 """`make destroy`: removes the host, keeps everything that cannot be recreated, and reports its cost."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

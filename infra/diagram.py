@@ -4,8 +4,6 @@ A node is a resource type. An arrow means that one refers to another, directly o
 (roles, routes), or selects it by its tag.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

@@ -3,8 +3,6 @@
 The Dockerfile has a block for it; docker/limits.conf is generated as a whole.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

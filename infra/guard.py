@@ -1,7 +1,5 @@
 """Alarms and budget actions: e-mail alerts, a budget that stops the host, recovery from broken hardware."""
 
-from __future__ import annotations
-
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch

@@ -1,7 +1,5 @@
 """The training host: one large instance with its data volume, without inbound access, encrypted and protected."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Stack, Tags

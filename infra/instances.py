@@ -1,7 +1,5 @@
 """Cores and memory of an EC2 instance type, derived from its name."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Names that the stacks, the host and operations share."""
 
-from __future__ import annotations
-
 STORAGE, TRAINING = "RedoxStorage", "RedoxTraining"  # the stacks
 HOST = "TrainingHost"  # logical id of the host in its stack
 BACKUP_TAG = "redox:backup"  # on resources that are backed up; its value selects the schedule

@@ -1,7 +1,5 @@
 """The network: a public subnet without inbound rules; access is through Systems Manager."""
 
-from __future__ import annotations
-
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 

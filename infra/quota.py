@@ -1,7 +1,5 @@
 """The account's vCPU quota and the need of a deployment, checked before an instance is requested."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The resources that outlive a host, and their monthly cost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """IAM roles of the machines: Systems Manager, metrics and log, and adding to the bucket; no deletion."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aws_cdk import aws_iam as iam

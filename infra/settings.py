@@ -4,8 +4,6 @@ Code imports them from here; the Dockerfile and other files that cannot are gene
 them by a test. Only the standard library.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

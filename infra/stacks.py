@@ -1,7 +1,5 @@
 """The two stacks: storage, which is retained, and training, which can be destroyed and restored."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_cdk import App, Environment, Stack, Tags, Validations

@@ -1,7 +1,5 @@
 """The resources that outlive every host: checkpoint bucket, data volume and image repository."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Size, Stack, Tags

@@ -1,7 +1,5 @@
 """The tables of `deploy.toml` as dataclasses, each value with its rule. Only the standard library."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from infra.instances import GIB_PER_VCPU, InstanceType, instance_type

@@ -3,8 +3,6 @@
 Only the standard library: reading the settings stays light.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields

@@ -1,7 +1,5 @@
 """Additional machines for actors, which join the host's Ray cluster and start and stop with it."""
 
-from __future__ import annotations
-
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2

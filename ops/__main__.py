@@ -1,7 +1,5 @@
 """`python -m ops`: one command for each module of `ops.commands`, each with `--dry-run` and `--json`."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """Errors of AWS and Docker, translated into one line and a hint."""
 
-from __future__ import annotations
-
 from redox_balancer.errors import RedoxError
 
 

@@ -1,7 +1,5 @@
 """Health of the host and its run: the state of both, what is wrong with them, and when an idle host stops."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,7 +40,7 @@ class HealthReport:
         return [*_problems_of_run(self.state, settings), *_problems_of_host(self.state)]
 
 
-def check(host: RemoteHost, run: str) -> HealthReport:
+def check(host: "RemoteHost", run: str) -> HealthReport:
     """Query AWS and inspect the host."""
     found = instance.describe(host.session)
     if found.state != "running":

@@ -1,7 +1,5 @@
 """State of one command: the settings, the deployment, AWS clients, and whether anything may be changed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -6,8 +6,6 @@
 complex_iii_closed: LBNOX_c 0.1 % + AOX_m 0.03 %, value 0.6476, growth 0.01230 1/h, capacity 1.0037 mmol/gDW/h
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -17,7 +15,7 @@ from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
     from redox_balancer.api.designs import ConstructDesign, design, export
-    from redox_balancer.api.diagnoses import Diagnoses, diagnose
+    from redox_balancer.api.diagnoses import Diagnoses, RatioDiagnoses, diagnose, diagnose_ratios
     from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
     from redox_balancer.api.runs import load_run, train
     from redox_balancer.api.searches import SearchOutcome, search
@@ -34,6 +32,7 @@ __all__ = [
     "Evaluation",
     "EvaluationTable",
     "NamedConstruct",
+    "RatioDiagnoses",
     "RedoxError",
     "SearchOutcome",
     "Task",
@@ -41,6 +40,7 @@ __all__ = [
     "__version__",
     "design",
     "diagnose",
+    "diagnose_ratios",
     "evaluate",
     "evaluate_all",
     "export",
@@ -53,7 +53,7 @@ __all__ = [
 
 _NAMES = {
     "api.designs": ("ConstructDesign", "design", "export"),
-    "api.diagnoses": ("Diagnoses", "diagnose"),
+    "api.diagnoses": ("Diagnoses", "RatioDiagnoses", "diagnose", "diagnose_ratios"),
     "api.inputs": ("EnzymeLibrary", "load_library", "load_model"),
     "api.runs": ("load_run", "train"),
     "api.searches": ("SearchOutcome", "search"),

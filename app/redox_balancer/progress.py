@@ -6,8 +6,7 @@ from typing import Protocol
 class Progress(Protocol):
     """Callback that receives the current phase and, where it is measured, how much of it is done.
 
-    A function calls it with the name of each phase as the phase starts, and again while the phase advances. Transfers
-    call it from several threads.
+    A function calls it with the name of each phase as the phase starts, and again while the phase advances.
     """
 
     def __call__(self, phase: str, done: int = 0, total: int | None = None, /) -> None:

@@ -4,11 +4,10 @@ The host's own programs, the infrastructure and the operations read these defini
 module is shipped to the host and runs under its Python.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 TRAINER, WORKER, WATCH = "redox-trainer", "redox-worker", "redox-watch"  # systemd units; containers of the first two
 UNIT_ACTIVE = frozenset({"active", "activating", "reloading", "deactivating"})  # systemd's ActiveState
@@ -60,7 +59,7 @@ class WatchState:
     alarms: list[str] = field(default_factory=list)  # problems of the watch itself, one line each
 
     @classmethod
-    def read(cls, path: Path = WATCH_STATE) -> WatchState | None:
+    def read(cls, path: Path = WATCH_STATE) -> Self | None:
         """Return the recorded state, None where there is none."""
         try:
             return cls(**json.loads(path.read_text()))

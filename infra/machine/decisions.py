@@ -3,8 +3,6 @@
 Only the standard library.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 

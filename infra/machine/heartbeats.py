@@ -1,7 +1,5 @@
 """Heartbeats of the trainers on this host. Only the standard library."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The host's log."""
 
-from __future__ import annotations
-
 import time
 
 

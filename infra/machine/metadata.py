@@ -1,7 +1,5 @@
 """The instance metadata service, version 2: every request needs a token. Only the standard library."""
 
-from __future__ import annotations
-
 import os
 import urllib.error
 import urllib.request

@@ -6,8 +6,6 @@ alone: that would end a training for a full disk, and what a host can spend unre
 and by AWS's own budget action.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Runs hourly as `python3 -m infra.machine.sync`. The image's own `redox checkpoin
 read-only; the metric is reported with the distribution's boto3.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 Runs as `python3 -m infra.machine.watch` under the host's own Python; only the standard library.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

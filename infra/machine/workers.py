@@ -1,7 +1,5 @@
 """Scales the group of workers: `python3 -m infra.machine.workers NUMBER`."""
 
-from __future__ import annotations
-
 import os
 import sys
 

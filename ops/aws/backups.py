@@ -1,12 +1,10 @@
 """Images of the host and snapshots of its data volume: finding the newest and taking new ones."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from infra.names import BACKUP_TAG, DATA_DEVICE
 from infra.retained import tagged
@@ -29,7 +27,7 @@ class HostImage:
     made_at: float
 
     @classmethod
-    def from_answer(cls, answer: Any) -> HostImage:
+    def from_answer(cls, answer: Any) -> Self:
         """Read one image of a `DescribeImages` answer."""
         made_at = datetime.fromisoformat(answer["CreationDate"]).timestamp()
         return cls(answer["ImageId"], answer["State"], made_at)

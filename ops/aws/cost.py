@@ -1,9 +1,5 @@
 """Spending: the hours of a month, what they cost, and how long the budget lasts."""
 
-from __future__ import annotations
-
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,7 +87,8 @@ def this_month(session: Session, ledger: Mapping[str, float] | None) -> Spending
 
 def cost_of_run(session: Session, run: str) -> RunCost | None:
     """Return the cost of a run so far, from the last row of its metrics in the bucket; None without metrics."""
-    from redox_balancer.runs.remote.bucket import ObjectNotFoundError  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.metrics import read_rows  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.bucket import ObjectNotFoundError  # noqa: PLC0415
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
@@ -99,10 +96,10 @@ def cost_of_run(session: Session, run: str) -> RunCost | None:
         content = remote.bucket.get(f"{remote.address.prefix}/metrics.csv").body.decode()
     except ObjectNotFoundError:
         return None
-    rows = list(csv.DictReader(io.StringIO(content)))
     try:
-        seconds, steps = float(rows[-1]["seconds"]), int(float(rows[-1]["steps"]))
-    except (IndexError, KeyError, ValueError):
+        last = read_rows(content.splitlines())[-1]
+        seconds, steps = last["seconds"], int(last["steps"])
+    except (IndexError, KeyError, ValueError, TypeError):
         return None
     return RunCost(run, seconds, steps, cost_of_seconds(session.settings, seconds))
 

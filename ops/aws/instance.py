@@ -1,7 +1,5 @@
 """The EC2 instance of the training host: its state, whether Systems Manager reaches it, and starting it."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Any

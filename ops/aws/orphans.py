@@ -1,7 +1,5 @@
 """Resources that cost money and belong to no deployment, with their cost and the command that removes them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """`make checkpoints`: the checkpoints of a run in the bucket."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

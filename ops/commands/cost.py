@@ -1,7 +1,5 @@
 """`make cost`: spending of this month and of a run, cost of retained resources, and what is left of the budget."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """`make dash`: TensorBoard and Ray's dashboard of the host in a local browser."""
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

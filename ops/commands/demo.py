@@ -1,7 +1,5 @@
 """`make demo`: the whole workflow on this machine, without an AWS account."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import tempfile

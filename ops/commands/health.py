@@ -1,7 +1,5 @@
 """`make health`: what is wrong with host and run, for scripts."""
 
-from __future__ import annotations
-
 from ops.health import check
 from ops.options import RunName
 from ops.remote.connect import connect

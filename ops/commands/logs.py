@@ -1,7 +1,5 @@
 """`make logs`: the log of the training or of the host."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import typer

@@ -1,7 +1,5 @@
 """`make orphans`: resources that cost money and belong to no deployment."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from ops.aws.orphans import find_orphans

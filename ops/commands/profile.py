@@ -1,7 +1,5 @@
 """`make profile`: where an actor on the host uses memory or time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """`make pull-checkpoints`: a checkpoint of a run downloaded from the bucket and verified."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +39,7 @@ def pull_checkpoints(
     return CommandResult(pulled_data(pulled), f"step {pulled.step:,}: {pulled.path}, verified")
 
 
-def newest_complete(url: str, step: int | None = None) -> ListedCheckpoint:
+def newest_complete(url: str, step: int | None = None) -> "ListedCheckpoint":
     """Return the newest complete checkpoint of a run, or that of a step; a RedoxError without it."""
     for each in read_list(url, verify=False):
         if each.state != "unfinished" and step in (None, each.step):

@@ -1,7 +1,5 @@
 """`make quota`: whether the account's quota allows a host of this size, before any instance is requested."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from infra.quota import read, refusal

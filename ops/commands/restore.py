@@ -1,7 +1,5 @@
 """`make restore`: the host replaced by one made from an image, with its volume, and the training resumed."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import asdict
 from typing import Annotated, Any

@@ -1,12 +1,9 @@
 """`make restore-drill`: a run restored into an empty local folder, with the time that each step takes."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,8 +96,7 @@ def _train(session: Session, folder: Path, step: int, steps: int) -> dict[str, A
 
     try:
         run = TrainedRun.open(folder)
-        names = {each.name for each in fields(TrainConfig)}
-        known = {name: value for name, value in run.config["settings"].items() if name in names}
+        known = {name: value for name, value in run.config["settings"].items() if name in TrainConfig.model_fields}
     except (RedoxError, KeyError) as error:
         raise RedoxError(
             f"the run's config.json cannot be used: {error}", hint="--train-steps 0 only loads the checkpoint"

@@ -1,7 +1,5 @@
 """`make shell`: a shell on the host."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`make snapshot`: an image of the host and a snapshot of its volume, taken now."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated
 

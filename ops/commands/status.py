@@ -1,7 +1,5 @@
 """`make status`: the state of host and run."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator

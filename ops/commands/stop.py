@@ -1,7 +1,5 @@
 """`make stop`: the training saved and ended, and the host stopped."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`make train-remote`: a run on the host, started or resumed."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,7 +61,7 @@ def train_remote(
 
 
 def _train(
-    host: RemoteHost, name: str, options: list[str], *, remote_image: str, snapshot: bool, attached: bool
+    host: "RemoteHost", name: str, options: list[str], *, remote_image: str, snapshot: bool, attached: bool
 ) -> CommandResult:
     session = host.session
     state = _reach(host, name)
@@ -125,7 +123,7 @@ def _preflight(session: Session) -> None:
     session.note(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
 
 
-def _reach(host: RemoteHost, run: str) -> TrainingState | None:
+def _reach(host: "RemoteHost", run: str) -> TrainingState | None:
     """Start the host if it is stopped, and inspect it; None in a dry run if it is not running."""
     session = host.session
     found = instance.describe(session)
@@ -153,7 +151,7 @@ def _require_free_space(state: TrainingState) -> None:
             )
 
 
-def _image(host: RemoteHost, remote_image: str) -> str:
+def _image(host: "RemoteHost", remote_image: str) -> str:
     """Return the name of the image to run, once the host can take it."""
     session = host.session
     if remote_image:

@@ -1,7 +1,5 @@
 """Settings of the demo: the file of the deployment, with a small instance type and a short training."""
 
-from __future__ import annotations
-
 import re
 import resource
 from pathlib import Path

@@ -4,8 +4,6 @@ Each step is the command that a user would type, run in a process of its own aga
 power, and waiting for the training by polling its heartbeat, are done here.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """Running commands as a user does: each is shown with its output and its duration, and logged."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Attaching to a run on the host: the trainer's progress bar, fed from its heartbeat and metrics."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,12 +17,11 @@ ATTEMPTS = 5  # to reach the host again, with increasing pauses
 START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 
 
-def attach(host: RemoteHost, run: str, since: float) -> Heartbeat | None:
+def attach(host: "RemoteHost", run: str, since: float) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     A lost connection is opened again. A heartbeat older than `since`, the Unix time of the start by the host's clock,
-    is of an earlier trainer. A
-    RedoxError if the training dies without reporting it, or the host cannot be reached any more.
+    is of an earlier trainer. A RedoxError if the training dies without a report, or the host stays out of reach.
     """
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415 - loads torch
 
@@ -57,7 +54,7 @@ def attach(host: RemoteHost, run: str, since: float) -> Heartbeat | None:
         sink.close()
 
 
-def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any]) -> TrainingState:
+def _inspect(host: "RemoteHost", run: str, warn: Callable[[str], Any]) -> TrainingState:
     for attempt in range(ATTEMPTS):
         try:
             return training.inspect(host, run)
@@ -78,7 +75,7 @@ def _seems_dead(state: TrainingState, beat: Heartbeat | None, since: float) -> b
     return late or (not state.unit_active and state.now - since > POLL_S)
 
 
-def _death(host: RemoteHost, state: TrainingState) -> RedoxError:
+def _death(host: "RemoteHost", state: TrainingState) -> RedoxError:
     """Return an error with what is known of the end of a training."""
     last = training.last_lines(host)
     if state.unit_active:

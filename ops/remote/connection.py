@@ -1,7 +1,5 @@
 """Opening an SSH connection through Systems Manager, with every failure as an error of one line."""
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import socket

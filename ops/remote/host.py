@@ -1,7 +1,5 @@
 """The host over SSH: commands, small programs, files, and forwarded ports."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

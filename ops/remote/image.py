@@ -1,7 +1,5 @@
 """The training image: built and tried out on this machine, then sent to where the host takes it from."""
 
-from __future__ import annotations
-
 import base64
 import os
 import shlex
@@ -60,19 +58,19 @@ def smoke_test(session: Session, name: str, *, seconds: int = SMOKE_S) -> None:
         )
 
 
-def require_on_host(host: RemoteHost, name: str) -> None:
+def require_on_host(host: "RemoteHost", name: str) -> None:
     """Raise a RedoxError if the host's engine does not have an image."""
     host.run(shlex.join(["sudo", "-n", "docker", "image", "inspect", "--format", "{{.Id}}", name]), reads=True)
 
 
-def deliver(host: RemoteHost, name: str) -> str:
+def deliver(host: "RemoteHost", name: str) -> str:
     """Send an image to the destination of the settings, and return its name on the host."""
     if host.session.settings.container.image_delivery == "repository":
         return _push(host.session, name)
     return _load(host, name)
 
 
-def _load(host: RemoteHost, name: str) -> str:
+def _load(host: "RemoteHost", name: str) -> str:
     """Load an image into the host's engine unless it is there, and tag it as the current one."""
     from docker.client import DockerClient  # noqa: PLC0415
     from docker.errors import ImageNotFound  # noqa: PLC0415

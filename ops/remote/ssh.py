@@ -4,8 +4,6 @@ The transport is Systems Manager. The key is that of the settings, or one that E
 minute. The host keys come from AWS and not from the connection. `~/.ssh/config` and its known hosts are not used.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from dataclasses import dataclass

@@ -1,11 +1,8 @@
 """The training on the host: inspecting it, starting and stopping a run, and other writers of the run."""
 
-from __future__ import annotations
-
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.machine import contract
@@ -13,12 +10,11 @@ from infra.machine.contract import WatchState
 from ops.remote.connect import connect
 from ops.session import Session
 from redox_balancer.errors import RedoxError
-from redox_balancer.runs.heartbeat import Heartbeat
+from redox_balancer.runs.heartbeat import Heartbeat, from_record
 
 if TYPE_CHECKING:
     from ops.remote.host import RemoteHost
 
-POLL_S = 1.0
 STOP_MARGIN_S = 60.0  # beyond the time that a training may take to save
 
 
@@ -68,7 +64,7 @@ class TrainingState:
         return None if at is None else max(self.now - at, 0.0)
 
 
-def inspect(host: RemoteHost, run: str = "") -> TrainingState:
+def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
     """Inspect the host; an empty name stands for the run that the unit is set to."""
     settings = host.session.settings
     request = {
@@ -84,19 +80,13 @@ def inspect(host: RemoteHost, run: str = "") -> TrainingState:
     answer: dict[str, Any] = host.script("state", request, reads=True)
     beats, watch = answer.pop("beats"), answer.pop("watch")
     return TrainingState(
-        beats={name: _known(Heartbeat, beat) for name, beat in beats.items()},
-        watch=None if watch is None else _known(WatchState, watch),
+        beats={name: from_record(Heartbeat, beat) for name, beat in beats.items()},
+        watch=None if watch is None else from_record(WatchState, watch),
         **answer,
     )
 
 
-def _known(kind: Callable[..., Any], record: Mapping[str, Any]) -> Any:
-    """Make a dataclass of a record, without the fields that a later version added."""
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in record.items() if name in names})
-
-
-def start(host: RemoteHost, run: str, image: str, options: Sequence[str]) -> None:
+def start(host: "RemoteHost", run: str, image: str, options: Sequence[str]) -> None:
     """Start the unit with a run: `--resume auto`, the options of the settings, then these.
 
     It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone. A
@@ -155,13 +145,13 @@ def end_training(session: Session) -> int | None:
     return step
 
 
-def stop_unit(host: RemoteHost) -> None:
+def stop_unit(host: "RemoteHost") -> None:
     """Stop the unit of the trainer and wait until the training has saved and ended."""
     timeout_s = host.session.settings.limits.stop_timeout_s + STOP_MARGIN_S
     host.run(f"sudo -n systemctl stop {contract.TRAINER}", timeout_s=timeout_s)
 
 
-def last_lines(host: RemoteHost) -> str:
+def last_lines(host: "RemoteHost") -> str:
     """Return the last lines of the training's log, as one line."""
     try:
         output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n 3 -o cat --no-pager", reads=True)
@@ -170,7 +160,7 @@ def last_lines(host: RemoteHost) -> str:
     return " | ".join(output.strip().splitlines()) or "its log is empty"
 
 
-def refuse_busy(host: RemoteHost, state: TrainingState) -> None:
+def refuse_busy(host: "RemoteHost", state: TrainingState) -> None:
     """Raise a RedoxError if the host is training."""
     if not state.unit_active:
         return
@@ -188,19 +178,14 @@ def refuse_other_writer(session: Session, run: str, state: TrainingState) -> Non
     The lock of a killed trainer is valid for up to two more minutes. A trainer on this host is known to be dead when
     its unit is; for any other, this waits for a renewal of the lock, as the trainer itself does.
     """
-    from redox_balancer.runs.remote.lock import read_lock  # noqa: PLC0415 - loads NumPy
+    from redox_balancer.runs.remote.lock import LockState, await_expiry, read_lock  # noqa: PLC0415 - loads NumPy
     from redox_balancer.runs.remote.run import RemoteRun  # noqa: PLC0415
 
     remote = RemoteRun(session.run_url(run))
-    first = ""  # etag of the lock that was found
-    while (lock := read_lock(remote.bucket, remote.address)) and not lock.free and lock.holder.writer != state.writer:
-        held = f"run {run} is locked by {lock.holder.name}"
-        if not first:
-            first = lock.etag
-            session.note(f"{held}; waiting up to {lock.left_s:.0f} s for a sign of life")
-        elif lock.etag != first:
-            hint = f"stop it first; its lock expires {lock.holder.ttl_s:.0f} s after its end"
-            raise RedoxError(held, hint=hint)
-        time.sleep(POLL_S)
-    if first:
+
+    def other() -> LockState | None:
+        lock = read_lock(remote.bucket, remote.address)
+        return lock if lock is not None and lock.bars(state.writer) else None
+
+    if await_expiry(other, remote.address, session.note):
         session.note("its lock has expired: taking over the run")

@@ -1,7 +1,5 @@
 """Executing the plan of a restore; each step can be repeated."""
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys

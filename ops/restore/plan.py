@@ -1,7 +1,5 @@
 """Plan of a restore, derived from the state of AWS alone: an interrupted restore continues where it stopped."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any

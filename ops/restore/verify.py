@@ -1,7 +1,5 @@
 """Verifying a restore: the new host trains the right run, and the step at which it resumed."""
 
-from __future__ import annotations
-
 import time
 from typing import TYPE_CHECKING
 
@@ -47,7 +45,7 @@ def wait_until_resumed(settings: Settings, run: str) -> int:
     raise RedoxError(f"run {run} is not training after {RESUME_TIMEOUT_S:.0f} s", hint="make logs shows its progress")
 
 
-def _set_run(host: RemoteHost, state: TrainingState, run: str) -> None:
+def _set_run(host: "RemoteHost", state: TrainingState, run: str) -> None:
     """Have the unit train this run, with the options that it was started with if the image has them."""
     if state.set_run == run:
         if not state.unit_active:

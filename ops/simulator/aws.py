@@ -4,8 +4,6 @@ Run as a program, this module is the server; see `serve`. It reads the records o
 are online, their console output, and their authorized keys.
 """
 
-from __future__ import annotations
-
 import base64
 import datetime as dt
 import io

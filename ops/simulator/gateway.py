@@ -3,8 +3,6 @@
 Connects stdin and stdout to the sshd of a simulated host. Only the standard library and the records of the hosts.
 """
 
-from __future__ import annotations
-
 import os
 import select
 import shlex

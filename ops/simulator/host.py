@@ -3,8 +3,6 @@
 `guest/boot.sh` sets up its file system, `guest/init.py` is its first process. Needs Linux and root.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -4,8 +4,6 @@ Simulated AWS is polled, as it sends no events. A host that ends by itself was s
 stopped; a killed host stays dead while its instance stays running, like a machine without power.
 """
 
-from __future__ import annotations
-
 import base64
 import email
 import shutil

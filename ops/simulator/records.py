@@ -3,8 +3,6 @@
 The hypervisor writes `host.json`, the console output and the host key; simulated AWS adds authorized keys.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

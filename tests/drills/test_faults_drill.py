@@ -2,7 +2,6 @@
 
 import os
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def test_throughput_and_actors_survive_kills_and_a_hang(tmp_path: Path, capsys: 
     )
     sink = Recorder()
     faulty = break_training(
-        replace(CONFIG, seed=1),
+        CONFIG.changed(seed=1),
         factory,
         tmp_path / "faulty",
         progress=sink,

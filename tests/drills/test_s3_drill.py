@@ -7,7 +7,6 @@ import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -56,14 +55,14 @@ def test_a_training_keeps_its_speed_with_any_state_of_the_bucket_and_accepts_not
         failed, warned = failed + beat.failed_pushes, warned + len(sink.warnings)
         return folder
 
-    trained("first", 0, replace(CONFIG, timesteps=STEPS // 4))  # warm-up
+    trained("first", 0, CONFIG.changed(timesteps=STEPS // 4))  # warm-up
     for number in range(ROUNDS):
         trained("no bucket", 2 * number, CONFIG)
-        healthy = replace(CONFIG, remote=f"{s3.url}-healthy-{number}")
+        healthy = CONFIG.changed(remote=f"{s3.url}-healthy-{number}")
         trained("healthy", number, healthy)
         assert max(RemoteRun(healthy.remote).complete_steps()) >= STEPS
 
-        broken = replace(CONFIG, remote=f"{s3.url}-broken-{number}")
+        broken = CONFIG.changed(remote=f"{s3.url}-broken-{number}")
         while_broken(s3, FAULTY, lambda n=number, c=broken: trained("a third fails", n, c))
         remote = RemoteRun(broken.remote)
         saved += len(remote.checkpoints())
@@ -73,8 +72,8 @@ def test_a_training_keeps_its_speed_with_any_state_of_the_bucket_and_accepts_not
         assert max(remote.complete_steps()) >= STEPS
 
         # It stops responding once the run holds its lock.
-        away = replace(CONFIG, remote=f"{s3.url}-away-{number}", remote_patience_s=3.0)
-        trained("no response", number, replace(away, timesteps=1000))
+        away = CONFIG.changed(remote=f"{s3.url}-away-{number}", remote_patience_s=3.0)
+        trained("no response", number, away.changed(timesteps=1000))
         before = len(RemoteRun(away.remote).complete_steps())
         speeds["no response"].pop()
         folder = while_broken(s3, STALLED, lambda n=number, c=away: trained("no response", n, c))

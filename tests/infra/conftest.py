@@ -1,18 +1,13 @@
 """The AWS stand-in for every test of a machine, and the synthesised templates; tests of the CDK need node."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment import assembly, cdk
 from ops.simulator.aws import StandIn, stand_in
-
-if TYPE_CHECKING:
-    from templates import Templates
+from templates import Templates
 
 __all__ = ["assembly", "cdk"]
 

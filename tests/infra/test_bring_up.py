@@ -1,7 +1,5 @@
 """Files of a machine: they follow the settings, and the commands of the units exist."""
 
-from __future__ import annotations
-
 import ast
 import base64
 import json

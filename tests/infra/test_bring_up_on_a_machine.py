@@ -1,7 +1,5 @@
 """The bring-up on a real file system of the distribution: its results, a second run, and the units afterwards."""
 
-from __future__ import annotations
-
 import datetime as dt
 import email
 import json

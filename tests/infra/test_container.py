@@ -1,7 +1,5 @@
 """The flags of `docker run`, for the host and for this machine."""
 
-from __future__ import annotations
-
 import resource
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """The contract between host, infrastructure and operations: one meaning for run states, freshness and idle time."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """When the host stops: every rule on its own, and never while a trainer runs."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

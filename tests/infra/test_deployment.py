@@ -1,7 +1,5 @@
 """A real deployment with the pinned CDK, against the AWS stand-in: from an empty account to a restored host."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

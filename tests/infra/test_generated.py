@@ -1,7 +1,5 @@
 """Files that repeat settings are those that `make generate` writes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """The files expected in a repository are valid, and every name in them exists."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every promise of the infrastructure, verified in the templates that CloudFormation gets."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

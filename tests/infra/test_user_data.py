@@ -1,7 +1,5 @@
 """User data fits, contains the files of its machine, and alone changes with an edited bring-up."""
 
-from __future__ import annotations
-
 import base64
 import copy
 import io

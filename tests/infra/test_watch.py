@@ -1,7 +1,5 @@
 """The host's watch on a simulated clock: idle time and spending survive its restart, and nothing fails open."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

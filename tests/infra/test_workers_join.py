@@ -1,7 +1,5 @@
 """Head and worker as the units start them: a real Ray cluster of two nodes, and a training on it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def pool_of(factory: EnvFactory, lines: list[str] | None = None, **changes: Any) -> ActorPool:
     """A pool of two actors, one of which is started."""
     report = (lambda _: None) if lines is None else lines.append
-    return ActorPool(replace(CONFIG, **changes), factory, dict.fromkeys(range(2), 0), report, 1)
+    return ActorPool(CONFIG.changed(**changes), factory, dict.fromkeys(range(2), 0), report, 1)
 
 
 def collect_until(pool: ActorPool, done: Callable[[list[Any]], bool]) -> list[Any]:
@@ -129,8 +128,8 @@ def test_an_actor_that_outgrows_its_memory_is_replaced_and_its_rollouts_are_used
     rollouts = collect_until(pool, lambda _: pool.recycled == 2 and pool.ready == 1)
     assert [line.split(";")[1] for line in lines] == [" incarnation 1 takes over", " incarnation 2 takes over"]
     assert f"over its budget of {budget}" in lines[0]
-    assert (pool.restarts, pool.ledger.discarded, pool.ledger.refused) == (0, 0, 0)
-    assert len({(r.incarnation, r.sequence) for r in rollouts}) == len(rollouts) == pool.ledger.used
+    assert (pool.restarts, pool.discarded, pool.refused) == (0, 0, 0)
+    assert len({(r.incarnation, r.sequence) for r in rollouts}) == len(rollouts) == pool.used
 
 
 def test_an_actor_may_start_for_longer_than_its_timeout() -> None:

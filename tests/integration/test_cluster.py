@@ -4,7 +4,6 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
     with ray_cluster(TrainConfig(num_actors=1, object_store_bytes=100_000_000, dashboard=f"127.0.0.1:{port}")):
         answer = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=30)
     assert answer.status_code == 200
-    with pytest.raises(RedoxError, match="dashboard is 'here', it must be empty or like"):
+    with pytest.raises(RedoxError, match="dashboard = here: String should match"):
         TrainConfig(dashboard="here")
 
 
@@ -66,7 +65,7 @@ def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere
     )
     with (
         pytest.raises(RedoxError, match="does not offer 'gold'") as caught,
-        ray_cluster(replace(config, learner_resource="gold")),
+        ray_cluster(config.changed(learner_resource="gold")),
     ):
         pass
     assert "start Ray on one node with the resource gold" in caught.value.hint

@@ -48,7 +48,9 @@ REFUSED = {
     "design --construct LBNOX_c": ("cannot read 'LBNOX_c'",),
     "design --construct 'LBNOX_c 0.1 %' --condition fever": ("'fever'",),
     # Arguments that do not go together.
-    "design": ("neither a run nor a construct",),
+    "design --seconds nan": ("--seconds",),
+    "design --evaluations=-1": ("--evaluations",),
+    "design --condition fever": ("'fever'", "hypoxia"),
     "design --construct 'LBNOX_c 0.1 %' --quick --output out": ("--quick writes no files",),
     "profile --kind time --leaks": ("--leaks needs a memory profile",),
     "search milp --reward sink-flux": ("not the optimum",),

@@ -110,7 +110,7 @@ def test_a_second_design_replaces_the_first_completely(folder: Path, tmp_path: P
 
 
 def test_the_design_of_a_run_is_that_of_the_same_construct_by_hand(short_run: Path, tmp_path: Path) -> None:
-    answer = succeeded("design", short_run, *CONDITION, "--json", "--samples", 50, cwd=tmp_path)
+    answer = succeeded("design", short_run, *CONDITION, "--json", "--evaluations", 50, cwd=tmp_path)
     assert answer.stderr.startswith("complex_iii_closed: ")
     proposal = json.loads(answer.stdout)
     assert proposal["protein"] <= proposal["budget"] * (1 + 1e-9)
@@ -119,6 +119,21 @@ def test_the_design_of_a_run_is_that_of_the_same_construct_by_hand(short_run: Pa
     for name in ("value", "growth", "capacity", "rescue"):
         assert json.loads(by_hand.stdout)[name] == pytest.approx(proposal[name], abs=1e-7)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_run_the_search_says_what_it_knows_of_better_constructs(tmp_path: Path) -> None:
+    answer = succeeded("design", *CONDITION, "--placements", 1, "--seconds", 60, "--quick", cwd=tmp_path)
+    first, second = answer.stdout.splitlines()
+    assert first.startswith("complex_iii_closed: LBNOX_c 0.1 %")
+    assert second.startswith("proven optimal, by ")
+    assert answer.stderr.count("searching") <= 1
+    task = ("--reward", "guaranteed", "--evaluations", 100)
+    found = [redox_json("design", *CONDITION, *task, "--quick", cwd=tmp_path) for _ in range(2)]
+    for each in found:
+        each["search"].pop("seconds")
+    assert found[0] == found[1]
+    assert found[0]["paid"] > 0.2
+    assert not found[0]["search"]["proven_optimal"]
 
 
 def test_a_construct_by_hand_may_exceed_the_budget_with_a_note(tmp_path: Path) -> None:

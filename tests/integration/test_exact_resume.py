@@ -44,6 +44,14 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
     assert (beat.status, beat.step, beat.checkpoint_step) == ("finished", 3072, 3072)
 
 
+def test_a_run_with_ratios_that_is_killed_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    succeeded(*ARGUMENTS, "--held-ratios", "c,m", "--checkpoint-dir", whole, run=redox_process)
+    assert kill_when(broken, "1,280 steps", "--held-ratios", "c,m") == -signal.SIGKILL
+    succeeded(*ARGUMENTS, "--held-ratios", "c,m", "--checkpoint-dir", broken, run=redox_process)
+    assert reproducible(broken) == reproducible(whole)
+
+
 def test_a_second_trainer_of_a_run_is_refused_and_the_first_continues(tmp_path: Path) -> None:
     with redox_until("512 steps", *ARGUMENTS, "--timesteps", 10**8, "--checkpoint-dir", tmp_path) as process:
         again = redox(*ARGUMENTS, "--checkpoint-dir", tmp_path)

@@ -1,7 +1,6 @@
 """Trainings whose actors die, hang or raise: real actors, real signals."""
 
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ CONFIG = TrainConfig(timesteps=100_000_000, num_actors=3, log_interval_s=1.0)
 def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Damage, Recorder]:
     """A training of which one actor was killed and another one made to hang."""
     folder, sink = tmp_path_factory.mktemp("broken"), Recorder()
-    config, faults = replace(CONFIG, actor_timeout_s=5.0), (signal.SIGKILL, signal.SIGSTOP)
+    config, faults = CONFIG.changed(actor_timeout_s=5.0), (signal.SIGKILL, signal.SIGSTOP)
     damage = break_training(config, Shelves(), folder, progress=sink, faults=faults, rest_s=2.0)
     return folder, damage, sink
 
@@ -56,7 +55,7 @@ def test_the_metrics_count_replacements_and_rollouts(broken: tuple[Path, Damage,
 def test_an_error_of_an_environment_in_an_actor_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:
     sink = Recorder()
     with pytest.raises(ValueError, match="the shelf is empty"):
-        train(replace(CONFIG, num_actors=1), FaultyShelves("raise", 200), tmp_path, resume=None, progress=sink)
+        train(CONFIG.changed(num_actors=1), FaultyShelves("raise", 200), tmp_path, resume=None, progress=sink)
     saved = checkpoint.find(tmp_path).checkpoint
     assert saved.step == saved.state["steps"] == sink.rows[-1]["steps"] >= 1024
     beat = heartbeat_of(tmp_path)

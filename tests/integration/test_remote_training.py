@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(s3: S3) -> TrainConfig:
-    return replace(SERIAL, remote=s3.url, remote_timeout_s=10.0, remote_patience_s=60.0)
+    return SERIAL.changed(remote=s3.url, remote_timeout_s=10.0, remote_patience_s=60.0)
 
 
 def run(config: TrainConfig, folder: Path, resume: Any = "auto") -> tuple[TrainResult, Recorder]:
@@ -71,17 +70,17 @@ def test_saved_checkpoints_are_pushed_and_an_empty_folder_resumes_from_the_bucke
     assert sink.rows[-1]["failed_pushes"] == 0
     with pytest.raises(RedoxError, match="already holds a run, up to step 1,664"):
         run(config, tmp_path / "b", None)
-    result, sink = run(replace(config, timesteps=3000), tmp_path / "b")
+    result, sink = run(config.changed(timesteps=3000), tmp_path / "b")
     assert sink.started == (1664, 3000)
     assert result.steps == 3072
     assert (tmp_path / "b" / "metrics.csv").read_text().startswith((tmp_path / "a" / "metrics.csv").read_text())
     # For a folder that is behind, such as one restored from a disk snapshot, the bucket's newer checkpoint counts.
-    _, sink = run(replace(config, timesteps=4000), tmp_path / "a")
+    _, sink = run(config.changed(timesteps=4000), tmp_path / "a")
     assert sink.started == (3072, 4000)
     rows = [int(line.split(",")[0]) for line in (tmp_path / "a" / "metrics.csv").read_text().splitlines()[1:]]
     assert {1664, 3072} < set(rows)
     with pytest.raises(RedoxError, match="already holds a run, up to step 4,"):
-        run(replace(config, timesteps=5000), tmp_path / "c", tmp_path / "b")
+        run(config.changed(timesteps=5000), tmp_path / "c", tmp_path / "b")
 
 
 @pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip", "cut upload", "flip upload", "lose answer"])
@@ -93,7 +92,7 @@ def test_a_training_continues_through_faults_and_pushes_everything_in_the_end(
         Fault(kind, "manifest", times=2),
         Fault(kind, "prefix", times=1),
     ]
-    result, sink = run(replace(config, remote_timeout_s=0.5) if kind == "stall" else config, tmp_path)
+    result, sink = run(config.changed(remote_timeout_s=0.5) if kind == "stall" else config, tmp_path)
     assert result.finished
     assert [row["steps"] for row in sink.rows][-1] == 1664
     s3.proxy.faults = []
@@ -107,9 +106,9 @@ def test_a_training_continues_through_faults_and_pushes_everything_in_the_end(
 
 
 def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
-    run(replace(config, timesteps=400), tmp_path)
+    run(config.changed(timesteps=400), tmp_path)
     s3.proxy.faults = [Fault("error", "", times=1e9, status=503)]
-    patient = replace(config, remote_patience_s=1.5)
+    patient = config.changed(remote_patience_s=1.5)
     result, sink = run(patient, tmp_path)
     assert result.finished
     assert "training continues" in sink.warnings[0]
@@ -129,7 +128,7 @@ def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: T
 
 
 def test_a_finished_run_pushes_earlier_checkpoints(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
-    run(replace(config, remote=""), tmp_path)
+    run(config.changed(remote=""), tmp_path)
     assert s3.objects() == {}
     result, sink = run(config, tmp_path)
     # A push that is not over yet is told last.
@@ -170,7 +169,7 @@ def test_a_lost_lock_stops_the_pushes_with_an_alarm_and_not_the_training(
         wait_until(lambda: any("run lock lost" in text for text in sink.warnings))
 
     sink.act_at(1000, take_over)
-    result = train(replace(config, remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
+    result = train(config.changed(remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
     assert result.finished
     (lost,) = (text for text in sink.warnings if "run lock lost" in text)
     assert "locked by process 7 on elsewhere" in lost

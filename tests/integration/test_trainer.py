@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from test_trainer import CONFIG, ENDLESS, Shelves, open_progress, train
-from dataclasses import replace
-config = replace(CONFIG, timesteps=ENDLESS)
+config = CONFIG.changed(timesteps=ENDLESS)
 result = train(config, Shelves(), Path(sys.argv[1]), resume=None, progress=open_progress())
 print(result.finished, result.steps)
 """
@@ -58,7 +56,7 @@ def test_ctrl_c_saves_and_the_resumed_run_continues_from_its_step_and_learns(tmp
     assert saved.step == int(steps) > 10_000
     assert saved.state["incarnations"] == {"0": 0, "1": 0}
 
-    config = replace(CONFIG, timesteps=saved.step + 100_000)
+    config = CONFIG.changed(timesteps=saved.step + 100_000)
     result = train(config, Shelves(), run, resume="auto", progress=open_progress())
     assert result.finished
     assert result.steps >= config.timesteps
@@ -83,7 +81,7 @@ def test_warnings_come_first_and_the_watchdog_ends_a_training_without_saving_mor
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_object_spilling_threshold", "0.7")
-    config, sink = replace(CONFIG, num_actors=1, save_interval_steps=1000), Recorder()
+    config, sink = CONFIG.changed(num_actors=1, save_interval_steps=1000), Recorder()
     with pytest.raises(NonsenseError, match=r"constant value.*all have value 0"):
         train(config, Fading(0.0, 2000), tmp_path, resume=None, progress=sink)
     assert any("RAY_object_spilling_threshold=0.7" in text for text in sink.warnings)

@@ -1,7 +1,5 @@
 """A host behind a real sshd, and sessions that reach it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path

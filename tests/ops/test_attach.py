@@ -1,7 +1,5 @@
 """Attaching to a run: detaching leaves it going, a lost connection is opened again, and a death is reported."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Mapping

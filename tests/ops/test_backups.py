@@ -1,7 +1,5 @@
 """Images and snapshots: waiting until AWS has stored them, and choosing the image to restore."""
 
-from __future__ import annotations
-
 import pytest
 from botocore.stub import Stubber
 

@@ -1,7 +1,5 @@
 """Spending of a month: from the host's ledger, else from the bill, else since the host's start."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any

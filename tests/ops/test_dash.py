@@ -1,7 +1,5 @@
 """`dash`: pages of the host in a local browser."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 

@@ -1,7 +1,5 @@
 """`make demo`, from deployment to the report of a run that survived its host: the end-to-end test of all commands."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """Every failure to reach a host, or to stay connected to it, is one clear line, and a second attempt works."""
 
-from __future__ import annotations
-
 import socket
 import subprocess
 import threading

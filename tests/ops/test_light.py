@@ -1,7 +1,5 @@
 """infra and ops work without the packages of the other, and help works without either."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`logs` and `shell` on a host behind a real sshd."""
 
-from __future__ import annotations
-
 import pytest
 
 from fake_host import INSTANCE, OpenSession

@@ -1,7 +1,5 @@
 """docs/operations.md has every command with an example and no other; so have docs/commands.md and the Makefile."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The plan of a restore for every state of AWS, and when its training has resumed."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from typing import Any
 

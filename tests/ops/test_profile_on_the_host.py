@@ -1,7 +1,5 @@
 """The program behind `profile`: kernel switches are set only while it runs, however it ends."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`pull-checkpoints` and `restore-drill` with a failing S3: damaged data are refused, nothing is written there."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -114,12 +112,12 @@ def test_an_unreachable_s3_leaves_nothing_that_looks_like_a_checkpoint(
 
 
 def test_an_interrupted_download_continues_where_it_stopped(session: Session, s3: S3, tmp_path: Path) -> None:
-    s3.proxy.faults = [Fault("error", ARRAYS, method="GET", times=1e9, status=503)]
+    s3.proxy.faults = [Fault("error", "state.json", method="GET", times=1e9, status=503)]
     with pytest.raises(UnreachableError):
         pull(session, tmp_path)
-    s3.proxy.faults, before = [], s3.proxy.count("GET", r"000003000/state\.json")
+    s3.proxy.faults, before = [], s3.proxy.count("GET", ARRAYS)
     assert pull(session, tmp_path)["step"] == NEWEST
-    assert s3.proxy.count("GET", r"000003000/state\.json") == before == 1
+    assert s3.proxy.count("GET", ARRAYS) == before == 1
 
 
 def test_a_dry_run_lists_and_writes_nothing(session: Session, s3: S3, tmp_path: Path) -> None:

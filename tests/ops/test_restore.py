@@ -1,7 +1,5 @@
 """The commands on a real deployment: nothing changes without confirmation, and a lost host is restored."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """The simulator: simulated AWS leads to simulated hosts, which start, stop and die like machines."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

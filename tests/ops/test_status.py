@@ -1,7 +1,5 @@
 """`status` and `health` on a host behind a real sshd: a live run, a stuck one, an idle host and a stopped one."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """`stop`: the id of the host confirms it, the training saves, then the host stops."""
 
-from __future__ import annotations
-
 import pytest
 
 from fake_host import INSTANCE, FakeAws, OpenSession

@@ -1,7 +1,5 @@
 """`train-remote` on a host behind a real sshd: starting and resuming runs, and every reason to refuse."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading
@@ -109,7 +107,7 @@ def test_the_lock_of_a_live_trainer_elsewhere_is_respected(
     with RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0) as lock:
         lock.take(print)
         lock.keep(print)
-        with pytest.raises(RedoxError, match=f"run mine is locked by process {os.getpid()} on "):
+        with pytest.raises(RedoxError, match=f"/mine is locked by process {os.getpid()} on "):
             train(detach=True)
     assert not training_host.is_training()
     train(detach=True)  # the lock was released
@@ -126,7 +124,7 @@ def test_the_lock_of_a_dead_trainer_is_taken_over_once_it_has_expired(
     lock.take(print)  # never renewed, as if its process had died
     training.refuse_other_writer(host.session, "mine", state)
     notes = capsys.readouterr().err
-    assert f"run mine is locked by process {os.getpid()} on" in notes
+    assert f"/mine is locked by process {os.getpid()} on" in notes
     assert "its lock has expired: taking over the run" in notes
     training.start(host, "mine", IMAGE, [])
     assert training_host.arguments()

@@ -7,7 +7,7 @@ from typing import Any
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
-from redox_balancer.runs.metrics import TIME_COLUMNS
+from redox_balancer.runs.metrics import TIME_COLUMNS, read_rows
 
 # Intervals in steps: nothing depends on the clock. 400 is no multiple of 128, so saves and rows fall between.
 SERIAL = TrainConfig(
@@ -32,7 +32,7 @@ def heartbeat_of(run: Path) -> Heartbeat:
 def rows_of(run: Path) -> list[dict[str, float]]:
     """The metrics of a run; NaN where there is none."""
     with (run / "metrics.csv").open(newline="") as file:
-        return [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+        return read_rows(file)
 
 
 def reproducible(run: Path) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.conditions import HEALTHY
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
-from redox_balancer.designer.proposal import Proposal, Proposer
+from redox_balancer.designer.proposal import propose
 from redox_balancer.designer.trained_run import TrainedRun
-from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
     import cobra
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from redox_balancer.designer.analysis import Analysis
     from redox_balancer.designer.design import Design
     from redox_balancer.designer.model import DesignedCell
+    from redox_balancer.search.problem import SearchResult
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,6 +66,24 @@ class ConstructDesign:
         return self.design.proposal.outcome.value
 
     @property
+    def proof(self) -> str:
+        """What is known of better constructs, such as `proven optimal` or `best found`; empty if it was given."""
+        return self.design.proposal.proof
+
+    @property
+    def search(self) -> SearchResult | None:
+        """How the construct was found: value by the task, bound, `stage`, cost; None for one that was given."""
+        return self.design.proposal.found
+
+    @property
+    def policy_alone(self) -> tuple[NamedConstruct, float] | None:
+        """The policy's most probable construct and its value by the task; None without a policy."""
+        proposal = self.design.proposal
+        if proposal.policy is None:
+            return None
+        return NamedConstruct.of(proposal.space, proposal.policy.construct), proposal.policy.outcome.value
+
+    @property
     def analysis(self) -> Analysis:
         """Growth, capacity, guaranteed minimum, parsimonious fluxes, flux ranges and production envelope."""
         return self.design.analysis
@@ -91,7 +109,8 @@ def design(
     condition: str = HEALTHY,
     *,
     construct: ConstructLike | None = None,
-    samples: int = 100,
+    seconds: float | None = None,
+    evaluations: int | None = None,
     seed: int = 0,
 ) -> ConstructDesign:
     """Design a construct for a condition and analyse it in the whole model.
@@ -99,22 +118,23 @@ def design(
     Parameters
     ----------
     source
-        A training run, whose policy proposes the construct, or a task.
+        A training run, from whose policy's constructs the search starts, or a task, for a search without a policy.
     condition
         Id of a condition of the task, `a+b` for two at once.
     construct
-        A construct to analyse in place of one that a policy proposes; a task needs one.
-    samples
-        Constructs to sample from the policy besides its most probable one; the best of all is taken. None are
-        sampled where the policy was trained with a hidden condition.
+        A construct to analyse in place of one that is searched for.
+    seconds, evaluations
+        Wall time, and constructs valued, after which the search ends with the best one; 0.2 seconds where neither is
+        given. Ctrl-C ends it too. With evaluations alone the same seed gives the same answer, and there is no proof.
+        Where the policy was trained with a hidden condition, there is no search: it answers alone.
     seed
-        Seed of the samples.
+        Seed of the constructs that the search starts from.
 
     Raises
     ------
     RedoxError
-        The condition or a placement is unknown, a task comes without a construct, or the files that the run was
-        trained on have changed.
+        The condition or a placement is unknown, a limit is not positive or comes with a construct, or the files that
+        the run was trained on have changed.
 
     Examples
     --------
@@ -127,23 +147,15 @@ def design(
     reaction
     SINK_LBNOX_c           0.0  0.221
     SINK_AOX_m             0.0  0.130
+    >>> best = rb.design(rb.Task(), "complex_iii_closed", seconds=20)
+    >>> print(best.construct, best.proof, sep=": ")
+    LBNOX_c 0.1 % + TPNOX_c 0.03 %: proven optimal
     """
     from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.designer.model import open_model  # noqa: PLC0415
 
-    if isinstance(source, TrainedRun):
-        task = source.task
-        environments = source.environments()
-        space = environments.space
-    else:
-        task = require_task(source)
-        space = task.space()
-    if construct is not None:
-        proposal = Proposal.by_name(space, construct, condition)
-    elif isinstance(source, TrainedRun):
-        proposal = Proposer(environments, source.policy(), condition).best(samples, seed)
-    else:
-        raise RedoxError("a task proposes no construct", hint="give a construct, or a training run")
+    task = source.task if isinstance(source, TrainedRun) else require_task(source)
+    proposal = propose(source, condition, construct, seconds=seconds, evaluations=evaluations, seed=seed)
     return ConstructDesign(*make_design(open_model(task), proposal))
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
+from redox_balancer.cell.media import get_medium
 from redox_balancer.design.diagnosis import AMOUNTS, KINDS, Diagnosis
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.pressure import diagnose as diagnoses_of
+from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
+from redox_balancer.design.ratio_diagnosis import diagnose_ratios as ratios_of_cells
 from redox_balancer.design.task import Task
 
 if TYPE_CHECKING:
@@ -57,6 +61,83 @@ class Diagnoses(tuple[Diagnosis, ...]):
         from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
         return pressure_map(self)
+
+
+class RatioDiagnoses(tuple[RatioDiagnosis, ...]):
+    """Ratios of NAD+ to NADH under several conditions, as a sequence, a text, a table and a drawing.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> culture = "lac__L_c=5e-3:2e-2,pyr_c=5e-5:3e-4"
+    >>> task = rb.Task(conditions="complex_i_closed", concentrations=culture)
+    >>> found = rb.diagnose_ratios(task, "LBNOX_c 0.3 %")
+    >>> found.to_frame()["ratio"].xs("nad_c/nadh_c", level="ratio").round()
+    condition
+    complex_i_closed                      68.0
+    complex_i_closed + LBNOX_c 0.3 %     220.0
+    Name: ratio, dtype: float64
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table by condition and ratio: r* (`ratio`), its window, and largest growth at any ratio (1/h)."""
+        import pandas as pd  # noqa: PLC0415 - half a second
+
+        rows = {(one.condition, name): row for one in self for name, row in one.data()["largest_growth"].items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "ratio"])
+
+    def drawing(self) -> Drawing:
+        """Growth against each ratio; its methods `svg` and `png` give the file's content."""
+        from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
+
+        return ratio_curves(self)
+
+
+def diagnose_ratios(task: Task, construct: ConstructLike | None = None, *, draws: int = 0) -> RatioDiagnoses:
+    """Find the ratios of NAD+ to NADH at which a cell grows best, without and with a construct.
+
+    Parameters
+    ----------
+    task
+        The cell, its conditions, and concentrations.
+    construct
+        See `NamedConstruct`; each condition is followed by the same with it.
+    draws
+        How often energies are drawn from their uncertainty, for the intervals in `RatioDiagnosis.data`.
+
+    Raises
+    ------
+    RedoxError
+        The model has no NAD+ with NADH, or a concentration, a placement or the construct cannot be read.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> print(rb.diagnose_ratios(rb.Task(conditions="hypoxia,complex_iii_closed")))
+    hypoxia: growth 0.0347 1/h, driving force 2.46 kJ/mol
+        nad_c/nadh_c 12 to 4,200, r* 220
+        nad_m/nadh_m 0.55 to 36, r* 4.4
+    complex_iii_closed: no growth, and so no ratio
+    """
+    # Concentrations go to the diagnosis; the space has no ratio to which they could belong.
+    cell = require_task(task).model_copy(update={"concentrations": None})
+    space, medium, built = cell.space({} if construct is None else None), get_medium(task.medium), None
+    if construct is not None:
+        space, built = build_construct(space, NamedConstruct(construct))
+    found = ratios_of_cells(
+        space,
+        draws=draws,
+        concentrations=task.ranges(),
+        medium=medium.concentrations if medium else {},
+        construct=built,
+        curves=True,
+    )
+    return RatioDiagnoses(found)
 
 
 def diagnose(task: Task) -> Diagnoses:

@@ -1,7 +1,5 @@
 """What a task is made from: a metabolic model and an enzyme library."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def load_model(source: str | Path | None = None, *, as_published: bool = False) -> cobra.Model:
+def load_model(source: str | Path | None = None, *, as_published: bool = False) -> "cobra.Model":
     """Load a metabolic model.
 
     Parameters
@@ -91,7 +89,7 @@ class EnzymeLibrary(dict[str, Enzyme]):
     def __repr__(self) -> str:
         return f"EnzymeLibrary of {len(self)} enzymes: {', '.join(self)}"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of the enzymes, by id: kcat in 1/s, mass in kDa, KM in mM, compartments they can be placed in."""
         import pandas as pd  # noqa: PLC0415 - half a second
 

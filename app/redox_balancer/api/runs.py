@@ -1,12 +1,8 @@
 """Training runs."""
 
-import difflib
 import tempfile
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
@@ -15,7 +11,7 @@ from redox_balancer.designer.trained_run import TrainedRun, resumed_task
 from redox_balancer.errors import RedoxError
 from redox_balancer.extras import missing_extra
 from redox_balancer.files import write_atomically
-from redox_balancer.impala.config import TrainConfig, help_of
+from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint
 
 MODEL_FILE = "model.json.gz"
@@ -75,7 +71,7 @@ def train(
             raise
         raise missing from error
     folder = Path(folder)
-    config = _config(settings)
+    config = TrainConfig(**settings)
     task = require_task(task)
     if resume is not None:
         task = resumed_task(task, folder if resume == "auto" else Path(resume))
@@ -133,22 +129,3 @@ def _with_saved_model(task: Task, folder: Path) -> Task:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
     return task.model_copy(update={"model": path})
-
-
-def _config(settings: dict[str, Any]) -> TrainConfig:
-    """Settings of a training; `timesteps=1e6` is as good as an integer, a wrong name or type a RedoxError."""
-    names = [field.name for field in fields(TrainConfig)]
-    for name in settings:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=3)
-            raise RedoxError(
-                f"a training has no setting {name}", hint=f"did you mean {' or '.join(close)}?" if close else ""
-            )
-    try:
-        return TypeAdapter(TrainConfig).validate_python(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise RedoxError(
-            f"{name} = {first['input']!r}: {first['msg']}", hint=help_of(name), settings=(name,)
-        ) from None

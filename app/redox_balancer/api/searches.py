@@ -1,7 +1,5 @@
 """Searches for the best construct, without learning."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -40,7 +38,8 @@ class SearchOutcome:
     seconds
         Wall time.
     bound
-        Proven upper bound of the value of every construct, by `method="milp"`; None where nothing is proven.
+        Proven upper bound of the value of every construct, by `milp`, or `local` within seconds; None where there is
+        none.
 
     Examples
     --------
@@ -75,7 +74,7 @@ class SearchOutcome:
     def __str__(self) -> str:
         return str(self.best[0])
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of `best`, as of `EvaluationTable`."""
         return EvaluationTable(self.best).to_frame()
 
@@ -100,13 +99,14 @@ def search(
     condition
         Id of a condition of the task, `a+b` for two at once.
     method
-        `random`, `greedy` (adds the placement that raises the value most), `evolutionary` (CatCMA), `milp` (one
-        mixed-integer program, HiGHS: the optimum with proof) or `exhaustive`.
+        `random`, `greedy` (adds the placement that raises the value most), `evolutionary` (CatCMA), `local` (the
+        search of `design` without a policy), `milp` (one mixed-integer program, HiGHS: the optimum with proof) or
+        `exhaustive`.
     seed
-        Seed of the draws of random and evolutionary search.
+        Seed of the draws of random, evolutionary and local search.
     evaluations, seconds
-        Constructs and wall time after which random, greedy or evolutionary search ends; 1,000 constructs by default,
-        and no limit for greedy search.
+        Constructs and wall time after which random, greedy, evolutionary or local search ends; 1,000 constructs by
+        default, and no limit for greedy search.
     time_limit_s
         Time after which `milp` ends, with the best construct so far and a bound.
     top

@@ -1,10 +1,8 @@
 """Values of constructs under conditions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.conditions import HEALTHY, Condition
@@ -67,7 +65,7 @@ class Evaluation:
         return f"{self.condition}: {self.construct}, {outcome}"
 
     @classmethod
-    def of(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> Evaluation:
+    def of(cls, evaluator: Evaluator, construct: Construct, condition: Condition) -> Self:
         """Evaluate a construct of the evaluator's own design space."""
         space = evaluator.space
         outcome, reference = evaluator.evaluate(construct, condition), evaluator.reference(condition)
@@ -103,7 +101,7 @@ class EvaluationTable(tuple[Evaluation, ...]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table with a row for each evaluation, a column for each attribute of `Evaluation`; constructs as text."""
         import pandas as pd  # noqa: PLC0415 - half a second
 

@@ -4,87 +4,33 @@ Both run in the actors of a training's own pool.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
-import gymnasium
-import numpy as np
-from numpy.typing import NDArray
-
-from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy, PolicyShape
-from redox_balancer.impala.rollout import EnvFactory, Environment, Rollout, RolloutCollector
-
-Result = TypeVar("Result")
+from redox_balancer.impala.policy import Float32, Mask, MaskedCategorical
+from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 
 RECORDED = 8
 """Rollouts that a `ReplayCollector` records and repeats."""
 
 
 class _Watch:
-    """Measures the time spent in calls."""
+    """Sums the time spent in functions."""
 
     seconds = 0.0
 
-    def time(self, call: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-        """Call, and count the time."""
-        started = time.perf_counter()
-        try:
-            return call(*arguments, **options)
-        finally:
-            self.seconds += time.perf_counter() - started
+    def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its time counted."""
 
+        def counted(*arguments: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return call(*arguments, **options)
+            finally:
+                self.seconds += time.perf_counter() - started
 
-class _WatchedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """An environment that measures the time spent in it."""
-
-    def __init__(self, env: Environment) -> None:
-        super().__init__(env)
-        self.watch = _Watch()
-
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
-        return self.watch.time(self.env.reset, **options)
-
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        return self.watch.time(self.env.step, action)
-
-
-class _WatchedEnvs:
-    """Factory of environments that measure their time; keeps the most recent ones."""
-
-    def __init__(self, inner: EnvFactory) -> None:
-        self._inner = inner
-        self.fingerprint = inner.fingerprint
-        self.made: Sequence[_WatchedEnv] = []
-
-    def __call__(self, count: int) -> Sequence[Environment]:
-        self.made = [_WatchedEnv(environment) for environment in self._inner(count)]
-        return self.made
-
-
-class _WatchedPolicy(Policy):
-    """A policy that measures the time of its forward passes, sampling and log-probabilities."""
-
-    def __init__(self, shape: PolicyShape, parameters: Float32) -> None:
-        super().__init__(shape, parameters)
-        self.watch = _Watch()
-
-    def distribution(self, observations: Float32, mask: NDArray[np.bool_]) -> MaskedCategorical:
-        return _WatchedChoice(self.watch, self.watch.time(super().distribution, observations, mask))
-
-
-class _WatchedChoice(MaskedCategorical):
-    """A distribution whose sampling counts as time of its policy."""
-
-    def __init__(self, watch: _Watch, choice: MaskedCategorical) -> None:
-        self.__dict__.update(vars(choice))
-        self._watch = watch
-
-    def sample(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        return self._watch.time(super().sample, rng)
-
-    def log_prob(self, actions: Any) -> Any:
-        return self._watch.time(super().log_prob, actions)
+        return counted
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,32 +48,46 @@ class TimedRollout(Rollout):
 
 
 class TimedCollector(RolloutCollector):
-    """A collector that returns `TimedRollout`s."""
+    """A collector that returns `TimedRollout`s: methods of its environments and its policy are timed."""
 
     def __init__(self, factory: EnvFactory, **settings: Any) -> None:
-        self._watched = _WatchedEnvs(factory)
-        super().__init__(self._watched, **settings)
+        self._env, self._act = _Watch(), _Watch()
+        super().__init__(factory, **settings)
+
+    def restart(self) -> None:
+        """Start new environments."""
+        super().restart()
+        for environment in self._environments:
+            environment.reset = self._env.timed(environment.reset)  # type: ignore[method-assign]
+            environment.step = self._env.timed(environment.step)  # type: ignore[method-assign]
 
     def set_weights(self, parameters: Float32, version: int) -> None:
         """Use these parameters for subsequent rollouts."""
-        if version != self._version:
-            self._policy, self._version = _WatchedPolicy(self.shape, parameters), version
+        if version == self._version:
+            return
+        super().set_weights(parameters, version)
+        policy = self._policy
+        assert policy is not None  # noqa: S101 - it was just set
+        distribution = self._act.timed(policy.distribution)
+
+        def timed(observations: Float32, mask: Mask) -> MaskedCategorical:
+            choice: MaskedCategorical = distribution(observations, mask)
+            choice.sample = self._act.timed(choice.sample)  # type: ignore[method-assign]
+            choice.log_prob = self._act.timed(choice.log_prob)  # type: ignore[method-assign]
+            return choice
+
+        policy.distribution = timed  # type: ignore[method-assign]
 
     def collect(self) -> TimedRollout:
         """Collect one rollout."""
-        policy, environments = self._policy, self._watched.made
-        if not isinstance(policy, _WatchedPolicy):
-            raise TypeError("collect() before set_weights()")
-        watches = [environment.watch for environment in environments]
-        for watch in (policy.watch, *watches):
-            watch.seconds = 0.0
+        self._env.seconds = self._act.seconds = 0.0
         started = time.perf_counter()
         rollout = super().collect()
         ended = time.perf_counter()
         return TimedRollout(
             **vars(rollout),
-            env_s=sum(watch.seconds for watch in watches),
-            act_s=policy.watch.seconds,
+            env_s=self._env.seconds,
+            act_s=self._act.seconds,
             collect_s=ended - started,
             ended_at=ended,
         )

@@ -1,9 +1,6 @@
 """Benchmarks of training: memory of an actor, speed of the learner alone, speed of a complete training."""
 
-import csv
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from redox_balancer.bench.machine import redox
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.rollout import RolloutCollector
+from redox_balancer.runs.metrics import read_rows
 
 SEED = 0
 LEARNER_THREADS = 2
@@ -119,26 +117,21 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
 def train(model: Path | None, name: str, steps: int, options: Sequence[str]) -> TrainBenchmark:
     """Train in a separate process, as a user does, and read the reported speed."""
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
-        command = [
-            *(sys.executable, "-m", "redox_balancer", "train", "--json", "--checkpoint-dir", f"{folder}/run"),
-            *("--timesteps", str(steps), "--num-actors", str(TRAINING_ACTORS)),
-            *("--log-interval-s", "1", *options),
-            *(("--model", str(model)) if model else ()),
-        ]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-        if ended.returncode != 0:
-            lines = ended.stderr.strip().splitlines()[-3:]
-            raise RedoxError(
-                f"the training ended with exit code {ended.returncode}: {' | '.join(lines)}", hint=" ".join(command)
+        answer = json.loads(
+            redox(
+                *("train", "--json", "--checkpoint-dir", f"{folder}/run", "--timesteps", steps),
+                *("--num-actors", TRAINING_ACTORS, "--log-interval-s", 1, *options),
+                *(("--model", model) if model else ()),
             )
+        )
         with Path(folder, "run", "metrics.csv").open(newline="") as file:
-            rows = [(int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(file)]
-    answer = json.loads(ended.stdout)
-    half = next(row for row in rows if row[0] >= rows[-1][0] // 2)
+            rows = read_rows(file)
+    last = rows[-1]
+    half = next(row for row in rows if row["steps"] >= last["steps"] // 2)
     return TrainBenchmark(
         model=name,
         actors=TRAINING_ACTORS,
         steps=answer["steps"],
         steps_per_s=answer["steps_per_s"],
-        later_steps_per_s=(rows[-1][0] - half[0]) / (rows[-1][1] - half[1]),
+        later_steps_per_s=(last["steps"] - half["steps"]) / (last["seconds"] - half["seconds"]),
     )

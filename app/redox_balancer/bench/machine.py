@@ -3,14 +3,18 @@
 import multiprocessing
 import os
 import platform
-from collections.abc import Callable, Iterator
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import psutil
+
+from redox_balancer.errors import RedoxError
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -41,19 +45,25 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def redox(*arguments: object) -> str:
+    """Run a command of `redox` in a process of its own, as a user does, and return its stdout; a RedoxError of it."""
+    words = list(map(str, arguments))
+    command = [sys.executable, "-m", "redox_balancer", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines()
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
+        said = errors[-1] if errors else " | ".join(lines[-3:]) or f"exit code {ended.returncode}"
+        raise RedoxError(f"redox {words[0]}: {said}", hint=f"this shows more: redox {shlex.join(words)}")
+    return ended.stdout
+
+
 def in_own_process(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
     """Call a function in a new process with single-threaded linear algebra, as in an actor."""
-    with _one_thread(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    # Its modules, NumPy among them, are imported after the initializer has run.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_use_one_thread) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = dict(os.environ)
+def _use_one_thread() -> None:
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name in ONE_THREAD:
-            del os.environ[name]
-        os.environ.update(before)

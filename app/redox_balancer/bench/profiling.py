@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, out
     """
     if importlib.util.find_spec("memray") is None:
         raise RedoxError("memray is not installed", hint=INSTALL)
-    with ray_cluster(replace(config, num_actors=1)):
+    with ray_cluster(config.changed(num_actors=1)):
         actor = _Profiled(config, factory)
         actor.call("start_memory_profile")
         end = time.monotonic() + seconds
@@ -109,7 +108,7 @@ def profile_time(config: TrainConfig, factory: EnvFactory, seconds: float, outpu
     spy = str(beside) if beside.is_file() else shutil.which("py-spy")
     if spy is None:
         raise RedoxError("py-spy is not installed", hint=INSTALL)
-    with ray_cluster(replace(config, num_actors=1)):
+    with ray_cluster(config.changed(num_actors=1)):
         actor = _Profiled(config, factory)
         record = [spy, "record", "--pid", str(actor.pid), "--duration", str(max(1, round(seconds)))]
         with subprocess.Popen(  # noqa: S603 - fixed arguments

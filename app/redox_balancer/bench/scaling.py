@@ -91,14 +91,6 @@ class SaturationPoint(NamedTuple):
     actors: int | None
 
 
-class LimitChange(NamedTuple):
-    """The bottleneck from a number of actors on."""
-
-    limit: str
-    hosts: int
-    actors: int
-
-
 def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Prediction:
     """Predict the throughput of a training with actors distributed evenly over the hosts of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
@@ -121,18 +113,10 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
     )
 
 
-def changes(terms: Terms, host: HostModel, hosts: int = 1) -> list[LimitChange]:
-    """Return the bottleneck and where it changes, from one actor per host to one per hyperthread."""
-    found: list[LimitChange] = []
-    for one in _every(terms, host, hosts):
-        if not found or found[-1].limit != one.limit:
-            found.append(LimitChange(one.limit, hosts, one.actors))
-    return found
-
-
 def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]:
     """Return how many actors saturate each consumer of rollouts, were it the only limit."""
-    every = _every(terms, host, hosts)
+    # From one actor per host to one per hyperthread.
+    every = [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]
     found = []
     for limit in every[-1].limits:
         if limit != "actors":
@@ -141,8 +125,3 @@ def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]
             shown = enough or every[-1]
             found.append(SaturationPoint(limit, hosts, shown.limits[limit], enough.actors if enough else None))
     return found
-
-
-def _every(terms: Terms, host: HostModel, hosts: int) -> list[Prediction]:
-    """Predictions for each number of actors up to one per hyperthread."""
-    return [predict(terms, host, actors, hosts) for actors in range(hosts, hosts * host.vcpus + 1)]

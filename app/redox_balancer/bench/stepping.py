@@ -6,6 +6,7 @@ and evaluate both linear programs of the value; the reference solves the single 
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from redox_balancer.design.formulation import Formulation
 from redox_balancer.impala.config import TrainConfig
 
 SEED = 0
+SLICES = 10
+"""Slices of a comparison, which alternate with those of what it is compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +41,16 @@ class StepBenchmark:
     reference_steps_per_s: float  # measured before and after
     ratio: float  # steps_per_s / reference_steps_per_s
     outside_share: float  # of the time of a collector that is spent outside the environment
+    held_ratios_share: float | None = None  # CPU time per step without over that with ratios drawn for each episode
 
 
-def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmark:
-    """Measure everything in this process, with `seconds` for each measurement of a slow variant."""
+def measure(
+    environments: RedoxEnvs, steps: int, seconds: float, with_ratios: RedoxEnvs | None = None
+) -> StepBenchmark:
+    """Measure everything in this process, with `seconds` for each measurement of a slow variant.
+
+    `with_ratios` are the same environments with ratios that are drawn for each episode.
+    """
     space = environments.space
     first = FirstSystem(space)
     walk = reference_walk(environments)
@@ -68,7 +77,25 @@ def measure(environments: RedoxEnvs, steps: int, seconds: float) -> StepBenchmar
         reference_steps_per_s=reference,
         ratio=speed / reference,
         outside_share=outside_share(environments, steps),
+        held_ratios_share=None if with_ratios is None else compared((environments, with_ratios), steps),
     )
+
+
+def compared(pair: tuple[RedoxEnvs, RedoxEnvs], steps: int) -> float:
+    """CPU time of one over that of another for so many steps from a cold start, in slices that alternate."""
+    spent = [0.0, 0.0]
+    with ExitStack() as stack:
+        bytes_ = [each.region_bytes for each in pair]
+        evaluators = [
+            stack.enter_context(Evaluator(e.space, region_bytes=b)) for e, b in zip(pair, bytes_, strict=True)
+        ]
+        walks = [_random_steps(each, evaluator, SEED) for each, evaluator in zip(pair, evaluators, strict=True)]
+        for slice_ in range(2 * SLICES):
+            started = time.process_time()
+            for _ in range(steps // SLICES):
+                next(walks[slice_ % 2])
+            spent[slice_ % 2] += time.process_time() - started
+    return spent[0] / spent[1]
 
 
 def _walk(

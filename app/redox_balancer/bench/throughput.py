@@ -3,8 +3,6 @@
 Replaying actors are real actors in Ray processes; they use the pool, loop and learner of a training.
 """
 
-from __future__ import annotations
-
 import pickle
 import tempfile
 import time
@@ -20,7 +18,7 @@ import psutil
 from redox_balancer.bench import learning, scaling
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedCollector, TimedRollout
 from redox_balancer.bench.machine import in_own_process
-from redox_balancer.bench.scaling import HostModel, LimitChange, Prediction, SaturationPoint, Terms
+from redox_balancer.bench.scaling import HostModel, Prediction, SaturationPoint, Terms
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import Float32
@@ -85,10 +83,6 @@ class ThroughputBenchmark:
         """Return how many actors saturate each limit, on one host and on clusters."""
         return [found for hosts in (1, *CLUSTERS) for found in scaling.full(self.terms, HostModel(), hosts)]
 
-    def changes(self) -> list[LimitChange]:
-        """Return the numbers of actors at which the bottleneck changes, on one host and on clusters."""
-        return [found for hosts in (1, *CLUSTERS) for found in scaling.changes(self.terms, HostModel(), hosts)]
-
     def as_dict(self) -> dict[str, Any]:
         """Return all values, ready for JSON."""
         return {
@@ -97,7 +91,6 @@ class ThroughputBenchmark:
             "model_replay_steps_per_s": self.model_replay_steps_per_s,
             "assumed": asdict(HostModel()),
             "predictions": [found._asdict() for found in self.predictions()],
-            "changes": [found._asdict() for found in self.changes()],
             "full": [found._asdict() for found in self.full()],
         }
 
@@ -207,7 +200,7 @@ class _Clock(ProgressSink):
 class _Source:
     """A training's pool of actors, called as in training, with new weights for each batch and no learner."""
 
-    def __init__(self, pool: ActorPool, config: TrainConfig) -> None:
+    def __init__(self, pool: "ActorPool", config: TrainConfig) -> None:
         self._pool, self._batch = pool, config.rollouts_per_batch
         self.parameters: Float32 = pool.shape().initial(np.random.default_rng(SEED))
         self.received = 0

@@ -7,8 +7,6 @@ state: an upper bound of the optimum (weak duality), or that there is no steady 
 A term counts as 0 where it is round-off of the terms that it is the sum of.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -278,13 +278,15 @@ def combined(conditions: Sequence[Condition]) -> Condition:
     if lines:
         raise RedoxError(f"a cell is of one line, not of {line} and {lines.pop()}", hint="combine those of one line")
     names = [part for condition in conditions for part in condition.id.split(JOIN) if part != line]
-    return Condition(
-        id=JOIN.join([line, *names] if line else names),
-        description="; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
-        changes=tuple(joint.values()),
-        concentrations=levels,
-        reference=line or HEALTHY,
-    )
+    own = {
+        "id": JOIN.join([line, *names] if line else names),
+        "description": "; ".join(dict.fromkeys(part for c in conditions for part in c.description.split("; "))),
+        "changes": tuple(joint.values()),
+        "concentrations": levels,
+        "reference": line or HEALTHY,
+        "offered": Offered.ALWAYS,
+    }
+    return conditions[0].model_copy(update=own)  # which may hold ratios
 
 
 def pick_condition(known: dict[str, Condition], name: str) -> Condition:

@@ -6,8 +6,6 @@ Rules name the reactions that a core must retain (the objective, essential react
 medium) and report which of them cannot carry flux.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
@@ -199,7 +197,7 @@ def central_carbon(network: Network) -> tuple[str, ...]:
     return tuple(r for r, name in named.items() if _CENTRAL_CARBON.fullmatch(name) or _moves_glucose(network, r))
 
 
-def core_model(model: cobra.Model, core: Network) -> cobra.Model:
+def core_model(model: "cobra.Model", core: Network) -> "cobra.Model":
     """Build the COBRApy model of a core: its reactions, bounds and objective, with all annotations of the full model.
 
     It is built from the filtered document, because removing 2,000 reactions from Recon3D one by one takes three times

@@ -1,13 +1,13 @@
-"""The entries of a curation file: one correction each, for one reason, with its source."""
-
-from __future__ import annotations
+"""The entries of a curation file: one correction or addition each, for one reason, with its source."""
 
 from enum import StrEnum
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.network import Column
 from redox_balancer.cell.records import NonNegative, Positive, Record
 
 
@@ -109,3 +109,32 @@ class Correction(Record):
             lower if self.capped_backward is None else -self.capped_backward,
             upper if self.capped_forward is None else self.capped_forward,
         )
+
+
+class Substance(BaseModel, extra="forbid", frozen=True):
+    """Sum formula and charge of a metabolite that a model lacks, the same in every compartment."""
+
+    formula: str
+    charge: int
+
+
+class Addition(Record):
+    """A reaction that a model lacks; `id` is its BiGG name.
+
+    Attributes
+    ----------
+    mark, reason, source
+        How certain it is, why it is added, and where that is known from.
+    equation
+        `-->` runs forward and `<=>` both ways, without limit.
+    """
+
+    mark: Mark
+    reason: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    equation: str
+
+    @property
+    def column(self) -> Column:
+        """The reaction, with bounds in mmol/gDW/h."""
+        return Column(self.id, parse_equation(self.equation), -OPEN if "<=>" in self.equation else 0.0, OPEN)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import ValidationError
+
 from redox_balancer.cell.balance import imbalance
-from redox_balancer.cell.correction import Correction
+from redox_balancer.cell.correction import Addition, Correction, Substance
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import packaged, read_records
+from redox_balancer.cell.records import packaged, read_records, refusal
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class Curated(NamedTuple):
     lines
         What was changed, one line for each reaction and metabolite.
     reactions, metabolites
-        Those with other bounds or coefficients, and those with another charge or formula, by the model's own id.
+        Those that are new or have other bounds or coefficients, and those that are new or have another charge or
+        formula, by the model's own id.
     """
 
     network: Network
@@ -71,20 +74,30 @@ class Curation:
         Name of the file without its suffix.
     names
         Own id by BiGG name, of reactions that the model does not name so, or of which it names several so.
+    additions, substances
+        Reactions that the model lacks, and metabolites of theirs, by BiGG name (of metabolites without compartment).
     """
 
     id: str
     corrections: Mapping[str, Correction]
     names: Mapping[str, str] = field(default_factory=dict)
+    additions: Mapping[str, Addition] = field(default_factory=dict)
+    substances: Mapping[str, Substance] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Curation:
         """Read a file; a RedoxError if an entry does not match the schema, or a reaction is changed twice."""
         corrections = read_records(path, "correction", Correction)
-        names = tomllib.loads(path.read_text(encoding="utf-8")).get("names", {})
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        names, substances = document.get("names", {}), document.get("substance", {})
         if not (isinstance(names, dict) and all(isinstance(own, str) for own in names.values())):
             raise RedoxError(f"{path.name}: [names] needs ids as texts", hint='write BIGG = "own id"')
-        curation = cls(path.stem, corrections, names)
+        try:
+            known = {name: Substance.model_validate(entry) for name, entry in substances.items()}
+        except ValidationError as error:
+            raise refusal(path, "substance", error) from error
+        added = read_records(path, "addition", Addition) if "addition" in document else {}
+        curation = cls(path.stem, corrections, names, added, known)
         seen: dict[str, str] = {}
         for correction in curation.corrections.values():
             for reaction in correction.reactions:
@@ -147,14 +160,39 @@ class Curation:
             for metabolite, value in after.items()
             if before.get(metabolite) != value
         }
-        new = self.named(_with_coefficients(mended, coefficients).with_bounds(bounds))
-        return Curated(new, self.id, tuple(lines), (*dict.fromkeys((*bounds, *coefficients)),), tuple(changed))
+        added = [addition for addition in self.additions.values() if mended.find_reaction(addition.id) is None]
+        lines += [f"{addition.id}: added ({addition.mark}): {addition.reason}" for addition in added]
+        extended = self._extended(mended, added)
+        new = self.named(_with_coefficients(extended, coefficients).with_bounds(bounds))
+        reactions = dict.fromkeys((*bounds, *coefficients, *extended.reactions[len(mended.reactions) :]))
+        metabolites = (*changed, *extended.metabolites[len(mended.metabolites) :])
+        return Curated(new, self.id, tuple(lines), tuple(reactions), metabolites)
 
     def named(self, network: Network) -> Network:
         """A copy in which the reactions of `names` have their BiGG names."""
         own = {name: found for name, reaction in self.names.items() if (found := _find(network, reaction))}
         new = {name: found for name, found in own.items() if network.find_reaction(name) is None}
         return replace(network, names=replace(network.names, reactions={**network.names.reactions, **new}))
+
+    def _extended(self, network: Network, added: Iterable[Addition]) -> Network:
+        """A network with these reactions; a RedoxError where one does not balance or has an unknown metabolite."""
+        formulas, charges, columns, new = dict(network.formulas), dict(network.charges), [], dict[str, None]()
+        for addition in added:
+            own = {
+                network.find_metabolite(name) or name: value for name, value in addition.column.stoichiometry.items()
+            }
+            columns.append(replace(addition.column, stoichiometry=own))
+            for name in own.keys() - network.metabolite_index.keys():
+                if (substance := self.substances.get(name.rpartition("_")[0])) is None:
+                    raise self._unlike(f"{addition.id} names {name}, which neither model nor curation know")
+                formulas[name], charges[name] = substance.formula, substance.charge
+            new |= dict.fromkeys(own)
+        extended = network.with_columns(columns, new_metabolites=new)
+        extended = replace(extended, formulas=formulas, charges=charges)
+        for column in columns:
+            if len(column.stoichiometry) > 1 and (excess := imbalance_text(extended, column.id)):
+                raise self._unlike(f"{column.id} does not balance ({excess})")
+        return extended
 
     def _named(self) -> Iterator[tuple[Correction, str]]:
         for correction in self.corrections.values():
@@ -192,6 +230,8 @@ class Curation:
         for name, value in correction.stoichiometry.items():
             if metabolite := network.find_metabolite(name):
                 found[metabolite] = value
+            elif value and name.rpartition("_")[0] in self.substances:
+                found[name] = value
             elif value:
                 raise self._lacks(network, correction, "metabolite", name)
         return own, {metabolite: value for metabolite, value in found.items() if value}
@@ -249,7 +289,11 @@ def curate_model(model: cobra.Model, found: Curated) -> cobra.Model:
     """Give a COBRApy model, in place, the changes of its curated network and a note that names the curation."""
     if not found.lines:
         return model
+    from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
+
     network = found.network
+    model.add_metabolites([cobra.Metabolite(own) for own in found.metabolites if own not in model.metabolites])
+    model.add_reactions([cobra.Reaction(own) for own in found.reactions if own not in model.reactions])
     for own in found.reactions:
         reaction, coefficients = model.reactions.get_by_id(own), network.stoichiometry_of(own)
         reaction.bounds = network.bounds_of(own)
@@ -259,6 +303,7 @@ def curate_model(model: cobra.Model, found: Curated) -> cobra.Model:
     for own in found.metabolites:
         metabolite = model.metabolites.get_by_id(own)
         metabolite.charge, metabolite.formula = network.charges.get(own), network.formulas.get(own)
+        metabolite.compartment = metabolite.compartment or network.compartment_of(own)
     model.notes = {**model.notes, NOTE: found.summary.partition(" ")[2]}
     return model
 

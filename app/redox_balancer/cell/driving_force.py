@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from redox_balancer.cell.consistency import one_way_parts
 from redox_balancer.cell.energies import PROTON, WATER, Thermodynamics
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, FloatArray, Network
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 
@@ -27,6 +28,8 @@ LEAST_FLUX = 1e-6
 """Flux, mmol/gDW/h, from which a reaction counts as active."""
 PAIRS = ("nad", "nadh"), ("nadp", "nadph")
 LEAST_SHARE = 1e-3
+LEAST_LACK = 1e-6
+"""Driving force, kJ/mol, from which on a state counts as infeasible and not as one at equilibrium."""
 HELD = 1e-9
 """Relative amount by which a parsimonious state may grow less than the largest growth."""
 
@@ -49,16 +52,6 @@ def parsimonious_fluxes(network: Network) -> dict[str, float]:
         signed = np.where(forward, 1.0, -1.0) * lp.fluxes()
         fluxes = np.bincount(reaction_of, signed, len(network.reactions))
     return dict(zip(network.reactions, fluxes.tolist(), strict=True))
-
-
-class Ratio(NamedTuple):
-    """A ratio of two concentrations, such as [NAD+]/[NADH] of the cytosol, by metabolite id."""
-
-    numerator: str
-    denominator: str
-
-    def __str__(self) -> str:
-        return f"{self.numerator}/{self.denominator}"
 
 
 @dataclass(frozen=True)
@@ -218,7 +211,7 @@ class DrivingForceLP:
                 hint="only a cell that grows has driving forces, and metabolites are known by their BiGG names",
                 settings=("conditions", "model"),
             )
-        value = self._largest()
+        value = self.largest_margin()
         if value is None:
             raise RedoxError(
                 "the ratios or equilibria that are held lie outside the ranges of the concentrations",
@@ -271,6 +264,20 @@ class DrivingForceLP:
         found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
         return None if found is None else found - sign * float(self._present[column])
 
+    def conflicts(self) -> dict[str, float]:
+        """Reactions that keep the state infeasible, and how much driving force each lacks, kJ/mol.
+
+        They are found one after the other: what limits most is left aside.
+        """
+        found, energies = dict[str, float](), range(self._energies.start, self._energies.stop)
+        names = [self._thermodynamics.network.reactions[column] for column, _ in self.reactions]
+        while (force := self.largest_margin()) is not None and force < -LEAST_LACK:
+            worst = next(iter(self._limits(energies)))
+            found[worst] = -force
+            self._lp.set_bounds(energies[names.index(worst)], -math.inf, math.inf)
+        self.set_energies(self._present)
+        return found
+
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.
 
@@ -285,14 +292,22 @@ class DrivingForceLP:
         windows = {ratio: np.full((draws, 2), math.nan) for ratio in self._ratios}
         for draw in range(draws):
             self.set_energies(self._thermodynamics.drawn(generator))
-            forces[draw] = self._largest()
+            forces[draw] = self.largest_margin()
             if forces[draw] >= margin:
                 for ratio, ends in windows.items():
                     ends[draw] = [self._end(ratio, sign, margin) or math.nan for sign in (-1.0, 1.0)]
         self.set_energies(self._thermodynamics.energies)
         return forces, windows
 
-    def _largest(self) -> float | None:
+    def slopes(self, ratios: Iterable[Ratio]) -> FloatArray:
+        """Change of the last optimum per change of RT ln of ratios that are held, shape (ratios,), one of many."""
+        tableau = self._lp.tableau([self._ratios[ratio] for ratio in ratios])
+        if tableau is None:
+            raise RedoxError("the last basis of the linear program of driving forces is singular")
+        return tableau.reduced_costs
+
+    def largest_margin(self) -> float | None:
+        """The max-min driving force, kJ/mol; None where what is held lies outside the ranges of concentrations."""
         self._lp.set_bounds(self._margin, -math.inf, math.inf)
         return self._maximise({self._margin: 1.0})
 

@@ -17,6 +17,8 @@ from redox_balancer.files import write_atomically
 
 CORE_ID = "human_redox_core"
 """Model id of the embedded core, and the name of its files in the package data."""
+EXTENSION = f"{CORE_ID}/extension.toml"
+"""Curation in the package data that adds to the core what it lacks for experiments on the NADH/NAD+ ratio."""
 GROWTH_REACTION = "BIOMASS_proxy"
 COMPARTMENTS = {
     "c": "cytosol",

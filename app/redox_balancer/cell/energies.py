@@ -12,20 +12,18 @@ limits: docs/ratio.md.
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from redox_balancer.cell.equation import parse_equation
+from redox_balancer.cell.balance import TOLERANCE
+from redox_balancer.cell.energy_data import EnergyData, energy_data
 from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import LEDGER, FloatArray, Network
-from redox_balancer.cell.records import packaged, table_rows
+from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
 
 GAS_CONSTANT = 8.31446261815324e-3
@@ -33,6 +31,8 @@ GAS_CONSTANT = 8.31446261815324e-3
 FARADAY = 96.48533212
 """kJ/mol/V"""
 PROTON, SODIUM, WATER = "h", "na1", "h2o"
+DIFFUSING = frozenset({"o2", "co2", WATER})
+"""What crosses membranes without a carrier, so that no enzyme has to be driven."""
 DEFAULT_RANGE = 1e-6, 1e-2
 """Range of a concentration that no file gives, M (assumed; Noor et al. 2014, PLoS Comput. Biol. 10:e1003483)."""
 
@@ -62,6 +62,8 @@ class Thermodynamics:
         for each uncertain potential and for each figure of another origin.
     temperature_k
         Temperature, K.
+    reasons
+        Why the energy of a reaction is not known, and so sets no limit; exchanges and growth are left out.
     """
 
     network: Network
@@ -71,17 +73,12 @@ class Thermodynamics:
     upper: FloatArray
     deviations: FloatArray
     temperature_k: float
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def thermal_energy(self) -> float:
         """RT, kJ/mol."""
         return GAS_CONSTANT * self.temperature_k
-
-    def without_energy(self) -> tuple[str, ...]:
-        """Reactions inside the cell without a known energy, which then sets no limit; exchanges do not count."""
-        boundary = set(self.network.boundary)
-        unknown = np.flatnonzero(np.isnan(self.energies)).tolist()
-        return tuple(r for r in (self.network.reactions[c] for c in unknown) if r not in boundary)
 
     def drawn(self, generator: np.random.Generator) -> FloatArray:
         """Energies of the reactions with those of the metabolites and the potentials drawn from their uncertainty."""
@@ -118,52 +115,118 @@ def thermodynamics_of(network: Network, *, respires: bool = True) -> Thermodynam
     respires
         Whether the inner membrane has the potential of a cell that respires, or that of one that does not.
     """
-    data = _read(packaged("thermodynamics"))
-    thermal, count = GAS_CONSTANT * data.temperature_k, len(network.metabolites)
-    formation, electric = np.full(count, math.nan), np.zeros(count)
-    lower, upper = np.zeros((2, count))
-    places: list[str] = []
-    potential = "potential_V" if respires else "potential_without_respiration_V"
-    covariance, others = np.zeros((count, data.variables)), dict[str, FloatArray]()
-    for row, metabolite in enumerate(network.metabolites):
-        names, letter = sorted(network.species_of(metabolite)), network.compartment_of(metabolite)
-        places += [next(filter(None, (data.elsewhere.get(f"{name}_{letter}") for name in names)), letter)]
-        known, place = next(filter(data.energies.get, names), None), data.compartments.get(places[-1])
-        if known is None or place is None:
-            continue
-        charge = network.charges.get(metabolite, math.nan)
-        formation[row], deviation = data.energies[known]
-        covariance[row] = data.covariance.get(known, 0.0)
-        electric[row] = FARADAY * place.get(potential, place["potential_V"]) * charge
-        others.setdefault(known, np.zeros(count))[row] = deviation
-        uncertain = FARADAY * place.get("potential_uncertainty_V", 0.0) * np.nan_to_num(charge)
-        others.setdefault(f"potential {places[-1]}", np.zeros(count))[row] = uncertain
-        if PROTON in names:
-            lower[row] = upper[row] = -thermal * math.log(10.0) * (place["ph"] - 7.0)
-        elif WATER not in names:
-            span = next(filter(None, (data.ranges.get((name, letter)) for name in names)), DEFAULT_RANGE)
-            lower[row], upper[row] = (thermal * bound for bound in _log_range(metabolite, *span))
+    data = energy_data(packaged("thermodynamics"))
+    found = _metabolites(network, data, "potential_V" if respires else "potential_without_respiration_V")
     reactions = [_reactants(network, reaction, data.mechanisms) for reaction in network.reactions]
-    found = np.full(len(reactions), math.nan)
-    for column, (reaction, amounts) in enumerate(zip(network.reactions, reactions, strict=True)):
-        own = list(amounts)
-        if len(own) > 1 and reaction != network.objective:
-            energy = formation[own]
-            if len({places[row] for row in own}) > 1:
-                energy = energy + electric[own]  # within a compartment charges balance, and need not be known
-            found[column] = np.array(list(amounts.values())) @ energy
     values = [amount for amounts in reactions for amount in amounts.values()]
     rows = [row for amounts in reactions for row in amounts]
     ends = np.cumsum([0, *map(len, reactions)])
-    reactants = sp.csc_array((values, rows, ends), shape=(count, len(reactions)))
+    reactants = sp.csc_array((values, rows, ends), shape=(len(network.metabolites), len(reactions)))
+    gained = _largest_gain(reactants, [data.compositions.get(name, {}) for name in found.known])
+    energies, reasons, outside = np.full(len(reactions), math.nan), {}, {*network.boundary, network.objective}
+    for column, (reaction, amounts) in enumerate(zip(network.reactions, reactions, strict=True)):
+        if reaction in outside:
+            continue
+        own, coefficients = list(amounts), np.array(list(amounts.values()))
+        crosses = len({found.places[row] for row in own}) > 1
+        name = network.bigg_names.get(reaction, reaction)
+        reason = _reason_against(found, own, gained[column], listed=name in data.mechanisms)
+        if crosses and not reason and name not in data.as_written:
+            reason = _reason_against_carrier(found, own, coefficients)
+        if reason:
+            reasons[reaction] = reason
+        else:  # within a compartment charges balance, and need not be known
+            energies[column] = coefficients @ (found.formation[own] + (found.electric[own] if crosses else 0.0))
+    temperature = data.temperature_k
+    return Thermodynamics(
+        network, reactants, energies, found.lower, found.upper, found.deviations, temperature, reasons
+    )
+
+
+class _Metabolites(NamedTuple):
+    """What is known of a network's metabolites, in its order; see `Thermodynamics`.
+
+    `known` are their names in the data, empty for those without energy, `formation` and `electric` their energies and
+    that of their charges, NaN where it is not known, kJ/mol.
+    """
+
+    known: list[str]
+    places: list[str]
+    formation: FloatArray
+    electric: FloatArray
+    charges: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    deviations: FloatArray
+
+
+def _metabolites(network: Network, data: EnergyData, potential: str) -> _Metabolites:
+    thermal, count = GAS_CONSTANT * data.temperature_k, len(network.metabolites)
+    formation, electric, charges = np.full((3, count), math.nan)
+    lower, upper = np.zeros((2, count))
+    species = [sorted(network.species_of(metabolite)) for metabolite in network.metabolites]
+    known = [next(filter(data.energies.get, names), "") for names in species]
+    places: list[str] = []
+    roots, others = data.roots_for(known), dict[str, FloatArray]()
+    covariance = np.zeros((count, len(next(iter(roots.values())))))
+    for row, (metabolite, names) in enumerate(zip(network.metabolites, species, strict=True)):
+        letter, name = network.compartment_of(metabolite), known[row]
+        places += [next(filter(None, (data.elsewhere.get(f"{each}_{letter}") for each in names)), letter)]
+        charges[row] = network.charges.get(metabolite, math.nan)
+        place = data.compartments.get(places[row])
+        if not name or place is None:
+            continue
+        formation[row], deviation = data.energies[name]
+        covariance[row] = roots.get(name, 0.0)
+        electric[row] = FARADAY * place.get(potential, place["potential_V"]) * charges[row]
+        others.setdefault(name, np.zeros(count))[row] = deviation
+        uncertain = FARADAY * place.get("potential_uncertainty_V", 0.0) * np.nan_to_num(charges[row])
+        others.setdefault(f"potential {places[row]}", np.zeros(count))[row] = uncertain
+        if name == PROTON:
+            lower[row] = upper[row] = -thermal * math.log(10.0) * (place["ph"] - 7.0)
+        elif name != WATER:
+            span = next(filter(None, (data.ranges.get((each, letter)) for each in names)), DEFAULT_RANGE)
+            lower[row], upper[row] = (thermal * bound for bound in _log_range(metabolite, *span))
     deviations = np.column_stack([covariance, *(each for each in others.values() if each.any())])
-    return Thermodynamics(network, reactants, found, lower, upper, deviations, data.temperature_k)
+    return _Metabolites(known, places, formation, electric, charges, lower, upper, deviations)
+
+
+def _reason_against(found: _Metabolites, own: Sequence[int], gained: float, *, listed: bool) -> str:
+    """Why a reaction of these metabolites has no energy; empty if nothing speaks against it."""
+    if len(own) < 2:
+        return "listed in mechanisms.tsv" if listed else "a bookkeeping entry"
+    if np.isnan(found.formation[own]).any():
+        return "a metabolite without energy"
+    return "does not balance" if gained > TOLERANCE else ""
+
+
+def _reason_against_carrier(found: _Metabolites, own: Sequence[int], amounts: FloatArray) -> str:
+    """Why the equation of a reaction between compartments says nothing about its energy."""
+    moved = {found.known[row] for row in own}
+    if moved <= DIFFUSING:
+        return "diffusion"
+    if not abs(found.charges[own] @ amounts) <= TOLERANCE:
+        return "charges do not balance"
+    works = abs(found.electric[own] @ amounts) > TOLERANCE
+    if works and (found.charges[own] < 0.0).any() and moved.isdisjoint((PROTON, SODIUM)):
+        return "counter-ions are not known"  # cations alone may follow the potential through a channel
+    return ""
+
+
+def with_known_directions(network: Network) -> Network:
+    """Return a network without the directions that its reactions do not have in cells, see `directions.tsv`."""
+    bounds = {}
+    for name, direction in energy_data(packaged("thermodynamics")).directions.items():
+        if own := network.find_reaction(name):
+            low, high = network.bounds_of(own)
+            bounds[own] = (max(low, 0.0), max(high, 0.0)) if direction == "forward" else (0.0, 0.0)
+    return network.with_bounds(bounds)
 
 
 def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[int, float]:
     """What counts for the energy of a reaction, by row; nothing where it has none, or runs by another mechanism."""
     written = {
-        name: amount for name, amount in network.stoichiometry_of(reaction).items() if not _is_bookkeeping(name)
+        name: amount for name, amount in network.stoichiometry_of(reaction).items() if not is_bookkeeping(name)
     }
     mechanism = mechanisms.get(network.bigg_names.get(reaction, reaction))
     own = written if mechanism is None else {network.find_metabolite(n) or n: a for n, a in mechanism.items()}
@@ -175,7 +238,15 @@ def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[st
     return {rows[name]: amount for name, amount in own.items()} if moved(own) == moved(written) else {}
 
 
-def _is_bookkeeping(metabolite: str) -> bool:
+def _largest_gain(reactants: Any, compositions: list[Mapping[str, float]]) -> FloatArray:
+    """Atoms of the element, or parts of molecules, of which each reaction makes or consumes most."""
+    table = np.zeros((len(compositions), 1))
+    for element in sorted(set().union(*compositions)):
+        table = np.column_stack([table, [each.get(element, 0.0) for each in compositions]])
+    return np.asarray(np.abs(reactants.T @ table).max(axis=1))
+
+
+def is_bookkeeping(metabolite: str) -> bool:
     """Whether it is the entry of a ledger, or an enzyme in the form of a metabolite."""
     return metabolite.endswith(LEDGER) or metabolite.startswith(ENZYME)
 
@@ -189,42 +260,3 @@ def _log_range(name: str, low: float, high: float) -> tuple[float, float]:
             settings=("concentrations",),
         )
     return math.log(low), math.log(high)
-
-
-class _Data(NamedTuple):
-    """Content of a folder of data files; names are BiGG's without compartment, letters those of compartments."""
-
-    energies: dict[str, tuple[float, float]]
-    covariance: dict[str, FloatArray]
-    ranges: dict[tuple[str, str], tuple[float, float]]
-    mechanisms: dict[str, dict[str, float]]
-    temperature_k: float
-    compartments: dict[str, dict[str, Any]]
-    elsewhere: dict[str, str]
-
-    @property
-    def variables(self) -> int:
-        """Number of columns of the square root of the covariance."""
-        return len(next(iter(self.covariance.values())))
-
-
-@cache
-def _read(folder: Path) -> _Data:
-    def rows(name: str) -> list[list[str]]:
-        return table_rows((folder / f"{name}.tsv").read_text(encoding="utf-8"))[1:]
-
-    surroundings = tomllib.loads((folder / "compartments.toml").read_text(encoding="utf-8"))
-    equations = {reaction: equation for reaction, equation, _ in rows("mechanisms")}
-    return _Data(
-        {name: (float(energy), float(deviation)) for name, energy, deviation, _ in rows("formation_energies")},
-        {name: np.array(row, dtype=np.float64) for name, *row in rows("formation_covariance")},
-        {
-            (name, letter): (float(low), float(high))
-            for name, letters, low, high, _ in rows("concentrations")
-            for letter in letters.split()
-        },
-        {name: {} if equation == "none" else parse_equation(equation) for name, equation in equations.items()},
-        surroundings["temperature_K"],
-        surroundings["compartment"],
-        surroundings["elsewhere"],
-    )

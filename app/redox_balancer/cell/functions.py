@@ -4,8 +4,6 @@ A function names what may enter and leave, and what has to: with the boundary cl
 if a steady state does so. Protons cross freely unless it names them, since lists leave them out.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -49,7 +47,7 @@ class FunctionTest(NamedTuple):
         return self.share is not None and self.performed is not self.function.should_fail
 
 
-def display_names(model: cobra.Model, network: Network) -> dict[str, str]:
+def display_names(model: "cobra.Model", network: Network) -> dict[str, str]:
     """The own id of each metabolite by its name and compartment, as published lists name it: `glucose[e]`.
 
     A name of several metabolites is left out.

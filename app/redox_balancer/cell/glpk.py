@@ -7,8 +7,6 @@ return. Arrays are therefore created with `doubleArray` and `intArray` and fille
 memory, and a problem is deleted when it is closed.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 from collections.abc import Sequence

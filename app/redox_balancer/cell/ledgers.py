@@ -6,8 +6,6 @@ written to model files, compressed and solved as they are. Reactions inserted la
 costs more ATP than a biomass reaction says draws on another ledger, which hydrolysis fills.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -102,7 +100,7 @@ def oxygen_taken(network: Network) -> dict[str, float]:
     return taken
 
 
-def add_ledgers(model: cobra.Model, network: Network, besides: Collection[str] = ()) -> None:
+def add_ledgers(model: "cobra.Model", network: Network, besides: Collection[str] = ()) -> None:
     """Add to a COBRApy model the ledgers that a network made from it has, as they are there, with their reactions.
 
     Parameters

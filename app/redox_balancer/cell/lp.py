@@ -6,8 +6,6 @@ Bounds and objective change in place, and every solve is a warm start: the dual 
 old basis stays dual feasible), the primal simplex after a change of the objective (it stays primal feasible).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Self
 

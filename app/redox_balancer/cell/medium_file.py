@@ -4,8 +4,6 @@ They list the largest uptakes, and the largest secretions if those are limited, 
 ids of the model or in BiGG names. An exchange may be listed for both directions, under one name.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import math
@@ -76,7 +74,7 @@ def read_medium_file(path: Path) -> dict[str, Any]:
 
 
 def repeated_exchanges(
-    network: Network, uptakes: Mapping[str, float], secretions: Mapping[str, float], medium: str
+    network: "Network", uptakes: Mapping[str, float], secretions: Mapping[str, float], medium: str
 ) -> set[str]:
     """Check that a model has the exchanges of a medium; return second names of the same exchange with the same rate.
 

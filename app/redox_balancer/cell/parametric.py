@@ -127,6 +127,13 @@ class ParametricLP:
             self._remember(solution)
         return solution
 
+    def upper_bounds(self, u: FloatArray) -> FloatArray:
+        """Return upper bounds of the optima at N points, shape (N, P), from earlier solves; infinite before any.
+
+        An optimum is concave in the bounds, so its gradient at one point bounds it at all others.
+        """
+        return self._cache.upper_bounds(np.column_stack([u, np.ones(len(u))]))
+
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
         return self._lp.flux(column)

@@ -13,8 +13,6 @@ fluxes determine all fluxes of the network: where these are within the bounds, t
 Where they are not, `PresolvedLP` solves the network itself.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -15,7 +15,6 @@ limits: docs/ratio.md.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -23,52 +22,25 @@ from typing import Self
 
 import numpy as np
 
-from redox_balancer.cell.driving_force import LEAST_FLUX, DrivingForceLP, Ratio, ratios_of
-from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
+from redox_balancer.cell.driving_force import HELD, LEAST_FLUX, DrivingForceLP, ratios_of
+from redox_balancer.cell.energies import Thermodynamics
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
+from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import (
+    FINE,
+    PRECISION,
+    STEPS_PER_DECADE,
+    RatioOptimum,
+    peak_near,
+    steps_of,
+    window_of,
+)
 from redox_balancer.cell.records import packaged, table_rows
 
 LEAST_GROWTH = 0.01
 """Share of the largest growth from which a state counts as growing; a reaction without which there is none is
 needed."""
-WITHIN = 0.05
-"""Growth this much below the largest still belongs to the window of largest growth, relative."""
-NO_ANSWER = 1000.0
-"""Width from which on a window says nothing about the ratio."""
-STEPS_PER_DECADE = 2
-PRECISION = 0.04
-"""Width to which the end of a window is bracketed, in decades."""
-
-
-@dataclass(frozen=True)
-class RatioOptimum:
-    """The ratio of largest growth.
-
-    Attributes
-    ----------
-    ratio
-        Which ratio it is.
-    growth
-        The largest growth at any ratio, 1/h.
-    low, high
-        The window within `WITHIN` of it.
-    """
-
-    ratio: Ratio
-    growth: float
-    low: float
-    high: float
-
-    @property
-    def width(self) -> float:
-        """Quotient of both ends."""
-        return self.high / self.low
-
-    @property
-    def best(self) -> float | None:
-        """r*, the geometric mean of the window; None where it is wider than `NO_ANSWER`."""
-        return math.sqrt(self.low * self.high) if self.width <= NO_ANSWER else None
 
 
 @dataclass(frozen=True)
@@ -113,19 +85,23 @@ class HeldByMedium:
 def needed_directions(network: Network, growth: float, columns: Iterable[int]) -> dict[str, float]:
     """Direction (1 or -1) of those reactions that run in one direction in every state with at least this growth, 1/h.
 
-    As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264).
+    As in flux variability analysis (Mahadevan and Schilling 2003, Metab. Eng. 5:264), but what stands still in a
+    state that was met on the way is not asked for.
     """
     found = {}
-    biomass = network.column(network.objective)
+    biomass, least = network.column(network.objective), LEAST_FLUX * growth
+    lowest, highest = np.tile([[math.inf], [-math.inf]], len(network.reactions))
     with FluxLP(network, {}) as lp:
         lp.set_bounds(biomass, growth, float(network.upper[biomass]))
         for column in columns:
             for sign, widest in ((1.0, network.upper[column]), (-1.0, -network.lower[column])):
-                if widest <= 0.0:
+                if widest <= 0.0 or (lowest[column] if sign > 0.0 else -highest[column]) <= least:
                     continue
                 lp.set_objective_columns({column: -sign})
-                if -lp.maximise().objective > LEAST_FLUX * growth:
+                if -lp.maximise().objective > least:
                     found[network.reactions[column]] = sign
+                fluxes = lp.fluxes()
+                lowest, highest = np.minimum(lowest, fluxes), np.maximum(highest, fluxes)
     return found
 
 
@@ -153,18 +129,15 @@ class GrowthAtRatio:
     ) -> None:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
+        self._growth = growth
         self.ratios = ratios_of(network)
-        rows = [network.metabolite_index[metabolite] for ratio in self.ratios for metabolite in ratio]
-        runs = (network.upper > 0) | (network.lower < 0)
-        coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
-        coupled[list(equilibria)] = False
-        self._coupled = np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
-        self._competition = _competition(network, self.ratios)
+        self._coupled = [column for column in coupled_columns(thermodynamics) if column not in equilibria]
+        self._competition = competition_of(network, self.ratios)
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
         needed = needed_directions(network, self._least, known) | dict(directions or {})
         self._forces = DrivingForceLP(thermodynamics, needed, self.ratios, self._coupled, equilibria)
-        self._lp = FluxLP(network)
-        self._span = {ratio: _span(thermodynamics, ratio) for ratio in self.ratios}
+        self._lp, self._found = FluxLP(network), dict[Ratio, float]()
+        self._span = {ratio: span_of(thermodynamics, ratio) for ratio in self.ratios}
         if equilibria:  # they may leave but one value, which no step of a wider range hits
             self._span = {ratio: self._forces.span(ratio) or span for ratio, span in self._span.items()}
 
@@ -198,29 +171,31 @@ class GrowthAtRatio:
 
     def curve(self, ratio: Ratio, steps_per_decade: int = STEPS_PER_DECADE) -> tuple[FloatArray, FloatArray]:
         """Decimal logarithms of a ratio over the range of its concentrations, and growth there, 1/h."""
-        low, high = self._span[ratio]
-        steps = np.linspace(low, high, 2 + math.ceil(steps_per_decade * (high - low)))
+        steps = steps_of(self._span[ratio], steps_per_decade)
         return steps, np.array([self.at({ratio: 10.0**step}) for step in steps.tolist()])
 
-    def optimum(self, ratio: Ratio) -> RatioOptimum | None:
-        """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth."""
-        steps, found = self.curve(ratio)
-        largest = float(found.max())
-        if largest == 0.0:
-            return None
-        kept = np.flatnonzero(found >= (1.0 - WITHIN) * largest)
+    def largest(self, ratio: Ratio, enough: float) -> float:
+        """The largest growth at any step of a ratio, 1/h; from where the last search ended to `enough`."""
+        steps = steps_of(self._span[ratio])
+        start, best = self._found.get(ratio, float(steps.mean())), 0.0
+        for step in sorted(steps.tolist(), key=lambda step: abs(step - start)):
+            if (growth := self.at({ratio: 10.0**step})) > best:
+                best, self._found[ratio] = growth, step
+                if best >= (1.0 - HELD) * enough:
+                    return best
+        return max(best, peak_near(self._growths(ratio), self._found[ratio])[1]) if best else 0.0
 
-        def keeps(step: float) -> bool:
-            return self.at({ratio: 10.0**step}) >= (1.0 - WITHIN) * largest
+    def optimum(self, ratio: Ratio, precision: float = PRECISION) -> RatioOptimum | None:
+        """The window in which growth stays within `WITHIN` of the largest; None where no ratio allows growth.
 
-        first, last = int(kept[0]), int(kept[-1])
-        ends = [
-            float(steps[first]) if first == 0 else _bracketed(keeps, float(steps[first]), float(steps[first - 1])),
-            float(steps[last])
-            if last == len(steps) - 1
-            else _bracketed(keeps, float(steps[last]), float(steps[last + 1])),
-        ]
-        return RatioOptimum(ratio, largest, 10.0 ** ends[0], 10.0 ** ends[1])
+        Its ends are bracketed to `precision`, in decades.
+        """
+        enough = (1.0 - HELD) * self._growth
+        return window_of(ratio, self._growths(ratio), self._span[ratio], precision, enough)
+
+    def _growths(self, ratio: Ratio) -> Callable[[float], float]:
+        """Growth, 1/h, by the decimal logarithm of a ratio."""
+        return lambda step: self.at({ratio: 10.0**step})
 
     def _share(self, column: int, sign: float) -> float | None:
         """The largest share of a capacity that the driving force leaves; None where no state can grow."""
@@ -228,64 +203,28 @@ class GrowthAtRatio:
         return None if force is None else max(0.0, -math.expm1(-max(0.0, force) / self._thermal))
 
 
-def with_energetic_directions(network: Network) -> Network:
-    """Return a network in which energies decide on the direction of reactions that the core has one way."""
-    own = _decided_by_energies(network)
-    return network.with_bounds({name: (-network.bounds_of(name)[1], network.bounds_of(name)[1]) for name in own})
+def optima(cell: Thermodynamics, growth: float, ratio: str, draws: int) -> list[RatioOptimum | None]:
+    """Window of a ratio with the best estimate of the energies and with each draw, of a cell of this growth, 1/h."""
+    found, generator = [], np.random.default_rng(0)
+    with GrowthAtRatio(cell, growth) as bounded:
+        (own,) = (each for each in bounded.ratios if str(each) == ratio)
+        for draw in range(1 + draws):
+            if draw:
+                bounded.set_energies(cell.drawn(generator))
+            found.append(bounded.optimum(own, FINE))
+    return found
 
 
-def growth_by_ratios(network: Network, growth: float, draws: int = 0) -> FloatArray:
-    """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
-
-    Reactions of `with_energetic_directions` run forward, backward or not at all, each combination for itself, and all
-    that run have a driving force at once.
-
-    Parameters
-    ----------
-    network
-        A cell with its capacities as bounds.
-    growth
-        Its largest growth without these bounds, 1/h, above 0; without NAD+ and NADH it has no other.
-    draws
-        How often the energies are drawn from their uncertainty, with the same seed for each cell.
-
-    Returns
-    -------
-    growths
-        Growth with the best estimate and with each draw, shape (1 + draws,).
-    """
-    best, cells = np.zeros(1 + draws), []
-    own = [name for name in _decided_by_energies(network) if network.bounds_of(name)[0] < 0.0]
-    for signs in itertools.product((1.0, 0.0, -1.0), repeat=len(own)):
-        at = dict(zip(own, signs, strict=True))
-        ends = {name: network.bounds_of(name) for name in own}
-        cell = network.with_bounds({n: (low * (at[n] < 0), high * (at[n] > 0)) for n, (low, high) in ends.items()})
-        with FluxLP(cell) as lp:
-            solution = lp.maximise()
-        if solution.optimal and solution.objective >= LEAST_GROWTH * growth:
-            cells.append((solution.objective, cell, {name: sign for name, sign in at.items() if sign}))
-    for largest, cell, directions in sorted(cells, key=lambda found: -found[0]):
-        for respires in (True, False):
-            if largest <= best.min():
-                break
-            known, generator = thermodynamics_of(cell, respires=respires), np.random.default_rng(0)
-            with GrowthAtRatio(known, largest, directions=directions) as bounded:
-                of_nad = [ratio for ratio in bounded.ratios if cell.is_species(ratio.denominator, "nadh")]
-                for draw in range(1 + draws):
-                    bounded.set_energies(known.drawn(generator) if draw else known.energies)
-                    if best[draw] < largest:
-                        optima = [bounded.optimum(ratio) for ratio in of_nad]
-                        found = min((each.growth if each else 0.0 for each in optima), default=largest)
-                        best[draw] = max(best[draw], found)
-    return best
+def coupled_columns(thermodynamics: Thermodynamics) -> list[int]:
+    """Columns that can run and whose energy, which is known, depends on NAD(H) or NADP(H) of some compartment."""
+    network = thermodynamics.network
+    rows = [network.metabolite_index[metabolite] for ratio in ratios_of(network) for metabolite in ratio]
+    coupled = np.asarray(abs(thermodynamics.reactants[rows]).sum(axis=0)).ravel() > 0
+    runs = (network.upper > 0) | (network.lower < 0)
+    return np.flatnonzero(runs & coupled & np.isfinite(thermodynamics.energies)).tolist()
 
 
-def _decided_by_energies(network: Network) -> list[str]:
-    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
-    return [found for name, _ in rows if (found := network.find_reaction(name))]
-
-
-def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
+def competition_of(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
     """Ratio on which the saturation of a reaction depends, and K / Ki, by column; see `saturation.tsv`."""
     found = {}
     path = packaged("thermodynamics") / "saturation.tsv"
@@ -298,17 +237,9 @@ def _competition(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple
     return found
 
 
-def _span(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:
+def span_of(thermodynamics: Thermodynamics, ratio: Ratio) -> tuple[float, float]:
     """Decimal logarithms of the smallest and the largest ratio that the ranges of its concentrations allow."""
     above, below = (thermodynamics.network.metabolite_index[metabolite] for metabolite in ratio)
     scale = thermodynamics.thermal_energy * math.log(10.0)
     lower, upper = thermodynamics.lower, thermodynamics.upper
     return float(lower[above] - upper[below]) / scale, float(upper[above] - lower[below]) / scale
-
-
-def _bracketed(holds: Callable[[float], bool], inside: float, outside: float) -> float:
-    """The last step within `PRECISION` at which a condition holds."""
-    while abs(outside - inside) > PRECISION:
-        middle = 0.5 * (inside + outside)
-        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
-    return inside

@@ -139,6 +139,11 @@ class RegionCache:
                 return Lookup(float(values[other]), self._cuts[other], region)
         return None
 
+    def upper_bounds(self, points: FloatArray) -> FloatArray:
+        """Return the lowest cut at each of N points (u, 1), shape (N, width): no optimum is above it."""
+        lowest: FloatArray = points.dot(self._cut_rows.T).min(axis=1, initial=np.inf)
+        return lowest
+
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
         proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY * self._noise

@@ -1,10 +1,7 @@
 """`redox bench`: speed and memory on this machine, side by side with the plain COBRApy way."""
 
-from __future__ import annotations
-
 import json
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -108,20 +105,15 @@ def bench(
 
 def _extract(source: Path, target: Path) -> float:
     """Extract a core with the command line; the seconds it took."""
+    from redox_balancer.bench.machine import redox  # noqa: PLC0415 - loads psutil
+
     notes().print(f"extracting the core of {source}")
-    command = [sys.executable, "-m", "redox_balancer", "build-core", "--input", str(source), "--output", str(target)]
     started = time.perf_counter()
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    if ended.returncode != 0:
-        lines = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
-        raise RedoxError(
-            f"no core of {source}: {lines[-1].removeprefix('error:').strip() if lines else ended.stderr.strip()}",
-            hint=f"redox build-core --input {source} --output core.json shows more",
-        )
+    redox("build-core", "--input", source, "--output", target)
     return time.perf_counter() - started
 
 
-def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> BenchmarkResults:
+def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> "BenchmarkResults":
     """Measure these parts on each model; None is the embedded core, once."""
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
@@ -131,10 +123,10 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
     results = BenchmarkResults(about())
     options = ("--placements", str(PLACEMENTS), "--sampling", "range")
     # All models first: a file that is not a model should fail now, not after minutes.
-    every = [
-        (model, Task(model=model, placements=PLACEMENTS, sampling="range").environments())
-        for model in dict.fromkeys(models)
-    ]
+    task = Task(placements=PLACEMENTS, sampling="range")
+    every = [(model, task.model_copy(update={"model": model}).environments()) for model in dict.fromkeys(models)]
+    # The energies of the package are those of the core.
+    held = task.model_copy(update={"held_ratios": ("c", "m")}).environments() if Part.STEP in parts else None
     for model, environments in every:
         name = environments.space.network.id
         for part in parts:
@@ -143,7 +135,8 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
             notes().print(f"{part.value} on {name}")
             found: Any
             if part is Part.STEP:
-                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"])
+                ratios = held if model is None else None
+                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"], ratios)
             elif part is Part.MEMORY:
                 found = in_own_process(learning.memory, environments, int(sizes["memory_steps"]))
             elif part is Part.LEARNER:

@@ -1,7 +1,5 @@
 """`redox build-core`: the consistent core of a model, the reactions that can carry flux on a medium."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator
@@ -131,7 +129,7 @@ def build_core(
         _print_report(answer)
 
 
-def _warnings(core: Core, wished: int | None) -> Iterator[str]:
+def _warnings(core: "Core", wished: int | None) -> Iterator[str]:
     size = len(core.network.reactions)
     if wished is not None and size > wished:
         yield (

@@ -1,7 +1,5 @@
 """`redox model curate`: close the fewest steps of a model so that nothing is free."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path
@@ -94,7 +92,7 @@ def curate(
         _print(answer)
 
 
-def answer_of(proposal: CurationProposal) -> dict[str, Any]:
+def answer_of(proposal: "CurationProposal") -> dict[str, Any]:
     """A proposal as JSON."""
     return {
         "growth": proposal.growth,

@@ -2,7 +2,7 @@
 
 import json
 import math
-import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,69 +10,71 @@ import typer
 
 from redox_balancer.cli.options import flag, report_repairs, takes_task_without
 from redox_balancer.errors import RedoxError
+from redox_balancer.progress import no_progress
 from redox_balancer.terminal.options import AsJson
-from redox_balancer.terminal.progress import status_progress
+from redox_balancer.terminal.progress import phase_progress, status_progress
 from redox_balancer.terminal.tables import construct_text, notes, out, show
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from redox_balancer.design.construct import Construct
     from redox_balancer.design.task import Task
     from redox_balancer.designer.design import Design
     from redox_balancer.designer.proposal import Proposal
-    from redox_balancer.designer.trained_run import TrainedRun
 
 EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed --output designs/first"
+LONG_S = 2.0
+"""Time of a search, s, from which its progress is shown."""
 LINKED_SHOWN = 12
 """NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files list all."""
 
 
-@takes_task_without("conditions", "sampling", "placements", "reward")
+@takes_task_without("conditions", "sampling")
 def design(
-    run: Annotated[Path | None, typer.Argument(help="Folder of a training run; not needed with --construct.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a training run, whose policy the search starts from.")
+    ] = None,
     *,
     task: "Task",
     condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
     construct: Annotated[
-        str | None, typer.Option(help="Construct to use instead of a policy's: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
+        str | None, typer.Option(help="Construct to analyse, without a search: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json.")
     ] = None,
-    samples: Annotated[
-        int, typer.Option(min=0, help="Constructs to sample besides the most probable one; the best is taken.")
-    ] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Time for the search; Ctrl-C ends it too.", show_default="0.2"),
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(min=1, help="Constructs to value at most, for an answer that repeats by its seed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Print placements and value, without analysis.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Design a construct for a condition and analyse it in the cell.
 
-    Placements and value come first. COBRApy then analyses the complete, uncompressed model: growth, capacity,
-    guaranteed minimum, flux ranges and production envelope. Growth and capacity must agree with the values found
-    before; with --output this is also checked on the exported models.
+    The search starts from constructs that the policy of a run draws, or without one from greedy search and from
+    nothing, and says whether its answer is proven optimal. Placements and value come first. COBRApy then analyses the
+    complete, uncompressed model: growth, capacity, guaranteed minimum, flux ranges and production envelope. Growth
+    and capacity must agree with the values found before; with --output also those of the exported models.
     """
-    from redox_balancer.designer.proposal import Proposal  # noqa: PLC0415
+    from redox_balancer.designer.proposal import propose  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="use either --quick or --output")
-    opened = None if run is None else TrainedRun.open(run)
+    opened = None if run is None else TrainedRun.open(run, ",".join(task.held_ratios or ()))
     if opened is not None:
         _refuse_cell_options(task)
         task = opened.task
     console = notes() if as_json else out()
-    if construct is not None:
-        space = task.space() if opened is None else opened.environments().space
-        proposal = Proposal.by_name(space, construct, condition)
-        console.print(_answer(proposal))
-    elif opened is not None:
-        proposal = _by_policy(opened, condition, samples, seed, console)
-    else:
-        raise RedoxError(
-            "neither a run nor a construct is given",
-            hint="use redox design RUN, or redox design --construct 'LBNOX_c 0.1 %', which needs no run",
-        )
+    long = construct is None and seconds is not None and seconds >= LONG_S
+    with phase_progress("searching") if long else nullcontext(no_progress) as progress:
+        limits = {"seconds": seconds, "evaluations": evaluations, "seed": seed}
+        proposal = propose(opened or task, condition, construct, **limits, progress=progress)
+    console.print(_answer(proposal))
     report_repairs(proposal.space.network.repairs)
     source = {"run": None if run is None else str(run)}
     if quick and as_json:
@@ -99,38 +101,30 @@ def design(
 def _refuse_cell_options(task: "Task") -> None:
     from redox_balancer.design.task import Task  # noqa: PLC0415
 
-    changed = [name for name in Task.model_fields if getattr(task, name) != getattr(Task(), name)]
+    names = Task.model_fields.keys() - {"held_ratios"}
+    changed = [name for name in names if getattr(task, name) != getattr(Task(), name)]
     if changed:
         raise RedoxError(
             f"{flag(changed[0])} cannot be combined with a run, which has its own settings",
-            hint="omit it, or use --construct without a run",
+            hint="omit it, or the run",
         )
 
 
-def _by_policy(opened: "TrainedRun", condition: str, samples: int, seed: int, console: "Console") -> "Proposal":
-    from redox_balancer.designer.proposal import Proposer  # noqa: PLC0415
-
-    proposer = Proposer(opened.environments(), opened.policy(), condition)
-    started = time.perf_counter()
-    best = proposer.greedy()
-    console.print(f"{_answer(best)}  ({time.perf_counter() - started:.2f} s)")
-    if proposer.hidden_condition and samples:
-        notes().print("the run was trained with a hidden condition: samples are not compared by their value")
-        return best
-    with notes().status("sampling constructs") as status:
-        for number, drawn in enumerate(proposer.sampled(samples, seed), start=1):
-            status.update(f"sampling constructs: {number} of {samples}")
-            if drawn.task_value > best.task_value + 1e-9:
-                best = drawn
-                console.print(f"{_answer(best)}  (sample {number} of {samples})")
-    return best
-
-
 def _answer(proposal: "Proposal") -> str:
-    placed = construct_text(proposal.space.describe(proposal.construct))
-    value, own = proposal.outcome.value, proposal.task_value
-    by_task = "" if own == value else f", {own:.4f} by the task of the run"
-    return f"{proposal.condition.id}: {placed}  value {value:.4f}{by_task}"
+    def text(construct: "Construct", value: float) -> str:
+        return f"{construct_text(proposal.space.describe(construct))}  value {value:.4f}"
+
+    value, own, found, policy = proposal.outcome.value, proposal.task_value, proposal.found, proposal.policy
+    by_task = "" if own == value else f", {own:.4f} by the task"
+    answer = f"{proposal.condition.id}: {text(proposal.construct, value)}{by_task}"
+    if found is None:
+        return answer
+    by = f", by {found.stage}" if found.stage else ""
+    answer += f"\n{proposal.proof}{by} ({found.seconds:.2f} s, constructs valued: {found.evaluations:,})"
+    if policy is None:
+        return answer
+    alone = text(policy.construct, policy.outcome.value)
+    return f"{answer}\nthe policy alone: {alone}" + (" by the task" if by_task else "")
 
 
 def _print(made: "Design") -> None:

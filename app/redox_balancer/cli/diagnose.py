@@ -28,7 +28,7 @@ LIMITS_SHOWN = 2
 DRAWS = 40
 _OF_CONSTRUCTS = (
     *("enzymes", "candidates", "placements", "budget", "membrane_budget", "saturation", "sampling", "reward"),
-    *("protein_price", "h2o2_price", "parameter_samples", "hidden_condition"),
+    *("protein_price", "h2o2_price", "parameter_samples", "hidden_condition", "held_ratios"),
 )
 
 
@@ -40,9 +40,6 @@ def diagnose(
     ratios: Annotated[bool, typer.Option(help="Windows of NAD+/NADH and NADP+/NADPH and what closes them.")] = False,
     margin: Annotated[float, typer.Option(help="With --ratios: least driving force of each step, kJ/mol.")] = 0.0,
     draws: Annotated[int, typer.Option(min=0, help="With --ratios: draws of uncertain energies.")] = DRAWS,
-    concentrations: Annotated[
-        str, typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_e=2e-3,pyr_c=5e-5:2e-4.")
-    ] = "",
     held_by_medium: Annotated[
         bool, typer.Option("--held-by-medium", help="With --ratios: lactate and pyruvate outside hold NAD+/NADH.")
     ] = False,
@@ -63,7 +60,7 @@ def diagnose(
     growth against NAD+/NADH. With --held-by-medium lactate dehydrogenase and the carriers of lactate and pyruvate are
     at equilibrium, and it and GAPD have measured capacities.
     """
-    other = {"margin": margin, "draws": draws != DRAWS, "concentrations": concentrations, "construct": construct}
+    other = {"margin": margin, "draws": draws != DRAWS, "concentrations": task.concentrations, "construct": construct}
     other["held_by_medium"] = held_by_medium
     if not ratios and (given := [name for name, value in other.items() if value]):
         raise RedoxError(f"{flag(given[0])} does not go without --ratios", hint="add --ratios")
@@ -73,7 +70,6 @@ def diagnose(
             construct=construct,
             margin=margin,
             draws=draws,
-            concentrations=concentrations,
             figure=figure,
             held_by_medium=held_by_medium,
             as_json=as_json,

@@ -1,6 +1,7 @@
 """`redox doctor`: the checks before a training."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,11 +37,10 @@ def doctor(*, task: "Task", config: TrainConfig, checkpoint_dir: RunFolder = Non
     with notes().status("checking"):
         checks = list(all_checks(config, environments, folder, solver=solve_something))
     if as_json:
-        typer.echo(json.dumps({"checks": [check.as_dict() for check in checks]}))
+        typer.echo(json.dumps({"checks": [asdict(check) for check in checks]}))
     else:
         rows = [
-            (check.name, Text(check.level.value, style=COLORS[check.level.value]), check.found, check.needed)
-            for check in checks
+            (check.name, Text(check.level, style=COLORS[check.level]), check.found, check.needed) for check in checks
         ]
         show(dict.fromkeys(("check", "", "found", "needed"), "left"), rows)
         for check in checks:

@@ -1,7 +1,5 @@
 """`redox enzymes`: the library as a table, which entries fit a model, and why the others do not."""
 
-from __future__ import annotations
-
 import json
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,7 +102,7 @@ def enzymes(
     show({"placement": "left", "reason": "left", "detail": "left"}, reasons)
 
 
-def _print_unmeasured(library: Mapping[str, Enzyme], *, as_json: bool) -> None:
+def _print_unmeasured(library: "Mapping[str, Enzyme]", *, as_json: bool) -> None:
     from redox_balancer.design.enzymes import Confidence  # noqa: PLC0415
 
     rows = [

@@ -1,7 +1,5 @@
 """`redox evaluate`: a trained policy against searches, the best fixed construct and the oracle."""
 
-from __future__ import annotations
-
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redox_balancer.cli.options import HeldRatios
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import construct_text, notes, number, out, show
@@ -55,6 +54,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default.")
     ] = None,
+    held_ratios: HeldRatios = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the policy with random, greedy and evolutionary search, the best fixed construct and the oracle.
@@ -76,6 +76,7 @@ def evaluate(
         budget=SearchBudget(evaluations, seconds),
         equal_time=equal_time,
         time_limit_s=time_limit_s,
+        held_ratios=held_ratios,
     )
     with console.status("reading the runs") as status:
         comparison = compare_methods(runs, protocol, progress=status_progress(status))
@@ -103,7 +104,7 @@ def evaluate(
     out().print(f"figure: {folder / 'evaluation.svg'}")
 
 
-def _show(benchmark: Benchmark) -> None:
+def _show(benchmark: "Benchmark") -> None:
     numbers = ("seeds", "share of best", "95 % interval", "smallest", "value", "regret", "s/answer", "LPs")
     columns = {"method": "left"} | dict.fromkeys((*numbers, "iterations", "training s"), "right")
 

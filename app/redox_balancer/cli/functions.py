@@ -1,7 +1,5 @@
 """`redox model functions`: which metabolic functions a model performs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,7 +58,7 @@ def show_functions(
     out().print(f"{network.id} passes {passed} of {len(outcomes)} functions{more}")
 
 
-def answer_of(outcomes: list[FunctionTest]) -> dict[str, Any]:
+def answer_of(outcomes: "list[FunctionTest]") -> dict[str, Any]:
     """The outcomes of functions as JSON."""
     return {
         "passed": sum(outcome.passed for outcome in outcomes),
@@ -78,7 +76,7 @@ def answer_of(outcomes: list[FunctionTest]) -> dict[str, Any]:
     }
 
 
-def _verdict(outcome: FunctionTest) -> str:
+def _verdict(outcome: "FunctionTest") -> str:
     if outcome.share is None:
         return f"not in the model: {shortened(list(outcome.missing))}"
     if outcome.function.should_fail:

@@ -1,31 +1,26 @@
 """The options of a task and of a training, made from the fields of `TaskSettings` and `TrainConfig`."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from annotated_types import Ge, Le
-from pydantic.fields import FieldInfo
 
 from redox_balancer.design.settings import RENAMED_FIELDS, TaskSettings
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
-from redox_balancer.impala.config import TrainConfig, help_of
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.settings import SettingsModel
 from redox_balancer.terminal.options import with_options
 from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
     from redox_balancer.drawing import Drawing
-
-PANEL = "Cell and constructs"
 
 RENAMED = RENAMED_FIELDS | {"save_interval": "save_interval_s"}
 """Options by their names in version 0.1 or in the predecessor of this project: hidden, accepted for one version."""
@@ -47,53 +42,35 @@ def _parameter(name: str, kind: Any, default: Any, *flags: str, **option: Any) -
     )
 
 
-def _kind_of(name: str, field: FieldInfo) -> Any:
-    """Type of an option: that of the field, but one text for several ids, and a file for a model."""
-    if name == "model":
-        return Path | None
-    if name == "conditions":
-        return str | None
-    if name == "cells":
-        return list[str] | None
-    return field.annotation
+# What is one text for several ids, a file for a model, or a list.
+_KINDS: dict[str, Any] = dict.fromkeys(("conditions", "held_ratios", "concentrations"), str | None)
+_KINDS |= {"model": Path | None, "cells": list[str] | None, "hidden_sizes": list[int]}
 
 
-def task_option(name: str) -> inspect.Parameter:
-    """Option of a field of `TaskSettings`: same default, same inclusive limits, its description as help."""
-    field = TaskSettings.model_fields[name]
-    limits: dict[str, Any] = {}
-    for limit in field.metadata:
-        if isinstance(limit, Ge):
-            limits["min"] = limit.ge
-        if isinstance(limit, Le):
-            limits["max"] = limit.le
-    # An exclusive limit is checked by the task itself.
-    flags = [flag(name)] if name == "cells" else []
-    text = {"help": field.description, "rich_help_panel": PANEL}
-    return _parameter(name, _kind_of(name, field), field.default, *flags, **text, **limits)
+def _options_of(settings: type[SettingsModel], panel: str) -> tuple[inspect.Parameter, ...]:
+    """Options of settings: same defaults, same inclusive limits, their descriptions as help."""
+    made = []
+    for name, field in settings.model_fields.items():
+        limits: dict[str, Any] = {}
+        for limit in field.metadata:  # exclusive limits are checked by the settings themselves
+            if isinstance(limit, Ge):
+                limits["min"] = limit.ge
+            if isinstance(limit, Le):
+                limits["max"] = limit.le
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        flags = [flag(name)] if name == "cells" else []
+        text = {"help": field.description, "rich_help_panel": panel}
+        made.append(_parameter(name, _KINDS.get(name, field.annotation), default, *flags, **text, **limits))
+    return tuple(made)
 
 
-TASK_OPTIONS = tuple(map(task_option, TaskSettings.model_fields))
+TASK_OPTIONS = _options_of(TaskSettings, "Cell and constructs")
+CONFIG_OPTIONS = _options_of(TrainConfig, "Training")
 
-CONFIG_OPTIONS = tuple(
-    _parameter(
-        setting.name,
-        list[int] if isinstance(setting.default, tuple) else type(setting.default),
-        list(setting.default) if isinstance(setting.default, tuple) else setting.default,
-        help=help_of(setting.name),
-        rich_help_panel="Training",
-    )
-    for setting in fields(TrainConfig)
-)
-
-Model = task_option("model").annotation
-Medium = task_option("medium").annotation
-Biomass = task_option("biomass").annotation
-Enzymes = task_option("enzymes").annotation
-Cells = task_option("cells").annotation
-CellsFile = task_option("cells_file").annotation
-AsPublished = task_option("as_published").annotation
-Curation = task_option("curation").annotation
+_TYPES = {option.name: option.annotation for option in TASK_OPTIONS}
+Model, Medium, Biomass, Enzymes = (_TYPES[name] for name in ("model", "medium", "biomass", "enzymes"))
+CellsFile, AsPublished, Curation = (_TYPES[name] for name in ("cells_file", "as_published", "curation"))
+HeldRatios = _TYPES["held_ratios"]
 
 
 def _drawable(file: Path | None) -> Path | None:
@@ -107,7 +84,7 @@ Figure = Annotated[
 ]
 
 
-def write_figure(drawing: Drawing, file: Path) -> None:
+def write_figure(drawing: "Drawing", file: Path) -> None:
     """Write a drawing to a file, in the format of its suffix."""
     write_atomically(file, drawing.svg().encode() if file.suffix == ".svg" else drawing.png())
 

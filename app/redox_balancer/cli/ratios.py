@@ -1,5 +1,6 @@
 """`redox diagnose --ratios`: windows of NAD+/NADH and NADP+/NADPH as text and as JSON."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from redox_balancer.cli.options import report_repairs, write_figure
-from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import notes, out, table
 
@@ -21,6 +21,7 @@ FORCES = {"condition": "left"} | dict.fromkeys(
     ("growth 1/h", "by ratios", "driving force kJ/mol", "90 %", "feasible"), "right"
 )
 FORCES |= {"limited by": "left"}
+KINDS = "all", "all, active", "NAD(P)H", "NAD(P)H, active", "c", "m", "between"
 WINDOWS = {"condition": "left", "ratio": "left", "lowest": "right", "90 %": "right", "closed by": "left"} | {
     "highest": "right",
     "90 % ": "right",
@@ -37,7 +38,6 @@ def print_ratios(
     construct: str | None,
     margin: float,
     draws: int,
-    concentrations: str,
     figure: Path | None,
     held_by_medium: bool,
     as_json: bool,
@@ -47,9 +47,10 @@ def print_ratios(
     from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
     from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
 
-    ranges, medium = dict(_ranges(concentrations)), get_medium(task.medium)
+    ranges, medium = task.ranges(), get_medium(task.medium)
     with notes().status("reading the model") as status:
-        space, built = task.space({} if construct is None else None), None
+        cell = task.model_copy(update={"concentrations": None})  # they go to the diagnosis, not into the space
+        space, built = cell.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
         if construct is not None:
             space, built = build_construct(space, NamedConstruct(construct))
@@ -76,24 +77,23 @@ def print_ratios(
     out().print(table(FORCES, map(_force_cells, found)), "\n")
     if rows := [row for diagnosis in found for row in _window_rows(diagnosis)]:
         out().print(table(WINDOWS, rows), "\n")
-    active = set().union(*(diagnosis.active for diagnosis in found))
-    unknown = set().union(*(diagnosis.without_energy for diagnosis in found))
-    known = f"{len(active - unknown)} of {len(active)} reactions that run have an energy"
-    out().print(f"{known}; without one, and so without a limit: {', '.join(sorted(unknown)) or 'none'}")
+    for diagnosis in found:
+        if diagnosis.conflicts:
+            lacking = ", ".join(f"{reaction} ({lack:.1f} kJ/mol)" for reaction, lack in diagnosis.conflicts.items())
+            out().print(f"{diagnosis.condition}: against its energy runs {lacking}", "\n")
+    if counts := [(diagnosis.condition, *map(str, _counted(diagnosis))) for diagnosis in found if diagnosis.coverage]:
+        out().print(table({"with an energy, of": "left"} | dict.fromkeys(KINDS, "right"), counts), "\n")
+    by_reason: dict[str, set[str]] = {}
+    for reaction, reason in itertools.chain(*(diagnosis.without_energy.items() for diagnosis in found)):
+        by_reason.setdefault(reason, set()).add(reaction)
+    for reason, reactions in sorted(by_reason.items()):
+        out().print(f"without a limit ({reason}): {', '.join(sorted(reactions))}")
 
 
-def _ranges(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, figures = part.partition("=")
-        low, _, high = figures.partition(":")
-        try:
-            yield name.strip(), (float(low), float(high or low))
-        except ValueError:
-            raise RedoxError(
-                f"cannot read the concentration {part!r}",
-                hint="write lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M",
-                settings=("concentrations",),
-            ) from None
+def _counted(diagnosis: "RatioDiagnosis") -> Iterator[str]:
+    for kind in KINDS:
+        known, every = diagnosis.coverage.get(kind, (0, 0))
+        yield f"{known} of {every}"
 
 
 def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:

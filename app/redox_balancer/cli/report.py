@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from redox_balancer.cli.options import HeldRatios
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import construct_text, notes, number, out, show
@@ -31,6 +32,7 @@ def report(
     ] = None,
     designs: Annotated[bool, typer.Option(help="Analyse the best construct of each condition by COBRApy.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    held_ratios: HeldRatios = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run: learning curve, policy, random and best constructs, and their analysis."""
@@ -40,7 +42,7 @@ def report(
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
 
     console = notes()
-    opened = TrainedRun.open(run)
+    opened = TrainedRun.open(run, held_ratios)
     policy = opened.policy()
     environments = opened.environments()
     space = environments.space

@@ -55,6 +55,15 @@ def evolutionary(
     _run(task, "evolutionary", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
 
 
+@app.command(epilog="Example: redox search local --placements 3 --reward guaranteed --seconds 0.2")
+@takes_task
+def local(
+    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
+) -> None:
+    """Improve constructs by single changes, from several starts, as redox design does without a policy."""
+    _run(task, "local", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
+
+
 @app.command(
     epilog="Example: redox search milp --placements 3 --conditions complex_iii_closed,hypoxia+mdh1_deficiency"
 )
@@ -185,5 +194,5 @@ def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcom
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:
     text = construct_text(space.describe(construct))
     # The reward `rescue` does not count it.
-    capacity = "-" if space.settings.reward == "rescue" else f"{outcome.capacity:.4f}"
+    capacity = "-" if space.settings.reward in ("rescue", "ratio") else f"{outcome.capacity:.4f}"
     return f"{outcome.value:.4f}", f"{outcome.growth:.5f}", capacity, text

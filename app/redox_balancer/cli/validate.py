@@ -58,7 +58,13 @@ def validate(
     ratios: Annotated[
         bool, typer.Option("--ratios", help="Growth by NAD+/NADH and energies, on the embedded core.")
     ] = False,
-    draws: Annotated[int, typer.Option(min=0, help="With --ratios: repeat rescues with drawn energies.")] = 0,
+    draws: Annotated[
+        int, typer.Option(min=0, help="With --ratios or --directions: repeat it with so many draws of the energies.")
+    ] = 0,
+    concentrations: Annotated[
+        str | None,
+        typer.Option(help="With --ratios: concentrations or ranges in M, lac__L_c=5e-3:2e-2.", show_default=False),
+    ] = None,
     directions: Annotated[
         bool, typer.Option("--directions", help="What raises and lowers NAD+/NADH instead, on the embedded core.")
     ] = False,
@@ -72,23 +78,37 @@ def validate(
     """Run the experiments that a human network should reproduce, and compare.
 
     One medium, one curation and one rule for all; the page of the results states the rule. What a model cannot
-    express is said with the reason. What it gets wrong stays in the table. Recon3D takes about a minute.
+    express is said with the reason. What it gets wrong stays in the table. Recon3D takes about a minute. The embedded
+    core is extended by what it lacks for some of them, unless --as-published.
     """
+    from redox_balancer.cell.embedded import EXTENSION  # noqa: PLC0415
     from redox_balancer.cell.media import get_medium  # noqa: PLC0415
     from redox_balancer.cell.models import load_network  # noqa: PLC0415 - loads the solver
+    from redox_balancer.cell.records import packaged  # noqa: PLC0415
     from redox_balancer.design.enzymes import load_native_capacities  # noqa: PLC0415
+    from redox_balancer.design.task import Task  # noqa: PLC0415
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
     others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
+    others |= {
+        "concentrations": concentrations,
+        "curation": curation,
+        "as_published": as_published,
+        "biomass": biomass,
+    }
     _refuse_pairs("directions" if directions else "", others)
     _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
-    if draws and not ratios:
-        raise RedoxError("--draws does not go without --ratios", hint="add --ratios")
+    if draws and not (ratios or directions):
+        raise RedoxError("--draws does not go without --ratios or --directions", hint="add one of the two")
+    if concentrations and not ratios:
+        raise RedoxError("--concentrations does not go without --ratios", hint="add --ratios")
     if directions:
-        _show_directions(as_json=as_json)
+        _show_directions(draws, as_json=as_json)
         return
+    extended = model is None and curation is None and not as_published
     medium = medium or (CORE_MEDIUM if model is None else GENOME_MEDIUM)
+    curation = packaged(EXTENSION) if extended else curation
     task = TaskSettings(model=model, medium=medium, biomass=biomass, as_published=as_published, curation=curation)
     chosen = get_medium(task.medium)
     if chosen is None:
@@ -102,12 +122,22 @@ def validate(
         if biomass is None and (growth := network.find_reaction(DEFAULT_BIOMASS)):
             network = network.with_objective(growth)
         limits = load_native_capacities(network, as_published=as_published)
-        result = run(network, chosen, limits, vary=vary, ratios=ratios, draws=draws, progress=status_progress(status))
+        result = run(
+            network,
+            chosen,
+            limits,
+            vary=vary,
+            ratios=ratios,
+            draws=draws,
+            ranges=Task(concentrations=tuple(concentrations.split(",")) if concentrations else None).ranges(),
+            extended=extended,
+            progress=status_progress(status),
+        )
     report_repairs(network.repairs)
     if figure is not None:
         write_figure(drawn(result), figure)
     if page is not None:
-        write_atomically(page, updated(page.read_text() if page.exists() else "", result).encode())
+        write_atomically(page, updated(page.read_text(encoding="utf-8") if page.exists() else "", result).encode())
     if as_json:
         typer.echo(json.dumps(result.data()))
     else:
@@ -122,30 +152,58 @@ def _refuse_pairs(chosen: str, others: Mapping[str, object]) -> None:
         )
 
 
-def _show_directions(*, as_json: bool) -> None:
-    from redox_balancer.evaluation.directions import compare_directions  # noqa: PLC0415 - loads the solver
+def _show_directions(draws: int, *, as_json: bool) -> None:
+    from redox_balancer.evaluation.directions import (  # noqa: PLC0415 - loads the solver
+        FACTORS,
+        compare_directions,
+        compare_measured,
+    )
 
-    found = list(compare_directions())
+    with notes().status("ratios") as status:
+        found = list(compare_directions(draws, status_progress(status)))
+        measured = list(compare_measured(draws))
     if as_json:
-        typer.echo(json.dumps([each.data() for each in found]))
+        directions, healthy = ([each.data() for each in some] for some in (found, measured))
+        typer.echo(json.dumps({"directions": directions, "measured": healthy}))
         return
-    verdicts = {True: "right", False: "wrong", None: "-"}
+
+    def said(verdict: bool | None, held: float | None) -> str:  # noqa: FBT001
+        return {True: "right", False: "wrong", None: "-"}[verdict] + (
+            "" if held is None else f", {100 * held:g} % of draws"
+        )
+
     rows = [
         (
             each.direction.finding,
             each.direction.ratio,
+            each.state,
             *(f"{value:.3g}" if value else "-" for value in (each.reference, each.cell)),
             each.direction.expected.value,
-            verdicts[each.right],
+            said(each.right, each.held) + (", wide" if each.wide else ""),
             each.obstacle or each.direction.source,
         )
         for each in found
     ]
-    headings = {"finding": "left", "ratio": "left", "reference": "right", "cell": "right", "expected": "left"}
-    show(headings | {"": "left", "source": "left"}, rows)
-    right = sum(each.right is True for each in found)
-    expressed = sum(each.right is not None for each in found)
-    out().print(f"\n{right} of {expressed} directions come out, of {len(found)}")
+    columns = dict.fromkeys(("finding", "ratio", "state"), "left") | dict.fromkeys(("reference", "cell"), "right")
+    show(columns | dict.fromkeys(("expected", "", "source"), "left"), rows)
+    for what, extra in (("directions", False), ("others", True)):
+        judged = [each.right for each in found if each.direction.extra is extra]
+        expressed = len(judged) - judged.count(None)
+        out().print(f"{judged.count(True)} of {expressed} {what} come out, of {len(judged)}")
+    rows = [
+        (
+            each.measured.ratio,
+            f"{each.measured.value:g}",
+            f"{each.window.low:.3g} to {each.window.high:.3g}",
+            f"{each.window.best:.3g}" if each.window.best else "-",
+            said(each.inside, each.inside_held),
+            *(said(*pair) for pair in zip(each.within, each.within_held or (None, None), strict=True)),
+            each.measured.source,
+        )
+        for each in measured
+    ]
+    names = ("healthy core", "measured", "95 % of growth", "r*", "inside", *(f"within {f:g}" for f in FACTORS))
+    show(dict.fromkeys((*names, "source"), "left"), rows)
 
 
 def _show(result: Validation) -> None:

@@ -19,6 +19,7 @@ from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.fingerprint import space_fingerprint
+from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.observation import REMAINING, fourier_features, layout
 from redox_balancer.design.settings import Sampling
 from redox_balancer.design.space import DesignSpace
@@ -27,6 +28,8 @@ from redox_balancer.errors import RedoxError
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+LOG_RATIO = 10.0
+"""What the logarithm of a ratio is divided by in an observation."""
 MIXED = 0.5
 """Share of the episodes with `mixed` sampling in which several conditions hold at once."""
 
@@ -39,10 +42,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     membrane proteins. Any other action changes nothing and uses up a placement.
 
     The observation is a flat float32 vector, see `layout`: the level of each placement as a fraction of the highest,
-    the limit of each bound that conditions change, relative to the top of its range (1 where nothing is changed),
-    placements left, both budgets left, growth without and with the construct relative to healthy growth, and capacity
-    in healthy respirations. A hidden condition shows only in growth and capacity after each placement, as values and
-    as Fourier features, 0 for the placements to come.
+    the limit of each bound that conditions change, relative to the top of its range (1 where nothing is changed), a
+    tenth of ln([NAD+]/[NADH]) where that is held, placements left, both budgets left, growth without and with the
+    construct relative to healthy growth, and capacity in healthy respirations. A hidden condition shows only in
+    growth and capacity after each placement, as values and as Fourier features, 0 for the placements to come.
 
     With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
     the mean value. The observation follows from the library's own parameters and reveals nothing of the sample.
@@ -125,7 +128,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        self._begin(condition if self.sampling == "named" else condition.sampled(self.np_random))
+        condition = condition if self.sampling == "named" else condition.sampled(self.np_random)
+        self._begin(space.ratios.holding(condition, self.np_random) if space.ratios else condition)
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -181,7 +185,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._healthy_growth = reference.healthy_growth
         if not self.hidden_condition:
             limits = np.minimum(self.evaluator.limits(condition) / self._limit_tops, 1.0)
-            self._observed[len(space.placements) :][: limits.size] = limits
+            ratios = np.log(condition.ratios) / LOG_RATIO if isinstance(condition, HeldCondition) else ()
+            shown = np.concatenate([limits, ratios])
+            self._observed[len(space.placements) :][: shown.size] = shown
             self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
 
@@ -242,8 +248,10 @@ class RedoxEnvs:
 
     @property
     def named(self) -> Self:
-        """The same with the limits of the conditions themselves: what a policy is evaluated on after any training."""
-        return replace(self, sampling="named")
+        """The same with the limits and ratios of the conditions themselves: what a policy is evaluated on."""
+        ratios = self.space.ratios
+        held = ratios and replace(ratios, held=tuple(replace(r, low=r.value, high=r.value) for r in ratios.held))
+        return replace(self, sampling="named", space=replace(self.space, ratios=held) if held else self.space)
 
     def __call__(self, count: int) -> Sequence[RedoxEnv]:
         """Create `count` environments on one set of linear programs, which the last of them to close frees."""

@@ -20,12 +20,13 @@ is coupled to growth. With the reward `rescue` program (a) alone counts, and cap
 
 where unperturbed is the larger of mu_wt(healthy) and mu_wt(condition): 1 is the most, and in a cell that lacks no
 growth every construct is worth less than nothing. Growth per protein as a quotient would be largest for the smallest
-amount of an enzyme, however little that wins back. With parameter samples the value is the mean over them.
+amount of an enzyme, however little that wins back. With the reward `ratio`, won replaces the first term, see
+`ratio_reward`, and stands for rescue as well. With parameter samples the value is the mean over them.
 """
 
 import itertools
 from dataclasses import astuple, dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
@@ -42,8 +43,10 @@ from redox_balancer.design.formulation import (
     held_biomass_flux,
     reaches_floor,
 )
+from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.programs import ValuePrograms
+from redox_balancer.design.ratio_reward import Best, RatioReward, won_back
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
@@ -65,6 +68,7 @@ class Reference:
     floor: float  # to be kept while capacity is counted
     lowered: bool  # whether the condition reduces growth
     unperturbed: float  # beyond which nothing is won back
+    ratios: Best  # r* of cytosol and matrix, with the reward `ratio`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,10 @@ class Outcome:
     `guaranteed` the smallest at largest growth, which is negative where the construct may run in reverse.
     """
 
-    value: float  # in healthy respirations, or with the reward `rescue` as a share of healthy growth
+    value: float  # in healthy respirations; a share of healthy growth or of a distance with `rescue` and `ratio`
     growth: float  # the largest after the cost of expression, 1/h
-    capacity: float  # 0 with the reward `rescue`
-    rescue: float  # growth regained, as a share of healthy growth
+    capacity: float  # 0 with the rewards `rescue` and `ratio`
+    rescue: float  # growth regained, as a share of healthy growth; with `ratio` the share of the distance of r*
 
     def __str__(self) -> str:
         return f"value {self.value:.4f}, growth {self.growth:.5f} 1/h, capacity {self.capacity:.4f} mmol/gDW/h"
@@ -128,12 +132,15 @@ class Evaluator:
         self._unit = space.capacity_unit
         self.formulation = Formulation(space, compressed=compressed)
         self.programs = ValuePrograms(space, self.formulation, region_bytes=region_bytes)
+        self._ratio = RatioReward(space.ratios, self.formulation, self.programs) if space.ratios else None
         self._foreign = tuple(placement.foreign for placement in space.placements)
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
         self._cache_entries = cache_entries
-        self.healthy_growth = self.programs.growth(self.formulation.under(space.healthy).point)
+        healthy = space.healthy
+        healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy
+        self.healthy_growth = self.programs.growth(self.formulation.under(healthy).point)
         if self.healthy_growth <= NO_GROWTH:
             from redox_balancer.cell.missing import does_not_grow  # noqa: PLC0415 - loads SciPy's solvers
 
@@ -227,7 +234,7 @@ class Evaluator:
         if known is not None:
             return known
         bounds = self.formulation.under(condition)
-        growth = self.programs.growth(bounds.point)
+        growth = self._growth(bounds.point, bounds)
         healthy = self.healthy_growth
         if condition.reference != HEALTHY:
             line = pick({line.id: line for line in self.space.references}, condition.reference, "cell line")
@@ -238,9 +245,17 @@ class Evaluator:
             floor=growth_floor(self.space.settings, growth, healthy),
             lowered=growth < healthy * (1 - 1e-6),
             unperturbed=max(growth, healthy),
+            ratios=self._ratio.best(condition, bounds.capacities) if self._ratio else {},
         )
         remember(self._cells, condition, (reference, bounds), CONDITIONS)
         return reference, bounds
+
+    def _growth(self, point: FloatArray, cell: UnmodifiedCell) -> float:
+        """Largest biomass flux, 1/h; where ratios are held it is no bound on a state below the least that counts."""
+        if cell.shares is None or self.space.ratios is None:
+            return self.programs.growth(point)
+        growth = self.programs.growth(point) if cell.shares.any() else 0.0
+        return growth if growth >= self.space.ratios.growth else 0.0
 
     def _outcome(self, construct: Construct, condition: Condition, sample: int | None) -> Outcome:
         space, settings, programs = self.space, self.space.settings, self.programs
@@ -250,28 +265,43 @@ class Evaluator:
         growth, point = reference.growth, bounds.point
         if placed:
             point = self.formulation.with_placed(bounds, placed, sample)
-            growth = kept * programs.growth(point)
+            growth = kept * self._growth(point, bounds)
         if settings.reward == "sink-flux":
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
-        if settings.reward == "rescue":
-            won = (min(growth, reference.unperturbed) - reference.growth) / reference.healthy_growth
+        if settings.reward == "ratio" and self._ratio:
+            usual = {HEALTHY: space.healthy} | {line.id: line for line in space.references}
+            unperturbed = self.reference(usual[condition.reference]).ratios
+            capacities = self.formulation.with_capacities(bounds, placed, sample)
+            found = self._ratio.best(condition, capacities) if placed else reference.ratios
+            won = won_back(unperturbed, reference.ratios, found)
             price = settings.protein_price * space.protein(placed)
             return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
-        capacity = shortfall = 0.0
+        capacity = 0.0
         # Native enzymes alone take nothing from the pools.
         if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
                 point[-1] = growth / kept * AT_OPTIMUM
                 capacity = programs.guaranteed(point)
-            else:
+            elif settings.reward == "capacity":
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
-        rescue = (growth - reference.growth) / reference.healthy_growth if reference.lowered else 0.0
-        if reference.growth > NO_GROWTH:
-            shortfall = max(0.0, settings.growth_fraction - growth / reference.growth)
-        value = capacity / self._unit + rescue - settings.growth_penalty * shortfall
+        value, rescue = self.worth(reference, growth, capacity, space.protein(placed))
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
+
+    def worth(self, reference: Reference, growth: Any, capacity: Any, protein: Any) -> tuple[Any, Any]:
+        """Value and rescue of numbers or arrays; never less for more growth, 1/h, or capacity, mmol/gDW/h."""
+        settings, most = self.space.settings, reference.unperturbed
+        if settings.reward == "rescue":
+            won = growth * (growth < most) + most * (growth >= most) - reference.growth
+            return won / reference.healthy_growth - settings.protein_price * protein, won / reference.healthy_growth
+        rescue, penalty = 0.0, 0.0
+        if reference.lowered:
+            rescue = (growth - reference.growth) / reference.healthy_growth
+        if reference.growth > NO_GROWTH:
+            shortfall = settings.growth_fraction - growth / reference.growth
+            penalty = settings.growth_penalty * (shortfall * (shortfall > 0))
+        return capacity / self._unit + rescue - penalty, rescue
 
     def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):

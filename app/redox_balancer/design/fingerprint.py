@@ -31,13 +31,24 @@ def space_fingerprint(space: DesignSpace) -> dict[str, Any]:
         "parameters": [[c.reaction, c.side.value, c.high, *(["opens"] if c.opens else [])] for c in space.changes],
         "conditions": [condition.id for condition in space.conditions],
         **_cell_lines(space),
+        **_ratios(space),
         "mixtures": [condition.id for condition in space.mixtures],
         # Runs recorded before there was this price did not depend on it.
         "settings": {
             name: getattr(space.settings, name)
             for name in ValueSettings.__dataclass_fields__
-            if name != "protein_price" or space.settings.reward == "rescue"
+            if name != "protein_price" or space.settings.reward in ("rescue", "ratio")
         },
+    }
+
+
+def _ratios(space: DesignSpace) -> dict[str, Any]:
+    """Ratios that are held, and what capacities follow from; nothing where they depend on no ratio."""
+    if space.ratios is None:
+        return {}
+    return {
+        "ratios": [[str(one.ratio), one.low, one.high] for one in space.ratios.held],
+        "energies": space.ratios.checksum,
     }
 
 

@@ -28,8 +28,10 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.presolve import presolve
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import NADPH
+from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.placement import Placement
 from redox_balancer.design.space import DesignSpace, ValueSettings
@@ -56,6 +58,8 @@ class UnmodifiedCell(NamedTuple):
     limits: FloatArray  # see `DesignSpace.limits`
     point: FloatArray  # values of all changing bounds
     native_limits: dict[int, float]  # of each reaction that a placement can amplify, by column, mmol/gDW/h
+    capacities: FloatArray  # `point` before ratios that are held take their share
+    shares: FloatArray | None = None  # what they leave of each bound
 
 
 class Formulation:
@@ -92,6 +96,9 @@ class Formulation:
                 widest[column] = placement.bounds(space.largest_cap(position))
         for change, column in zip(space.changes, self._condition_columns, strict=True):
             widest[column] = change.widened(*widest[column]) if change.opens else widest[column]
+        coupled = [self.network.column(reaction) for reaction in space.ratios.reactions] if space.ratios else []
+        for column in coupled:
+            widest.setdefault(column, (self.network.lower.item(column), self.network.upper.item(column)))
         for column, bounds in _finite_bounds(self.network, widest).items():
             widest[column] = self._own_bounds[column] = bounds
             low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
@@ -99,6 +106,11 @@ class Formulation:
         self.presolved = presolve(self.network, _protected(space)) if compressed else None
         self.parameters: list[Parameter] = []
         self._at = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
+        # Places of the bounds that depend on ratios, and which of a table's shares, shape (2, C), is that of each.
+        count, ends = len(coupled), [self._at[column] for column in coupled]
+        upper, lower = ([(at[side], c) for c, at in enumerate(ends) if at[side] >= 0] for side in (0, 1))
+        both = [*((place, c + count) for place, c in upper), *lower]
+        self._shared = np.array(both, dtype=np.intp).reshape(-1, 2).T
         self._healthy = np.zeros(len(self.parameters) + 1)
         for index, parameter in enumerate(self.parameters):
             bound = self.network.upper if parameter.upper else self.network.lower
@@ -131,17 +143,38 @@ class Formulation:
                 point[lower_at] = -limit if change.opens else max(point[lower_at], -limit)
             if column in native_limits and change.side is Side.FLUX:
                 native_limits[column] = min(native_limits[column], limit)
-        return UnmodifiedCell(limits, point, native_limits)
+        shares = None
+        if isinstance(condition, HeldCondition) and self._space.ratios:
+            shares = self.shares(condition, self._space.ratios.ratios, np.array(condition.ratios))
+        return UnmodifiedCell(limits, point if shares is None else point * shares, native_limits, point, shares)
+
+    def shares(self, condition: Condition, ratios: tuple[Ratio, ...], values: FloatArray | float) -> FloatArray:
+        """What ratios leave of each bound, in the order of a point, see `RatioTable`; all 0 where none can grow."""
+        places, chosen = self._shared
+        shares = np.ones(len(self._healthy))
+        if self._space.ratios is not None:
+            found = self._space.ratios.table(condition, ratios).shares(values).ravel()
+            if not found.any():
+                return np.zeros(len(shares))
+            shares[places] = found[chosen]
+        return shares
 
     def with_placed(
         self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
     ) -> FloatArray:
-        """Point of a construct, given by pairs of placement and level index, in a cell.
+        """Point of a construct, given by pairs of placement and level index, in a cell at the ratios that it holds.
 
         `sample` is the index of one of the space's parameter samples; None takes the library's own parameters.
         """
+        point = self.with_capacities(cell, placed, sample)
+        return point if cell.shares is None else point * cell.shares
+
+    def with_capacities(
+        self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
+    ) -> FloatArray:
+        """`with_placed` before ratios take their share."""
         factors = self._library_factors if sample is None else self._sampled_factors[sample]
-        point = cell.point.copy()
+        point = cell.capacities.copy()
         over_expressed: dict[int, float] = {}
         for position, level in placed:
             if self._opened[position]:
@@ -306,4 +339,5 @@ def _finite_bounds(network: Network, widest: Mapping[int, tuple[float, float]]) 
 def _protected(space: DesignSpace) -> set[str]:
     """Reactions with bounds that change or with a weight in some objective."""
     bookkeeping = {H2O2_LEFT, H2O2_SPARE} & space.network.reaction_index.keys()
-    return {p.reaction for p in space.placements} | {c.reaction for c in space.changes} | bookkeeping
+    coupled = set(space.ratios.reactions if space.ratios else ())
+    return {p.reaction for p in space.placements} | {c.reaction for c in space.changes} | bookkeeping | coupled

@@ -34,7 +34,8 @@ def layout(space: DesignSpace, placements: int, *, hidden_condition: bool = Fals
         history = (f"{entry} after {number}" for number in range(1, placements + 1) for entry in measured)
         return (*levels, *REMAINING, *history)
     limits = (f"limit:{change.reaction}:{change.side.value}" for change in space.changes)
-    return (*levels, *limits, *REMAINING, *MEASURED)
+    ratios = (f"ratio:{one.ratio}" for one in (space.ratios.held if space.ratios else ()))
+    return (*levels, *limits, *ratios, *REMAINING, *MEASURED)
 
 
 def fourier_features(measured: Sequence[float]) -> NDArray[np.float64]:

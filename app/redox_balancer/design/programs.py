@@ -43,7 +43,7 @@ class ValuePrograms:
         elif space.settings.reward == "guaranteed":
             # The minimum of a function is the negative of the maximum of its negative.
             self.flux_lps = [program({r: -w for r, w in weights.items()}) for weights in guaranteed_weights(space)]
-        elif space.settings.reward == "rescue":
+        elif space.settings.reward in ("rescue", "ratio"):
             self.flux_lps = []
         else:
             self.flux_lps = [program(capacity_weights(space))]

@@ -1,6 +1,7 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,18 +11,20 @@ from redox_balancer.cell.driving_force import (
     LEAST_FLUX,
     DrivingForce,
     DrivingForceLP,
-    Ratio,
     RatioWindow,
     parsimonious_fluxes,
     ratios_of,
 )
-from redox_balancer.cell.energies import Thermodynamics, thermodynamics_of
+from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium, RatioOptimum
+from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium
+from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import RatioOptimum
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.ratio_tables import concentrations_under
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
@@ -50,9 +53,14 @@ class RatioDiagnosis:
         The driving force, shape (draws,), kJ/mol, and the ends of each window, shape (draws, 2), with drawn energies;
         NaN where the state is infeasible.
     active, without_energy
-        Reactions inside the cell that run, and those of them whose energy is not known.
+        Reactions inside the cell that run, and those of them whose energy is not known, with the reason.
+    coverage
+        Number of reactions inside the cell with a known energy, and of all, by kind: all, those of each compartment
+        and between compartments, those with NAD(P)H, and those of either that run.
     curves
         Decimal logarithms of each ratio, shape (steps,), and growth there, 1/h, if asked for.
+    conflicts
+        Reactions that keep the state from being feasible, with what each lacks, kJ/mol.
     """
 
     condition: str
@@ -63,8 +71,10 @@ class RatioDiagnosis:
     forces: FloatArray | None = None
     drawn: Mapping[Ratio, FloatArray] | None = None
     active: frozenset[str] = frozenset()
-    without_energy: tuple[str, ...] = ()
+    without_energy: Mapping[str, str] = field(default_factory=dict)
+    coverage: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     curves: Mapping[Ratio, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    conflicts: Mapping[str, float] = field(default_factory=dict)
 
     def interval(self, values: FloatArray) -> list[float] | None:
         """The `QUANTILES` of what is known of some draws; None where nothing is."""
@@ -81,6 +91,21 @@ class RatioDiagnosis:
         """Share of the draws in which the state is feasible; None without draws."""
         return float(np.mean(self.forces >= 0.0)) if self.forces is not None and len(self.forces) else None
 
+    def __str__(self) -> str:
+        if self.force is None:
+            return f"{self.condition}: no growth, and so no ratio"
+
+        def number(value: float) -> str:
+            return f"{float(f'{value:.2g}'):,g}"
+
+        ratios = (
+            f"{found.ratio} {number(found.low)} to {number(found.high)}"
+            + (f", r* {number(found.best)}" if found.best else "")
+            for found in self.optima
+        )
+        head = f"{self.condition}: growth {self.growth:.4f} 1/h, driving force {self.force.value:.2f} kJ/mol"
+        return "\n    ".join([head, *ratios])
+
     def data(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""
         force, drawn, forces = self.force, self.drawn or {}, self.forces if self.forces is not None else np.zeros(0)
@@ -90,6 +115,7 @@ class RatioDiagnosis:
             "driving_force": force and force.value,
             "driving_force_interval": self.interval(forces),
             "limiting": force.limiting if force else {},
+            "conflicts": dict(self.conflicts),
             "concentrations": force.concentrations if force else {},
             "feasible_draws": self.feasible,
             "windows": {
@@ -115,7 +141,8 @@ class RatioDiagnosis:
                 for found in self.optima
             },
             "active": len(self.active),
-            "without_energy": list(self.without_energy),
+            "without_energy": dict(self.without_energy),
+            "coverage": {kind: list(counts) for kind, counts in self.coverage.items()},
         }
 
 
@@ -157,8 +184,31 @@ def diagnose_ratios(
     Raises
     ------
     RedoxError
-        The model has no NAD(P) pool, a range is impossible, or a state has no driving force as large as the margin.
+        The model has no NAD(P) pool, a range, the margin or draws are impossible, or a state has no driving force as
+        large as the margin.
     """
+    for name, value, possible in (("margin", margin, math.isfinite(margin)), ("draws", draws, draws >= 0)):
+        if not possible:
+            raise RedoxError(f"{name} is {value}", hint="give a finite margin, no negative draws", settings=(name,))
+    count = len(space.conditions) * (1 if construct is None else 2)
+    cells = ratio_cells(
+        space, concentrations=concentrations, medium=medium, construct=construct, held_by_medium=held_by_medium
+    )
+    for number, (label, cell) in enumerate(cells):
+        progress(label, number, count)
+        equilibria = HeldByMedium.of(cell.network).equilibria if held_by_medium else ()
+        yield _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+
+
+def ratio_cells(
+    space: DesignSpace,
+    *,
+    concentrations: Mapping[str, tuple[float, float]] | None = None,
+    medium: Mapping[str, Concentration] | None = None,
+    construct: Construct | None = None,
+    held_by_medium: bool = False,
+) -> Iterator[tuple[str, Thermodynamics]]:
+    """Each cell of a design space with the id of its condition, and with a construct; see `diagnose_ratios`."""
     formulation = Formulation(space, compressed=False)
     if not ratios_of(formulation.network):
         raise RedoxError(
@@ -167,24 +217,20 @@ def diagnose_ratios(
             settings=("model",),
         )
     packaged, held = thermodynamics_of(formulation.network), HeldByMedium.of(formulation.network)
-    equilibria = held.equilibria if held_by_medium else ()
 
-    def diagnosis(label: str, known: Thermodynamics, point: FloatArray) -> RatioDiagnosis:
+    def cell(known: Thermodynamics, point: FloatArray) -> Thermodynamics:
         lower, upper = formulation.bounds(point)
-        cell = replace(known, network=replace(known.network, lower=lower, upper=upper))
-        cell = held.applied(cell, space.capacities) if held_by_medium else cell
-        return _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+        found = replace(known, network=with_known_directions(replace(known.network, lower=lower, upper=upper)))
+        return held.applied(found, space.capacities) if held_by_medium else found
 
-    for number, condition in enumerate(space.conditions):
-        progress(condition.id, number, len(space.conditions))
+    for condition in space.conditions:
         unmodified = formulation.under(condition)
-        levels = {**(medium or {}), **condition.concentrations}.items()
-        ranges = {name: (level.low, level.high) for name, level in levels} | dict(concentrations or {})
+        ranges = concentrations_under(condition, medium or {}, concentrations or {})
         known = packaged.with_concentrations(ranges)
-        yield diagnosis(condition.id, known, unmodified.point)
+        yield condition.id, cell(known, unmodified.point)
         if construct is not None:
             label = f"{condition.id} + {NamedConstruct.of(space, construct)}"
-            yield diagnosis(label, known, formulation.with_placed(unmodified, construct))
+            yield label, cell(known, formulation.with_placed(unmodified, construct))
 
 
 def _diagnosis(
@@ -201,10 +247,35 @@ def _diagnosis(
         feasible = margin > 0.0 or force.value >= margin
         windows = tuple(lp.window(ratio, margin) for ratio in ratios) if feasible else ()
         forces, drawn = lp.spread(draws, 0, margin)
+        conflicts = lp.conflicts()
     with GrowthAtRatio(cell, fluxes[network.objective], equilibria) as capacity:
         of_nad = [ratio for ratio in ratios if network.is_species(ratio.denominator, "nadh")]
         optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
         drawn_curves = {ratio: capacity.curve(ratio, CURVE_STEPS) for ratio in of_nad if curves}
-    unknown = tuple(reaction for reaction in cell.without_energy() if reaction in active)
+    unknown = {reaction: reason for reaction, reason in cell.reasons.items() if reaction in active}
+    counts = coverage(cell, active)
     growth = fluxes[network.objective]
-    return RatioDiagnosis(label, growth, force, windows, optima, forces, drawn, active, unknown, drawn_curves)
+    return RatioDiagnosis(
+        label, growth, force, windows, optima, forces, drawn, active, unknown, counts, drawn_curves, conflicts
+    )
+
+
+def coverage(cell: Thermodynamics, active: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Number of reactions with a known energy, and of all, by kind; see `RatioDiagnosis`."""
+    network, found = cell.network, dict[str, list[int]]()
+    pairs = [{*ratio} for ratio in ratios_of(network)]
+    outside = {*network.boundary, network.objective}
+    for column, reaction in enumerate(network.reactions):
+        if reaction in outside:
+            continue
+        own = network.stoichiometry_of(reaction).keys()
+        places = {network.compartment_of(metabolite) for metabolite in own if not is_bookkeeping(metabolite)}
+        kinds = ["all", places.pop() if len(places) == 1 else "between"]
+        if any(pair <= own for pair in pairs):
+            kinds.append("NAD(P)H")
+        kinds += [f"{kind}, active" for kind in kinds if reaction in active and kind in {"all", "NAD(P)H"}]
+        for kind in kinds:
+            counts = found.setdefault(kind, [0, 0])
+            counts[0] += bool(np.isfinite(cell.energies[column]))
+            counts[1] += 1
+    return {kind: (known, every) for kind, (known, every) in sorted(found.items())}

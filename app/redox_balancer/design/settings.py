@@ -4,22 +4,22 @@
 """
 
 import os
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from redox_balancer.cell.media import MODEL_MEDIUM
 from redox_balancer.cell.medium_file import is_medium_file
 from redox_balancer.errors import RedoxError
+from redox_balancer.settings import SettingsModel
 
 EMBEDDED = "embedded"
 """Name of the embedded core where a model file could be given."""
 
 Sampling = Literal["named", "range", "mixed"]
 Candidates = Literal["distinct", "all"]
-Reward = Literal["capacity", "guaranteed", "rescue", "sink-flux"]
+Reward = Literal["capacity", "guaranteed", "rescue", "ratio", "sink-flux"]
 
 BUDGET = 1.5e-3
 """Share of the proteome for soluble enzymes: about what one strong expression cassette gives (assumed)."""
@@ -70,10 +70,10 @@ File = Annotated[Path | None, BeforeValidator(_absolute)]
 Ids = Annotated[tuple[str, ...] | None, BeforeValidator(ids)]
 
 
-class TaskSettings(BaseModel):
+class TaskSettings(SettingsModel):
     """Fields of `Task`, each with its default, its limits and its description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     model: ModelSource = Field(
         default=None,
@@ -138,13 +138,15 @@ class TaskSettings(BaseModel):
     reward: Reward = Field(
         default="capacity",
         description="Value of a construct: the most NAD(P)H it can take (capacity), the least it takes while the "
-        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), or the flux "
+        "cell grows best (guaranteed), the growth it wins back less the price of its protein (rescue), the same of "
+        "NAD+/NADH, the ratio of largest growth in cytosol and matrix (ratio), or the flux "
         "at one optimal vertex, for comparison (sink-flux).",
     )
     protein_price: float = Field(
         default=10.0,
         ge=0,
-        description="Share of unperturbed growth that a proteome fraction has to win back with the reward 'rescue': "
+        description="Share of unperturbed growth, or of the distance of the ratio, that a proteome fraction has to "
+        "win back with the rewards 'rescue' and 'ratio': "
         "with 10, 1 % for each 0.1 % of the proteome (assumed).",
     )
     h2o2_price: float = Field(
@@ -157,16 +159,20 @@ class TaskSettings(BaseModel):
         description="Number of samples of the uncertain enzyme parameters to average the value over, 64 being a good "
         "choice; 0 uses the parameters of the library.",
     )
+    held_ratios: Ids = Field(
+        default=None,
+        description="Compartments whose NAD+/NADH is held, which limits capacities, and drawn for each episode of a "
+        "training: c,m, or with values or ranges of your own c=700,m=1:20.",
+    )
+    concentrations: Ids = Field(
+        default=None,
+        description="Concentrations or ranges in M where ratios count, lac__L_e=2e-3,pyr_c=5e-5:2e-4; those of the "
+        "package, the medium and the condition by default.",
+    )
     hidden_condition: bool = Field(
         default=False,
         description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
     )
-
-    def __init__(self, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise _refusal(error) from None
 
     @model_validator(mode="after")
     def _one_curation(self) -> Self:
@@ -186,14 +192,3 @@ class TaskSettings(BaseModel):
             if isinstance(data, dict)
             else data
         )
-
-
-def _refusal(error: ValidationError) -> RedoxError:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
-    known = TaskSettings.model_fields.get(name)
-    if known is None:
-        return RedoxError(f"a task has no setting {name}", hint=f"known: {', '.join(TaskSettings.model_fields)}")
-    message = first["msg"].removeprefix("Value error, ")
-    given = textwrap.shorten(str(first["input"]), 80, placeholder=" ...")
-    return RedoxError(f"{name} = {given}: {message}", hint=known.description or "", settings=(name,))

@@ -16,6 +16,7 @@ from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Enzyme
+from redox_balancer.design.held_ratios import HeldRatios
 from redox_balancer.design.insertion import with_insertions
 from redox_balancer.design.parameter_samples import parameter_samples
 from redox_balancer.design.placement import ExcludedEntry, Placement
@@ -70,6 +71,7 @@ class DesignSpace:
     references: tuple[Condition, ...] = ()  # unperturbed states that conditions refer to: cell lines
     parameter_samples: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     excluded: tuple[ExcludedEntry, ...] = ()
+    ratios: HeldRatios | None = None  # of NAD+ to NADH, where capacities depend on them
 
     @classmethod
     def build(

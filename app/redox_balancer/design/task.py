@@ -8,14 +8,16 @@ from redox_balancer.cell.cell_lines import in_cell_lines, load_cell_lines, pick_
 from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import JOIN, Condition, load_conditions, pick_condition
 from redox_balancer.cell.measured_rates import with_exact_rates
-from redox_balancer.cell.media import apply_medium
+from redox_balancer.cell.media import apply_medium, get_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.parametric import REGION_BYTES
 from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import mixtures
+from redox_balancer.design.held_ratios import parse_ranges
 from redox_balancer.design.settings import TaskSettings
 from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.errors import RedoxError
@@ -112,6 +114,17 @@ class Task(TaskSettings):
             samples=self.parameter_samples,
             settings=ValueSettings(reward=self.reward, protein_price=self.protein_price, h2o2_price=self.h2o2_price),
         )
+        if self.held_ratios or self.reward == "ratio":
+            from redox_balancer.design.ratio_tables import with_ratios  # noqa: PLC0415 - reads the energies
+
+            medium = get_medium(self.medium)
+            space = with_ratios(space, self.held_ratios or (), medium.concentrations if medium else {}, self.ranges())
+        elif self.concentrations:
+            raise RedoxError(
+                "concentrations count only where a ratio is held or looked for",
+                hint="hold a ratio, choose the reward 'ratio', or omit them",
+                settings=("concentrations", "held_ratios", "reward"),
+            )
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.
             for entry in space.excluded:
@@ -121,6 +134,12 @@ class Task(TaskSettings):
                         hint=f"remove that site from {self.enzymes.name}, or correct its reaction",
                     )
         return space
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Ranges of concentrations that the task gives, M; a RedoxError where one cannot be read."""
+        example = "lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M"
+        given = parse_ranges(self.concentrations or (), "concentrations", example)
+        return {name: span for name, span in given if span}
 
     def environments(self, *, exact_check: bool = False) -> RedoxEnvs:
         """Factory of the environments to train and evaluate an agent in.
@@ -145,6 +164,8 @@ class Task(TaskSettings):
             placements=self.placements,
             sampling=self.sampling,
             hidden_condition=self.hidden_condition,
+            # In two more dimensions a point is in a known region too seldom: to solve takes less time.
+            region_bytes=0 if space.ratios and len(space.ratios.held) > 1 else REGION_BYTES,
             exact_check=exact_check,
         )
 

@@ -15,10 +15,7 @@ from typing import Any
 import pandas as pd
 
 from redox_balancer.cell.cobrapy import cobra, quiet_cobra
-from redox_balancer.cell.embedded import CORE_ID
 from redox_balancer.cell.models import save_model
-from redox_balancer.design.ratio_curves import ratio_curves
-from redox_balancer.design.ratio_diagnosis import diagnose_ratios
 from redox_balancer.designer import figures
 from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, check_agreement
@@ -123,14 +120,11 @@ def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progr
             (folder / f"{name}.json").write_text(json.dumps(fluxes, indent=0))
     if analysis.envelope is not None:
         drawing = figures.envelope(design)
-        (folder / "envelope.svg").write_text(drawing.svg())
+        (folder / "envelope.svg").write_text(drawing.svg(), encoding="utf-8")
         (folder / "envelope.png").write_bytes(drawing.png())
-    if design.proposal.space.network.id == CORE_ID:  # all energies are known
-        progress("growth against the ratios")
-        space = replace(design.proposal.space, conditions=(design.proposal.condition,))
-        diagnoses = list(diagnose_ratios(space, construct=design.proposal.construct, curves=True))
-        if any(diagnosis.curves for diagnosis in diagnoses):
-            (folder / "ratios.svg").write_text(ratio_curves(diagnoses).svg())
+    progress("growth against the ratios")
+    if (ratios := figures.ratios(design.proposal)) is not None:
+        (folder / "ratios.svg").write_text(ratios.svg(), encoding="utf-8")
     pd.DataFrame(_construct_rows(design)).to_csv(folder / "construct.csv", index=False)
     analysis.to_frame().to_csv(folder / "flux_ranges.csv", float_format="%.9g")
     files = {name: text for name, text in FILES.items() if name == "design.json" or (folder / name).exists()}

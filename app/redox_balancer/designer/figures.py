@@ -1,6 +1,12 @@
 """Figures of a design."""
 
+from dataclasses import replace
+
+from redox_balancer.cell.embedded import CORE_ID
+from redox_balancer.design.ratio_curves import ratio_curves
+from redox_balancer.design.ratio_diagnosis import diagnose_ratios
 from redox_balancer.designer.design import Design
+from redox_balancer.designer.proposal import Proposal
 from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
 
 
@@ -29,3 +35,13 @@ def envelope(design: Design) -> Drawing:
         f"growth of {design.analysis.growth:.4g} 1/h, and at most {design.analysis.capacity:.4g} mmol NAD(P)H/gDW/h "
         "with growth at its floor",
     )
+
+
+def ratios(proposal: Proposal) -> Drawing | None:
+    """Growth against NAD+/NADH, without and with a construct; None where nothing grows, or energies are not known."""
+    space = replace(proposal.space, conditions=(proposal.condition,), ratios=None)
+    if space.network.id != CORE_ID:
+        return None
+    levels = proposal.space.ratios.concentrations if proposal.space.ratios else {}
+    diagnoses = list(diagnose_ratios(space, concentrations=levels, construct=proposal.construct, curves=True))
+    return ratio_curves(diagnoses) if any(diagnosis.curves for diagnosis in diagnoses) else None

@@ -1,23 +1,39 @@
 """A construct proposed for a condition, by a policy or by hand, with its value: the state before any analysis."""
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from signal import SIGINT
 from typing import Any, Self
 
 import numpy as np
 
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, pick_condition
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.growth_limits import growth_of_line
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.play import BATCH, candidates, most_valuable, play_episodes
+from redox_balancer.design.task import Task
+from redox_balancer.designer.play import play_episodes
+from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
+from redox_balancer.progress import Progress, no_progress
+from redox_balancer.runs.signals import stop_on_signals
+from redox_balancer.search.belief import Belief, possible_conditions
+from redox_balancer.search.local import Batch, engine, proven
+from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.version import __version__
+
+SECONDS = 0.2
+"""Wall time for an answer by default, s."""
+DRAWS = 16
+"""Constructs drawn from a policy at once, as starts of the search."""
+POLICY = "policy"
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
@@ -25,7 +41,7 @@ UNITS = {
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
     "value": "healthy respirations",
-    "paid": "by the task of the run: healthy respirations, or with the reward rescue a share of healthy growth",
+    "paid": "by the task, also in search: healthy respirations, or with rescue and ratio a share of the loss",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
@@ -40,7 +56,9 @@ class Proposal:
     condition: Condition
     outcome: Outcome
     reference: Reference
-    task_value: float  # by the task that a policy was trained on; `outcome.value` where that is the plain task
+    task_value: float  # by the task at hand; `outcome.value` where that is the plain task
+    found: SearchResult | None = None  # how it was found; None for a construct that was given
+    policy: Valued | None = None  # the policy's most probable construct, by the task
 
     @classmethod
     def valued(
@@ -54,7 +72,7 @@ class Proposal:
 
     @classmethod
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
-        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`, by the plain task.
+        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`.
 
         Raises
         ------
@@ -63,8 +81,22 @@ class Proposal:
         """
         chosen = find_condition(space, condition)
         own, construct = build_construct(space, NamedConstruct(named))
-        with Evaluator(own.plain) as evaluator:
-            return cls.valued(evaluator, construct, chosen)
+        with Evaluator(own.plain) as evaluator, Evaluator(own) as of_task:
+            task_value = None if own.is_plain else of_task.evaluate(construct, chosen).value
+            return cls.valued(evaluator, construct, chosen, task_value=task_value)
+
+    @property
+    def proof(self) -> str:
+        """What is known of better constructs, in a few words; nothing for a construct that was given."""
+        found = self.found
+        if found is None:
+            return ""
+        if proven(found.value, found.bound):
+            return "proven optimal"
+        local = ", no change of one placement is worth more" if found.is_local_optimum else ""
+        by_task = "" if self.task_value == self.outcome.value else " by the task"
+        bound = "" if found.bound is None else f", no construct more than {found.bound:.4f}{by_task}"
+        return f"best found{local}{bound}"
 
     @property
     def placed(self) -> list[dict[str, Any]]:
@@ -125,9 +157,23 @@ class Proposal:
             "line_growth": self.line_growth or None,
             "capacity": self.outcome.capacity,
             "rescue": self.outcome.rescue,
+            "search": self._search_data(),
             "settings": asdict(space.settings),
             "units": UNITS,
             "version": __version__,
+        }
+
+    def _search_data(self) -> dict[str, Any] | None:
+        found, policy = self.found, self.policy
+        if found is None:
+            return None
+        shown = ("bound", "is_local_optimum", "evaluations", "solves", "seconds")
+        return {
+            "found_by": found.stage or None,
+            "proof": self.proof,
+            "proven_optimal": proven(found.value, found.bound),
+            **{name: getattr(found, name) for name in shown},
+            "policy": policy and {"value": policy.outcome.value, "construct": self.space.describe(policy.construct)},
         }
 
 
@@ -151,54 +197,94 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
     return joint[name] if name in joint else pick_condition(conditions, name)
 
 
-class Proposer:
-    """Proposes the constructs of a policy for one condition.
+def propose(
+    source: TrainedRun | Task, condition: str, construct: ConstructLike | None = None, **search: Any
+) -> Proposal:
+    """Propose by the policy of a run and the search from it, by the search alone for a task, or a given construct.
 
-    Everything that takes long to load is loaded by the constructor, so that proposals are quick.
-
-    Parameters
-    ----------
-    environments
-        The environments the policy was trained in.
-    policy
-        The policy.
-    condition
-        Id of the condition to design for, `a+b` for two at once.
+    `search` are the arguments of `answer`; a RedoxError where a limit among them comes with a construct.
     """
+    limits = tuple(name for name in ("seconds", "evaluations") if search.get(name) is not None)
+    if construct is not None and limits:
+        hint = "omit the limit of the search, or the construct"
+        raise RedoxError("a construct that is given is not searched for", hint=hint, settings=limits)
+    policy = None
+    if isinstance(source, TrainedRun):
+        environments = source.environments()
+        policy = source.policy() if construct is None else None
+    else:
+        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
+    if construct is not None:
+        return Proposal.by_name(environments.space, construct, condition)
+    return answer(environments, policy, condition, **search)
 
-    def __init__(self, environments: RedoxEnvs, policy: Policy, condition: str) -> None:
-        self.condition = find_condition(environments.space, condition)
-        self._policy = policy
-        space = replace(environments.space, conditions=(self.condition,))
-        self._envs = replace(environments, space=space).named(BATCH)
-        self._evaluator = self._envs[0].evaluator if space.is_plain else Evaluator(space.plain)
 
-    @property
-    def hidden_condition(self) -> bool:
-        """Whether the policy was trained without being shown the condition."""
-        return self._envs[0].hidden_condition
+def answer(
+    environments: RedoxEnvs,
+    policy: Policy | None,
+    condition: str,
+    *,
+    seconds: float | None = None,
+    evaluations: int | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Proposal:
+    """The most valuable construct for a condition, by the task, that the engine finds from the draws of a policy.
 
-    def best(self, samples: int = 100, seed: int = 0) -> Proposal:
-        """The most valuable of the greedy and of `samples` sampled constructs, by the task of the run.
+    Under a hidden condition constructs cannot be compared by their values, which would use the condition that is not
+    shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable construct
+    is then the answer, whatever it is worth, or without a policy that of a search on a belief.
 
-        Under a hidden condition it is the greedy one, see `candidates`.
-        """
-        return max((self.greedy(), *self.sampled(samples, seed)), key=lambda proposal: proposal.task_value)
+    `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
+    is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, a
+    limit not positive, or the seed negative.
+    """
+    chosen = find_condition(environments.space, condition)
+    for name, limit in (("seconds", seconds), ("evaluations", evaluations)):
+        if limit is not None and not limit > 0:
+            raise RedoxError(f"{name} is {limit}, not above 0", hint="give another number", settings=(name,))
+    if seed < 0:
+        raise RedoxError(f"seed is {seed}, not 0 or more", hint="give another number", settings=("seed",))
+    if seconds is None and evaluations is None:
+        seconds = SECONDS
+    space = replace(environments.space, conditions=(chosen,))
+    envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
+    env = envs[0]
+    plain = env.evaluator if space.is_plain else Evaluator(space.plain)
+    total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
+    with stop_on_signals(only=(SIGINT,)) as stopped:
+        started = time.monotonic()
 
-    def greedy(self) -> Proposal:
-        """The construct of the most probable actions; the empty one if that is worth less than nothing.
+        def stop() -> bool:
+            progress("searching", int(time.monotonic() - started), total)
+            return stopped.is_set()
 
-        Under a hidden condition, whose values the policy cannot know, it is never replaced; see `candidates`.
-        """
-        return self._proposal(most_valuable(candidates(self._envs, self.condition.id, self._policy)))
+        problem = Problem.under(env.evaluator, chosen, env.max_placements)
+        search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
+        search.stage = POLICY
+        probable = None if policy is None else play_episodes(envs, chosen.id, policy, 1, None)[0]
+        if env.hidden_condition and probable:
+            found = search.chosen(probable.construct)
+        elif env.hidden_condition:
+            search.stage = "search on a belief"
+            belief = Belief(env.evaluator, possible_conditions(environments), problem.placements)
+            found = belief.search(search, chosen)
+        elif policy is not None and probable:
+            search.value(probable.construct)
+            generator = np.random.default_rng(seed)
+            found = engine(search, generator, _draws(envs, policy, chosen.id, probable, generator))
+        else:
+            found = engine(search, np.random.default_rng(seed))
+    valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)
+    return replace(valued, found=found, policy=probable)
 
-    def sampled(self, samples: int, seed: int) -> Iterator[Proposal]:
-        """Constructs sampled from the policy, as they are played; none under a hidden condition, see `candidates`."""
-        generator = np.random.default_rng(seed)
-        for start in range(0, 0 if self.hidden_condition else samples, BATCH):
-            count = min(BATCH, samples - start)
-            played = play_episodes(self._envs, self.condition.id, self._policy, count, generator)
-            yield from map(self._proposal, played)
 
-    def _proposal(self, played: Valued) -> Proposal:
-        return Proposal.valued(self._evaluator, played.construct, self.condition, task_value=played.outcome.value)
+def _draws(
+    envs: Sequence[RedoxEnv], policy: Policy, condition: str, probable: Valued, generator: np.random.Generator
+) -> Iterator[Batch]:
+    """Batches of constructs drawn from a policy, the best first; the most probable one is in the first batch."""
+    drawn = [probable, *play_episodes(envs, condition, policy, DRAWS - 1, generator)]
+    while True:
+        drawn.sort(key=lambda entry: -entry.outcome.value)
+        yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
+        drawn = play_episodes(envs, condition, policy, DRAWS, generator)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.design.settings import ids
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.runs.metrics import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +40,14 @@ class TrainedRun:
     folder: Path
     config: Mapping[str, Any] = field(repr=False)
     task: Task
+    held_ratios: tuple[str, ...] | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, folder: Path) -> TrainedRun:
-        """Read the settings of a run; a RedoxError where the folder holds none."""
+    def open(cls, folder: Path, held_ratios: str | None = None) -> TrainedRun:
+        """Read the settings of a run, to be used with other values of the ratios that it was trained with.
+
+        A RedoxError where the folder holds no run, or one that was trained with other ratios or none.
+        """
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())
@@ -57,7 +61,16 @@ class TrainedRun:
             raise RedoxError(
                 f"{path} is damaged: {what}", hint="resume the run, which writes the file again"
             ) from error
-        return cls(folder, config, task)
+        held = ids(held_ratios)
+        if held and [text.partition("=")[0] for text in held] != [
+            t.partition("=")[0] for t in task.held_ratios or ()
+        ]:
+            raise RedoxError(
+                f"{folder} was not trained with these ratios, but with {','.join(task.held_ratios or ()) or 'none'}",
+                hint="give a value to each that it was trained with, in the same order",
+                settings=("held_ratios",),
+            )
+        return cls(folder, config, task, held or None)
 
     def environments(self) -> RedoxEnvs:
         """The environments the run was trained in, with the sampling of states that it was trained on.
@@ -75,7 +88,9 @@ class TrainedRun:
                 f"{', '.join(changed)} changed since {self.folder} was trained",
                 hint="restore the files named in its config.json, or train again",
             )
-        return environments
+        if self.held_ratios is None:
+            return environments
+        return self.task.model_copy(update={"held_ratios": self.held_ratios}).environments()
 
     def policy(self) -> Policy:
         """The policy of the newest complete checkpoint."""
@@ -97,10 +112,7 @@ class TrainedRun:
         """Rows of `metrics.csv`; NaN for values that were not measured."""
         try:
             with (self.folder / "metrics.csv").open(newline="") as file:
-                return [
-                    {name: float(text) if text else math.nan for name, text in row.items()}
-                    for row in csv.DictReader(file)
-                ]
+                return read_rows(file)
         except FileNotFoundError:
             return []
 

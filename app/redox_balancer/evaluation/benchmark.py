@@ -1,7 +1,5 @@
 """Benchmark of design methods on a set of conditions: share of the best known value, and cost of the answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,7 +46,7 @@ class Benchmark:
         best: FloatArray = np.max([answers.of("value").max(axis=0) for answers in self.answers], axis=0)
         return best
 
-    def subset(self, indices: Sequence[int]) -> Benchmark:
+    def subset(self, indices: Sequence[int]) -> "Benchmark":
         """The benchmark on some of the conditions, given by index."""
         return Benchmark(
             [self.conditions[index] for index in indices],
@@ -94,7 +92,7 @@ class Benchmark:
             )
         return sorted(rows, key=lambda row: -row["share"])
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """`rows` as a table with one row per method."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 

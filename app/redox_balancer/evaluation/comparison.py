@@ -1,7 +1,5 @@
 """Comparison of training runs with all other methods, on training and on held-out conditions."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import held_out
 from redox_balancer.design.space import DesignSpace
@@ -32,15 +29,13 @@ from redox_balancer.evaluation.methods import (
 )
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.search.belief import possible_conditions
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TRAINING, HELD_OUT = "training", "held-out"
-
-POSSIBLE_CONDITIONS = 64
-"""Number of conditions that a search considers possible where the condition is hidden."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,7 @@ class Protocol:
     budget: SearchBudget = field(default_factory=SearchBudget)  # of a search for one answer
     equal_time: bool = False  # all answers of a search together take as long as a training took instead
     time_limit_s: float = 600.0  # of the oracle for one answer
+    held_ratios: str | None = None  # other values of the ratios that the runs were trained with
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Comparison:
             "sets": {name: benchmark.summary(describe) for name, benchmark in self.benchmarks.items()},
         }
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The rows of all benchmarks as one table, indexed by set of conditions and method."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
@@ -98,7 +94,7 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     RedoxError
         The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
     """
-    runs = _same_task(folders)
+    runs = _same_task(folders, protocol.held_ratios)
     environments = runs[0].environments()
     sets = {TRAINING: environments.space.conditions}
     if HELD_OUT in protocol.sets:
@@ -141,19 +137,8 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
     return Comparison(space, placements, benchmarks, choice, no_useful_design)
 
 
-def possible_conditions(environments: RedoxEnvs) -> list[Condition]:
-    """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
-    (env,) = environments(1)
-    conditions = []
-    for seed in range(POSSIBLE_CONDITIONS):
-        env.reset(seed=seed)
-        conditions.append(env.condition)
-    env.evaluator.close()
-    return conditions
-
-
-def _same_task(folders: Sequence[Path]) -> list[TrainedRun]:
-    runs = [TrainedRun.open(folder) for folder in folders]
+def _same_task(folders: Sequence[Path], held_ratios: str | None) -> list[TrainedRun]:
+    runs = [TrainedRun.open(folder, held_ratios) for folder in folders]
     for run in runs[1:]:
         if differing_entries(run.config["environment"], runs[0].config["environment"]):
             raise RedoxError(

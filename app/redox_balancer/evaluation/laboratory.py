@@ -7,11 +7,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from redox_balancer.cell.conditions import combined, load_conditions, pick_condition, with_supplies
+from redox_balancer.cell.energetic_directions import growth_by_ratios, with_energetic_directions
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.cell.probes import Free, free_fluxes, probes_of
-from redox_balancer.cell.ratio_capacity import growth_by_ratios, with_energetic_directions
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.evaluation.experiments import ExperimentFile
 from redox_balancer.evaluation.verdicts import ZERO
@@ -50,11 +50,20 @@ class Laboratory:
 
     With `ratios` growth is that of capacities which depend on the ratios of NAD+ to NADH, and energies decide on the
     direction of ATP synthase and its carrier, see `growth_by_ratios`. Smallest fluxes are those of stoichiometry.
-    `draws` is how often the energies are drawn from their uncertainty.
+    `draws` is how often the energies are drawn from their uncertainty, and `ranges` are of concentrations, M: they go
+    before those of conditions.
     """
 
-    def __init__(self, network: Network, file: ExperimentFile, *, ratios: bool = False, draws: int = 0) -> None:
-        self._file, self._ratios, self.draws = file, ratios, draws
+    def __init__(
+        self,
+        network: Network,
+        file: ExperimentFile,
+        *,
+        ratios: bool = False,
+        draws: int = 0,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        self._file, self._ratios, self.draws, self._ranges = file, ratios, draws, ranges or {}
         self._by_ratios: dict[Cell, FloatArray] = {}
         self._insertions = {
             f"{enzyme.id}_{site.compartment}": (site.stoichiometry, site.reversible)
@@ -99,7 +108,9 @@ class Laboratory:
         if cell not in self._by_ratios:
             lower, upper = self._bounds_of(cell)
             network = replace(self._with_enzymes, lower=lower, upper=upper)
-            self._by_ratios[cell] = growth_by_ratios(network, value, self.draws)
+            levels = [level for name in cell.conditions for level in self._conditions[name].concentrations.items()]
+            ranges = {name: (level.low, level.high) for name, level in levels} | dict(self._ranges)
+            self._by_ratios[cell] = growth_by_ratios(network, value, self.draws, ranges)
         return self._by_ratios[cell]
 
     def least(self, cell: Cell, weights: Mapping[str, float], growth: float) -> float:

@@ -1,7 +1,5 @@
 """Score of a policy under each named condition, against random constructs and the best of all constructs."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import time
@@ -97,7 +95,7 @@ class PolicyScore:
             "conditions": rows,
         }
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """`rows` as a table with one row per condition and constructs as text."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 

@@ -19,6 +19,8 @@ from redox_balancer.progress import Progress, no_progress
 
 FACTORS = (0.5, 2.0)
 """Factors by which each cap of the medium is varied."""
+EXTENDED = ", extended"
+"""What the name of the embedded core has in addition where its extension is applied."""
 
 
 class Standing(StrEnum):
@@ -152,6 +154,8 @@ def validate(
     vary: bool = False,
     ratios: bool = False,
     draws: int = 0,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    extended: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
     """Run every experiment on a model.
@@ -170,17 +174,22 @@ def validate(
         Growth by capacities that depend on the ratios of NAD+ to NADH, measured ones where known, see `Laboratory`.
     draws
         With `ratios`: how often the rescues are repeated with energies drawn from their uncertainty.
+    ranges
+        With `ratios`: ranges of concentrations that replace those of conditions and of the package, M.
+    extended
+        Whether the model is the embedded core with its extension, which its name then says.
 
     Raises
     ------
     RedoxError
         The model does not grow on the medium, or has none of its exchanges.
     """
-    file, model = load_experiments(), f"{network.id}, with ratios" if ratios else network.id
+    file = load_experiments()
+    model = f"{network.id}{EXTENDED * extended}{', with ratios' * ratios}{', other concentrations' if ranges else ''}"
     if ratios:
         capacities = {**capacities, **HeldByMedium.of(network).capacities}
     with Laboratory(
-        at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios, draws=draws
+        at_natural_abundance(medium.apply(network), capacities), file, ratios=ratios, draws=draws, ranges=ranges
     ) as laboratory:
         if laboratory.growth(Cell()) <= verdicts.ZERO:
             raise does_not_grow(laboratory.network, f"medium {medium.id!r}")
@@ -188,7 +197,8 @@ def validate(
         for done, experiment in enumerate(file.experiments.values()):
             progress("experiments", done, len(file.experiments))
             assays = tuple(_run(laboratory, assay) for assay in experiment.assays)
-            miss = file.misses.get(f"{model}:{experiment.id}")
+            names = model, model.replace(EXTENDED, "")
+            miss = next(filter(None, (file.misses.get(f"{name}:{experiment.id}") for name in names)), None)
             results.append(ExperimentResult(experiment, assays, miss.reason if miss else ""))
         flips: list[Flip] = []
         varied = [(name, cap, factor) for name, cap in medium.caps.items() for factor in FACTORS] if vary else []
@@ -296,7 +306,7 @@ def shown(result: AssayResult) -> str:
     rescue = result.assay.expected in (Finding.RESCUED, Finding.NOT_RESCUED) and finding is not Finding.NO_DEFECT
     share = f" {round(100 * decisive)} % won back;" if rescue else ""
     left = f"; without {', '.join(result.left_out)}" if result.left_out else ""
-    held = "" if result.held is None else f"; as expected in {result.held:.0%} of draws"
+    held = "" if result.held is None else f"; as expected in {100 * result.held:g} % of draws"
     return f"{finding}:{share} {numbers}{left}{held}"
 
 

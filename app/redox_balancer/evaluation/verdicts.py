@@ -5,9 +5,9 @@ every experiment and model. Two things were settled after a first run on the emb
 medium, and that a flux which cannot run at all is not expressed rather than wrong.
 
 - One medium and one curation for all experiments on a model: `culture`, or `physiological` for the embedded
-  core, which was built on it. An experiment adds what its paper adds to the medium, blocks what it inhibits or lacks,
-  and inserts its enzymes with unlimited capacity. Growth is the largest flux of the biomass reaction, 0 where
-  maintenance cannot be met.
+  core, which was built on it, with its extension. An experiment adds what its paper adds to the medium, blocks what
+  it inhibits or lacks, and inserts its enzymes with unlimited capacity. Growth is the largest flux of the biomass
+  reaction, 0 where maintenance cannot be met.
 - A rescue is judged only where there is something to rescue: the defect alone must take at least 10 % of the growth
   of the intact cell on the same medium. Rescued (`S`) is at least 10 % of the lost growth won back, not rescued (`0`)
   less than 1 %; anything between is neither, and wrong either way.

@@ -14,7 +14,6 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
 from redox_balancer.impala.cluster import actor_memory, free_cores
 from redox_balancer.impala.config import ROLLOUTS_IN_FLIGHT, TrainConfig
-from redox_balancer.impala.ledger import RolloutLedger
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
@@ -37,6 +36,7 @@ class _Slot:
     since: float = 0.0  # time of the last result or, where nothing was pending, of the request
     pid: int | None = None
     startup_bytes: float = 0.0
+    received: int = 0  # rollouts, which the collector numbers 0, 1, 2, ...
     health: ActorHealth | None = None
     retiring: str = ""  # why it is about to be replaced, if it is
     deaths: int = 0  # since the last rollout
@@ -94,8 +94,9 @@ class ActorPool:
 
     Attributes
     ----------
-    ledger
-        Which rollouts were used.
+    used, discarded, refused
+        Number of rollouts received, given up together with their actor, and received in another order than requested
+        or from a replaced actor: anything but 0 is a bug.
     memory_limits
         Memory limits of the actors.
     restarts, recycled
@@ -114,7 +115,7 @@ class ActorPool:
     ) -> None:
         self._collector = collector
         self._config, self._incarnations, self._report = config, incarnations, report
-        self.ledger = RolloutLedger()
+        self.used = self.discarded = self.refused = 0
         self.restarts = self.recycled = 0
         self.memory_limits = actor_memory(config)
         # SPREAD takes the nodes in turn; the default fills one node before it uses the next.
@@ -165,9 +166,9 @@ class ActorPool:
             "actor_threads": max((each.threads for each in stats), default=math.nan),
             "restarts": self.restarts,
             "recycled": self.recycled,
-            "rollouts_used": self.ledger.used,
-            "rollouts_discarded": self.ledger.discarded,
-            "rollouts_refused": self.ledger.refused,
+            "rollouts_used": self.used,
+            "rollouts_discarded": self.discarded,
+            "rollouts_refused": self.refused,
         }
 
     def grow(self, size: int) -> None:
@@ -226,8 +227,13 @@ class ActorPool:
                     rollout, health = fetch(slot.pending[0])
                     slot.pending.popleft()
                     slot.since, slot.deaths = time.monotonic(), 0
-                    if self.ledger.accept(rollout.actor, rollout.incarnation, rollout.sequence):
+                    origin = rollout.actor, rollout.incarnation, rollout.sequence
+                    if origin == (actor, slot.incarnation, slot.received):
+                        slot.received += 1
+                        self.used += 1
                         rollouts.append(rollout)
+                    else:
+                        self.refused += 1
                     self._check_memory(actor, health)
             except ActorLostError as lost:
                 self._replace(actor, f"died: {lost}")
@@ -258,7 +264,6 @@ class ActorPool:
 
     def _start(self, actor: int) -> None:
         slot = self._slots[actor]
-        self.ledger.open(actor, slot.incarnation)
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
         settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
         interval_s = self._config.log_interval_s
@@ -284,7 +289,7 @@ class ActorPool:
             )
         wait_s = 0.0 if slot.deaths == 1 else min(2.0 ** (slot.deaths - 2), MAX_BACKOFF_S)
         lost = len(slot.pending)
-        self.ledger.discard(lost)
+        self.discarded += lost
         self.restarts += 1
         self._renew(actor, wait_s)
         self._report(

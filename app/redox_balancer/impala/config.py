@@ -1,26 +1,23 @@
 """Every setting of a training run, each with the line of help that the command line shows."""
 
-import operator
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.settings import SettingsModel
 
 MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
 ROLLOUTS_IN_FLIGHT = 2
 """Rollouts requested from an actor at any time: it starts the second while the result of the first is in transit."""
 
 
-LIMITS = {"ge": ("at least", operator.ge), "gt": ("above", operator.gt), "le": ("at most", operator.le)}
+def _setting(default: Any, text: str, **limits: Any) -> Any:
+    """A setting with its line of help and its limits, by pydantic's names of them."""
+    return Field(default=default, description=text, **limits)
 
 
-def _setting(default: Any, text: str, **limits: float) -> Any:
-    """A setting with its line of help and its limits, by the names of `LIMITS`."""
-    return field(default=default, metadata={"help": text, "limits": limits})
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(SettingsModel):
     """Settings of one run; a value out of range is a RedoxError that names it.
 
     A batch consists of whole rollouts of `rollout_length` x `envs_per_actor` transitions. An update therefore takes
@@ -37,7 +34,9 @@ class TrainConfig:
     )
     seed: int = _setting(0, "Seed of all random number generators.", ge=0)
 
-    hidden_sizes: tuple[int, ...] = _setting((128, 128), "Units of each hidden layer of the policy.")
+    hidden_sizes: tuple[Annotated[int, Field(ge=1)], ...] = _setting(
+        (128, 128), "Units of each hidden layer of the policy."
+    )
     learning_rate: float = _setting(2e-3, "Adam's learning rate at step 0.", gt=0)
     learning_rate_end: float = _setting(1e-4, "Learning rate at the last step; linear in between.", ge=0)
     entropy_cost: float = _setting(0.1, "Weight of the entropy bonus at step 0.", ge=0)
@@ -90,45 +89,33 @@ class TrainConfig:
         0, "Memory in MB beyond which an actor is replaced; 0 divides the free memory among the actors."
     )
     ray_address: str = _setting("", "Ray cluster to join ('auto' or host:port); empty starts one on this machine.")
-    dashboard: str = _setting("", "HOST:PORT of the dashboard of a Ray started here; empty for none.")
+    dashboard: str = _setting(
+        "", "HOST:PORT of the dashboard of a Ray started here; empty for none.", pattern=r"^(.*:\d+)?$"
+    )
     learner_resource: str = _setting("", "Ray resource that the node of the learner must offer; empty requires none.")
     object_store_bytes: int = _setting(0, "Size of Ray's object store; 0 takes a share of this machine's memory.")
 
-    def __post_init__(self) -> None:
-        # A configuration read back from JSON has a list.
-        object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
-        for setting in fields(self):
-            for name, limit in setting.metadata["limits"].items():
-                words, within = LIMITS[name]
-                self._require(setting.name, within(getattr(self, setting.name), limit), f"{words} {limit:g}")
+    @model_validator(mode="after")
+    def _check_what_goes_together(self) -> Self:
         if self.num_actors > self.max_actors:
             raise RedoxError(
                 f"num_actors is {self.num_actors}, it must be at most {self.max_actors}",
                 hint="start fewer actors, or raise the limit",
                 settings=("num_actors", "max_actors"),
             )
-        self._require(
-            "entropy_cost_end",
-            (self.entropy_cost > 0) == (self.entropy_cost_end > 0),
-            "above 0 if and only if entropy_cost is",
-        )
-        _, colon, port = self.dashboard.rpartition(":")
-        valid = bool(colon) and port.isdigit()
-        self._require("dashboard", valid or not self.dashboard, "empty or like 127.0.0.1:8265")
-        self._require("hidden_sizes", all(units >= 1 for units in self.hidden_sizes), "at least 1 each")
-        self._require(
-            "object_store_bytes",
-            self.object_store_bytes == 0 or self.object_store_bytes >= MIN_OBJECT_STORE_BYTES,
-            f"0 or at least {MIN_OBJECT_STORE_BYTES}",
-        )
-
-    def _require(self, name: str, condition: bool, wanted: str) -> None:  # noqa: FBT001 - reads as a sentence
-        if not condition:
+        if (self.entropy_cost > 0) != (self.entropy_cost_end > 0):
             raise RedoxError(
-                f"{name} is {getattr(self, name)!r}, it must be {wanted}",
-                hint=f"change this setting: {help_of(name)[:-1]}",
-                settings=(name,),
+                f"entropy_cost_end is {self.entropy_cost_end}, and entropy_cost is {self.entropy_cost}",
+                hint="both must be above 0, or both 0",
+                settings=("entropy_cost_end",),
             )
+        if 0 != self.object_store_bytes < MIN_OBJECT_STORE_BYTES:
+            raise RedoxError(
+                f"object_store_bytes is {self.object_store_bytes}, and Ray needs {MIN_OBJECT_STORE_BYTES} at least",
+                hint="choose a larger object store, or 0 for a share of this machine's memory",
+                settings=("object_store_bytes",),
+            )
+        return self
 
     @property
     def rollouts_per_batch(self) -> int:
@@ -142,10 +129,6 @@ class TrainConfig:
         sizes = {"count": self.envs_per_actor, "length": self.rollout_length, "hidden_sizes": self.hidden_sizes}
         return sizes | {"seed": self.seed}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every setting, ready for JSON."""
-        return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
-
 
 def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:
     """Return the smallest batch, in rollouts, with which no rollout waits for more than `max_lag` updates.
@@ -154,8 +137,3 @@ def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:
     `ROLLOUTS_IN_FLIGHT` rollouts of all actors may have arrived before it, and `max_lag` + 1 updates must take them.
     """
     return -(-ROLLOUTS_IN_FLIGHT * num_actors // (max_lag + 1))
-
-
-def help_of(name: str) -> str:
-    """Return the line of help of a setting."""
-    return str(TrainConfig.__dataclass_fields__[name].metadata["help"])

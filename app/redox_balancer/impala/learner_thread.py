@@ -9,10 +9,9 @@ from redox_balancer.impala.rollout import Rollout
 
 
 class LearnerThread(threading.Thread):
-    """Runs a learner until the run has all its steps or `stop` is called.
+    """Runs a learner in a `with` block, at most until the run has all its steps.
 
-    Rollouts are passed in with `put`, those that are too old are dropped, and `updates` returns the results. As a
-    context manager it starts the thread, and stops and joins it at the end.
+    Rollouts are passed in with `put`, those that are too old are dropped, and `updates` returns the results.
     """
 
     def __init__(self, learner: Learner) -> None:
@@ -41,12 +40,6 @@ class LearnerThread(threading.Thread):
             error, self._error = self._error, None
             raise error
         return found
-
-    def stop(self) -> None:
-        """Finish the current update and end; rollouts not used by then are never used."""
-        self._stopping.set()
-        self._inbox.put(None)
-        self.join()
 
     def run(self) -> None:
         """Learn until stopped."""
@@ -77,4 +70,7 @@ class LearnerThread(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        """Finish the current update and end; rollouts not used by then are never used."""
+        self._stopping.set()
+        self._inbox.put(None)
+        self.join()

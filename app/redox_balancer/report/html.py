@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from redox_balancer.designer.design import Design
-from redox_balancer.designer.figures import envelope
+from redox_balancer.designer.figures import envelope, ratios
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import PolicyScore
 from redox_balancer.files import write_atomically
@@ -57,6 +57,7 @@ def _shown(design: Design) -> dict[str, Any]:
     return {
         "data": design.data(),
         "ranges": design.placed_ranges,
+        "ratios": drawing.svg() if (drawing := ratios(design.proposal)) else None,
         "envelope": envelope(design).svg() if design.analysis.envelope else None,
         "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
     }

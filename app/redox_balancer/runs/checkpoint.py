@@ -7,8 +7,6 @@ file. Arrays are safetensors and the rest is JSON, so loading a foreign checkpoi
 This module imports neither Ray nor torch, so that tools which only verify or fetch checkpoints stay light.
 """
 
-from __future__ import annotations
-
 import filecmp
 import hashlib
 import json

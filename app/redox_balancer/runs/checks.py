@@ -3,13 +3,11 @@
 The amounts that a run needs were measured on real Ray clusters and fitted as a function of the number of actors.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Self
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import SHARED_MEMORY, MachineLimits
@@ -36,7 +34,7 @@ RAY_BYTES = LinearNeed(352e6, 1.2e6)  # Ray's own processes together
 MARGIN = 1.5  # for other versions of Ray, and for other files that a run opens
 
 
-class Level(Enum):
+class Level(StrEnum):
     """Outcome of a check."""
 
     OK = "ok"
@@ -66,13 +64,9 @@ class Check:
         needed: str,
         remedy: str,
         settings: tuple[str, ...] = (),
-    ) -> Check:
+    ) -> Self:
         """Return a check that is OK where `fine`, and of level `otherwise` with the remedy where not."""
         return cls(name, Level.OK, found, needed) if fine else cls(name, otherwise, found, needed, remedy, settings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {**asdict(self), "level": self.level.value, "settings": list(self.settings)}
 
 
 def descriptors_needed(num_actors: int) -> int:

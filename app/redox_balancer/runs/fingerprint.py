@@ -1,7 +1,5 @@
 """Comparison of the environment fingerprints of a run and of its continuation or use."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

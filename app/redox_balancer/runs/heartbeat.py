@@ -5,22 +5,22 @@ of the last update whether it makes progress. It is read by health checks, by pe
 idle.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from redox_balancer.files import TEMPORARY
 
 HEARTBEAT = "heartbeat.json"
 
+Made = TypeVar("Made")
 Status = Literal["starting", "training", "saving", "stopped", "finished", "failed"]
 ENDED: frozenset[Status] = frozenset({"stopped", "finished", "failed"})
 FRESH_S = 60.0  # twelve heartbeats at the default interval
@@ -124,8 +124,12 @@ class HeartbeatWriter:
 def read_heartbeat(run: Path) -> Heartbeat | None:
     """Return the newest heartbeat of a run, None where none can be read."""
     try:
-        written = json.loads((run / HEARTBEAT).read_text())
-        # Fields that a later version added are ignored.
-        return Heartbeat(**{field.name: written[field.name] for field in fields(Heartbeat) if field.name in written})
+        return from_record(Heartbeat, json.loads((run / HEARTBEAT).read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def from_record(kind: Callable[..., Made], record: Mapping[str, Any]) -> Made:
+    """Return a dataclass from a record of it, without the fields that a later version added."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: record[name] for name in names if name in record})

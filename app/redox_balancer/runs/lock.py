@@ -1,7 +1,5 @@
 """One trainer per run: a lock on its folder, which ends with the process that holds it, however that ends."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

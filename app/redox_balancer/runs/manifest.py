@@ -3,8 +3,6 @@
 This module needs only the standard library, and so do tools that verify or fetch checkpoints with it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,7 @@
 This module imports neither torch nor TensorBoard, so that readers of metrics stay light.
 """
 
-from __future__ import annotations
-
+import csv
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -27,6 +26,11 @@ ENVIRONMENT = "env/"
 """Prefix of the columns that the environment reports at the end of an episode."""
 
 
+def read_rows(lines: Iterable[str]) -> list[dict[str, float]]:
+    """Return the rows of `metrics.csv`, oldest first; NaN for values that were not measured."""
+    return [{name: float(text) if text else math.nan for name, text in row.items()} for row in csv.DictReader(lines)]
+
+
 class Window:
     """The updates of one logging interval.
 
@@ -42,7 +46,7 @@ class Window:
         self._lags: list[int] = []
         self._episodes: list[Episodes] = []
 
-    def add(self, update: Update) -> None:
+    def add(self, update: "Update") -> None:
         """Add an update."""
         self._state = update.state
         self._metrics.append(update.metrics)

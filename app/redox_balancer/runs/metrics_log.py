@@ -1,7 +1,5 @@
 """Writing the metrics of a run: a row per logging interval in `metrics.csv`, and the same values for TensorBoard."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import io

@@ -1,7 +1,5 @@
 """The monitor of a run: samples its rollouts, updates and processes for the watchdog, and reports the alarms."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,12 +1,10 @@
 """Preflight checks: everything that would make a run fail or crawl, checked before it starts."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
@@ -29,7 +27,7 @@ class Trial(NamedTuple):
     signal: RewardSignal
 
     @classmethod
-    def of(cls, config: TrainConfig, factory: EnvFactory) -> Trial:
+    def of(cls, config: TrainConfig, factory: EnvFactory) -> Self:
         """Create up to four environments, play some episodes and close them again."""
         before = process_stats().uss_bytes
         environments = factory(min(config.envs_per_actor, 4))

@@ -1,7 +1,5 @@
 """Progress of a training on stderr: a bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import logging
 import math
 import time

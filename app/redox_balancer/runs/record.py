@@ -5,8 +5,6 @@ steps and the time of its start, the settings that differ from those before (all
 commit, and the versions of the packages. Entries are appended and never changed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -47,7 +45,7 @@ def write_record(
     except ValueError as error:
         warn(f"{run_dir / RECORD} is damaged, its history of settings is lost: {error}")
         before = {}
-    settings = config.as_dict()
+    settings = config.model_dump(mode="json")
     known = before.get("settings", {})
     versions = {name: package_version(name) for name in _PACKAGES}
     versions = {"redox_balancer": __version__, "python": platform.python_version(), **versions}

@@ -1,11 +1,10 @@
 """Resuming a run: the checkpoint that a new process starts from, and the state it restores from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.errors import RedoxError
@@ -16,10 +15,6 @@ from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
 from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.progress import ProgressSink
-
-# The fields of `LearnerState`: those in the arrays of a checkpoint and those in its state.
-VECTORS = ("parameters", "exp_avg", "exp_avg_sq")
-COUNTERS = ("updates", "steps", "dropped")
 
 
 def find_start(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
@@ -82,14 +77,11 @@ def next_incarnations(config: TrainConfig, restored: Checkpoint | None) -> dict[
     return before | {actor: before.get(actor, -1) + 1 for actor in range(max(config.num_actors, 1))}
 
 
-def arrays_of(state: LearnerState) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a checkpoint with this state of the learner."""
-    return {name: getattr(state, name) for name in VECTORS}
-
-
-def counters_of(state: LearnerState) -> dict[str, int]:
-    """Return the counters in the state of such a checkpoint."""
-    return {name: getattr(state, name) for name in COUNTERS}
+def parts_of(state: LearnerState) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """Return the arrays of a checkpoint with this state of the learner, and the counters in its state."""
+    fields = state._asdict()
+    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+    return arrays, {name: value for name, value in fields.items() if name not in arrays}
 
 
 def learner_state(shape: PolicyShape, seed: int, restored: Checkpoint | None) -> LearnerState:
@@ -105,6 +97,5 @@ def learner_state(shape: PolicyShape, seed: int, restored: Checkpoint | None) ->
             hint="resume with the environment and the hidden layers of that run (its config.json)",
             settings=("hidden_sizes",),
         )
-    parameters, exp_avg, exp_avg_sq = (restored.arrays[name] for name in VECTORS)
-    updates, steps, dropped = (int(restored.state[name]) for name in COUNTERS)
-    return LearnerState(parameters, exp_avg, exp_avg_sq, updates, steps, dropped)
+    saved = {**restored.state, **restored.arrays}
+    return LearnerState(*(saved[name] for name in LearnerState._fields))

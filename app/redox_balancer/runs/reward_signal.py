@@ -1,7 +1,5 @@
 """Reward signal of an environment: a few random and greedy episodes show whether there is anything to learn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

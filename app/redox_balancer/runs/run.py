@@ -1,7 +1,5 @@
 """A run while it trains: learner state, metrics, monitoring and checkpoints, however rollouts are collected."""
 
-from __future__ import annotations
-
 import math
 import sys
 import time
@@ -22,7 +20,7 @@ from redox_balancer.runs.metrics_log import MetricsLog
 from redox_balancer.runs.monitor import Monitor
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
-from redox_balancer.runs.resume import arrays_of, counters_of, learner_state, next_incarnations
+from redox_balancer.runs.resume import learner_state, next_incarnations, parts_of
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
 from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
 
@@ -203,8 +201,9 @@ class TrainingRun:
         state, shape = self.state, self._shape
         if shape is None:
             raise RuntimeError("the run has no learner yet")
+        arrays, counters = parts_of(state)
         rest = {
-            **counters_of(state),
+            **counters,
             "policy_version": state.updates,
             "training_time_s": self._seconds,
             "seed": self.config.seed,
@@ -212,10 +211,10 @@ class TrainingRun:
             "collector": collector,
             "policy": shape.as_dict(),
             "fingerprint": self._fingerprint,
-            "settings": self.config.as_dict(),
+            "settings": self.config.model_dump(mode="json"),
         }
         self._heartbeat.note(status="saving")
-        self._checkpoints.start(state.steps, arrays_of(state), rest)
+        self._checkpoints.start(state.steps, arrays, rest)
 
     def poll(self) -> None:
         """Report a checkpoint finished since the last call, and check the health of the run once per heartbeat."""

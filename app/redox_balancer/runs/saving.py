@@ -1,7 +1,5 @@
 """Saving checkpoints of a running training, in a background thread so that a slow disk does not delay it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

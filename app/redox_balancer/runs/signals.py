@@ -1,14 +1,11 @@
 """Signals while a training runs: the first one asks it to stop, a second one ends it at once."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 import psutil
 
@@ -23,35 +20,40 @@ def stop_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def stop_on_signals(second: Callable[[int], None] | None = None) -> Iterator[threading.Event]:
-    """Yield an event that the first of `stop_signals` sets.
-
-    A second signal has its previous effect, or calls `second` with its number. Only the main thread can receive
-    signals; in other threads the event stays unset.
-    """
-    stop = threading.Event()
+def handling(handle: Callable[[int], None], only: Sequence[signal.Signals] | None = None) -> Iterator[None]:
+    """Call `handle` with the number of each of `stop_signals`, or of `only` some; only the main thread gets any."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield
         return
-    before = {number: signal.getsignal(number) for number in stop_signals()}
-
-    def restore() -> None:
+    numbers = only or stop_signals()
+    before = {number: signal.signal(number, lambda number, _frame: handle(number)) for number in numbers}
+    try:
+        yield
+    finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def request_stop(number: int, _frame: FrameType | None) -> None:
-        if second is not None and stop.is_set():
-            second(number)
-        stop.set()
-        if second is None:
-            restore()
 
-    for number in before:
-        signal.signal(number, request_stop)
-    try:
+@contextmanager
+def stop_on_signals(
+    second: Callable[[int], None] | None = None, *, only: Sequence[signal.Signals] | None = None
+) -> Iterator[threading.Event]:
+    """Yield an event that the first of `stop_signals`, or of `only` some signals, sets; only in the main thread.
+
+    A second signal has its previous effect, or calls `second` with its number.
+    """
+    stop = threading.Event()
+    with ExitStack() as handlers:
+
+        def request_stop(number: int) -> None:
+            if second is None:
+                handlers.close()
+            elif stop.is_set():
+                second(number)
+            stop.set()
+
+        handlers.enter_context(handling(request_stop, only))
         yield stop
-    finally:
-        restore()
 
 
 def kill_children_and_exit(number: int) -> None:

@@ -3,8 +3,6 @@
 It loads little, so that it stays small beside the training and has little that could fail.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -13,11 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FrameType
-from typing import Any, Self
 
 from redox_balancer.errors import EXIT_NONSENSE, EXIT_OK, EXIT_USER_ERROR
-from redox_balancer.runs.signals import stop_signals
+from redox_balancer.runs.signals import handling
 
 # A child that exits with one of these is not restarted: it is done, or would fail again in the same way.
 FINAL = frozenset({EXIT_OK, EXIT_USER_ERROR, EXIT_NONSENSE})
@@ -50,10 +46,11 @@ def supervise(
     """
     restarts: deque[float] = deque()
     restarting = False
-    with _Signals() as signals:
+    children = _Children()
+    with handling(children.pass_on):
         while True:
-            code = signals.run(command(restarting))
-            if code in FINAL or signals.stop.is_set():
+            code = children.run(command(restarting))
+            if code in FINAL or children.stop.is_set():
                 return code
             now = time.monotonic()
             while restarts and now - restarts[0] > WINDOW_S:
@@ -66,27 +63,19 @@ def supervise(
             count = f"restart {len(restarts)} of at most {max_restarts} an hour"
             report(f"the training {_ending(code)}; {count} in {pause_s:g} s")
             restarting = True
-            if signals.stop.wait(pause_s):
+            if children.stop.wait(pause_s):
                 return code
 
 
-class _Signals:
-    """Context manager that handles the `stop_signals`: sets `stop` and passes them on to the running child."""
+class _Children:
+    """Runs one child after the other, and passes signals on to it."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        self.stop = threading.Event()  # a signal has arrived
         self._child: subprocess.Popen[bytes] | None = None
-        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in stop_signals()}
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def pass_on(self, number: int) -> None:
+        """Pass a signal on to the running child."""
         self.stop.set()
         if self._child is not None:
             os.kill(self._child.pid, number)  # not yet reaped, so the number is still the child's

@@ -1,7 +1,5 @@
 """The trainer: collects rollouts in this process or with Ray actors, and learns from them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -198,7 +196,7 @@ def _record(run: TrainingRun, learner: LearnerThread) -> None:
         run.record(update)
 
 
-def _grow(pool: ActorPool, scale_up: ScaleUp, run: TrainingRun) -> None:
+def _grow(pool: "ActorPool", scale_up: ScaleUp, run: TrainingRun) -> None:
     """Start more actors when it is time to and memory allows."""
     now = time.monotonic()
     if not scale_up.due(now):

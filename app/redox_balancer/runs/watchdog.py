@@ -4,14 +4,12 @@ Samples go in, alarms come out: `warn` is logged, `stop` ends the run with `EXIT
 does not restart it, because the next process would compute the same nonsense.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from scipy.stats import theilslopes
@@ -58,7 +56,7 @@ class WatchdogLimits:
     repeat_s: float = 600.0  # until an alarm of the same name is repeated
 
     @classmethod
-    def of(cls, config: TrainConfig) -> WatchdogLimits:
+    def of(cls, config: TrainConfig) -> Self:
         """Return the limits of a run: its largest lag, and three missed checkpoints if they are due by time."""
         age_s = math.inf if config.save_interval_steps else 3 * config.save_interval_s
         return cls(lag=config.max_lag, checkpoint_age_s=age_s)

@@ -8,12 +8,15 @@ import numpy as np
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SHARPNESS = 0.02
 """Standard deviation of the assumed measurement error, of growth or capacity relative to the healthy cell."""
 
+POSSIBLE_CONDITIONS = 64
+"""Number of conditions that a search considers possible where the condition is hidden."""
 CONSIDERED = 16
 """Number of conditions, the most likely ones, that a placement is chosen for after the first measurement."""
 
@@ -67,3 +70,14 @@ class Belief:
         evaluator = self.evaluator
         outcome, healthy = evaluator.outcome(construct, condition), evaluator.reference(condition).healthy_growth
         return outcome.growth / healthy, outcome.capacity / evaluator.space.capacity_unit
+
+
+def possible_conditions(environments: RedoxEnvs) -> list[Condition]:
+    """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
+    (env,) = environments(1)
+    conditions = []
+    for seed in range(POSSIBLE_CONDITIONS):
+        env.reset(seed=seed)
+        conditions.append(env.condition)
+    env.evaluator.close()
+    return conditions

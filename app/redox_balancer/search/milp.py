@@ -6,7 +6,7 @@ This is the only module that imports highspy. GLPK remains the solver of the man
 better branch and bound. SciPy includes HiGHS too, but hides its simplex iterations and tolerances.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import highspy
@@ -93,8 +93,10 @@ class MixedIntegerProgram:
         """Add to a column's weight in the objective."""
         self._weights[column] = self._weights.get(column, 0.0) + weight
 
-    def maximise(self, *, time_limit_s: float) -> Optimum:
-        """Solve, on one thread."""
+    def maximise(
+        self, *, time_limit_s: float, start: Mapping[int, float] | None = None, stop: Callable[[], bool] | None = None
+    ) -> Optimum:
+        """Solve, on one thread, from the values of some columns in a known solution, until `stop` says so."""
         solver = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.silent()
         options = dict.fromkeys(
@@ -105,6 +107,10 @@ class MixedIntegerProgram:
         for option, value in (options | {"threads": 1, "mip_allow_restart": False}).items():
             solver.setOptionValue(option, value)
         solver.passModel(self._model())
+        if start:
+            solver.setSolution(len(start), np.asarray(list(start), dtype=np.int32), np.asarray(list(start.values())))
+        if stop:
+            solver.cbMipInterrupt += lambda event: event.interrupt() if stop() else None
         solver.run()
         status, info, solution = solver.getModelStatus(), solver.getInfo(), solver.getSolution()
         if not solution.value_valid:

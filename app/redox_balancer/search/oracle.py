@@ -51,10 +51,15 @@ MARGIN = 1e-6
 def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:
     """Find the best construct; its `bound` exceeds its value where the time limit was too short for the proof.
 
-    A RedoxError if the reward is not the optimum of a single program, or no construct was found in time.
+    The program starts from the best construct of the search so far. A RedoxError if the reward is not the optimum of
+    a single program, or no construct was found in time.
     """
     program = _ConstructProgram(search.problem)
-    optimum = program.program.maximise(time_limit_s=time_limit_s)
+    if search.seconds_left is not None:
+        time_limit_s = max(0.0, min(time_limit_s, search.seconds_left))
+    optimum = program.program.maximise(
+        time_limit_s=time_limit_s, start=program.binaries(search.best) if len(search.best) else None, stop=search.stop
+    )
     construct = program.construct(optimum.columns)
     if not search.problem.evaluator.space.affordable(construct):
         raise RedoxError(
@@ -114,6 +119,11 @@ class _ConstructProgram:
             if point[column] > 0.5:
                 construct = construct.place(placement, level)
         return construct
+
+    def binaries(self, construct: Construct) -> dict[int, float]:
+        """The binaries of placements and levels that describe a construct, by column."""
+        placed = set(construct)
+        return {column: float(step in placed) for step, column in self._placed.items()}
 
     def _add_construct(self) -> None:
         """Binaries of placements and levels, K and the budgets."""
@@ -239,17 +249,29 @@ class _ConstructProgram:
         program, network = self.program, self.space.network
         lower, upper = self._formulation.widest_bounds(cell.unmodified, cell.caps)
         fluxes = program.add_network(network, lower, upper)
+        backward, forward = self._left(cell.unmodified)
         # A placement that no budget allows at any level stays closed.
         bought: dict[int, list[Term]] = {column: [] for column in self._columns}
         for (position, level), binary in self._placed.items():
             bought[self._columns[position]].append((binary, cell.caps[position][level]))
         for column, terms in bought.items():
             limit = cell.unmodified.native_limits.get(column, 0.0)
-            if upper[column] > limit:
-                program.add_row([(fluxes[column], 1.0), *((b, -cap) for b, cap in terms)], upper=limit)
-            if lower[column] < -limit:
-                program.add_row([(fluxes[column], 1.0), *((b, cap) for b, cap in terms)], lower=-limit)
+            for sign, bound, share in (
+                (1.0, upper[column], forward[column]),
+                (-1.0, -lower[column], backward[column]),
+            ):
+                if bound > limit * share:
+                    caps = ((b, -share * cap) for b, cap in terms)
+                    program.add_row([(fluxes[column], sign), *caps], upper=limit * share)
         return fluxes
+
+    def _left(self, cell: UnmodifiedCell) -> FloatArray:
+        """Shares that held ratios leave of the capacities backward and forward of every column."""
+        shares = np.ones((2, len(self.space.network.reactions)))
+        if cell.shares is not None:
+            for parameter, share in zip(self._formulation.parameters, cell.shares[:-1].tolist(), strict=True):
+                shares[int(parameter.upper), parameter.column] = share
+        return shares
 
     def _release(self, cell: _Cell, fluxes: range, unless: int) -> None:
         """Let forced fluxes be 0 unless a binary is 1."""

@@ -1,6 +1,7 @@
 """The problem that a search solves, and the record it keeps of answer and cost."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -66,6 +67,8 @@ class SearchResult:
         Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
     bound
         Proven upper bound of the value of every construct; None where nothing is proven.
+    stage, is_local_optimum
+        By the engine: what found the construct, and whether no change of one placement is worth more.
     """
 
     construct: Construct
@@ -75,6 +78,8 @@ class SearchResult:
     seconds: float
     iterations: int = 0
     bound: float | None = None
+    stage: str = ""
+    is_local_optimum: bool = False
 
 
 class Search:
@@ -89,30 +94,49 @@ class Search:
         The problem to solve.
     evaluations, seconds
         Limits of constructs valued and of wall time; None for no limit.
+    stop
+        Asked before each valuation whether to stop, such as at Ctrl-C.
+
+    Attributes
+    ----------
+    best, best_value, stage
+        The best construct so far and its value, and what the search is doing, which the result names for it.
     """
 
-    def __init__(self, problem: Problem, *, evaluations: int | None = None, seconds: float | None = None) -> None:
-        self.problem = problem
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        evaluations: int | None = None,
+        seconds: float | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.problem, self.stop = problem, stop
+        self.stage = self._found_in = ""
         problem.evaluator.reset()
         self._limit, self._limit_s = evaluations, seconds
         self._started = time.perf_counter()
         self._solves_before = problem.evaluator.solves
         self._evaluations = 0
-        self._best = problem.empty
-        self._best_value = problem.value(self._best)
+        self.best = problem.empty
+        self.best_value = problem.value(self.best)
 
     def spent(self) -> bool:
         """Whether a limit is reached."""
-        return (self._limit is not None and self._evaluations >= self._limit) or (
-            self._limit_s is not None and time.perf_counter() - self._started >= self._limit_s
-        )
+        out_of_time = self.seconds_left is not None and self.seconds_left <= 0
+        return out_of_time or (self._limit is not None and self._evaluations >= self._limit) or self.stop()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Wall time left; None for no limit."""
+        return None if self._limit_s is None else self._started + self._limit_s - time.perf_counter()
 
     def value(self, construct: Construct) -> float:
         """Value of a construct, which is kept if it is the best so far."""
         self._evaluations += 1
         value = self.problem.value(construct)
-        if value > self._best_value:
-            self._best, self._best_value = construct, value
+        if value > self.best_value:
+            self.best, self.best_value, self._found_in = construct, value, self.stage
         return value
 
     def proposed(self, construct: Construct) -> SearchResult:
@@ -123,16 +147,17 @@ class Search:
     def chosen(self, construct: Construct) -> SearchResult:
         """One construct as the answer, whatever its value: it was chosen without knowledge of the condition."""
         value = self.value(construct)
-        return replace(self.found(), construct=construct, value=value)
+        return replace(self.found(), construct=construct, value=value, stage=self.stage)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""
         return SearchResult(
-            construct=self._best,
-            value=self._best_value,
+            construct=self.best,
+            value=self.best_value,
             evaluations=self._evaluations,
             solves=self.problem.evaluator.solves - self._solves_before,
             seconds=time.perf_counter() - self._started,
             iterations=iterations,
             bound=bound,
+            stage=self._found_in,
         )

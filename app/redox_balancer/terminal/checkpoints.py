@@ -1,7 +1,5 @@
 """Lists and downloads of checkpoints as commands show them; `redox` and `python -m ops` have the same ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 STATES = {"whole": "verified", "unfinished": "incomplete"}
 
 
-def read_list(place: str, *, verify: bool) -> list[ListedCheckpoint]:
+def read_list(place: str, *, verify: bool) -> "list[ListedCheckpoint]":
     """List the checkpoints of a bucket's run or of a run's folder, newest first; `verify` reads each of them."""
     from redox_balancer.runs.remote.listing import list_checkpoints  # noqa: PLC0415 - loads NumPy
 
@@ -30,12 +28,12 @@ def read_list(place: str, *, verify: bool) -> list[ListedCheckpoint]:
     return listed
 
 
-def list_data(place: str, listed: Sequence[ListedCheckpoint]) -> dict[str, Any]:
+def list_data(place: str, listed: "Sequence[ListedCheckpoint]") -> dict[str, Any]:
     """Return a list for `--json`."""
     return {"run": place, "checkpoints": [one.as_dict() for one in listed]}
 
 
-def list_table(place: str, listed: Sequence[ListedCheckpoint]) -> Any:
+def list_table(place: str, listed: "Sequence[ListedCheckpoint]") -> Any:
     """Return a list as a table."""
     if not listed:
         return f"no checkpoint in {place}"
@@ -47,7 +45,7 @@ def list_table(place: str, listed: Sequence[ListedCheckpoint]) -> Any:
     return table(headings, cells)
 
 
-def pull_checkpoint(url: str, to: Path, step: int | None) -> PulledCheckpoint:
+def pull_checkpoint(url: str, to: Path, step: int | None) -> "PulledCheckpoint":
     """Fetch a checkpoint with a progress bar, and warn of newer ones that are damaged; see `listing.fetch`."""
     from redox_balancer.runs.remote.listing import fetch  # noqa: PLC0415 - loads NumPy
 
@@ -58,6 +56,6 @@ def pull_checkpoint(url: str, to: Path, step: int | None) -> PulledCheckpoint:
     return pulled
 
 
-def pulled_data(pulled: PulledCheckpoint) -> dict[str, Any]:
+def pulled_data(pulled: "PulledCheckpoint") -> dict[str, Any]:
     """Return a download for `--json`."""
     return {"step": pulled.step, "checkpoint": str(pulled.path), "damaged": dict(pulled.damaged)}

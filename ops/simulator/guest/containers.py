@@ -6,8 +6,6 @@ the Python environment of the simulator. A container is its entrypoint in namesp
 has a record until it is removed.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

@@ -4,8 +4,6 @@ Runs sshd and the user data, manages the services of /etc/systemd/system, and an
 is the power button: units are stopped, then everything ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

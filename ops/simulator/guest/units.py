@@ -1,7 +1,5 @@
 """Systemd services of a simulated host: unit files, environment files, and the life of a service."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

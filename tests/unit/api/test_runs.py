@@ -29,7 +29,7 @@ def test_a_run_keeps_the_model_it_was_trained_on(run: rb.TrainedRun) -> None:
 def test_a_run_resumes_and_proposes_a_construct(run: rb.TrainedRun) -> None:
     again = rb.train(run.task, run.folder, resume="auto", timesteps=3_000, num_actors=0, batch_size=256)
     assert again.to_frame()["steps"].max() >= 3_000
-    design = rb.design(again, CONDITION, samples=10)
+    design = rb.design(again, CONDITION, evaluations=50)
     evaluation = rb.evaluate(again.task, design.construct, CONDITION)
     assert design.value == pytest.approx(evaluation.value)
     assert evaluation.within_budget
@@ -49,7 +49,7 @@ def test_settings_are_named(tmp_path: Path) -> None:
     for settings, said, hint in (
         ({"timestep": 10}, "timestep", "timesteps"),
         ({"gamma": 1.5}, "gamma", ""),
-        ({"timesteps": "many"}, "timesteps = 'many'", "Environment steps"),
+        ({"timesteps": "many"}, "timesteps = many", "Environment steps"),
         ({"num_actors": 2.5}, "num_actors = 2.5", "Actor processes"),
     ):
         with pytest.raises(rb.RedoxError, match=said) as refused:

@@ -104,7 +104,7 @@ def test_every_method_finds_a_construct_of_the_value_it_reports(method: str) -> 
         (lambda: rb.Task(model=3), "cobra.Model"),
         (lambda: rb.Task(model="nowhere.json").space(), "nowhere.json"),
         (lambda: rb.Task(colour="red"), "colour"),
-        (lambda: rb.design(rb.Task(), "hypoxia"), "construct"),
+        (lambda: rb.design(rb.Task(), "hypoxia", seconds=-1.0), "seconds is -1.0"),
         (lambda: rb.load_run("nowhere"), "nowhere"),
         (lambda: rb.evaluate(rb.load_model(), TEXT), "a Task is expected, not an object of type Model"),  # type: ignore[arg-type]
         (lambda: rb.design("experiments/first", construct=TEXT), "type str"),  # type: ignore[arg-type]

@@ -1,9 +1,8 @@
-"""Benchmarks at small sizes: what they count and report. The speed itself is not tested."""
-
-from __future__ import annotations
+"""Benchmarks at small sizes: what they count, report and predict. The speed itself is not tested."""
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,30 +11,26 @@ from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.bench.report import BenchmarkResults, page
-from redox_balancer.bench.scaling import Terms
+from redox_balancer.bench.scaling import HostModel, Terms, full, predict
 from redox_balancer.bench.throughput import ThroughputBenchmark
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from redox_balancer.design.env import RedoxEnvs
-
-
-# Invented: a step takes 0.2 ms, the learner saturates at 50,000 steps/s and Ray at 256,000.
+# A step takes 1 ms. No part saturates below 300 actors.
 TERMS = Terms(
-    env_s=150e-6,
-    act_s=30e-6,
-    overhead_s=20e-6,
-    learner_s=18e-6,
-    loop_s=512e-6,
-    raylet_s=1e-3,
-    rollout_bytes=128_000,
-    weights_bytes=200_000,
-    transitions=256,
-    rollouts_per_batch=2,
-    max_lag=50,
+    env_s=0.7e-3,
+    act_s=0.2e-3,
+    overhead_s=0.1e-3,
+    learner_s=1e-6,
+    loop_s=1e-5,
+    raylet_s=1e-5,
+    rollout_bytes=100_000,
+    weights_bytes=100_000,
+    transitions=100,
+    rollouts_per_batch=10,
+    max_lag=100,
 )
+HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +95,12 @@ def test_the_page_and_the_json_contain_every_value(results: BenchmarkResults) ->
 def test_throughput_reports_terms_assumptions_and_limits(results: BenchmarkResults) -> None:
     (found,) = json.loads(json.dumps(results.as_dict()))["throughput"]
     assert found["terms"]["env_s"] == TERMS.env_s
-    assert found["step_s"] == pytest.approx(200e-6)
+    assert found["step_s"] == pytest.approx(1e-3)
     assert found["assumed"]["vcpus"] == 192
-    assert found["model_replay_steps_per_s"] == pytest.approx(50_000)
+    assert found["model_replay_steps_per_s"] == pytest.approx(1 / (1e-6 + 1e-5 / 100))
     assert {(row["actors"], row["hosts"]) for row in found["predictions"]} == {
         (30, 1), (60, 1), (120, 1), (240, 2), (480, 4)
     }  # fmt: skip
-    assert [row["limit"] for row in found["changes"] if row["hosts"] == 1] == ["actors", "learner"]
     assert {row["limit"] for row in found["full"] if row["hosts"] == 4} == {"ray", "network", "learner"}
     written = page(results, "redox bench throughput")
     for row in (*results.scaling_rows(), *results.full_rows()):
@@ -121,3 +115,54 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     assert_refused(both, "--input and --model exclude each other")
     assert_refused(redox("bench", "core", "--input", tmp_path / "none.json"), "none.json")
     assert redox("bench", "nonsense").returncode == 2
+
+
+def test_unlimited_actors_deliver_n_over_the_time_of_a_step() -> None:
+    found = predict(TERMS, HOST, 5)
+    assert (found.steps_per_s, found.limit) == (pytest.approx(5_000), "actors")
+    for term in ("env_s", "act_s", "overhead_s"):
+        slower = replace(TERMS, **{term: getattr(TERMS, term) + 1e-3})
+        assert predict(slower, HOST, 5).steps_per_s == pytest.approx(2_500)
+
+
+def test_actors_that_share_a_core_deliver_less_and_those_without_a_hyperthread_nothing() -> None:
+    # 10 cores, 2 of them for the learner and Ray.
+    expected = {8: 8.0, 9: 8.5, 16: 12.0, 20: 12.0}
+    assert {actors: HOST.working(actors, learner=True) for actors in expected} == expected
+    assert HOST.working(10, learner=False) == 10.0
+    assert HOST.working(20, learner=False) == 15.0
+    assert replace(HOST, threads_per_core=1).working(30, learner=True) == 18.0
+
+
+def test_each_part_becomes_the_limit_where_it_saturates() -> None:
+    slow_ray = replace(TERMS, loop_s=2e-3, raylet_s=25e-3)
+    assert predict(slow_ray, HOST, 3).limit == "actors"
+    assert predict(slow_ray, HOST, 5)[2:4] == (pytest.approx(4_000), "ray")
+    # The learner's 0.2 ms and the loop's 5 ms / 100.
+    slow_learner = replace(TERMS, learner_s=0.2e-3, loop_s=5e-3)
+    assert predict(slow_learner, HOST, 3).limit == "actors"
+    assert predict(slow_learner, HOST, 8)[2:4] == (pytest.approx(4_000), "learner")
+
+
+def test_the_network_limits_only_what_comes_from_other_machines() -> None:
+    # 1e9 bytes/s; a step of 1 MB, half of the actors remote.
+    heavy = replace(TERMS, rollout_bytes=100_000_000)
+    assert "network" not in predict(heavy, HOST, 8).limits
+    assert predict(heavy, HOST, 8, hosts=2).limits["network"] == pytest.approx(2_000)
+    assert predict(heavy, HOST, 8, hosts=2).limit == "network"
+    # Weights of 1 GB for each 1,000 steps, to three hosts.
+    weighty = replace(TERMS, weights_bytes=1_000_000_000)
+    assert predict(weighty, HOST, 8, hosts=4).limits["network"] == pytest.approx(1_000 / 3)
+
+
+def test_batches_grow_with_the_actors_so_that_no_rollout_is_too_old() -> None:
+    # 16 actors have 32 rollouts in flight; 4 updates must consume them.
+    strict = replace(TERMS, max_lag=3, rollouts_per_batch=2)
+    assert [predict(strict, HOST, actors).batch_size for actors in (2, 4, 5, 16)] == [200, 200, 300, 800]
+
+
+def test_a_limit_reports_how_many_actors_saturate_it_or_that_they_do_not_fit() -> None:
+    found = {each.limit: each for each in full(replace(TERMS, learner_s=0.2e-3, loop_s=5e-3), HOST)}
+    assert (found["learner"].actors, found["learner"].steps_per_s) == (4, pytest.approx(4_000))
+    assert found["ray"].actors is None
+    assert found["ray"].steps_per_s == pytest.approx(20_000)

@@ -225,3 +225,48 @@ def test_an_oxidase_in_the_embedded_core_is_found(core: Network, compartment: st
 def test_the_curated_toy_cell_grows_as_before(tmp_path: Path) -> None:
     found = curation(tmp_path, correction('direction = "backward"', reactions(LDH_L=LDH)))
     assert growth_of(found.apply(toy()).network) == pytest.approx(GROWTH)
+
+
+ADDITION = """
+[substance]
+etoh = {{ formula = "C2H6O", charge = 0 }}
+[[addition]]
+id = "ADH"
+mark = "assumed"
+reason = "why"
+source = "who"
+equation = "{}"
+"""
+
+
+def test_reactions_and_metabolites_are_added(tmp_path: Path) -> None:
+    change = correction("stoichiometry = { etoh_c = 1 }", reactions(LDH_L=LDH))
+    added = ADDITION.format("etoh_e <=> etoh_c")
+    before, model = toy(), toy_cell()
+    found = curation(tmp_path, change, added).apply(before)
+    after = found.network
+    assert "ADH: added (assumed): why" in found.lines
+    assert after.stoichiometry_of("ADH") == {"etoh_e": -1.0, "etoh_c": 1.0}
+    assert after.bounds_of("ADH") == (-1000.0, 1000.0)
+    assert after.stoichiometry_of("LDH_L") == before.stoichiometry_of("LDH_L") | {"etoh_c": 1.0}
+    assert (after.formulas["etoh_c"], after.charges["etoh_e"]) == ("C2H6O", 0)
+    assert [after.stoichiometry_of(r) for r in before.reactions if r != "LDH_L"] == [
+        before.stoichiometry_of(r) for r in before.reactions if r != "LDH_L"
+    ]
+    again = to_network(curate_model(model, found))
+    assert again.stoichiometry_of("ADH") == after.stoichiometry_of("ADH")
+    assert again.formulas["etoh_e"] == "C2H6O"
+    assert again.compartment_of("etoh_e") == "e"
+
+
+@pytest.mark.parametrize(
+    ("equation", "said"),
+    [
+        ("etoh_c --> 2 etoh_e", "ADH does not balance (C 2, H 6, O 1)"),
+        ("etoh_c --> meoh_c", "ADH names meoh_c, which neither model nor curation know"),
+    ],
+)
+def test_an_addition_that_cannot_be_is_refused(tmp_path: Path, equation: str, said: str) -> None:
+    text = correction("closed = true", reactions(LDH_L=LDH)) + ADDITION.format(equation)
+    with refused(said, settings=("curation", "model")):
+        curation(tmp_path, text).apply(toy())

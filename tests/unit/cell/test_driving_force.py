@@ -15,11 +15,12 @@ import scipy.optimize
 
 from redox_balancer.cell.balance import imbalanced_reactions
 from redox_balancer.cell.consistency import stoichiometric_matrix
-from redox_balancer.cell.driving_force import DrivingForceLP, Ratio, parsimonious_fluxes, ratios_of
+from redox_balancer.cell.driving_force import DrivingForceLP, parsimonious_fluxes, ratios_of
 from redox_balancer.cell.energies import FARADAY, GAS_CONSTANT, Thermodynamics, thermodynamics_of
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 
@@ -147,8 +148,9 @@ def test_the_healthy_core_can_have_the_measured_ratios(
 
 
 def test_what_has_no_energy_is_named_and_sets_no_limit(known: Thermodynamics, state: dict[str, float]) -> None:
-    unknown = known.without_energy()
-    assert set(unknown) == {"BIOMASS_proxy", "NAt", "NAt3_1", "O2t", "O2tm", "CO2t", "CO2tm", "H2Ot", "H2Otm"}
+    unknown = known.reasons
+    assert set(unknown) == {"NAt", "NAt3_1", "O2t", "O2tm", "CO2t", "CO2tm", "H2Ot", "H2Otm"}
+    assert math.isnan(known.energies[known.network.column("BIOMASS_proxy")])
     with DrivingForceLP(known, state, ()) as lp:
         running = [known.network.reactions[column] for column, _ in lp.reactions]
     assert not {*unknown, *known.network.boundary} & set(running)
@@ -173,13 +175,14 @@ def test_energies_are_the_published_ones_and_obey_the_proton_motive_force(
 
 
 def test_mechanisms_balance_and_move_no_more_than_protons_and_sodium(core: Network, known: Thermodynamics) -> None:
-    equations = {name: equation for name, equation, _ in rows_of("mechanisms") if equation != "none"}
+    written = {name: equation for name, equation, _ in rows_of("mechanisms") if "<=>" in equation}
+    equations = {name: equation for name, equation in written.items() if core.find_reaction(name)}
     columns = [Column(f"as {name}", parse_equation(equation)) for name, equation in equations.items()]
     assert not {column.id for column in columns} & imbalanced_reactions(core.with_columns(columns)).keys()
     assert all(np.isfinite(known.energies[core.column(name)]) for name in equations)
     doubled = Column("PIt2m", {"pi_c": -2.0, "h_c": -2.0, "pi_m": 2.0, "h_m": 2.0})
     other = core.subset(set(core.reactions) - {"PIt2m"}).with_columns([doubled])
-    assert "PIt2m" in thermodynamics_of(other).without_energy()
+    assert "PIt2m" in thermodynamics_of(other).reasons
 
 
 def test_drawn_energies_keep_the_laws_of_thermodynamics(core: Network, known: Thermodynamics) -> None:
@@ -205,6 +208,16 @@ def test_an_infeasible_margin_says_what_is_possible(known: Thermodynamics, state
         assert lp.window(CYTOSOL).width > 1  # and it goes on
 
 
+def test_all_conflicts_of_an_infeasible_state_are_named() -> None:
+    equations = {"R1": "a --> b", "R2": "b --> c", "R3": "d --> e", "R4": "e --> f"}
+    network = Network.of("toy", [Column(name, parse_equation(text)) for name, text in equations.items()])
+    ranges = dict.fromkeys(network.metabolites, (1e-3, 1e-3))
+    energies = {"R1": 5.0, "R2": -9.0, "R3": -1.0, "R4": 2.0}
+    with DrivingForceLP(of_energies(network, energies, ranges, 310.0), dict.fromkeys(energies, 1.0), ()) as lp:
+        assert lp.conflicts() == pytest.approx({"R1": 5.0, "R4": 2.0})
+        assert lp.largest().value == pytest.approx(-5.0)  # and nothing stays left aside
+
+
 def test_concentrations_can_be_given_and_are_checked(known: Thermodynamics, state: dict[str, float]) -> None:
     at = {"lac__L_c": (2e-2, 2e-2), "pyr_c": (1e-4, 1e-4)}
     with DrivingForceLP(known.with_concentrations(at), state | {"LDH_L": -1.0}, [CYTOSOL]) as lp:
@@ -223,10 +236,15 @@ def test_concentrations_can_be_given_and_are_checked(known: Thermodynamics, stat
 
 
 def test_every_figure_has_a_source() -> None:
-    for name, width, keys in (("formation_energies", 4, 1), ("concentrations", 5, 2), ("mechanisms", 3, 1)):
+    for name, width, keys in (
+        ("formation_energies", 5, 1),
+        ("concentrations", 5, 2),
+        ("mechanisms", 3, 1),
+        ("directions", 3, 1),
+    ):
         rows = rows_of(name)
         assert all(len(row) == width and row[-1] for row in rows)
-        assert len({tuple(row[:keys]) for row in rows}) == len(rows) > 10
+        assert len({tuple(row[:keys]) for row in rows}) == len(rows) > 7
     places = tomllib.loads((packaged("thermodynamics") / "compartments.toml").read_text())
     assert all(place["source"] for place in places["compartment"].values())
 

@@ -1,27 +1,21 @@
 """A presolved network has the optima of the network for all bounds of the protected reactions."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from generated_networks import changing_bounds, random_network
 from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import REGION_BYTES, ParametricLP
 from redox_balancer.cell.presolve import Presolved, PresolvedLP, presolve
 from redox_balancer.cell.solution import Status
 from small_networks import network_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from redox_balancer.cell.network import FloatArray, Network
 
 # `vitamin` makes proofs necessary. 1000 stands for "unlimited", and yet at most 1250 of b are made: `shuttle` has to
 # carry four times the flux of `second`, which looks like `first` once y and z are gone.

@@ -11,11 +11,13 @@ import pytest
 import scipy.optimize
 
 from redox_balancer.cell.consistency import stoichiometric_matrix
-from redox_balancer.cell.driving_force import DrivingForceLP, Ratio, parsimonious_fluxes, ratios_of
+from redox_balancer.cell.driving_force import DrivingForceLP, parsimonious_fluxes, ratios_of
 from redox_balancer.cell.energies import GAS_CONSTANT, Thermodynamics, thermodynamics_of
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.ratio_capacity import LEAST_GROWTH, WITHIN, GrowthAtRatio, needed_directions
+from redox_balancer.cell.ratio_capacity import LEAST_GROWTH, GrowthAtRatio, needed_directions
+from redox_balancer.cell.ratio_table import Ratio
+from redox_balancer.cell.ratio_window import WITHIN
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.task import Task
 

@@ -1,25 +1,19 @@
 """Values from critical regions and caches are those of the plain linear program, on the core and on Recon3D."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.embedded import core_json
 from redox_balancer.cell.models import load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from redox_balancer.cell.conditions import Condition
-    from redox_balancer.design.space import DesignSpace
 
 
 def questions(space: DesignSpace, count: int, seed: int) -> Iterator[tuple[Construct, Condition]]:

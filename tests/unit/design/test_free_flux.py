@@ -1,9 +1,6 @@
 """No construct carries flux with exchanges closed; a drill tests a larger sample."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +8,12 @@ from free_flux import free_flux
 from redox_balancer.cell.choice import offered_conditions
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.media import apply_medium
-from redox_balancer.cell.models import to_network
+from redox_balancer.cell.models import LoadedModel, to_network
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.placement import Reason
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from second_solver import random_construct
-
-if TYPE_CHECKING:
-    from redox_balancer.cell.models import LoadedModel
 
 
 def test_no_construct_carries_flux_with_all_exchanges_closed() -> None:

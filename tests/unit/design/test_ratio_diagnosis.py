@@ -44,6 +44,8 @@ def test_each_condition_has_its_state(found: dict[str, RatioDiagnosis]) -> None:
     window = data["windows"]["nad_m/nadh_m"]
     assert window["high_interval"][0] < window["high"] < window["high_interval"][1]
     assert data["active"] - len(data["without_energy"]) == 93
+    assert data["coverage"]["all, active"] == [93, data["active"]]
+    assert data["coverage"]["NAD(P)H, active"] == [22, 22]
     assert (dead.growth, dead.force, dead.data()["windows"]) == (0.0, None, {})
     assert healthy.feasible == 1.0
     ratios = wide.data()["largest_growth"]
@@ -58,6 +60,7 @@ def test_an_infeasible_state_has_a_negative_driving_force_and_no_windows() -> No
     assert diagnosis.force is not None
     assert diagnosis.force.value < -1.0
     assert diagnosis.windows == ()
+    assert diagnosis.conflicts
     assert diagnosis.feasible == 0.0
     assert diagnosis.data()["driving_force_interval"][1] < 0.0
 
@@ -82,7 +85,8 @@ def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnos
     text = CliRunner().invoke(app, ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS]).stdout
     assert "a cell that does not grow has no state" in text
     assert "NADH2_u10mi" in text
-    assert "reactions that run have an energy; without one, and so without a limit: CO2t, CO2tm" in text
+    assert "93 of 101" in text
+    assert "without a limit (diffusion): CO2t, CO2tm, " in text
 
 
 def test_concentrations_move_the_window() -> None:
@@ -122,8 +126,9 @@ def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
     ("options", "message"),
     [
         (["--margin", "5"], "no concentrations give every reaction a driving force of 5 kJ/mol"),
+        (["--margin", "nan"], "margin is nan"),
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
-        (["--concentrations", "lac__L_e=much"], "cannot read the concentration 'lac__L_e=much'"),
+        (["--concentrations", "lac__L_e=much"], "cannot read 'lac__L_e=much'"),
         (
             [
                 "--held-by-medium",
@@ -245,3 +250,19 @@ def test_the_figure_shows_growth_against_each_ratio_without_and_with_the_constru
     assert CliRunner().invoke(app, command).exit_code == 0
     assert "pdh_deficiency" in figure.read_text()
     assert "complex_iii_closed" not in figure.read_text()
+
+
+def test_curated_recon3d_has_windows_in_its_cytosol_and_matrix(recon3d_path: Path) -> None:
+    space = Task(model=str(recon3d_path), medium="culture", conditions="healthy").space({})
+    (found,) = diagnose_ratios(space)
+    assert found.growth == pytest.approx(0.0844, abs=1e-4)
+    assert found.force is not None
+    assert found.force.value > 1.0
+    windows = {str(window.ratio): window for window in found.windows}
+    assert windows["nad_c/nadh_c"].low < 700 < windows["nad_c/nadh_c"].high < 1e4  # measured in liver
+    assert windows["nad_m/nadh_m"].low < 8 < windows["nad_m/nadh_m"].high < 100
+    known, every = found.coverage["all, active"]
+    assert len(found.active) == every
+    assert not found.conflicts
+    assert known == every - len(found.without_energy) > 270
+    assert found.coverage["NAD(P)H"][0] > 650

@@ -7,11 +7,14 @@ import pytest
 
 from commands import assert_refused, redox, redox_json
 from redox_balancer.cell.conditions import load_conditions
+from redox_balancer.cell.embedded import EXTENSION
 from redox_balancer.cell.equation import parse_equation
+from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import Cap, Medium, load_media
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import free_fluxes
+from redox_balancer.cell.records import packaged
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.evaluation.experiments import load_experiments
 from redox_balancer.evaluation.validation import ExperimentResult, Standing, Validation, tally, validate
@@ -34,7 +37,13 @@ def medium() -> Medium:
 
 @pytest.fixture(scope="module")
 def found(core: Network, medium: Medium) -> Validation:
-    return validate(core, medium, load_native_capacities(core), vary=True)
+    return validate(core, medium, load_native_capacities(core))
+
+
+@pytest.fixture(scope="module")
+def extended(medium: Medium) -> Validation:
+    core = load_network(curation=packaged(EXTENSION))
+    return validate(core, medium, load_native_capacities(core), vary=True, extended=True)
 
 
 def outcomes(validation: Validation) -> dict[str, list[str | None]]:
@@ -63,15 +72,41 @@ def test_extra_experiments_are_counted_on_their_own(found: Validation) -> None:
     assert tally([each for each in found.results if not each.experiment.extra]) == counted
 
 
-def test_the_page_shows_the_embedded_core_as_it_is(found: Validation) -> None:
+def test_the_page_shows_the_extended_core_as_it_is(extended: Validation) -> None:
     page = PAGE.read_text()
-    assert updated(page, found) == page
+    assert updated(page, extended) == page
 
 
-def test_every_miss_of_the_core_has_its_reason(found: Validation) -> None:
-    wrong = [each for each in found.results if each.standing is Standing.WRONG]
-    assert wrong
-    assert [each.experiment.id for each in wrong if not each.reason] == []
+def test_every_miss_of_the_core_has_its_reason(found: Validation, extended: Validation) -> None:
+    for each in (found, extended):
+        wrong = [result for result in each.results if result.standing is Standing.WRONG]
+        assert wrong
+        assert [result.experiment.id for result in wrong if not result.reason] == []
+
+
+def test_the_extension_expresses_more_and_leaves_the_rest(found: Validation, extended: Validation) -> None:
+    """Without uridine nothing but that can come out otherwise; what the core expresses already has its verdict."""
+    before, after = outcomes(found), outcomes(extended)
+    known = {(name, place) for name, all_ in before.items() for place, each in enumerate(all_) if each}
+    assert {at for at in known if after[at[0]][at[1]] != before[at[0]][at[1]]} == set()
+    assert found.counts[Standing.NOT_EXPRESSED] + found.counts[Standing.PARTLY] == 8
+    assert extended.counts[Standing.NOT_EXPRESSED] + extended.counts[Standing.PARTLY] == 3
+    assert after["lbnox_without_uridine"] == ["0", "0"]
+    assert after["aox"] == ["S", "S", "S"]
+
+
+def test_the_extension_changes_nothing_else(core: Network, medium: Medium) -> None:
+    extended = load_network(curation=packaged(EXTENSION))
+    assert extended.reactions[: len(core.reactions)] == core.reactions
+    changed = [r for r in core.reactions if extended.stoichiometry_of(r) != core.stoichiometry_of(r)]
+    assert changed == [core.objective]
+    assert [extended.bounds_of(r) for r in core.reactions] == [core.bounds_of(r) for r in core.reactions]
+    assert max(free_fluxes(extended).values()) < 1e-9
+    growths = []
+    for network in (core, extended):
+        with FluxLP(medium.apply(network)) as lp:
+            growths.append(lp.maximise().objective)
+    assert growths[1] == pytest.approx(growths[0], rel=1e-6)
 
 
 def opened(core: Network, what: str) -> Network:
@@ -146,11 +181,13 @@ def test_an_experiment_is_right_only_if_all_of_it_is_expressed(found: Validation
     assert ExperimentResult(aox.experiment, aox.assays[:1]).standing is Standing.RIGHT
 
 
-def test_the_command_prints_json_and_draws(tmp_path: Path, found: Validation) -> None:
+def test_the_command_prints_json_and_draws(tmp_path: Path, found: Validation, extended: Validation) -> None:
     answer = redox_json("validate", "--figure", tmp_path / "figure.svg", "--page", tmp_path / "page.md")
-    assert answer["counts"] == {standing.value: count for standing, count in found.counts.items()}
+    assert answer["counts"] == {standing.value: count for standing, count in extended.counts.items()}
     assert "<svg" in (tmp_path / "figure.svg").read_text()
-    assert "## Results: human_redox_core" in (tmp_path / "page.md").read_text()
+    assert "## Results: human_redox_core, extended" in (tmp_path / "page.md").read_text()
+    published = redox_json("validate", "--as-published")
+    assert (published["model"], published["experiments"]) == ("human_redox_core", found.data()["experiments"])
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_an_update_holds_on_to_nothing_of_its_rollouts() -> None:
 
 def test_the_norm_of_a_step_is_clipped_and_the_schedules_follow_the_environment_steps() -> None:
     shape, rollouts = collected(2)
-    learner = Learner(replace(CONFIG, max_grad_norm=1e-12), shape, LearnerState.fresh(shape, 0))
+    learner = Learner(CONFIG.changed(max_grad_norm=1e-12), shape, LearnerState.fresh(shape, 0))
     before = learner.state()
     update = learner.update(rollouts)
     # Adam divides by the gradient's own size, but its epsilon (1e-8) drowns one of 1e-12.
@@ -168,7 +168,7 @@ def test_it_learns_a_small_problem_and_not_from_rewards_that_are_shifted_by_a_st
 
 def test_the_thread_learns_from_each_rollout_once_and_drops_and_counts_the_old_ones() -> None:
     shape, (rollout, *_) = collected(1)
-    config = replace(CONFIG, num_actors=0, batch_size=32, timesteps=5 * 32, max_lag=1)
+    config = CONFIG.changed(num_actors=0, batch_size=32, timesteps=5 * 32, max_lag=1)
     learner = Learner(config, shape, LearnerState.fresh(shape, 0))
     with LearnerThread(learner) as thread:
         for version in (0, 0, 0, 2, 2, 3, 4):
@@ -183,7 +183,7 @@ def test_the_thread_learns_from_each_rollout_once_and_drops_and_counts_the_old_o
 
 def test_an_error_in_the_thread_is_raised_where_its_updates_are_read() -> None:
     shape, (rollout, *_) = collected(1)
-    with LearnerThread(Learner(replace(CONFIG, batch_size=1), shape, LearnerState.fresh(shape, 0))) as thread:
+    with LearnerThread(Learner(CONFIG.changed(batch_size=1), shape, LearnerState.fresh(shape, 0))) as thread:
         thread.put(replace(rollout, rewards=rollout.rewards[:3]))
         thread.join()
         with pytest.raises(RuntimeError, match="size"):

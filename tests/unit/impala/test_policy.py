@@ -1,19 +1,13 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from commands import python
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import MaskedCategorical, Policy, PolicyShape, forward
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHAPE = PolicyShape(observation_size=7, actions=11, hidden_sizes=(32, 16))
 
@@ -106,11 +100,3 @@ def test_a_saved_policy_acts_as_before_and_greedy_needs_no_generator(tmp_path: P
         np.testing.assert_array_equal(loaded.parameters, flat)
     with pytest.raises(RedoxError, match="not a checkpoint"):
         load_policy(tmp_path / "nothing")
-
-
-def test_an_actor_and_an_evaluation_need_neither_torch_nor_cobra() -> None:
-    packages = "redox_balancer.impala.policy, redox_balancer.runs.checkpoint"
-    heavy = f"import sys, {packages}, redox_balancer.impala.actor_pool, redox_balancer.impala.rollout; "
-    heavy += "print([m for m in ('torch', 'cobra', 'pandas', 'tensorboard') if m in sys.modules])"
-    assert python(heavy).stdout == "[]\n"
-    assert python(f"import sys, {packages}; print('ray' in sys.modules)").stdout == "False\n"

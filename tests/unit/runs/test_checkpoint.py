@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +14,6 @@ from redox_balancer.files import write_whole
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.manifest import SCHEMA
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0, dtype=np.float32)}
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}

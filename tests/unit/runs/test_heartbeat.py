@@ -1,14 +1,12 @@
 """The heartbeat: what it reports during and after a training, and that a slow disk does not delay the training."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +19,6 @@ from runs_on_disk import SERIAL, Killed, heartbeat_of, kill
 from sinks import Recorder
 from toy_envs import Shelves
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 def heartbeat_that(run: Path, condition: Callable[[Heartbeat], bool]) -> Heartbeat:
     """Wait for a heartbeat: another thread writes it soon after the change that it reports."""
@@ -35,7 +29,7 @@ def heartbeat_that(run: Path, condition: Callable[[Heartbeat], bool]) -> Heartbe
 
 def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
     seen: list[Heartbeat] = []
-    config = replace(SERIAL, heartbeat_interval_s=0.001)
+    config = SERIAL.changed(heartbeat_interval_s=0.001)
 
     def look() -> None:
         now = time.time()
@@ -52,7 +46,7 @@ def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
     assert (after.status, after.step, after.checkpoint_step, after.failed_saves) == ("finished", 1664, 1664, 0)
     assert after.ended
 
-    longer = replace(config, timesteps=4000)
+    longer = config.changed(timesteps=4000)
     sink = Recorder(2000, lambda: signal.raise_signal(signal.SIGTERM))
     train(longer, Shelves(), tmp_path, resume="auto", progress=sink)
     stopped = heartbeat_of(tmp_path)

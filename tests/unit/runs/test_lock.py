@@ -1,18 +1,13 @@
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.lock import sole_trainer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOLDER = """
 import signal, sys

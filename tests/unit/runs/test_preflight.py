@@ -1,12 +1,11 @@
 """Preflight checks: what is refused, what raises a warning and what passes, with its remedy."""
 
-from __future__ import annotations
-
 import math
 import resource
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +18,6 @@ from redox_balancer.runs.checks import Check, Level, machine_checks
 from redox_balancer.runs.preflight import all_checks, reward_check, solver_check
 from redox_balancer.runs.reward_signal import reward_signal
 from toy_envs import BEST_RETURN, Fading, Shelf, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG = TrainConfig(num_actors=10, object_store_bytes=100_000_000)
 AMPLE = MachineLimits(
@@ -85,8 +81,8 @@ def test_each_limit_is_graded_at_its_edge(name: str, change: dict[str, Any], lev
 
 def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_them() -> None:
     poor = replace(AMPLE, shared_memory_bytes=0, cores=1)
-    assert "cores" not in by_name(replace(CONFIG, ray_address="auto"), poor)
-    assert set(by_name(replace(CONFIG, num_actors=0), poor)) == {"file limit", "process limit"}
+    assert "cores" not in by_name(CONFIG.changed(ray_address="auto"), poor)
+    assert set(by_name(CONFIG.changed(num_actors=0), poor)) == {"file limit", "process limit"}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +103,7 @@ def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_t
 def test_disk_and_memory_follow_from_checkpoints_and_actors(
     change: dict[str, Any], settings: dict[str, Any], levels: dict[str, Level]
 ) -> None:
-    config = replace(CONFIG, **settings)
+    config = CONFIG.changed(**settings)
     trial = preflight.Trial.of(config, Shelves())
     found = {
         check.name: check.level
@@ -131,7 +127,7 @@ class OneInTen(Shelf):
 def test_a_reward_without_signal_is_refused(value: float, said: str, tmp_path: Path) -> None:
     warnings: list[str] = []
     with pytest.raises(RedoxError, match=f"reward signal: {said}") as caught:
-        preflight.preflight(replace(CONFIG, num_actors=0), Fading(value), tmp_path, warn=warnings.append)
+        preflight.preflight(CONFIG.changed(num_actors=0), Fading(value), tmp_path, warn=warnings.append)
     assert caught.value.exit_code == 2
     assert "conditions" in caught.value.settings
     assert not warnings
@@ -144,11 +140,11 @@ def test_a_run_starts_with_the_actors_that_fit(
 ) -> None:
     """The memory that a hundred actors need is no reason to refuse a machine on which fewer can train."""
     monkeypatch.setattr(preflight, "machine", lambda _: replace(AMPLE, memory_bytes=memory_bytes))
-    found = preflight.preflight(replace(CONFIG, num_actors=100), Shelves(), tmp_path, warn=lambda _: None)
+    found = preflight.preflight(CONFIG.changed(num_actors=100), Shelves(), tmp_path, warn=lambda _: None)
     assert found.actors == pytest.approx(actors, rel=0.3)  # the size of an environment is measured
     assert (
         preflight.preflight(
-            replace(CONFIG, num_actors=100, ray_address="auto"), Shelves(), tmp_path, warn=lambda _: None
+            CONFIG.changed(num_actors=100, ray_address="auto"), Shelves(), tmp_path, warn=lambda _: None
         ).actors
         == 100
     )
@@ -156,7 +152,7 @@ def test_a_run_starts_with_the_actors_that_fit(
 
 def test_the_returns_of_the_trial_and_warnings_are_passed_on(tmp_path: Path) -> None:
     warnings: list[str] = []
-    config = replace(CONFIG, num_actors=1, learner_threads=10_000)
+    config = CONFIG.changed(num_actors=1, learner_threads=10_000)
     returns, actors = preflight.preflight(config, Shelves(), tmp_path, warn=warnings.append)
     assert actors == 1
     assert 0.0 <= min(returns) < max(returns) <= BEST_RETURN
@@ -200,7 +196,7 @@ def test_the_limits_of_this_machine_are_read_and_every_check_is_ready_for_json(t
     assert found.files_hard == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert found.disk_bytes > 0
     assert found.memory_bytes > 0
-    checks = [check.as_dict() for check in all_checks(TrainConfig(), Shelves(), tmp_path, solver=lambda: "fine")]
+    checks = [asdict(check) for check in all_checks(TrainConfig(), Shelves(), tmp_path, solver=lambda: "fine")]
     assert {"file limit", "process limit", "solver", "disk", "memory", "reward signal"} <= {c["name"] for c in checks}
     assert {check["level"] for check in checks} <= {"ok", "warn", "fail"}
 

@@ -1,10 +1,7 @@
 """The record of a run, `config.json`: settings, their history over all processes, and the commit."""
 
-from __future__ import annotations
-
 import json
 import subprocess
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ def record_of(run: Path) -> dict[str, Any]:
 
 
 def test_it_holds_everything_needed_to_repeat_the_run(tmp_path: Path) -> None:
-    config = replace(SERIAL, timesteps=400)
+    config = SERIAL.changed(timesteps=400)
     train(config, Shelves(), tmp_path, resume=None, progress=Recorder(), about={"prizes": 4})
     record = record_of(tmp_path)
     assert TrainConfig(**record["settings"]) == config
@@ -37,9 +34,9 @@ def test_it_holds_everything_needed_to_repeat_the_run(tmp_path: Path) -> None:
 
 def test_a_resume_with_other_settings_keeps_the_earlier_ones(tmp_path: Path) -> None:
     stages = [
-        replace(SERIAL, timesteps=400),
-        replace(SERIAL, timesteps=900, learning_rate=1e-4),
-        replace(SERIAL, timesteps=1600, learning_rate=1e-4),
+        SERIAL.changed(timesteps=400),
+        SERIAL.changed(timesteps=900, learning_rate=1e-4),
+        SERIAL.changed(timesteps=1600, learning_rate=1e-4),
     ]
     for stage in stages:
         train(stage, Shelves(), tmp_path, resume="auto", progress=Recorder())
@@ -62,7 +59,7 @@ def test_a_resume_with_other_settings_keeps_the_earlier_ones(tmp_path: Path) -> 
 
 
 def test_a_record_of_version_0_1_becomes_the_first_entry(tmp_path: Path) -> None:
-    train(replace(SERIAL, timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    train(SERIAL.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
     old = record_of(tmp_path)
     del old["history"]
     old |= {"git_commit": "abc", "versions": {"redox_balancer": "0.1.0"}}
@@ -81,7 +78,7 @@ def test_a_record_of_version_0_1_becomes_the_first_entry(tmp_path: Path) -> None
 
 
 def test_a_damaged_record_is_replaced_with_a_warning(tmp_path: Path) -> None:
-    train(replace(SERIAL, timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    train(SERIAL.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
     (tmp_path / "config.json").write_text('{"settings": {"times')
     sink = Recorder()
     train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)

@@ -1,10 +1,7 @@
 """The checkpoint that a training resumes from: newest, named, damaged, foreign, or of another environment."""
 
-from __future__ import annotations
-
 import shutil
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +11,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, reproducible
 from sinks import Recorder
 from toy_envs import Broken, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_empty_folder_starts_a_new_run_and_a_used_one_must_be_resumed(tmp_path: Path) -> None:
@@ -83,7 +77,7 @@ def test_a_folder_name_without_leading_zeros_is_a_checkpoint_too(tmp_path: Path,
 
 
 def test_a_run_whose_newest_checkpoint_has_no_leading_zeros_resumes_automatically(tmp_path: Path) -> None:
-    first = train(replace(SERIAL, timesteps=500), Shelves(), tmp_path, resume=None, progress=Recorder())
+    first = train(SERIAL.changed(timesteps=500), Shelves(), tmp_path, resume=None, progress=Recorder())
     first.checkpoint.rename(tmp_path / "step_512")
     sink = Recorder()
     train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
@@ -91,10 +85,10 @@ def test_a_run_whose_newest_checkpoint_has_no_leading_zeros_resumes_automaticall
 
 
 def test_another_environment_or_policy_is_refused(tmp_path: Path) -> None:
-    train(replace(SERIAL, timesteps=500), Shelves(), tmp_path, resume=None, progress=Recorder())
+    train(SERIAL.changed(timesteps=500), Shelves(), tmp_path, resume=None, progress=Recorder())
     with pytest.raises(RedoxError, match="another environment: flavour differ"):
         train(SERIAL, Shelves("sour"), tmp_path, resume="auto", progress=Recorder())
     with pytest.raises(RedoxError, match="sizes"):
-        train(replace(SERIAL, hidden_sizes=(8,)), Shelves(), tmp_path, resume="auto", progress=Recorder())
+        train(SERIAL.changed(hidden_sizes=(8,)), Shelves(), tmp_path, resume="auto", progress=Recorder())
     with pytest.raises(RedoxError, match="no shelf for"):
         train(SERIAL, Broken(), tmp_path / "broken", resume=None, progress=Recorder())

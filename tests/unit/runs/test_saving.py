@@ -1,12 +1,9 @@
 """Saving while a training runs: full disks, errors of environments, and which checkpoints are kept."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +15,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, heartbeat_of
 from sinks import Recorder
 from toy_envs import Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:
@@ -43,14 +37,14 @@ def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tm
 def test_an_error_before_the_first_update_saves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the shelf is empty"):
         train(
-            replace(SERIAL, rollout_length=64), FaultyShelves("raise", 60), tmp_path, resume=None, progress=Recorder()
+            SERIAL.changed(rollout_length=64), FaultyShelves("raise", 60), tmp_path, resume=None, progress=Recorder()
         )
     assert checkpoint.steps(tmp_path) == {}
 
 
 def test_on_a_full_disk_training_continues_and_its_end_is_an_error(tmp_path: Path) -> None:
-    config = replace(SERIAL, hidden_sizes=(64, 64))  # a checkpoint of 60 kB, far larger than any other file
-    train(replace(config, timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    config = SERIAL.changed(hidden_sizes=(64, 64))  # a checkpoint of 60 kB, far larger than any other file
+    train(config.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
     record_size = (tmp_path / "config.json").stat().st_size
     saved = list(checkpoint.steps(tmp_path))
     sink = Recorder()
@@ -70,7 +64,7 @@ def test_on_a_full_disk_training_continues_and_its_end_is_an_error(tmp_path: Pat
 
 
 def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: Path) -> None:
-    config = replace(SERIAL, timesteps=4000, keep_checkpoints=2, keep_every_steps=1000, learning_rate=1e-6)
+    config = SERIAL.changed(timesteps=4000, keep_checkpoints=2, keep_every_steps=1000, learning_rate=1e-6)
     train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
     loaded = [checkpoint.load(path) for path in checkpoint.steps(tmp_path).values()]
     best = checkpoint.load(tmp_path / "best")
@@ -82,14 +76,14 @@ def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: P
 
 @pytest.mark.parametrize("spoilt", ["", "latest", "best"])
 def test_in_a_copy_whose_links_became_folders_they_are_links_again(tmp_path: Path, spoilt: str) -> None:
-    config = replace(SERIAL, keep_checkpoints=2, learning_rate=1e-6)
+    config = SERIAL.changed(keep_checkpoints=2, learning_rate=1e-6)
     train(config, Shelves(), tmp_path / "run", resume=None, progress=Recorder())
     copied = shutil.copytree(tmp_path / "run", tmp_path / "copied")
     assert checkpoint.step_of(copied / "latest") == 1664
     if spoilt:
         (copied / spoilt / "notes.txt").write_text("mine")
     sink = Recorder()
-    train(replace(config, timesteps=4000), Shelves(), copied, resume="auto", progress=sink)
+    train(config.changed(timesteps=4000), Shelves(), copied, resume="auto", progress=sink)
     # One that equals no checkpoint stays, with one warning, and costs nothing else.
     assert sink.warnings == (
         [f"no link {copied / spoilt}: {copied / spoilt} is a folder that equals no checkpoint: remove it"]
@@ -112,7 +106,7 @@ def test_where_there_are_no_links_old_checkpoints_are_removed_all_the_same(
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refused)
     sink = Recorder()
-    train(replace(SERIAL, keep_checkpoints=2), Shelves(), tmp_path, resume=None, progress=sink)
+    train(SERIAL.changed(keep_checkpoints=2), Shelves(), tmp_path, resume=None, progress=sink)
     links = [f"no link {tmp_path / name}: Operation not permitted" for name in ("latest", "best")]
     assert sorted(sink.warnings) == sorted(links)
     assert len(checkpoint.steps(tmp_path)) <= 3

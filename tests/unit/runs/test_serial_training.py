@@ -1,12 +1,9 @@
 """Serial training of toys: reproducible, interruptible, and refused where it would fail."""
 
-from __future__ import annotations
-
 import math
 import signal
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +16,6 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill, reproducible
 from sinks import Recorder
 from toy_envs import Fading, Shelves
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp_path: Path) -> None:
@@ -41,7 +35,7 @@ def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp
 
 def test_the_same_settings_give_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(replace(SERIAL, seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
+        train(SERIAL.changed(seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
     a, b, c = (reproducible(tmp_path / name) for name in "abc")
     assert a == b
     assert a["arrays"] != c["arrays"]
@@ -99,7 +93,7 @@ def test_a_run_that_would_fail_is_refused_before_anything_is_written(tmp_path: P
 def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
     tmp_path: Path, value: float, message: str
 ) -> None:
-    config = replace(SERIAL, timesteps=100_000)
+    config = SERIAL.changed(timesteps=100_000)
     sink = Recorder()
     with pytest.raises(NonsenseError, match=message) as caught:
         train(config, Fading(value, 600), tmp_path, resume=None, progress=sink)
@@ -114,7 +108,7 @@ def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
 
 
 def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_path: Path) -> None:
-    first = train(replace(SERIAL, timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
+    first = train(SERIAL.changed(timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
     sink = Recorder()
     second = train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
     seconds_before = checkpoint.load(first.checkpoint).state["training_time_s"]

@@ -1,19 +1,14 @@
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from redox_balancer.cli.train import child_arguments
 from redox_balancer.errors import EXIT_NONSENSE, EXIT_USER_ERROR
 from redox_balancer.runs.supervisor import supervise
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Notes its start in a file and dies of SIGKILL until it was started often enough.
 CHILD = """

@@ -5,8 +5,6 @@ If-Match, and neither pyarrow nor the multipart upload of boto3's transfer manag
 also deletes its parts when it fails. A single PUT is atomic and takes up to 5 GB, far more than a checkpoint.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
@@ -18,7 +16,6 @@ from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
 
 CONNECT_TIMEOUT_S = 10.0
 CHUNK_BYTES = 2**18
-CONNECTIONS = 16
 
 _URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>[\w.=+@-]+(?:/[\w.=+@-]+)+)/*")
 _RETRYABLE = frozenset(("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "InternalError"))
@@ -111,7 +108,6 @@ class Bucket:
         config = Config(
             connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
             read_timeout=timeout_s,
-            max_pool_connections=CONNECTIONS,
             retries={"mode": "standard"},
         )
         with self._translate_errors(""):
@@ -149,6 +145,8 @@ class Bucket:
 
     def stream(self, key: str, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes [start, stop) of an object in chunks, as they arrive."""
+        if start == stop:
+            return
         with self._translate_errors(key):
             response = self._client.get_object(Bucket=self._name, Key=key, Range=f"bytes={start}-{stop - 1}")
             yield from response["Body"].iter_chunks(CHUNK_BYTES)

@@ -1,7 +1,5 @@
 """List the checkpoints of a run in a bucket or a folder, and fetch one from a bucket."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +11,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
+from redox_balancer.runs.manifest import MANIFEST
 from redox_balancer.runs.remote.run import PulledCheckpoint, RemoteRun
 
 ListedState = Literal["unverified", "whole", "damaged", "unfinished"]
@@ -83,9 +82,10 @@ def fetch(url: str, into: Path, step: int | None = None, progress: Progress = no
 
 def _in_bucket(url: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
     run = RemoteRun(url)
-    for remote in run.checkpoints().values():
-        found = _state(partial(run.verify, remote.step), verify=verify) if remote.complete else ("unfinished", "")
-        yield ListedCheckpoint(remote.step, remote.size_bytes, remote.written_at, *found)
+    for step, objects in run.checkpoints().items():
+        found = _state(partial(run.verify, step), verify=verify) if MANIFEST in objects else ("unfinished", "")
+        size = sum(entry.size for entry in objects.values())
+        yield ListedCheckpoint(step, size, max(entry.written_at for entry in objects.values()), *found)
 
 
 def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:

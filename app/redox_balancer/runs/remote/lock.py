@@ -4,8 +4,6 @@ Nothing is deleted: a released lock says so. Every write is conditional, so of t
 lock one succeeds and the other fails. Age is measured by the clock of S3.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket
@@ -63,10 +61,9 @@ class LockState:
     etag: str
     left_s: float
 
-    @property
-    def free(self) -> bool:
-        """Whether any process may take the lock."""
-        return self.holder.released or self.left_s < 0
+    def bars(self, writer: str | None) -> bool:
+        """Whether a process other than the trainer on the folder of `writer`, see `writer_of`, may hold the lock."""
+        return not self.holder.released and self.left_s >= 0 and self.holder.writer != writer
 
 
 def writer_of(folder: Path) -> str:
@@ -102,8 +99,29 @@ def read_lock(bucket: Bucket, address: RunAddress) -> LockState | None:
 def refuse_other_writer(bucket: Bucket, address: RunAddress, folder: Path) -> None:
     """Raise an InUseError if a trainer on another folder holds the run's lock."""
     state = read_lock(bucket, address)
-    if state is not None and not state.free and state.holder.writer != writer_of(folder):
+    if state is not None and state.bars(writer_of(folder)):
         raise _in_use(address, state)
+
+
+def await_expiry(
+    attempt: Callable[[], LockState | None],
+    address: RunAddress,
+    report: Callable[[str], Any],
+    pause: Callable[[float], Any] = time.sleep,
+) -> bool:
+    """Wait until `attempt` returns no lock of another holder; return whether there was one, reported in one line.
+
+    An InUseError where the holder is alive: it renewed the lock, or another process took it first.
+    """
+    first: LockState | None = None
+    while (state := attempt()) is not None:
+        if first is None:
+            first, held = state, f"{address.url} is locked by {state.holder.name}"
+            report(f"{held}; waiting up to {state.left_s:.0f} s for a renewal")
+        elif state.etag != first.etag:
+            raise _in_use(address, state)
+        pause(POLL_S)
+    return first is not None
 
 
 def _in_use(address: RunAddress, state: LockState) -> InUseError:
@@ -157,14 +175,7 @@ class RunLock:
         An InUseError where the holder is alive: it renewed the lock, or another process took it first. An
         UnreachableError where S3 does not respond; `close` releases a lock that may have been written.
         """
-        first: LockState | None = None
-        while (state := self._attempt()) is not None:
-            if first is None:
-                first, held = state, f"{self._address.url} is locked by {state.holder.name}"
-                report(f"{held}; waiting up to {state.left_s:.0f} s for a renewal")
-            elif state.etag != first.etag:
-                raise _in_use(self._address, state)
-            self._stop.wait(POLL_S)
+        await_expiry(self._attempt, self._address, report, self._stop.wait)
 
     def keep(self, lost: Callable[[str], Any]) -> None:
         """Start renewing the lock, or trying to take it if that has not succeeded yet.
@@ -203,7 +214,7 @@ class RunLock:
 
     def _take_free(self) -> LockState | None:
         state = read_lock(self._bucket, self._address)
-        if state is not None and not state.free and state.holder.writer != self._own.writer:
+        if state is not None and state.bars(self._own.writer):
             return state
         return self._write(self._own, None if state is None else state.etag)
 

@@ -4,13 +4,10 @@ A checkpoint is pushed file by file and its manifest last, so a checkpoint with 
 rewritten. Nothing is deleted.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +24,6 @@ from redox_balancer.runs.remote.bucket import (
     ObjectSummary,
     PreconditionFailedError,
     RunAddress,
-    UnreachableError,
 )
 from redox_balancer.runs.remote.lock import refuse_other_writer
 
@@ -39,29 +35,6 @@ _STEP = re.compile(r"step_(\d{9,})")
 
 class OtherHistoryError(RedoxError):
     """The bucket holds a different checkpoint of the same step, which is kept."""
-
-
-@dataclass(frozen=True)
-class RemoteCheckpoint:
-    """A checkpoint as listed in a bucket: its objects by file name, unverified."""
-
-    step: int
-    objects: Mapping[str, ObjectSummary]
-
-    @property
-    def complete(self) -> bool:
-        """Whether its push was completed."""
-        return MANIFEST in self.objects
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of all its files (bytes)."""
-        return sum(entry.size for entry in self.objects.values())
-
-    @property
-    def written_at(self) -> float:
-        """Unix time of the last write."""
-        return max(entry.written_at for entry in self.objects.values())
 
 
 class PulledCheckpoint(NamedTuple):
@@ -92,15 +65,15 @@ class RemoteRun:
         """Address of the run."""
         return self.address.url
 
-    def checkpoints(self) -> dict[int, RemoteCheckpoint]:
-        """Return the checkpoints by step, newest first, including incomplete ones."""
+    def checkpoints(self) -> dict[int, dict[str, ObjectSummary]]:
+        """Return the objects of each checkpoint by file name, newest first; one without a manifest is incomplete."""
         found: dict[int, dict[str, ObjectSummary]] = {}
         prefix = f"{self.address.prefix}/"
         for entry in self.bucket.summaries(f"{prefix}step_"):
             folder, _, name = entry.key.removeprefix(prefix).partition("/")
             if (match := _STEP.fullmatch(folder)) and name:
                 found.setdefault(int(match[1]), {})[name] = entry
-        return {step: RemoteCheckpoint(step, found[step]) for step in sorted(found, reverse=True)}
+        return dict(sorted(found.items(), reverse=True))
 
     def push(self, path: Path) -> int | None:
         """Push a checkpoint folder to the bucket unless the bucket has it, and return the bytes sent.
@@ -178,7 +151,7 @@ class RemoteRun:
         """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names the difference."""
         with self._as_damage(step):
             manifest, _ = self._manifest(step)
-            transfer.verify(self.bucket, self._folder(step), manifest, progress)
+            transfer.fetch(self.bucket, self._folder(step), manifest, progress=progress)
 
     def pull(self, step: int, into: Path, progress: Progress = no_progress) -> Path:
         """Fetch a checkpoint into a run's folder and verify it before it gets its final name.
@@ -236,7 +209,7 @@ class RemoteRun:
 
     def complete_steps(self) -> list[int]:
         """Steps of the complete checkpoints, newest first."""
-        return [found.step for found in self.checkpoints().values() if found.complete]
+        return [step for step, objects in self.checkpoints().items() if MANIFEST in objects]
 
     def _folder(self, step: int) -> str:
         return f"{self.address.prefix}/{checkpoint.folder_name(step)}/"
@@ -256,7 +229,7 @@ class RemoteRun:
             written = self.bucket.get(folder + MANIFEST).body
             return read_manifest(written, step, self.bucket.url(folder)), written
 
-        manifest, written = transfer.retrying(ValueError, UnreachableError)(read)
+        manifest, written = transfer.retrying()(read)
         for name, expected in manifest.files.items():
             if name not in present:
                 raise ValueError(f"{name} is missing")

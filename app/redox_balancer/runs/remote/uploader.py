@@ -5,8 +5,6 @@ and retried. Each round uploads every checkpoint that the bucket lacks, includin
 processes failed to upload.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time
@@ -40,7 +38,7 @@ LONGEST_START_PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 @contextmanager
 def uploading(
     config: TrainConfig, folder: Path, *, resume: Literal["auto"] | Path | None, progress: ProgressSink
-) -> Iterator[Uploader | None]:
+) -> "Iterator[Uploader | None]":
     """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
     Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.

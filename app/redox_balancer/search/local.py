@@ -1,0 +1,145 @@
+"""The design engine: local search by single changes from several starts, then the proof.
+
+A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
+What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
+with a local optimum: no other level, swap, addition or removal of one placement is worth more. Where one
+mixed-integer program has the optimum (`oracle`), it takes the rest of the time.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
+from math import isfinite
+
+import numpy as np
+
+from redox_balancer.design.construct import Construct
+from redox_balancer.search.heuristics import random_construct
+from redox_balancer.search.milp import NoSolutionError
+from redox_balancer.search.oracle import oracle
+from redox_balancer.search.problem import Search, SearchResult
+from redox_balancer.search.screening import Screen
+
+PROMISING = 12
+"""Changes valued at once, those of the highest estimates."""
+RESTARTS = 8
+"""Random constructs in a batch of starts."""
+GAIN = 1e-9
+"""Least gain of value that is no round-off."""
+
+SETTLED = 4
+"""Batches without a better construct after which the proof begins."""
+RESTARTED = 0.4
+"""Share of the time left that may pass before the proof."""
+PROVEN = 1e-6
+"""Distance of a value from its bound, relative for values above 1, at which it is proven optimal."""
+
+GREEDY, RANDOM = "greedy search", "random constructs"
+
+Batch = tuple[str, Sequence[Construct]]
+"""Constructs to start from, and where they come from; the empty construct stands for greedy search as well."""
+
+
+def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch] = ()) -> SearchResult:
+    """Search from what is drawn, from greedy search and from nothing, prove the result, go on from random constructs.
+
+    The search ends with the proof or at the limits of `search`. `drawn` are batches of starts, of a policy, the first
+    of which goes before all others and the rest in turn with random ones. Without a limit of time there is no proof.
+    """
+    problem, descents, drawn = search.problem, Descents(search), iter(drawn)
+    descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
+
+    def others() -> Iterator[Batch]:
+        while not search.spent():
+            yield RANDOM, [random_construct(problem, generator) for _ in range(RESTARTS)]
+            yield from (batch for batch in [next(drawn, None)] if batch)
+
+    found, left = search.found(), search.seconds_left
+    if problem.evaluator.space.is_provable and left is not None:
+        descents.run(_until_settled(search, others(), left * RESTARTED))
+        if not search.spent():
+            search.stage = "mixed-integer program"
+            with suppress(NoSolutionError):
+                found = oracle(search, time_limit_s=left)
+    optimal = proven(search.best_value, found.bound)
+    if not optimal:
+        descents.run(others())
+    bound = found.bound if found.bound is not None and isfinite(found.bound) else None
+    return replace(
+        search.found(iterations=found.iterations, bound=bound),
+        is_local_optimum=optimal or descents.confirmed == search.best,
+    )
+
+
+def _until_settled(search: Search, batches: Iterator[Batch], seconds: float) -> Iterator[Batch]:
+    """Batches until the best construct has stayed the best for `SETTLED` of them, for so many seconds at most."""
+    started, bests = time.perf_counter(), [search.best]
+    while time.perf_counter() - started < seconds and bests[-SETTLED - 1 :] != [search.best] * (SETTLED + 1):
+        yield from islice(batches, 1)
+        bests.append(search.best)
+
+
+def proven(value: float, bound: float | None) -> bool:
+    """Whether an upper bound of all values proves one of them optimal."""
+    return bound is not None and bound <= value + PROVEN * max(1.0, abs(value))
+
+
+class Descents:
+    """Descents of one search; `confirmed` is the construct that was compared with all of its changes."""
+
+    def __init__(self, search: Search) -> None:
+        self._search, self._screen = search, Screen(search.problem)
+        self._seen: set[Construct] = set()
+        self.confirmed: Construct | None = None
+
+    def run(self, batches: Iterable[Batch]) -> None:
+        """Descend from each start of each batch until a limit is reached."""
+        with suppress(_LimitReached):
+            for name, starts in batches:
+                for start in starts:
+                    self._search.stage = name
+                    grown = start if len(start) else self._descend(start, 0.0, additions=True)
+                    for construct in dict.fromkeys((grown, start)):
+                        self._search.stage = name
+                        value = self._value(construct)
+                        self._search.stage = f"local search from {name}"
+                        self._descend(construct, value)
+                if self._search.best != self.confirmed:
+                    self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
+
+    def _descend(
+        self, construct: Construct, value: float, *, additions: bool = False, whole: bool = False
+    ) -> Construct:
+        """Change a construct for the better until no promising change is, or no change at all of the `whole`.
+
+        A descent that reaches a construct of an earlier one ends there.
+        """
+        while whole or additions or construct not in self._seen:
+            if not additions:
+                self._seen.add(construct)
+            changes = self._screen.changes(construct, additions=additions)
+            better = np.flatnonzero(changes.bounds > value + GAIN)
+            better = better[np.argsort(-changes.estimates[better], kind="stable")]
+            best, best_value = construct, value + GAIN
+            for rank, index in enumerate((better if whole else better[:PROMISING]).tolist()):
+                if rank % PROMISING == 0 and best is not construct:
+                    break
+                changed = self._screen.changed(construct, changes, index)
+                reached = self._value(changed)
+                if reached > best_value:
+                    best, best_value = changed, reached
+            if best is construct:
+                break
+            construct, value = best, best_value
+        return construct
+
+    def _value(self, construct: Construct) -> float:
+        if self._search.spent():
+            raise _LimitReached
+        return self._search.value(construct)
+
+
+class _LimitReached(Exception):  # noqa: N818 - no error
+    """The search has reached one of its limits."""

@@ -1,0 +1,145 @@
+"""Which single change of a construct is worth valuing, by what earlier solves tell of all others.
+
+The optimum of a linear program is concave in its bounds, so the gradient that one solve ends with bounds the optimum
+at every other point (`cell/regions.py`). At the changes of a construct, all of which are known points, the lowest of
+these bounds estimates growth and capacity without a solve, and for the rewards `capacity` and `rescue` it is an upper
+bound of the value: a change whose bound is not above the value at hand needs no valuation. What is guaranteed is the
+smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.cell.conditions import Condition
+from redox_balancer.cell.network import FloatArray
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.evaluator import Reference
+from redox_balancer.design.formulation import (
+    AT_OPTIMUM,
+    growth_kept,
+    held_biomass_flux,
+    nadph_weights,
+    reaches_floor,
+)
+from redox_balancer.search.problem import Problem
+
+Steps = NDArray[np.intp]
+
+UNBOUNDED = 1e6
+"""Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
+
+
+class Changes(NamedTuple):
+    """N single changes of a construct: the step that makes way for another, estimates and bounds of the values."""
+
+    removed: Steps
+    added: Steps
+    estimates: FloatArray
+    bounds: FloatArray
+
+
+class _Case(NamedTuple):
+    """One condition with one parameter sample."""
+
+    weight: float
+    reference: Reference
+    point: FloatArray  # without a construct
+    steps: FloatArray  # what each step adds to it
+    takes: FloatArray  # most NAD(P)H that each step can take, mmol/gDW/h
+
+
+class Screen:
+    """Estimates of single changes for one problem.
+
+    A step is a placement at a level, numbered `placement * levels + level`, or nothing, the last one.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem, self._evaluator = problem, problem.evaluator
+        space = problem.evaluator.space
+        self._levels = len(space.levels)
+        foreign = [placement.foreign for placement in space.placements]
+        self._protein = np.append(np.tile(space.levels, len(foreign)), 0.0)
+        self._foreign = np.append(np.repeat(foreign, self._levels), 0).astype(np.intp)
+        self._membrane = np.append(np.repeat(space.in_membrane, self._levels), 0).astype(np.intp)
+        self._budgets = np.asarray([space.budget, space.membrane_budget]) * (1 + 1e-9)
+        self._nothing = len(self._protein) - 1
+        samples = range(len(space.parameter_samples)) or (None,)
+        self._cases = [
+            self._case(condition, weight / len(samples), sample)
+            for condition, weight in zip(problem.conditions, problem.weights, strict=True)
+            for sample in samples
+        ]
+
+    def changes(self, construct: Construct, *, additions: bool = False) -> Changes:
+        """Every affordable construct that differs in one placement, or with `additions` has one placement more."""
+        placed = np.asarray([place * self._levels + level for place, level in construct], dtype=np.intp)
+        left = self._budgets - np.bincount(self._membrane[placed], self._protein[placed], minlength=2)
+        pairs = []
+        for removed in (self._nothing, *(() if additions else placed.tolist())):
+            kept = placed[placed != removed]
+            if len(kept) == self._problem.placements:
+                continue
+            freed = left.copy()
+            freed[self._membrane[removed]] += self._protein[removed]
+            steps = np.arange(len(self._protein))
+            free = (self._protein <= freed[self._membrane]) & (steps != removed)
+            added = steps[free & ~np.isin(steps // self._levels, kept // self._levels)]
+            pairs.append((np.full(len(added), removed), added))
+        removed, added = (np.concatenate([placed[:0], *(pair[end] for pair in pairs)]) for end in (0, 1))
+        return Changes(removed, added, *self._values(placed, removed, added))
+
+    def changed(self, construct: Construct, changes: Changes, index: int) -> Construct:
+        """The construct after one of the changes."""
+        removed, added = int(changes.removed[index]), int(changes.added[index])
+        if removed != self._nothing:
+            construct = construct.place(removed // self._levels, -1)
+        return construct if added == self._nothing else construct.place(*divmod(added, self._levels))
+
+    def _values(self, placed: Steps, removed: Steps, added: Steps) -> tuple[FloatArray, FloatArray]:
+        """Estimates and bounds of the values after changes of what is placed."""
+        space, programs = self._evaluator.space, self._evaluator.programs
+        settings = space.settings
+        estimates, bounds = np.zeros(len(added)), np.zeros(len(added))
+        if settings.reward in ("sink-flux", "ratio"):
+            return estimates, np.full(len(added), np.inf)
+
+        def total(of_steps: Any) -> Any:
+            """Sum over each changed construct."""
+            return of_steps[placed].sum(axis=0) - of_steps[removed] + of_steps[added]
+
+        protein, foreign = total(self._protein), total(self._foreign) > 0
+        kept = np.maximum(growth_kept(settings, protein), 1e-9)
+        for case in self._cases:
+            points = case.point + total(case.steps)
+            biomass: Any = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
+            counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
+            estimated = bound = np.zeros(len(added))
+            if settings.reward == "guaranteed":
+                points[:, -1] = biomass * AT_OPTIMUM
+                most = np.max([lp.upper_bounds(points) for lp in programs.flux_lps], axis=0)
+                estimated, bound = -np.minimum(most, UNBOUNDED), total(case.takes)
+            elif settings.reward == "capacity":
+                points[:, -1] = held_biomass_flux(case.reference.floor, kept)
+                estimated = bound = np.clip(programs.flux_lps[0].upper_bounds(points), 0.0, UNBOUNDED)
+            worth = partial(self._evaluator.worth, case.reference, kept * biomass, protein=protein)
+            estimates += case.weight * worth(estimated * counted)[0]
+            bounds += case.weight * worth(bound * counted)[0]
+        return estimates, bounds
+
+    def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
+        formulation, space = self._evaluator.formulation, self._evaluator.space
+        cell = formulation.under(condition)
+        steps = np.zeros((len(self._protein), len(cell.point)))
+        takes, taken = np.zeros(len(self._protein)), nadph_weights(space)
+        capacities = formulation.enzyme_capacities(sample)
+        for step in range(self._nothing):
+            position, level = divmod(step, self._levels)
+            placement = space.placements[position]
+            steps[step] = formulation.with_placed(cell, [(position, level)], sample) - cell.point
+            ends = np.multiply(placement.bounds(capacities[position][level]), taken.get(placement.reaction, 0.0))
+            takes[step] = ends.max()
+        return _Case(weight, self._evaluator.reference(condition), cell.point, steps, takes)
