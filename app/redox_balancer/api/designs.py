@@ -133,8 +133,8 @@ def design(
     Raises
     ------
     RedoxError
-        The condition or a placement is unknown, a limit is negative, or the files that the run was trained on have
-        changed.
+        The condition or a placement is unknown, a limit is not positive or comes with a construct, or the files that
+        the run was trained on have changed.
 
     Examples
     --------

@@ -124,7 +124,9 @@ def diagnose_ratios(task: Task, construct: ConstructLike | None = None, *, draws
         nad_m/nadh_m 0.55 to 36, r* 4.4
     complex_iii_closed: no growth, and so no ratio
     """
-    space, medium, built = require_task(task).space({} if construct is None else None), get_medium(task.medium), None
+    # Concentrations go to the diagnosis; the space has no ratio to which they could belong.
+    cell = require_task(task).model_copy(update={"concentrations": None})
+    space, medium, built = cell.space({} if construct is None else None), get_medium(task.medium), None
     if construct is not None:
         space, built = build_construct(space, NamedConstruct(construct))
     found = ratios_of_cells(

@@ -24,6 +24,8 @@ TOLERANCE = 1e-9
 """Largest relative violation of a bound or a reduced cost at an optimum. GLPK's own 1e-7 was seen to leave an optimum
 from a warm basis off by 2e-7, but 1e-9 throughout reports feasible problems as infeasible."""
 
+ROUND_OFF = 1e-10
+"""A reduced cost or a response below this is round-off of the factorisation."""
 UNLIMITED = 1000.0
 """Bound from which models mean that a flux is not limited, mmol/gDW/h (the convention of the BiGG models)."""
 
@@ -210,29 +212,24 @@ class GlpkProblem:
         return values
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
-        """Read the response of the last optimal basis to some columns."""
+        """Read the last optimal vertex as a function of the bounds of some columns, without round-off."""
         self._factorize()
-        problem, rows = self._problem, self._rows
+        problem = self._problem
         costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
-        response = np.zeros((rows + self._columns, len(columns)))
-        responds = np.zeros(len(response), dtype=np.bool_)
+        values, vertex = self.values(), np.zeros((self._columns + self._rows, len(columns) + 1))
         for place, column in enumerate(columns):
             status = glp.glp_get_col_stat(problem, column + 1)
-            responds[rows + column] = status == glp.GLP_BS
             if status in (glp.GLP_BS, glp.GLP_NF):  # at no bound
                 continue
             costs[place] = glp.glp_get_col_dual(problem, column + 1)
             at_upper[place] = status == glp.GLP_NU or (status == glp.GLP_NS and costs[place] > 0)
-            size = glp.glp_eval_tab_col(problem, rows + column + 1, self._index, self._values)
-            variables = self._index_view[1 : size + 1] - 1
-            response[variables, place] = self._values_view[1 : size + 1]
-            responds[variables] = True
-        variable = responds.nonzero()[0]
-        basic = np.maximum(variable - rows, -1).astype(np.int32)
-        fluxes = np.zeros(len(basic))
-        at_column = basic >= 0
-        fluxes[at_column] = [glp.glp_get_col_prim(problem, column + 1) for column in basic[at_column].tolist()]
-        return Tableau(costs, at_upper, basic, fluxes, response[variable])
+            size = glp.glp_eval_tab_col(problem, self._rows + column + 1, self._index, self._values)
+            vertex[self._index_view[1 : size + 1] - 1 - self._rows, place] = self._values_view[1 : size + 1]
+            vertex[column, place] = 1.0
+        costs[np.abs(costs) < ROUND_OFF] = vertex[np.abs(vertex) < ROUND_OFF] = 0.0
+        vertex[: self._columns, -1] = values
+        vertex[:, -1] -= vertex[:, :-1].dot(values[list(columns)])
+        return Tableau(costs, at_upper, vertex)
 
     def infeasibilities(self, basis: IntArray) -> FloatArray:
         """Direction in which each variable violates a bound at the end of an infeasible solve.

@@ -15,6 +15,7 @@ from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.refinement import Proven, Refinement
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
+from redox_balancer.cell.vertices import proven_tableau
 from redox_balancer.errors import RedoxError
 
 
@@ -198,16 +199,16 @@ class FluxLP:
         return self._problem.value(column) if proven is None else float(proven[column])
 
     def tableau(self, columns: Sequence[int]) -> Tableau | None:
-        """Read the response of the last optimal basis to some columns; None where the basis is singular."""
+        """Read the last optimal vertex as a function of the bounds of some columns; None where it is imprecise."""
         try:
+            if self._proven is not None and not self._plain:
+                return proven_tableau(self._network, self._problem, self._proven, columns)
             tableau = self._problem.tableau(columns)
         except SingularBasisError:
             return None
-        if self._proven is None or self._proven.fluxes is None or self._proven.reduced_costs is None:
+        if self._proven is None or self._proven.reduced_costs is None:
             return tableau
-        at_column = tableau.basic >= 0
-        fluxes = np.where(at_column, self._proven.fluxes[tableau.basic], 0.0)
-        return tableau._replace(fluxes=fluxes, reduced_costs=self._proven.reduced_costs[list(columns)])
+        return tableau._replace(reduced_costs=self._proven.reduced_costs[list(columns)])
 
     def farkas_certificate(self) -> FarkasCertificate | None:
         """Return the proof of the last infeasible solve, None where a lower bound is above an upper one."""

@@ -15,8 +15,8 @@ from redox_balancer.cell.solution import FarkasCertificate, Tableau
 
 TOLERANCE = 1e-9
 """Largest violation of a bound by a flux, and of its range by a parameter, mmol/gDW/h; GLPK allows 1e-7."""
-ROUND_OFF = 1e-10
-"""A reduced cost or a response below this is round-off of the factorisation."""
+RELATIVE = 1e-11
+"""Largest violation of a row relative to its terms."""
 
 
 class Parameter(NamedTuple):
@@ -35,8 +35,8 @@ class ParametricBounds:
     network's own bounds of these, mmol/gDW/h.
     """
 
-    def __init__(self, network: Network, parameters: Sequence[Parameter]) -> None:
-        self._network = network
+    def __init__(self, network: Network, parameters: Sequence[Parameter], noise: float) -> None:
+        self._network, self._noise = network, noise
         self.columns = sorted({parameter.column for parameter in parameters})
         self.lower, self.upper = network.lower[self.columns], network.upper[self.columns]
         # Position of each column in `columns`, -1 for the others and, last, for a mass balance.
@@ -44,7 +44,12 @@ class ParametricBounds:
         self._place[self.columns] = np.arange(len(self.columns))
         self._low = np.asarray([parameter.low for parameter in parameters])
         self._high = np.asarray([parameter.high for parameter in parameters])
-        self._least, self._most = self._low - TOLERANCE, self._high + TOLERANCE
+        slack = self._noise + np.finfo(np.float64).tiny  # which keeps -0.0 within a range that ends at 0
+        self._least = self._low - RELATIVE * np.abs(self._low) - slack
+        self._most = self._high + RELATIVE * np.abs(self._high) + slack
+        self._near = np.where(self._high <= 0.0, self._high, self._low)
+        # Sign of each of (u, 1) where it has only one.
+        self._signs = np.append(np.where(self._low >= 0.0, 1.0, np.where(self._high <= 0.0, -1.0, 0.0)), 1.0)
         # Position in (u, 1) of the bounds of each of `columns`; -1 for a bound that is fixed.
         self._upper_at = np.full(len(self.columns), -1)
         self._lower_at = np.full(len(self.columns), -1)
@@ -78,22 +83,45 @@ class ParametricBounds:
         """Return the optimum of a basis as a row `cut`, and the points where the basis stays optimal as `rows`.
 
         The optimum is `cut` (u, 1) wherever `rows` (u, 1) <= 0; shapes (P + 1,) and (R, P + 1). `tableau` is the
-        response of the basis to `columns`, and `objective` its optimum at `point` (u, 1), where it was found. None
-        where it is not optimal within `TOLERANCE` even there.
+        vertex as a function of `columns`, and `objective` its optimum at `point` (u, 1), where it was found. None
+        where it is not optimal even there.
         """
-        slopes = np.where(np.abs(tableau.reduced_costs) < ROUND_OFF, 0.0, tableau.reduced_costs)
-        # Position in (u, 1) of the bound at which each column is nonbasic; -1 if that bound is fixed or it is basic.
+        rests = tableau.vertex[self.columns, np.arange(len(self.columns))] != 0.0
         rests_at = np.where(tableau.at_upper, self._upper_at, self._lower_at)
-        places = self._place[tableau.basic]
-        rests_at[places[places >= 0]] = -1
-        moving = (rests_at >= 0).nonzero()[0]
+        moving, fixed = rests & (rests_at >= 0), rests & (rests_at < 0)
+        fixed_bounds = np.where(tableau.at_upper, self.upper, self.lower)[fixed]
         cut = np.zeros(len(point))
-        cut[rests_at[moving]] = slopes[moving]
-        cut[-1] = objective - cut[:-1].dot(point[:-1])
-        rows = self._bound_rows(tableau.basic, tableau.fluxes, tableau.response[:, moving], rests_at[moving], point)
-        if not (rows.dot(point) <= TOLERANCE).all():
+        cut[rests_at[moving]], cut[-1] = tableau.reduced_costs[moving], tableau.reduced_costs[fixed].dot(fixed_bounds)
+        if tableau.constant is None:
+            cut[-1] = objective - cut[:-1].dot(point[:-1])
+        else:
+            cut[-1] += tableau.constant
+        responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
+        responds[self.columns] = True
+        size, sides = len(self._place) - 1, []
+        for sign, bounds, bound_at in (
+            (1.0, self._network.upper, self._upper_at),
+            (-1.0, self._network.lower, self._lower_at),
+        ):
+            finite: NDArray[np.bool_] = np.isfinite(bounds)
+            finite[self.columns] = True
+            variables = (responds & np.append(finite, np.ones(len(responds) - size, np.bool_))).nonzero()[0]
+            vertex, side = tableau.vertex[variables], np.zeros((len(variables), len(point)))
+            side[:, rests_at[moving]] = vertex[:, :-1][:, moving]
+            side[:, -1] = vertex[:, -1] + vertex[:, :-1][:, fixed].dot(fixed_bounds)
+            moves_at = np.append(bound_at, -1)[self._place[np.minimum(variables, size)]]
+            moves = moves_at >= 0
+            side[moves, moves_at[moves]] -= 1.0
+            side[~moves, -1] -= np.append(bounds, 0.0)[np.minimum(variables, size)][~moves]
+            sides.append(sign * side)
+        rows = np.vstack(sides)
+        relaxed = self._relaxed(rows)
+        relaxed[:, -1] -= self._noise
+        if not (relaxed.dot(point) <= 0.0).all():
             return None
-        return cut, self._irredundant(rows)
+        return cut, np.ascontiguousarray(
+            relaxed[self._irredundant(rows, relaxed, exact=tableau.constant is not None)]
+        )
 
     def infeasibility_row(self, certificate: FarkasCertificate, width: int) -> FloatArray:
         """Return what a Farkas certificate's sum of fluxes lacks to be 0, at least, as a row of `width` over (u, 1).
@@ -104,30 +132,12 @@ class ParametricBounds:
         at_upper = certificate.weights > 0
         for upper, chosen in ((True, at_upper), (False, ~at_upper)):
             self._add_bounds(row, certificate.columns[chosen], -certificate.weights[chosen], upper=upper)
-        return row
+        return self._relaxed(row)
 
-    def _bound_rows(
-        self,
-        basic: IntArray,
-        fluxes: FloatArray,
-        response: FloatArray,
-        at: NDArray[np.intp],
-        point: FloatArray,
-    ) -> FloatArray:
-        """Bounds of basic fluxes as rows of `rows` (u, 1) <= 0."""
-        flux = np.zeros((len(basic), len(point)))
-        flux[:, at] = np.where(np.abs(response) < ROUND_OFF, 0.0, response)
-        flux[:, -1] = fluxes - flux[:, :-1].dot(point[:-1])
-        above, below = flux.copy(), -flux
-        for side, bound_at, bound, sign in (
-            (above, self._upper_at, self._network.upper, -1.0),
-            (below, self._lower_at, self._network.lower, 1.0),
-        ):
-            moves_at = np.append(bound_at, -1)[self._place[basic]]
-            moves = moves_at >= 0
-            side[moves, moves_at[moves]] += sign
-            side[~moves, -1] += sign * np.where(basic >= 0, bound[basic], 0.0)[~moves]
-        return np.vstack([above, below])
+    def _relaxed(self, rows: FloatArray) -> FloatArray:
+        """Rows less `RELATIVE` times the sum of the sizes of their terms at a point (u, 1)."""
+        relaxed: FloatArray = rows - RELATIVE * np.abs(rows) * self._signs
+        return relaxed
 
     def _add_bounds(self, row: FloatArray, columns: IntArray, weights: FloatArray, *, upper: bool) -> None:
         """Add the weighted sum of one bound of each column to a row over (u, 1)."""
@@ -135,24 +145,32 @@ class ParametricBounds:
         moves_at = np.append(bound_at, -1)[self._place[columns]]
         np.add.at(row, moves_at, weights * np.where(moves_at >= 0, 1.0, bound[columns]))
 
-    def _irredundant(self, rows: FloatArray) -> FloatArray:
-        """Rows that some point within the ranges violates and that no other row implies."""
-        # On ranges scaled to 0..1 the largest value of a row is the sum of its positive slopes and its constant.
-        constants = rows[:, -1] + rows[:, :-1].dot(self._low)
-        slopes = rows[:, :-1] * (self._high - self._low)
-        violable = (np.maximum(slopes, 0.0).sum(axis=1) + constants > TOLERANCE) & (slopes != 0.0).any(axis=1)
-        rows, slopes, constants = rows[violable], slopes[violable], constants[violable]
-        if not len(rows):
-            return rows
-        scale = np.abs(slopes).max(axis=1)
-        slopes, constants = (slopes / scale[:, None]).round(12), (constants / scale).round(12)
-        needed = np.ones(len(rows), dtype=np.bool_)
-        for row in range(len(rows)):
-            if needed[row]:
-                # A row that is nowhere larger than this one follows from it.
-                above = slopes - slopes[row]
-                follows = np.maximum(above, 0.0, out=above).sum(axis=1) <= constants[row] - constants
-                follows[row] = False
-                needed[follows] = False
-        kept: FloatArray = np.ascontiguousarray(rows[needed])
-        return kept
+    def _irredundant(self, rows: FloatArray, relaxed: FloatArray, *, exact: bool) -> NDArray[np.intp]:
+        """Rows of which some point within the ranges violates the relaxed form and that no other row implies."""
+        # From one end of each range, the largest value of a row over the ranges is the sum of its positive changes.
+        origin = self._near if exact else self._low
+        width, origin = self._low + self._high - 2.0 * origin, np.append(origin, 1.0)
+        most = np.maximum(relaxed[:, :-1] * width, 0.0).sum(axis=1) + relaxed.dot(origin)
+        places: NDArray[np.intp] = ((most > 0.0) & (rows[:, :-1] != 0.0).any(axis=1)).nonzero()[0]
+        slopes, constants = rows[places, :-1] * width, rows[places].dot(origin)
+        scale = np.abs(slopes).max(axis=1, initial=1e-300)
+        slopes, constants = (
+            _without_last_digits(a, exact=exact) for a in (slopes / scale[:, None], constants / scale)
+        )
+        slopes, row = slopes[:, slopes.any(axis=0)], 0
+        while row < len(places):
+            # A row that is nowhere larger than this one follows from it.
+            above = slopes - slopes[row]
+            needed = np.maximum(above, 0.0, out=above).sum(axis=1) > constants[row] - constants
+            needed[row] = True
+            row = int(np.count_nonzero(needed[: row + 1]))
+            if not needed.all():
+                places, slopes, constants = places[needed], slopes[needed], constants[needed]
+        return places
+
+
+def _without_last_digits(values: FloatArray, *, exact: bool) -> FloatArray:
+    if not exact:
+        return values.round(12)
+    fraction, exponent = np.frexp(values)
+    return np.ldexp(fraction.round(12), exponent)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from redox_balancer.cell.lp import FluxLP
+from redox_balancer.cell.lp import FluxLP, is_plain
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.parameters import Parameter, ParametricBounds
+from redox_balancer.cell.parameters import TOLERANCE, Parameter, ParametricBounds
 from redox_balancer.cell.presolve import Presolved, PresolvedLP
 from redox_balancer.cell.regions import RegionCache
 from redox_balancer.cell.solution import Solution, Status
@@ -76,11 +76,12 @@ class ParametricLP:
             self._lp = PresolvedLP(presolved, objective)
         self._network = network
         self._remembers, self._check_every = region_bytes > 0, check_every
-        self._bounds = ParametricBounds(network if presolved is None else presolved.limits, parameters)
+        noise = TOLERANCE if is_plain(network) else 0.0
+        self._bounds = ParametricBounds(network if presolved is None else presolved.limits, parameters, noise)
         self._columns = self._bounds.columns
         self._point = np.ones(len(parameters) + 1)
         self._u = self._point[:-1]
-        self._cache = RegionCache(len(self._point), region_bytes)
+        self._cache = RegionCache(len(self._point), region_bytes, noise)
         self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper
         self.lookups = self.hits = self.disagreements = self._misses = 0
 

@@ -16,10 +16,10 @@ Where they are not, `PresolvedLP` solves the network itself.
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from redox_balancer.cell.certificates import SparseProduct
 from redox_balancer.cell.compress import Compression, direction
 from redox_balancer.cell.glpk import UNLIMITED
 from redox_balancer.cell.lp import FluxLP, LPError, is_plain
@@ -56,13 +56,13 @@ class Presolved:
     limits: Network
     least: FloatArray
     most: FloatArray
-    _lift: SparseProduct
+    _lift: Any
 
     def fluxes(self, reduced: FloatArray) -> FloatArray:
-        """All fluxes of the network that belong to fluxes, or changes of fluxes, of the reduced one."""
-        fluxes = np.zeros(len(self.least))
+        """All fluxes of the network that belong to fluxes of the reduced one, shape (reactions of it, ...)."""
+        fluxes = np.zeros((len(self.least), *reduced.shape[1:]))
         fluxes[self.kept] = reduced
-        fluxes[self.substituted] = self._lift.of(reduced)
+        fluxes[self.substituted] = self._lift @ reduced
         return fluxes
 
 
@@ -132,10 +132,12 @@ class _Presolve(Compression):
         columns = np.fromiter(lift, np.int32)
         lower, upper = network.lower.copy(), network.upper.copy()
         lower[columns], upper[columns] = self._least[columns], self._most[columns]
-        groups = np.repeat(np.arange(len(lift)), [len(parts) for parts in lift.values()])
+        import scipy.sparse as sp  # noqa: PLC0415 - actors on a core that needs no proofs do without
+
+        starts = np.cumsum([0, *map(len, lift.values())])
         chosen = np.fromiter((position for parts in lift.values() for position in parts), np.intp)
         data = np.fromiter((share for parts in lift.values() for share in parts.values()), np.float64)
-        product = SparseProduct(data, chosen, groups, len(lift))
+        product = sp.csr_array((data, chosen, starts), shape=(len(lift), len(kept)))
         limits = replace(network, lower=lower, upper=upper)
         return Presolved(network, reduced, kept, columns, limits, self._least, self._most, product)
 
@@ -289,22 +291,11 @@ class PresolvedLP:
         """Read the response of the last optimal basis to protected columns; None where there is none."""
         if self._answers_whole:
             return self._network_lp().tableau(columns)
-        places = self._place[list(columns)]
-        tableau = self._reduced.tableau(places.tolist())
+        tableau = self._reduced.tableau(self._place[list(columns)].tolist())
         if tableau is None:
             return None
-        presolved, in_column = self._presolved, tableau.basic >= 0
-        basic = np.where(in_column, presolved.kept[tableau.basic], -1)
-        changes = np.zeros((len(columns), len(presolved.kept)))
-        changes[:, tableau.basic[in_column]] = tableau.response[in_column].T
-        moves = ~np.isin(places, tableau.basic)
-        changes[moves, places[moves]] = 1.0
-        follows = presolved.substituted
-        return tableau._replace(
-            basic=np.append(basic, follows).astype(np.int32),
-            fluxes=np.append(tableau.fluxes, presolved.fluxes(self._reduced.fluxes())[follows]),
-            response=np.vstack([tableau.response, np.array([presolved.fluxes(c)[follows] for c in changes]).T]),
-        )
+        fluxes, imbalances = np.vsplit(tableau.vertex, [len(self._presolved.kept)])
+        return tableau._replace(vertex=np.vstack([self._presolved.fluxes(fluxes), imbalances]))
 
     def farkas_certificate(self) -> FarkasCertificate | None:
         """Return the proof of the last infeasible solve by fluxes of the network, None where there is none."""

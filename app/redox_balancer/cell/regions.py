@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.parameters import TOLERANCE
+from redox_balancer.cell.parameters import RELATIVE
 
-INFEASIBLE_BY = 1e-6
-"""Violation of a bound above which a certificate proves infeasibility, mmol/gDW/h."""
+INFEASIBLE_BY = 1e3
+"""Violation above which a certificate proves infeasibility, relative to the noise."""
 CERTIFICATES = 1_000
 """Farkas certificates kept; the oldest are dropped."""
 RETAINED = 0.75
@@ -79,13 +79,13 @@ class _Cut:
     def find(self, point: FloatArray) -> _Region | None:
         """Region that contains a point (u, 1), if there is one."""
         place: int
-        for place in (self.witnesses.dot(point) <= TOLERANCE).nonzero()[0].tolist():
+        for place in (self.witnesses.dot(point) <= 0.0).nonzero()[0].tolist():
             region = self.regions[place]
             if not len(region.rows):
                 return region
             violation = region.rows.dot(point.take(region.at))
             worst = violation.argmax()
-            if violation[worst] <= TOLERANCE:
+            if violation[worst] <= 0.0:
                 return region
             # One index at a time: a view and its own assignment take a third of the time of a mixed index.
             witness = self.witnesses[place]
@@ -106,11 +106,11 @@ class RegionCache:
     """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
     Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
-    and the cache is then `full` until `clear`.
+    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`.
     """
 
-    def __init__(self, width: int, limit_bytes: int) -> None:
-        self._width, self._limit = width, limit_bytes
+    def __init__(self, width: int, limit_bytes: int, noise: float) -> None:
+        self._width, self._limit, self._noise = width, limit_bytes, noise
         self.clear()
 
     def clear(self) -> None:
@@ -132,7 +132,8 @@ class RegionCache:
             region.used = now
             return Lookup(value, self._cuts[lowest], region)
         # Where cuts intersect, the region may belong to any of them.
-        for other in (values <= value + TOLERANCE).nonzero()[0].tolist():
+        most = value + self._noise + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
+        for other in (values <= most).nonzero()[0].tolist():
             if other != lowest and (region := self._cuts[other].find(point)) is not None:
                 region.used = now
                 return Lookup(float(values[other]), self._cuts[other], region)
@@ -145,7 +146,7 @@ class RegionCache:
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
-        proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY
+        proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY * self._noise
         return proving.nonzero()[0]
 
     def add(self, cut_row: FloatArray, rows: FloatArray, now: int) -> None:
@@ -155,7 +156,8 @@ class RegionCache:
             return
         if self.nbytes + region.nbytes > self._limit:
             self._make_room()
-        same = np.flatnonzero((np.abs(self._cut_rows - cut_row) <= TOLERANCE).all(axis=1))
+        differ = np.abs(self._cut_rows - cut_row) > self._noise + RELATIVE * np.abs(cut_row)
+        same = np.flatnonzero(~differ.any(axis=1))
         if len(same):
             cut = self._cuts[int(same[0])]
         else:
@@ -167,7 +169,7 @@ class RegionCache:
 
     def add_certificate(self, row: FloatArray, point: FloatArray) -> None:
         """Add a certificate found at `point` (u, 1), unless round-off leaves it without a violation there."""
-        if row.dot(point) > INFEASIBLE_BY:
+        if row.dot(point) > INFEASIBLE_BY * self._noise:
             self._certificates = np.vstack([self._certificates[-(CERTIFICATES - 1) :], row])
 
     def remove(self, found: Lookup) -> None:

@@ -31,31 +31,26 @@ class Solution(NamedTuple):
 
 
 class Tableau(NamedTuple):
-    """Response of an optimal basis to the values of P columns, the other nonbasic ones fixed.
-
-    The basic variables are v_B = fluxes + response d for a change d of those columns. The B rows are the basic
-    variables that respond to any of the columns, and those of the columns that are basic themselves.
+    """An optimal vertex as a function of the bounds of C columns that are not basic, all other bounds fixed.
 
     Attributes
     ----------
     reduced_costs
-        Change of the objective per unit of each column, shape (P,); 0 where the column is basic.
+        Change of the objective per unit of each column, shape (C,); 0 where the column is basic.
     at_upper
-        Whether a column is nonbasic at its upper bound, shape (P,). For a fixed column (equal bounds) it is the bound
+        Whether a column is nonbasic at its upper bound, shape (C,). For a fixed column (equal bounds) it is the bound
         that the sign of its reduced cost would hold it at if the bounds differed.
-    basic
-        Column of each basic variable, shape (B,); -1 for a mass balance, which is fixed at 0.
-    fluxes
-        Value of each basic variable, shape (B,), mmol/gDW/h.
-    response
-        Change of each basic variable per unit of each column, shape (B, P); 0 where the column is basic.
+    vertex
+        Fluxes, and then imbalances of the M metabolites, as rows over (values of the columns, 1), shape
+        (reactions + M, C + 1), mmol/gDW/h; 0 for the value of a column that is basic or not at a bound.
+    constant
+        The optimum if the columns had no flux, by the reduced costs of all others; None if it is not proven.
     """
 
     reduced_costs: FloatArray
     at_upper: NDArray[np.bool_]
-    basic: IntArray
-    fluxes: FloatArray
-    response: FloatArray
+    vertex: FloatArray
+    constant: float | None = None
 
 
 class FarkasCertificate(NamedTuple):

@@ -44,10 +44,10 @@ def design(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Time for the search; Ctrl-C ends it too.", show_default="0.2"),
+        typer.Option(help="Time for the search; Ctrl-C ends it too.", show_default="0.2"),
     ] = None,
     evaluations: Annotated[
-        int | None, typer.Option(min=0, help="Constructs to value at most, for an answer that repeats by its seed.")
+        int | None, typer.Option(min=1, help="Constructs to value at most, for an answer that repeats by its seed.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Print placements and value, without analysis.")] = False,
@@ -121,7 +121,10 @@ def _answer(proposal: "Proposal") -> str:
         return answer
     by = f", by {found.stage}" if found.stage else ""
     answer += f"\n{proposal.proof}{by} ({found.seconds:.2f} s, constructs valued: {found.evaluations:,})"
-    return answer + (f"\nthe policy alone: {text(policy.construct, policy.outcome.value)}" if policy else "")
+    if policy is None:
+        return answer
+    alone = text(policy.construct, policy.outcome.value)
+    return f"{answer}\nthe policy alone: {alone}" + (" by the task" if by_task else "")
 
 
 def _print(made: "Design") -> None:

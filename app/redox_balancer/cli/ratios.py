@@ -49,7 +49,8 @@ def print_ratios(
 
     ranges, medium = task.ranges(), get_medium(task.medium)
     with notes().status("reading the model") as status:
-        space, built = task.space({} if construct is None else None), None
+        cell = task.model_copy(update={"concentrations": None})  # they go to the diagnosis, not into the space
+        space, built = cell.space({} if construct is None else None), None
         report_repairs(space.network.repairs)
         if construct is not None:
             space, built = build_construct(space, NamedConstruct(construct))
@@ -80,8 +81,8 @@ def print_ratios(
         if diagnosis.conflicts:
             lacking = ", ".join(f"{reaction} ({lack:.1f} kJ/mol)" for reaction, lack in diagnosis.conflicts.items())
             out().print(f"{diagnosis.condition}: against its energy runs {lacking}", "\n")
-    counts = [(diagnosis.condition, *map(str, _counted(diagnosis))) for diagnosis in found if diagnosis.coverage]
-    out().print(table({"with an energy, of": "left"} | dict.fromkeys(KINDS, "right"), counts), "\n")
+    if counts := [(diagnosis.condition, *map(str, _counted(diagnosis))) for diagnosis in found if diagnosis.coverage]:
+        out().print(table({"with an energy, of": "left"} | dict.fromkeys(KINDS, "right"), counts), "\n")
     by_reason: dict[str, set[str]] = {}
     for reaction, reason in itertools.chain(*(diagnosis.without_energy.items() for diagnosis in found)):
         by_reason.setdefault(reason, set()).add(reaction)

@@ -1,5 +1,6 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -183,8 +184,12 @@ def diagnose_ratios(
     Raises
     ------
     RedoxError
-        The model has no NAD(P) pool, a range is impossible, or a state has no driving force as large as the margin.
+        The model has no NAD(P) pool, a range, the margin or draws are impossible, or a state has no driving force as
+        large as the margin.
     """
+    for name, value, possible in (("margin", margin, math.isfinite(margin)), ("draws", draws, draws >= 0)):
+        if not possible:
+            raise RedoxError(f"{name} is {value}", hint="give a finite margin, no negative draws", settings=(name,))
     count = len(space.conditions) * (1 if construct is None else 2)
     cells = ratio_cells(
         space, concentrations=concentrations, medium=medium, construct=construct, held_by_medium=held_by_medium

@@ -119,6 +119,12 @@ class Task(TaskSettings):
 
             medium = get_medium(self.medium)
             space = with_ratios(space, self.held_ratios or (), medium.concentrations if medium else {}, self.ranges())
+        elif self.concentrations:
+            raise RedoxError(
+                "concentrations count only where a ratio is held or looked for",
+                hint="hold a ratio, choose the reward 'ratio', or omit them",
+                settings=("concentrations", "held_ratios", "reward"),
+            )
         if self.enzymes is not None:
             # The library of the package serves any model; one of the user's own is meant to fit as it stands.
             for entry in space.excluded:

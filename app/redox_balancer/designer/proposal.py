@@ -94,7 +94,9 @@ class Proposal:
         if proven(found.value, found.bound):
             return "proven optimal"
         local = ", no change of one placement is worth more" if found.is_local_optimum else ""
-        return f"best found{local}" + ("" if found.bound is None else f", no construct more than {found.bound:.4f}")
+        by_task = "" if self.task_value == self.outcome.value else " by the task"
+        bound = "" if found.bound is None else f", no construct more than {found.bound:.4f}{by_task}"
+        return f"best found{local}{bound}"
 
     @property
     def placed(self) -> list[dict[str, Any]]:
@@ -192,6 +194,10 @@ def find_condition(space: DesignSpace, name: object) -> Condition:
     joint = {condition.id: condition for condition in (*space.references, *space.mixtures, *space.conditions)}
     if len(space.references) == 1 and name.split(JOIN)[0] != (line := space.references[0].id):
         name = line if name == HEALTHY else JOIN.join((line, name))
+    lines = {line.id for line in space.references}
+    if len(lines) > 1 and name.split(JOIN)[0] not in lines:
+        hint = f"name the line too, such as {space.references[0].id}{JOIN}hypoxia: {', '.join(sorted(lines))}"
+        raise RedoxError(f"condition {name!r} is in no cell line, and there are several", hint=hint)
     return joint[name] if name in joint else pick_condition(conditions, name)
 
 
@@ -200,8 +206,12 @@ def propose(
 ) -> Proposal:
     """Propose by the policy of a run and the search from it, by the search alone for a task, or a given construct.
 
-    `search` are the arguments of `answer`.
+    `search` are the arguments of `answer`; a RedoxError where a limit among them comes with a construct.
     """
+    limits = tuple(name for name in ("seconds", "evaluations") if search.get(name) is not None)
+    if construct is not None and limits:
+        hint = "omit the limit of the search, or the construct"
+        raise RedoxError("a construct that is given is not searched for", hint=hint, settings=limits)
     policy = None
     if isinstance(source, TrainedRun):
         environments = source.environments()
@@ -230,13 +240,15 @@ def answer(
     is then the answer, whatever it is worth, or without a policy that of a search on a belief.
 
     `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
-    is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, or
-    a limit or the seed negative.
+    is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, a
+    limit not positive, or the seed negative.
     """
     chosen = find_condition(environments.space, condition)
-    for name, given in (("seconds", seconds), ("evaluations", evaluations), ("seed", seed)):
-        if given is not None and not given >= 0:
-            raise RedoxError(f"{name} is {given}, not 0 or more", hint="give another number", settings=(name,))
+    for name, limit in (("seconds", seconds), ("evaluations", evaluations)):
+        if limit is not None and not limit > 0:
+            raise RedoxError(f"{name} is {limit}, not above 0", hint="give another number", settings=(name,))
+    if seed < 0:
+        raise RedoxError(f"seed is {seed}, not 0 or more", hint="give another number", settings=("seed",))
     if seconds is None and evaluations is None:
         seconds = SECONDS
     space = replace(environments.space, conditions=(chosen,))

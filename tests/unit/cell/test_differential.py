@@ -15,6 +15,7 @@ from judge import judge
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.presolve import presolve
 from redox_balancer.cell.solution import Solution, Status
 from small_networks import small_network
 
@@ -71,6 +72,26 @@ def test_lookups_in_generated_networks_are_the_optima_of_the_judge(random: Rando
         upper[[p.column for p in parameters]] = u
         assert_judged(program.maximise(u), replace(network, upper=upper))
     program.close()
+
+
+@pytest.mark.parametrize("seed", [22, 222, 2377])
+def test_lookups_beside_parameters_of_any_size_are_the_optima_of_the_judge(seed: int) -> None:
+    """Absolute tolerances gave 0.3 or 1e300 times the optimum where parameters or slopes are below 1e-8."""
+    random = Random(seed)  # noqa: S311 - no secrets
+    network = random_network(random)
+    parameters = changing_bounds(random, network)
+    for presolved in (None, presolve(network, [network.reactions[p.column] for p in parameters])):
+        program = ParametricLP(network, {network.column("BIOMASS"): 1.0}, parameters, presolved=presolved)
+        draws = Random(seed)  # noqa: S311 - no secrets
+        for _ in range(40):
+            shares = [draws.choice((0.0, 1e-3, 1.0, draws.random(), 10 ** draws.uniform(-12, 0))) for _ in parameters]
+            upper = network.upper.copy()
+            upper[[p.column for p in parameters]] = u = np.asarray(
+                [share * p.high for share, p in zip(shares, parameters, strict=True)]
+            )
+            assert_judged(program.maximise(u), replace(network, upper=upper))
+        assert program.hits > 20
+        program.close()
 
 
 @pytest.mark.parametrize("size", [10.0**exponent for exponent in range(-12, 1)])

@@ -70,6 +70,13 @@ def test_the_oracle_and_the_exported_model_agree_in_a_line(space: DesignSpace, r
     assert largest_growth(cell) == pytest.approx(outcome.growth, abs=1e-7)
 
 
+@pytest.mark.parametrize("name", ["hypoxia", "healthy", "fever"])
+def test_among_several_lines_a_condition_names_its_own(space: DesignSpace, name: str) -> None:
+    with pytest.raises(RedoxError, match="in no cell line") as refused:
+        find_condition(space, name)
+    assert "HT29+hypoxia" in refused.value.hint
+
+
 def test_a_policy_sees_the_line_and_mixtures_stay_within_it(space: DesignSpace) -> None:
     assert {one.id.split("+")[0] for one in space.mixtures} == {"HT29", "786-O"}
     assert all(one.id.count(one.reference) == 1 for one in space.mixtures)

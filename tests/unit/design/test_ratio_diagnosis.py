@@ -126,6 +126,7 @@ def test_what_lowers_and_what_raises_the_ratio_of_the_cytosol() -> None:
     ("options", "message"),
     [
         (["--margin", "5"], "no concentrations give every reaction a driving force of 5 kJ/mol"),
+        (["--margin", "nan"], "margin is nan"),
         (["--concentrations", "lac__L_e=50"], "lac__L_e: 50 to 50 M is no range between 1e-12 and 10 M"),
         (["--concentrations", "lac__L_e=much"], "cannot read 'lac__L_e=much'"),
         (

@@ -76,6 +76,12 @@ def test_searches_find_a_construct_and_the_oracle_is_refused() -> None:
             run_search(Search(Problem.under(evaluator, condition, 1)), "milp")
 
 
+def test_concentrations_that_nothing_asks_for_are_refused() -> None:
+    with pytest.raises(RedoxError, match="only where a ratio is held") as refused:
+        Task(conditions="hypoxia", concentrations="pyr_c=1e-3").space()
+    assert refused.value.settings[0] == "concentrations"
+
+
 def test_a_concentration_needs_a_figure() -> None:
     with pytest.raises(RedoxError, match="cannot read 'pyr_c'"):
         Task(reward="ratio", conditions="hypoxia", concentrations="pyr_c").space()

@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def hidden() -> RedoxEnvs:
 def test_a_policy_that_does_harm_is_shown_and_not_followed() -> None:
     environments = Task(reward="guaranteed").environments()
     harmful = stubborn(environments, "LOX_c", 1e-3)
-    for limits in ({"seconds": 0.0}, {"evaluations": 0}, {"evaluations": 300}):
+    for limits in ({"seconds": 1e-9}, {"evaluations": 1}, {"evaluations": 300}):
         proposal = answer(environments, harmful, "healthy", **limits)  # type: ignore[arg-type]
         assert proposal.policy is not None
         assert [proposal.space.placements[place].id for place, _ in proposal.policy.construct] == ["LOX_c"]
@@ -116,10 +117,26 @@ def test_what_the_engine_proves_is_the_optimum_with_and_without_a_policy(
     assert proposal.data()["search"] == {**proposal.data()["search"], "policy": None, "proven_optimal": True}
 
 
-@pytest.mark.parametrize("limit", [{"seconds": -1.0}, {"seconds": math.nan}, {"evaluations": -1}, {"seed": -1}])
+@pytest.mark.parametrize("limit", [{"seconds": 0.0}, {"seconds": math.nan}, {"evaluations": 0}, {"seed": -1}])
 def test_impossible_limits_are_refused(limit: dict[str, Any]) -> None:
-    with pytest.raises(RedoxError, match="not 0 or more"):
+    with pytest.raises(RedoxError, match=r" is .*, not (above 0|0 or more)") as refused:
         propose(Task(), "hypoxia", **limit)
+    assert refused.value.settings == tuple(limit)
+
+
+def test_a_given_construct_goes_with_no_limit_of_a_search() -> None:
+    with pytest.raises(RedoxError, match="not searched for") as refused:
+        propose(Task(), "hypoxia", "LBNOX_c 0.1 %", seconds=1.0)
+    assert refused.value.settings == ("seconds",)
+
+
+def test_a_bound_of_another_value_than_the_one_shown_says_so() -> None:
+    proposal = propose(Task(reward="rescue"), "complex_iii_closed", evaluations=20)
+    assert proposal.found is not None
+    bounded = replace(proposal, found=replace(proposal.found, bound=1.0))
+    assert proposal.task_value != proposal.outcome.value
+    assert bounded.proof.endswith("no construct more than 1.0000 by the task")
+    assert not replace(bounded, task_value=bounded.outcome.value).proof.endswith("by the task")
 
 
 def test_ctrl_c_ends_the_search_with_the_best_so_far() -> None:
