@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:
     if force is None:
         return diagnosis.condition, "0.00000", "0.00000", "-", "-", "-", "a cell that does not grow has no state"
     feasible = "-" if diagnosis.feasible is None else f"{diagnosis.feasible:.0%}"
-    interval = _interval(data["driving_force_interval"], ".1f")
+    interval = _interval(data["driving_force_interval"], "{:.1f}".format)
     return (
         diagnosis.condition,
         f"{diagnosis.growth:.5f}",
@@ -114,26 +114,28 @@ def _force_cells(diagnosis: "RatioDiagnosis") -> tuple[str, ...]:
 
 
 def _window_rows(diagnosis: "RatioDiagnosis") -> Iterator[tuple[str, ...]]:
+    from redox_balancer.design.ratio_diagnosis import two_digits  # noqa: PLC0415 - loads NumPy
+
     optima = {str(found.ratio): found for found in diagnosis.optima}
     for ratio, window in diagnosis.data()["windows"].items():
         best = optima.get(ratio)
         yield (
             diagnosis.condition,
             ratio,
-            f"{window['low']:.2g}",
-            _interval(window["low_interval"], ".2g"),
+            two_digits(window["low"]),
+            _interval(window["low_interval"], two_digits),
             _limits(window["low_limits"]),
-            f"{window['high']:.2g}",
-            _interval(window["high_interval"], ".2g"),
+            two_digits(window["high"]),
+            _interval(window["high_interval"], two_digits),
             _limits(window["high_limits"]),
-            f"{best.low:.2g} to {best.high:.2g}" if best else "-",
-            f"{best.width:.2g}" if best else "-",
-            f"{best.best:.2g}" if best and best.best else "-",
+            _interval([best.low, best.high], two_digits) if best else "-",
+            two_digits(best.width) if best else "-",
+            two_digits(best.best) if best and best.best else "-",
         )
 
 
-def _interval(ends: list[float] | None, form: str) -> str:
-    return " to ".join(f"{end:{form}}" for end in ends) if ends else "-"
+def _interval(ends: Iterable[float] | None, text: Callable[[float], str]) -> str:
+    return " to ".join(map(text, ends)) if ends else "-"
 
 
 def _limits(limits: Iterable[str]) -> str:

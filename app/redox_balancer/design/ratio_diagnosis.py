@@ -35,6 +35,11 @@ CURVE_STEPS = 8
 """Steps of a curve of growth against a ratio, per decade."""
 
 
+def two_digits(value: float) -> str:
+    """A ratio as text, to two digits: `5,600`."""
+    return f"{float(f'{value:.2g}'):,g}"
+
+
 @dataclass(frozen=True)
 class RatioDiagnosis:
     """Driving force and ratios of a cell under a condition.
@@ -95,12 +100,9 @@ class RatioDiagnosis:
         if self.force is None:
             return f"{self.condition}: no growth, and so no ratio"
 
-        def number(value: float) -> str:
-            return f"{float(f'{value:.2g}'):,g}"
-
         ratios = (
-            f"{found.ratio} {number(found.low)} to {number(found.high)}"
-            + (f", r* {number(found.best)}" if found.best else "")
+            f"{found.ratio} {two_digits(found.low)} to {two_digits(found.high)}"
+            + (f", r* {two_digits(found.best)}" if found.best else "")
             for found in self.optima
         )
         head = f"{self.condition}: growth {self.growth:.4f} 1/h, driving force {self.force.value:.2f} kJ/mol"
