@@ -179,7 +179,7 @@ def test_lines_are_streamed_while_the_command_runs_and_closing_the_stream_ends_i
 ) -> None:
     lines = reach().stream("echo one; echo two; exec sleep 4321")
     assert [next(lines), next(lines)] == ["one", "two"]
-    assert "sleep 4321" in host.run("ps -eo args")
+    wait_until(lambda: "sleep 4321" in host.run("ps -eo args"))  # it has no arguments while it starts
     lines.close()  # type: ignore[attr-defined]
     wait_until(lambda: "sleep 4321" not in host.run("ps -eo args"))
 

@@ -207,6 +207,8 @@ class Offered(StrEnum):
     GENOME_SCALE = "genome-scale"
     NEVER = "never"
     """Such as a supplement of the medium, which is of use together with a defect."""
+    EMBEDDED = "embedded"
+    """Used where it is named, and a genome-scale core is not made larger for it."""
 
 
 class Condition(Record):

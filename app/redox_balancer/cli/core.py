@@ -72,7 +72,7 @@ def build_core(
     """
     from redox_balancer.cell.cell_lines import pick_cell_lines, skipped_exchanges  # noqa: PLC0415
     from redox_balancer.cell.choice import fitting_conditions, opened  # noqa: PLC0415
-    from redox_balancer.cell.conditions import load_conditions  # noqa: PLC0415
+    from redox_balancer.cell.conditions import Offered, load_conditions  # noqa: PLC0415
     from redox_balancer.cell.core import core_model, extract_core  # noqa: PLC0415 - loads SciPy and the solver
     from redox_balancer.cell.curation import curate_model  # noqa: PLC0415
     from redox_balancer.cell.exchanges import supplying_reactions  # noqa: PLC0415
@@ -92,7 +92,9 @@ def build_core(
         found = loaded.curated(biomass, as_published=as_published, curation=curation)
         full = found.network
         fed = apply_medium(full, medium)
-        known = [*load_conditions(conditions_file).values(), *(line.condition(fed) for line in lines)]
+        every = load_conditions(conditions_file).values()
+        known = [condition for condition in every if condition.offered is not Offered.EMBEDDED]
+        known += [line.condition(fed) for line in lines]
         widest = opened(fed, fitting_conditions(known, fed)[0])
         core = extract_core(fed, supplying_reactions(fed), phases, opened=widest)
         phases("writing the core")

@@ -49,6 +49,7 @@ def design(
     evaluations: Annotated[
         int | None, typer.Option(min=1, help="Constructs to value at most, for an answer that repeats by its seed.")
     ] = None,
+    samples: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")] = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Print placements and value, without analysis.")] = False,
     as_json: AsJson = False,
@@ -70,6 +71,8 @@ def design(
         _refuse_cell_options(task)
         task = opened.task
     console = notes() if as_json else out()
+    if samples is not None and construct is None and evaluations is None:
+        evaluations = samples + 1  # the option of version 0.1: constructs besides the most probable one
     long = construct is None and seconds is not None and seconds >= LONG_S
     with phase_progress("searching") if long else nullcontext(no_progress) as progress:
         limits = {"seconds": seconds, "evaluations": evaluations, "seed": seed}

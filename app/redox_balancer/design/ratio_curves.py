@@ -39,7 +39,8 @@ def ratio_curves(diagnoses: Sequence[RatioDiagnosis]) -> Drawing:
     if ratios:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, frameon=False, loc="outside upper left", ncols=2, fontsize="small")
-    return Drawing("ratios", figure, "growth against the ratio of NAD+ to NADH by cell and compartment")
+    name = " ".join(["ratios", *(diagnosis.condition for diagnosis in diagnoses)])
+    return Drawing(name, figure, "growth against the ratio of NAD+ to NADH by cell and compartment")
 
 
 def _cell(diagnosis: RatioDiagnosis) -> str:
