@@ -13,6 +13,7 @@ import ray
 from faulty_envs import FaultyShelves
 from python_path import write_shadows
 from redox_balancer.errors import RedoxError
+from redox_balancer.impala import actor_pool
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
@@ -116,6 +117,21 @@ def test_a_pool_grows_and_reports_its_processes() -> None:
     assert all(20 * MEBIBYTE < each.uss_bytes < 1000 * MEBIBYTE for each in stats)
     assert all(each.descriptors > 3 and each.threads > 3 for each in stats)
     assert 0 < pool.memory()[0] < pool.memory()[1] == psutil.virtual_memory().total
+
+
+def test_a_rollout_that_comes_again_or_after_a_gap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = pool_of(Shelves())
+    pool.shape()
+    answers: list[Any] = []
+
+    def second_is_the_first_again(reference: Any) -> Any:  # Ray itself delivers each answer once
+        answers.append(ray.get(reference))
+        return answers[0] if len(answers) == 2 else answers[-1]
+
+    monkeypatch.setattr(actor_pool, "fetch", second_is_the_first_again)
+    rollouts = collect_until(pool, lambda _: pool.refused >= 3)
+    assert [rollout.sequence for rollout in rollouts] == [0]
+    assert (pool.used, pool.refused, pool.discarded) == (1, len(answers) - 1, 0)
 
 
 def test_an_actor_that_outgrows_its_memory_is_replaced_and_its_rollouts_are_used() -> None:

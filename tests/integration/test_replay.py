@@ -24,7 +24,7 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> Non
     assert result.finished
     assert result.steps >= config.timesteps
     assert result.updates == result.steps / 512
-    replayed = varied = 0
+    replayed = 0
     for rollouts in learnt.values():
         assert [rollout.sequence for rollout in rollouts] == list(range(len(rollouts)))
         versions = [rollout.version for rollout in rollouts]
@@ -33,10 +33,9 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> Non
             assert np.array_equal(first.observations, again.observations)
             assert np.array_equal(first.log_probs, again.log_probs)
             replayed += again.version > first.version
-        recorded = rollouts[:RECORDED]
-        varied += any(not np.array_equal(rollouts[0].actions, other.actions) for other in recorded)
-    assert replayed > 0  # on a busy machine one actor may have delivered next to nothing
-    assert varied > 0
+        if len(rollouts) > 1:  # on a busy machine one actor may have delivered next to nothing
+            assert not all(np.array_equal(rollouts[0].actions, other.actions) for other in rollouts[1:RECORDED])
+    assert replayed > 0
 
 
 def test_used_rollouts_leave_the_object_store(tmp_path: Path) -> None:
