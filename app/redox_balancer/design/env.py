@@ -23,6 +23,7 @@ from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.observation import REMAINING, fourier_features, layout
 from redox_balancer.design.settings import Sampling
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.states import Box
 from redox_balancer.errors import RedoxError
 
 Observation = NDArray[np.float32]
@@ -57,8 +58,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     placements
         K, the maximum number of placements.
     sampling
-        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range, and
-        `mixed` does so for several conditions at once as well.
+        `named` takes the limits of the conditions themselves, `range` draws each limit uniformly from its range,
+        `mixed` does so for several conditions at once as well, and `box` draws states from the box of all limits.
     hidden_condition
         Whether the observation excludes the condition.
     release
@@ -109,6 +110,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         # A bound that is 0 under every condition shows as 0.
         self._limit_tops = np.asarray([change.high or 1.0 for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
+        self._box = Box(space) if sampling == "box" else None
         self._begin(space.healthy)
 
     def reset(
@@ -119,7 +121,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         super().reset(seed=seed)
         space = self.evaluator.space
         name = (options or {}).get("condition")
-        if name is None:
+        if name is None and self._box is not None:
+            condition = self._box.draw(self.np_random)
+        elif name is None:
             offered = space.conditions
             if self.sampling == "mixed" and space.mixtures and self.np_random.random() < MIXED:
                 offered = space.mixtures
@@ -128,7 +132,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             condition = self._conditions[name]
         else:
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
-        condition = condition if self.sampling == "named" else condition.sampled(self.np_random)
+        if self.sampling in ("range", "mixed"):
+            condition = condition.sampled(self.np_random)
         self._begin(space.ratios.holding(condition, self.np_random) if space.ratios else condition)
         return self._observation(), self._info()
 

@@ -17,7 +17,7 @@ from redox_balancer.settings import SettingsModel
 EMBEDDED = "embedded"
 """Name of the embedded core where a model file could be given."""
 
-Sampling = Literal["named", "range", "mixed"]
+Sampling = Literal["named", "range", "mixed", "box"]
 Candidates = Literal["distinct", "all"]
 Reward = Literal["capacity", "guaranteed", "rescue", "ratio", "sink-flux"]
 
@@ -118,7 +118,8 @@ class TaskSettings(SettingsModel):
     sampling: Sampling = Field(
         default="named",
         description="Limits of a condition in training: its own (named), drawn from its ranges (range), or drawn "
-        "from the ranges of several conditions at once as well, though never of a held-out combination (mixed).",
+        "from the ranges of several conditions at once as well, though never of a held-out combination (mixed), or "
+        "drawn from the box of all limits, each changed or not (box).",
     )
     placements: int = Field(default=2, ge=1, le=10, description="Maximum number of placements in a construct (K).")
     candidates: Candidates = Field(
