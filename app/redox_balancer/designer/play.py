@@ -1,6 +1,6 @@
-"""Episodes played with a policy, and which of the constructs it has built it may answer with."""
+"""Episodes played with a policy, which of the constructs it has built it may answer with, and the search from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -10,9 +10,50 @@ from threadpoolctl import ThreadpoolController
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
+from redox_balancer.search.local import Batch, engine
+from redox_balancer.search.problem import Search, SearchResult
 
 BATCH = 50
 """Episodes played in parallel: the policy computes the actions of all of them in one forward pass."""
+DRAWS = 16
+"""Constructs drawn from a policy at once, as starts of a search."""
+POLICY = "policy"
+
+
+def search_from(
+    policy: Policy, envs: Sequence[RedoxEnv], search: Search, generator: np.random.Generator
+) -> tuple[SearchResult, Valued]:
+    """Run the engine from constructs that a policy draws; its answer, and the policy's most probable construct.
+
+    Under a hidden condition constructs cannot be compared by their values, which would use the condition that is not
+    shown, nor by the measurements of many episodes, as the protocol grants one. The most probable construct is then
+    the answer, whatever it is worth.
+
+    Parameters
+    ----------
+    policy, generator
+        Chooses the actions; draws them, and the random constructs of the engine.
+    envs
+        Environments to play in, `DRAWS` for the fewest forward passes, that share the evaluator of `search`.
+    search
+        A search just begun under one condition; its limits hold for the draws too.
+    """
+    (condition,) = search.problem.conditions
+    search.stage = POLICY
+    probable = play_episodes(envs, condition.id, policy, 1, None)[0]
+    if envs[0].hidden_condition:
+        return search.chosen(probable.construct), probable
+    search.value(probable.construct)
+
+    def draws() -> Iterator[Batch]:
+        """Batches of draws, the best first; the most probable construct is in the first batch."""
+        drawn = [probable, *play_episodes(envs, condition.id, policy, DRAWS - 1, generator)]
+        while True:
+            drawn.sort(key=lambda entry: -entry.outcome.value)
+            yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
+            drawn = play_episodes(envs, condition.id, policy, DRAWS, generator)
+
+    return engine(search, generator, draws()), probable
 
 
 def play_episodes(
