@@ -1,4 +1,4 @@
-"""Episodes played with a policy, which of the constructs it has built it may answer with, and the search from them."""
+"""Episodes played with a policy, the constructs that it may answer with, and the search from them."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
