@@ -1,15 +1,14 @@
 """Episodes played with a policy, the constructs that it may answer with, and the search from them."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.local import Batch, engine
 from redox_balancer.search.problem import Search, SearchResult
 
@@ -56,6 +55,7 @@ def search_from(
     return engine(search, generator, draws()), probable
 
 
+@one_blas_thread()
 def play_episodes(
     envs: Sequence[RedoxEnv],
     condition: str,
@@ -64,8 +64,6 @@ def play_episodes(
     generator: np.random.Generator | None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
-
-    Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
     Parameters
     ----------
@@ -82,31 +80,24 @@ def play_episodes(
         The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
-    with _blas().limit(limits=1, user_api="blas"):
-        while len(finished) < episodes:
-            playing = envs[: episodes - len(finished)]
-            running = [(env, *env.reset(options={"condition": condition})) for env in playing]
-            while running:
-                masks = np.stack([info["action_mask"] for _, _, info in running])
-                if policy is not None:
-                    actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+    while len(finished) < episodes:
+        playing = envs[: episodes - len(finished)]
+        running = [(env, *env.reset(options={"condition": condition})) for env in playing]
+        while running:
+            masks = np.stack([info["action_mask"] for _, _, info in running])
+            if policy is not None:
+                actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+            else:
+                actions = random_actions(masks, generator or np.random.default_rng())
+            still_running = []
+            for (env, _, _), action in zip(running, actions, strict=True):
+                observation, _, terminated, _, info = env.step(int(action))
+                if terminated:
+                    finished.append(valued(env))
                 else:
-                    actions = random_actions(masks, generator or np.random.default_rng())
-                still_running = []
-                for (env, _, _), action in zip(running, actions, strict=True):
-                    observation, _, terminated, _, info = env.step(int(action))
-                    if terminated:
-                        finished.append(valued(env))
-                    else:
-                        still_running.append((env, observation, info))
-                running = still_running
+                    still_running.append((env, observation, info))
+            running = still_running
     return finished
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
-    return ThreadpoolController()
 
 
 def valued(env: RedoxEnv) -> Valued:
