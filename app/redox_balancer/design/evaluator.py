@@ -96,6 +96,12 @@ class Valued:
 
     construct: Construct
     outcome: Outcome
+    paid: float = 0.0  # cost of measurements
+
+    @property
+    def value(self) -> float:
+        """Value less the cost of measurements."""
+        return self.outcome.value - self.paid
 
 
 class Evaluator:
@@ -205,11 +211,11 @@ class Evaluator:
         """`DesignSpace.limits` of a condition, computed once."""
         return self._cell(condition)[1].limits
 
-    def evaluate(self, construct: Construct, condition: Condition) -> Outcome:
-        """Value of a construct under a condition: the mean over all parameter samples where the space has any."""
+    def evaluate(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
+        """Value of a construct under a condition: with one parameter sample, or the mean over all there are."""
         samples = len(self.space.parameter_samples)
-        if not samples:
-            return self.outcome(construct, condition)
+        if sample is not None or not samples:
+            return self.outcome(construct, condition, sample)
         key = (construct.levels, condition)
         known = self._means.get(key)
         if known is None:

@@ -1,5 +1,6 @@
 """Episodes played with a policy, the constructs that it may answer with, and the search from them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,9 +40,10 @@ def search_from(
     """
     (condition,) = search.problem.conditions
     search.stage = POLICY
-    probable = play_episodes(envs, condition.id, policy, 1, None)[0]
+    seed = int(generator.integers(2**31)) if envs[0].hidden_condition else None
+    probable = play_episodes(envs, condition.id, policy, 1, None, sample=search.problem.sample, seed=seed)[0]
     if envs[0].hidden_condition:
-        return search.chosen(probable.construct), probable
+        return search.chosen(probable.construct, probable.paid), probable
     search.value(probable.construct)
 
     def draws() -> Iterator[Batch]:
@@ -62,6 +64,9 @@ def play_episodes(
     policy: Policy | None,
     episodes: int,
     generator: np.random.Generator | None,
+    *,
+    sample: int | None = None,
+    seed: int | None = None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
 
@@ -73,6 +78,9 @@ def play_episodes(
         Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
     generator
         Samples the actions; None takes the most probable action of the policy each time.
+    sample, seed
+        Parameter sample of the cell that is measured, drawn for each episode where there is none; and what the errors
+        of measurements are drawn from.
 
     Returns
     -------
@@ -80,9 +88,11 @@ def play_episodes(
         The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
+    options, seeds = {"condition": condition, "sample": sample}, itertools.count(seed or 0)
     while len(finished) < episodes:
         playing = envs[: episodes - len(finished)]
-        running = [(env, *env.reset(options={"condition": condition})) for env in playing]
+        own = [None if seed is None else next(seeds) for _ in playing]
+        running = [(env, *env.reset(seed=each, options=options)) for env, each in zip(playing, own, strict=True)]
         while running:
             masks = np.stack([info["action_mask"] for _, _, info in running])
             if policy is not None:
@@ -101,8 +111,9 @@ def play_episodes(
 
 
 def valued(env: RedoxEnv) -> Valued:
-    """The construct of an environment with its outcome by the task of the environments."""
-    return Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
+    """The construct of an environment with its outcome by the task, in the cell that was measured if one was."""
+    measured = env.sample if env.measurement.of_sample else None
+    return Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition, measured), env.paid)
 
 
 def candidates(
@@ -127,7 +138,7 @@ def candidates(
 
 def most_valuable(constructs: Sequence[Valued]) -> Valued:
     """The construct of the largest value, the first of equals."""
-    return max(constructs, key=lambda entry: entry.outcome.value)
+    return max(constructs, key=lambda entry: entry.value)
 
 
 def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:

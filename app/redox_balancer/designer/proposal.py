@@ -23,7 +23,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.signals import stop_on_signals
-from redox_balancer.search.belief import Belief, possible_conditions
+from redox_balancer.search.belief import Belief
 from redox_balancer.search.local import engine, proven
 from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.version import __version__
@@ -213,7 +213,9 @@ def propose(
         environments = source.environments()
         policy = source.policy() if construct is None else None
     else:
-        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
+        environments = RedoxEnvs(
+            source.space(), source.placements, source.sampling, source.hidden_condition, source.measurement
+        )
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
     return answer(environments, policy, condition, **search)
@@ -257,15 +259,15 @@ def answer(
             progress("searching", int(time.monotonic() - started), total)
             return stopped.is_set()
 
-        problem = Problem.under(env.evaluator, chosen, env.max_placements)
+        generator, probable, samples = np.random.default_rng(seed), None, len(space.parameter_samples)
+        measured = int(generator.integers(samples)) if env.measurement.of_sample and samples else None
+        problem = Problem.under(env.evaluator, chosen, env.max_placements, measured)
         search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
-        generator, probable = np.random.default_rng(seed), None
         if policy is not None:
             found, probable = search_from(policy, envs, search, generator)
         elif env.hidden_condition:
             search.stage = "search on a belief"
-            belief = Belief(env.evaluator, possible_conditions(environments), problem.placements)
-            found = belief.search(search, chosen)
+            found = Belief.of(environments, env.evaluator).search(search, generator)
         else:
             found = engine(search, generator)
     valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)

@@ -2,7 +2,7 @@
 
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
 What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
-with a local optimum: no other level, swap, addition or removal of one placement is worth more. The proof is that every
+with a local optimum: no other level, swap, addition or removal of one placement is worth more. Proof is that every
 construct was valued or is worth less by its bound, where there is time for that, or else by the mixed-integer program
 (`oracle`), where one has the optimum.
 """
@@ -37,7 +37,7 @@ SETTLED = 4
 RESTARTED = 0.4
 """Share of the time left that may pass before the program, or with exhausting all."""
 SMALL, HOUR = 1_000, 3_600.0
-"""Constructs that are exhausted without a limit of time, and the most time, s, that exhausting any number may take."""
+"""Constructs that are exhausted without a limit of time; the most time, s, that exhausting any number may take."""
 PROBED = 0.1
 """Share of this time that passes before what is left to exhaust is estimated."""
 PROVEN = 1e-6
