@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.cell.network import FloatArray, IntArray
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.ratio_window import FINE, NO_ANSWER, WITHIN, steps_of, window_of
 from redox_balancer.design.formulation import Formulation
@@ -75,7 +76,7 @@ class RatioReward:
         steps = np.linspace(*span, count)
         shares = np.asarray([self._left(condition, ratio, step) for step in steps.tolist()])[:, :-1]
 
-        def growth(at: IntArray) -> FloatArray:
+        def growth(at: NDArray[np.intp]) -> FloatArray:
             """Largest growth of each cell at each of its steps."""
             points = cells[:, None, :-1] * shares[at]
             found = self._programs.growth_lp.upper_bounds(points.reshape(-1, points.shape[-1]))
