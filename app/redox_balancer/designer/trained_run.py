@@ -1,7 +1,5 @@
 """A training run on disk, as the designer and the evaluation read it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +41,7 @@ class TrainedRun:
     held_ratios: tuple[str, ...] | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, folder: Path, held_ratios: str | None = None) -> TrainedRun:
+    def open(cls, folder: Path, held_ratios: str | None = None) -> "TrainedRun":
         """Read the settings of a run, to be used with other values of the ratios that it was trained with.
 
         A RedoxError where the folder holds no run, or one that was trained with other ratios or none.
@@ -102,7 +100,7 @@ class TrainedRun:
         rows = self.metrics()
         return rows[-1]["seconds"] if rows else 0.0
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of the metrics, a row for each logging interval."""
         import pandas as pd  # noqa: PLC0415 - half a second
 
