@@ -199,9 +199,9 @@ class Evaluator:
         """The cell without a construct under a condition."""
         return self._cell(condition)[0]
 
-    def limits(self, condition: Condition) -> FloatArray:
-        """`DesignSpace.limits` of a condition, computed once."""
-        return self._cell(condition)[1].limits
+    def unmodified(self, condition: Condition) -> UnmodifiedCell:
+        """The bounds of that cell, computed once."""
+        return self._cell(condition)[1]
 
     def evaluate(self, construct: Construct, condition: Condition) -> Outcome:
         """Value of a construct under a condition: the mean over all parameter samples where the space has any."""
