@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from signal import SIGINT
 from typing import Any, Self
@@ -11,29 +10,26 @@ import numpy as np
 
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, pick_condition
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.env import RedoxEnv, RedoxEnvs
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.growth_limits import growth_of_line
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.designer.play import play_episodes
+from redox_balancer.designer.play import DRAWS, search_from
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.signals import stop_on_signals
-from redox_balancer.search.belief import Belief, possible_conditions
-from redox_balancer.search.local import Batch, engine, proven
+from redox_balancer.search.belief import Belief
+from redox_balancer.search.local import engine, proven
 from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.version import __version__
 
 SECONDS = 0.2
 """Wall time for an answer by default, s."""
-DRAWS = 16
-"""Constructs drawn from a policy at once, as starts of the search."""
-POLICY = "policy"
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
@@ -217,7 +213,14 @@ def propose(
         environments = source.environments()
         policy = source.policy() if construct is None else None
     else:
-        environments = RedoxEnvs(source.space(), source.placements, source.sampling, source.hidden_condition)
+        environments = RedoxEnvs(
+            source.space(),
+            placements=source.placements,
+            sampling=source.sampling,
+            hidden_condition=source.hidden_condition,
+            observation=source.observation,
+            measurement=source.measurement,
+        )
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
     return answer(environments, policy, condition, **search)
@@ -235,9 +238,7 @@ def answer(
 ) -> Proposal:
     """The most valuable construct for a condition, by the task, that the engine finds from the draws of a policy.
 
-    Under a hidden condition constructs cannot be compared by their values, which would use the condition that is not
-    shown, nor by the measurements of many episodes, as the protocol grants one. The policy's most probable construct
-    is then the answer, whatever it is worth, or without a policy that of a search on a belief.
+    Under a hidden condition the policy answers alone, see `search_from`, and without one a search on a belief does.
 
     `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
     is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, a
@@ -263,32 +264,16 @@ def answer(
             progress("searching", int(time.monotonic() - started), total)
             return stopped.is_set()
 
-        problem = Problem.under(env.evaluator, chosen, env.max_placements)
+        generator, probable, samples = np.random.default_rng(seed), None, len(space.parameter_samples)
+        measured = int(generator.integers(samples)) if env.measurement.of_sample and samples else None
+        problem = Problem.under(env.evaluator, chosen, env.max_placements, measured)
         search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
-        search.stage = POLICY
-        probable = None if policy is None else play_episodes(envs, chosen.id, policy, 1, None)[0]
-        if env.hidden_condition and probable:
-            found = search.chosen(probable.construct)
+        if policy is not None:
+            found, probable = search_from(policy, envs, search, generator)
         elif env.hidden_condition:
             search.stage = "search on a belief"
-            belief = Belief(env.evaluator, possible_conditions(environments), problem.placements)
-            found = belief.search(search, chosen)
-        elif policy is not None and probable:
-            search.value(probable.construct)
-            generator = np.random.default_rng(seed)
-            found = engine(search, generator, _draws(envs, policy, chosen.id, probable, generator))
+            found = Belief.of(environments, env.evaluator).search(search, generator)
         else:
-            found = engine(search, np.random.default_rng(seed))
+            found = engine(search, generator)
     valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)
     return replace(valued, found=found, policy=probable)
-
-
-def _draws(
-    envs: Sequence[RedoxEnv], policy: Policy, condition: str, probable: Valued, generator: np.random.Generator
-) -> Iterator[Batch]:
-    """Batches of constructs drawn from a policy, the best first; the most probable one is in the first batch."""
-    drawn = [probable, *play_episodes(envs, condition, policy, DRAWS - 1, generator)]
-    while True:
-        drawn.sort(key=lambda entry: -entry.outcome.value)
-        yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
-        drawn = play_episodes(envs, condition, policy, DRAWS, generator)

@@ -29,7 +29,6 @@ from redox_balancer.evaluation.methods import (
 )
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.fingerprint import differing_entries
-from redox_balancer.search.belief import possible_conditions
 from redox_balancer.search.problem import SearchResult
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def compare_methods(folders: Sequence[Path], protocol: Protocol, *, progress: Pr
         trained, samples, seeds = [run.policy() for run in runs], protocol.samples, protocol.seeds
         methods = [*policies(envs, trained, samples=samples, seeds=seeds, training_s=training_s), fixed]
         if environments.hidden_condition:
-            methods.append(belief_search(evaluator, placements, possible_conditions(environments)))
+            methods.append(belief_search(evaluator, environments))
         else:
             methods += searches(evaluator, placements, budget=budget, seeds=seeds)
             if len(space.parameter_samples) and budget.seconds is not None:

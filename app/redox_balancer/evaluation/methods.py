@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.design.env import RedoxEnv
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.designer.play import candidates, most_valuable, play_episodes
 from redox_balancer.impala.policy import Policy
@@ -104,13 +104,13 @@ def samples_oracle(evaluator: Evaluator, placements: int, *, time_limit_s: float
     return Method(SAMPLES_ORACLE, answer)
 
 
-def belief_search(evaluator: Evaluator, placements: int, conditions: Sequence[Condition]) -> Method:
-    """Greedy search under a hidden condition: a belief over possible conditions, updated by growth and capacity."""
-    belief = Belief(evaluator, conditions, placements)
+def belief_search(evaluator: Evaluator, environments: RedoxEnvs) -> Method:
+    """Search under a hidden condition: a belief over possible states, updated by growth and capacity."""
+    belief = Belief.of(environments, evaluator)
 
-    def answer(condition: Condition, _seed: int) -> SearchResult:
-        search = Search(Problem.under(evaluator, condition, placements))
-        return belief.search(search, condition)
+    def answer(condition: Condition, seed: int) -> SearchResult:
+        search = Search(Problem.under(evaluator, condition, environments.placements))
+        return belief.search(search, np.random.default_rng(seed))
 
     return Method("greedy on belief", answer)
 

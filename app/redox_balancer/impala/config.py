@@ -39,8 +39,8 @@ class TrainConfig(SettingsModel):
     )
     return_scale: float = _setting(
         0.02,
-        "Return up to which the learner's grows in proportion; beyond, it grows with the logarithm, so that a share of "
-        "a small return counts as much as that of a large one. 0: in proportion everywhere.",
+        "Return up to which the learner's grows in proportion; beyond, it grows with the logarithm, so that "
+        "a share of a small return counts as much as that of a large one. 0: in proportion everywhere.",
         ge=0,
     )
     seed: int = _setting(0, "Seed of all random number generators.", ge=0)

@@ -69,7 +69,7 @@ class Learner:
             self._named[name].grad = gradient
         self._adam = torch.optim.Adam([self._flat], lr=config.learning_rate)
         self._adam.state[self._flat] = {
-            "step": torch.tensor(float(state.updates)),
+            "step": torch.tensor(float(state.updates * config.passes)),
             "exp_avg": torch.from_numpy(state.exp_avg.copy()).to(self._device),
             "exp_avg_sq": torch.from_numpy(state.exp_avg_sq.copy()).to(self._device),
         }

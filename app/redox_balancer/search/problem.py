@@ -14,18 +14,20 @@ from redox_balancer.design.evaluator import Evaluator
 class Problem:
     """Find the construct of the highest value under one condition, or of the highest weighted sum under several.
 
-    `placements` is K, the largest number of placements.
+    `placements` is K, the largest number of placements; `sample` is the parameter sample to value by in place of the
+    mean over all.
     """
 
     evaluator: Evaluator
     conditions: tuple[Condition, ...]
     weights: tuple[float, ...]
     placements: int
+    sample: int | None = None
 
     @classmethod
-    def under(cls, evaluator: Evaluator, condition: Condition, placements: int) -> Self:
+    def under(cls, evaluator: Evaluator, condition: Condition, placements: int, sample: int | None = None) -> Self:
         """The problem of a single condition."""
-        return cls(evaluator, (condition,), (1.0,), placements)
+        return cls(evaluator, (condition,), (1.0,), placements, sample)
 
     @property
     def empty(self) -> Construct:
@@ -35,7 +37,7 @@ class Problem:
     def value(self, construct: Construct) -> float:
         """Weighted sum of a construct's values under the conditions."""
         return sum(
-            weight * self.evaluator.evaluate(construct, condition).value
+            weight * self.evaluator.evaluate(construct, condition, self.sample).value
             for condition, weight in zip(self.conditions, self.weights, strict=True)
         )
 
@@ -61,6 +63,8 @@ class SearchResult:
 
     Attributes
     ----------
+    paid
+        Cost of measurements, which is deducted in `value`.
     evaluations, solves, seconds
         Constructs valued, also those that recurred, linear programs, and wall time from a reset evaluator.
     iterations
@@ -80,6 +84,7 @@ class SearchResult:
     bound: float | None = None
     stage: str = ""
     is_local_optimum: bool = False
+    paid: float = 0.0
 
 
 class Search:
@@ -144,10 +149,10 @@ class Search:
         self.value(construct)
         return self.found()
 
-    def chosen(self, construct: Construct) -> SearchResult:
-        """One construct as the answer, whatever its value: it was chosen without knowledge of the condition."""
-        value = self.value(construct)
-        return replace(self.found(), construct=construct, value=value, stage=self.stage)
+    def chosen(self, construct: Construct, paid: float = 0.0) -> SearchResult:
+        """One construct as the answer, whatever it is worth: it was chosen without knowledge of the condition."""
+        value = self.value(construct) - paid
+        return replace(self.found(), construct=construct, value=value, paid=paid, stage=self.stage)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""

@@ -4,11 +4,13 @@ from typing import Literal
 
 import numpy as np
 
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.problem import Search, SearchResult
 
 SearchName = Literal["random", "greedy", "evolutionary", "local", "milp"]
 
 
+@one_blas_thread()
 def run_search(search: Search, name: SearchName, seed: int = 0, time_limit_s: float = 600.0) -> SearchResult:
     """Run a search and return its answer.
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from old_runs import unpack_old_runs
-from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation import comparison, methods
 from redox_balancer.evaluation.comparison import TRAINING, Protocol, compare_methods
+from redox_balancer.search.belief import Belief
 from redox_balancer.search.problem import SearchResult
 
 
@@ -25,8 +26,8 @@ def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_th
 ) -> None:
     received: list[Any] = []
 
-    def recorded(evaluator: Evaluator, _placements: int, conditions: list[Condition]) -> methods.Method:
-        received.append(conditions)
+    def recorded(evaluator: Evaluator, environments: RedoxEnvs) -> methods.Method:
+        received.append([state.condition for state in Belief.of(environments, evaluator, count=64).states])
         nothing = Construct.empty(len(evaluator.space.placements))
         return methods.Method("greedy on belief", lambda _condition, _seed: SearchResult(nothing, 0.0, 1, 1, 1.0))
 

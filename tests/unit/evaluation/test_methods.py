@@ -1,5 +1,7 @@
 """Answers of the design methods: never worse than nothing where the condition is known."""
 
+from dataclasses import replace
+
 import pytest
 
 from policies import stubborn
@@ -37,7 +39,8 @@ def test_a_belief_that_is_wrong_answers_with_a_harmful_construct() -> None:
     space = Task(reward="guaranteed", conditions=("hypoxia", "slc25a11_deficiency")).space()
     believed, true = space.conditions
     with Evaluator(space) as evaluator:
-        answer = belief_search(evaluator, 1, [believed]).answer(true, 0)
+        environments = RedoxEnvs(replace(space, conditions=(believed,)), placements=1)
+        answer = belief_search(evaluator, environments).answer(true, 0)
     assert answer.value < -1e-3
     assert len(answer.construct) == 1
 
