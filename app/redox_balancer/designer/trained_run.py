@@ -10,6 +10,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.settings import ids
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
+from redox_balancer.impala.config import OLD_SETTINGS, TrainConfig
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
@@ -115,16 +116,21 @@ class TrainedRun:
             return []
 
 
-def resumed_task(task: Task, run: Path) -> Task:
-    """The task to resume a run with: its model as published if the run began before models were curated.
+def resumed(task: Task, config: TrainConfig, run: Path) -> tuple[Task, TrainConfig]:
+    """Task and settings to resume a run with: those that its record does not name stay as they were before.
 
     `run` is the folder of the run or of one of its checkpoints.
     """
     for folder in (run, run.parent):
         try:
-            recorded = json.loads((folder / "config.json").read_bytes())["task"]
+            record = json.loads((folder / "config.json").read_bytes())
+            recorded, settings = {*record["task"]}, {*record["settings"]}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        old = task.model is not None and task.curation is None and "as_published" not in recorded
-        return task.model_copy(update={"as_published": True}) if old else task
-    return task
+        old = {name: value for name, value in Task.before(task.model).items() if name not in recorded}
+        if task.curation is not None:
+            old.pop("as_published", None)
+        return task.model_copy(update=old), config.changed(
+            **{name: value for name, value in OLD_SETTINGS.items() if name not in settings}
+        )
+    return task, config
