@@ -72,11 +72,11 @@ class Belief:
         return outcome.growth / healthy, outcome.capacity / evaluator.space.capacity_unit
 
 
-def possible_conditions(environments: RedoxEnvs) -> list[Condition]:
+def possible_conditions(environments: RedoxEnvs, count: int = POSSIBLE_CONDITIONS) -> list[Condition]:
     """Conditions sampled as in the training: the belief about a hidden condition before anything is measured."""
     (env,) = environments(1)
     conditions = []
-    for seed in range(POSSIBLE_CONDITIONS):
+    for seed in range(count):
         env.reset(seed=seed)
         conditions.append(env.condition)
     env.evaluator.close()

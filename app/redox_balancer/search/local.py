@@ -52,8 +52,8 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
 
     def others() -> Iterator[Batch]:
-        while not search.spent():
-            yield RANDOM, [random_construct(problem, generator) for _ in range(RESTARTS)]
+        for batch in random_batches(search, generator):
+            yield batch
             yield from (batch for batch in [next(drawn, None)] if batch)
 
     found, left = search.found(), search.seconds_left
@@ -71,6 +71,17 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
         search.found(iterations=found.iterations, bound=bound),
         is_local_optimum=optimal or descents.confirmed == search.best,
     )
+
+
+def restarts(search: Search, generator: np.random.Generator) -> None:
+    """Search from random constructs alone, screened as in the engine."""
+    Descents(search).run(random_batches(search, generator))
+
+
+def random_batches(search: Search, generator: np.random.Generator) -> Iterator[Batch]:
+    """Batches of random constructs until a limit is reached."""
+    while not search.spent():
+        yield RANDOM, [random_construct(search.problem, generator) for _ in range(RESTARTS)]
 
 
 def _until_settled(search: Search, batches: Iterator[Batch], seconds: float) -> Iterator[Batch]:

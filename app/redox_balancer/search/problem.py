@@ -69,6 +69,8 @@ class SearchResult:
         Proven upper bound of the value of every construct; None where nothing is proven.
     stage, is_local_optimum
         By the engine: what found the construct, and whether no change of one placement is worth more.
+    improvements
+        When the answer became better, s, and its value from then on; what was never valued is not in it.
     """
 
     construct: Construct
@@ -80,6 +82,11 @@ class SearchResult:
     bound: float | None = None
     stage: str = ""
     is_local_optimum: bool = False
+    improvements: tuple[tuple[float, float], ...] = ()
+
+    def value_at(self, seconds: float) -> float:
+        """Value of the answer after so much wall time: 0 as long as there is none."""
+        return next((value for found, value in reversed(self.improvements) if found <= seconds), 0.0)
 
 
 class Search:
@@ -118,6 +125,7 @@ class Search:
         self._started = time.perf_counter()
         self._solves_before = problem.evaluator.solves
         self._evaluations = 0
+        self._improvements: list[tuple[float, float]] = []
         self.best = problem.empty
         self.best_value = problem.value(self.best)
 
@@ -137,17 +145,15 @@ class Search:
         value = self.problem.value(construct)
         if value > self.best_value:
             self.best, self.best_value, self._found_in = construct, value, self.stage
+            self._improvements.append((time.perf_counter() - self._started, value))
         return value
-
-    def proposed(self, construct: Construct) -> SearchResult:
-        """A construct, or the empty one if its value is negative."""
-        self.value(construct)
-        return self.found()
 
     def chosen(self, construct: Construct) -> SearchResult:
         """One construct as the answer, whatever its value: it was chosen without knowledge of the condition."""
         value = self.value(construct)
-        return replace(self.found(), construct=construct, value=value, stage=self.stage)
+        found = self.found()
+        answered = ((found.seconds, value),)
+        return replace(found, construct=construct, value=value, stage=self.stage, improvements=answered)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""
@@ -160,4 +166,5 @@ class Search:
             iterations=iterations,
             bound=bound,
             stage=self._found_in,
+            improvements=tuple(self._improvements),
         )
