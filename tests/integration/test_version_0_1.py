@@ -25,8 +25,9 @@ def test_designs(old_runs: Path, name: str) -> None:
     expected = EXPECTED["design"][name]
     named = ",".join(f"{placement}={fraction}" for placement, fraction in expected["construct"])
     design = redox_json("design", old_runs / name, *CONDITION, "--construct", named)
-    for key in ("growth", "capacity", "guaranteed", "value", "paid", "rescue"):
-        assert design[key] == pytest.approx(expected[key], abs=1e-6), key
+    for key in ("growth", "capacity", "guaranteed", "plain_value", "paid", "rescue"):
+        assert design[key] == pytest.approx(expected[key.removeprefix("plain_")], abs=1e-6), key
+    assert design["value"] == design["paid"]
     found = redox_json("design", old_runs / name, *CONDITION, "--evaluations", 200, "--quick")
     assert found["paid"] >= expected["paid"] - 1e-6
     assert found["search"]["policy"]["value"] <= found["paid"] + 1e-9

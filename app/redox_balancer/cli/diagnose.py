@@ -29,6 +29,7 @@ DRAWS = 40
 _OF_CONSTRUCTS = (
     *("enzymes", "candidates", "placements", "budget", "membrane_budget", "saturation", "sampling", "reward"),
     *("protein_price", "h2o2_price", "parameter_samples", "hidden_condition", "held_ratios"),
+    *("measurement_noise", "measurement_cost"),
 )
 
 

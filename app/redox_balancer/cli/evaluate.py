@@ -54,7 +54,7 @@ def evaluate(
     longest: Annotated[
         float | None,
         typer.Option(
-            min=0.001, help="Wall time per answer up to which the curves go.", show_default="1; 3 with samples"
+            min=0.001, help="Wall time per answer up to which the curves go.", show_default="1; 2 with samples"
         ),
     ] = None,
     time_limit_s: Annotated[

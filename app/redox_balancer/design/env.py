@@ -1,13 +1,13 @@
 """`RedoxEnv`: a construct built placement by placement, as a Gymnasium environment.
 
 An episode starts with a condition and an empty cell; each action places an enzyme or stops. The reward is the change
-of the construct's value and stopping gives 0, so that with discount 1 the return of an episode is the value of its
-final construct. The Kth placement terminates the episode: the observation holds the number of placements left, so
-nothing is truncated.
+of the construct's value, less the cost of a measurement, and stopping gives 0, so that with discount 1 the return of
+an episode is the value of its final construct, less what was paid for measurements. The Kth placement terminates the
+episode: the observation holds the number of placements left, so nothing is truncated.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Self
 
 import gymnasium
@@ -20,6 +20,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.held_ratios import HeldCondition
+from redox_balancer.design.measurement import EXACT, Measurement
 from redox_balancer.design.observation import REMAINING, fourier_features, layout
 from redox_balancer.design.settings import Sampling
 from redox_balancer.design.space import DesignSpace
@@ -49,7 +50,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     growth and capacity after each placement, as values and as Fourier features, 0 for the placements to come.
 
     With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
-    the mean value. The observation follows from the library's own parameters and reveals nothing of the sample.
+    the mean value. The observation follows from the library's own parameters and reveals nothing of the sample, but
+    where measurements have an error or a cost they are of the cell with that sample, see `Measurement`.
 
     Parameters
     ----------
@@ -62,19 +64,23 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         `mixed` does so for several conditions at once as well, and `box` draws states from the box of all limits.
     hidden_condition
         Whether the observation excludes the condition.
+    measurement
+        Error and cost of what is measured after each placement under a hidden condition.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
     Notes
     -----
-    `reset(options={"condition": id})` selects the condition of one episode.
+    `reset(options={"condition": id, "sample": index})` selects condition and parameter sample of one episode; either
+    may be left out.
     """
 
     construct: Construct
     outcome: Outcome
     condition: Condition
     _value: float
-    _sample: int | None
+    sample: int | None
+    paid: float
     _left: int
     _spent: NDArray[np.float64]
     _mask: Mask
@@ -86,12 +92,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         placements: int = 2,
         sampling: Sampling = "named",
         hidden_condition: bool = False,
+        measurement: Measurement = EXACT,
         release: Callable[[], None] = lambda: None,
     ) -> None:
         space = evaluator.space
         self.evaluator = evaluator
         self.max_placements = placements
-        self.sampling, self.hidden_condition = sampling, hidden_condition
+        self.sampling, self.hidden_condition, self.measurement = sampling, hidden_condition, measurement
         self.action_space = gymnasium.spaces.Discrete(space.actions)
         names = layout(space, placements, hidden_condition=hidden_condition)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
@@ -120,7 +127,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._refuse_if_closed()
         super().reset(seed=seed)
         space = self.evaluator.space
-        name = (options or {}).get("condition")
+        options = options or {}
+        name = options.get("condition")
         if name is None and self._box is not None:
             condition = self._box.draw(self.np_random)
         elif name is None:
@@ -134,7 +142,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
         if self.sampling in ("range", "mixed"):
             condition = condition.sampled(self.np_random)
-        self._begin(space.ratios.holding(condition, self.np_random) if space.ratios else condition)
+        held = space.ratios.holding(condition, self.np_random) if space.ratios else condition
+        self._begin(held, options.get("sample"))
         return self._observation(), self._info()
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -149,7 +158,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 self._place(*divmod(position, len(self._levels)))
                 reward = self._value - before
             if self.hidden_condition:
-                features = fourier_features(self._measured())
+                reward -= self.measurement.cost
+                self.paid += self.measurement.cost
+                features = fourier_features(self.measurement.take(self._measured(), self.np_random))
                 start = self._history_at + (self.max_placements - self._left - 1) * features.size
                 self._observed[start : start + features.size] = features
         terminated = stopped or self._left == 0
@@ -162,7 +173,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 # Of this process so far: optima that needed no solve, and those of them that a solve contradicted.
                 "hit_rate": self.evaluator.hits / self.evaluator.lookups,
                 "disagreements": self.evaluator.disagreements,
-            }
+            } | ({"paid": self.paid} if self.measurement.cost else {})
         return self._observation(), reward, terminated, False, info
 
     def close(self) -> None:
@@ -175,12 +186,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         if self._closed:
             raise RedoxError("the environment is closed", hint="create another one")
 
-    def _begin(self, condition: Condition) -> None:
+    def _begin(self, condition: Condition, sample: int | None = None) -> None:
         space = self.evaluator.space
         self.condition = condition
         self.construct = Construct.empty(len(space.placements))
         samples = len(space.parameter_samples)
-        self._sample = int(self.np_random.integers(samples)) if samples else None
+        drawn = int(self.np_random.integers(samples)) if samples else None
+        self.sample, self.paid = drawn if sample is None else sample, 0.0
         self._evaluate()
         self._left = self.max_placements
         self._placed[:] = 0
@@ -208,9 +220,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 
     def _evaluate(self) -> None:
         """Outcome of the construct for the observation, and its value for the reward."""
-        self.outcome = rewarded = self.evaluator.outcome(self.construct, self.condition)
-        if self._sample is not None:
-            rewarded = self.evaluator.outcome(self.construct, self.condition, self._sample)
+        measured = self.sample if self.measurement.of_sample else None
+        self.outcome = rewarded = self.evaluator.outcome(self.construct, self.condition, measured)
+        if self.sample != measured:
+            rewarded = self.evaluator.outcome(self.construct, self.condition, self.sample)
         self._value = rewarded.value
 
     def _measured(self) -> tuple[float, float]:
@@ -247,6 +260,7 @@ class RedoxEnvs:
     placements: int = 2
     sampling: Sampling = "named"
     hidden_condition: bool = False
+    measurement: Measurement = EXACT
     cache_entries: int = CACHE_ENTRIES
     region_bytes: int = REGION_BYTES
     exact_check: bool = False
@@ -277,6 +291,7 @@ class RedoxEnvs:
                 placements=self.placements,
                 sampling=self.sampling,
                 hidden_condition=self.hidden_condition,
+                measurement=self.measurement,
                 release=release,
             )
             for _ in range(count)
@@ -291,4 +306,5 @@ class RedoxEnvs:
             "actions": self.space.actions,
             "max_placements": self.placements,
             "sampling": self.sampling,
+            **({"measurement": list(astuple(self.measurement))} if self.measurement.of_sample else {}),
         }

@@ -174,6 +174,18 @@ class TaskSettings(SettingsModel):
         default=False,
         description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
     )
+    measurement_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="Under a hidden condition, standard deviation of what is measured: of growth relative to healthy "
+        "growth, and of capacity in healthy respirations. With noise or cost, measured is the cell of the episode's "
+        "parameter sample.",
+    )
+    measurement_cost: float = Field(
+        default=0.0,
+        ge=0,
+        description="Under a hidden condition, value deducted for the measurement after each placement.",
+    )
 
     @model_validator(mode="after")
     def _one_curation(self) -> Self:
@@ -182,6 +194,17 @@ class TaskSettings(SettingsModel):
                 "a model as published has no curation",
                 hint="choose one of the two",
                 settings=("as_published", "curation"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _measured_where_hidden(self) -> Self:
+        given = [name for name in ("measurement_noise", "measurement_cost") if getattr(self, name)]
+        if given and not self.hidden_condition:
+            raise RedoxError(
+                "nothing is measured under a condition that is known",
+                hint="hide the condition, or omit noise and cost of measurements",
+                settings=(*given, "hidden_condition"),
             )
         return self
 

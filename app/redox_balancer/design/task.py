@@ -18,6 +18,7 @@ from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capa
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.held_out import mixtures
 from redox_balancer.design.held_ratios import parse_ranges
+from redox_balancer.design.measurement import Measurement
 from redox_balancer.design.settings import TaskSettings
 from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.errors import RedoxError
@@ -135,6 +136,11 @@ class Task(TaskSettings):
                     )
         return space
 
+    @property
+    def measurement(self) -> Measurement:
+        """Error and cost of measurements under a hidden condition."""
+        return Measurement(self.measurement_noise, self.measurement_cost)
+
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Ranges of concentrations that the task gives, M; a RedoxError where one cannot be read."""
         example = "lac__L_e=2e-3, or pyr_c=5e-5:2e-4 for a range, in M"
@@ -164,6 +170,7 @@ class Task(TaskSettings):
             placements=self.placements,
             sampling=self.sampling,
             hidden_condition=self.hidden_condition,
+            measurement=self.measurement,
             # In two more dimensions a point is in a known region too seldom: to solve takes less time.
             region_bytes=0 if space.ratios and len(space.ratios.held) > 1 else REGION_BYTES,
             exact_check=exact_check,

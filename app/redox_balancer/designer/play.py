@@ -1,15 +1,15 @@
 """Episodes played with a policy, the constructs that it may answer with, and the search from them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.local import Batch, engine
 from redox_balancer.search.problem import Search, SearchResult
 
@@ -40,9 +40,10 @@ def search_from(
     """
     (condition,) = search.problem.conditions
     search.stage = POLICY
-    probable = play_episodes(envs, condition.id, policy, 1, None)[0]
+    seed = int(generator.integers(2**31)) if envs[0].hidden_condition else None
+    probable = play_episodes(envs, condition.id, policy, 1, None, sample=search.problem.sample, seed=seed)[0]
     if envs[0].hidden_condition:
-        return search.chosen(probable.construct), probable
+        return search.chosen(probable.construct, probable.paid), probable
     search.value(probable.construct)
 
     def draws() -> Iterator[Batch]:
@@ -56,16 +57,18 @@ def search_from(
     return engine(search, generator, draws()), probable
 
 
+@one_blas_thread()
 def play_episodes(
     envs: Sequence[RedoxEnv],
     condition: str,
     policy: Policy | None,
     episodes: int,
     generator: np.random.Generator | None,
+    *,
+    sample: int | None = None,
+    seed: int | None = None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
-
-    Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
     Parameters
     ----------
@@ -75,6 +78,9 @@ def play_episodes(
         Chooses the actions; None chooses uniformly among the legal ones, which needs a generator.
     generator
         Samples the actions; None takes the most probable action of the policy each time.
+    sample, seed
+        Parameter sample of the cell that is measured, drawn for each episode where there is none; and what the errors
+        of measurements are drawn from.
 
     Returns
     -------
@@ -82,36 +88,32 @@ def play_episodes(
         The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
-    with _blas().limit(limits=1, user_api="blas"):
-        while len(finished) < episodes:
-            playing = envs[: episodes - len(finished)]
-            running = [(env, *env.reset(options={"condition": condition})) for env in playing]
-            while running:
-                masks = np.stack([info["action_mask"] for _, _, info in running])
-                if policy is not None:
-                    actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+    options, seeds = {"condition": condition, "sample": sample}, itertools.count(seed or 0)
+    while len(finished) < episodes:
+        playing = envs[: episodes - len(finished)]
+        own = [None if seed is None else next(seeds) for _ in playing]
+        running = [(env, *env.reset(seed=each, options=options)) for env, each in zip(playing, own, strict=True)]
+        while running:
+            masks = np.stack([info["action_mask"] for _, _, info in running])
+            if policy is not None:
+                actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+            else:
+                actions = random_actions(masks, generator or np.random.default_rng())
+            still_running = []
+            for (env, _, _), action in zip(running, actions, strict=True):
+                observation, _, terminated, _, info = env.step(int(action))
+                if terminated:
+                    finished.append(valued(env))
                 else:
-                    actions = random_actions(masks, generator or np.random.default_rng())
-                still_running = []
-                for (env, _, _), action in zip(running, actions, strict=True):
-                    observation, _, terminated, _, info = env.step(int(action))
-                    if terminated:
-                        finished.append(valued(env))
-                    else:
-                        still_running.append((env, observation, info))
-                running = still_running
+                    still_running.append((env, observation, info))
+            running = still_running
     return finished
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
-    return ThreadpoolController()
-
-
 def valued(env: RedoxEnv) -> Valued:
-    """The construct of an environment with its outcome by the task of the environments."""
-    return Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition))
+    """The construct of an environment with its outcome by the task, in the cell that was measured if one was."""
+    measured = env.sample if env.measurement.of_sample else None
+    return Valued(env.construct, env.evaluator.evaluate(env.construct, env.condition, measured), env.paid)
 
 
 def candidates(
@@ -136,7 +138,7 @@ def candidates(
 
 def most_valuable(constructs: Sequence[Valued]) -> Valued:
     """The construct of the largest value, the first of equals."""
-    return max(constructs, key=lambda entry: entry.outcome.value)
+    return max(constructs, key=lambda entry: entry.value)
 
 
 def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:

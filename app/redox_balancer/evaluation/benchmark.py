@@ -37,6 +37,13 @@ def state_of(condition: Condition) -> list[Any]:
     return [condition.reference, changed, *getattr(condition, "ratios", ())]
 
 
+def steps(last: float) -> list[float]:
+    """Wall times from a fiftieth of the last one: 1, 2 and 5 times each power of ten, and the last."""
+    power = math.floor(math.log10(last))
+    times = (step * 10.0**each for each in range(power - 2, power + 1) for step in (1, 2, 5))
+    return [time for time in times if last / 50 <= time * (1 + 1e-9) and time < last] + [last]
+
+
 def break_even(training_s: float, trained_s: float, search_s: float) -> int | None:
     """The least number N of answers with training_s + N trained_s <= N search_s; None if there is none."""
     if search_s <= trained_s:
@@ -56,8 +63,8 @@ class Benchmark:
         The answers of each method, by seed and condition.
     seconds
         Wall time at which the methods are compared; infinite for the time that each takes.
-    longest
-        Wall time up to which the searches went on.
+    times
+        Wall times of the curves, ascending, s; the searches went on until the last.
     training_s
         Wall time of the training, mean of the runs.
     """
@@ -66,7 +73,7 @@ class Benchmark:
     optima: Sequence[Optimum | None]
     found: Mapping[str, Sequence[Sequence[SearchResult]]]
     seconds: float
-    longest: float
+    times: Sequence[float]
     training_s: float
 
     @property
@@ -107,13 +114,6 @@ class Benchmark:
         first = int(below[-1]) + 1 if below.size else 0
         return float(gains[first, 0]) if first < len(gains) else math.inf
 
-    @property
-    def last(self) -> float:
-        """Wall time up to which answers are known, s: `longest`, or without a limit the most that one took."""
-        if math.isfinite(self.longest):
-            return self.longest
-        return max(one.seconds for found in self.found.values() for row in found for one in row)
-
     def rows(self) -> list[dict[str, Any]]:
         """One row per method, the largest mean share first.
 
@@ -138,25 +138,20 @@ class Benchmark:
             )
         return sorted(rows, key=lambda row: -row["mean_share"])
 
-    def times(self) -> list[float]:
-        """Wall times of the curves, s: 1, 2 and 5 times the powers of ten in two decades, and the last one."""
-        last = self.last
-        powers = range(math.floor(math.log10(last)) - 2, math.floor(math.log10(last)) + 1)
-        steps = {step * 10.0**power for power in powers for step in (1, 2, 5)}
-        return sorted({time for time in steps if last / 100 <= time < last} | {last})
-
     def crossings(self) -> list[dict[str, Any]]:
         """For each trained method, search and one of `SHARES`, the number of answers that pay for the training.
 
         `queries` is None where the search is as fast, or the trained method does not reach the share. Where the
-        search does not reach it, the number is the one for a search that does at `last`, `at_most` so many.
+        search does not reach it in the last of `times`, the number is that of one that does, `at_most` so many.
         """
         rows = []
         for trained in (name for name in TRAINED if name in self.found):
             for search in (name for name in SEARCHES if name in self.found):
                 for share in SHARES:
                     own, others = self.seconds_to(trained, share), self.seconds_to(search, share)
-                    queries = break_even(self.training_s, own, min(others, self.last)) if own < math.inf else None
+                    queries = (
+                        break_even(self.training_s, own, min(others, self.times[-1])) if own < math.inf else None
+                    )
                     rows.append(
                         {
                             "trained": trained,
@@ -170,23 +165,20 @@ class Benchmark:
 
     def summary(self, describe: Callable[[SearchResult], Described]) -> dict[str, Any]:
         """Everything as data, ready for JSON; `describe` gives the placements of an answer as data."""
-        times = self.times()
         curves = {
-            name: [bootstrap_interval(self.shares(name, time), np.mean) for time in times] for name in self.found
+            name: [bootstrap_interval(self.shares(name, time), np.mean) for time in self.times] for name in self.found
         }
         return {
             "seconds": _finite(self.seconds),
             "methods": self.rows(),
             "unproven": self.unproven,
-            "times": times,
+            "times": self.times,
             "curves": curves,
             "crossings": self.crossings(),
-            "conditions": [self._of_condition(column, times, describe) for column in range(len(self.conditions))],
+            "conditions": [self._of_condition(column, describe) for column in range(len(self.conditions))],
         }
 
-    def _of_condition(
-        self, column: int, times: Sequence[float], describe: Callable[[SearchResult], Described]
-    ) -> dict[str, Any]:
+    def _of_condition(self, column: int, describe: Callable[[SearchResult], Described]) -> dict[str, Any]:
         condition, optimum = self.conditions[column], self.optima[column]
         found = {name: [row[column] for row in rows] for name, rows in self.found.items()}
         best = max((answer for answers in found.values() for answer in answers), key=lambda answer: answer.value)
@@ -196,7 +188,7 @@ class Benchmark:
             "best_known": float(self.best_known[column]),
             "construct": optimum.construct if optimum else describe(best),
             "values": {
-                name: [[round(answer.value_at(time), 9) for time in times] for answer in answers]
+                name: [[round(answer.value_at(time), 9) for time in self.times] for answer in answers]
                 for name, answers in found.items()
             },
         }

@@ -23,7 +23,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.states import held_out_states
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
-from redox_balancer.evaluation.benchmark import Benchmark, Optimum, proven_optimum, state_of
+from redox_balancer.evaluation.benchmark import Benchmark, Optimum, proven_optimum, state_of, steps
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Setup, answers, best_fixed, start_process
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.fingerprint import differing_entries
@@ -75,12 +75,12 @@ class Protocol:
     jobs: int = 1
 
     def of(self, environments: RedoxEnvs) -> tuple[float, float]:
-        """`seconds` and `longest` for a task, infinite where the condition is hidden: no search there goes on."""
-        if environments.hidden_condition:
-            return self.seconds or math.inf, math.inf
-        seconds, longest = (1.0, 3.0) if len(environments.space.parameter_samples) else (0.1, 1.0)
-        seconds = self.seconds or seconds
-        return seconds, max(seconds, self.longest or longest)
+        """`seconds` and `longest` for a task; where the condition is hidden, `seconds` is infinite."""
+        seconds, longest = (1.0, 2.0) if len(environments.space.parameter_samples) else (0.1, 1.0)
+        hidden = environments.hidden_condition
+        seconds = self.seconds or (math.inf if hidden else seconds)
+        longest = self.longest or longest
+        return seconds, longest if hidden else max(seconds, longest)
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,11 @@ def compare_methods(
     seconds, longest = protocol.of(environments)
     space = replace(environments.space, conditions=conditions)
     enumerated: dict[Condition, Optimum] = {}
-    if not space.is_provable and _is_enumerable(space, placements):
+    if not space.is_provable and _is_enumerable(environments):
         enumerated = optima_of_all(space, placements, earlier_optima(earlier, task), protocol.jobs, progress)
     progress("choosing the best fixed construct")
     fixed = best_fixed(environments, min(longest, 1.0))
-    setup = Setup(environments, conditions, runs, longest, protocol.oracle_s)
+    setup = Setup(environments, conditions, runs, sorted({*steps(longest), min(seconds, longest)}), protocol.oracle_s)
     with _processes(protocol.jobs, setup) as pool:
         answered: dict[str, Mapping[Condition, Sequence[SearchResult]]] = {}
         proven: dict[Condition, Optimum | None] = dict(enumerated)
@@ -172,6 +172,9 @@ def compare_methods(
         for condition in asked
         if not any(found.value > USEFUL for by in answered.values() for found in by[condition])
     }
+    times = setup.times
+    if environments.hidden_condition:  # where every method ends by itself
+        times = steps(max(one.seconds for by in answered.values() for found in by.values() for one in found))
     benchmarks = {}
     for name, part in sets.items():
         kept = [condition for condition in part if condition not in useless]
@@ -188,7 +191,7 @@ def compare_methods(
                 for method, by in answered.items()
             },
             seconds,
-            longest,
+            times,
             training_s(runs),
         )
     no_useful_design = [condition.id for condition in conditions if condition in useless]
@@ -242,9 +245,10 @@ def _same_task(folders: Sequence[Path], held_ratios: str | None) -> list[Trained
     return runs
 
 
-def _is_enumerable(space: DesignSpace, placements: int) -> bool:
-    valued = largest_count(space, placements) * max(1, len(space.parameter_samples))
-    return valued <= ENUMERABLE and space.ratios is None
+def _is_enumerable(environments: RedoxEnvs) -> bool:
+    space = environments.space
+    valued = largest_count(space, environments.placements) * max(1, len(space.parameter_samples))
+    return valued <= ENUMERABLE and space.ratios is None and not environments.measurement.of_sample
 
 
 def earlier_optima(earlier: Mapping[str, Any] | None, task: str) -> dict[str, Optimum]:

@@ -1,18 +1,19 @@
 """Design methods behind one interface: each answers with a construct for a condition, on one thread."""
 
+import math
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.designer.play import DRAWS, play_episodes, search_from
 from redox_balancer.designer.trained_run import TrainedRun
-from redox_balancer.search.belief import Belief, possible_conditions
+from redox_balancer.resources import one_blas_thread
+from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
 from redox_balancer.search.heuristics import greedy
 from redox_balancer.search.local import engine, restarts
@@ -25,13 +26,11 @@ USEFUL = 1e-6
 
 ENGINE, POLICY = "engine with policy", "policy"
 UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY = "engine without policy", "random restarts", "evolutionary", "greedy"
-BELIEF, ORACLE, FIXED = "belief search", "oracle", "best fixed construct"
+BELIEF, TOLD, ORACLE, FIXED = "belief search", "engine told the cell", "oracle", "best fixed construct"
 TRAINED, SEARCHES = (ENGINE, POLICY), (UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY, BELIEF, ORACLE)
-LIMITED = (ENGINE, UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY)
-"""Methods that end at the wall time of an answer; the others end by themselves."""
+PLANNED, LIMITED = (ENGINE, UNTRAINED), (TOLD, RESTARTS, EVOLUTIONARY, GREEDY)
+"""Methods that divide the wall time that they are given, and those that end with it; others end by themselves."""
 
-POSSIBLE = 512
-"""States that the belief search considers possible."""
 FIXED_TIMES = 10
 """Wall time for the choice of the fixed construct, in longest times of an answer."""
 
@@ -48,8 +47,8 @@ class Setup:
         Conditions of the comparison.
     runs
         The runs, which differ in their seed alone.
-    seconds
-        Wall time of an answer.
+    times
+        Wall times of an answer, ascending: a search goes on until the last, one that divides its time is repeated.
     oracle_s
         Wall time of the oracle for an answer, which has none before its proof.
     """
@@ -57,7 +56,7 @@ class Setup:
     environments: RedoxEnvs
     conditions: tuple[Condition, ...]
     runs: Sequence[TrainedRun]
-    seconds: float
+    times: Sequence[float]
     oracle_s: float
 
     def seeds(self, sampled: int) -> dict[str, int]:
@@ -65,11 +64,19 @@ class Setup:
 
         Each policy counts as a seed.
         """
-        trained = len(self.runs)
-        if self.environments.hidden_condition:
-            return {POLICY: trained, BELIEF: 1, FIXED: 1}
+        trained, environments = len(self.runs), self.environments
+        if environments.hidden_condition:
+            told = {} if environments.space.is_provable else {TOLD: 1}
+            return {POLICY: trained, BELIEF: sampled if environments.measurement.noise else 1, **told, FIXED: 1}
         drawing = {ENGINE: trained if trained > 1 else sampled, UNTRAINED: sampled, RESTARTS: sampled}
         return {**drawing, EVOLUTIONARY: sampled, GREEDY: 1, POLICY: trained, FIXED: 1}
+
+    def sample(self, condition: Condition) -> int | None:
+        """Parameter sample of the cell that is measured and valued under a condition; None for the mean over all."""
+        count = len(self.environments.space.parameter_samples)
+        if not count or not self.environments.measurement.of_sample:
+            return None
+        return self.conditions.index(condition) % count
 
 
 class Methods:
@@ -83,8 +90,7 @@ class Methods:
         )
         self._evaluator = self._envs[0].evaluator
         self._policies = [run.policy() for run in setup.runs]
-        possible = possible_conditions(environments, POSSIBLE) if environments.hidden_condition else ()
-        self._belief = Belief(self._evaluator, possible, environments.placements)
+        self._belief = Belief.of(environments, self._evaluator) if environments.hidden_condition else None
         for policy in self._policies:  # what the first episode of a process loads is no part of an answer
             play_episodes(self._envs, setup.conditions[0].id, policy, 1, None)
 
@@ -94,24 +100,54 @@ class Methods:
         The policy, the fixed construct and the belief search answer with their construct whatever it is worth, the
         others with nothing rather than with one of negative value.
         """
-        problem = Problem.under(self._evaluator, condition, self._setup.environments.placements)
-        search = Search(problem, seconds=self._setup.seconds if name in LIMITED else None)
-        envs, generator, policy = self._envs, np.random.default_rng(seed), self._policies[seed % len(self._policies)]
+        times = self._setup.times
+        if name in PLANNED:
+            return at_each_limit({limit: self._run(name, condition, seed, fixed, limit) for limit in times})
+        return self._run(name, condition, seed, fixed, times[-1] if name in LIMITED else None)
+
+    def _run(
+        self, name: str, condition: Condition, seed: int, fixed: Construct, seconds: float | None
+    ) -> SearchResult:
+        setup, envs, policy = self._setup, self._envs, self._policies[seed % len(self._policies)]
+        problem = Problem.under(self._evaluator, condition, setup.environments.placements, setup.sample(condition))
+        search = Search(problem, seconds=seconds)
+        generator = np.random.default_rng(seed)
+
+        def alone() -> SearchResult:
+            if setup.environments.hidden_condition:
+                return search_from(policy, envs, search, generator)[0]
+            return search.chosen(play_episodes(envs, condition.id, policy, 1, None)[0].construct)
+
         run: dict[str, Callable[[], SearchResult | None]] = {
             ENGINE: lambda: search_from(policy, envs, search, generator)[0],
             UNTRAINED: lambda: engine(search, generator),
             RESTARTS: lambda: restarts(search, generator),
             EVOLUTIONARY: lambda: evolutionary(search, generator),
             GREEDY: lambda: greedy(search),
-            POLICY: lambda: search.chosen(play_episodes(envs, condition.id, policy, 1, None)[0].construct),
+            POLICY: alone,
+            BELIEF: lambda: self._belief.search(search, generator) if self._belief else None,
+            TOLD: lambda: engine(search, generator),
             FIXED: lambda: search.chosen(fixed),
-            BELIEF: lambda: self._belief.search(search, condition),
-            ORACLE: lambda: oracle(search, time_limit_s=self._setup.oracle_s),
+            ORACLE: lambda: oracle(search, time_limit_s=setup.oracle_s),
         }
         try:
             return run[name]() or search.found()
         except NoSolutionError:  # the oracle, out of time
             return search.found()
+
+
+def at_each_limit(found: Mapping[float, SearchResult]) -> SearchResult:
+    """The answer of a search that divides its time, by its answers with each limit, s, in ascending order.
+
+    Up to the first limit it is the answer with that one, from there to the second limit with the second, and so on.
+    """
+    improvements, before = list[tuple[float, float]](), 0.0
+    for limit, one in found.items():
+        improvements.append((math.nextafter(before, limit), one.value_at(before)))
+        improvements += [(seconds, value) for seconds, value in one.improvements if before < seconds <= limit]
+        before = limit
+    best = max(found.values(), key=lambda one: one.value)
+    return replace(best, seconds=one.seconds, improvements=tuple(improvements))
 
 
 def best_fixed(environments: RedoxEnvs, seconds: float) -> Construct:
@@ -143,10 +179,10 @@ _methods: list[Methods] = []
 def start_process(setup: Setup) -> None:
     """Prepare a process of the comparison, which ends when the first one does, not at Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)
     _methods.append(Methods(setup))
 
 
+@one_blas_thread()
 def answers(name: str, condition: Condition, seeds: int, fixed: Construct) -> list[SearchResult]:
     """Answers of a method for a condition, one of each seed, in a process that was prepared."""
     return [_methods[0].answer(name, condition, seed, fixed) for seed in range(seeds)]

@@ -2,30 +2,51 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
+
+import numpy as np
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.errors import RedoxError
+
+
+def require_limits(seed: object = 0, **limits: object) -> None:
+    """Raise a RedoxError unless each limit of a search is a number above 0, of constructs a whole one, or None.
+
+    `seconds` and `time_limit_s` are wall times, all others are counts; a seed is a whole number of 0 or more.
+    """
+    for name, limit in limits.items():
+        of_time = name in ("seconds", "time_limit_s")
+        kinds = (int, float, np.number) if of_time else (int, np.integer)
+        if limit is not None and not (isinstance(limit, kinds) and limit > 0):
+            what = "a number above 0" if of_time else "a whole number above 0"
+            raise RedoxError(f"{name} is {limit!r}, not {what}", hint=f"give {what}", settings=(name,))
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        what = "a whole number of 0 or more"
+        raise RedoxError(f"seed is {seed!r}, not {what}", hint=f"give {what}", settings=("seed",))
 
 
 @dataclass(frozen=True)
 class Problem:
     """Find the construct of the highest value under one condition, or of the highest weighted sum under several.
 
-    `placements` is K, the largest number of placements.
+    `placements` is K, the largest number of placements; `sample` is the parameter sample to value by in place of the
+    mean over all.
     """
 
     evaluator: Evaluator
     conditions: tuple[Condition, ...]
     weights: tuple[float, ...]
     placements: int
+    sample: int | None = None
 
     @classmethod
-    def under(cls, evaluator: Evaluator, condition: Condition, placements: int) -> Self:
+    def under(cls, evaluator: Evaluator, condition: Condition, placements: int, sample: int | None = None) -> Self:
         """The problem of a single condition."""
-        return cls(evaluator, (condition,), (1.0,), placements)
+        return cls(evaluator, (condition,), (1.0,), placements, sample)
 
     @property
     def empty(self) -> Construct:
@@ -35,7 +56,7 @@ class Problem:
     def value(self, construct: Construct) -> float:
         """Weighted sum of a construct's values under the conditions."""
         return sum(
-            weight * self.evaluator.evaluate(construct, condition).value
+            weight * self.evaluator.evaluate(construct, condition, self.sample).value
             for condition, weight in zip(self.conditions, self.weights, strict=True)
         )
 
@@ -61,6 +82,8 @@ class SearchResult:
 
     Attributes
     ----------
+    paid
+        Cost of measurements, which is deducted in `value`.
     evaluations, solves, seconds
         Constructs valued, also those that recurred, linear programs, and wall time from a reset evaluator.
     iterations
@@ -82,7 +105,8 @@ class SearchResult:
     bound: float | None = None
     stage: str = ""
     is_local_optimum: bool = False
-    improvements: tuple[tuple[float, float], ...] = ()
+    paid: float = 0.0
+    improvements: tuple[tuple[float, float], ...] = field(default=(), compare=False)
 
     def value_at(self, seconds: float) -> float:
         """Value of the answer after so much wall time: 0 as long as there is none."""
@@ -148,12 +172,12 @@ class Search:
             self._improvements.append((time.perf_counter() - self._started, value))
         return value
 
-    def chosen(self, construct: Construct) -> SearchResult:
-        """One construct as the answer, whatever its value: it was chosen without knowledge of the condition."""
-        value = self.value(construct)
+    def chosen(self, construct: Construct, paid: float = 0.0) -> SearchResult:
+        """One construct as the answer, whatever it is worth: it was chosen without knowledge of the condition."""
+        value = self.value(construct) - paid
         found = self.found()
         answered = ((found.seconds, value),)
-        return replace(found, construct=construct, value=value, stage=self.stage, improvements=answered)
+        return replace(found, construct=construct, value=value, paid=paid, stage=self.stage, improvements=answered)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""

@@ -8,7 +8,7 @@ import pytest
 
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.design.construct import Construct
-from redox_balancer.evaluation.benchmark import Benchmark, Optimum, break_even, proven_optimum
+from redox_balancer.evaluation.benchmark import Benchmark, Optimum, break_even, proven_optimum, steps
 from redox_balancer.evaluation.methods import ENGINE, GREEDY, POLICY, UNTRAINED
 from redox_balancer.search.problem import SearchResult
 
@@ -23,7 +23,7 @@ def found(*improvements: tuple[float, float], seconds: float = 1.0, bound: float
     )
 
 
-def benchmark(optima: list[Optimum | None] | None = None, **options: float) -> Benchmark:
+def benchmark(optima: list[Optimum | None] | None = None, seconds: float = 0.1) -> Benchmark:
     """An engine that has 75 % after 0.1 s and all after 0.2 s, a policy, and a search that finds half."""
     answers = {
         ENGINE: [[found((0.01, 1.0), (0.2, 2.0)), found((0.1, 4.0))]] * 2,
@@ -31,8 +31,13 @@ def benchmark(optima: list[Optimum | None] | None = None, **options: float) -> B
         GREEDY: [[found((0.3, 1.0)), found((0.4, 2.0))]],
         UNTRAINED: [[found((0.5, 2.0)), found((0.9, 4.0))]],
     }
-    times = {"seconds": 0.1, "longest": 1.0, "training_s": 7.0} | options
-    return Benchmark(CONDITIONS, optima or OPTIMA, answers, **times)
+    return Benchmark(CONDITIONS, optima or OPTIMA, answers, seconds, steps(1.0), training_s=7.0)
+
+
+def test_the_times_of_a_curve_are_the_usual_steps_from_a_fiftieth_on() -> None:
+    assert steps(1.0) == pytest.approx([0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
+    assert steps(3.0) == pytest.approx([0.1, 0.2, 0.5, 1.0, 2.0, 3.0])
+    assert steps(0.2) == pytest.approx([0.005, 0.01, 0.02, 0.05, 0.1, 0.2])
 
 
 def test_the_value_at_a_time_is_that_of_the_last_improvement() -> None:
@@ -118,10 +123,10 @@ def test_only_a_proof_makes_an_answer_of_the_oracle_the_optimum() -> None:
 
 def test_the_curves_are_data() -> None:
     summary = json.loads(json.dumps(benchmark(seconds=math.inf).summary(lambda _: []), allow_nan=False))
-    assert summary["times"] == pytest.approx([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
-    assert np.asarray(summary["curves"][ENGINE])[:, 0] == pytest.approx([0.25, 0.25, 0.25, 0.75, 1.0, 1.0, 1.0])
+    assert summary["times"] == steps(1.0)
+    assert np.asarray(summary["curves"][ENGINE])[:, 0] == pytest.approx([0.25, 0.25, 0.75, 1.0, 1.0, 1.0])
     middle, low, high = np.asarray(summary["curves"][ENGINE]).T
     assert (low <= middle).all()
     assert (middle <= high).all()
-    assert summary["conditions"][1]["values"][UNTRAINED] == [[0.0] * 6 + [4.0]]
+    assert summary["conditions"][1]["values"][UNTRAINED] == [[0.0] * 5 + [4.0]]
     assert summary["seconds"] is None

@@ -16,8 +16,21 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation import methods
-from redox_balancer.evaluation.methods import BELIEF, ENGINE, FIXED, ORACLE, POLICY, Methods, Setup, best_fixed
+from redox_balancer.evaluation.methods import (
+    BELIEF,
+    ENGINE,
+    FIXED,
+    ORACLE,
+    POLICY,
+    TOLD,
+    Methods,
+    Setup,
+    at_each_limit,
+    best_fixed,
+)
+from redox_balancer.search import belief
 from redox_balancer.search.exhaustive import constructs
+from redox_balancer.search.problem import SearchResult
 
 
 def guaranteed_task(*, hidden: bool = False) -> RedoxEnvs:
@@ -26,9 +39,9 @@ def guaranteed_task(*, hidden: bool = False) -> RedoxEnvs:
     return Task(reward="guaranteed", hidden_condition=hidden, conditions=conditions, placements=1).environments()
 
 
-def setup(environments: RedoxEnvs, *policies: Any, seconds: float = 0.1) -> Setup:
+def setup(environments: RedoxEnvs, *policies: Any) -> Setup:
     runs: Any = [SimpleNamespace(policy=lambda policy=policy: policy) for policy in policies]
-    return Setup(environments, environments.space.conditions, runs, seconds, 60.0)
+    return Setup(environments, environments.space.conditions, runs, (0.05, 0.1), 60.0)
 
 
 @pytest.fixture
@@ -49,7 +62,7 @@ def test_a_policy_answers_with_a_harmful_construct_and_the_engine_does_not(harmf
     assert 0.0 < answered <= alone.seconds
     assert harmful.answer(FIXED, healthy, 0, alone.construct).value == alone.value
     searched = harmful.answer(ENGINE, healthy, 0, nothing)
-    assert (searched.value, len(searched.construct), searched.improvements) == (0.0, 0, ())
+    assert (searched.value, len(searched.construct), searched.value_at(0.1)) == (0.0, 0, 0.0)
 
 
 def test_every_method_of_a_task_answers_from_a_reset_evaluator(harmful: Methods) -> None:
@@ -73,11 +86,11 @@ def test_a_belief_that_is_wrong_answers_with_a_harmful_construct(monkeypatch: py
     )
     environments = task.environments()
     believed, true = environments.space.conditions
-    monkeypatch.setattr(methods, "possible_conditions", lambda *_: [believed])
+    monkeypatch.setattr(belief, "possible_states", lambda *_: [belief.State(believed)])
     made = Methods(setup(environments, stubborn(environments, "LOX_c", 1e-3)))
     nothing = Construct.empty(len(environments.space.placements))
     answer = made.answer(BELIEF, true, 0, nothing)
-    assert set(made._setup.seeds(5)) == {POLICY, BELIEF, FIXED}
+    assert made._setup.seeds(5) == {POLICY: 1, BELIEF: 1, TOLD: 1, FIXED: 1}
     made._evaluator.close()
     assert answer.value < -1e-3
     assert len(answer.construct) == 1
@@ -86,7 +99,7 @@ def test_a_belief_that_is_wrong_answers_with_a_harmful_construct(monkeypatch: py
 def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_the_training(tmp_path: Path) -> None:
     run = TrainedRun.open(unpack_old_runs(tmp_path) / "untold")
     environments = run.environments()
-    made = Methods(Setup(environments, environments.space.conditions, [run], 0.1, 60.0))
+    made = Methods(Setup(environments, environments.space.conditions, [run], (0.1,), 60.0))
     made._evaluator.close()
     assert run.task.sampling == "mixed"
     (env,) = environments(1)
@@ -95,7 +108,8 @@ def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_th
         env.reset(seed=seed)
         sampled.append(env.condition)
     env.evaluator.close()
-    assert made._belief.conditions == sampled
+    assert made._belief is not None
+    assert [state.condition for state in made._belief.states] == sampled
     assert len({condition.changes for condition in sampled}) > 480
 
 
@@ -119,3 +133,41 @@ def test_the_best_fixed_construct_is_that_of_the_largest_mean_share() -> None:
         return sum(value / most for value, most in zip(values[construct], best, strict=True))
 
     assert share(best_fixed(environments, 0.5)) == pytest.approx(max(map(share, values)), abs=1e-6)
+
+
+def test_a_search_that_divides_its_time_is_read_at_each_limit_from_the_answer_with_that_limit() -> None:
+    """With more time it may find the same later, and at first have found less."""
+
+    def found(*improvements: tuple[float, float], seconds: float) -> SearchResult:
+        return SearchResult(Construct.empty(3), improvements[-1][1], 1, 1, seconds, improvements=improvements)
+
+    short, long = found((0.02, 1.0), (0.11, 2.0), seconds=0.12), found((0.05, 0.5), (0.3, 3.0), seconds=1.0)
+    both = at_each_limit({0.1: short, 1.0: long})
+    assert [both.value_at(time) for time in (0.01, 0.02, 0.1, 0.2, 0.3, 1.0)] == [0.0, 1.0, 1.0, 0.5, 3.0, 3.0]
+    assert (both.value, both.seconds) == (3.0, 1.0)
+
+
+def test_under_noise_each_condition_has_a_cell_of_its_own_that_all_methods_measure() -> None:
+    task = Task(
+        hidden_condition=True, conditions=("hypoxia", "slc25a11_deficiency"), placements=1, parameter_samples=3
+    )
+    noisy = task.model_copy(update={"measurement_noise": 0.1})
+    environments = noisy.environments()
+    made = setup(environments, stubborn(environments, "LOX_c", 1e-3))
+    assert [made.sample(condition) for condition in made.conditions] == [0, 1]
+    assert made.seeds(4)[BELIEF] == 4
+    known = setup(task.environments())
+    assert [known.sample(condition) for condition in known.conditions] == [None, None]
+    methods_of_cell = Methods(made)
+    nothing = Construct.empty(len(environments.space.placements))
+    second = made.conditions[1]
+    told, guessed = (methods_of_cell.answer(name, second, 0, nothing) for name in (TOLD, BELIEF))
+    again = methods_of_cell.answer(BELIEF, second, 0, nothing)
+    evaluator = methods_of_cell._evaluator
+    for answer in (told, guessed):
+        exact = evaluator.evaluate(answer.construct, second, 1).value
+        assert answer.value == pytest.approx(exact - answer.paid, abs=1e-8)
+    assert told.value != pytest.approx(evaluator.evaluate(told.construct, second).value, abs=1e-6)
+    assert told.value >= guessed.value - 1e-8
+    assert again.construct == guessed.construct
+    evaluator.close()

@@ -5,7 +5,7 @@ import pytest
 
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.search.belief import Belief
+from redox_balancer.search.belief import Belief, State
 from redox_balancer.search.heuristics import greedy
 from redox_balancer.search.problem import Problem, Search
 
@@ -18,7 +18,7 @@ def test_one_possible_condition_is_greedy_search(space: DesignSpace) -> None:
             problem = Problem.under(evaluator, condition, PLACEMENTS)
             informed = Search(problem)
             greedy(informed)
-            found = Belief(evaluator, [condition], PLACEMENTS).search(Search(problem), condition)
+            found = Belief(evaluator, [State(condition)], PLACEMENTS).search(Search(problem))
             assert found.construct == informed.found().construct
             assert found.value == pytest.approx(informed.found().value)
 
@@ -26,10 +26,9 @@ def test_one_possible_condition_is_greedy_search(space: DesignSpace) -> None:
 def test_measurements_tell_conditions_apart(space: DesignSpace) -> None:
     """It finds more than the best construct that is the same for all conditions."""
     with Evaluator(space) as evaluator:
-        belief = Belief(evaluator, space.conditions, PLACEMENTS)
+        belief = Belief(evaluator, [State(condition) for condition in space.conditions], PLACEMENTS)
         found = [
-            belief.search(Search(Problem.under(evaluator, condition, PLACEMENTS)), condition)
-            for condition in space.conditions
+            belief.search(Search(Problem.under(evaluator, condition, PLACEMENTS))) for condition in space.conditions
         ]
         everybody = Problem(
             evaluator, space.conditions, (1.0 / len(space.conditions),) * len(space.conditions), PLACEMENTS
