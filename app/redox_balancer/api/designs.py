@@ -1,7 +1,5 @@
 """Designs: a construct for a condition, its analysis in the whole model, and the files of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +45,8 @@ class ConstructDesign:
     0.2412
     """
 
-    design: Design
-    cell: DesignedCell
+    design: "Design"
+    cell: "DesignedCell"
 
     @property
     def condition(self) -> str:
@@ -76,7 +74,7 @@ class ConstructDesign:
         return self.design.proposal.proof
 
     @property
-    def search(self) -> SearchResult | None:
+    def search(self) -> "SearchResult | None":
         """How the construct was found: value, bound, `stage`, cost; None for one that was given."""
         return self.design.proposal.found
 
@@ -89,12 +87,12 @@ class ConstructDesign:
         return NamedConstruct.of(proposal.space, proposal.policy.construct), proposal.policy.value
 
     @property
-    def analysis(self) -> Analysis:
+    def analysis(self) -> "Analysis":
         """Growth, capacity, guaranteed minimum, parsimonious fluxes, flux ranges and production envelope."""
         return self.design.analysis
 
     @property
-    def model(self) -> cobra.Model:
+    def model(self) -> "cobra.Model":
         """The model with the construct, under the condition; its objective is growth after expression, 1/h."""
         return self.cell.model
 
@@ -104,7 +102,7 @@ class ConstructDesign:
     def __str__(self) -> str:
         return f"{self.condition}: {self.construct}, {replace(self.design.proposal.outcome, value=self.value)}"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of the fluxes and flux ranges of inserted and NAD(P)H-linked reactions, mmol/gDW/h."""
         return self.analysis.to_frame()
 

@@ -134,6 +134,15 @@ class ParametricLP:
         """
         return self._cache.upper_bounds(np.column_stack([u, np.ones(len(u))]))
 
+    def lowest_cut(self, u: FloatArray) -> FloatArray:
+        """Return the lowest upper bound at a point u, shape (P,), that earlier solves have left: a row over (u, 1).
+
+        At a point that was queried it is the gradient of the optimum; it is all 0 before any solve.
+        """
+        self._u[:] = u
+        cut = self._cache.lowest_cut(self._point)
+        return np.zeros(len(self._point)) if cut is None else cut
+
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
         return self._lp.flux(column)

@@ -1,7 +1,5 @@
 """`redox validate`: experiments on human cells that a model should reproduce."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -209,7 +207,7 @@ def _show_directions(draws: int, *, as_json: bool) -> None:
     show(dict.fromkeys((*names, "source"), "left"), rows)
 
 
-def _show(result: Validation) -> None:
+def _show(result: "Validation") -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from redox_balancer.evaluation.validation import Standing, shown, tally  # noqa: PLC0415

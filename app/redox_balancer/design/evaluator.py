@@ -207,9 +207,9 @@ class Evaluator:
         """The cell without a construct under a condition."""
         return self._cell(condition)[0]
 
-    def limits(self, condition: Condition) -> FloatArray:
-        """`DesignSpace.limits` of a condition, computed once."""
-        return self._cell(condition)[1].limits
+    def unmodified(self, condition: Condition) -> UnmodifiedCell:
+        """The bounds of that cell, computed once."""
+        return self._cell(condition)[1]
 
     def evaluate(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
         """Value of a construct under a condition: with one parameter sample, or the mean over all there are."""

@@ -217,7 +217,12 @@ def propose(
         policy = source.policy() if construct is None else None
     else:
         environments = RedoxEnvs(
-            source.space(), source.placements, source.sampling, source.hidden_condition, source.measurement
+            source.space(),
+            placements=source.placements,
+            sampling=source.sampling,
+            hidden_condition=source.hidden_condition,
+            observation=source.observation,
+            measurement=source.measurement,
         )
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
