@@ -48,14 +48,12 @@ def evaluate(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.001, help="Wall time per answer of the tables, in seconds.", show_default="0.1; 1 with samples"
+            min=0.001, help="Time per answer of the tables, in seconds.", show_default="0.1; 1 with samples"
         ),
     ] = None,
     longest: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, help="Wall time per answer up to which the curves go.", show_default="1; 2 with samples"
-        ),
+        typer.Option(min=0.001, help="Time per answer up to which the curves go.", show_default="1; 2 with samples"),
     ] = None,
     time_limit_s: Annotated[
         float, typer.Option(min=1, help="Time limit of the oracle for one condition, in seconds.")
@@ -75,8 +73,8 @@ def evaluate(
     """Compare the engine with and without policies, the policies alone, other searches, one construct and the oracle.
 
     Every method answers on one thread from an evaluator without cached results. Shares are of the best known
-    construct's value, as interquartile mean, mean and least over seeds and conditions; a curve shows them by wall
-    time, and the number of answers from which on training has paid for itself follows. Optima found by valuing every
+    construct's value, as interquartile mean, mean and least over seeds and conditions; a curve shows them by time,
+    and the number of answers from which on training has paid for itself follows. Optima found by valuing every
     construct are read from an earlier evaluation.json in the same folder, where that is of the same task.
     """
     from redox_balancer.evaluation.comparison import (  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Answers of several methods under the same conditions: shares of the best known value by wall time."""
+"""Answers of several methods under the same conditions: shares of the best known value by time."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ def state_of(condition: Condition) -> list[Any]:
 
 
 def steps(last: float) -> list[float]:
-    """Wall times from a fiftieth of the last one: 1, 2 and 5 times each power of ten, and the last."""
+    """Times from a fiftieth of the last one: 1, 2 and 5 times each power of ten, and the last."""
     power = math.floor(math.log10(last))
     times = (step * 10.0**each for each in range(power - 2, power + 1) for step in (1, 2, 5))
     return [time for time in times if last / 50 <= time * (1 + 1e-9) and time < last] + [last]
@@ -62,9 +62,9 @@ class Benchmark:
     found
         The answers of each method, by seed and condition.
     seconds
-        Wall time at which the methods are compared; infinite for the time that each takes.
+        Time at which the methods are compared; infinite for the time that each takes.
     times
-        Wall times of the curves, ascending, s; the searches went on until the last.
+        Times of the curves, ascending, s; the searches went on until the last.
     training_s
         Wall time of the training, mean of the runs.
     """
@@ -100,7 +100,7 @@ class Benchmark:
         return shares
 
     def seconds_to(self, name: str, share: float) -> float:
-        """Wall time from which on the mean share of a method is at least so much; infinite if it never is."""
+        """Time from which on the mean share of a method is at least so much; infinite if it never is."""
         steps = []
         for row in self.found[name]:
             for found, best in zip(row, self.best_known, strict=True):
@@ -118,7 +118,7 @@ class Benchmark:
         """One row per method, the largest mean share first.
 
         Shares are those reached at `seconds`: `share` is their interquartile mean, `mean_share` their mean, each with
-        its 95 % interval. `seconds` is the mean wall time of an answer, and `seconds_to` that until the mean share is
+        its 95 % interval. `seconds` is the mean time of an answer, and `seconds_to` that until the mean share is
         one of `SHARES`.
         """
         rows = []

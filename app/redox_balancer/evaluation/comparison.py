@@ -55,9 +55,9 @@ class Protocol:
     seeds
         Seeds of each method that draws.
     seconds, longest
-        Wall time at which the methods are compared, and up to which each search goes on, s.
+        Time at which the methods are compared, and up to which each search goes on, s.
     oracle_s
-        Wall time of the oracle, s.
+        Time of the oracle, s.
     held_ratios
         Other values of the ratios that the runs were trained with.
     jobs

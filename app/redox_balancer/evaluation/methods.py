@@ -1,7 +1,11 @@
-"""Design methods behind one interface: each answers with a construct for a condition, on one thread."""
+"""Design methods behind one interface: each answers with a construct for a condition, on one thread.
+
+Their time is processor time, which is wall time where nothing else uses the core.
+"""
 
 import math
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,10 +33,10 @@ UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY = "engine without policy", "random res
 BELIEF, TOLD, ORACLE, FIXED = "belief search", "engine told the cell", "oracle", "best fixed construct"
 TRAINED, SEARCHES = (ENGINE, POLICY), (UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY, BELIEF, ORACLE)
 PLANNED, LIMITED = (ENGINE, UNTRAINED), (TOLD, RESTARTS, EVOLUTIONARY, GREEDY)
-"""Methods that divide the wall time that they are given, and those that end with it; others end by themselves."""
+"""Methods that divide the time that they are given, and those that end with it; others end by themselves."""
 
 FIXED_TIMES = 10
-"""Wall time for the choice of the fixed construct, in longest times of an answer."""
+"""Time for the choice of the fixed construct, in longest times of an answer."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ class Setup:
     runs
         The runs, which differ in their seed alone.
     times
-        Wall times of an answer, ascending: a search goes on until the last, one that divides its time is repeated.
+        Times of an answer, ascending, s: a search goes on until the last, one that divides its time is repeated.
     oracle_s
-        Wall time of the oracle for an answer, which has none before its proof.
+        Time of the oracle for an answer, which has none before its proof, s.
     """
 
     environments: RedoxEnvs
@@ -110,7 +114,7 @@ class Methods:
     ) -> SearchResult:
         setup, envs, policy = self._setup, self._envs, self._policies[seed % len(self._policies)]
         problem = Problem.under(self._evaluator, condition, setup.environments.placements, setup.sample(condition))
-        search = Search(problem, seconds=seconds)
+        search = Search(problem, seconds=seconds, clock=time.process_time)
         generator = np.random.default_rng(seed)
 
         def alone() -> SearchResult:

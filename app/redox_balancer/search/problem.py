@@ -127,6 +127,8 @@ class Search:
         Limits of constructs valued and of wall time; None for no limit.
     stop
         Asked before each valuation whether to stop, such as at Ctrl-C.
+    clock
+        Seconds that limits and costs are counted in: wall time, or processor time where others use the processor too.
 
     Attributes
     ----------
@@ -141,12 +143,13 @@ class Search:
         evaluations: int | None = None,
         seconds: float | None = None,
         stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.problem, self.stop = problem, stop
+        self.problem, self.stop, self.clock = problem, stop, clock
         self.stage = self._found_in = ""
         problem.evaluator.reset()
         self._limit, self._limit_s = evaluations, seconds
-        self._started = time.perf_counter()
+        self._started = self.clock()
         self._solves_before = problem.evaluator.solves
         self._evaluations = 0
         self._improvements: list[tuple[float, float]] = []
@@ -161,7 +164,7 @@ class Search:
     @property
     def seconds_left(self) -> float | None:
         """Wall time left; None for no limit."""
-        return None if self._limit_s is None else self._started + self._limit_s - time.perf_counter()
+        return None if self._limit_s is None else self._started + self._limit_s - self.clock()
 
     def value(self, construct: Construct) -> float:
         """Value of a construct, which is kept if it is the best so far."""
@@ -169,7 +172,7 @@ class Search:
         value = self.problem.value(construct)
         if value > self.best_value:
             self.best, self.best_value, self._found_in = construct, value, self.stage
-            self._improvements.append((time.perf_counter() - self._started, value))
+            self._improvements.append((self.clock() - self._started, value))
         return value
 
     def chosen(self, construct: Construct, paid: float = 0.0) -> SearchResult:
@@ -186,7 +189,7 @@ class Search:
             value=self.best_value,
             evaluations=self._evaluations,
             solves=self.problem.evaluator.solves - self._solves_before,
-            seconds=time.perf_counter() - self._started,
+            seconds=self.clock() - self._started,
             iterations=iterations,
             bound=bound,
             stage=self._found_in,
