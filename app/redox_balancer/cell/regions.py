@@ -144,6 +144,18 @@ class RegionCache:
         lowest: FloatArray = points.dot(self._cut_rows.T).min(axis=1, initial=np.inf)
         return lowest
 
+    @property
+    def cuts(self) -> FloatArray:
+        """The cuts, rows over (u, 1)."""
+        return self._cut_rows
+
+    @property
+    def certificates(self) -> FloatArray:
+        """Rows over (u, 1) that prove infeasibility where they are positive."""
+        rows = self._certificates.copy()
+        rows[:, -1] -= INFEASIBLE_BY * self._noise
+        return rows
+
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
         proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY * self._noise

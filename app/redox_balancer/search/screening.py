@@ -7,6 +7,7 @@ bound of the value: a change whose bound is not above the value at hand needs no
 smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -67,7 +68,8 @@ class Screen:
         self._membrane = np.append(np.repeat(space.in_membrane, self._levels), 0).astype(np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget]) * (1 + 1e-9)
         self._nothing = len(self._protein) - 1
-        samples = range(len(space.parameter_samples)) or (None,)
+        samples: Sequence[int | None] = range(len(space.parameter_samples)) or (None,)
+        samples = samples if problem.sample is None else [problem.sample]
         self._cases = [
             self._case(condition, weight / len(samples), sample)
             for condition, weight in zip(problem.conditions, problem.weights, strict=True)
