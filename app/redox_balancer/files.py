@@ -1,5 +1,6 @@
 """Atomic and durable writes: no reader sees a partial file, and a complete one survives a power failure."""
 
+import errno
 import os
 import signal
 import tempfile
@@ -66,6 +67,24 @@ def _signals_unwind() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+def require_writable(path: Path, *, folder: bool = False) -> None:
+    """Raise the RedoxError of `write_atomically` where it is sure to fail for a file, or within a folder."""
+    around = [*([path] if folder else []), *path.absolute().parents]
+    existing = next(each for each in around if os.path.lexists(each))
+    if not folder and path.is_dir():
+        reason = errno.EISDIR
+    elif not existing.is_dir():
+        reason = errno.ENOTDIR
+    else:
+        reason = 0 if os.access(existing, os.W_OK | os.X_OK) else errno.EACCES
+    if reason:
+        raise _cannot_write(path, os.strerror(reason))
+
+
+def _cannot_write(path: Path, reason: str) -> RedoxError:
+    return RedoxError(f"cannot write {path}: {reason}", hint="check the folder, its permissions and free space")
+
+
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Replace a file as `replacing` does, for output that a user requested.
@@ -77,9 +96,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
-        raise RedoxError(
-            f"cannot write {path}: {error.strerror or error}", hint="check the folder, its permissions and free space"
-        ) from error
+        raise _cannot_write(path, error.strerror or str(error)) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

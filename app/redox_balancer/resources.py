@@ -3,14 +3,19 @@
 import math
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
 from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 MEBIBYTE = 2**20
 SOURCE = Path(__file__).absolute().parents[1]
@@ -167,3 +172,18 @@ def process_stats(pid: int | None = None) -> ProcessStats:
     process = psutil.Process(pid)
     with process.oneshot():
         return ProcessStats(process.memory_full_info().uss, process.num_fds(), process.num_threads())
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Linear algebra on one thread: with arrays as small as ours more threads only wait for each other."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> "ThreadpoolController":
+    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
+    from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - only where there is linear algebra
+
+    return ThreadpoolController()

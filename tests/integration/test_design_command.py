@@ -132,7 +132,8 @@ def test_without_a_run_the_search_says_what_it_knows_of_better_constructs(tmp_pa
     for each in found:
         each["search"].pop("seconds")
     assert found[0] == found[1]
-    assert found[0]["paid"] > 0.2
+    assert found[0]["value"] == found[0]["paid"] > 0.2
+    assert found[0]["plain_value"] > found[0]["value"]
     assert not found[0]["search"]["proven_optimal"]
 
 
@@ -170,5 +171,7 @@ def test_settings_that_contradict_a_run_are_refused(short_run: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     answer = redox("design", "--construct", TEXT, "--output", "taken", cwd=tmp_path)
-    assert_refused(answer, "taken", finding=True)
+    assert_refused(answer, "cannot write taken: Not a directory")
+    for command, option in (("diagnose", "--figure"), ("validate", "--page")):
+        assert_refused(redox(command, option, "taken/x.svg", cwd=tmp_path), "cannot write taken/x.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]

@@ -1,8 +1,6 @@
 """Designs: a construct for a condition, its analysis in the whole model, and the files of it."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +45,8 @@ class ConstructDesign:
     0.2412
     """
 
-    design: Design
-    cell: DesignedCell
+    design: "Design"
+    cell: "DesignedCell"
 
     @property
     def condition(self) -> str:
@@ -62,7 +60,12 @@ class ConstructDesign:
 
     @property
     def value(self) -> float:
-        """Value of the construct by capacity and the parameters of the library, in healthy respirations."""
+        """Value of the construct by the task, as of `evaluate` and `search`."""
+        return self.design.proposal.task_value
+
+    @property
+    def plain_value(self) -> float:
+        """Its value by capacity and the parameters of the library, whatever the task, in healthy respirations."""
         return self.design.proposal.outcome.value
 
     @property
@@ -71,25 +74,25 @@ class ConstructDesign:
         return self.design.proposal.proof
 
     @property
-    def search(self) -> SearchResult | None:
-        """How the construct was found: value by the task, bound, `stage`, cost; None for one that was given."""
+    def search(self) -> "SearchResult | None":
+        """How the construct was found: value, bound, `stage`, cost; None for one that was given."""
         return self.design.proposal.found
 
     @property
     def policy_alone(self) -> tuple[NamedConstruct, float] | None:
-        """The policy's most probable construct and its value by the task; None without a policy."""
+        """The policy's most probable construct and its value; None without a policy."""
         proposal = self.design.proposal
         if proposal.policy is None:
             return None
-        return NamedConstruct.of(proposal.space, proposal.policy.construct), proposal.policy.outcome.value
+        return NamedConstruct.of(proposal.space, proposal.policy.construct), proposal.policy.value
 
     @property
-    def analysis(self) -> Analysis:
+    def analysis(self) -> "Analysis":
         """Growth, capacity, guaranteed minimum, parsimonious fluxes, flux ranges and production envelope."""
         return self.design.analysis
 
     @property
-    def model(self) -> cobra.Model:
+    def model(self) -> "cobra.Model":
         """The model with the construct, under the condition; its objective is growth after expression, 1/h."""
         return self.cell.model
 
@@ -97,9 +100,9 @@ class ConstructDesign:
         return f"ConstructDesign({self})"  # not the model, which takes pages
 
     def __str__(self) -> str:
-        return f"{self.condition}: {self.construct}, {self.design.proposal.outcome}"
+        return f"{self.condition}: {self.construct}, {replace(self.design.proposal.outcome, value=self.value)}"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of the fluxes and flux ranges of inserted and NAD(P)H-linked reactions, mmol/gDW/h."""
         return self.analysis.to_frame()
 
@@ -125,8 +128,9 @@ def design(
         A construct to analyse in place of one that is searched for.
     seconds, evaluations
         Wall time, and constructs valued, after which the search ends with the best one; 0.2 seconds where neither is
-        given. Ctrl-C ends it too. With evaluations alone the same seed gives the same answer, and there is no proof.
-        Where the policy was trained with a hidden condition, there is no search: it answers alone.
+        given, 1 with `reward="ratio"`. It ends before with a proof; Ctrl-C ends it too. With evaluations alone the
+        same seed gives the same answer, and only a small space a proof. Where the policy was trained with a hidden
+        condition, there is no search: it answers alone.
     seed
         Seed of the constructs that the search starts from.
 

@@ -1,7 +1,5 @@
 """Diagnoses: whether a cell's trouble is redox, and where."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
@@ -40,7 +38,7 @@ class Diagnoses(tuple[Diagnosis, ...]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table by condition and pool: slope (1/h per mmol/gDW/h) and gains (1/h) of each outside reaction."""
         import pandas as pd  # noqa: PLC0415 - half a second
 
@@ -56,7 +54,7 @@ class Diagnoses(tuple[Diagnosis, ...]):
         }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "pool"])
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> "Drawing":
         """Heat map of the gains over conditions and pools; its methods `svg` and `png` give the file's content."""
         from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
@@ -84,14 +82,14 @@ class RatioDiagnoses(tuple[RatioDiagnosis, ...]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table by condition and ratio: r* (`ratio`), its window, and largest growth at any ratio (1/h)."""
         import pandas as pd  # noqa: PLC0415 - half a second
 
         rows = {(one.condition, name): row for one in self for name, row in one.data()["largest_growth"].items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["condition", "ratio"])
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> "Drawing":
         """Growth against each ratio; its methods `svg` and `png` give the file's content."""
         from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
 

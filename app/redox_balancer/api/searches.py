@@ -11,16 +11,13 @@ from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import find_condition
 from redox_balancer.errors import RedoxError
-from redox_balancer.search.problem import Problem, Search
-from redox_balancer.search.run import SearchName, run_search
+from redox_balancer.search.problem import Problem, require_limits
+from redox_balancer.search.run import SearchName, limited, run_search
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SearchMethod = Literal[SearchName, "exhaustive"]
-
-EVALUATIONS = 1000
-"""Constructs that random and evolutionary search evaluate by default."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class SearchOutcome:
 
     @property
     def value(self) -> float:
-        """Its value, in healthy respirations."""
+        """Its value by the task, as of `Evaluation`."""
         return self.best[0].value
 
     def __str__(self) -> str:
@@ -105,18 +102,18 @@ def search(
     seed
         Seed of the draws of random, evolutionary and local search.
     evaluations, seconds
-        Constructs and wall time after which random, greedy, evolutionary or local search ends; 1,000 constructs by
-        default, and no limit for greedy search.
+        Constructs and wall time after which random, greedy, evolutionary or local search ends; 1,000 constructs where
+        neither is given, and no limit for greedy search.
     time_limit_s
-        Time after which `milp` ends, with the best construct so far and a bound.
+        Time after which `milp` ends, with the best construct so far and a bound; so it does after `seconds`.
     top
         Number of constructs that `exhaustive` returns.
 
     Raises
     ------
     RedoxError
-        The condition or the method is unknown, the cell does not grow, the task is none that `milp` solves, or there
-        are too many constructs for `exhaustive`.
+        The condition or the method is unknown, a limit is not above 0, the cell does not grow, the task is none that
+        `milp` solves, or there are too many constructs for `exhaustive`.
 
     Examples
     --------
@@ -131,21 +128,14 @@ def search(
     """
     if method not in get_args(SearchMethod):
         raise RedoxError(f"unknown method {method!r}", hint=f"known: {', '.join(get_args(SearchMethod))}")
-    if top < 1:
-        raise RedoxError(f"top is {top}, it must be at least 1", hint="it is the number of constructs to return")
-    if seed < 0:
-        raise RedoxError(f"seed is {seed}, it must be 0 or more", hint="choose another seed")
+    require_limits(seed, evaluations=evaluations, seconds=seconds, time_limit_s=time_limit_s, top=top)
     space = require_task(task).space()
     chosen = find_condition(space, condition)
     with Evaluator(space, cache_entries=0) if method == "exhaustive" else Evaluator(space) as evaluator:
         if method == "exhaustive":
             return _exhaustive(task, evaluator, chosen, top)
-        limit = EVALUATIONS if evaluations is None and seconds is None and method != "greedy" else evaluations
-        under_way = Search(
-            Problem.under(evaluator, chosen, task.placements),
-            evaluations=None if method == "milp" else limit,
-            seconds=None if method == "milp" else seconds,
-        )
+        problem = Problem.under(evaluator, chosen, task.placements)
+        under_way = limited(problem, method, evaluations=evaluations, seconds=seconds)
         found = run_search(under_way, method, seed, time_limit_s)
         best = (Evaluation.of(evaluator, found.construct, chosen),)
         cost = found.evaluations, found.solves, found.iterations, found.seconds, found.bound

@@ -7,8 +7,6 @@ reactions; in other formats they are ordinary metabolites and dead ends. Without
 `o2_e <=>`, with the same optima.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, NamedTuple
 
 from redox_balancer.cell.names import EXTRACELLULAR, compartment_letter, split_metabolite
@@ -25,12 +23,12 @@ _UNLIMITED = 1000.0
 class BoundarySpecies(NamedTuple):
     """A boundary species, its exchanges with the metabolite inside, and the reaction that supplies it, if any."""
 
-    metabolite: cobra.Metabolite
-    exchanges: tuple[cobra.Reaction, ...]
-    source: cobra.Reaction | None
+    metabolite: "cobra.Metabolite"
+    exchanges: "tuple[cobra.Reaction, ...]"
+    source: "cobra.Reaction | None"
 
 
-def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
+def find_boundary_species(model: "cobra.Model") -> list[BoundarySpecies]:
     """Find the metabolites of a model that are certain to be boundary species.
 
     They are in the compartment `b` by their id or its name, and take part in nothing but the exchange with one
@@ -64,7 +62,7 @@ def find_boundary_species(model: cobra.Model) -> list[BoundarySpecies]:
     return found if named else []
 
 
-def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
+def fold_boundary_species(model: "cobra.Model") -> tuple[str, ...]:
     """Leave the boundary species out of a model, in place, and return that in one line; nothing if there are none.
 
     An exchange gets the limits of the source that it replaces as well.
@@ -84,7 +82,7 @@ def fold_boundary_species(model: cobra.Model) -> tuple[str, ...]:
     return (f"boundary species left out, their reactions are exchanges: {shortened(names)}",)
 
 
-def _inside(reaction: cobra.Reaction, boundary: cobra.Metabolite) -> cobra.Metabolite | None:
+def _inside(reaction: "cobra.Reaction", boundary: "cobra.Metabolite") -> "cobra.Metabolite | None":
     """The metabolite that a reaction exchanges with a boundary species, None if it does anything else."""
     if len(reaction.metabolites) != 2:
         return None
@@ -92,10 +90,10 @@ def _inside(reaction: cobra.Reaction, boundary: cobra.Metabolite) -> cobra.Metab
     return other if reaction.metabolites[other] == -reaction.metabolites[boundary] else None
 
 
-def _same_name(boundary: cobra.Metabolite, inside: cobra.Metabolite) -> bool:
+def _same_name(boundary: "cobra.Metabolite", inside: "cobra.Metabolite") -> bool:
     names = [split_metabolite(metabolite.id.removesuffix("_boundary"))[0] for metabolite in (boundary, inside)]
     return bool(names[0] == names[1] if names[0] else boundary.name == inside.name)
 
 
-def _is_unlimited(reaction: cobra.Reaction) -> bool:
+def _is_unlimited(reaction: "cobra.Reaction") -> bool:
     return bool(reaction.lower_bound <= -_UNLIMITED and reaction.upper_bound >= _UNLIMITED)

@@ -4,8 +4,6 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 `CellLine.forced` holds them within the tolerance on either side instead.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -59,7 +57,7 @@ class CellLine(Record):
     protein: Positive | None = None
     packaged: bool = False
 
-    def forced(self, network: Network) -> Network:
+    def forced(self, network: "Network") -> "Network":
         """Return a cell on its medium whose exchanges have the measured rates, give or take `TOLERANCE`.
 
         Rates below `NOISE` are limits. A RedoxError as in `exchanges`, and for an exchange that the model splits.
@@ -72,7 +70,7 @@ class CellLine(Record):
                 bounds[reaction] = (least, most) if upper else (-most, -least)
         return self.condition(network).apply(network).with_bounds(bounds)
 
-    def condition(self, network: Network, *, forced: bool = False) -> Condition:
+    def condition(self, network: "Network", *, forced: bool = False) -> Condition:
         """Return the line as a condition of a cell on its medium.
 
         Parameters
@@ -103,7 +101,7 @@ class CellLine(Record):
                     changes.append(_opening(exchange, side, most, self.source))
         return Condition(id=self.id, description=f"cell line {self.id}", changes=tuple(changes), reference=self.id)
 
-    def exchanges(self, network: Network) -> list[tuple[str, Exchange, float]]:
+    def exchanges(self, network: "Network") -> list[tuple[str, Exchange, float]]:
         """Find the measured exchanges in a model: name in the file, exchange, and rate in mmol/gDW/h.
 
         A RedoxError if two names mean the same exchange, or the model lacks one of a user's file, or has none at all.
@@ -123,7 +121,7 @@ class CellLine(Record):
             )
         return list(found.values())
 
-    def missing_from(self, network: Network) -> list[str]:
+    def missing_from(self, network: "Network") -> list[str]:
         """Return the measured exchanges that a model lacks."""
         return [name for name in self.rates if find_exchange(network, name) is None]
 
@@ -177,7 +175,7 @@ def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -
     return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
 
 
-def skipped_exchanges(network: Network, lines: Sequence[CellLine]) -> tuple[str, ...]:
+def skipped_exchanges(network: "Network", lines: Sequence[CellLine]) -> tuple[str, ...]:
     """Say in one line which measured exchanges a model lacks, so that they limit nothing; nothing if it has all."""
     lacking = list(dict.fromkeys(name for line in lines for name in line.missing_from(network)))
     return (f"measured in the cell lines, and not in model {network.id}: {shortened(lacking)}",) if lacking else ()

@@ -4,8 +4,6 @@ Limits and openings of one bound combine whatever their order: the largest opene
 medium gives, and the smallest limit holds.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -117,14 +115,14 @@ class Change(BaseModel, extra="forbid", frozen=True):
         return re.sub(r"\W", "_", "_".join(["SUPPLY", *(name.removeprefix("EX_") for name in names)]))
 
     @property
-    def leaving(self) -> list[Change]:
+    def leaving(self) -> "list[Change]":
         """Openings of the exchanges through which something may leave for this uptake, as wide as they can become."""
         return [
             self.model_copy(update={"reaction": name, "side": Side.EXPORT, "high": share * self.high, "leaves": {}})
             for name, share in self.leaves.items()
         ]
 
-    def supplied(self, network: Network) -> Network:
+    def supplied(self, network: "Network") -> "Network":
         """Return a network with the reactions of an uptake for which something leaves, closed."""
         if not self.leaves or self.supply in network.reaction_index or self.missing_from(network):
             return network
@@ -135,7 +133,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
         shares = {own[name]: share for name, share in self.leaves.items()}
         return with_supply(network, self.supply, own[self.reaction], shares, OPEN)
 
-    def holds(self, network: Network) -> bool:
+    def holds(self, network: "Network") -> bool:
         """Whether it applies on the medium of this network."""
         exchange = find_exchange(network, self.reaction) if self.if_unlimited else None
         if exchange is None:
@@ -143,7 +141,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
         out = sum(reaction.removal for reaction in exchange.reactions)
         return (exchange.uptake if self.side is Side.UPTAKE else out) >= OPEN * (1 - 1e-9)
 
-    def of(self, network: Network) -> Change:
+    def of(self, network: "Network") -> "Change":
         """Return the change of the bound that holds it in this model, by the model's own reaction id.
 
         A RedoxError if the model has several reactions for the limited direction of an exchange, or splits a limited
@@ -172,7 +170,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
             terms |= {name: scale * getattr(self, name) for name in ("value", "low", "high")}
         return self.model_copy(update=terms) if terms else self
 
-    def missing_from(self, network: Network) -> bool:
+    def missing_from(self, network: "Network") -> bool:
         """Whether the model has no such reaction, or no exchange where one is limited."""
         find = find_exchange if self.side.of_exchange else type(network).find_reaction
         return any(find(network, name) is None for name in (self.reaction, *self.leaves))
@@ -194,7 +192,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
             (-self.value, max(upper, -self.value)) if self.side.limits_lower else (min(lower, self.value), self.value)
         )
 
-    def joined(self, other: Change) -> Change:
+    def joined(self, other: "Change") -> "Change":
         """Return the change that two openings, or two limits, of one bound amount to."""
         choose, names = (max if self.opens else min), ("value", "low", "high")
         return self.model_copy(update={name: choose(getattr(self, name), getattr(other, name)) for name in names})
@@ -224,18 +222,18 @@ class Condition(Record):
     reference: str = HEALTHY
     offered: Offered = Offered.ALWAYS
 
-    def missing_from(self, network: Network) -> list[str]:
+    def missing_from(self, network: "Network") -> list[str]:
         """Return the reactions and exchanges of this condition that the model lacks."""
         return [change.reaction for change in self.changes if change.missing_from(network)]
 
-    def of(self, network: Network) -> Condition:
+    def of(self, network: "Network") -> "Condition":
         """Return the condition with the model's own reaction ids, less the limits that do not hold on its medium."""
         own = [(change, change.of(network)) for change in self.changes if change.holds(network)]
         opened = {one.key for _, one in own if one.opens}  # a measured rate of a cell line is a limit, too
         changes = tuple(one for change, one in own if not (change.if_unlimited and one.key in opened))
         return self.model_copy(update={"changes": changes})
 
-    def apply(self, network: Network) -> Network:
+    def apply(self, network: "Network") -> "Network":
         """Return a cell, on its medium, under this condition; a RedoxError if it lacks a reaction."""
         bounds: dict[str, tuple[float, float]] = {}
         network = with_supplies(network, [self])
@@ -244,7 +242,7 @@ class Condition(Record):
             bounds[change.reaction] = change.bounds(*bounds.get(change.reaction, own))
         return network.with_bounds(bounds)
 
-    def sampled(self, generator: np.random.Generator) -> Condition:
+    def sampled(self, generator: "np.random.Generator") -> "Condition":
         """Return the condition with each limit drawn uniformly from its range."""
         if not self.changes:
             return self
@@ -300,7 +298,7 @@ def pick_condition(known: dict[str, Condition], name: str) -> Condition:
     return parts[0] if len(parts) == 1 else combined(parts)
 
 
-def with_supplies(network: Network, conditions: Iterable[Condition]) -> Network:
+def with_supplies(network: "Network", conditions: Iterable[Condition]) -> "Network":
     """Return a network with the reactions of every uptake for which something leaves, closed."""
     for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
         network = change.supplied(network)

@@ -4,8 +4,6 @@ A file of `data/curation` names reactions by their BiGG names, each with its equ
 creates or destroys if it does not balance. A model is recognised by these, and not by its name or file.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -85,7 +83,7 @@ class Curation:
     substances: Mapping[str, Substance] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path) -> Curation:
+    def read(cls, path: Path) -> "Curation":
         """Read a file; a RedoxError if an entry does not match the schema, or a reaction is changed twice."""
         corrections = read_records(path, "correction", Correction)
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -285,7 +283,7 @@ def curated(network: Network, file: Path | None = None) -> Curated:
     return Curated(network) if curation is None else curation.apply(network, strict=file is not None)
 
 
-def curate_model(model: cobra.Model, found: Curated) -> cobra.Model:
+def curate_model(model: "cobra.Model", found: Curated) -> "cobra.Model":
     """Give a COBRApy model, in place, the changes of its curated network and a note that names the curation."""
     if not found.lines:
         return model

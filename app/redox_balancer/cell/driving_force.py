@@ -7,8 +7,6 @@ margin, the largest and the smallest ln([NAD+]/[NADH]) are the window of that ra
 so every solve is a warm start.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

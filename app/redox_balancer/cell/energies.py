@@ -9,8 +9,6 @@ share of the proton-motive force (as Haraldsdottir et al. 2012, Biophys. J. 102:
 limits: docs/ratio.md.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -85,7 +83,7 @@ class Thermodynamics:
         drawn = self.deviations @ generator.standard_normal(self.deviations.shape[1])
         return np.asarray(self.energies + self.reactants.T @ drawn)
 
-    def with_concentrations(self, ranges: Mapping[str, tuple[float, float]]) -> Thermodynamics:
+    def with_concentrations(self, ranges: Mapping[str, tuple[float, float]]) -> "Thermodynamics":
         """Return a copy with other ranges of concentrations, M, by metabolite (own id or BiGG name).
 
         Raises

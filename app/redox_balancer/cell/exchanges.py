@@ -5,8 +5,6 @@ into `x_e -->` and `--> x_e` (GECKO), or give the metabolite a coefficient other
 stoichiometry: a flux v of a reaction with the single metabolite x and coefficient c supplies c v of x.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -123,7 +121,7 @@ class Exchange:
         return FluxBound(chosen.id, (chosen.coefficient > 0) is supply, 1.0 / abs(chosen.coefficient))
 
 
-def exchange_of(network: Network, metabolite: str) -> Exchange:
+def exchange_of(network: "Network", metabolite: str) -> Exchange:
     """Return the exchange of a metabolite, given by the model's own id."""
     bounds = network.bounds_of
     return Exchange(
@@ -132,7 +130,7 @@ def exchange_of(network: Network, metabolite: str) -> Exchange:
     )
 
 
-def find_exchange(network: Network, name: str) -> Exchange | None:
+def find_exchange(network: "Network", name: str) -> Exchange | None:
     """Find an exchange by its id or BiGG name; None if the network has none of that name.
 
     `EX_o2_e` is a boundary reaction of that id or BiGG name with all others of its metabolite, or else all boundary
@@ -151,7 +149,7 @@ def find_exchange(network: Network, name: str) -> Exchange | None:
     return exchange_of(network, metabolite)
 
 
-def extracellular_exchanges(network: Network) -> list[Exchange]:
+def extracellular_exchanges(network: "Network") -> list[Exchange]:
     """Return the exchange of each extracellular metabolite that has one."""
     return [
         exchange_of(network, metabolite)
@@ -160,7 +158,7 @@ def extracellular_exchanges(network: Network) -> list[Exchange]:
     ]
 
 
-def growth_products(network: Network) -> set[str]:
+def growth_products(network: "Network") -> set[str]:
     """Return what stands for the biomass: growth makes it, and all else drains it or makes one thing of it alone."""
     touching: dict[str, list[str]] = {}
     for reaction, low, high in zip(network.reactions, network.lower, network.upper, strict=True):
@@ -178,7 +176,7 @@ def growth_products(network: Network) -> set[str]:
     return found
 
 
-def supplying_reactions(network: Network) -> tuple[str, ...]:
+def supplying_reactions(network: "Network") -> tuple[str, ...]:
     """Return the exchange reactions through which a metabolite can be taken up, in the network's order."""
     found = {r.id for exchange in extracellular_exchanges(network) for r in exchange.reactions if r.supply > 0.0}
     return tuple(reaction for reaction in network.exchanges if reaction in found)

@@ -5,8 +5,6 @@ glucose, whether a model writes the exchange as `glc__D_e <=>`, as `--> glc__D_e
 exchange that a medium does not list has no uptake, and no secretion if the medium lists secretions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -109,7 +107,7 @@ class Medium(Record):
     oxygen_budget: AnyCap | None = None
     concentrations: Concentrations = Field(default_factory=dict)
 
-    def apply(self, network: Network) -> Network:
+    def apply(self, network: "Network") -> "Network":
         """Return a network with the bounds of this medium; a RedoxError if it has none of the medium's exchanges.
 
         Exchanges that the model lacks are skipped, because a core has fewer than the full model.
@@ -161,7 +159,7 @@ class Medium(Record):
         own = {"source": self.source, "assumed": self.assumed}
         return {name: cap if cap.source else cap.model_copy(update=own) for name, cap in found.items()}
 
-    def varied(self, cap: str, factor: float) -> Medium:
+    def varied(self, cap: str, factor: float) -> "Medium":
         """Return the medium with one of its `caps` multiplied by a factor."""
         if cap not in self.caps:
             raise RedoxError(f"medium {self.id!r} has no cap {cap!r}", hint=f"known: {', '.join(self.caps)}")
@@ -172,7 +170,7 @@ class Medium(Record):
         group = "uptakes" if cap.endswith(UPTAKE) else "maintenance" if cap in self.maintenance else "secretions"
         return self.model_copy(update={group: getattr(self, group) | {cap.removesuffix(UPTAKE): scaled}})
 
-    def _unknown(self, network: Network) -> RedoxError:
+    def _unknown(self, network: "Network") -> RedoxError:
         found = ", ".join(sorted({network.compartment_of(m) for m in network.boundary_coefficients}))
         reason = "" if network.exchanges else f": no compartment with exchanges is known as extracellular ({found})"
         return RedoxError(
@@ -187,7 +185,7 @@ def _values(caps: Mapping[str, Cap]) -> dict[str, float]:
     return {name: cap.value for name, cap in caps.items()}
 
 
-def _by_metabolite(network: Network, caps: Mapping[str, Cap]) -> dict[str, float]:
+def _by_metabolite(network: "Network", caps: Mapping[str, Cap]) -> dict[str, float]:
     """Sum of the caps of each metabolite of those exchanges that the model has."""
     found: dict[str, float] = {}
     for name, cap in caps.items():
@@ -212,7 +210,7 @@ def load_media() -> dict[str, Medium]:
     return read_records(packaged("media.toml"), "medium", Medium)
 
 
-def apply_medium(network: Network, name: str) -> Network:
+def apply_medium(network: "Network", name: str) -> "Network":
     """Return a network with the bounds of a medium, see `get_medium`.
 
     Raises

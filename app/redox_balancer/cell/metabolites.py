@@ -4,8 +4,6 @@ Published models have charges of NaN, as text, for protons 0 and for all metabol
 metabolites in no compartment.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping
@@ -41,7 +39,7 @@ class Metabolites:
     compartments: Mapping[str, str]
 
 
-def metabolites_of(model: cobra.Model, repairs: Repairs) -> Metabolites:
+def metabolites_of(model: "cobra.Model", repairs: Repairs) -> Metabolites:
     """Read charges, formulas and compartments of a COBRApy model, which is not changed.
 
     An UnreadableError if there are no metabolites or no reactions, or a charge is a text that is no number: the
@@ -57,7 +55,7 @@ def metabolites_of(model: cobra.Model, repairs: Repairs) -> Metabolites:
     return Metabolites(_charges(model, formulas, repairs), formulas, _compartments(model, repairs))
 
 
-def mend(model: cobra.Model, repairs: Repairs) -> None:
+def mend(model: "cobra.Model", repairs: Repairs) -> None:
     """Write what `metabolites_of` finds to the model itself, so that it can be written and read again."""
     known = metabolites_of(model, repairs)
     for metabolite in model.metabolites:
@@ -68,10 +66,10 @@ def mend(model: cobra.Model, repairs: Repairs) -> None:
         metabolite.compartment = known.compartments[metabolite.id]
 
 
-def writable(model: cobra.Model) -> cobra.Model:
+def writable(model: "cobra.Model") -> "cobra.Model":
     """The model itself if its metabolites can be written as they are, else a copy that is mended."""
 
-    def is_plain(metabolite: cobra.Metabolite) -> bool:
+    def is_plain(metabolite: "cobra.Metabolite") -> bool:
         formula, compartment = metabolite.formula, metabolite.compartment
         whole = metabolite.charge is None or type(metabolite.charge) is int
         return whole and isinstance(formula, str | None) and isinstance(compartment, str) and compartment != ""
@@ -94,7 +92,7 @@ def _formula(metabolite: str, value: object, repairs: Repairs) -> str:
     return ""
 
 
-def _charges(model: cobra.Model, formulas: Mapping[str, str], repairs: Repairs) -> dict[str, int]:
+def _charges(model: "cobra.Model", formulas: Mapping[str, str], repairs: Repairs) -> dict[str, int]:
     found: dict[str, int] = {}
     unclear: list[str] = []
     known: dict[str, int] = {}
@@ -149,7 +147,7 @@ def _known_charge(metabolite: str, formula: str) -> int | None:
     return charge if formula in formulas else None
 
 
-def _compartments(model: cobra.Model, repairs: Repairs) -> dict[str, str]:
+def _compartments(model: "cobra.Model", repairs: Repairs) -> dict[str, str]:
     """Compartment of every metabolite; one that has none is in that which its id names, if there is such a one."""
     own = {m.id: "" if m.compartment is None else str(m.compartment).strip() for m in model.metabolites}
     known = {*own.values(), *map(str, model.compartments)} - {""}

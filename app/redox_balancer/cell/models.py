@@ -4,8 +4,6 @@ The formats are COBRApy's JSON, SBML, MAT and YAML, each also compressed. What i
 one certain repair is repaired when a file is read, and reported.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import re
@@ -40,7 +38,7 @@ SMALLEST, LARGEST = 1e-100, 1e100
 class LoadedModel:
     """A COBRApy model, as published but for the repairs, and one line about each kind of these."""
 
-    model: cobra.Model
+    model: "cobra.Model"
     repairs: tuple[str, ...]
 
     def curated(
@@ -84,7 +82,7 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(model, repairs.lines + fold_boundary_species(model))
 
 
-def _read(path: Path, repairs: Repairs) -> cobra.Model:
+def _read(path: Path, repairs: Repairs) -> "cobra.Model":
     path.stat()
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import READERS  # noqa: PLC0415
@@ -96,7 +94,7 @@ def _read(path: Path, repairs: Repairs) -> cobra.Model:
     return model
 
 
-def save_model(model: cobra.Model, path: Path) -> None:
+def save_model(model: "cobra.Model", path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
     Parameters
@@ -143,7 +141,7 @@ def format_to_write(path: Path) -> str:
     return FORMATS[suffix.lower()]
 
 
-def to_network(model: cobra.Model, objective: str | None = None) -> Network:
+def to_network(model: "cobra.Model", objective: str | None = None) -> Network:
     """Convert a COBRApy model to a `Network`.
 
     Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
@@ -179,7 +177,7 @@ def to_network(model: cobra.Model, objective: str | None = None) -> Network:
     return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
-def _growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
+def _growth_reaction(model: "cobra.Model") -> tuple[str, tuple[str, ...]]:
     """Find the growth reaction in the objective of a model, and what the objective says otherwise, one line each.
 
     Growth is the flux of one reaction, and it is maximised. An objective that says otherwise (a minimum, or a
@@ -208,7 +206,7 @@ def _growth_reaction(model: cobra.Model) -> tuple[str, tuple[str, ...]]:
 
 
 def load_network(
-    source: Path | cobra.Model | None = None,
+    source: "Path | cobra.Model | None" = None,
     *,
     objective: str | None = None,
     as_published: bool = False,
@@ -242,7 +240,7 @@ def load_network(
     return core if objective is None else core.with_objective(objective)
 
 
-def in_memory(model: cobra.Model) -> LoadedModel:
+def in_memory(model: "cobra.Model") -> LoadedModel:
     """Return a COBRApy model, a copy if it has boundary species, which `load_model` leaves out as well."""
     if find_boundary_species(model):
         model = model.copy()

@@ -6,8 +6,6 @@ BiGG id `nadh`. The SBML file contains these annotations (identifiers.org); the 
 with cross-references in `metabolites.tsv` and `reactions.tsv`.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter
@@ -62,7 +60,7 @@ class Names:
     assumptions: tuple[str, ...] = ()
 
 
-def names_of(model: cobra.Model) -> Names:
+def names_of(model: "cobra.Model") -> Names:
     """Collect the BiGG names of a COBRApy model from its ids, its annotations and the names of its compartments.
 
     A name that follows from an id counts before one from an annotation.
@@ -104,7 +102,7 @@ def names_of(model: cobra.Model) -> Names:
     return Names(compartments, metabolites, reactions, assumptions)
 
 
-def _letters(model: cobra.Model) -> tuple[dict[str, str], tuple[str, ...]]:
+def _letters(model: "cobra.Model") -> tuple[dict[str, str], tuple[str, ...]]:
     """BiGG letter of each compartment, and what is assumed.
 
     Where neither name nor id has one, the ids of most of its metabolites do (`o2_e` in `compartment_2`). Where no
@@ -176,7 +174,7 @@ def _unescaped(identifier: str) -> str:
     return re.sub(r"__(\d{2,3})__", lambda code: chr(int(code[1])), identifier)
 
 
-def add_cross_references(model: cobra.Model, folder: Path) -> None:
+def add_cross_references(model: "cobra.Model", folder: Path) -> None:
     """Add BiGG annotations from the tables published with Human-GEM's YAML file to a model that has none, in place.
 
     `folder` is that of the model file; a table that is not in it is skipped, and a RedoxError if one cannot be read.

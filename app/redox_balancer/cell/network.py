@@ -4,8 +4,6 @@ COBRApy reads and writes model files (`models.py`); all computation uses `Networ
 needs nothing but NumPy.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,8 +62,8 @@ class Network:
 
     @classmethod
     def of(
-        cls, name: str, columns: Sequence[Column], objective: str = "", *, metabolites: Iterable[str] = ()
-    ) -> Network:
+        cls, name: str, columns: "Sequence[Column]", objective: str = "", *, metabolites: Iterable[str] = ()
+    ) -> "Network":
         """Build a network of these reactions; metabolites have the order given, and then that of their appearance."""
         nothing, floats = np.zeros(0, dtype=np.int32), np.zeros(0)
         empty = cls(name, (), (), np.zeros(1, dtype=np.int32), nothing, floats, floats, floats, objective)
@@ -196,7 +194,7 @@ class Network:
             found.setdefault(metabolite, {})[reaction] = coefficient
         return found
 
-    def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> Network:
+    def with_bounds(self, bounds: Mapping[str, tuple[float, float]]) -> "Network":
         """Return a copy with new (lower, upper) bounds of the named reactions, mmol/gDW/h."""
         lower, upper = self.lower.copy(), self.upper.copy()
         for reaction, (low, high) in bounds.items():
@@ -206,15 +204,15 @@ class Network:
             lower[column], upper[column] = low, high
         return replace(self, lower=lower, upper=upper)
 
-    def unforced(self) -> Network:
+    def unforced(self) -> "Network":
         """Return a copy in which no bound forces a flux."""
         return replace(self, lower=np.minimum(self.lower, 0.0), upper=np.maximum(self.upper, 0.0))
 
-    def with_objective(self, reaction: str) -> Network:
+    def with_objective(self, reaction: str) -> "Network":
         """Return a copy with another objective reaction, given by its id or BiGG name."""
         return replace(self, objective=self.reactions[self.column(reaction)])
 
-    def with_columns(self, columns: Sequence[Column], *, new_metabolites: Iterable[str] = ()) -> Network:
+    def with_columns(self, columns: "Sequence[Column]", *, new_metabolites: Iterable[str] = ()) -> "Network":
         """Return a copy with additional reactions.
 
         Parameters
@@ -249,7 +247,7 @@ class Network:
             upper=np.append(self.upper, [column.upper for column in columns]),
         )
 
-    def subset(self, reactions: Iterable[str]) -> Network:
+    def subset(self, reactions: Iterable[str]) -> "Network":
         """Return a copy with the named reactions only, in this network's order, and their metabolites."""
         keep = np.zeros(len(self.reactions), dtype=np.bool_)
         keep[[self.column(reaction) for reaction in reactions]] = True

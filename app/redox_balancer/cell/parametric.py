@@ -83,7 +83,7 @@ class ParametricLP:
         self._u = self._point[:-1]
         self._cache = RegionCache(len(self._point), region_bytes, noise)
         self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper
-        self.lookups = self.hits = self.disagreements = self._misses = 0
+        self.lookups = self.hits = self.disagreements = self._misses = self._hits_before = 0
 
     def close(self) -> None:
         """Free the linear program."""
@@ -97,7 +97,7 @@ class ParametricLP:
         self._lower_in_force, self._upper_in_force = lower, upper
         self._lp.reset_basis()
         self._cache.clear()
-        self._misses = 0
+        self._misses, self._hits_before = 0, self.hits
 
     @property
     def solves(self) -> int:
@@ -144,13 +144,22 @@ class ParametricLP:
         """Rows over (u, 1) that prove infeasibility where they are positive, shape (F, P + 1)."""
         return self._cache.certificates
 
+    def lowest_cut(self, u: FloatArray) -> FloatArray:
+        """Return the lowest upper bound at a point u, shape (P,), that earlier solves have left: a row over (u, 1).
+
+        At a point that was queried it is the gradient of the optimum; it is all 0 before any solve.
+        """
+        self._u[:] = u
+        cut = self._cache.lowest_cut(self._point)
+        return np.zeros(len(self._point)) if cut is None else cut
+
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
         return self._lp.flux(column)
 
     def _is_sample(self) -> bool:
         self.hits += 1
-        return self.hits % self._check_every == 0
+        return (self.hits - self._hits_before) % self._check_every == 0
 
     def _solve(self) -> Solution:
         lower, upper = self._bounds.at(self._point)

@@ -13,8 +13,6 @@ therefore an upper bound on growth at that ratio, whatever the other concentrati
 limits: docs/ratio.md.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -7,8 +7,6 @@ Management Science 18:406): where the smallest of the cuts found so far equals t
 does everywhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

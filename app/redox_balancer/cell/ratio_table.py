@@ -1,7 +1,5 @@
 """`RatioTable`: shares that ratios of NAD+ to NADH leave of the capacities of a cell, known without a solve."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The window of a ratio in which growth is largest, from growth as a function of the ratio."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

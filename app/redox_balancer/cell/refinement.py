@@ -7,8 +7,6 @@ and the reduced costs are multiplied by a large factor, and a solve from the sam
 is proven (`certificates.py`) or no start leads to a proof.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

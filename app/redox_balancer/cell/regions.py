@@ -31,6 +31,7 @@ INFEASIBLE_BY = 1e3
 """Violation above which a certificate proves infeasibility, relative to the noise."""
 CERTIFICATES = 1_000
 """Farkas certificates kept; the oldest are dropped."""
+
 RETAINED = 0.75
 """Share of the memory that stays in use when the least recently used regions are dropped."""
 
@@ -57,29 +58,31 @@ class _Region:
 class _Cut:
     """An upper bound of the optimum, and the regions in which it is the optimum.
 
-    `witnesses` holds one row of each region, the most violated one of the last unsuccessful test: that row alone
-    rules out most regions that do not contain u.
+    `witnesses` holds two rows of each region, the most violated ones of its last unsuccessful tests: they alone rule
+    out nearly all regions that do not contain u.
     """
 
     regions: list[_Region] = field(default_factory=list)
     witnesses: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    turn: int = 0  # which of the two is replaced next
 
     def add(self, region: _Region, width: int) -> None:
         self.regions.append(region)
-        first = np.zeros((1, width))
+        first = np.zeros((2, width))
         if len(region.rows):
-            first[0, region.at] = region.rows[0]
+            first[:, region.at] = region.rows[0]
         self.witnesses = np.vstack([self.witnesses.reshape(-1, width), first])
 
     def keep(self, regions: list[_Region]) -> None:
         chosen = [region in regions for region in self.regions]
         self.regions = list(itertools.compress(self.regions, chosen))
-        self.witnesses = self.witnesses[chosen]
+        self.witnesses = self.witnesses[np.repeat(chosen, 2)]
 
     def find(self, point: FloatArray) -> _Region | None:
         """Region that contains a point (u, 1), if there is one."""
         place: int
-        for place in (self.witnesses.dot(point) <= 0.0).nonzero()[0].tolist():
+        kept = self.witnesses.dot(point) <= 0.0
+        for place in (kept[::2] & kept[1::2]).nonzero()[0].tolist():
             region = self.regions[place]
             if not len(region.rows):
                 return region
@@ -88,7 +91,8 @@ class _Cut:
             if violation[worst] <= 0.0:
                 return region
             # One index at a time: a view and its own assignment take a third of the time of a mixed index.
-            witness = self.witnesses[place]
+            self.turn = 1 - self.turn
+            witness = self.witnesses[2 * place + self.turn]
             witness.fill(0.0)
             witness[region.at] = region.rows[worst]
         return None
@@ -155,6 +159,10 @@ class RegionCache:
         rows = self._certificates.copy()
         rows[:, -1] -= INFEASIBLE_BY * self._noise
         return rows
+
+    def lowest_cut(self, point: FloatArray) -> FloatArray | None:
+        """Return the lowest cut at a point (u, 1), shape (width,); None without any."""
+        return self._cut_rows[self._cut_rows.dot(point).argmin()] if self._cuts else None
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redox_balancer.cli.options import writable_file
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 from redox_balancer.terminal.options import AsJson
@@ -59,7 +60,8 @@ def bench(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Measure longer, for about 20 minutes.")] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the results as a Markdown page.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the results as a Markdown page.", callback=writable_file),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs
+from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs, writable_file
 from redox_balancer.design.settings import ids
 from redox_balancer.progress import Progress
 from redox_balancer.terminal.options import AsJson
@@ -34,7 +34,13 @@ def build_core(
         Path, typer.Option("--input", metavar="FILE", help="Model: JSON, SBML, MAT or YAML, also compressed.")
     ],
     output_file: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="Path of the core; the suffix determines the format.")
+        Path,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Path of the core; the suffix determines the format.",
+            callback=writable_file,
+        ),
     ],
     *,
     reactions: Annotated[

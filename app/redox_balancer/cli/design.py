@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import flag, report_repairs, takes_task_without
+from redox_balancer.cli.options import flag, report_repairs, takes_task_without, writable_folder
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import no_progress
 from redox_balancer.terminal.options import AsJson
@@ -40,11 +40,17 @@ def design(
         str | None, typer.Option(help="Construct to analyse, without a search: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the designed model, fluxes, figure, tables and design.json.")
+        Path | None,
+        typer.Option(
+            help="Folder for the designed model, fluxes, figure, tables and design.json.", callback=writable_folder
+        ),
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Time for the search; Ctrl-C ends it too.", show_default="0.2"),
+        typer.Option(
+            help="Time for the search, which ends before with a proof; Ctrl-C ends it too.",
+            show_default="0.2, 1 with --reward ratio",
+        ),
     ] = None,
     evaluations: Annotated[
         int | None, typer.Option(min=1, help="Constructs to value at most, for an answer that repeats by its seed.")
@@ -117,17 +123,15 @@ def _answer(proposal: "Proposal") -> str:
     def text(construct: "Construct", value: float) -> str:
         return f"{construct_text(proposal.space.describe(construct))}  value {value:.4f}"
 
-    value, own, found, policy = proposal.outcome.value, proposal.task_value, proposal.found, proposal.policy
-    by_task = "" if own == value else f", {own:.4f} by the task"
-    answer = f"{proposal.condition.id}: {text(proposal.construct, value)}{by_task}"
+    found, policy = proposal.found, proposal.policy
+    answer = f"{proposal.condition.id}: {text(proposal.construct, proposal.task_value)}"
     if found is None:
         return answer
     by = f", by {found.stage}" if found.stage else ""
     answer += f"\n{proposal.proof}{by} ({found.seconds:.2f} s, constructs valued: {found.evaluations:,})"
     if policy is None:
         return answer
-    alone = text(policy.construct, policy.outcome.value)
-    return f"{answer}\nthe policy alone: {alone}" + (" by the task" if by_task else "")
+    return f"{answer}\nthe policy alone: {text(policy.construct, policy.value)}"
 
 
 def _print(made: "Design") -> None:
@@ -148,7 +152,8 @@ def _print(made: "Design") -> None:
     over = "" if space.affordable(proposal.construct) else " (exceeded)"
     share = f" ({100 * analysis.guaranteed / analysis.capacity:.0f} % of it)" if analysis.capacity > 0 else ""
     lines = {
-        "value": f"{outcome.value:.4f} healthy respirations",
+        **({} if space.is_plain else {"value": f"{proposal.task_value:.4f} by the task"}),
+        "value" if space.is_plain else "plain value": f"{outcome.value:.4f} healthy respirations",
         "protein": f"{100 * proposal.protein:.3g} % of the proteome, budgets {100 * space.budget:g} % soluble and "
         f"{100 * space.membrane_budget:g} % membrane{over}; costs {100 * proposal.growth_cost:.2g} % of growth",
         "growth": f"{reference.growth:.5f} -> {outcome.growth:.5f} 1/h, healthy {reference.healthy_growth:.5f}",

@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 
 from redox_balancer.design.settings import RENAMED_FIELDS, TaskSettings
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import write_atomically
+from redox_balancer.files import require_writable, write_atomically
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.settings import SettingsModel
 from redox_balancer.terminal.options import with_options
@@ -76,7 +76,21 @@ HeldRatios = _TYPES["held_ratios"]
 def _drawable(file: Path | None) -> Path | None:
     if file is not None and file.suffix not in (".svg", ".png"):
         raise RedoxError(f"cannot draw {file.name}", hint="end its name in .svg or .png", settings=("figure",))
+    return writable_file(file)
+
+
+def writable_file(file: Path | None) -> Path | None:
+    """The file itself; a RedoxError where it cannot be written, which is better known before the work."""
+    if file is not None:
+        require_writable(file)
     return file
+
+
+def writable_folder(folder: Path | None) -> Path | None:
+    """The same for a folder."""
+    if folder is not None:
+        require_writable(folder, folder=True)
+    return folder
 
 
 Figure = Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from redox_balancer.cli.options import takes_config, takes_task
+from redox_balancer.cli.options import takes_config, takes_task, writable_file
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import written_atomically
 from redox_balancer.impala.config import TrainConfig
@@ -28,7 +28,11 @@ def profile(
     task: "Task",
     config: TrainConfig,
     output: Annotated[
-        Path | None, typer.Option(help="Path of the flame graph; flame.html (memory) or flame.svg (time) by default.")
+        Path | None,
+        typer.Option(
+            help="Path of the flame graph; flame.html (memory) or flame.svg (time) by default.",
+            callback=writable_file,
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Duration of the profile, in seconds.")] = 10.0,
     kind: Annotated[

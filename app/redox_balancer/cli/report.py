@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import HeldRatios
+from redox_balancer.cli.options import HeldRatios, writable_file
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
 from redox_balancer.terminal.tables import construct_text, notes, number, out, show
@@ -24,7 +24,9 @@ LONGEST_SEARCH_S = 300.0
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
     *,
-    output: Annotated[Path | None, typer.Option(help="Path of the page; RUN/report.html by default.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Path of the page; RUN/report.html by default.", callback=writable_file)
+    ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per condition for the means.")] = 1000,
     exhaustive: Annotated[
         bool | None,

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Search for constructs without learning.", no_args_is_help=True)
 
-Evaluations = Annotated[int, typer.Option(min=1, help="Constructs to evaluate under each condition.")]
-Seconds = Annotated[float | None, typer.Option(min=0, help="Time limit under each condition, in seconds.")]
+Evaluations = Annotated[
+    int | None,
+    typer.Option(min=1, help="Constructs to evaluate under each condition.", show_default="1000, unless --seconds"),
+]
+Seconds = Annotated[float | None, typer.Option(help="Time limit under each condition, in seconds.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the draws.")]
 
 
@@ -33,7 +36,7 @@ def searches() -> None:
 @app.command("random", epilog="Example: redox search random --placements 3 --evaluations 5000 --conditions hypoxia")
 @takes_task
 def random_(
-    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
+    *, task: "Task", evaluations: Evaluations = None, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
 ) -> None:
     """Evaluate random constructs within the budgets and show the best."""
     _run(task, "random", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
@@ -49,7 +52,7 @@ def greedy(*, task: "Task", as_json: AsJson = False) -> None:
 @app.command(epilog="Example: redox search evolutionary --placements 3 --evaluations 2000 --seed 1")
 @takes_task
 def evolutionary(
-    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
+    *, task: "Task", evaluations: Evaluations = None, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
 ) -> None:
     """Evolve constructs with CatCMA, an evolution strategy for categories and integers."""
     _run(task, "evolutionary", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
@@ -58,7 +61,7 @@ def evolutionary(
 @app.command(epilog="Example: redox search local --placements 3 --reward guaranteed --seconds 0.2")
 @takes_task
 def local(
-    *, task: "Task", evaluations: Evaluations = 1000, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
+    *, task: "Task", evaluations: Evaluations = None, seconds: Seconds = None, seed: Seed = 0, as_json: AsJson = False
 ) -> None:
     """Improve constructs by single changes, from several starts, as redox design does without a policy."""
     _run(task, "local", as_json=as_json, seed=seed, evaluations=evaluations, seconds=seconds)
@@ -72,7 +75,7 @@ def milp(
     *,
     task: "Task",
     time_limit_s: Annotated[
-        float, typer.Option(min=0, help="Time limit under each condition, in seconds; the bound then shows the gap.")
+        float, typer.Option(help="Time limit under each condition, in seconds; the bound then shows the gap.")
     ] = 600.0,
     as_json: AsJson = False,
 ) -> None:
@@ -142,9 +145,10 @@ def _run(
 ) -> None:
     """Search under each condition of a task; show the best construct and the cost of finding it."""
     from redox_balancer.design.evaluator import Evaluator  # noqa: PLC0415
-    from redox_balancer.search.problem import Problem, Search  # noqa: PLC0415
-    from redox_balancer.search.run import run_search  # noqa: PLC0415
+    from redox_balancer.search.problem import Problem, require_limits  # noqa: PLC0415
+    from redox_balancer.search.run import limited, run_search  # noqa: PLC0415
 
+    require_limits(seconds=seconds, time_limit_s=options.get("time_limit_s"))
     space = task.space()
     report_repairs(space.network.repairs)
     answers: dict[str, dict[str, Any]] = {}
@@ -154,7 +158,7 @@ def _run(
         for done, condition in enumerate(space.conditions):
             progress(f"searching: {condition.id}", done, len(space.conditions))
             problem = Problem.under(evaluator, condition, task.placements)
-            found = run_search(Search(problem, evaluations=evaluations, seconds=seconds), name, **options)
+            found = run_search(limited(problem, name, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)
             answers[condition.id] = {
                 **_outcome_data(space, found.construct, outcome),

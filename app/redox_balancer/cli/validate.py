@@ -1,7 +1,5 @@
 """`redox validate`: experiments on human cells that a model should reproduce."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from redox_balancer.cli.options import (
     Model,
     flag,
     report_repairs,
+    writable_file,
     write_figure,
 )
 from redox_balancer.design.settings import TaskSettings
@@ -71,7 +70,11 @@ def validate(
     figure: Figure = None,
     page: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the results into this Markdown page, one section for each model."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the results into this Markdown page, one section for each model.",
+            callback=writable_file,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -97,8 +100,9 @@ def validate(
         "as_published": as_published,
         "biomass": biomass,
     }
-    _refuse_pairs("directions" if directions else "", others)
-    _refuse_pairs("directions" if directions else "ratios" if ratios else "", {"model": model})
+    own_table = "the directions are a table of their own, of the embedded core"
+    _refuse_pairs("directions" if directions else "", others | {"model": model}, own_table)
+    _refuse_pairs("ratios" if ratios else "", {"model": model}, "the ratios are of the embedded core")
     if draws and not (ratios or directions):
         raise RedoxError("--draws does not go without --ratios or --directions", hint="add one of the two")
     if concentrations and not ratios:
@@ -144,12 +148,9 @@ def validate(
         _show(result)
 
 
-def _refuse_pairs(chosen: str, others: Mapping[str, object]) -> None:
+def _refuse_pairs(chosen: str, others: Mapping[str, object], reason: str) -> None:
     if chosen and (given := [name for name, value in others.items() if value]):
-        raise RedoxError(
-            f"{flag(chosen)} does not go with {flag(given[0])}",
-            hint="remove one of the two: both are for the embedded core, and the directions for its own medium",
-        )
+        raise RedoxError(f"{flag(chosen)} does not go with {flag(given[0])}", hint=f"remove one of the two: {reason}")
 
 
 def _show_directions(draws: int, *, as_json: bool) -> None:
@@ -206,7 +207,7 @@ def _show_directions(draws: int, *, as_json: bool) -> None:
     show(dict.fromkeys((*names, "source"), "left"), rows)
 
 
-def _show(result: Validation) -> None:
+def _show(result: "Validation") -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from redox_balancer.evaluation.validation import Standing, shown, tally  # noqa: PLC0415

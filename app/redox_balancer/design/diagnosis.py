@@ -1,7 +1,5 @@
 """The diagnosis of a cell: growth, what limits it, and what outside redox reactions do to it, see `pressure.py`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -80,7 +78,7 @@ class Diagnosis:
     lives: bool  # whether they can
     limits: list[Limit]  # that growth rests on, see `limits_of_growth` and `limits_without_growth`
     pressures: tuple[Pressure, ...]
-    unperturbed: Diagnosis | None = None  # the cell that this one is compared with; None for that cell itself
+    unperturbed: "Diagnosis | None" = None  # the cell that this one is compared with; None for that cell itself
 
     @property
     def reference_growth(self) -> float:
@@ -98,7 +96,7 @@ class Diagnosis:
         What the unperturbed cell would gain as well does not count. Where nothing is lost it is the share of growth.
         """
 
-        def gains(diagnosis: Diagnosis) -> list[float]:
+        def gains(diagnosis: "Diagnosis") -> list[float]:
             effects = (getattr(pressure, kind) for pressure in diagnosis.pressures)
             return [effect.gains[-1] if effect else 0.0 for effect in effects]
 

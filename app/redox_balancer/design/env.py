@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
+from redox_balancer.design.candidates import CandidateFeatures, feature_names
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.measurement import EXACT, Measurement
 from redox_balancer.design.observation import REMAINING, fourier_features, layout
-from redox_balancer.design.settings import Sampling
+from redox_balancer.design.settings import Observed, Sampling
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.states import Box
 from redox_balancer.errors import RedoxError
@@ -43,11 +44,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     stops. `info["action_mask"]` marks the actions that stay within the two protein budgets, of soluble and of
     membrane proteins. Any other action changes nothing and uses up a placement.
 
-    The observation is a flat float32 vector, see `layout`: the level of each placement as a fraction of the highest,
-    the limit of each bound that conditions change, relative to the top of its range (1 where nothing is changed), a
-    tenth of ln([NAD+]/[NADH]) where that is held, placements left, both budgets left, growth without and with the
-    construct relative to healthy growth, and capacity in healthy respirations. A hidden condition shows only in
-    growth and capacity after each placement, as values and as Fourier features, 0 for the placements to come.
+    The observation is a float32 vector, see `layout`: the limit of each bound that conditions change, relative to the
+    top of its range (1 where nothing is changed), a tenth of ln([NAD+]/[NADH]) where that is held, placements left,
+    both budgets left, growth without and with the construct relative to healthy growth, and capacity in healthy
+    respirations. A hidden condition shows only in growth and capacity after each placement, as values and as Fourier
+    features, 0 for the placements to come. What follows describes each placement of the library, see
+    `CandidateFeatures`, and `metadata["candidates"]` has the sizes of that part: placements, features and levels. A
+    `flat` observation starts with the level of each placement instead, as a fraction of the highest.
 
     With parameter samples each episode is rewarded by one sample, drawn at its start, so that the expected return is
     the mean value. The observation follows from the library's own parameters and reveals nothing of the sample, but
@@ -64,6 +67,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         `mixed` does so for several conditions at once as well, and `box` draws states from the box of all limits.
     hidden_condition
         Whether the observation excludes the condition.
+    observation
+        `candidates` or `flat`.
     measurement
         Error and cost of what is measured after each placement under a hidden condition.
     release
@@ -92,6 +97,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         placements: int = 2,
         sampling: Sampling = "named",
         hidden_condition: bool = False,
+        observation: Observed = "candidates",
         measurement: Measurement = EXACT,
         release: Callable[[], None] = lambda: None,
     ) -> None:
@@ -100,8 +106,14 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.max_placements = placements
         self.sampling, self.hidden_condition, self.measurement = sampling, hidden_condition, measurement
         self.action_space = gymnasium.spaces.Discrete(space.actions)
-        names = layout(space, placements, hidden_condition=hidden_condition)
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (len(names),), np.float32)
+        flat = observation == "flat"
+        names = layout(space, placements, hidden_condition=hidden_condition, flat=flat)
+        self._features = None if flat else CandidateFeatures(evaluator, hidden_condition=hidden_condition)
+        size = len(names)
+        if self._features is not None:
+            size += self._features.values.size
+            self.metadata = {**self.metadata, "candidates": (*self._features.values.shape, len(space.levels))}
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self._release, self._closed = release, False
         self._levels = np.asarray(space.levels)
         # Of each placement: the budget that it draws on, soluble or membrane.
@@ -113,7 +125,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._history_at = self._remaining_at + len(REMAINING)
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
-        self._observed = np.zeros(self.observation_space.shape, dtype=np.float32)
+        self._observed = np.zeros(len(names), dtype=np.float32)
+        self._limits_at = len(space.placements) if flat else 0
         # A bound that is 0 under every condition shows as 0.
         self._limit_tops = np.asarray([change.high or 1.0 for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
@@ -201,12 +214,14 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         reference = self.evaluator.reference(condition)
         self._healthy_growth = reference.healthy_growth
         if not self.hidden_condition:
-            limits = np.minimum(self.evaluator.limits(condition) / self._limit_tops, 1.0)
+            limits = np.minimum(self.evaluator.unmodified(condition).limits / self._limit_tops, 1.0)
             ratios = np.log(condition.ratios) / LOG_RATIO if isinstance(condition, HeldCondition) else ()
             shown = np.concatenate([limits, ratios])
-            self._observed[len(space.placements) :][: shown.size] = shown
+            self._observed[self._limits_at :][: shown.size] = shown
             self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
+        if self._features is not None:
+            self._features.enter(condition)
 
     def _place(self, placement: int, level: int) -> None:
         """Extend the construct by one placement."""
@@ -215,7 +230,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         replaced = self._fractions[self._placed[placement]]
         self._placed[placement] = level + 1
         self._spent[self._budget_index[placement]] += self._levels[level] - replaced
-        self._observed[placement] = (level + 1) / len(self._levels)
+        if self._features is None:
+            self._observed[placement] = (level + 1) / len(self._levels)
+        else:
+            self._features.placed(placement, level)
         self._mask = self._legal()
 
     def _evaluate(self) -> None:
@@ -243,7 +261,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         observed[at + 1 : at + 3] = 1.0 - self._spent / self._budgets
         if not self.hidden_condition:
             observed[-2:] = self._measured()
-        return observed.copy()
+        if self._features is None:
+            return observed.copy()
+        legal = self._mask[:-1] if self._left else None
+        self._features.look_ahead(self.construct, self.outcome, legal)
+        return np.concatenate([observed, self._features.values.ravel()])
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._mask, "condition": self.condition.id}
@@ -260,6 +282,7 @@ class RedoxEnvs:
     placements: int = 2
     sampling: Sampling = "named"
     hidden_condition: bool = False
+    observation: Observed = "candidates"
     measurement: Measurement = EXACT
     cache_entries: int = CACHE_ENTRIES
     region_bytes: int = REGION_BYTES
@@ -291,6 +314,7 @@ class RedoxEnvs:
                 placements=self.placements,
                 sampling=self.sampling,
                 hidden_condition=self.hidden_condition,
+                observation=self.observation,
                 measurement=self.measurement,
                 release=release,
             )
@@ -300,9 +324,11 @@ class RedoxEnvs:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Everything that a policy trained here depends on: layout of observations and actions, and checksums."""
+        flat = self.observation == "flat"
+        names = layout(self.space, self.placements, hidden_condition=self.hidden_condition, flat=flat)
         return {
             **space_fingerprint(self.space),
-            "observation": list(layout(self.space, self.placements, hidden_condition=self.hidden_condition)),
+            "observation": [*names, *(() if flat else feature_names(self.space))],
             "actions": self.space.actions,
             "max_placements": self.placements,
             "sampling": self.sampling,

@@ -28,6 +28,8 @@ import itertools
 from dataclasses import astuple, dataclass
 from typing import Any, Self, TypeVar
 
+import numpy as np
+
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import AGREEMENT, REGION_BYTES
@@ -205,9 +207,9 @@ class Evaluator:
         """The cell without a construct under a condition."""
         return self._cell(condition)[0]
 
-    def limits(self, condition: Condition) -> FloatArray:
-        """`DesignSpace.limits` of a condition, computed once."""
-        return self._cell(condition)[1].limits
+    def unmodified(self, condition: Condition) -> UnmodifiedCell:
+        """The bounds of that cell, computed once."""
+        return self._cell(condition)[1]
 
     def evaluate(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
         """Value of a construct under a condition: with one parameter sample, or the mean over all there are."""
@@ -276,11 +278,9 @@ class Evaluator:
             flux = programs.sink_flux(point)
             return Outcome(value=flux, growth=growth, capacity=flux, rescue=0.0)
         if settings.reward == "ratio" and self._ratio:
-            usual = {HEALTHY: space.healthy} | {line.id: line for line in space.references}
-            unperturbed = self.reference(usual[condition.reference]).ratios
             capacities = self.formulation.with_capacities(bounds, placed, sample)
             found = self._ratio.best(condition, capacities) if placed else reference.ratios
-            won = won_back(unperturbed, reference.ratios, found)
+            won = won_back(self._unperturbed(condition).ratios, reference.ratios, found)
             price = settings.protein_price * space.protein(placed)
             return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
@@ -308,6 +308,17 @@ class Evaluator:
             shortfall = settings.growth_fraction - growth / reference.growth
             penalty = settings.growth_penalty * (shortfall * (shortfall > 0))
         return capacity / self._unit + rescue - penalty, rescue
+
+    def won_estimates(self, condition: Condition, cells: FloatArray) -> tuple[FloatArray, float]:
+        """With the reward `ratio`: see `RatioReward.won_estimates`."""
+        if self._ratio is None:
+            return np.zeros(len(cells) - 1), 0.0
+        ratios = self._unperturbed(condition).ratios, self.reference(condition).ratios
+        return self._ratio.won_estimates(condition, *ratios, cells)
+
+    def _unperturbed(self, condition: Condition) -> Reference:
+        usual = {HEALTHY: self.space.healthy} | {line.id: line for line in self.space.references}
+        return self.reference(usual[condition.reference])
 
     def _compare(self, construct: Construct, condition: Condition, outcome: Outcome, plain: Outcome) -> None:
         for name in ("value", "growth", "capacity", "rescue"):

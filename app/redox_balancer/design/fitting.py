@@ -9,8 +9,6 @@ it closes a thermodynamically infeasible cycle (alone or together with others), 
 entry dominates it, doing the same with less protein. Thus one library serves any model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -87,7 +85,7 @@ def fit(
 def _placement(
     enzyme: Enzyme,
     site: Site,
-    natives: _NativeReactions,
+    natives: "_NativeReactions",
     excluded: list[ExcludedEntry],
     *,
     levels: Sequence[float],

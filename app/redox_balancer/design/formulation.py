@@ -76,6 +76,9 @@ class Formulation:
         The presolved form of a reduced network that is solved by it.
     columns
         Column of each placement's reaction.
+    places, own_bounds
+        By column: places of its upper and lower bound among the parameters, -1 for one that is always 0, and its
+        bounds before any native limit, mmol/gDW/h.
     """
 
     def __init__(self, space: DesignSpace, *, compressed: bool = True) -> None:
@@ -85,12 +88,11 @@ class Formulation:
             self.network = compress(self.network, _protected(space))
         self.columns = tuple(self.network.column(placement.reaction) for placement in space.placements)
         self._condition_columns = tuple(self.network.column(change.reaction) for change in space.changes)
-        # Bounds before any native limit.
-        self._own_bounds = {
+        self.own_bounds = {
             self.network.column(reaction): space.network.bounds_of(reaction)
             for reaction in (*(p.reaction for p in space.placements), *(c.reaction for c in space.changes))
         }
-        widest = dict(self._own_bounds)
+        widest = dict(self.own_bounds)
         for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
             if placement.foreign:
                 widest[column] = placement.bounds(space.largest_cap(position))
@@ -100,14 +102,14 @@ class Formulation:
         for column in coupled:
             widest.setdefault(column, (self.network.lower.item(column), self.network.upper.item(column)))
         for column, bounds in _finite_bounds(self.network, widest).items():
-            widest[column] = self._own_bounds[column] = bounds
+            widest[column] = self.own_bounds[column] = bounds
             low, high = np.clip([self.network.lower[column], self.network.upper[column]], *bounds).tolist()
             self.network = self.network.with_bounds({self.network.reactions[column]: (low, high)})
         self.presolved = presolve(self.network, _protected(space)) if compressed else None
         self.parameters: list[Parameter] = []
-        self._at = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
+        self.places = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
         # Places of the bounds that depend on ratios, and which of a table's shares, shape (2, C), is that of each.
-        count, ends = len(coupled), [self._at[column] for column in coupled]
+        count, ends = len(coupled), [self.places[column] for column in coupled]
         upper, lower = ([(at[side], c) for c, at in enumerate(ends) if at[side] >= 0] for side in (0, 1))
         both = [*((place, c + count) for place, c in upper), *lower]
         self._shared = np.array(both, dtype=np.intp).reshape(-1, 2).T
@@ -136,7 +138,7 @@ class Formulation:
         for position in np.flatnonzero(limits != self._space.unchanged).tolist():
             change, column = self._space.changes[position], self._condition_columns[position]
             limit = float(limits[position])
-            upper_at, lower_at = self._at[column]
+            upper_at, lower_at = self.places[column]
             if upper_at >= 0 and change.side.limits_upper:
                 point[upper_at] = limit if change.opens else min(point[upper_at], limit)
             if lower_at >= 0 and change.side.limits_lower:
@@ -185,7 +187,7 @@ class Formulation:
                 extra = self._space.placements[position].caps[level] * factors[position]
                 over_expressed[column] = over_expressed.get(column, 0.0) + extra
         for column, extra in over_expressed.items():
-            bounds = limited(*self._own_bounds[column], Side.FLUX, cell.native_limits[column] + extra)
+            bounds = limited(*self.own_bounds[column], Side.FLUX, cell.native_limits[column] + extra)
             for place, bound in self._places(column, bounds):
                 point[place] = bound
         return point
@@ -214,7 +216,7 @@ class Formulation:
             if placement.foreign:
                 lower[column], upper[column] = placement.bounds(max(caps))
             else:
-                lower[column], upper[column] = self._own_bounds[column]
+                lower[column], upper[column] = self.own_bounds[column]
         return lower, upper
 
     def widest(self) -> FloatArray:
@@ -236,7 +238,7 @@ class Formulation:
 
     def _places(self, column: int, bounds: tuple[float, float]) -> list[tuple[int, float]]:
         lower, upper = bounds
-        upper_at, lower_at = self._at[column]
+        upper_at, lower_at = self.places[column]
         return [(place, bound) for place, bound in ((upper_at, upper), (lower_at, lower)) if place >= 0]
 
 

@@ -1,7 +1,5 @@
 """Ratios of NAD+ to NADH that are held under a condition: values, ranges, and what they leave of capacities."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -21,13 +21,15 @@ ended with one construct for all conditions.
 """
 
 
-def layout(space: DesignSpace, placements: int, *, hidden_condition: bool = False) -> tuple[str, ...]:
-    """Name of each entry of an observation.
+def layout(
+    space: DesignSpace, placements: int, *, hidden_condition: bool = False, flat: bool = False
+) -> tuple[str, ...]:
+    """Name of each entry of an observation that does not describe a candidate.
 
-    It depends on the library, the conditions, the maximum number of placements K and on whether the condition is
-    hidden.
+    It depends on the conditions, the maximum number of placements K and on whether the condition is hidden. A flat
+    observation describes no candidates, and starts with the level of each placement of the library.
     """
-    levels = (f"level:{placement.id}" for placement in space.placements)
+    levels = (f"level:{placement.id}" for placement in space.placements if flat)
     if hidden_condition:
         features = (f" as {frequency} {function}" for function in ("sin", "cos") for frequency in FREQUENCIES)
         measured = [f"{quantity}{feature}" for feature in ("", *features) for quantity in MEASURED[1:]]

@@ -192,6 +192,7 @@ def diagnose_ratios(
     for name, value, possible in (("margin", margin, math.isfinite(margin)), ("draws", draws, draws >= 0)):
         if not possible:
             raise RedoxError(f"{name} is {value}", hint="give a finite margin, no negative draws", settings=(name,))
+    construct = construct or None  # the empty one leaves the cell as it is
     count = len(space.conditions) * (1 if construct is None else 2)
     cells = ratio_cells(
         space, concentrations=concentrations, medium=medium, construct=construct, held_by_medium=held_by_medium

@@ -19,6 +19,7 @@ EMBEDDED = "embedded"
 
 Sampling = Literal["named", "range", "mixed", "box"]
 Candidates = Literal["distinct", "all"]
+Observed = Literal["candidates", "flat"]
 Reward = Literal["capacity", "guaranteed", "rescue", "ratio", "sink-flux"]
 
 BUDGET = 1.5e-3
@@ -173,6 +174,11 @@ class TaskSettings(SettingsModel):
     hidden_condition: bool = Field(
         default=False,
         description="Hide the condition from the agent: it observes growth and capacity after each placement only.",
+    )
+    observation: Observed = Field(
+        default="candidates",
+        description="What the agent sees beside the state of the cell: each enzyme that it may place, with its "
+        "estimated gain, scored one by one (candidates), or the levels alone, each with an output of its own (flat).",
     )
     measurement_noise: float = Field(
         default=0.0,

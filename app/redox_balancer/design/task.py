@@ -55,9 +55,14 @@ class Task(TaskSettings):
 
     @classmethod
     def recorded(cls, settings: Mapping[str, Any]) -> Self:
-        """The task in the record of a run; one written before models were curated has its model as published."""
+        """The task in the record of a run, which may be older than some of its settings."""
         settings = {**settings}  # a damaged record is no mapping: a TypeError, as its reader expects
-        return cls(**{"as_published": settings.get("model") is not None, **settings})
+        return cls(**{**cls.before(settings.get("model")), **settings})
+
+    @staticmethod
+    def before(model: Any) -> dict[str, Any]:
+        """What held before there was a setting for it: models as published, and observations without candidates."""
+        return {"as_published": model is not None, "observation": "flat"}
 
     def network(self) -> Network:
         """The cell on its medium, with the measured rates of its line where they are forced.
@@ -170,6 +175,7 @@ class Task(TaskSettings):
             placements=self.placements,
             sampling=self.sampling,
             hidden_condition=self.hidden_condition,
+            observation=self.observation,
             measurement=self.measurement,
             # In two more dimensions a point is in a known region too seldom: to solve takes less time.
             region_bytes=0 if space.ratios and len(space.ratios.held) > 1 else REGION_BYTES,

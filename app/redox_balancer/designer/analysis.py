@@ -8,8 +8,6 @@ still depend on the vertex. Flux ranges (FVA) need no such choice; reactions tha
 their range is not a property of the cell.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -67,7 +65,7 @@ class Envelope:
     smallest: tuple[float, ...]
     largest: tuple[float, ...]
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The envelope as a table with one row per growth."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
@@ -87,7 +85,7 @@ class Analysis:
     ranges: tuple[FluxRange, ...]  # inserted and over-expressed reactions first, then linked ones
     envelope: Envelope | None  # None where nothing grows
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The flux ranges as a table with one row per reaction, fluxes in mmol/gDW/h."""
         import pandas as pd  # noqa: PLC0415 - slow to import, and only tables need it
 
@@ -256,7 +254,7 @@ def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
         return None
     progress("production envelope")
 
-    def envelope(weights: Mapping[str, float]) -> pd.DataFrame:
+    def envelope(weights: Mapping[str, float]) -> "pd.DataFrame":
         with cell.metered(weights) as meter:
             return cobra.flux_analysis.production_envelope(
                 cell.model, [cell.biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS

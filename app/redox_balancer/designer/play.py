@@ -2,15 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.local import Batch, engine
 from redox_balancer.search.problem import Search, SearchResult
 
@@ -58,6 +57,7 @@ def search_from(
     return engine(search, generator, draws()), probable
 
 
+@one_blas_thread()
 def play_episodes(
     envs: Sequence[RedoxEnv],
     condition: str,
@@ -69,8 +69,6 @@ def play_episodes(
     seed: int | None = None,
 ) -> list[Valued]:
     """Play episodes under one named condition, as many in parallel as there are environments.
-
-    Linear algebra runs on one thread meanwhile: the arrays are so small that more threads only wait for each other.
 
     Parameters
     ----------
@@ -90,33 +88,26 @@ def play_episodes(
         The final construct of each episode and its outcome by the task of the environments.
     """
     finished: list[Valued] = []
-    with _blas().limit(limits=1, user_api="blas"):
-        options, seeds = {"condition": condition, "sample": sample}, itertools.count(seed or 0)
-        while len(finished) < episodes:
-            playing = envs[: episodes - len(finished)]
-            own = [None if seed is None else next(seeds) for _ in playing]
-            running = [(env, *env.reset(seed=each, options=options)) for env, each in zip(playing, own, strict=True)]
-            while running:
-                masks = np.stack([info["action_mask"] for _, _, info in running])
-                if policy is not None:
-                    actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+    options, seeds = {"condition": condition, "sample": sample}, itertools.count(seed or 0)
+    while len(finished) < episodes:
+        playing = envs[: episodes - len(finished)]
+        own = [None if seed is None else next(seeds) for _ in playing]
+        running = [(env, *env.reset(seed=each, options=options)) for env, each in zip(playing, own, strict=True)]
+        while running:
+            masks = np.stack([info["action_mask"] for _, _, info in running])
+            if policy is not None:
+                actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+            else:
+                actions = random_actions(masks, generator or np.random.default_rng())
+            still_running = []
+            for (env, _, _), action in zip(running, actions, strict=True):
+                observation, _, terminated, _, info = env.step(int(action))
+                if terminated:
+                    finished.append(valued(env))
                 else:
-                    actions = random_actions(masks, generator or np.random.default_rng())
-                still_running = []
-                for (env, _, _), action in zip(running, actions, strict=True):
-                    observation, _, terminated, _, info = env.step(int(action))
-                    if terminated:
-                        finished.append(valued(env))
-                    else:
-                        still_running.append((env, observation, info))
-                running = still_running
+                    still_running.append((env, observation, info))
+            running = still_running
     return finished
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The libraries that NumPy has loaded; finding them takes longer than an episode."""
-    return ThreadpoolController()
 
 
 def valued(env: RedoxEnv) -> Valued:

@@ -2,8 +2,10 @@
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from signal import SIGINT
+from threading import Event
 from typing import Any, Self
 
 import numpy as np
@@ -25,19 +27,20 @@ from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.signals import stop_on_signals
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.local import engine, proven
-from redox_balancer.search.problem import Problem, Search, SearchResult
+from redox_balancer.search.problem import Problem, Search, SearchResult, require_limits
 from redox_balancer.version import __version__
 
-SECONDS = 0.2
-"""Wall time for an answer by default, s."""
+SECONDS, RATIO_SECONDS = 0.2, 1.0
+"""Wall time for an answer by default, s, and with the reward `ratio`, where a value takes 60 growth rates."""
 
 UNITS = {
     "flux": "mmol/gDW/h (growth: 1/h)",
     "growth": "1/h, after the cost of expression",
     "capacity": "mmol NAD(P)H/gDW/h consumed by inserted reactions with growth at the floor, less the price of H2O2",
     "guaranteed": "smallest value of the same quantity at largest growth, mmol/gDW/h",
-    "value": "healthy respirations",
-    "paid": "by the task, also in search: healthy respirations, or with rescue and ratio a share of the loss",
+    "value": "by the task, also in search: healthy respirations, or with rescue and ratio a share of the loss",
+    "plain_value": "by capacity and the parameters of the library, healthy respirations",
+    "paid": "`value` by its name of version 0.1",
     "rescue": "share of healthy growth",
     "protein": "share of the proteome",
 }
@@ -90,8 +93,7 @@ class Proposal:
         if proven(found.value, found.bound):
             return "proven optimal"
         local = ", no change of one placement is worth more" if found.is_local_optimum else ""
-        by_task = "" if self.task_value == self.outcome.value else " by the task"
-        bound = "" if found.bound is None else f", no construct more than {found.bound:.4f}{by_task}"
+        bound = "" if found.bound is None else f", no construct more than {found.bound:.4f}"
         return f"best found{local}{bound}"
 
     @property
@@ -144,7 +146,8 @@ class Proposal:
             "membrane_budget": space.membrane_budget,
             "protein_mg_per_gdw": 1000.0 * PROTEIN_G_PER_GDW * self.protein,
             "growth_cost": self.growth_cost,
-            "value": self.outcome.value,
+            "value": self.task_value,
+            "plain_value": self.outcome.value,
             "paid": self.task_value,
             "growth": self.outcome.growth,
             "growth_without": self.reference.growth,
@@ -169,7 +172,7 @@ class Proposal:
             "proof": self.proof,
             "proven_optimal": proven(found.value, found.bound),
             **{name: getattr(found, name) for name in shown},
-            "policy": policy and {"value": policy.outcome.value, "construct": self.space.describe(policy.construct)},
+            "policy": policy and {"value": policy.value, "construct": self.space.describe(policy.construct)},
         }
 
 
@@ -214,7 +217,12 @@ def propose(
         policy = source.policy() if construct is None else None
     else:
         environments = RedoxEnvs(
-            source.space(), source.placements, source.sampling, source.hidden_condition, source.measurement
+            source.space(),
+            placements=source.placements,
+            sampling=source.sampling,
+            hidden_condition=source.hidden_condition,
+            observation=source.observation,
+            measurement=source.measurement,
         )
     if construct is not None:
         return Proposal.by_name(environments.space, construct, condition)
@@ -237,22 +245,23 @@ def answer(
 
     `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
     is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, a
-    limit not positive, or the seed negative.
+    limit or the seed as in `require_limits`, or a limit given to a search on a belief, which has none.
     """
     chosen = find_condition(environments.space, condition)
-    for name, limit in (("seconds", seconds), ("evaluations", evaluations)):
-        if limit is not None and not limit > 0:
-            raise RedoxError(f"{name} is {limit}, not above 0", hint="give another number", settings=(name,))
-    if seed < 0:
-        raise RedoxError(f"seed is {seed}, not 0 or more", hint="give another number", settings=("seed",))
-    if seconds is None and evaluations is None:
-        seconds = SECONDS
+    require_limits(seed, seconds=seconds, evaluations=evaluations)
+    given = [name for name, limit in (("seconds", seconds), ("evaluations", evaluations)) if limit is not None]
+    on_belief = environments.hidden_condition and policy is None
+    if on_belief and given:
+        hint = "omit the limit, or search under a condition that is known"
+        raise RedoxError("the search for a hidden condition ends by itself", hint=hint, settings=given)
+    if not given:
+        seconds = RATIO_SECONDS if environments.space.settings.reward == "ratio" else SECONDS
     space = replace(environments.space, conditions=(chosen,))
     envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
     env = envs[0]
     plain = env.evaluator if space.is_plain else Evaluator(space.plain)
     total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
-    with stop_on_signals(only=(SIGINT,)) as stopped:
+    with nullcontext(Event()) if on_belief else stop_on_signals(only=(SIGINT,)) as stopped:
         started = time.monotonic()
 
         def stop() -> bool:
@@ -265,7 +274,7 @@ def answer(
         search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
         if policy is not None:
             found, probable = search_from(policy, envs, search, generator)
-        elif env.hidden_condition:
+        elif on_belief:
             search.stage = "search on a belief"
             found = Belief.of(environments, env.evaluator).search(search, generator)
         else:

@@ -1,7 +1,5 @@
 """A training run on disk, as the designer and the evaluation read it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.settings import ids
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
+from redox_balancer.impala.config import OLD_SETTINGS, TrainConfig
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
@@ -43,7 +42,7 @@ class TrainedRun:
     held_ratios: tuple[str, ...] | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, folder: Path, held_ratios: str | None = None) -> TrainedRun:
+    def open(cls, folder: Path, held_ratios: str | None = None) -> "TrainedRun":
         """Read the settings of a run, to be used with other values of the ratios that it was trained with.
 
         A RedoxError where the folder holds no run, or one that was trained with other ratios or none.
@@ -102,7 +101,7 @@ class TrainedRun:
         rows = self.metrics()
         return rows[-1]["seconds"] if rows else 0.0
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """Table of the metrics, a row for each logging interval."""
         import pandas as pd  # noqa: PLC0415 - half a second
 
@@ -117,16 +116,21 @@ class TrainedRun:
             return []
 
 
-def resumed_task(task: Task, run: Path) -> Task:
-    """The task to resume a run with: its model as published if the run began before models were curated.
+def resumed(task: Task, config: TrainConfig, run: Path) -> tuple[Task, TrainConfig]:
+    """Task and settings to resume a run with: those that its record does not name stay as they were before.
 
     `run` is the folder of the run or of one of its checkpoints.
     """
     for folder in (run, run.parent):
         try:
-            recorded = json.loads((folder / "config.json").read_bytes())["task"]
+            record = json.loads((folder / "config.json").read_bytes())
+            recorded, settings = {*record["task"]}, {*record["settings"]}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        old = task.model is not None and task.curation is None and "as_published" not in recorded
-        return task.model_copy(update={"as_published": True}) if old else task
-    return task
+        old = {name: value for name, value in Task.before(task.model).items() if name not in recorded}
+        if task.curation is not None:
+            old.pop("as_published", None)
+        return task.model_copy(update=old), config.changed(
+            **{name: value for name, value in OLD_SETTINGS.items() if name not in settings}
+        )
+    return task, config

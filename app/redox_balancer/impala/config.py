@@ -10,6 +10,8 @@ from redox_balancer.settings import SettingsModel
 MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
 ROLLOUTS_IN_FLIGHT = 2
 """Rollouts requested from an actor at any time: it starts the second while the result of the first is in transit."""
+OLD_SETTINGS = {"passes": 1, "return_scale": 0.0}
+"""What held in runs that are older than these settings."""
 
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
@@ -31,6 +33,15 @@ class TrainConfig(SettingsModel):
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).", ge=1)
     batch_size: int = _setting(
         512, "Transitions per update; raised where the largest lag would drop rollouts of many actors.", ge=1
+    )
+    passes: int = _setting(
+        4, "Gradient steps on each batch; V-trace corrects for what the policy has changed in between.", ge=1
+    )
+    return_scale: float = _setting(
+        0.02,
+        "Return up to which the learner's grows in proportion; beyond, it grows with the logarithm, so that "
+        "a share of a small return counts as much as that of a large one. 0: in proportion everywhere.",
+        ge=0,
     )
     seed: int = _setting(0, "Seed of all random number generators.", ge=0)
 
@@ -127,7 +138,7 @@ class TrainConfig(SettingsModel):
     def collector(self) -> dict[str, Any]:
         """Arguments of a `RolloutCollector`."""
         sizes = {"count": self.envs_per_actor, "length": self.rollout_length, "hidden_sizes": self.hidden_sizes}
-        return sizes | {"seed": self.seed}
+        return sizes | {"return_scale": self.return_scale, "seed": self.seed}
 
 
 def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:

@@ -69,7 +69,7 @@ class Learner:
             self._named[name].grad = gradient
         self._adam = torch.optim.Adam([self._flat], lr=config.learning_rate)
         self._adam.state[self._flat] = {
-            "step": torch.tensor(float(state.updates)),
+            "step": torch.tensor(float(state.updates * config.passes)),
             "exp_avg": torch.from_numpy(state.exp_avg.copy()).to(self._device),
             "exp_avg_sq": torch.from_numpy(state.exp_avg_sq.copy()).to(self._device),
         }
@@ -83,19 +83,21 @@ class Learner:
         return LearnerState(parameters, exp_avg, exp_avg_sq, self.version, self.steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
-        """Take one gradient step on the loss of these rollouts."""
+        """Take `passes` gradient steps on the loss of these rollouts; the metrics are those of the last one."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
         end = config.timesteps
         rate = linear(self.steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
         entropy_cost = geometric(self.steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
-        self._adam.zero_grad(set_to_none=False)
-        parts = losses(self._named, Batch.of(rollouts, self._device), config)
-        total = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
-        total.backward()  # type: ignore[no-untyped-call]
-        grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
-        self._adam.step()
+        batch = Batch.of(rollouts, self._device)
+        for _ in range(config.passes):
+            self._adam.zero_grad(set_to_none=False)
+            parts = losses(self._named, batch, config)
+            total = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
+            total.backward()  # type: ignore[no-untyped-call]
+            grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
+            self._adam.step()
         self.version += 1
         self.steps += sum(rollout.transitions for rollout in rollouts)
 

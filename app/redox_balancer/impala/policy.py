@@ -23,25 +23,56 @@ Mask = NDArray[np.bool_]
 ILLEGAL_LOGIT = -1e30
 
 
+SCORER_UNITS = 48
+"""Units of each layer of the scorer of candidates."""
+
+
+class Candidates(NamedTuple):
+    """Sizes of the last part of an observation, which describes P candidates by F features each.
+
+    L actions belong to each candidate, and its first L features are estimates of what they would gain.
+    """
+
+    number: int  # P
+    features: int  # F
+    levels: int  # L
+
+
 @dataclass(frozen=True)
 class PolicyShape:
-    """Sizes of a policy (D, A, units of each hidden layer) and the place of each named array in the flat vector."""
+    """Sizes of a policy (D, A, units of each hidden layer) and the place of each named array in the flat vector.
+
+    With candidates one scorer is shared by all of them, so that the arrays do not depend on their number.
+    """
 
     observation_size: int
     actions: int
     hidden_sizes: tuple[int, ...]
+    candidates: Candidates | None = None
 
     @cached_property
     def layout(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each array, in their order in the vector."""
         shapes: dict[str, tuple[int, ...]] = {}
-        width = self.observation_size
+        width, outputs = self.observation_size, self.actions
+        if self.candidates is not None:
+            number, features, levels = self.candidates
+            width, outputs = width - number * features + 2 * SCORER_UNITS, 1
+            shapes["candidate/weight"] = (features, SCORER_UNITS)
+            shapes["candidate/bias"] = (SCORER_UNITS,)
         for layer, units in enumerate(self.hidden_sizes):
             shapes[f"hidden_{layer}/weight"] = (width, units)
             shapes[f"hidden_{layer}/bias"] = (units,)
             width = units
-        shapes["policy/weight"] = (width, self.actions)
-        shapes["policy/bias"] = (self.actions,)
+        if self.candidates is not None:
+            shapes["scorer/weight"] = (SCORER_UNITS, SCORER_UNITS)
+            shapes["context/weight"] = (width, SCORER_UNITS)
+            shapes["context/bias"] = (SCORER_UNITS,)
+            shapes["score/weight"] = (SCORER_UNITS, levels)
+            shapes["score/bias"] = (levels,)
+            shapes["estimate/scale"] = (levels,)
+        shapes["policy/weight"] = (width, outputs)
+        shapes["policy/bias"] = (outputs,)
         shapes["value/weight"] = (width, 1)
         shapes["value/bias"] = (1,)
         return shapes
@@ -53,12 +84,21 @@ class PolicyShape:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the sizes, ready for JSON."""
-        return {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
+        sizes = {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
+        if self.candidates is None:
+            del sizes["candidates"]
+        return sizes
 
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> Self:
         """Return the sizes that `as_dict` gave."""
-        return cls(sizes["observation_size"], sizes["actions"], tuple(sizes["hidden_sizes"]))
+        candidates = sizes.get("candidates")
+        return cls(
+            sizes["observation_size"],
+            sizes["actions"],
+            tuple(sizes["hidden_sizes"]),
+            candidates and Candidates(*candidates),
+        )
 
     def unflatten(self, flat: Array) -> dict[str, Array]:
         """Return views of the flat vector, shape (size,), by name."""
@@ -78,8 +118,10 @@ class PolicyShape:
         flat = np.zeros(self.size, dtype=np.float32)
         for name, array in self.unflatten(flat).items():
             if name.endswith("weight"):
-                gain = {"policy": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
+                gain = {"policy": 0.01, "score": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
                 array[...] = gain * _orthogonal(array.shape, rng)
+            elif name.endswith("scale"):
+                array[...] = 1.0
         return flat
 
 
@@ -106,12 +148,25 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
     library and dtype.
     """
     xp = array_namespace(observations)
+    named = parameters
     hidden, layer = observations, 0
-    while f"hidden_{layer}/weight" in parameters:
-        hidden = xp.tanh(hidden @ parameters[f"hidden_{layer}/weight"] + parameters[f"hidden_{layer}/bias"])
+    if scored := "candidate/weight" in parameters:
+        features, units = named["candidate/weight"].shape
+        shared = named["hidden_0/weight" if "hidden_0/weight" in named else "policy/weight"].shape[0] - 2 * units
+        rows = observations[:, shared:].reshape(observations.shape[0], -1, features)
+        encoded = xp.tanh(rows @ named["candidate/weight"] + named["candidate/bias"])
+        hidden = xp.concat([observations[:, :shared], xp.mean(encoded, axis=1), xp.max(encoded, axis=1)], axis=1)
+    while f"hidden_{layer}/weight" in named:
+        hidden = xp.tanh(hidden @ named[f"hidden_{layer}/weight"] + named[f"hidden_{layer}/bias"])
         layer += 1
-    logits = hidden @ parameters["policy/weight"] + parameters["policy/bias"]
-    values = (hidden @ parameters["value/weight"] + parameters["value/bias"])[:, 0]
+    logits = hidden @ named["policy/weight"] + named["policy/bias"]
+    if scored:
+        context = hidden @ named["context/weight"] + named["context/bias"]
+        inner = xp.tanh(encoded @ named["scorer/weight"] + context[:, None, :])
+        scores = inner @ named["score/weight"] + named["score/bias"]
+        scores = scores + named["estimate/scale"] * rows[:, :, : scores.shape[2]]
+        logits = xp.concat([scores.reshape(observations.shape[0], -1), logits], axis=1)
+    values = (hidden @ named["value/weight"] + named["value/bias"])[:, 0]
     return PolicyOutput(logits, values)
 
 

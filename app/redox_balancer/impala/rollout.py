@@ -4,6 +4,7 @@ Arrays are time-major, [T, B, ...]. D is the size of an observation and A the nu
 runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.policy import Float32, MaskedCategorical, Policy, PolicyShape
+from redox_balancer.impala.policy import Candidates, Float32, MaskedCategorical, Policy, PolicyShape
 
 Environment = gymnasium.Env[Any, Any]
 
@@ -65,7 +66,7 @@ class Rollout:
     masks: NDArray[np.bool_]  # legal actions at each step, [T, B, A]
     actions: NDArray[np.int64]  # actions taken, [T, B]
     log_probs: Float32  # their log-probabilities under the behaviour policy, [T, B]
-    rewards: Float32  # [T, B]
+    rewards: Float32  # [T, B], of rescaled returns
     terminated: NDArray[np.bool_]  # whether the action terminated the episode, [T, B]
     truncated: NDArray[np.bool_]  # or truncated it, [T, B]
     final_observations: Float32
@@ -94,6 +95,8 @@ class RolloutCollector:
         Steps of a rollout, T.
     hidden_sizes
         Hidden layers of the policy; its other sizes follow from the environments.
+    return_scale
+        Scale of `rescaled` returns, whose changes are the rewards of the rollouts; 0 leaves the rewards as they are.
     seed
         Seed of the run.
     actor, incarnation
@@ -110,11 +113,13 @@ class RolloutCollector:
         length: int,
         hidden_sizes: Sequence[int],
         seed: int,
+        return_scale: float = 0.0,
         actor: int = 0,
         incarnation: int = 0,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._factory, self._count, self._length = factory, count, length
+        self._return_scale = return_scale
         self._actor, self._incarnation, self._sequence = actor, incarnation, 0
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(actor, incarnation)))
         if state is not None:
@@ -160,6 +165,14 @@ class RolloutCollector:
         if version != self._version:
             self._policy, self._version = Policy(self.shape, parameters), version
 
+    def _rescaled(self, value: float) -> float:
+        """Return the inverse hyperbolic sine of a return, 1 for 1: linear around 0, and logarithmic far from it.
+
+        Its gradient is that of the relative return, whatever the best return of a state is; Pohlen et al. 2018,
+        arXiv:1805.11593, rescale targets in this way.
+        """
+        return math.asinh(value / self._return_scale) / math.asinh(1.0 / self._return_scale)
+
     def collect(self) -> Rollout:
         """Play T steps in each environment; requires a call of `set_weights` before."""
         if self._policy is None:
@@ -186,8 +199,9 @@ class RolloutCollector:
             log_probs[t] = choice.log_prob(actions[t])
             for b, (environment, action) in enumerate(zip(self._environments, actions[t].tolist(), strict=True)):
                 observation, reward, ends, cut, info = environment.step(action)
-                rewards[t, b] = reward
-                self._returns[b] += float(reward)
+                before = float(self._returns[b])
+                self._returns[b] = after = before + float(reward)
+                rewards[t, b] = self._rescaled(after) - self._rescaled(before) if self._return_scale else reward
                 self._lengths[b] += 1
                 if ends or cut:
                     terminated[t, b], truncated[t, b] = ends, cut
@@ -235,4 +249,7 @@ def policy_shape(environment: Environment, hidden_sizes: tuple[int, ...]) -> Pol
     space = environment.observation_space
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
         raise RedoxError(f"the learner needs a flat Box as observation, not {space}")
-    return PolicyShape(space.shape[0], action_count(environment), hidden_sizes)
+    candidates = environment.unwrapped.metadata.get("candidates")
+    return PolicyShape(
+        space.shape[0], action_count(environment), hidden_sizes, candidates and Candidates(*candidates)
+    )

@@ -44,15 +44,10 @@ def _drawn(problem: Problem, construct: Construct, generator: np.random.Generato
 
 def greedy(search: Search) -> None:
     """Add the placement that raises the value most, until none does."""
-    construct, value = search.problem.empty, 0.0
-    while extensions := search.problem.extensions(construct):
-        best, best_value = construct, value
-        for extended in extensions:
+    construct = None
+    while construct != search.best:
+        construct = search.best
+        for extended in search.problem.extensions(construct):
             if search.spent():
                 return
-            reached = search.value(extended)
-            if reached > best_value:
-                best, best_value = extended, reached
-        if best is construct:
-            return
-        construct, value = best, best_value
+            search.value(extended)

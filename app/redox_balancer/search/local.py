@@ -2,8 +2,9 @@
 
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
 What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
-with a local optimum: no other level, swap, addition or removal of one placement is worth more. Where one
-mixed-integer program has the optimum (`oracle`), it takes the rest of the time.
+with a local optimum: no other level, swap, addition or removal of one placement is worth more. Proof is that every
+construct was valued or is worth less by its bound, where there is time for that, or else by the mixed-integer program
+(`oracle`), where one has the optimum.
 """
 
 import time
@@ -16,6 +17,8 @@ from math import isfinite
 import numpy as np
 
 from redox_balancer.design.construct import Construct
+from redox_balancer.resources import one_blas_thread
+from redox_balancer.search.exhaustive import largest_count
 from redox_balancer.search.heuristics import random_construct
 from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
@@ -32,7 +35,11 @@ GAIN = 1e-9
 SETTLED = 4
 """Batches without a better construct after which the proof begins."""
 RESTARTED = 0.4
-"""Share of the time left that may pass before the proof."""
+"""Share of the time left that may pass before the program, or with exhausting all."""
+SMALL, HOUR = 1_000, 3_600.0
+"""Constructs that are exhausted without a limit of time; the most time, s, that exhausting any number may take."""
+PROBED = 0.1
+"""Share of this time that passes before what is left to exhaust is estimated."""
 PROVEN = 1e-6
 """Distance of a value from its bound, relative for values above 1, at which it is proven optimal."""
 
@@ -42,11 +49,13 @@ Batch = tuple[str, Sequence[Construct]]
 """Constructs to start from, and where they come from; the empty construct stands for greedy search as well."""
 
 
+@one_blas_thread()
 def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch] = ()) -> SearchResult:
     """Search from what is drawn, from greedy search and from nothing, prove the result, go on from random constructs.
 
     The search ends with the proof or at the limits of `search`. `drawn` are batches of starts, of a policy, the first
-    of which goes before all others and the rest in turn with random ones. Without a limit of time there is no proof.
+    of which goes before all others and the rest in turn with random ones. Without a limit of time only a small space
+    is exhausted, and no program solved.
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
@@ -57,18 +66,21 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
             yield from (batch for batch in [next(drawn, None)] if batch)
 
     found, left = search.found(), search.seconds_left
-    if problem.evaluator.space.is_provable and left is not None:
-        descents.run(_until_settled(search, others(), left * RESTARTED))
-        if not search.spent():
-            search.stage = "mixed-integer program"
-            with suppress(NoSolutionError):
-                found = oracle(search, time_limit_s=left)
-    optimal = proven(search.best_value, found.bound)
+    exhausted = descents.exhaust(RESTARTED)
+    if not exhausted:
+        if left is not None:
+            descents.run(_until_settled(search, others(), left * RESTARTED))
+            if problem.evaluator.space.is_provable and not search.spent():
+                search.stage = "mixed-integer program"
+                with suppress(NoSolutionError):
+                    found = oracle(search, time_limit_s=left)
+        exhausted = not proven(search.best_value, found.bound) and descents.exhaust()
+    bound = search.best_value if exhausted else found.bound
+    optimal = proven(search.best_value, bound)
     if not optimal:
         descents.run(others())
-    bound = found.bound if found.bound is not None and isfinite(found.bound) else None
     return replace(
-        search.found(iterations=found.iterations, bound=bound),
+        search.found(iterations=found.iterations, bound=bound if bound is not None and isfinite(bound) else None),
         is_local_optimum=optimal or descents.confirmed == search.best,
     )
 
@@ -108,6 +120,38 @@ class Descents:
                         self._descend(construct, value)
                 if self._search.best != self.confirmed:
                     self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
+
+    def exhaust(self, share: float = 1.0) -> bool:
+        """Value every construct that its bound does not rule out, the screen going by what it has one placement less.
+
+        False, and part of the work done, where a limit is reached or it would take more than a share of the time
+        left; without a limit of time, where there are more than `SMALL` constructs to go by.
+        """
+        search, problem = self._search, self._search.problem
+        space, started, left = problem.evaluator.space, time.perf_counter(), self._search.seconds_left
+        count = 1 + largest_count(space, problem.placements - 1)
+        if left is None and count > SMALL:
+            return False
+        search.stage = "exhaustive search"
+        pending, done = [problem.empty], 0
+        with suppress(_LimitReached):
+            while pending:
+                construct = pending.pop()
+                last = max((place for place, _ in construct), default=-1)
+                changes = self._screen.changes(construct, additions=True)
+                for index in np.flatnonzero(changes.added // len(space.levels) > last).tolist():
+                    extended = self._screen.changed(construct, changes, index)
+                    if changes.bounds[index] > search.best_value + GAIN:
+                        self._value(extended)
+                    if len(extended) < problem.placements:
+                        pending.append(extended)
+                done += 1
+                if left is not None:
+                    passed, most = time.perf_counter() - started, min(share * left, HOUR)
+                    if passed > PROBED * most and passed / done * count > most:
+                        return False
+            return True
+        return False
 
     def _descend(
         self, construct: Construct, value: float, *, additions: bool = False, whole: bool = False

@@ -5,9 +5,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.errors import RedoxError
+
+
+def require_limits(seed: object = 0, **limits: object) -> None:
+    """Raise a RedoxError unless each limit of a search is a number above 0, of constructs a whole one, or None.
+
+    `seconds` and `time_limit_s` are wall times, all others are counts; a seed is a whole number of 0 or more.
+    """
+    for name, limit in limits.items():
+        of_time = name in ("seconds", "time_limit_s")
+        kinds = (int, float, np.number) if of_time else (int, np.integer)
+        if limit is not None and not (isinstance(limit, kinds) and limit > 0):
+            what = "a number above 0" if of_time else "a whole number above 0"
+            raise RedoxError(f"{name} is {limit!r}, not {what}", hint=f"give {what}", settings=(name,))
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        what = "a whole number of 0 or more"
+        raise RedoxError(f"seed is {seed!r}, not {what}", hint=f"give {what}", settings=("seed",))
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,23 @@ from typing import Literal
 
 import numpy as np
 
-from redox_balancer.search.problem import Search, SearchResult
+from redox_balancer.resources import one_blas_thread
+from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SearchName = Literal["random", "greedy", "evolutionary", "local", "milp"]
 
+EVALUATIONS = 1_000
+"""Constructs that a search values which has no other limit and does not end by itself."""
 
+
+def limited(problem: Problem, name: SearchName, *, evaluations: int | None, seconds: float | None) -> Search:
+    """Begin a search with its limits: `EVALUATIONS` where none is given, and none of constructs for a program."""
+    if evaluations is None and seconds is None and name != "greedy":
+        evaluations = EVALUATIONS
+    return Search(problem, evaluations=None if name == "milp" else evaluations, seconds=seconds)
+
+
+@one_blas_thread()
 def run_search(search: Search, name: SearchName, seed: int = 0, time_limit_s: float = 600.0) -> SearchResult:
     """Run a search and return its answer.
 

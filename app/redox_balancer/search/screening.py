@@ -7,7 +7,6 @@ bound of the value: a change whose bound is not above the value at hand needs no
 smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,6 +44,7 @@ class Changes(NamedTuple):
 class _Case(NamedTuple):
     """One condition with one parameter sample."""
 
+    condition: Condition
     weight: float
     reference: Reference
     point: FloatArray  # without a construct
@@ -68,8 +68,8 @@ class Screen:
         self._membrane = np.append(np.repeat(space.in_membrane, self._levels), 0).astype(np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget]) * (1 + 1e-9)
         self._nothing = len(self._protein) - 1
-        samples: Sequence[int | None] = range(len(space.parameter_samples)) or (None,)
-        samples = samples if problem.sample is None else [problem.sample]
+        every = range(len(space.parameter_samples)) or (None,)
+        samples = every if problem.sample is None else (problem.sample,)
         self._cases = [
             self._case(condition, weight / len(samples), sample)
             for condition, weight in zip(problem.conditions, problem.weights, strict=True)
@@ -106,7 +106,7 @@ class Screen:
         space, programs = self._evaluator.space, self._evaluator.programs
         settings = space.settings
         estimates, bounds = np.zeros(len(added)), np.zeros(len(added))
-        if settings.reward in ("sink-flux", "ratio"):
+        if settings.reward == "sink-flux":
             return estimates, np.full(len(added), np.inf)
 
         def total(of_steps: Any) -> Any:
@@ -117,6 +117,11 @@ class Screen:
         kept = np.maximum(growth_kept(settings, protein), 1e-9)
         for case in self._cases:
             points = case.point + total(case.steps)
+            if settings.reward == "ratio":
+                won, most = self._evaluator.won_estimates(case.condition, np.vstack([case.point, points]))
+                estimates += case.weight * (won - settings.protein_price * protein)
+                bounds += case.weight * (most - settings.protein_price * protein)
+                continue
             biomass: Any = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
             counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
             estimated = bound = np.zeros(len(added))
@@ -144,4 +149,4 @@ class Screen:
             steps[step] = formulation.with_placed(cell, [(position, level)], sample) - cell.point
             ends = np.multiply(placement.bounds(capacities[position][level]), taken.get(placement.reaction, 0.0))
             takes[step] = ends.max()
-        return _Case(weight, self._evaluator.reference(condition), cell.point, steps, takes)
+        return _Case(condition, weight, self._evaluator.reference(condition), cell.point, steps, takes)

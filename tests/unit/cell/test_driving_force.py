@@ -1,7 +1,5 @@
 """Driving forces and windows of ratios: published values, another solver, brute force, and the laws of the data."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import tomllib

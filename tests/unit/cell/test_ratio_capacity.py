@@ -1,7 +1,5 @@
 """Growth at a given ratio: a cell with a closed solution, an upper bound on the core, and its window."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Tables of shares at given ratios against the linear programs that they stand for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from random import Random
 

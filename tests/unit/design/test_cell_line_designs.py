@@ -15,6 +15,7 @@ from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.held_out import held_out
+from redox_balancer.design.observation import layout
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import largest_growth
@@ -84,10 +85,13 @@ def test_a_policy_sees_the_line_and_mixtures_stay_within_it(space: DesignSpace) 
     assert {one.reference for one in withheld} == {"HT29", "786-O"}
     with Evaluator(space) as evaluator:
         env = RedoxEnv(evaluator, placements=2)
+        growth = layout(space, 2).index("growth without construct")
         seen = [env.reset(options={"condition": one.id})[0] for one in space.conditions]
     assert len({tuple(one.tolist()) for one in seen}) == len(space.conditions)
     assert all(np.isfinite(one).all() for one in seen)
-    assert {float(one[-3]) for one, of in zip(seen, space.conditions, strict=True) if of.id == of.reference} == {1.0}
+    assert {float(one[growth]) for one, of in zip(seen, space.conditions, strict=True) if of.id == of.reference} == {
+        1.0
+    }
 
 
 def test_a_search_for_a_rescue_shows_no_capacity_since_it_counts_none() -> None:

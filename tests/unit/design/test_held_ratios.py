@@ -1,7 +1,5 @@
 """Ratios of NAD+ to NADH that are held: growth at them, episodes that draw them, and what cannot be held."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

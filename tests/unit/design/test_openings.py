@@ -186,6 +186,6 @@ def test_an_observation_shows_what_is_opened(opening: DesignSpace) -> None:
         shown = []
         for name in ("healthy", "rich", "rich+poor"):
             observation, _ = env.reset(options={"condition": name})
-            shown.append(float(observation[len(opening.placements) + position]))
+            shown.append(float(observation[position]))
     assert shown == pytest.approx([0.0, 0.5, 0.1])
     assert Construct.empty(len(opening.placements)) == env.construct

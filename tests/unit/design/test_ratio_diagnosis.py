@@ -70,18 +70,9 @@ def test_the_command_prints_what_the_library_finds(found: dict[str, RatioDiagnos
     printed = json.loads(run.stdout)
     assert printed.keys() == found.keys()
     assert printed["healthy"]["driving_force"] == pytest.approx(found["healthy"].data()["driving_force"])
-    built = [
-        "diagnose",
-        "--ratios",
-        "--conditions",
-        "healthy",
-        "--construct",
-        "AOX_m 0.1 %",
-        "--draws",
-        "0",
-        "--json",
-    ]
-    assert list(json.loads(CliRunner().invoke(app, built).stdout)) == ["healthy", "healthy + AOX_m 0.1 %"]
+    for construct, cells in (("AOX_m 0.1 %", ["healthy", "healthy + AOX_m 0.1 %"]), ("nothing", ["healthy"])):
+        options = ["--ratios", "--conditions", "healthy", "--construct", construct, "--draws", "0", "--json"]
+        assert list(json.loads(CliRunner().invoke(app, ["diagnose", *options]).stdout)) == cells
     text = CliRunner().invoke(app, ["diagnose", "--ratios", "--draws", "0", "--conditions", CONDITIONS]).stdout
     assert "a cell that does not grow has no state" in text
     assert "NADH2_u10mi" in text

@@ -1,7 +1,5 @@
 """The reward `ratio`: r* as the diagnosis finds it, what is won back, and what it cannot be used with."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -4,11 +4,13 @@ import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
+import redox_balancer as rb
 from policies import stubborn, untrained
 from redox_balancer.cell.conditions import load_conditions, pick_condition
 from redox_balancer.design.env import RedoxEnvs
@@ -117,10 +119,17 @@ def test_what_the_engine_proves_is_the_optimum_with_and_without_a_policy(
     assert proposal.data()["search"] == {**proposal.data()["search"], "policy": None, "proven_optimal": True}
 
 
-@pytest.mark.parametrize("limit", [{"seconds": 0.0}, {"seconds": math.nan}, {"evaluations": 0}, {"seed": -1}])
-def test_impossible_limits_are_refused(limit: dict[str, Any]) -> None:
-    with pytest.raises(RedoxError, match=r" is .*, not (above 0|0 or more)") as refused:
-        propose(Task(), "hypoxia", **limit)
+@pytest.mark.parametrize(
+    "limit",
+    [
+        *({"seconds": 0.0}, {"seconds": math.nan}, {"seconds": "x"}, {"evaluations": 0}, {"evaluations": 1.5}),
+        *({"seed": -1}, {"seed": "x"}, {"seed": None}),
+    ],
+)
+@pytest.mark.parametrize("search", [propose, partial(rb.search, method="local")])
+def test_impossible_limits_are_refused(search: Callable[..., object], limit: dict[str, Any]) -> None:
+    with pytest.raises(RedoxError, match=r" is .*, not a (whole )?number (above 0|of 0 or more)") as refused:
+        search(Task(), "hypoxia", **limit)
     assert refused.value.settings == tuple(limit)
 
 
@@ -130,13 +139,10 @@ def test_a_given_construct_goes_with_no_limit_of_a_search() -> None:
     assert refused.value.settings == ("seconds",)
 
 
-def test_a_bound_of_another_value_than_the_one_shown_says_so() -> None:
-    proposal = propose(Task(reward="rescue"), "complex_iii_closed", evaluations=20)
+def test_a_bound_is_shown() -> None:
+    proposal = propose(Task(), "complex_iii_closed", evaluations=20)
     assert proposal.found is not None
-    bounded = replace(proposal, found=replace(proposal.found, bound=1.0))
-    assert proposal.task_value != proposal.outcome.value
-    assert bounded.proof.endswith("no construct more than 1.0000 by the task")
-    assert not replace(bounded, task_value=bounded.outcome.value).proof.endswith("by the task")
+    assert replace(proposal, found=replace(proposal.found, bound=1.0)).proof.endswith("no construct more than 1.0000")
 
 
 def test_ctrl_c_ends_the_search_with_the_best_so_far() -> None:
@@ -175,6 +181,13 @@ def test_under_a_hidden_condition_the_policy_answers_alone_whatever_it_is_worth(
         assert max(0.0, *(played.outcome.value for played in sampled)) > proposal.task_value + 0.01 * (
             condition == "hypoxia"
         )
+
+
+@pytest.mark.parametrize("limit", [{"seconds": 60.0}, {"evaluations": 10}])
+def test_a_search_on_a_belief_has_no_limit(limit: dict[str, Any]) -> None:
+    with pytest.raises(RedoxError, match="hidden condition ends by itself") as refused:
+        propose(Task(hidden_condition=True), "complex_iii_closed", **limit)
+    assert refused.value.settings == tuple(limit)
 
 
 def test_without_a_policy_a_hidden_condition_is_searched_on_a_belief() -> None:

@@ -74,8 +74,10 @@ def test_the_command_prints_a_table_and_json(found: dict[str, DirectionResult]) 
     for options, problem in (
         (["--model", "Recon3D"], "--directions does not go with --model"),
         (["--medium", "culture"], "--directions does not go with --medium"),
+        (["--vary"], "--directions does not go with --vary"),
         (["--as-published"], "--directions does not go with --as-published"),
     ):
         refusal = redox("validate", "--directions", *options)
         assert refusal.returncode == 2
         assert problem in refusal.stderr
+        assert "a table of their own" in refusal.stderr

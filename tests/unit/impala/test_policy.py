@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -5,25 +6,27 @@ import pytest
 import torch
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.policy import MaskedCategorical, Policy, PolicyShape, forward
+from redox_balancer.impala.policy import Candidates, MaskedCategorical, Policy, PolicyShape, forward
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
 
 SHAPE = PolicyShape(observation_size=7, actions=11, hidden_sizes=(32, 16))
+SCORING = PolicyShape(observation_size=5 + 4 * 6, actions=13, hidden_sizes=(16,), candidates=Candidates(4, 6, 3))
 
 
-def random_input(rng: np.random.Generator, n: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    mask = rng.random((n, SHAPE.actions)) < 0.5
+def random_input(rng: np.random.Generator, n: int = 64, shape: PolicyShape = SHAPE) -> tuple[np.ndarray, np.ndarray]:
+    mask = rng.random((n, shape.actions)) < 0.5
     mask[:, -1] |= ~mask.any(axis=-1)
-    return rng.standard_normal((n, SHAPE.observation_size)).astype(np.float32), mask
+    return rng.standard_normal((n, shape.observation_size)).astype(np.float32), mask
 
 
-def test_numpy_in_the_actor_and_torch_in_the_learner_agree_within_1e_5() -> None:
+@pytest.mark.parametrize("shape", [SHAPE, SCORING], ids=["flat", "candidates"])
+def test_numpy_in_the_actor_and_torch_in_the_learner_agree_within_1e_5(shape: PolicyShape) -> None:
     rng = np.random.default_rng(0)
-    flat = rng.normal(0, 0.5, SHAPE.size).astype(np.float32)
-    observations, mask = random_input(rng)
-    ours = forward(SHAPE.unflatten(flat), observations)
-    theirs = forward(SHAPE.unflatten(torch.from_numpy(flat)), torch.from_numpy(observations))
+    flat = rng.normal(0, 0.5, shape.size).astype(np.float32)
+    observations, mask = random_input(rng, shape=shape)
+    ours = forward(shape.unflatten(flat), observations)
+    theirs = forward(shape.unflatten(torch.from_numpy(flat)), torch.from_numpy(observations))
     np.testing.assert_allclose(ours.logits, theirs.logits.numpy(), atol=1e-5)
     np.testing.assert_allclose(ours.values, theirs.values.numpy(), atol=1e-5)
 
@@ -34,6 +37,30 @@ def test_numpy_in_the_actor_and_torch_in_the_learner_agree_within_1e_5() -> None
         choice.log_prob(actions), torch_choice.log_prob(torch.from_numpy(actions)).numpy(), atol=1e-5
     )
     np.testing.assert_allclose(choice.entropy(), torch_choice.entropy().numpy(), atol=1e-5)
+
+
+def test_one_scorer_is_shared_by_all_candidates_whatever_their_order_and_number() -> None:
+    rng = np.random.default_rng(2)
+    parameters = SCORING.unflatten(rng.normal(0, 0.5, SCORING.size).astype(np.float32))
+    observations, _ = random_input(rng, shape=SCORING)
+    shared, rows = observations[:, :5], observations[:, 5:].reshape(-1, 4, 6)
+    logits, values = forward(parameters, observations)
+    order = [2, 0, 3, 1]
+    changed = forward(parameters, np.concatenate([shared, rows[:, order].reshape(-1, 24)], axis=1))
+    scores, reordered = logits[:, :-1].reshape(-1, 4, 3), changed.logits[:, :-1].reshape(-1, 4, 3)
+    np.testing.assert_allclose(reordered, scores[:, order], atol=1e-5)
+    np.testing.assert_allclose(changed.logits[:, -1], logits[:, -1], atol=1e-5)
+    np.testing.assert_allclose(changed.values, values, atol=1e-5)
+    # A candidate twice has the same scores both times, and none of the arrays depends on how many there are.
+    more = forward(parameters, np.concatenate([observations, rows[:, 1]], axis=1)).logits
+    np.testing.assert_allclose(more[:, 3:6], more[:, 12:15], atol=1e-5)
+    fewer = PolicyShape(observation_size=5 + 2 * 6, actions=7, hidden_sizes=(16,), candidates=Candidates(2, 6, 3))
+    assert fewer.layout == SCORING.layout
+
+
+def test_a_shape_with_candidates_survives_as_json() -> None:
+    assert PolicyShape.from_dict(json.loads(json.dumps(SCORING.as_dict()))) == SCORING
+    assert "candidates" not in SHAPE.as_dict()  # as in checkpoints of version 0.1
 
 
 def test_probabilities_and_entropy_are_those_of_the_legal_actions_alone() -> None:

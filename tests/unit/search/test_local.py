@@ -12,9 +12,9 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.search.exhaustive import ExhaustiveReference
+from redox_balancer.search.exhaustive import ExhaustiveReference, search_condition
 from redox_balancer.search.heuristics import random_construct
-from redox_balancer.search.local import GREEDY, Descents, engine
+from redox_balancer.search.local import GREEDY, PROMISING, Descents, engine
 from redox_balancer.search.problem import Problem, Search
 from redox_balancer.search.screening import Screen
 
@@ -65,7 +65,10 @@ def test_no_change_is_worth_more_than_its_bound(evaluator: Evaluator) -> None:
             assert len(changed) == len(set(changed))
             values = np.asarray([problem.value(each) for each in changed])
             assert (values <= changes.bounds + 1e-9).all()
-            if np.isfinite(changes.bounds).all():  # nothing is estimated for the rewards sink-flux and ratio
+            if evaluator.space.settings.reward == "ratio":  # windows are interpolated
+                promising = np.argsort(-screen.changes(construct).estimates, kind="stable")[:PROMISING]
+                assert values.max() == pytest.approx(values[promising].max(), abs=1e-8)
+            elif np.isfinite(changes.bounds).all():  # nothing is estimated for the reward sink-flux
                 # Now that every change has been solved for, nothing is left to estimate, but for held ratios: the
                 # growth that they leave counts as none below a threshold.
                 estimates = screen.changes(construct).estimates
@@ -101,6 +104,28 @@ def test_it_reaches_the_exhaustive_optimum_and_proves_it(
             assert found.bound == pytest.approx(optimum, abs=1e-6)
             assert found.seconds < 60.0
             assert found.is_local_optimum
+
+
+@pytest.mark.parametrize("limit", [{}, {"evaluations": 1_000}, {"seconds": 600.0}])
+def test_it_ends_with_a_proof_once_every_construct_is_valued_or_ruled_out(
+    evaluator: Evaluator, limit: dict[str, Any]
+) -> None:
+    for condition in evaluator.space.conditions[:4]:
+        found = engine(Search(Problem.under(evaluator, condition, 1), **limit), np.random.default_rng(0))
+        assert found.value == found.bound
+        assert found.is_local_optimum
+        best = search_condition(evaluator, condition, 1, 1).best[0]
+        assert found.value == pytest.approx(max(0.0, best.outcome.value), abs=1e-8)
+
+
+def test_pairs_are_exhausted_where_no_program_has_the_optimum() -> None:
+    with Evaluator(Task(reward="guaranteed").space()) as evaluator:
+        for condition in evaluator.space.conditions[1:4]:
+            found = engine(Search(Problem.under(evaluator, condition, 2), seconds=600.0), np.random.default_rng(0))
+            assert found.value == found.bound
+            best = search_condition(evaluator, condition, 2, 1).best[0]
+            assert found.value == pytest.approx(best.outcome.value, abs=1e-8)
+            assert found.evaluations < 10_000  # of 16,926 constructs at most
 
 
 def test_the_same_seed_and_evaluations_give_the_same_answer(evaluator: Evaluator) -> None:

@@ -1,14 +1,17 @@
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from commands import assert_refused, redox
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.search.evolutionary import decode, evolutionary
 from redox_balancer.search.exhaustive import ExhaustiveReference, constructs
 from redox_balancer.search.heuristics import greedy, random_construct, random_search
 from redox_balancer.search.problem import Problem, Search
+from redox_balancer.search.run import EVALUATIONS, SearchName, limited
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,21 @@ def test_a_search_keeps_to_its_evaluations_and_repeats_itself(evaluator: Evaluat
         assert evaluator.evaluate(found.construct, problem.conditions[0]).value == pytest.approx(
             found.value, abs=1e-8
         )
+
+
+def test_a_limit_of_time_alone_lifts_that_of_constructs(evaluator: Evaluator) -> None:
+    problem = problem_of(evaluator, "healthy", 3)
+    for name, seconds, ends in (("local", None, True), ("local", 600.0, False), ("greedy", None, False)):
+        search = limited(problem, name, evaluations=None, seconds=seconds)  # type: ignore[arg-type]
+        for _ in range(EVALUATIONS):
+            search.value(problem.empty)
+        assert search.spent() is ends
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(SearchName) if name != "greedy"])
+def test_no_time_is_refused(name: str) -> None:
+    option = "--time-limit-s" if name == "milp" else "--seconds"
+    assert_refused(redox("search", name, option, 0), "is 0.0, not a number above 0", f"({option})")
 
 
 def test_a_search_stops_when_its_time_is_over(evaluator: Evaluator) -> None:

@@ -1,0 +1,78 @@
+"""What a policy sees of each placement that it may choose: its enzyme, its level, and what it would be worth."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redox_balancer.cell.conditions import Condition
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.enzymes import Role
+from redox_balancer.design.evaluator import Evaluator, Outcome
+from redox_balancer.design.outlook import ESTIMATED, Outlook
+from redox_balancer.design.space import DesignSpace
+
+SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
+"""Metabolites, by BiGG name, whose consumption per flux describes a placement; of the last four the cell may lack."""
+COMPARTMENTS = ("c", "m")
+SMALL = 0.02
+"""Gain up to which features are linear in it, in the unit of the value; above they grow with its logarithm."""
+
+Features = NDArray[np.float32]
+
+
+def feature_names(space: DesignSpace) -> tuple[str, ...]:
+    """Names of the features of a placement: they are the same for every library, model and set of conditions."""
+    return (
+        *(f"gain at {level:g}" for level in space.levels),
+        *("level", "foreign", "membrane"),
+        *(f"in {compartment}" for compartment in COMPARTMENTS),
+        *(role.value for role in Role),
+        *(f"{name} taken" for name in SPECIES),
+        "capacity",
+    )
+
+
+class CandidateFeatures:
+    """Features of P placements, shape (P, F), brought up to date in place; gains are 0 unless the task shows them.
+
+    They are shown where the condition is, and where the reward follows from optima alone (`ESTIMATED`).
+    """
+
+    def __init__(self, evaluator: Evaluator, *, hidden_condition: bool) -> None:
+        space = evaluator.space
+        self._levels = len(space.levels)
+        self.values: Features = np.zeros((len(space.placements), len(feature_names(space))), dtype=np.float32)
+        self._gains, self._placed = self.values[:, : self._levels], self.values[:, self._levels]
+        for row, placement in zip(self.values, space.placements, strict=True):
+            enzyme, network = placement.enzyme, space.network
+            taken = [
+                -sum(amount for name, amount in placement.stoichiometry.items() if network.is_species(name, species))
+                for species in SPECIES
+            ]
+            row[self._levels + 1 :] = (
+                *(placement.foreign, enzyme.membrane),
+                *(placement.site.compartment == compartment for compartment in COMPARTMENTS),
+                *(enzyme.role is role for role in Role),
+                *taken,
+                np.log10(placement.caps[-1]) / 3.0,  # from 1 pmol to 1 mol: within -4 and 1
+            )
+        shown = not hidden_condition and space.settings.reward in ESTIMATED
+        self._outlook = Outlook(evaluator) if shown else None
+
+    def enter(self, condition: Condition) -> None:
+        """Start an episode under a condition."""
+        self._placed[:] = 0.0
+        if self._outlook is not None:
+            self._outlook.enter(condition)
+
+    def placed(self, placement: int, level: int) -> None:
+        """Show a placement at a level, given by their indices."""
+        self._placed[placement] = (level + 1) / self._levels
+
+    def look_ahead(self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None) -> None:
+        """Show the gains of what may be placed, by the mask of legal actions, shape (P L,); none where it is None."""
+        self._gains[:] = 0.0
+        if self._outlook is None or legal is None:
+            return
+        gains = np.arcsinh(self._outlook.gains(construct, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
+        new = legal.reshape(gains.shape) & (self._placed == 0.0)[:, None]
+        np.copyto(self._gains, gains, where=new)

@@ -1,0 +1,86 @@
+"""Features of the placements that a policy chooses from: estimated gains against true ones, and names."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from redox_balancer.design.candidates import CandidateFeatures, feature_names
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
+from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.outlook import Outlook
+from redox_balancer.design.settings import Reward
+from redox_balancer.design.task import Task
+
+
+def walk(env: RedoxEnv, steps: int) -> Iterator[np.random.Generator]:
+    """Random constructs of at least one placement left, in states of the box."""
+    generator = np.random.default_rng(4)
+    for seed in range(steps):
+        _, info = env.reset(seed=seed)
+        for _ in range(seed % env.max_placements):
+            _, _, done, _, info = env.step(generator.choice(np.flatnonzero(info["action_mask"][:-1])))
+            assert not done
+        yield generator
+
+
+@pytest.mark.parametrize("reward", ["capacity", "rescue"])
+def test_an_estimated_gain_is_a_bound_which_the_gain_of_a_small_placement_reaches(reward: Reward) -> None:
+    (env,) = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")(1)
+    outlook, reached = Outlook(env.evaluator), 0
+    for generator in walk(env, 60):
+        outlook.enter(env.condition)
+        gains = outlook.gains(env.construct, env.outcome)
+        for action in generator.choice(np.flatnonzero(env._mask[:-1]), 12, replace=False).tolist():
+            placement, level = divmod(action, len(env.evaluator.space.levels))
+            if placement in dict(env.construct):
+                continue
+            grown = env.evaluator.outcome(env.construct.place(placement, level), env.condition)
+            gain = grown.value - env.outcome.value
+            assert gains[placement, level] >= gain - 1e-7
+            reached += bool(level == 0 and abs(gain) > 1e-6 and abs(gains[placement, level] - gain) < 1e-7)
+    assert reached > 10
+
+
+@pytest.mark.parametrize("reward", ["capacity", "guaranteed"])
+def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(reward: Reward) -> None:
+    (env,) = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")(1)
+    with Evaluator(env.evaluator.space) as evaluator:
+        outlook, ranks = Outlook(env.evaluator), []
+        for _ in walk(env, 40):
+            env.evaluator.reset()  # an estimate needs the solve of the present construct alone
+            env._evaluate()
+            outlook.enter(env.condition)
+            gains = outlook.gains(env.construct, env.outcome)
+            true = np.full(gains.shape, -np.inf)
+            for action in np.flatnonzero(env._mask[:-1]).tolist():
+                placement, level = divmod(action, gains.shape[1])
+                if placement not in dict(env.construct):
+                    grown = evaluator.outcome(env.construct.place(placement, level), env.condition)
+                    true[placement, level] = grown.value - env.outcome.value
+            if true.max() > 1e-6:
+                best = np.unravel_index(true.argmax(), true.shape)[0]
+                most = np.where(np.isfinite(true), gains, -np.inf).max(axis=1)
+                ranks.append(int((most > most[best] + 1e-12).sum()))
+    assert len(ranks) > 25
+    assert np.mean(np.asarray(ranks) < 3) > 0.85
+
+
+def test_a_hidden_condition_shows_no_gains_and_features_have_the_same_names_in_every_library() -> None:
+    space = Task().space()
+    with Evaluator(space) as evaluator:
+        shown, hidden = (CandidateFeatures(evaluator, hidden_condition=one) for one in (False, True))
+        construct = RedoxEnv(evaluator).construct
+        outcome = evaluator.outcome(construct, space.conditions[3])
+        for features in (shown, hidden):
+            features.enter(space.conditions[3])
+            features.look_ahead(construct, outcome, np.ones(space.actions - 1, dtype=np.bool_))
+    levels = len(space.levels)
+    assert np.abs(shown.values[:, :levels]).max() > 0.1
+    assert not hidden.values[:, :levels].any()
+    assert (shown.values[:, levels:] == hidden.values[:, levels:]).all()
+    assert np.isfinite(shown.values).all()
+    assert shown.values.shape == (len(space.placements), len(feature_names(space)))
+    assert feature_names(Task(candidates="all").space()) == feature_names(space)
+    # No two placements look the same.
+    assert len(np.unique(shown.values[:, levels:], axis=0)) == len(space.placements)
