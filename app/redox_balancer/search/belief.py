@@ -19,7 +19,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.measurement import EXACT, Measurement
-from redox_balancer.search.outlook import BOUNDED, ESTIMATED, Moves, Outlook, State
+from redox_balancer.search.forecast import BOUNDED, ESTIMATED, Forecast, Moves, State
 from redox_balancer.search.problem import Search, SearchResult
 
 SHARPNESS = 0.02
@@ -129,7 +129,7 @@ class Belief:
         likely = self._likely(errors)
         weights = self.weights(errors)[likely]
         weights /= weights.sum()
-        moves = self.outlook.moves(construct, again=self.measurement.noise > 0)
+        moves = self.forecast.moves(construct, again=self.measurement.noise > 0)
         if not len(moves.added):
             return None
         value = self._expected(construct, likely, weights)
@@ -137,7 +137,7 @@ class Belief:
             chosen = self._two_ahead(construct, moves, likely, weights, value)
         else:
             chosen = self._one_ahead(construct, moves, likely, weights, value)
-        return None if chosen is None else self.outlook.moved(construct, moves, chosen)
+        return None if chosen is None else self.forecast.moved(construct, moves, chosen)
 
     @cached_property
     def first(self) -> tuple[Construct | None, FloatArray]:
@@ -147,9 +147,9 @@ class Belief:
         return first, np.asarray([self.measured(first or empty, state) for state in self.states])
 
     @cached_property
-    def outlook(self) -> Outlook:
+    def forecast(self) -> Forecast:
         """Estimates for all states."""
-        return Outlook(self.evaluator, self.states, self.placements, SOLVED)
+        return Forecast(self.evaluator, self.states, self.placements, SOLVED)
 
     @property
     def _estimated(self) -> bool:
@@ -179,12 +179,12 @@ class Belief:
         """
         values = np.zeros((len(likely), len(moves.added)))
         if self._estimated:
-            values = np.stack([self.outlook.after_one(s, construct, moves)[:, 0] for s in likely.tolist()])
+            values = np.stack([self.forecast.after_one(s, construct, moves)[:, 0] for s in likely.tolist()])
         bounded, estimates = self.evaluator.space.settings.reward in BOUNDED, weights @ values
         best, best_value = None, value + self.measurement.cost + GAIN
         order = np.argsort(-estimates, kind="stable")
         for index in order[: PROMISING if self._estimated and not bounded else None].tolist():
-            moved, worth = self.outlook.moved(construct, moves, index), float(estimates[index])
+            moved, worth = self.forecast.moved(construct, moves, index), float(estimates[index])
             for place, state in enumerate(likely.tolist()):
                 if bounded and worth <= best_value:
                     break
@@ -223,10 +223,10 @@ class Plan:
         self, belief: Belief, construct: Construct, moves: Moves, likely: NDArray[np.intp], weights: FloatArray
     ) -> None:
         self._belief, self._construct, self._moves, self._weights = belief, construct, moves, weights
-        states, outlook = likely.tolist(), belief.outlook
+        states, forecast = likely.tolist(), belief.forecast
         self._states = [belief.states[state] for state in states]
-        self._one = np.stack([outlook.after_one(state, construct, moves) for state in states], axis=1)
-        self._two = np.stack([outlook.after_two(state, construct, moves) for state in states], axis=2)
+        self._one = np.stack([forecast.after_one(state, construct, moves) for state in states], axis=1)
+        self._two = np.stack([forecast.after_two(state, construct, moves) for state in states], axis=2)
         count, noise = max(SCENARIOS, len(states)), belief.measurement.noise
         true = np.searchsorted(np.cumsum(weights), (np.arange(count) + 0.5) / count)
         self._true = true.clip(max=len(states) - 1)
@@ -240,8 +240,8 @@ class Plan:
 
     def refine(self, first: int) -> None:
         """Replace the estimates that the worth of a placement rests on by exact values."""
-        belief, outlook = self._belief, self._belief.outlook
-        placed = outlook.moved(self._construct, self._moves, first)
+        belief, forecast = self._belief, self._belief.forecast
+        placed = forecast.moved(self._construct, self._moves, first)
         for place, state in enumerate(self._states):
             worth = belief.evaluator.outcome(placed, *state).value
             self._one[first, place] = worth, *belief.measured(placed, state)
@@ -254,7 +254,7 @@ class Plan:
             if not len(unknown):
                 break
             for second, place in zip(*np.unravel_index(unknown, known.shape), strict=True):
-                answered = outlook.moved(placed, self._moves, second)
+                answered = forecast.moved(placed, self._moves, second)
                 self._two[first, second, place] = belief.evaluator.outcome(answered, *self._states[place]).value
                 known[second, place] = True
         self.exact.add(first)

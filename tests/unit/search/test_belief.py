@@ -15,8 +15,8 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search import belief as belief_module
 from redox_balancer.search.belief import Belief, possible_states
+from redox_balancer.search.forecast import Forecast, State
 from redox_balancer.search.heuristics import greedy, random_construct
-from redox_balancer.search.outlook import Outlook, State
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
 PLACEMENTS = 2
@@ -159,22 +159,22 @@ def test_estimates_are_bounds_and_mostly_exact(reward: str) -> None:
     states = possible_states(environments, 20)
     generator = np.random.default_rng(0)
     with Evaluator(environments.space) as evaluator:
-        outlook = Outlook(evaluator, states, 3, 2_000)
+        forecast = Forecast(evaluator, states, 3, 2_000)
         now = random_construct(Problem(evaluator, (), (), 1), generator)
-        moves = outlook.moves(now, again=True)
-        legal = [evaluator.space.affordable(outlook.moved(now, moves, i)) for i in range(len(moves.added))]
+        moves = forecast.moves(now, again=True)
+        legal = [evaluator.space.affordable(forecast.moved(now, moves, i)) for i in range(len(moves.added))]
         assert all(legal)
         errors = []
         for state in range(len(states)):
-            one, two = outlook.after_one(state, now, moves), outlook.after_two(state, now, moves)
+            one, two = forecast.after_one(state, now, moves), forecast.after_two(state, now, moves)
             for first in generator.integers(len(moves.added), size=10).tolist():
-                placed = outlook.moved(now, moves, first)
+                placed = forecast.moved(now, moves, first)
                 outcome = evaluator.outcome(placed, *states[state])
                 errors.append(one[first, 0] - outcome.value)
                 healthy = evaluator.reference(states[state].condition).healthy_growth
                 assert one[first, 1] >= outcome.growth / healthy - 1e-9
                 second = int(generator.choice(np.flatnonzero(moves.pairs[first])))
-                both = outlook.moved(placed, moves, second)
+                both = forecast.moved(placed, moves, second)
                 assert evaluator.space.affordable(both)
                 errors.append(two[first, second] - evaluator.outcome(both, *states[state]).value)
         assert np.mean(np.abs(errors) < 1e-5) > 0.9
@@ -184,11 +184,11 @@ def test_estimates_are_bounds_and_mostly_exact(reward: str) -> None:
 
 def test_placing_again_is_a_measurement_only_with_an_error(space: DesignSpace) -> None:
     with Evaluator(space) as evaluator:
-        outlook = Outlook(evaluator, [State(space.conditions[0])], 2, 10)
+        forecast = Forecast(evaluator, [State(space.conditions[0])], 2, 10)
         now = Construct.empty(len(space.placements)).place(0, 2)
         unchanged = [
-            [outlook.moved(now, moves, i) for i in range(len(moves.added))].count(now)
-            for moves in (outlook.moves(now, again=False), outlook.moves(now, again=True))
+            [forecast.moved(now, moves, i) for i in range(len(moves.added))].count(now)
+            for moves in (forecast.moves(now, again=False), forecast.moves(now, again=True))
         ]
     assert unchanged == [0, 1]
     assert not EXACT.noise

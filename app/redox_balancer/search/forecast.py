@@ -58,7 +58,7 @@ class _Cell(NamedTuple):
     least: float  # growth below which there is none, 1/h
 
 
-class Outlook:
+class Forecast:
     """Estimates for a set of states.
 
     Parameters
