@@ -20,7 +20,7 @@ SHARES = (0.9, 0.95, 0.99)
 Described = list[dict[str, Any]]
 
 
-class Optimum(NamedTuple):
+class ProvenBest(NamedTuple):
     """A proven optimum: its value, in healthy respirations, and the placements of its construct as data."""
 
     value: float
@@ -70,7 +70,7 @@ class Benchmark:
     """
 
     conditions: Sequence[Condition]
-    optima: Sequence[Optimum | None]
+    optima: Sequence[ProvenBest | None]
     found: Mapping[str, Sequence[Sequence[SearchResult]]]
     seconds: float
     times: Sequence[float]
@@ -198,6 +198,6 @@ def _finite(seconds: float) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def proven_optimum(found: SearchResult, construct: Described) -> Optimum | None:
+def proven_best(found: SearchResult, construct: Described) -> ProvenBest | None:
     """The optimum that an answer of the oracle is; None without its proof."""
-    return Optimum(found.value, construct) if proven(found.value, found.bound) else None
+    return ProvenBest(found.value, construct) if proven(found.value, found.bound) else None

@@ -23,7 +23,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.states import held_out_states
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.errors import RedoxError
-from redox_balancer.evaluation.benchmark import Benchmark, Optimum, proven_optimum, state_of, steps
+from redox_balancer.evaluation.benchmark import Benchmark, ProvenBest, proven_best, state_of, steps
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Setup, answers, best_fixed, start_process
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs.fingerprint import differing_entries
@@ -97,7 +97,7 @@ class Comparison:
     benchmarks: Mapping[str, Benchmark]
     fixed: Construct
     no_useful_design: Sequence[str]
-    optima: Mapping[Condition, Optimum]
+    optima: Mapping[Condition, ProvenBest]
     task: str
 
     def summary(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def compare_methods(
     placements, task = environments.placements, task_checksum(environments)
     seconds, longest = protocol.of(environments)
     space = replace(environments.space, conditions=conditions)
-    enumerated: dict[Condition, Optimum] = {}
+    enumerated: dict[Condition, ProvenBest] = {}
     if not space.is_provable and _is_enumerable(environments):
         enumerated = optima_of_all(space, placements, earlier_optima(earlier, task), protocol.jobs, progress)
     progress("choosing the best fixed construct")
@@ -159,11 +159,11 @@ def compare_methods(
     setup = Setup(environments, conditions, runs, sorted({*steps(longest), min(seconds, longest)}), protocol.oracle_s)
     with _processes(protocol.jobs, setup) as pool:
         answered: dict[str, Mapping[Condition, Sequence[SearchResult]]] = {}
-        proven: dict[Condition, Optimum | None] = dict(enumerated)
+        proven: dict[Condition, ProvenBest | None] = dict(enumerated)
         if space.is_provable:
             answered = _answered(pool, {ORACLE: 1}, conditions, fixed, progress)
             for condition, (found,) in answered[ORACLE].items():
-                proven[condition] = proven_optimum(found, space.describe(found.construct))
+                proven[condition] = proven_best(found, space.describe(found.construct))
         useless = {condition for condition, optimum in proven.items() if optimum and optimum.value <= USEFUL}
         asked = [condition for condition in conditions if condition not in useless]
         answered |= _answered(pool, setup.seeds(protocol.seeds), asked, fixed, progress)
@@ -251,16 +251,16 @@ def _is_enumerable(environments: RedoxEnvs) -> bool:
     return valued <= ENUMERABLE and space.ratios is None and not environments.measurement.of_sample
 
 
-def earlier_optima(earlier: Mapping[str, Any] | None, task: str) -> dict[str, Optimum]:
+def earlier_optima(earlier: Mapping[str, Any] | None, task: str) -> dict[str, ProvenBest]:
     """Optima of a summary by the state of their condition as JSON; none of a summary of another task."""
     if earlier is None or earlier.get("task_checksum") != task:
         return {}
-    return {json.dumps(each["state"]): Optimum(each["value"], each["construct"]) for each in earlier["optima"]}
+    return {json.dumps(each["state"]): ProvenBest(each["value"], each["construct"]) for each in earlier["optima"]}
 
 
 def optima_of_all(
-    space: DesignSpace, placements: int, known: Mapping[str, Optimum], processes: int, progress: Progress
-) -> dict[Condition, Optimum]:
+    space: DesignSpace, placements: int, known: Mapping[str, ProvenBest], processes: int, progress: Progress
+) -> dict[Condition, ProvenBest]:
     """The best of all constructs under each condition of a space; `known` are those that need no search."""
     optima = {c: known[key] for c in space.conditions if (key := json.dumps(state_of(c))) in known}
     missing = tuple(condition for condition in space.conditions if condition not in optima)
@@ -276,7 +276,7 @@ def optima_of_all(
         )
         for condition in missing:
             best = found[condition.id].best[0]
-            optima[condition] = Optimum(max(0.0, best.outcome.value), space.describe(best.construct))
+            optima[condition] = ProvenBest(max(0.0, best.outcome.value), space.describe(best.construct))
     return optima
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.design.construct import Construct
-from redox_balancer.evaluation.benchmark import Benchmark, Optimum, break_even, proven_optimum, steps
+from redox_balancer.evaluation.benchmark import Benchmark, ProvenBest, break_even, proven_best, steps
 from redox_balancer.evaluation.methods import ENGINE, GREEDY, POLICY, UNTRAINED
 from redox_balancer.search.problem import SearchResult
 
 CONDITIONS = list(load_conditions().values())[:2]
-OPTIMA = [Optimum(2.0, []), Optimum(4.0, [])]
+OPTIMA = [ProvenBest(2.0, []), ProvenBest(4.0, [])]
 
 
 def found(*improvements: tuple[float, float], seconds: float = 1.0, bound: float | None = None) -> SearchResult:
@@ -23,7 +23,7 @@ def found(*improvements: tuple[float, float], seconds: float = 1.0, bound: float
     )
 
 
-def benchmark(optima: list[Optimum | None] | None = None, seconds: float = 0.1) -> Benchmark:
+def benchmark(optima: list[ProvenBest | None] | None = None, seconds: float = 0.1) -> Benchmark:
     """An engine that has 75 % after 0.1 s and all after 0.2 s, a policy, and a search that finds half."""
     answers = {
         ENGINE: [[found((0.01, 1.0), (0.2, 2.0)), found((0.1, 4.0))]] * 2,
@@ -109,16 +109,16 @@ def test_an_answer_better_than_an_optimum_without_proof_becomes_the_best_known()
     compared = benchmark([None, OPTIMA[1]])
     assert compared.unproven == [CONDITIONS[0].id]
     assert compared.best_known.tolist() == [2.0, 4.0]
-    contradicted = benchmark([Optimum(1.5, []), OPTIMA[1]])
+    contradicted = benchmark([ProvenBest(1.5, []), OPTIMA[1]])
     assert contradicted.unproven == [CONDITIONS[0].id]
     assert contradicted.best_known.tolist() == [2.0, 4.0]
     assert benchmark().unproven == []
 
 
 def test_only_a_proof_makes_an_answer_of_the_oracle_the_optimum() -> None:
-    assert proven_optimum(found((1.0, 2.0), bound=2.0), []) == Optimum(2.0, [])
-    assert proven_optimum(found((1.0, 2.0), bound=2.1), []) is None
-    assert proven_optimum(found((1.0, 2.0)), []) is None
+    assert proven_best(found((1.0, 2.0), bound=2.0), []) == ProvenBest(2.0, [])
+    assert proven_best(found((1.0, 2.0), bound=2.1), []) is None
+    assert proven_best(found((1.0, 2.0)), []) is None
 
 
 def test_the_curves_are_data() -> None:

@@ -12,7 +12,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.evaluation import comparison
-from redox_balancer.evaluation.benchmark import Optimum, state_of
+from redox_balancer.evaluation.benchmark import ProvenBest, state_of
 from redox_balancer.evaluation.comparison import (
     SEEDS,
     STATES,
@@ -63,7 +63,7 @@ def test_optima_of_an_earlier_comparison_are_those_of_the_same_task_and_state(
     (env,) = environment.named(1)
     for condition, optimum in optima.items():
         best = search_condition(env.evaluator, condition, 1, 1).best[0]
-        assert optimum == Optimum(pytest.approx(best.outcome.value), space.describe(best.construct))
+        assert optimum == ProvenBest(pytest.approx(best.outcome.value), space.describe(best.construct))
     env.evaluator.close()
 
     entries = [{"state": state_of(c), "value": o.value, "construct": o.construct} for c, o in optima.items()]
