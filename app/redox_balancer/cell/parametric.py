@@ -134,6 +134,16 @@ class ParametricLP:
         """
         return self._cache.upper_bounds(np.column_stack([u, np.ones(len(u))]))
 
+    @property
+    def cuts(self) -> FloatArray:
+        """Upper bounds of the optimum at any point, as rows over (u, 1), shape (C, P + 1)."""
+        return self._cache.cuts
+
+    @property
+    def certificates(self) -> FloatArray:
+        """Rows over (u, 1) that prove infeasibility where they are positive, shape (F, P + 1)."""
+        return self._cache.certificates
+
     def lowest_cut(self, u: FloatArray) -> FloatArray:
         """Return the lowest upper bound at a point u, shape (P,), that earlier solves have left: a row over (u, 1).
 

@@ -148,6 +148,18 @@ class RegionCache:
         lowest: FloatArray = points.dot(self._cut_rows.T).min(axis=1, initial=np.inf)
         return lowest
 
+    @property
+    def cuts(self) -> FloatArray:
+        """The cuts, rows over (u, 1)."""
+        return self._cut_rows
+
+    @property
+    def certificates(self) -> FloatArray:
+        """Rows over (u, 1) that prove infeasibility where they are positive."""
+        rows = self._certificates.copy()
+        rows[:, -1] -= INFEASIBLE_BY * self._noise
+        return rows
+
     def lowest_cut(self, point: FloatArray) -> FloatArray | None:
         """Return the lowest cut at a point (u, 1), shape (width,); None without any."""
         return self._cut_rows[self._cut_rows.dot(point).argmin()] if self._cuts else None
