@@ -78,13 +78,13 @@ report: setup ## write the report of a run (RUN=)
 	$(BIN)/redox report $(DIR)
 
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every search (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
+evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
 	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: unknown task '$(TASK)'; choose known, robust, guaranteed or hidden" >&2; exit 2; }
 	for seed in 1 2 3 4 5; do \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed$$seed --seed $$seed --resume auto --num-actors $(ACTORS) \
 			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK)) || exit; \
 	done
-	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK) $(if $(filter-out known,$(TASK)),--equal-time)
+	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser
