@@ -144,8 +144,8 @@ class Descents:
             return False
         search.stage = "exhaustive search"
         pending, done = [problem.empty], 0
-        with suppress(_LimitReached):
-            while pending:
+        try:
+            while pending and not search.spent():
                 construct = pending.pop()
                 last = max((place for place, _ in construct), default=-1)
                 changes = self._screen.changes(construct, additions=True)
@@ -160,8 +160,9 @@ class Descents:
                     passed, most = search.clock() - started, min(share * left, HOUR)
                     if passed > PROBED * most and passed / done * count > most:
                         return False
-            return True
-        return False
+        except _LimitReached:
+            return False
+        return not pending
 
     def _descend(
         self, construct: Construct, value: float, *, additions: bool = False, whole: bool = False
