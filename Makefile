@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= 2000000
+TIMESTEPS ?= 300000
 ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
@@ -26,10 +26,10 @@ EVALUATED := experiments/evaluation/$(TASK)
 ifeq ($(TASK),untold) # the name of version 0.1; its policies stay where they are
 override TASK := hidden
 endif
-TRAINED_FOR_known = --sampling mixed
-TRAINED_FOR_robust = --sampling mixed --parameter-samples 64
-TRAINED_FOR_guaranteed = --sampling mixed --reward guaranteed
-TRAINED_FOR_hidden = --sampling mixed --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
+TRAINED_FOR_known = --sampling box
+TRAINED_FOR_robust = --sampling box --parameter-samples 64
+TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
+TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
 INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
