@@ -19,6 +19,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.measurement import EXACT, Measurement
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.forecast import BOUNDED, ESTIMATED, Forecast, Moves, State
 from redox_balancer.search.problem import Search, SearchResult
 
@@ -71,10 +72,12 @@ class Belief:
         states = possible_states(environments, count)
         return cls(evaluator, states, environments.placements, environments.measurement, look_ahead)
 
+    @one_blas_thread()
     def prepare(self) -> None:
         """Compute what is the same for every hidden cell: the first placement, and what it does in each state."""
         _ = self.first
 
+    @one_blas_thread()
     def search(self, search: Search, generator: np.random.Generator | None = None) -> SearchResult:
         """Choose placements by the belief, one by one, and measure after each.
 
