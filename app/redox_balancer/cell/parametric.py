@@ -153,6 +153,11 @@ class ParametricLP:
         cut = self._cache.lowest_cut(self._point)
         return np.zeros(len(self._point)) if cut is None else cut
 
+    def certificate(self, u: FloatArray) -> FloatArray | None:
+        """Return a row over (u, 1) that proves a point u, shape (P,), infeasible by being positive; None if none."""
+        self._u[:] = u
+        return self._cache.certificate(self._point)
+
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""
         return self._lp.flux(column)

@@ -169,6 +169,14 @@ class RegionCache:
         proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY * self._noise
         return proving.nonzero()[0]
 
+    def certificate(self, point: FloatArray) -> FloatArray | None:
+        """Return the certificate that a point (u, 1) violates most, shape (width,); None where none proves it."""
+        proving = self._certificates[self.certificates_at(point)]
+        if not len(proving):
+            return None
+        most: FloatArray = proving[(proving.dot(point) / np.abs(proving).dot(np.abs(point))).argmax()]
+        return most
+
     def add(self, cut_row: FloatArray, rows: FloatArray, now: int) -> None:
         """Add a critical region: the optimum is `cut_row` (u, 1) wherever `rows` (u, 1) <= 0."""
         region = _Region(rows, now)
