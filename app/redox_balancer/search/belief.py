@@ -1,7 +1,7 @@
 """Search under a hidden condition: place an enzyme, measure, update the belief, place the next one.
 
 The hidden cell does not change, so this is a partially observable decision process whose belief is a weight for each
-state (Kaelbling et al. 1998, Artif. Intell. 101:99, not looked up). A placement is worth what the construct is
+state (Kaelbling et al. 1998, Artif. Intell. 101:99). A placement is worth what the construct is
 expected to be worth after it, or with `look_ahead` 2 after the best answer to its measurement: to stop, or one more
 placement. What it costs to measure is deducted, and the search stops where no placement is worth it.
 """
