@@ -104,9 +104,7 @@ def evaluate(
     )
     folder = output or runs[0]
     with phase_progress("reading the runs") as progress:
-        comparison = compare_methods(runs, protocol, earlier=_earlier(folder / "evaluation.json"), progress=progress)
-        progress("bootstrap intervals")
-        summary = comparison.summary()
+        summary = compare_methods(runs, protocol, earlier=_earlier(folder / "evaluation.json"), progress=progress)
     write_atomically(folder / "evaluation.svg", methods_compared(summary).svg().encode())
     write_atomically(folder / "evaluation.md", markdown(summary).encode())
     write_atomically(folder / "evaluation.json", json.dumps(summary).encode())

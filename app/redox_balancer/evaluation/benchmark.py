@@ -1,7 +1,7 @@
 """Answers of several methods under the same conditions: shares of the best known value by time."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.evaluation.methods import SEARCHES, TRAINED
 from redox_balancer.evaluation.statistics import bootstrap_interval
 from redox_balancer.search.local import PROVEN, proven
@@ -163,8 +164,8 @@ class Benchmark:
                     )
         return rows
 
-    def summary(self, describe: Callable[[SearchResult], Described]) -> dict[str, Any]:
-        """Everything as data, ready for JSON; `describe` gives the placements of an answer as data."""
+    def summary(self, space: DesignSpace) -> dict[str, Any]:
+        """Everything as data, ready for JSON."""
         curves = {
             name: [bootstrap_interval(self.shares(name, time), np.mean) for time in self.times] for name in self.found
         }
@@ -175,10 +176,10 @@ class Benchmark:
             "times": self.times,
             "curves": curves,
             "crossings": self.crossings(),
-            "conditions": [self._of_condition(column, describe) for column in range(len(self.conditions))],
+            "conditions": [self._of_condition(column, space) for column in range(len(self.conditions))],
         }
 
-    def _of_condition(self, column: int, describe: Callable[[SearchResult], Described]) -> dict[str, Any]:
+    def _of_condition(self, column: int, space: DesignSpace) -> dict[str, Any]:
         condition, optimum = self.conditions[column], self.optima[column]
         found = {name: [row[column] for row in rows] for name, rows in self.found.items()}
         best = max((answer for answers in found.values() for answer in answers), key=lambda answer: answer.value)
@@ -186,7 +187,7 @@ class Benchmark:
             "condition": condition.id,
             "state": state_of(condition),
             "best_known": float(self.best_known[column]),
-            "construct": optimum.construct if optimum else describe(best),
+            "construct": optimum.construct if optimum else space.describe(best.construct),
             "values": {
                 name: [[round(answer.value_at(time), 9) for time in self.times] for answer in answers]
                 for name, answers in found.items()

@@ -37,8 +37,6 @@ SEEDS = {STATES: 20_001, VALIDATION: 30_001}
 ENUMERABLE = 1_000_000
 """Valuations for one condition up to which the best construct is looked for among all: seconds on one core."""
 
-Answered = Mapping[str, Mapping[Condition, Sequence[SearchResult]]]
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -83,57 +81,16 @@ class Protocol:
         return seconds, longest if hidden else max(seconds, longest)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The benchmark of each set of conditions, by its name, and what it took.
-
-    `fixed` is the best fixed construct, `no_useful_design` are conditions under which no construct is of use, and
-    `optima` those found by valuing every construct, by `task`, a checksum.
-    """
-
-    space: DesignSpace
-    placements: int
-    runs: Sequence[TrainedRun]
-    benchmarks: Mapping[str, Benchmark]
-    fixed: Construct
-    no_useful_design: Sequence[str]
-    optima: Mapping[Condition, ProvenBest]
-    task: str
-
-    def summary(self) -> dict[str, Any]:
-        """Everything as data, ready for JSON."""
-        rows = [run.metrics() for run in self.runs]
-        return {
-            "version": __version__,
-            "date": datetime.now(UTC).date().isoformat(),
-            "runs": [str(run.folder) for run in self.runs],
-            "task": self.runs[0].config["task"],
-            "task_checksum": self.task,
-            "training_s": training_s(self.runs),
-            "training_steps": statistics.fmean(part[-1]["steps"] if part else 0 for part in rows),
-            "placements": self.placements,
-            "fixed_construct": self.space.describe(self.fixed),
-            "no_useful_design": list(self.no_useful_design),
-            "hopeless": list(self.no_useful_design),  # its name in version 0.1, for one more version
-            "sets": {
-                name: benchmark.summary(lambda found: self.space.describe(found.construct))
-                for name, benchmark in self.benchmarks.items()
-            },
-            "optima": [
-                {"state": state_of(condition), "value": optimum.value, "construct": optimum.construct}
-                for condition, optimum in self.optima.items()
-            ],
-        }
-
-
 def compare_methods(
     folders: Sequence[Path],
     protocol: Protocol,
     *,
     earlier: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
-) -> Comparison:
+) -> dict[str, Any]:
     """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
+
+    Everything as data, ready for JSON.
 
     Optima that an `earlier` summary has from valuing every construct are taken from it where it is of the same task.
 
@@ -149,6 +106,7 @@ def compare_methods(
     if environments.space.ratios:
         environments.space.ratios.make_tables(conditions)
     placements, task = environments.placements, task_checksum(environments)
+    training_s = statistics.fmean(run.training_s for run in runs)
     seconds, longest = protocol.of(environments)
     space = replace(environments.space, conditions=conditions)
     enumerated: dict[Condition, ProvenBest] = {}
@@ -192,15 +150,27 @@ def compare_methods(
             },
             seconds,
             times,
-            training_s(runs),
+            training_s,
         )
     no_useful_design = [condition.id for condition in conditions if condition in useless]
-    return Comparison(space, placements, runs, benchmarks, fixed, no_useful_design, enumerated, task)
-
-
-def training_s(runs: Sequence[TrainedRun]) -> float:
-    """Wall time of a training, mean of the runs, s."""
-    return statistics.fmean(run.training_s for run in runs)
+    return {
+        "version": __version__,
+        "date": datetime.now(UTC).date().isoformat(),
+        "runs": [str(run.folder) for run in runs],
+        "task": runs[0].config["task"],
+        "task_checksum": task,
+        "training_s": training_s,
+        "training_steps": statistics.fmean(rows[-1]["steps"] if (rows := run.metrics()) else 0 for run in runs),
+        "placements": placements,
+        "fixed_construct": space.describe(fixed),
+        "no_useful_design": no_useful_design,
+        "hopeless": no_useful_design,  # its name in version 0.1, for one more version
+        "sets": {name: benchmark.summary(space) for name, benchmark in benchmarks.items()},
+        "optima": [
+            {"state": state_of(condition), "value": optimum.value, "construct": optimum.construct}
+            for condition, optimum in enumerated.items()
+        ],
+    }
 
 
 def task_checksum(environments: RedoxEnvs) -> str:

@@ -165,14 +165,16 @@ def best_fixed(environments: RedoxEnvs, seconds: float) -> Construct:
     evaluator, shares = env.evaluator, dict[Condition, float]()
     try:
         for condition in named.space.conditions:
-            found = engine(Search(Problem.under(evaluator, condition, placements), seconds=seconds), generator)
+            problem = Problem.under(evaluator, condition, placements)
+            found = engine(Search(problem, seconds=seconds, clock=time.process_time), generator)
             if found.value > USEFUL:
                 shares[condition] = 1.0 / found.value
         if not shares:
             return Construct.empty(len(named.space.placements))
         weights = tuple(share / len(shares) for share in shares.values())
         joint = Problem(evaluator, tuple(shares), weights, placements)
-        return engine(Search(joint, seconds=FIXED_TIMES * seconds), generator).construct
+        search = Search(joint, seconds=FIXED_TIMES * seconds, clock=time.process_time)
+        return engine(search, generator).construct
     finally:
         evaluator.close()
 

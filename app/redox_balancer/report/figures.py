@@ -46,8 +46,8 @@ def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> D
 def methods_compared(summary: Mapping[str, Any]) -> Drawing:
     """Mean share of the best known by seconds per answer, a panel for each set, and the cost of many answers.
 
-    `summary` is that of a `Comparison`. The last panel shows, for the first set, the time of N answers, of training
-    too, at which the mean share is 99 %, or the largest of the shares asked for that a trained method reaches.
+    `summary` is that of `compare_methods`. The last panel shows, for the first set, the time of N answers and of
+    training for a mean share of 99 %, or the largest of the shares reported that a trained method reaches.
     """
     sets = summary["sets"]
     figure = Figure(figsize=(3.6 * (len(sets) + 1), 3.6), layout="constrained")

@@ -8,11 +8,13 @@ import pytest
 
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.design.construct import Construct
+from redox_balancer.design.task import Task
 from redox_balancer.evaluation.benchmark import Benchmark, ProvenBest, break_even, proven_best, steps
 from redox_balancer.evaluation.methods import ENGINE, GREEDY, POLICY, UNTRAINED
 from redox_balancer.search.problem import SearchResult
 
 CONDITIONS = list(load_conditions().values())[:2]
+SPACE = Task(conditions="hypoxia").space()
 OPTIMA = [ProvenBest(2.0, []), ProvenBest(4.0, [])]
 
 
@@ -122,7 +124,7 @@ def test_only_a_proof_makes_an_answer_of_the_oracle_the_optimum() -> None:
 
 
 def test_the_curves_are_data() -> None:
-    summary = json.loads(json.dumps(benchmark(seconds=math.inf).summary(lambda _: []), allow_nan=False))
+    summary = json.loads(json.dumps(benchmark(seconds=math.inf).summary(SPACE), allow_nan=False))
     assert summary["times"] == steps(1.0)
     assert np.asarray(summary["curves"][ENGINE])[:, 0] == pytest.approx([0.25, 0.25, 0.75, 1.0, 1.0, 1.0])
     middle, low, high = np.asarray(summary["curves"][ENGINE]).T
