@@ -109,7 +109,7 @@ def test_held_out_conditions_that_were_trained_on_are_refused(runs: list[Path], 
             ("--parameter-samples", 3),
             {"engine with policy", "engine without policy", "random restarts", "evolutionary", "greedy"},
         ),
-        (("--reward", "guaranteed", "--hidden-condition"), {"belief search"}),
+        (("--reward", "guaranteed", "--hidden-condition"), {"belief search", "engine told the cell"}),
     ],
 )
 def test_tasks_beyond_one_known_condition(tmp_path: Path, options: tuple[object, ...], methods: set[str]) -> None:

@@ -1,7 +1,7 @@
 """Search under a hidden condition: place an enzyme, measure, update the belief, place the next one.
 
 The hidden cell does not change, so this is a partially observable decision process whose belief is a weight for each
-state (Kaelbling et al. 1998, Artif. Intell. 101:99, not looked up). A placement is worth what the construct is
+state (Kaelbling et al. 1998, Artif. Intell. 101:99). A placement is worth what the construct is
 expected to be worth after it, or with `look_ahead` 2 after the best answer to its measurement: to stop, or one more
 placement. What it costs to measure is deducted, and the search stops where no placement is worth it.
 """
@@ -19,6 +19,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.measurement import EXACT, Measurement
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.forecast import BOUNDED, ESTIMATED, Forecast, Moves, State
 from redox_balancer.search.problem import Search, SearchResult
 
@@ -71,10 +72,12 @@ class Belief:
         states = possible_states(environments, count)
         return cls(evaluator, states, environments.placements, environments.measurement, look_ahead)
 
+    @one_blas_thread()
     def prepare(self) -> None:
         """Compute what is the same for every hidden cell: the first placement, and what it does in each state."""
         _ = self.first
 
+    @one_blas_thread()
     def search(self, search: Search, generator: np.random.Generator | None = None) -> SearchResult:
         """Choose placements by the belief, one by one, and measure after each.
 

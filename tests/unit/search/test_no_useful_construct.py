@@ -11,6 +11,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.exhaustive import exhaustive
+from redox_balancer.search.forecast import State
 from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.search.run import SearchName, run_search
 
@@ -23,7 +24,8 @@ def unaffordable() -> DesignSpace:
 
 def run_belief(search: Search) -> SearchResult:
     problem = search.problem
-    return Belief(problem.evaluator, problem.conditions, problem.placements).search(search, problem.conditions[0])
+    states = [State(condition) for condition in problem.conditions]
+    return Belief(problem.evaluator, states, problem.placements, look_ahead=2).search(search)
 
 
 @pytest.mark.parametrize("run", [*(partial(run_search, name=name) for name in get_args(SearchName)), run_belief])
