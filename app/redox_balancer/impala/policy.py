@@ -6,7 +6,7 @@ API standard, so this module does not import torch. Shapes: N observations of D 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -88,10 +88,9 @@ class PolicyShape:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the sizes, ready for JSON."""
-        sizes = {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
-        if self.candidates is None:
-            del sizes["candidates"]
-        return sizes
+        own = {"observation_size": self.observation_size, "actions": self.actions}
+        candidates = {"candidates": list(self.candidates)} if self.candidates else {}
+        return {**own, "hidden_sizes": list(self.hidden_sizes), **candidates}
 
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> Self:
