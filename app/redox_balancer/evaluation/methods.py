@@ -95,6 +95,8 @@ class Methods:
         self._evaluator = self._envs[0].evaluator
         self._policies = [run.policy() for run in setup.runs]
         self._belief = Belief.of(environments, self._evaluator) if environments.hidden_condition else None
+        if self._belief:
+            self._belief.prepare()  # the same for every cell, so it is no part of an answer
         for policy in self._policies:  # what the first episode of a process loads is no part of an answer
             play_episodes(self._envs, setup.conditions[0].id, policy, 1, None)
 
