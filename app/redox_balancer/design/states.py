@@ -15,8 +15,8 @@ CHANGED = 0.25
 class Box:
     """Every bound that the conditions of a design space change, each within its range, in each of the cell lines.
 
-    A state changes each bound with the probability `CHANGED`, to a value drawn uniformly from its range. The named
-    conditions and their combinations are corners of the box: no state is one of them.
+    A state changes each bound with the probability `CHANGED`, to a value drawn uniformly from its range. But
+    for the cell in which nothing is changed, no state is a named condition or a combination of them.
     """
 
     def __init__(self, space: DesignSpace) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.network import FloatArray
+from redox_balancer.cell.parametric import LARGE
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
@@ -66,10 +67,20 @@ class Belief:
 
     @classmethod
     def of(
-        cls, environments: RedoxEnvs, evaluator: Evaluator, *, count: int = POSSIBLE_STATES, look_ahead: int = 2
+        cls,
+        environments: RedoxEnvs,
+        evaluator: Evaluator,
+        *,
+        count: int = POSSIBLE_STATES,
+        look_ahead: int | None = None,
     ) -> Self:
-        """The belief about the hidden cell of an episode; `evaluator` values constructs in place of their own."""
+        """The belief about the hidden cell of an episode; `evaluator` values constructs in place of their own.
+
+        By default it looks two placements ahead, one in a network of `LARGE` reactions or more: hours otherwise.
+        """
         states = possible_states(environments, count)
+        if look_ahead is None:
+            look_ahead = 1 if len(environments.space.network.reactions) >= LARGE else 2
         return cls(evaluator, states, environments.placements, environments.measurement, look_ahead)
 
     @one_blas_thread()
