@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= 2000000
+TIMESTEPS ?= 300000
 ACTORS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
@@ -26,10 +26,10 @@ EVALUATED := experiments/evaluation/$(TASK)
 ifeq ($(TASK),untold) # the name of version 0.1; its policies stay where they are
 override TASK := hidden
 endif
-TRAINED_FOR_known = --sampling mixed
-TRAINED_FOR_robust = --sampling mixed --parameter-samples 64
-TRAINED_FOR_guaranteed = --sampling mixed --reward guaranteed
-TRAINED_FOR_hidden = --sampling mixed --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
+TRAINED_FOR_known = --sampling box
+TRAINED_FOR_robust = --sampling box --parameter-samples 64
+TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
+TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
 INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
@@ -78,13 +78,13 @@ report: setup ## write the report of a run (RUN=)
 	$(BIN)/redox report $(DIR)
 
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every search (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
+evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
 	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: unknown task '$(TASK)'; choose known, robust, guaranteed or hidden" >&2; exit 2; }
 	for seed in 1 2 3 4 5; do \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed$$seed --seed $$seed --resume auto --num-actors $(ACTORS) \
 			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK)) || exit; \
 	done
-	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK) $(if $(filter-out known,$(TASK)),--equal-time)
+	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser

@@ -3,11 +3,10 @@
 from typing import TYPE_CHECKING
 
 from redox_balancer.api.inputs import require_task
-from redox_balancer.cell.media import get_medium
 from redox_balancer.design.diagnosis import AMOUNTS, KINDS, Diagnosis
-from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
+from redox_balancer.design.named_construct import ConstructLike
 from redox_balancer.design.pressure import diagnose as diagnoses_of
-from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
+from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, cells_of_task
 from redox_balancer.design.ratio_diagnosis import diagnose_ratios as ratios_of_cells
 from redox_balancer.design.task import Task
 
@@ -122,20 +121,7 @@ def diagnose_ratios(task: Task, construct: ConstructLike | None = None, *, draws
         nad_m/nadh_m 0.55 to 36, r* 4.4
     complex_iii_closed: no growth, and so no ratio
     """
-    # Concentrations go to the diagnosis; the space has no ratio to which they could belong.
-    cell = require_task(task).model_copy(update={"concentrations": None})
-    space, medium, built = cell.space({} if construct is None else None), get_medium(task.medium), None
-    if construct is not None:
-        space, built = build_construct(space, NamedConstruct(construct))
-    found = ratios_of_cells(
-        space,
-        draws=draws,
-        concentrations=task.ranges(),
-        medium=medium.concentrations if medium else {},
-        construct=built,
-        curves=True,
-    )
-    return RatioDiagnoses(found)
+    return RatioDiagnoses(ratios_of_cells(**cells_of_task(require_task(task), construct), draws=draws, curves=True))
 
 
 def diagnose(task: Task) -> Diagnoses:

@@ -35,8 +35,7 @@ class SearchOutcome:
     seconds
         Wall time.
     bound
-        Proven upper bound of the value of every construct, by `milp`, or `local` within seconds; None where there is
-        none.
+        Proven upper bound of the value of every construct, by `milp`, or `local` where it has one; None else.
 
     Examples
     --------

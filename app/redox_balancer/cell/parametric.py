@@ -134,6 +134,16 @@ class ParametricLP:
         """
         return self._cache.upper_bounds(np.column_stack([u, np.ones(len(u))]))
 
+    @property
+    def cuts(self) -> FloatArray:
+        """Upper bounds of the optimum at any point, as rows over (u, 1), shape (C, P + 1)."""
+        return self._cache.cuts
+
+    @property
+    def certificates(self) -> FloatArray:
+        """Rows over (u, 1) that prove infeasibility where they are positive, shape (F, P + 1)."""
+        return self._cache.certificates
+
     def lowest_cut(self, u: FloatArray) -> FloatArray:
         """Return the lowest upper bound at a point u, shape (P,), that earlier solves have left: a row over (u, 1).
 
@@ -142,6 +152,11 @@ class ParametricLP:
         self._u[:] = u
         cut = self._cache.lowest_cut(self._point)
         return np.zeros(len(self._point)) if cut is None else cut
+
+    def certificate(self, u: FloatArray) -> FloatArray | None:
+        """Return a row over (u, 1) that proves a point u, shape (P,), infeasible by being positive; None if none."""
+        self._u[:] = u
+        return self._cache.certificate(self._point)
 
     def flux(self, column: int) -> float:
         """Return the flux of a column at the last optimum that was solved, one vertex of possibly many."""

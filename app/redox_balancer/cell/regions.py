@@ -148,6 +148,18 @@ class RegionCache:
         lowest: FloatArray = points.dot(self._cut_rows.T).min(axis=1, initial=np.inf)
         return lowest
 
+    @property
+    def cuts(self) -> FloatArray:
+        """The cuts, rows over (u, 1)."""
+        return self._cut_rows
+
+    @property
+    def certificates(self) -> FloatArray:
+        """Rows over (u, 1) that prove infeasibility where they are positive."""
+        rows = self._certificates.copy()
+        rows[:, -1] -= INFEASIBLE_BY * self._noise
+        return rows
+
     def lowest_cut(self, point: FloatArray) -> FloatArray | None:
         """Return the lowest cut at a point (u, 1), shape (width,); None without any."""
         return self._cut_rows[self._cut_rows.dot(point).argmin()] if self._cuts else None
@@ -156,6 +168,14 @@ class RegionCache:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
         proving: NDArray[np.bool_] = self._certificates.dot(point) > INFEASIBLE_BY * self._noise
         return proving.nonzero()[0]
+
+    def certificate(self, point: FloatArray) -> FloatArray | None:
+        """Return the certificate that a point (u, 1) violates most, shape (width,); None where none proves it."""
+        proving = self._certificates[self.certificates_at(point)]
+        if not len(proving):
+            return None
+        most: FloatArray = proving[(proving.dot(point) / np.abs(proving).dot(np.abs(point))).argmax()]
+        return most
 
     def add(self, cut_row: FloatArray, rows: FloatArray, now: int) -> None:
         """Add a critical region: the optimum is `cut_row` (u, 1) wherever `rows` (u, 1) <= 0."""

@@ -117,6 +117,7 @@ def _answer(proposal: "Proposal") -> str:
         return answer
     by = f", by {found.stage}" if found.stage else ""
     answer += f"\n{proposal.proof}{by} ({found.seconds:.2f} s, constructs valued: {found.evaluations:,})"
+    answer += f"\n{proposal.measured}" if proposal.measured else ""
     if policy is None:
         return answer
     return f"{answer}\nthe policy alone: {text(policy.construct, policy.value)}"

@@ -1,27 +1,29 @@
-"""`redox evaluate`: a trained policy against searches, the best fixed construct and the oracle."""
+"""`redox evaluate`: trained policies, the engine and every search under conditions that no policy was trained on."""
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from redox_balancer.cli.options import HeldRatios
+from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
-from redox_balancer.terminal.progress import status_progress
-from redox_balancer.terminal.tables import construct_text, notes, number, out, show
+from redox_balancer.terminal.progress import phase_progress
+from redox_balancer.terminal.tables import construct_text, notes, out, show
 
-if TYPE_CHECKING:
-    from redox_balancer.evaluation.benchmark import Benchmark
-
-EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on held-out --samples 64"
+EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on states --seconds 0.1"
 
 
 class EvaluatedConditions(StrEnum):
     """Conditions to evaluate on."""
 
     HELD_OUT = "held-out"
+    STATES = "states"
+    PAIRS = "pairs"
+    VALIDATION = "validation"
     TRAINING = "training"
     BOTH = "both"
 
@@ -31,104 +33,100 @@ def evaluate(
         list[Path], typer.Argument(help="Folders of training runs that differ in their seed: replicates.")
     ],
     *,
-    on: Annotated[EvaluatedConditions, typer.Option(help="Conditions to evaluate on.")] = EvaluatedConditions.BOTH,
+    on: Annotated[
+        EvaluatedConditions,
+        typer.Option(
+            help="Conditions to evaluate on: independent states, pairs of conditions, held-out for these two; "
+            "validation for other states, to choose settings on; training, and both for training and held-out."
+        ),
+    ] = EvaluatedConditions.HELD_OUT,
+    states: Annotated[int, typer.Option(min=1, help="Number of independent states.")] = 28,
     held_out: Annotated[
-        Path | None, typer.Option(help="Held-out combinations (TOML); those of the package by default.")
+        Path | None, typer.Option(help="Held-out combinations (TOML) in place of the pairs of the package.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Samples of the policy for its best one.")] = 64,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of each random method.")] = 5,
-    evaluations: Annotated[
-        int, typer.Option(min=1, help="Maximum number of constructs that a search evaluates for one condition.")
-    ] = 1000,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds of each method that draws.")] = 5,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Time limit of a search for one condition, in seconds; none by default."),
+        typer.Option(
+            min=0.001, help="Time per answer of the tables, in seconds.", show_default="0.1; 1 with samples"
+        ),
     ] = None,
-    equal_time: Annotated[
-        bool,
-        typer.Option("--equal-time", help="Give each search the time of a training, in total over all conditions."),
-    ] = False,
+    longest: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Time per answer up to which the curves go.", show_default="1; 2 with samples"),
+    ] = None,
     time_limit_s: Annotated[
         float, typer.Option(min=1, help="Time limit of the oracle for one condition, in seconds.")
     ] = 600.0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, each on one thread.")] = os.cpu_count() or 1,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.svg; the first run's by default.")
+        Path | None,
+        typer.Option(help="Folder for evaluation.md, .svg and .json; the first run's by default."),
     ] = None,
     held_ratios: HeldRatios = None,
     as_json: AsJson = False,
+    # Options of version 0.1, whose searches were limited in other ways; they change nothing.
+    samples: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
+    evaluations: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
+    equal_time: Annotated[bool, typer.Option("--equal-time", hidden=True)] = False,
 ) -> None:
-    """Compare the policy with random, greedy and evolutionary search, the best fixed construct and the oracle.
+    """Compare the engine with and without policies, the policies alone, other searches, one construct and the oracle.
 
-    Every method is evaluated on the training conditions and on held-out combinations of them. The share of the best
-    known construct's value is an interquartile mean over seeds and conditions.
+    Every method answers on one thread from an evaluator without cached results. Shares are of the best known
+    construct's value, as interquartile mean, mean and least over seeds and conditions; a curve shows them by time,
+    and the number of answers from which on training has paid for itself follows. Optima found by valuing every
+    construct are read from an earlier evaluation.json in the same folder, where that is of the same task.
     """
-    from redox_balancer.evaluation.comparison import HELD_OUT, TRAINING, Protocol, compare_methods  # noqa: PLC0415
-    from redox_balancer.evaluation.methods import SearchBudget  # noqa: PLC0415
+    from redox_balancer.evaluation.comparison import (  # noqa: PLC0415
+        PAIRS,
+        STATES,
+        TRAINING,
+        Protocol,
+        compare_methods,
+    )
     from redox_balancer.files import write_atomically  # noqa: PLC0415
+    from redox_balancer.report.comparison import HEADINGS, caption, markdown, method_rows, proofs  # noqa: PLC0415
     from redox_balancer.report.figures import methods_compared  # noqa: PLC0415
 
-    console = notes()
+    if samples or evaluations or equal_time:
+        notes().print("--samples, --evaluations and --equal-time no longer change anything: see --seconds")
+    several = {EvaluatedConditions.HELD_OUT: (STATES, PAIRS), EvaluatedConditions.BOTH: (TRAINING, STATES, PAIRS)}
     protocol = Protocol(
-        sets=(TRAINING, HELD_OUT) if on is EvaluatedConditions.BOTH else (on.value,),
+        sets=several.get(on, (on.value,)),
+        states=states,
         held_out=held_out,
-        samples=samples,
         seeds=seeds,
-        budget=SearchBudget(evaluations, seconds),
-        equal_time=equal_time,
-        time_limit_s=time_limit_s,
+        seconds=seconds,
+        longest=longest,
+        oracle_s=time_limit_s,
         held_ratios=held_ratios,
+        jobs=jobs,
     )
-    with console.status("reading the runs") as status:
-        comparison = compare_methods(runs, protocol, progress=status_progress(status))
-    if comparison.no_useful_design:
-        console.print(f"excluded, no useful design: {', '.join(comparison.no_useful_design)}")
-    spent = {
-        "samples": samples,
-        "seeds": seeds,
-        "evaluations": None if equal_time else evaluations,
-        "seconds": seconds,
-        "equal_time": equal_time,
-    }
-    summary = {"runs": [str(run) for run in runs], **spent, **comparison.summary()}
     folder = output or runs[0]
-    figure = methods_compared({name: benchmark.rows() for name, benchmark in comparison.benchmarks.items()})
-    write_atomically(folder / "evaluation.svg", figure.svg().encode())
-    write_atomically(folder / "evaluation.json", json.dumps(summary, indent=1).encode())
+    with phase_progress("reading the runs") as progress:
+        summary = compare_methods(runs, protocol, earlier=_earlier(folder / "evaluation.json"), progress=progress)
+    write_atomically(folder / "evaluation.svg", methods_compared(summary).svg().encode())
+    write_atomically(folder / "evaluation.md", markdown(summary).encode())
+    write_atomically(folder / "evaluation.json", json.dumps(summary).encode())
     if as_json:
         typer.echo(json.dumps(summary))
         return
-    for name, benchmark in comparison.benchmarks.items():
-        out().print(f"{len(benchmark.conditions)} {name} conditions")
-        _show(benchmark)
+    for name, benchmark in summary["sets"].items():
+        out().print(caption(name, benchmark))
+        show(HEADINGS, method_rows(benchmark))
+        out().print(f"{proofs(benchmark)}\n")
+    if useless := summary["no_useful_design"]:
+        out().print(f"excluded, no useful design: {', '.join(useless)}")
     out().print(f"best fixed construct: {construct_text(summary['fixed_construct'])}")
-    out().print(f"figure: {folder / 'evaluation.svg'}")
+    out().print(f"page, with the break-even of training: {folder / 'evaluation.md'}")
 
 
-def _show(benchmark: "Benchmark") -> None:
-    numbers = ("seeds", "share of best", "95 % interval", "smallest", "value", "regret", "s/answer", "LPs")
-    columns = {"method": "left"} | dict.fromkeys((*numbers, "iterations", "training s"), "right")
-
-    def percent(share: float) -> str:
-        return f"{100 * share:.1f} %"
-
-    def cells(row: dict[str, Any]) -> tuple[str, ...]:
-        return (
-            row["method"],
-            str(row["seeds"]),
-            percent(row["share"]),
-            f"{100 * row['share_low']:.1f}-{percent(row['share_high'])}",
-            percent(row["smallest_share"]),
-            number(row["mean_value"]),
-            number(row["mean_regret"]),
-            f"{row['seconds']:.3f}",
-            f"{row['solves']:,.0f}",
-            f"{row['iterations']:,.0f}",
-            f"{row['training_s']:,.0f}" if row["training_s"] else "-",
-        )
-
-    show(columns, map(cells, benchmark.rows()))
-    if len(benchmark.unproven) == len(benchmark.conditions):
-        out().print("no optimum is proven: shares are of the best construct found by any method")
-    elif benchmark.unproven:
-        out().print(f"without a proven optimum: {', '.join(benchmark.unproven)}")
-    out().print()
+def _earlier(path: Path) -> dict[str, Any] | None:
+    """The summary of an earlier evaluation; None where there is none or it is of version 0.1."""
+    try:
+        summary: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RedoxError(f"{path} is damaged: {error}", hint="remove it, or choose another --output") from error
+    return summary

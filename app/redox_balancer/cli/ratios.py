@@ -43,30 +43,13 @@ def print_ratios(
     as_json: bool,
 ) -> None:
     """Diagnose the ratios of a task's cell under its conditions, and print and draw what was found."""
-    from redox_balancer.cell.media import get_medium  # noqa: PLC0415
-    from redox_balancer.design.named_construct import NamedConstruct, build_construct  # noqa: PLC0415
-    from redox_balancer.design.ratio_diagnosis import diagnose_ratios  # noqa: PLC0415 - loads the solver
+    from redox_balancer.design.ratio_diagnosis import cells_of_task, diagnose_ratios  # noqa: PLC0415 - loads the solver
 
-    ranges, medium = task.ranges(), get_medium(task.medium)
     with notes().status("reading the model") as status:
-        cell = task.model_copy(update={"concentrations": None})  # they go to the diagnosis, not into the space
-        space, built = cell.space({} if construct is None else None), None
-        report_repairs(space.network.repairs)
-        if construct is not None:
-            space, built = build_construct(space, NamedConstruct(construct))
-        progress = status_progress(status)
-        answers = diagnose_ratios(
-            space,
-            margin=margin,
-            draws=draws,
-            concentrations=ranges,
-            medium=medium.concentrations if medium else {},
-            construct=built,
-            held_by_medium=held_by_medium,
-            curves=figure is not None,
-            progress=progress,
-        )
-        found = list(answers)
+        cells = cells_of_task(task, construct)
+        report_repairs(cells["space"].network.repairs)
+        cells |= {"margin": margin, "draws": draws, "held_by_medium": held_by_medium, "curves": figure is not None}
+        found = list(diagnose_ratios(**cells, progress=status_progress(status)))
     if figure is not None:
         from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
 

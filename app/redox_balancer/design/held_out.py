@@ -37,7 +37,7 @@ def held_out(
         if not chosen:
             raise RedoxError(
                 "none of the held-out combinations consists of conditions of this training",
-                hint="provide a list of combinations, or compare on the training conditions alone",
+                hint="provide a list of combinations, or compare on independent states alone",
                 settings=("held_out", "on"),
             )
     else:

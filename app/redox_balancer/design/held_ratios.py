@@ -95,6 +95,12 @@ class HeldRatios:
             self._tables[key] = self.make(condition, ratios)
         return self._tables[key]
 
+    def make_tables(self, conditions: Iterable[Condition]) -> None:
+        """Compute the tables of conditions, before the design space is pickled."""
+        for condition in conditions:
+            for key in [*([self.ratios] if self.held else []), *((ratio,) for ratio in self.sought)]:
+                self.table(condition, key)
+
     def holding(self, condition: Condition, generator: np.random.Generator | None = None) -> Condition:
         """A condition with each ratio held at its value, or with a generator at one drawn from its range."""
         values = tuple(one.value if generator is None else one.drawn(generator) for one in self.held)

@@ -54,7 +54,8 @@ class Outlook:
     def gains(self, construct: Construct, outcome: Outcome) -> FloatArray:
         """Estimated change of a construct's value by each placement, in the unit of the value; shape (P, L).
 
-        Only placements that are not part of the construct, and that are affordable, have a meaning.
+        Only placements that are not part of the construct, and that are affordable, have a meaning. In a cell that
+        cannot live they are the shares of what it lacks, by the Farkas certificate, that each placement makes up for.
         """
         evaluator, space, cell = self._evaluator, self._evaluator.space, self._cell
         programs, settings, reference = evaluator.programs, space.settings, self._reference
@@ -67,15 +68,24 @@ class Outlook:
         upper = upper - point[self._upper_at, None]
         lower = lower - point[self._lower_at, None]
 
+        def changed(row: FloatArray) -> FloatArray:
+            change = np.zeros(self._upper.shape)
+            change[self._raised] += row[self._upper_at, None] * upper
+            change[self._lowered] += row[self._lower_at, None] * lower
+            return change
+
+        if outcome.growth == 0.0 and (proof := programs.growth_lp.certificate(point[:-1])) is not None:
+            lacking = float(proof[:-1].dot(point[:-1]) + proof[-1])
+            relieved: FloatArray = np.clip(changed(proof) / -lacking, 0.0, 1.0)
+            return relieved
+
         def estimated(program: ParametricLP, held: Any = None) -> FloatArray:
             at = point[:-1] if held is None else point
             if held is not None and not counted_before:
                 program.maximise(at)
             cut = program.lowest_cut(at)
-            optima = np.full(self._upper.shape, cut[:-1].dot(at) + cut[-1])
-            optima[self._raised] += cut[self._upper_at, None] * upper
-            optima[self._lowered] += cut[self._lower_at, None] * lower
-            return optima if held is None else optima + cut[-2] * (held - at[-1])
+            optima: FloatArray = cut[:-1].dot(at) + cut[-1] + changed(cut)
+            return optima if held is None else np.asarray(optima + cut[-2] * (held - at[-1]))
 
         before = outcome.growth / growth_kept(settings, space.protein(placed))
         takes = any(self._foreign[place] for place, _ in placed)

@@ -16,16 +16,17 @@ from redox_balancer.cell.driving_force import (
     ratios_of,
 )
 from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
-from redox_balancer.cell.media import Concentration
+from redox_balancer.cell.media import Concentration, get_medium
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium
 from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.ratio_window import RatioOptimum
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import Formulation
-from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.ratio_tables import concentrations_under
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
@@ -201,6 +202,16 @@ def diagnose_ratios(
         progress(label, number, count)
         equilibria = HeldByMedium.of(cell.network).equilibria if held_by_medium else ()
         yield _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+
+
+def cells_of_task(task: Task, construct: ConstructLike | None = None) -> dict[str, Any]:
+    """The arguments of `diagnose_ratios` that a task and a construct determine: its space, concentrations, medium."""
+    cell = task.model_copy(update={"concentrations": None})  # the space has no ratio to which they could belong
+    space, medium, built = cell.space({} if construct is None else None), get_medium(task.medium), None
+    if construct is not None:
+        space, built = build_construct(space, NamedConstruct(construct))
+    levels = medium.concentrations if medium else {}
+    return {"space": space, "construct": built, "concentrations": task.ranges(), "medium": levels}
 
 
 def ratio_cells(

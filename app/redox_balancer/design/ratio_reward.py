@@ -53,19 +53,15 @@ class RatioReward:
         `cells` are bounds as of `best`, shape (N + 1, P), the first those of the cell without a construct: what is
         wrong of its r* is taken to be wrong of all.
         """
-        won, lost = np.zeros(len(cells)), 0.0
-        for ratio in unperturbed.keys() & without.keys():
-            usual, before = math.log10(unperturbed[ratio]), math.log10(without[ratio])
+        won, lost = np.zeros(len(cells) - 1), _distances(unperturbed, without)
+        for ratio, distance in lost.items():
             found = self._estimates(condition, cells, ratio)
-            found += 0.0 if math.isnan(found[0]) else before - found[0]
-            lost += abs(before - usual)
-            won += np.nan_to_num(abs(before - usual) - np.abs(found - usual))
-        if lost < SAME / math.log(10.0):
-            return 0.0 * won[1:], 0.0
-        return np.maximum(won[1:] / lost, -1.0), 1.0
+            found += 0.0 if math.isnan(found[0]) else math.log(without[ratio]) - found[0]
+            won += np.nan_to_num(distance - np.abs(found[1:] - math.log(unperturbed[ratio])))
+        return np.maximum(won / (sum(lost.values()) or 1.0), -1.0), float(bool(lost))
 
     def _estimates(self, condition: Condition, cells: FloatArray, ratio: Ratio) -> FloatArray:
-        """Decimal logarithms of r* of N cells by the solves so far, shape (N,); NaN where there is none.
+        """Logarithms of r* of N cells by the solves so far, shape (N,); NaN where there is none.
 
         The ends of a window are interpolated between steps a fifth as long.
         """
@@ -95,7 +91,7 @@ class RatioReward:
             (inside, outside), (high, low) = (np.take_along_axis(each, pair, 1).T for each in (steps[at], fine))
             ends.append(inside + (high - least) / np.where(high > low, high - low, np.inf) * (outside - inside))
         none = (least <= 0.0) | (ends[1] - ends[0] > math.log10(NO_ANSWER))
-        return np.where(none, np.nan, 0.5 * (ends[0] + ends[1]))
+        return np.where(none, np.nan, 0.5 * math.log(10.0) * (ends[0] + ends[1]))
 
     def _best(self, condition: Condition, capacities: FloatArray, ratio: Ratio) -> float | None:
         def growth(step: float) -> float:
@@ -120,9 +116,15 @@ class RatioReward:
 
 def won_back(unperturbed: Best, without: Best, found: Best) -> float:
     """Share of the distance of r* that is won back, see above."""
+    lost = _distances(unperturbed, without)
+    if not lost:
+        return 0.0
+    left = {r: abs(math.log(found[r] / unperturbed[r])) if r in found else lost[r] for r in sorted(lost)}
+    return max(-1.0, 1.0 - sum(left.values()) / sum(lost.values()))
+
+
+def _distances(unperturbed: Best, without: Best) -> dict[Ratio, float]:
+    """Distance of each r* that is lost, in natural logarithms; nothing where the sum is below `SAME`."""
     counted = unperturbed.keys() & without.keys()
     lost = {ratio: abs(math.log(without[ratio] / unperturbed[ratio])) for ratio in counted}
-    if sum(lost.values()) < SAME:
-        return 0.0
-    left = {r: abs(math.log(found[r] / unperturbed[r])) if r in found else lost[r] for r in sorted(counted)}
-    return max(-1.0, 1.0 - sum(left.values()) / sum(lost.values()))
+    return {} if sum(lost.values()) < SAME else lost

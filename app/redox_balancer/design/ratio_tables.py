@@ -117,9 +117,7 @@ def with_ratios(
         digest.update(np.ascontiguousarray(array).tobytes())
     names = tuple(network.reactions[column] for column in columns)
     ratios = HeldRatios(chosen, sought, names, growth, make, concentrations, digest.hexdigest())
-    for condition in (space.healthy, *space.references, *space.conditions, *space.mixtures):
-        for key in [*([ratios.ratios] if chosen else []), *((ratio,) for ratio in sought)]:
-            ratios.table(condition, key)
+    ratios.make_tables((space.healthy, *space.references, *space.conditions, *space.mixtures))
     hold = ratios.holding
     conditions, mixtures = tuple(map(hold, space.conditions)), tuple(map(hold, space.mixtures))
     return replace(space, conditions=conditions, mixtures=mixtures, ratios=ratios)

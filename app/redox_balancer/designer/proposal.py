@@ -16,6 +16,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import PROTEIN_G_PER_GDW
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference, Valued
 from redox_balancer.design.growth_limits import growth_of_line
+from redox_balancer.design.measurement import Measurement
 from redox_balancer.design.named_construct import ConstructLike, NamedConstruct, build_construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
@@ -58,6 +59,8 @@ class Proposal:
     task_value: float  # by the task at hand; `outcome.value` where that is the plain task
     found: SearchResult | None = None  # how it was found; None for a construct that was given
     policy: Valued | None = None  # the policy's most probable construct, by the task
+    measurement: Measurement | None = None  # that was simulated to find it, under a hidden condition
+    sample: int | None = None  # parameter sample of the cell that was measured
 
     @classmethod
     def valued(
@@ -95,6 +98,16 @@ class Proposal:
         local = ", no change of one placement is worth more" if found.is_local_optimum else ""
         bound = "" if found.bound is None else f", no construct more than {found.bound:.4f}"
         return f"best found{local}{bound}"
+
+    @property
+    def measured(self) -> str:
+        """What is to be said of the measurements that led to the construct, in one line; nothing without any."""
+        if self.measurement is None or self.found is None:
+            return ""
+        paid = self.found.paid
+        cell = "" if self.sample is None else f" with parameter sample {self.sample}"
+        cost = f"; their cost, {paid:.4f}, is deducted" if paid else ""
+        return f"measurements simulated for this condition{cell}, noise {self.measurement.noise:g}{cost}"
 
     @property
     def placed(self) -> list[dict[str, Any]]:
@@ -172,6 +185,8 @@ class Proposal:
             "proof": self.proof,
             "proven_optimal": proven(found.value, found.bound),
             **{name: getattr(found, name) for name in shown},
+            "measurement": self.measurement
+            and {**asdict(self.measurement), "parameter_sample": self.sample, "paid": found.paid},
             "policy": policy and {"value": policy.value, "construct": self.space.describe(policy.construct)},
         }
 
@@ -242,6 +257,7 @@ def answer(
     """The most valuable construct for a condition, by the task, that the engine finds from the draws of a policy.
 
     Under a hidden condition the policy answers alone, see `search_from`, and without one a search on a belief does.
+    Its measurements are simulated, with noise and cost those of a cell whose parameter sample follows from the seed.
 
     `seconds` and `evaluations` are the limits of the search, wall time and constructs valued, `SECONDS` where neither
     is given; Ctrl-C ends it too. `progress` receives the seconds so far. A RedoxError if the condition is unknown, a
@@ -280,4 +296,5 @@ def answer(
         else:
             found = engine(search, generator)
     valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)
-    return replace(valued, found=found, policy=probable)
+    simulated = env.measurement if env.hidden_condition else None
+    return replace(valued, found=found, policy=probable, measurement=simulated, sample=problem.sample)

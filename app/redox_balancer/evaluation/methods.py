@@ -1,176 +1,196 @@
-"""Design methods behind one interface: each answers with a construct for a condition, and the cost of the answer."""
+"""Design methods behind one interface: each answers with a construct for a condition, on one thread.
 
+Their time is processor time, which is wall time where nothing else uses the core.
+"""
+
+import math
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from redox_balancer.cell.conditions import Condition
-from redox_balancer.design.env import RedoxEnv, RedoxEnvs
-from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.designer.play import candidates, most_valuable, play_episodes
-from redox_balancer.impala.policy import Policy
+from redox_balancer.design.construct import Construct
+from redox_balancer.design.env import RedoxEnvs
+from redox_balancer.designer.play import DRAWS, play_episodes, search_from
+from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.evolutionary import evolutionary
+from redox_balancer.search.heuristics import greedy
+from redox_balancer.search.local import engine, restarts
 from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult
-from redox_balancer.search.run import SearchName, run_search
 
 USEFUL = 1e-6
 """A construct of a smaller value, in healthy respirations, is of no use: shares of it would mean nothing."""
 
-FIXED_EVALUATIONS = 1_000
-"""Constructs evaluated to choose the fixed one, where the protocol limits time alone."""
+ENGINE, POLICY = "engine with policy", "policy"
+UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY = "engine without policy", "random restarts", "evolutionary", "greedy"
+BELIEF, TOLD, ORACLE, FIXED = "belief search", "engine told the cell", "oracle", "best fixed construct"
+TRAINED, SEARCHES = (ENGINE, POLICY), (UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY, BELIEF, ORACLE)
+PLANNED, LIMITED = (ENGINE, UNTRAINED), (TOLD, RESTARTS, EVOLUTIONARY, GREEDY)
+"""Methods that divide the time that they are given, and those that end with it; others end by themselves."""
 
-ORACLE = "oracle"
-PLAIN_ORACLE = "milp of the plain task"
-SAMPLES_ORACLE = "milp of all sets"
+FIXED_TIMES = 10
+"""Time for the choice of the fixed construct, in longest times of an answer."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """A design method: a function of a condition and a seed that returns a construct and the cost of finding it.
+class Setup:
+    """What each process of a comparison needs, ready to be pickled.
 
-    A deterministic method has one seed; `training_s` is the wall time spent once, before all answers.
+    Attributes
+    ----------
+    environments
+        The environments that the policies were trained in.
+    conditions
+        Conditions of the comparison.
+    runs
+        The runs, which differ in their seed alone.
+    times
+        Times of an answer, ascending, s: a search goes on until the last, one that divides its time is repeated.
+    oracle_s
+        Time of the oracle for an answer, which has none before its proof, s.
     """
 
-    name: str
-    answer: Callable[[Condition, int], SearchResult]
-    seeds: int = 1
-    training_s: float = 0.0
+    environments: RedoxEnvs
+    conditions: tuple[Condition, ...]
+    runs: Sequence[TrainedRun]
+    times: Sequence[float]
+    oracle_s: float
+
+    def seeds(self, sampled: int) -> dict[str, int]:
+        """The methods of the task with the number of their seeds, `sampled` for those that draw.
+
+        Each policy counts as a seed.
+        """
+        trained, environments = len(self.runs), self.environments
+        if environments.hidden_condition:
+            told = {} if environments.space.is_provable else {TOLD: 1}
+            return {POLICY: trained, BELIEF: sampled if environments.measurement.noise else 1, **told, FIXED: 1}
+        drawing = {ENGINE: trained if trained > 1 else sampled, UNTRAINED: sampled, RESTARTS: sampled}
+        return {**drawing, EVOLUTIONARY: sampled, GREEDY: 1, POLICY: trained, FIXED: 1}
+
+    def sample(self, condition: Condition) -> int | None:
+        """Parameter sample of the cell that is measured and valued under a condition; None for the mean over all."""
+        count = len(self.environments.space.parameter_samples)
+        if not count or not self.environments.measurement.of_sample:
+            return None
+        return self.conditions.index(condition) % count
 
 
-@dataclass(frozen=True, slots=True)
-class SearchBudget:
-    """Limits of a search for one answer: constructs evaluated and wall time in seconds; None is no limit."""
+class Methods:
+    """All methods in one process, on one evaluator that is reset before each answer."""
 
-    evaluations: int | None = 1000
-    seconds: float | None = None
-
-
-def searches(evaluator: Evaluator, placements: int, *, budget: SearchBudget, seeds: int) -> list[Method]:
-    """Random, greedy and evolutionary search."""
-
-    def start(condition: Condition) -> Search:
-        problem = Problem.under(evaluator, condition, placements)
-        return Search(problem, evaluations=budget.evaluations, seconds=budget.seconds)
-
-    def method(name: SearchName, count: int) -> Method:
-        return Method(name, lambda condition, seed: run_search(start(condition), name, seed), count)
-
-    return [method("random", seeds), method("greedy", 1), method("evolutionary", seeds)]
-
-
-def oracle_method(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The oracle, for a task that one mixed-integer program solves."""
-
-    def answer(condition: Condition, _seed: int) -> SearchResult:
-        return oracle(Search(Problem.under(evaluator, condition, placements)), time_limit_s=time_limit_s)
-
-    return Method(ORACLE, answer)
-
-
-def plain_oracle(evaluator: Evaluator, plain: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """The optimum of the plain task (`DesignSpace.plain`) by its value in the task at hand: a cheap substitute.
-
-    The answer is the empty construct where that optimum is worth less than nothing in the task at hand.
-    """
-
-    def answer(condition: Condition, _seed: int) -> SearchResult:
-        chosen = oracle(Search(Problem.under(plain, condition, placements)), time_limit_s=time_limit_s)
-        problem = Problem.under(evaluator, condition, placements)
-        valued = Search(problem).proposed(chosen.construct)
-        return replace(
-            valued,
-            solves=chosen.solves + valued.solves,
-            iterations=chosen.iterations,
-            seconds=chosen.seconds + valued.seconds,
+    def __init__(self, setup: Setup) -> None:
+        environments = setup.environments
+        self._setup = setup
+        self._envs = replace(environments, space=replace(environments.space, conditions=setup.conditions)).named(
+            DRAWS
         )
+        self._evaluator = self._envs[0].evaluator
+        self._policies = [run.policy() for run in setup.runs]
+        self._belief = Belief.of(environments, self._evaluator) if environments.hidden_condition else None
+        if self._belief:
+            self._belief.prepare()  # the same for every cell, so it is no part of an answer
+        for policy in self._policies:  # what the first episode of a process loads is no part of an answer
+            play_episodes(self._envs, setup.conditions[0].id, policy, 1, None)
 
-    return Method(PLAIN_ORACLE, answer)
+    def answer(self, name: str, condition: Condition, seed: int, fixed: Construct) -> SearchResult:
+        """Answer by a method; `fixed` is the construct of the one that gives the same to all conditions.
 
+        The policy, the fixed construct and the belief search answer with their construct whatever it is worth, the
+        others with nothing rather than with one of negative value.
+        """
+        times = self._setup.times
+        if name in PLANNED:
+            return at_each_limit({limit: self._run(name, condition, seed, fixed, limit) for limit in times})
+        return self._run(name, condition, seed, fixed, times[-1] if name in LIMITED else None)
 
-def samples_oracle(evaluator: Evaluator, placements: int, *, time_limit_s: float) -> Method:
-    """One mixed-integer program over all parameter samples; its best construct when the time is up."""
+    def _run(
+        self, name: str, condition: Condition, seed: int, fixed: Construct, seconds: float | None
+    ) -> SearchResult:
+        setup, envs, policy = self._setup, self._envs, self._policies[seed % len(self._policies)]
+        problem = Problem.under(self._evaluator, condition, setup.environments.placements, setup.sample(condition))
+        search = Search(problem, seconds=seconds, clock=time.process_time)
+        generator = np.random.default_rng(seed)
 
-    def answer(condition: Condition, _seed: int) -> SearchResult:
-        search = Search(Problem.under(evaluator, condition, placements))
+        def alone() -> SearchResult:
+            if setup.environments.hidden_condition:
+                return search_from(policy, envs, search, generator)[0]
+            return search.chosen(play_episodes(envs, condition.id, policy, 1, None)[0].construct)
+
+        run: dict[str, Callable[[], SearchResult | None]] = {
+            ENGINE: lambda: search_from(policy, envs, search, generator)[0],
+            UNTRAINED: lambda: engine(search, generator),
+            RESTARTS: lambda: restarts(search, generator),
+            EVOLUTIONARY: lambda: evolutionary(search, generator),
+            GREEDY: lambda: greedy(search),
+            POLICY: alone,
+            BELIEF: lambda: self._belief.search(search, generator) if self._belief else None,
+            TOLD: lambda: engine(search, generator),
+            FIXED: lambda: search.chosen(fixed),
+            ORACLE: lambda: oracle(search, time_limit_s=setup.oracle_s),
+        }
         try:
-            return oracle(search, time_limit_s=time_limit_s)
-        except NoSolutionError:
+            return run[name]() or search.found()
+        except NoSolutionError:  # the oracle, out of time
             return search.found()
 
-    return Method(SAMPLES_ORACLE, answer)
 
+def at_each_limit(found: Mapping[float, SearchResult]) -> SearchResult:
+    """The answer of a search that divides its time, by its answers with each limit, s, in ascending order.
 
-def belief_search(evaluator: Evaluator, environments: RedoxEnvs) -> Method:
-    """Search under a hidden condition: a belief over possible states, updated by growth and capacity."""
-    belief = Belief.of(environments, evaluator)
-
-    def answer(condition: Condition, seed: int) -> SearchResult:
-        search = Search(Problem.under(evaluator, condition, environments.placements))
-        return belief.search(search, np.random.default_rng(seed))
-
-    return Method("greedy on belief", answer)
-
-
-def best_fixed(
-    evaluator: Evaluator,
-    placements: int,
-    optima: Mapping[Condition, SearchResult],
-    budget: SearchBudget,
-    *,
-    plain: Evaluator | None,
-    time_limit_s: float,
-) -> tuple[Method, SearchResult]:
-    """The construct of the largest mean share over the training conditions, whatever the condition; and its choice.
-
-    Shares refer to the best known answers `optima`. Where the task at hand has no oracle, there is an evaluator of
-    the plain task, and the better of its optimum and of what evolutionary search finds within `budget` is taken.
+    Up to the first limit it is the answer with that one, from there to the second limit with the second, and so on.
     """
-    useful = {condition: found for condition, found in optima.items() if found.value > USEFUL}
-    conditions = tuple(useful)
-    weights = tuple(1.0 / (len(useful) * found.value) for found in useful.values())
-    chosen = oracle(Search(Problem(plain or evaluator, conditions, weights, placements)), time_limit_s=time_limit_s)
-    if plain is not None:
-        problem = Problem(evaluator, conditions, weights, placements)
-        first = Search(problem).chosen(chosen.construct)
-        search = Search(problem, evaluations=budget.evaluations or FIXED_EVALUATIONS, seconds=budget.seconds)
-        evolutionary(search, np.random.default_rng(0))
-        evolved = search.found()
-        better = max(first, evolved, key=lambda found: found.value)
-        chosen = replace(better, seconds=chosen.seconds + first.seconds + evolved.seconds)
-
-    def answer(condition: Condition, _seed: int) -> SearchResult:
-        return Search(Problem.under(evaluator, condition, placements)).chosen(chosen.construct)
-
-    training_s = chosen.seconds + sum(found.seconds for found in optima.values())
-    return Method("best fixed construct", answer, training_s=training_s), chosen
+    improvements, before = list[tuple[float, float]](), 0.0
+    for limit, one in found.items():
+        improvements.append((math.nextafter(before, limit), one.value_at(before)))
+        improvements += [(seconds, value) for seconds, value in one.improvements if before < seconds <= limit]
+        before = limit
+    best = max(found.values(), key=lambda one: one.value)
+    return replace(best, seconds=one.seconds, improvements=tuple(improvements))
 
 
-def policies(
-    envs: Sequence[RedoxEnv], trained: Sequence[Policy], *, samples: int, seeds: int, training_s: float
-) -> list[Method]:
-    """The construct of the most probable actions of a policy, and the best of that and `samples` sampled ones.
+def best_fixed(environments: RedoxEnvs, seconds: float) -> Construct:
+    """The construct of the largest mean share over the named conditions that the engine finds.
 
-    Both answer with the empty construct where theirs is worth less than nothing. Under a hidden condition there is
-    the first method alone, and it answers without the value, see `candidates`.
-
-    Each of the policies counts as a seed; if there is one, its samples have `seeds`. `envs` are at the named
-    values of the conditions.
+    Shares are of the best that it finds for each condition within `seconds`.
     """
+    placements, generator = environments.placements, np.random.default_rng(0)
+    named = environments.named
+    (env,) = named(1)
+    evaluator, shares = env.evaluator, dict[Condition, float]()
+    try:
+        for condition in named.space.conditions:
+            problem = Problem.under(evaluator, condition, placements)
+            found = engine(Search(problem, seconds=seconds, clock=time.process_time), generator)
+            if found.value > USEFUL:
+                shares[condition] = 1.0 / found.value
+        if not shares:
+            return Construct.empty(len(named.space.placements))
+        weights = tuple(share / len(shares) for share in shares.values())
+        joint = Problem(evaluator, tuple(shares), weights, placements)
+        search = Search(joint, seconds=FIXED_TIMES * seconds, clock=time.process_time)
+        return engine(search, generator).construct
+    finally:
+        evaluator.close()
 
-    def played(condition: Condition, seed: int, sampled: int) -> SearchResult:
-        search = Search(Problem.under(envs[0].evaluator, condition, envs[0].max_placements))
-        policy = trained[seed % len(trained)]
-        drawn = play_episodes(envs, condition.id, policy, sampled, np.random.default_rng(seed))
-        return search.chosen(most_valuable(candidates(envs, condition.id, policy, drawn)).construct)
 
-    def method(name: str, sampled: int, count: int) -> Method:
-        return Method(name, lambda condition, seed: played(condition, seed, sampled), count, training_s)
+_methods: list[Methods] = []
 
-    alone = method("policy", 0, len(trained))
-    if envs[0].hidden_condition:
-        return [alone]
-    return [alone, method(f"policy, best of {samples}", samples, len(trained) if len(trained) > 1 else seeds)]
+
+def start_process(setup: Setup) -> None:
+    """Prepare a process of the comparison, which ends when the first one does, not at Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _methods.append(Methods(setup))
+
+
+@one_blas_thread()
+def answers(name: str, condition: Condition, seeds: int, fixed: Construct) -> list[SearchResult]:
+    """Answers of a method for a condition, one of each seed, in a process that was prepared."""
+    return [_methods[0].answer(name, condition, seed, fixed) for seed in range(seeds)]

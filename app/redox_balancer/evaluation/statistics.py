@@ -1,6 +1,7 @@
-"""Interquartile means with bootstrap intervals, after Agarwal et al. 2021 (NeurIPS, arXiv:2108.13264)."""
+"""Means with bootstrap intervals, after Agarwal et al. 2021 (NeurIPS, arXiv:2108.13264)."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -12,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """An interquartile mean and its 95 % interval."""
+    """A mean and its 95 % interval."""
 
     middle: float
     low: float
@@ -25,8 +26,14 @@ def interquartile_mean(scores: FloatArray, axis: int | None = None) -> FloatArra
     return mean
 
 
-def bootstrap_interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Interquartile mean of all scores, with the percentile interval of the two-way bootstrap.
+def bootstrap_interval(
+    scores: FloatArray,
+    mean: Callable[..., Any] = interquartile_mean,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Mean of all scores, with the percentile interval of the two-way bootstrap.
 
     Seeds and conditions are both resampled with replacement, so the interval covers other seeds and other conditions
     of the same kind. (Resampling seeds alone, as is usual for a fixed set of benchmark tasks, would give a
@@ -36,8 +43,10 @@ def bootstrap_interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: 
     ----------
     scores
         Shape (seeds, conditions).
+    mean
+        Mean over an axis, or over all scores without one.
     """
-    middle = float(interquartile_mean(scores))
+    middle = float(mean(scores))
     rows, columns = (np.arange(size) for size in scores.shape)
     if scores.shape[1] < 2 or np.ptp(scores) == 0:
         return Interval(middle, middle, middle)
@@ -48,7 +57,8 @@ def bootstrap_interval(scores: FloatArray, *, resamples: int = RESAMPLES, seed: 
     def statistic(drawn_rows: FloatArray, drawn_columns: FloatArray, axis: int) -> FloatArray:
         del axis  # always the last one
         drawn = scores[drawn_rows[..., :, None].astype(int), drawn_columns[..., None, :].astype(int)]
-        return interquartile_mean(drawn.reshape(*drawn.shape[:-2], -1), axis=-1)
+        found: FloatArray = mean(drawn.reshape(*drawn.shape[:-2], -1), axis=-1)
+        return found
 
     found = stats.bootstrap(
         (rows, columns),

@@ -6,7 +6,7 @@ API standard, so this module does not import torch. Shapes: N observations of D 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -30,7 +30,8 @@ SCORER_UNITS = 48
 class Candidates(NamedTuple):
     """Sizes of the last part of an observation, which describes P candidates by F features each.
 
-    L actions belong to each candidate, and its first L features are estimates of what they would gain.
+    L actions belong to each candidate. Its first L features are estimates of what they would gain, and the next one,
+    between 0 and 1, says how much of it was chosen already.
     """
 
     number: int  # P
@@ -57,7 +58,7 @@ class PolicyShape:
         width, outputs = self.observation_size, self.actions
         if self.candidates is not None:
             number, features, levels = self.candidates
-            width, outputs = width - number * features + 2 * SCORER_UNITS, 1
+            width, outputs = width - number * features + 3 * SCORER_UNITS, 1
             shapes["candidate/weight"] = (features, SCORER_UNITS)
             shapes["candidate/bias"] = (SCORER_UNITS,)
         for layer, units in enumerate(self.hidden_sizes):
@@ -68,6 +69,9 @@ class PolicyShape:
             shapes["scorer/weight"] = (SCORER_UNITS, SCORER_UNITS)
             shapes["context/weight"] = (width, SCORER_UNITS)
             shapes["context/bias"] = (SCORER_UNITS,)
+            shapes["query/weight"] = (width, SCORER_UNITS)
+            shapes["query/bias"] = (SCORER_UNITS,)
+            shapes["key/weight"] = (SCORER_UNITS, levels)
             shapes["score/weight"] = (SCORER_UNITS, levels)
             shapes["score/bias"] = (levels,)
             shapes["estimate/scale"] = (levels,)
@@ -84,10 +88,9 @@ class PolicyShape:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the sizes, ready for JSON."""
-        sizes = {**asdict(self), "hidden_sizes": list(self.hidden_sizes)}
-        if self.candidates is None:
-            del sizes["candidates"]
-        return sizes
+        own = {"observation_size": self.observation_size, "actions": self.actions}
+        candidates = {"candidates": list(self.candidates)} if self.candidates else {}
+        return {**own, "hidden_sizes": list(self.hidden_sizes), **candidates}
 
     @classmethod
     def from_dict(cls, sizes: Mapping[str, Any]) -> Self:
@@ -118,7 +121,7 @@ class PolicyShape:
         flat = np.zeros(self.size, dtype=np.float32)
         for name, array in self.unflatten(flat).items():
             if name.endswith("weight"):
-                gain = {"policy": 0.01, "score": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
+                gain = {"policy": 0.01, "score": 0.01, "key": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
                 array[...] = gain * _orthogonal(array.shape, rng)
             elif name.endswith("scale"):
                 array[...] = 1.0
@@ -144,27 +147,34 @@ class PolicyOutput(NamedTuple):
 def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutput:
     """Compute logits and values: hidden layers with tanh, then one linear map to each.
 
+    With candidates the hidden layers see a summary of their encodings: mean, largest, and sum over those chosen. The
+    logits of a candidate are a network of its encoding and the last hidden layer, plus the product of the two (a
+    pointer, Vinyals et al. 2015, NeurIPS 28), plus its scaled estimates; that of the last action is linear.
+
     `parameters` are the named arrays of `PolicyShape.unflatten`, and `observations`, shape (N, D), are of the same
     library and dtype.
     """
-    xp = array_namespace(observations)
-    named = parameters
+    xp, named = array_namespace(observations), parameters
     hidden, layer = observations, 0
-    if scored := "candidate/weight" in parameters:
-        features, units = named["candidate/weight"].shape
-        shared = named["hidden_0/weight" if "hidden_0/weight" in named else "policy/weight"].shape[0] - 2 * units
-        rows = observations[:, shared:].reshape(observations.shape[0], -1, features)
+    if scored := "candidate/weight" in named:
+        (features, units), levels = named["candidate/weight"].shape, named["key/weight"].shape[1]
+        width = named["hidden_0/weight" if "hidden_0/weight" in named else "policy/weight"].shape[0] - 3 * units
+        rows = observations[:, width:].reshape(observations.shape[0], -1, features)
         encoded = xp.tanh(rows @ named["candidate/weight"] + named["candidate/bias"])
-        hidden = xp.concat([observations[:, :shared], xp.mean(encoded, axis=1), xp.max(encoded, axis=1)], axis=1)
+        chosen = xp.sum(encoded * rows[:, :, levels : levels + 1], axis=1)
+        summary = [xp.mean(encoded, axis=1), xp.max(encoded, axis=1), chosen]
+        hidden = xp.concat([observations[:, :width], *summary], axis=1)
     while f"hidden_{layer}/weight" in named:
         hidden = xp.tanh(hidden @ named[f"hidden_{layer}/weight"] + named[f"hidden_{layer}/bias"])
         layer += 1
     logits = hidden @ named["policy/weight"] + named["policy/bias"]
     if scored:
         context = hidden @ named["context/weight"] + named["context/bias"]
+        query = hidden @ named["query/weight"] + named["query/bias"]
         inner = xp.tanh(encoded @ named["scorer/weight"] + context[:, None, :])
         scores = inner @ named["score/weight"] + named["score/bias"]
-        scores = scores + named["estimate/scale"] * rows[:, :, : scores.shape[2]]
+        scores = scores + (encoded * query[:, None, :]) @ named["key/weight"]
+        scores = scores + named["estimate/scale"] * rows[:, :, :levels]
         logits = xp.concat([scores.reshape(observations.shape[0], -1), logits], axis=1)
     values = (hidden @ named["value/weight"] + named["value/bias"])[:, 0]
     return PolicyOutput(logits, values)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from redox_balancer.drawing import BEST, POLICY, RANDOM, Drawing, blank
@@ -42,31 +43,39 @@ def by_condition(names: Sequence[str], bars: Mapping[str, Sequence[float]]) -> D
     return Drawing("conditions", figure, "value of constructs by condition")
 
 
-def methods_compared(rows_by_set: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing:
-    """Share of the best known value with its interval, and seconds per answer, by method; one colour per set.
+def methods_compared(summary: Mapping[str, Any]) -> Drawing:
+    """Mean share of the best known by seconds per answer, a panel for each set, and the cost of many answers.
 
-    `rows_by_set` holds the `Benchmark.rows` of each set of conditions; the methods are in the order of the last set.
+    `summary` is that of `compare_methods`. The last panel shows, for the first set, the time of N answers and of
+    training for a mean share of 99 %, or the largest of the shares reported that a trained method reaches.
     """
-    names = [row["method"] for row in list(rows_by_set.values())[-1]]
-    figure = Figure(figsize=(7.2, 0.42 * len(names) + 1.3), layout="constrained")
-    shares, times = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-    for index, ((label, rows), colour) in enumerate(zip(rows_by_set.items(), (RANDOM, POLICY), strict=False)):
-        by_name = {row["method"]: row for row in rows}
-        ordered = [by_name[name] for name in names]
-        positions = np.arange(len(names)) + 0.22 * (index - (len(rows_by_set) - 1) / 2)
-        middle = np.asarray([row["share"] for row in ordered])
-        low, high = (np.asarray([row[key] for row in ordered]) for key in ("share_low", "share_high"))
-        # With few scores, the mean may lie outside its bootstrap interval by round-off.
-        reach = np.maximum([middle - low, high - middle], 0.0)
-        shares.errorbar(middle, positions, xerr=reach, fmt="o", color=colour, capsize=3, label=label)
-        times.plot([row["seconds"] for row in ordered], positions, "o", color=colour)
-    shares.set_yticks(np.arange(len(names)), names)
-    shares.invert_yaxis()
-    shares.set_xlabel("share of the best known\n(interquartile mean, 95 % interval)")
-    times.set_xscale("log")
-    times.set_xlabel("seconds per answer")
-    for axes in (shares, times):
-        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    sets = summary["sets"]
+    figure = Figure(figsize=(3.6 * (len(sets) + 1), 3.6), layout="constrained")
+    *panels, last = figure.subplots(1, len(sets) + 1)
+    names = list(next(iter(sets.values()))["curves"])
+    colours = dict(zip(names, colormaps["tab10"](range(10)).tolist(), strict=False))
+    for axes, (label, benchmark) in zip(panels, sets.items(), strict=True):
+        for name, curve in benchmark["curves"].items():
+            middle, low, high = np.asarray(curve).T
+            axes.plot(benchmark["times"], middle, color=colours[name], marker=".", label=name)
+            axes.fill_between(benchmark["times"], low, high, color=colours[name], alpha=0.15, linewidth=0)
+        axes.set(xscale="log", xlabel="seconds per answer", ylabel="mean share of the best known", title=label)
+    first = next(iter(sets.values()))
+    reached = {row["method"]: row["seconds_to"] for row in first["methods"]}
+    trained = {row["trained"] for row in first["crossings"]}
+    shares = sorted({row["share"] for row in first["crossings"]}, reverse=True)
+    share = next((s for s in shares if any(reached[name][f"{s:g}"] is not None for name in trained)), shares[-1])
+    queries = np.geomspace(1, 100_000, 60)
+    for name in dict.fromkeys(row[key] for row in first["crossings"] for key in ("trained", "search")):
+        seconds = reached[name][f"{share:g}"]
+        if seconds is not None:
+            once = summary["training_s"] if name in trained else 0.0
+            last.plot(queries, once + queries * seconds, color=colours[name])
+    last.set(xscale="log", yscale="log", xlabel="number of answers", ylabel="seconds in total, with training")
+    last.set_title(f"{100 * share:g} % of the best known")
+    for axes in (*panels, last):
+        axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, loc="outside upper left", ncols=len(rows_by_set))
-    return Drawing("methods", figure, "share of the best known and seconds per answer by method")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside upper left", ncols=5)
+    text = "mean share of the best known by seconds per answer, and the time of many answers"
+    return Drawing("methods", figure, text)

@@ -7,7 +7,6 @@ construct was valued or is worth less by its bound, where there is time for that
 (`oracle`), where one has the optimum.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -61,8 +60,8 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
 
     def others() -> Iterator[Batch]:
-        while not search.spent():
-            yield RANDOM, [random_construct(problem, generator) for _ in range(RESTARTS)]
+        for batch in random_batches(search, generator):
+            yield batch
             yield from (batch for batch in [next(drawn, None)] if batch)
 
     found, left = search.found(), search.seconds_left
@@ -85,10 +84,21 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     )
 
 
+def restarts(search: Search, generator: np.random.Generator) -> None:
+    """Search from random constructs alone, screened as in the engine."""
+    Descents(search).run(random_batches(search, generator))
+
+
+def random_batches(search: Search, generator: np.random.Generator) -> Iterator[Batch]:
+    """Batches of random constructs until a limit is reached."""
+    while not search.spent():
+        yield RANDOM, [random_construct(search.problem, generator) for _ in range(RESTARTS)]
+
+
 def _until_settled(search: Search, batches: Iterator[Batch], seconds: float) -> Iterator[Batch]:
     """Batches until the best construct has stayed the best for `SETTLED` of them, for so many seconds at most."""
-    started, bests = time.perf_counter(), [search.best]
-    while time.perf_counter() - started < seconds and bests[-SETTLED - 1 :] != [search.best] * (SETTLED + 1):
+    started, bests = search.clock(), [search.best]
+    while search.clock() - started < seconds and bests[-SETTLED - 1 :] != [search.best] * (SETTLED + 1):
         yield from islice(batches, 1)
         bests.append(search.best)
 
@@ -128,14 +138,14 @@ class Descents:
         left; without a limit of time, where there are more than `SMALL` constructs to go by.
         """
         search, problem = self._search, self._search.problem
-        space, started, left = problem.evaluator.space, time.perf_counter(), self._search.seconds_left
+        space, started, left = problem.evaluator.space, search.clock(), search.seconds_left
         count = 1 + largest_count(space, problem.placements - 1)
         if left is None and count > SMALL:
             return False
         search.stage = "exhaustive search"
         pending, done = [problem.empty], 0
-        with suppress(_LimitReached):
-            while pending:
+        try:
+            while pending and not search.spent():
                 construct = pending.pop()
                 last = max((place for place, _ in construct), default=-1)
                 changes = self._screen.changes(construct, additions=True)
@@ -147,11 +157,12 @@ class Descents:
                         pending.append(extended)
                 done += 1
                 if left is not None:
-                    passed, most = time.perf_counter() - started, min(share * left, HOUR)
+                    passed, most = search.clock() - started, min(share * left, HOUR)
                     if passed > PROBED * most and passed / done * count > most:
                         return False
-            return True
-        return False
+        except _LimitReached:
+            return False
+        return not pending
 
     def _descend(
         self, construct: Construct, value: float, *, additions: bool = False, whole: bool = False

@@ -6,12 +6,12 @@ This is the only module that imports highspy. GLPK remains the solver of the man
 better branch and bound. SciPy includes HiGHS too, but hides its simplex iterations and tolerances.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import highspy
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import csr_matrix
 
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
@@ -49,21 +49,17 @@ class MixedIntegerProgram:
 
     def __init__(self) -> None:
         self.constant = 0.0
-        self._lower: list[float] = []
-        self._upper: list[float] = []
-        self._integer: list[bool] = []
         self._weights: dict[int, float] = {}
-        self._row_lower: list[float] = []
-        self._row_upper: list[float] = []
-        self._entries: list[tuple[int, int, float]] = []
+        self._solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._solver.silent()
 
-    def add_columns(self, lower: Iterable[float], upper: Iterable[float], *, integer: bool = False) -> range:
+    def add_columns(self, lower: Sequence[float], upper: Sequence[float], *, integer: bool = False) -> range:
         """Add columns with these bounds."""
-        first = len(self._lower)
-        self._lower += lower
-        self._upper += upper
-        self._integer += [integer] * (len(self._lower) - first)
-        return range(first, len(self._lower))
+        added = range(self._solver.getNumCol(), self._solver.getNumCol() + len(lower))
+        self._solver.addVars(len(added), np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64))
+        for column in added if integer else ():
+            self._solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
+        return added
 
     def add_binary(self, *, certain: bool = False) -> int:
         """Add a column that is 0 or 1, or 1 for certain."""
@@ -71,34 +67,36 @@ class MixedIntegerProgram:
 
     def add_row(self, terms: Iterable[Term], *, lower: float = -np.inf, upper: float = np.inf) -> None:
         """Add lower <= sum of the terms <= upper."""
-        row = len(self._row_lower)
-        self._row_lower.append(lower)
-        self._row_upper.append(upper)
-        self._entries += [(row, column, value) for column, value in terms]
+        given = dict(terms)
+        columns, values = np.asarray(list(given), dtype=np.int32), np.asarray(list(given.values()), dtype=np.float64)
+        self._solver.addRow(lower, upper, len(given), columns, values)
 
     def add_network(self, network: Network, lower: FloatArray, upper: FloatArray) -> range:
         """Add the fluxes of a network in steady state, one column for each reaction, with these bounds."""
         fluxes = self.add_columns(lower.tolist(), upper.tolist())
-        rows, columns = network.indices + len(self._row_lower), network.column_of + fluxes.start
-        self._entries += zip(rows.tolist(), columns.tolist(), network.data.tolist(), strict=True)
-        self._row_lower += [0.0] * len(network.metabolites)
-        self._row_upper += [0.0] * len(network.metabolites)
+        zero = np.zeros(len(network.metabolites))
+        rows = csr_matrix((network.data, (network.indices, network.column_of)), shape=(len(zero), len(fluxes)))
+        self._solver.addRows(
+            len(zero), zero, zero, rows.nnz, rows.indptr, rows.indices + np.int32(fluxes.start), rows.data
+        )
         return fluxes
 
     def set_bounds(self, column: int, lower: float, upper: float) -> None:
         """Change the bounds of a column."""
-        self._lower[column], self._upper[column] = lower, upper
+        self._solver.changeColBounds(column, lower, upper)
 
     def pay(self, column: int, weight: float) -> None:
         """Add to a column's weight in the objective."""
         self._weights[column] = self._weights.get(column, 0.0) + weight
+        self._solver.changeColCost(column, self._weights[column])
 
     def maximise(
         self, *, time_limit_s: float, start: Mapping[int, float] | None = None, stop: Callable[[], bool] | None = None
     ) -> Optimum:
         """Solve, on one thread, from the values of some columns in a known solution, until `stop` says so."""
-        solver = highspy.Highs()  # type: ignore[no-untyped-call]
-        solver.silent()
+        solver = self._solver
+        solver.changeObjectiveSense(highspy.ObjSense.kMaximize)
+        solver.changeObjectiveOffset(self.constant)
         options = dict.fromkeys(
             ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_abs_gap"), TOLERANCE
         )
@@ -106,7 +104,6 @@ class MixedIntegerProgram:
         # Programs of this kind end at the root or after a few nodes; a restart there doubles the mean time.
         for option, value in (options | {"threads": 1, "mip_allow_restart": False}).items():
             solver.setOptionValue(option, value)
-        solver.passModel(self._model())
         if start:
             solver.setSolution(len(start), np.asarray(list(start), dtype=np.int32), np.asarray(list(start.values())))
         if stop:
@@ -125,21 +122,3 @@ class MixedIntegerProgram:
             proven=status == highspy.HighsModelStatus.kOptimal,
             iterations=int(info.simplex_iteration_count),
         )
-
-    def _model(self) -> highspy.HighsLp:
-        shape = len(self._row_lower), len(self._lower)
-        rows, columns, values = zip(*self._entries, strict=True) if self._entries else ((), (), ())
-        matrix = coo_matrix((values, (rows, columns)), shape=shape).tocsc()
-        weights = [self._weights.get(column, 0.0) for column in range(shape[1])]
-        model = highspy.HighsLp()
-        model.num_row_, model.num_col_ = shape
-        model.sense_, model.offset_ = highspy.ObjSense.kMaximize, self.constant
-        model.col_cost_ = np.asarray(weights)
-        model.col_lower_, model.col_upper_ = np.asarray(self._lower), np.asarray(self._upper)
-        model.row_lower_, model.row_upper_ = np.asarray(self._row_lower), np.asarray(self._row_upper)
-        model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        model.a_matrix_.start_, model.a_matrix_.index_ = matrix.indptr, matrix.indices
-        model.a_matrix_.value_ = matrix.data
-        kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
-        model.integrality_ = [kinds[integer] for integer in self._integer]
-        return model

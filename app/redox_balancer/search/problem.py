@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -92,6 +92,8 @@ class SearchResult:
         Proven upper bound of the value of every construct; None where nothing is proven.
     stage, is_local_optimum
         By the engine: what found the construct, and whether no change of one placement is worth more.
+    improvements
+        When the answer became better, s, and its value from then on; what was never valued is not in it.
     """
 
     construct: Construct
@@ -104,6 +106,11 @@ class SearchResult:
     stage: str = ""
     is_local_optimum: bool = False
     paid: float = 0.0
+    improvements: tuple[tuple[float, float], ...] = field(default=(), compare=False)
+
+    def value_at(self, seconds: float) -> float:
+        """Value of the answer after so much wall time: 0 as long as there is none."""
+        return next((value for found, value in reversed(self.improvements) if found <= seconds), 0.0)
 
 
 class Search:
@@ -120,6 +127,8 @@ class Search:
         Limits of constructs valued and of wall time; None for no limit.
     stop
         Asked before each valuation whether to stop, such as at Ctrl-C.
+    clock
+        Seconds that limits and costs are counted in: wall time, or processor time where others use the processor too.
 
     Attributes
     ----------
@@ -134,14 +143,16 @@ class Search:
         evaluations: int | None = None,
         seconds: float | None = None,
         stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.problem, self.stop = problem, stop
+        self.problem, self.stop, self.clock = problem, stop, clock
         self.stage = self._found_in = ""
         problem.evaluator.reset()
         self._limit, self._limit_s = evaluations, seconds
-        self._started = time.perf_counter()
+        self._started = self.clock()
         self._solves_before = problem.evaluator.solves
         self._evaluations = 0
+        self._improvements: list[tuple[float, float]] = []
         self.best = problem.empty
         self.best_value = problem.value(self.best)
 
@@ -153,7 +164,7 @@ class Search:
     @property
     def seconds_left(self) -> float | None:
         """Wall time left; None for no limit."""
-        return None if self._limit_s is None else self._started + self._limit_s - time.perf_counter()
+        return None if self._limit_s is None else self._started + self._limit_s - self.clock()
 
     def value(self, construct: Construct) -> float:
         """Value of a construct, which is kept if it is the best so far."""
@@ -161,17 +172,15 @@ class Search:
         value = self.problem.value(construct)
         if value > self.best_value:
             self.best, self.best_value, self._found_in = construct, value, self.stage
+            self._improvements.append((self.clock() - self._started, value))
         return value
-
-    def proposed(self, construct: Construct) -> SearchResult:
-        """A construct, or the empty one if its value is negative."""
-        self.value(construct)
-        return self.found()
 
     def chosen(self, construct: Construct, paid: float = 0.0) -> SearchResult:
         """One construct as the answer, whatever it is worth: it was chosen without knowledge of the condition."""
         value = self.value(construct) - paid
-        return replace(self.found(), construct=construct, value=value, paid=paid, stage=self.stage)
+        found = self.found()
+        answered = ((found.seconds, value),)
+        return replace(found, construct=construct, value=value, paid=paid, stage=self.stage, improvements=answered)
 
     def found(self, *, iterations: int = 0, bound: float | None = None) -> SearchResult:
         """The best construct and the cost so far."""
@@ -180,8 +189,9 @@ class Search:
             value=self.best_value,
             evaluations=self._evaluations,
             solves=self.problem.evaluator.solves - self._solves_before,
-            seconds=time.perf_counter() - self._started,
+            seconds=self.clock() - self._started,
             iterations=iterations,
             bound=bound,
             stage=self._found_in,
+            improvements=tuple(self._improvements),
         )

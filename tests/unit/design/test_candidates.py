@@ -42,6 +42,24 @@ def test_an_estimated_gain_is_a_bound_which_the_gain_of_a_small_placement_reache
     assert reached > 10
 
 
+def test_a_placement_that_leaves_something_lacking_does_not_bring_a_cell_to_life() -> None:
+    space = Task(sampling="box").space()
+    (env,) = RedoxEnvs(space, placements=3, sampling="box")(1)
+    outlook, dead, saved = Outlook(env.evaluator), 0, 0
+    for _ in walk(env, 150):
+        if env.outcome.growth > 0:
+            continue
+        outlook.enter(env.condition)
+        relieved = outlook.gains(env.construct, env.outcome)
+        assert ((relieved >= 0) & (relieved <= 1)).all()
+        for placement, level in np.argwhere(env._mask[:-1].reshape(relieved.shape)).tolist():
+            if placement not in dict(env.construct):
+                growth = env.evaluator.outcome(env.construct.place(placement, level), env.condition).growth
+                assert growth == 0.0 or relieved[placement, level] > 1 - 1e-6
+                dead, saved = dead + (growth == 0.0), saved + (growth > 0.0)
+    assert min(dead, saved) > 20
+
+
 @pytest.mark.parametrize("reward", ["capacity", "guaranteed"])
 def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(reward: Reward) -> None:
     (env,) = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")(1)

@@ -195,3 +195,23 @@ def test_without_a_policy_a_hidden_condition_is_searched_on_a_belief() -> None:
     assert proposal.found is not None
     assert proposal.found.stage == "search on a belief"
     assert proposal.task_value > 0.1
+
+
+def test_measurements_are_simulated_by_the_seed_and_their_cost_is_deducted() -> None:
+    settings = {"parameter_samples": 8, "measurement_noise": 0.02, "measurement_cost": 0.004}
+    environments = Task(hidden_condition=True, conditions=("hypoxia", "complex_i_closed"), **settings).environments()
+    policy = stubborn(environments, "LBNOX_c", 1e-3)
+    first, again, other = (answer(environments, policy, "hypoxia", seed=seed) for seed in (1, 1, 2))
+    assert first.sample == again.sample != other.sample
+    assert first.found is not None
+    with Evaluator(environments.space) as evaluator:
+        worth = evaluator.outcome(first.construct, first.condition, first.sample).value
+    assert first.found.paid == pytest.approx(2 * 0.004)
+    assert first.task_value == again.task_value == pytest.approx(worth - first.found.paid)
+    assert first.measured == (
+        f"measurements simulated for this condition with parameter sample {first.sample}, noise 0.02; "
+        "their cost, 0.0080, is deducted"
+    )
+    expected = {"noise": 0.02, "cost": 0.004, "parameter_sample": first.sample, "paid": first.found.paid}
+    assert first.data()["search"]["measurement"] == expected
+    assert Proposal.by_name(environments.space, "LBNOX_c 0.1 %", "hypoxia").measured == ""

@@ -1,48 +1,94 @@
-"""The comparison gives each method what its protocol allows, on runs that version 0.1 trained."""
+"""The sets of conditions of a comparison, and the optima that it takes from an earlier one."""
 
-from pathlib import Path
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from old_runs import unpack_old_runs
-from redox_balancer.design.construct import Construct
+from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.design.evaluator import Evaluator
-from redox_balancer.designer.trained_run import TrainedRun
-from redox_balancer.evaluation import comparison, methods
-from redox_balancer.evaluation.comparison import TRAINING, Protocol, compare_methods
-from redox_balancer.search.belief import Belief
-from redox_balancer.search.problem import SearchResult
+from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import Task
+from redox_balancer.errors import RedoxError
+from redox_balancer.evaluation import comparison
+from redox_balancer.evaluation.benchmark import ProvenBest, state_of
+from redox_balancer.evaluation.comparison import (
+    SEEDS,
+    STATES,
+    VALIDATION,
+    Protocol,
+    earlier_optima,
+    independent_states,
+    optima_of_all,
+    task_checksum,
+)
+from redox_balancer.progress import no_progress
+from redox_balancer.search.exhaustive import search_condition
+
+SPACE = Task(placements=3).environments().space
 
 
-@pytest.fixture(scope="module")
-def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_old_runs(tmp_path_factory.mktemp("runs"))
+def environments(**options: Any) -> RedoxEnvs:
+    return Task(**({"reward": "guaranteed", "conditions": ("hypoxia", "pdh_deficiency")} | options)).environments()
 
 
-def test_the_belief_about_a_hidden_condition_is_over_conditions_sampled_as_in_the_training(
-    old_runs: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_sets_of_states_are_disjoint_and_repeat_themselves() -> None:
+    reported, validation = (independent_states(SPACE, 28, SEEDS[name]) for name in (STATES, VALIDATION))
+    assert reported == independent_states(SPACE, 28, SEEDS[STATES])
+    assert independent_states(SPACE, 10, SEEDS[STATES]) == reported[:10]
+    states = [state.changes for part in (reported, validation) for state in part]
+    assert len(set(states)) == 56
+    assert not set(states) & {condition.changes for condition in SPACE.conditions}
+
+
+def test_a_training_whose_conditions_change_nothing_has_no_other_states() -> None:
+    with pytest.raises(RedoxError, match="no states but those trained on"):
+        independent_states(Task(conditions="healthy").space(), 5, 0)
+
+
+def test_times_follow_from_the_task() -> None:
+    assert Protocol().of(environments()) == (0.1, 1.0)
+    assert Protocol(seconds=5.0).of(environments()) == (5.0, 5.0)
+    assert Protocol(longest=9.0).of(environments(parameter_samples=3)) == (1.0, 9.0)
+    assert Protocol().of(environments(hidden_condition=True)) == (math.inf, 1.0)
+
+
+def test_optima_of_an_earlier_comparison_are_those_of_the_same_task_and_state(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    received: list[Any] = []
-
-    def recorded(evaluator: Evaluator, environments: RedoxEnvs) -> methods.Method:
-        received.append([state.condition for state in Belief.of(environments, evaluator, count=64).states])
-        nothing = Construct.empty(len(evaluator.space.placements))
-        return methods.Method("greedy on belief", lambda _condition, _seed: SearchResult(nothing, 0.0, 1, 1, 1.0))
-
-    monkeypatch.setattr(comparison, "belief_search", recorded)
-    compared = compare_methods([old_runs / "untold"], Protocol(sets=(TRAINING,)))
-    (conditions,) = received
-    summary = compared.summary()
-    assert summary["hopeless"] == summary["no_useful_design"]
-    task = TrainedRun.open(old_runs / "untold").task
-    assert task.sampling == "mixed"
-    (env,) = task.environments()(1)
-    sampled = []
-    for seed in range(64):
-        env.reset(seed=seed)
-        sampled.append(env.condition)
+    environment = environments(placements=1)
+    space, task = environment.space, task_checksum(environment)
+    optima = optima_of_all(space, 1, {}, 1, no_progress)
+    (env,) = environment.named(1)
+    for condition, optimum in optima.items():
+        best = search_condition(env.evaluator, condition, 1, 1).best[0]
+        assert optimum == ProvenBest(pytest.approx(best.outcome.value), space.describe(best.construct))
     env.evaluator.close()
-    assert conditions == sampled
-    assert len({condition.changes for condition in conditions}) > 60
+
+    entries = [{"state": state_of(c), "value": o.value, "construct": o.construct} for c, o in optima.items()]
+    known = earlier_optima({"task_checksum": task, "optima": entries}, task)
+    # Whatever changes the value of a construct, or K, is another task; sampled conditions and mixtures are not.
+    for options in ({"placements": 2}, {"reward": "capacity"}, {"budget": 0.001}, {"parameter_samples": 2}):
+        assert task_checksum(environments(**({"placements": 1} | options))) != task
+    assert task_checksum(environments(placements=1, sampling="box")) == task
+    assert earlier_optima({"task_checksum": "another", "optima": entries}, task) == {}
+    assert earlier_optima({"hopeless": []}, task) == earlier_optima(None, task) == {}
+
+    asked: list[Condition] = []
+
+    def exhaustive(missing: DesignSpace, *arguments: Any, **options: Any) -> Any:
+        asked.extend(missing.conditions)
+        return search_all(missing, *arguments, **options)
+
+    search_all = comparison.exhaustive
+    monkeypatch.setattr(comparison, "exhaustive", exhaustive)
+    assert optima_of_all(space, 1, known, 1, no_progress) == optima
+    assert asked == []
+    first, second = space.conditions
+    limit = first.changes[0].model_copy(update={"value": 0.9 * first.changes[0].value})
+    other = first.model_copy(update={"changes": (limit, *first.changes[1:])})
+    found = optima_of_all(replace(space, conditions=(other, second)), 1, known, 1, no_progress)
+    assert asked == [other]
+    assert found[second] == optima[second]
+    assert found[other] != optima[first]

@@ -59,7 +59,9 @@ def test_one_scorer_is_shared_by_all_candidates_whatever_their_order_and_number(
 
 
 def test_a_shape_with_candidates_survives_as_json() -> None:
-    assert PolicyShape.from_dict(json.loads(json.dumps(SCORING.as_dict()))) == SCORING
+    sizes = json.loads(json.dumps(SCORING.as_dict()))
+    assert sizes == SCORING.as_dict()
+    assert PolicyShape.from_dict(sizes) == SCORING
     assert "candidates" not in SHAPE.as_dict()  # as in checkpoints of version 0.1
 
 

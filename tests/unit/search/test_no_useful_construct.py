@@ -6,12 +6,12 @@ from typing import get_args
 
 import pytest
 
-from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.belief import Belief
 from redox_balancer.search.exhaustive import exhaustive
+from redox_balancer.search.forecast import State
 from redox_balancer.search.problem import Problem, Search, SearchResult
 from redox_balancer.search.run import SearchName, run_search
 
@@ -24,7 +24,8 @@ def unaffordable() -> DesignSpace:
 
 def run_belief(search: Search) -> SearchResult:
     problem = search.problem
-    return Belief(problem.evaluator, problem.conditions, problem.placements).search(search, problem.conditions[0])
+    states = [State(condition) for condition in problem.conditions]
+    return Belief(problem.evaluator, states, problem.placements, look_ahead=2).search(search)
 
 
 @pytest.mark.parametrize("run", [*(partial(run_search, name=name) for name in get_args(SearchName)), run_belief])
@@ -44,16 +45,3 @@ def test_exhaustive_search_finds_it_too(unaffordable: DesignSpace) -> None:
         (best,) = reference.best
         assert (len(best.construct), best.outcome.value) == (0, 0.0)
         assert (reference.constructs, reference.mean) == (0, 0.0)
-
-
-def test_a_proposal_of_negative_value_is_not_the_answer() -> None:
-    space = Task(reward="guaranteed", conditions=("hypoxia",)).space()
-    with Evaluator(space) as evaluator:
-        problem = Problem.under(evaluator, space.conditions[0], 2)
-        harmful = min(problem.extensions(problem.empty), key=problem.value)
-        assert problem.value(harmful) < 0.0
-        found = Search(problem).proposed(harmful)
-        assert (found.construct, found.value) == (Construct.empty(len(space.placements)), 0.0)
-        assert found.evaluations == 1
-        useful = max(problem.extensions(problem.empty), key=problem.value)
-        assert Search(problem).proposed(useful).construct == useful
