@@ -89,6 +89,8 @@ class TrainedRun:
         >>> again.task.conditions
         ('complex_i_closed',)
         """
+        if not settings.get("held_ratios", True):  # no values: those of the training
+            del settings["held_ratios"]
         task, trained = self.task.changed(**settings), self.task
         names = [name for name in settings if name in ("observation", "hidden_condition")]
         if trained.observation == "flat":
