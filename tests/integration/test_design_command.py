@@ -165,7 +165,7 @@ sites = [{ compartment = "c", reaction = "nadh_c + h_c + 0.5 o2_c --> nad_c + h2
 
 
 def test_settings_that_contradict_a_run_are_refused(short_run: Path) -> None:
-    assert_refused(redox("design", short_run, "--budget", 0.01), "--budget cannot be combined with a run")
+    assert_refused(redox("design", short_run, "--observation", "flat"), "cannot be asked about another observation")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import flag, report_repairs, takes_task_without, writable_folder
+from redox_balancer.cli.options import given, report_repairs, takes_task_without, writable_folder
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import no_progress
 from redox_balancer.terminal.options import AsJson
@@ -28,7 +28,7 @@ LINKED_SHOWN = 12
 """NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files list all."""
 
 
-@takes_task_without("conditions", "sampling")
+@takes_task_without("sampling")
 def design(
     run: Annotated[
         Path | None, typer.Argument(help="Folder of a training run, whose policy the search starts from.")
@@ -63,19 +63,19 @@ def design(
     """Design a construct for a condition and analyse it in the cell.
 
     The search starts from constructs that the policy of a run draws, or without one from greedy search and from
-    nothing, and says whether its answer is proven optimal. Placements and value come first. COBRApy then analyses the
-    complete, uncompressed model: growth, capacity, guaranteed minimum, flux ranges and production envelope. Growth
-    and capacity must agree with the values found before; with --output also those of the exported models.
+    nothing, and says whether its answer is proven optimal. With a run, the options of cell and constructs ask its
+    policy about another task than it was trained on: enzymes, cell lines, conditions, a model. Placements and value
+    come first. COBRApy then analyses the complete, uncompressed model: growth, capacity, guaranteed minimum, flux
+    ranges and production envelope. Growth and capacity must agree with the values found before; with --output also
+    those of the exported models.
     """
     from redox_balancer.designer.proposal import propose  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
 
     if quick and output is not None:
         raise RedoxError("--quick writes no files", hint="use either --quick or --output")
-    opened = None if run is None else TrainedRun.open(run, ",".join(task.held_ratios or ()))
-    if opened is not None:
-        _refuse_cell_options(task)
-        task = opened.task
+    opened = None if run is None else TrainedRun.open(run).elsewhere(**given(task))
+    task = task if opened is None else opened.task
     console = notes() if as_json else out()
     if samples is not None and construct is None and evaluations is None:
         evaluations = samples + 1  # the option of version 0.1: constructs besides the most probable one
@@ -105,18 +105,6 @@ def design(
     _print(made)
     if output is not None:
         console.print(f"\n{output}: {', '.join(written)}")
-
-
-def _refuse_cell_options(task: "Task") -> None:
-    from redox_balancer.design.task import Task  # noqa: PLC0415
-
-    names = Task.model_fields.keys() - {"held_ratios"}
-    changed = [name for name in names if getattr(task, name) != getattr(Task(), name)]
-    if changed:
-        raise RedoxError(
-            f"{flag(changed[0])} cannot be combined with a run, which has its own settings",
-            hint="omit it, or the run",
-        )
 
 
 def _answer(proposal: "Proposal") -> str:

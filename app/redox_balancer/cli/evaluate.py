@@ -4,15 +4,18 @@ import json
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from redox_balancer.cli.options import HeldRatios
+from redox_balancer.cli.options import given, takes_task_without
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import phase_progress
 from redox_balancer.terminal.tables import construct_text, notes, out, show
+
+if TYPE_CHECKING:
+    from redox_balancer.design.task import Task
 
 EXAMPLE = "Example: redox evaluate experiments/first experiments/second --on states --seconds 0.1"
 
@@ -28,6 +31,7 @@ class EvaluatedConditions(StrEnum):
     BOTH = "both"
 
 
+@takes_task_without("sampling")
 def evaluate(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of training runs that differ in their seed: replicates.")
@@ -63,7 +67,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for evaluation.md, .svg and .json; the first run's by default."),
     ] = None,
-    held_ratios: HeldRatios = None,
+    task: "Task",
     as_json: AsJson = False,
     # Options of version 0.1, whose searches were limited in other ways; they change nothing.
     samples: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
@@ -99,7 +103,7 @@ def evaluate(
         seconds=seconds,
         longest=longest,
         oracle_s=time_limit_s,
-        held_ratios=held_ratios,
+        elsewhere=given(task),
         jobs=jobs,
     )
     folder = output or runs[0]

@@ -20,6 +20,7 @@ from redox_balancer.terminal.options import with_options
 from redox_balancer.terminal.tables import notes
 
 if TYPE_CHECKING:
+    from redox_balancer.design.task import Task
     from redox_balancer.drawing import Drawing
 
 RENAMED = RENAMED_FIELDS | {"save_interval": "save_interval_s"}
@@ -43,7 +44,7 @@ def _parameter(name: str, kind: Any, default: Any, *flags: str, **option: Any) -
 
 
 # What is one text for several ids, a file for a model, or a list.
-_KINDS: dict[str, Any] = dict.fromkeys(("conditions", "held_ratios", "concentrations"), str | None)
+_KINDS: dict[str, Any] = dict.fromkeys(("conditions", "held_ratios", "concentrations", "without_enzymes"), str | None)
 _KINDS |= {"model": Path | None, "cells": list[str] | None, "hidden_sizes": list[int]}
 
 
@@ -104,7 +105,10 @@ def write_figure(drawing: "Drawing", file: Path) -> None:
 
 
 def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a task except these, and pass it the `Task` as its argument `task`."""
+    """Give a command the options of a task except these, and pass it the `Task` as its argument `task`.
+
+    Fields of the task are set where their options were given: `given`.
+    """
     options = [option for option in TASK_OPTIONS if option.name not in names]
 
     def build(chosen: Mapping[str, Any]) -> Any:
@@ -113,6 +117,11 @@ def takes_task_without(*names: str) -> Callable[[Callable[..., None]], Callable[
         return Task(**chosen)
 
     return _takes("task", options, build)
+
+
+def given(task: "Task") -> dict[str, Any]:
+    """The settings of a task that were given."""
+    return {name: getattr(task, name) for name in task.model_fields_set}
 
 
 def takes_config(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -132,6 +141,8 @@ def _takes(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace an argument of a command by options, and pass it what `build` makes of them."""
     current = {option.name: option for option in options}
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    asks = [context] if argument == "task" else []  # which of the options were given; typer has one for a command
     old = {
         name: _parameter(name, typing.Optional[_bare(current[new])], None, hidden=True)  # noqa: UP045 - a runtime type
         for name, new in RENAMED.items()
@@ -142,6 +153,9 @@ def _takes(
         @functools.wraps(command)
         def run(**given: Any) -> None:
             chosen = {name: given.pop(name) for name in current}
+            if asks:
+                source = given.pop("context").get_parameter_source
+                chosen = {name: value for name, value in chosen.items() if source(name).name != "DEFAULT"}
             for name in old:
                 value = given.pop(name)
                 if value is not None:
@@ -149,7 +163,7 @@ def _takes(
                     notes().print(f"note: {flag(name)} is called {flag(RENAMED[name])} now")
             command(**{argument: build(chosen)}, **given)
 
-        return with_options(run, [*current.values(), *old.values()], instead_of=argument)
+        return with_options(run, [*asks, *current.values(), *old.values()], instead_of=argument)
 
     return decorate
 

@@ -44,7 +44,9 @@ def report(
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
 
     console = notes()
-    opened = TrainedRun.open(run, held_ratios)
+    opened = TrainedRun.open(run)
+    if held_ratios is not None:
+        opened = opened.elsewhere(held_ratios=held_ratios)
     policy = opened.policy()
     environments = opened.environments()
     space = environments.space

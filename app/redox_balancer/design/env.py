@@ -22,7 +22,7 @@ from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.fingerprint import space_fingerprint
 from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.measurement import EXACT, Measurement
-from redox_balancer.design.observation import REMAINING, fourier_features, layout
+from redox_balancer.design.observation import REMAINING, CellEntries, TrainedLayout, fourier_features, layout
 from redox_balancer.design.settings import Observed, Sampling
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.states import Box
@@ -31,8 +31,6 @@ from redox_balancer.errors import RedoxError
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-LOG_RATIO = 10.0
-"""What the logarithm of a ratio is divided by in an observation."""
 MIXED = 0.5
 """Share of the episodes with `mixed` sampling in which several conditions hold at once."""
 
@@ -71,6 +69,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         `candidates` or `flat`.
     measurement
         Error and cost of what is measured after each placement under a hidden condition.
+    trained
+        Layout of the observations of a policy that was trained in other environments; by default that of these.
     release
         Called once when the environment is closed. By default the evaluator stays open, for its owner to close.
 
@@ -99,6 +99,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         hidden_condition: bool = False,
         observation: Observed = "candidates",
         measurement: Measurement = EXACT,
+        trained: TrainedLayout | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
         space = evaluator.space
@@ -107,7 +108,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.sampling, self.hidden_condition, self.measurement = sampling, hidden_condition, measurement
         self.action_space = gymnasium.spaces.Discrete(space.actions)
         flat = observation == "flat"
-        names = layout(space, placements, hidden_condition=hidden_condition, flat=flat)
+        names, changes = layout(space, placements, hidden_condition=hidden_condition, flat=flat), space.changes
+        if trained is not None:
+            names, changes = trained.names, trained.changes
+        self._cell = None if hidden_condition else CellEntries(space, changes, len(space.placements) if flat else 0)
         self._features = None if flat else CandidateFeatures(evaluator, hidden_condition=hidden_condition)
         size = len(names)
         if self._features is not None:
@@ -126,9 +130,6 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         # The level of each placement, 0 where there is none, and the observation, kept up to date.
         self._placed = np.zeros(len(space.placements), dtype=np.intp)
         self._observed = np.zeros(len(names), dtype=np.float32)
-        self._limits_at = len(space.placements) if flat else 0
-        # A bound that is 0 under every condition shows as 0.
-        self._limit_tops = np.asarray([change.high or 1.0 for change in space.changes])
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._box = Box(space) if sampling == "box" else None
         self._begin(space.healthy)
@@ -213,11 +214,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._observed[:] = 0.0
         reference = self.evaluator.reference(condition)
         self._healthy_growth = reference.healthy_growth
-        if not self.hidden_condition:
-            limits = np.minimum(self.evaluator.unmodified(condition).limits / self._limit_tops, 1.0)
-            ratios = np.log(condition.ratios) / LOG_RATIO if isinstance(condition, HeldCondition) else ()
-            shown = np.concatenate([limits, ratios])
-            self._observed[self._limits_at :][: shown.size] = shown
+        if self._cell is not None:
+            ratios = condition.ratios if isinstance(condition, HeldCondition) else ()
+            self._cell.write(self._observed, self.evaluator.unmodified(condition).limits, ratios)
             self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
         if self._features is not None:
@@ -284,6 +283,7 @@ class RedoxEnvs:
     hidden_condition: bool = False
     observation: Observed = "candidates"
     measurement: Measurement = EXACT
+    trained: TrainedLayout | None = None
     cache_entries: int = CACHE_ENTRIES
     region_bytes: int = REGION_BYTES
     exact_check: bool = False
@@ -316,6 +316,7 @@ class RedoxEnvs:
                 hidden_condition=self.hidden_condition,
                 observation=self.observation,
                 measurement=self.measurement,
+                trained=self.trained,
                 release=release,
             )
             for _ in range(count)

@@ -1,11 +1,18 @@
 """Layout of the observations of `RedoxEnv`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redox_balancer.cell.conditions import Change
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.space import DesignSpace
+
+LOG_RATIO = 10.0
+"""What the logarithm of a ratio is divided by in an observation."""
 
 REMAINING = ("placements left", "budget left", "membrane budget left")
 MEASURED = ("growth without construct", "growth", "capacity")
@@ -38,6 +45,53 @@ def layout(
     limits = (f"limit:{change.reaction}:{change.side.value}" for change in space.changes)
     ratios = (f"ratio:{one.ratio}" for one in (space.ratios.held if space.ratios else ()))
     return (*levels, *limits, *ratios, *REMAINING, *MEASURED)
+
+
+@dataclass(frozen=True)
+class TrainedLayout:
+    """Entries of an observation that do not describe a candidate, as a policy was trained with them.
+
+    `changes` are the bounds of the limits among `names`, in their order: a limit reads 1 at `high` and above.
+    """
+
+    names: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def recorded(cls, environment: Mapping[str, Any], features: Sequence[str]) -> Self | None:
+        """The layout in the fingerprint of the environments of a training; None where the features are others."""
+        names, end = environment["observation"], len(environment["observation"]) - len(features)
+        changes = [
+            Change(reaction=reaction, side=side, value=high, low=0.0, high=high, source="", opens=bool(opens))
+            for reaction, side, high, *opens in environment["parameters"]
+        ]
+        return cls(tuple(names[:end]), tuple(changes)) if names[end:] == list(features) else None
+
+
+class CellEntries:
+    """Writes limits and ratios into the entries that follow `start` others of an observation.
+
+    A bound that the design space does not change reads as on its medium: 1 where nothing limits it, and less where
+    the training opened it. Bounds that the policy was not trained with are left out.
+    """
+
+    def __init__(self, space: DesignSpace, changes: Sequence[Change], start: int) -> None:
+        own = {change.key: position for position, change in enumerate(space.changes)}
+        seen = [change if change.key in own else change.of(space.network) for change in changes]
+        self._limits, self._ratios_at = slice(start, start + len(seen)), start + len(seen)
+        self._from = np.asarray([own.get(change.key, len(own)) for change in seen], dtype=np.intp)
+        opened = {change.key for change in space.changes if change.opens}
+        self._most = np.asarray(
+            [space.on_medium(each) if each.opens and each.key not in opened else np.inf for each in seen]
+        )
+        # A bound that is 0 under every condition shows as 0.
+        self._tops = np.asarray([change.high or 1.0 for change in seen])
+
+    def write(self, observed: NDArray[np.float32], limits: FloatArray, ratios: Sequence[float]) -> None:
+        """Write the limits of the bounds of the design space, mmol/gDW/h, and ratios into an observation."""
+        limits = np.minimum(np.append(limits, np.inf)[self._from], self._most)
+        observed[self._limits] = np.minimum(limits / self._tops, 1.0)
+        observed[self._ratios_at :][: len(ratios)] = np.log(ratios) / LOG_RATIO
 
 
 def fourier_features(measured: Sequence[float]) -> NDArray[np.float64]:

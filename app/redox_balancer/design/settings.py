@@ -96,6 +96,9 @@ class TaskSettings(SettingsModel):
         default=None, description="Curation of the model (TOML), applied instead of the one that the package has."
     )
     enzymes: File = Field(default=None, description="Enzyme library (TOML); the library of the package by default.")
+    without_enzymes: Ids = Field(
+        default=None, description="Ids of entries of the enzyme library to leave out, separated by commas in a text."
+    )
     conditions: Ids = Field(
         default=None,
         description="Ids of conditions, a+b for two at once, separated by commas in a text; by default all whose "

@@ -233,12 +233,14 @@ class DesignSpace:
     @cached_property
     def unchanged(self) -> FloatArray:
         """Bound of each of `changes` on the medium, mmol/gDW/h: infinite for one that no condition opens."""
-        bounds = np.full(len(self.changes), np.inf)
-        for position, change in enumerate(self.changes):
-            if change.opens:
-                lower, upper = self.network.bounds_of(change.reaction)
-                bounds[position] = max(0.0, -lower if change.side.limits_lower else upper)
-        return bounds
+        return np.asarray([self.on_medium(change) if change.opens else np.inf for change in self.changes])
+
+    def on_medium(self, change: Change) -> float:
+        """Bound that a change opens, as the medium leaves it, mmol/gDW/h; 0 where the model has no such reaction."""
+        if change.reaction not in self.network.reaction_index:
+            return 0.0
+        lower, upper = self.network.bounds_of(change.reaction)
+        return max(0.0, -lower if change.side.limits_lower else upper)
 
     @cached_property
     def _change_positions(self) -> dict[tuple[str, Side], int]:

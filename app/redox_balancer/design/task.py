@@ -108,7 +108,7 @@ class Task(TaskSettings):
         cells = [line.condition(network, forced=self.exact_rates) for line in lines]
         space = DesignSpace.build(
             network,
-            load_library(self.enzymes) if library is None else library,
+            self._library() if library is None else library,
             in_cell_lines(cells, conditions),
             mixtures=in_cell_lines(cells, mixed),
             references=cells,
@@ -140,6 +140,16 @@ class Task(TaskSettings):
                         hint=f"remove that site from {self.enzymes.name}, or correct its reaction",
                     )
         return space
+
+    def _library(self) -> dict[str, Enzyme]:
+        library, without = load_library(self.enzymes), self.without_enzymes or ()
+        if unknown := [name for name in without if name not in library]:
+            raise RedoxError(
+                f"the library has no enzyme {unknown[0]} to leave out",
+                hint=f"known: {', '.join(library)}",
+                settings=("without_enzymes",),
+            )
+        return {name: enzyme for name, enzyme in library.items() if name not in without}
 
     @property
     def measurement(self) -> Measurement:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from redox_balancer.design.candidates import feature_names
 from redox_balancer.design.env import RedoxEnvs
-from redox_balancer.design.settings import ids
+from redox_balancer.design.observation import TrainedLayout
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import OLD_SETTINGS, TrainConfig
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A training run: its folder, the contents of its `config.json`, and the task it was trained on.
+    """A training run: its folder, the contents of its `config.json`, and the task that its policy is asked about.
+
+    That is the task it was trained on, unless `elsewhere` names others of its settings.
 
     Examples
     --------
@@ -39,14 +42,11 @@ class TrainedRun:
     folder: Path
     config: Mapping[str, Any] = field(repr=False)
     task: Task
-    held_ratios: tuple[str, ...] | None = field(default=None, repr=False)
+    changed: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def open(cls, folder: Path, held_ratios: str | None = None) -> "TrainedRun":
-        """Read the settings of a run, to be used with other values of the ratios that it was trained with.
-
-        A RedoxError where the folder holds no run, or one that was trained with other ratios or none.
-        """
+    def open(cls, folder: Path) -> "TrainedRun":
+        """Read the settings of a run; a RedoxError where the folder holds none."""
         path = folder / "config.json"
         try:
             config = json.loads(path.read_text())
@@ -60,36 +60,88 @@ class TrainedRun:
             raise RedoxError(
                 f"{path} is damaged: {what}", hint="resume the run, which writes the file again"
             ) from error
-        held = ids(held_ratios)
-        if held and [text.partition("=")[0] for text in held] != [
-            t.partition("=")[0] for t in task.held_ratios or ()
-        ]:
+        return cls(folder, config, task)
+
+    def elsewhere(self, **settings: Any) -> "TrainedRun":
+        """The same policy, asked about another task: other enzymes, cell lines, conditions, budgets or another model.
+
+        Parameters
+        ----------
+        **settings
+            Fields of `Task` in place of those of the training.
+
+        Raises
+        ------
+        RedoxError
+            The policy cannot be asked about that task: it sees each enzyme through an output of its own (`flat`) and
+            other things change than the values of held ratios, other ratios are held, it would see other things, or
+            would measure more often.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import redox_balancer as rb
+        >>> task = rb.Task(conditions="hypoxia", without_enzymes="LBNOX")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = rb.train(task, folder, timesteps=1_000, num_actors=0)
+        ...     again = run.elsewhere(conditions="complex_i_closed", without_enzymes=None)
+        ...     design = rb.design(again, "complex_i_closed", evaluations=200)
+        >>> again.task.conditions
+        ('complex_i_closed',)
+        """
+        if not settings.get("held_ratios", True):  # no values: those of the training
+            del settings["held_ratios"]
+        task, trained = self.task.changed(**settings), self.task
+        names = [name for name in settings if name in ("observation", "hidden_condition")]
+        if trained.observation == "flat":
+            names = [name for name in settings if name != "held_ratios"]
+        elif trained.hidden_condition and task.placements > self.config["environment"]["max_placements"]:
+            names.append("placements")
+        if different := [name for name in names if getattr(task, name) != getattr(trained, name)]:
+            flat = "it chooses among the enzymes of its training: " if trained.observation == "flat" else ""
             raise RedoxError(
-                f"{folder} was not trained with these ratios, but with {','.join(task.held_ratios or ()) or 'none'}",
+                f"the policy of {self.folder} cannot be asked about another {different[0].replace('_', ' ')}",
+                hint=f"{flat}omit it, or train on that task",
+                settings=tuple(different),
+            )
+        held, known = ([text.partition("=")[0] for text in each.held_ratios or ()] for each in (task, trained))
+        if held != known:
+            raise RedoxError(
+                f"{self.folder} was not trained with these ratios, but with {','.join(known) or 'none'}",
                 hint="give a value to each that it was trained with, in the same order",
                 settings=("held_ratios",),
             )
-        return cls(folder, config, task, held or None)
+        return replace(self, task=task, changed=self.changed | settings.keys())
 
     def environments(self) -> RedoxEnvs:
-        """The environments the run was trained in, with the sampling of states that it was trained on.
+        """The environments of the task, with the sampling of states that the run was trained on.
 
         `RedoxEnvs.named` of them is what the policy is evaluated in.
 
         Raises
         ------
         RedoxError
-            Model, library or conditions have changed since.
+            Model, library or conditions have changed since the training, and it is asked about the same task; or the
+            protein levels or features of enzymes are not those of this version.
         """
-        environments = self.task.environments()
-        if changed := differing_entries(environments.fingerprint, self.config["environment"]):
+        environments, recorded = self.task.environments(), self.config["environment"]
+        flat = self.task.observation == "flat"
+        if self.changed and not flat:
+            if trained := TrainedLayout.recorded(recorded, feature_names(environments.space)):
+                return replace(environments, trained=trained)
             raise RedoxError(
-                f"{', '.join(changed)} changed since {self.folder} was trained",
-                hint="restore the files named in its config.json, or train again",
+                f"{self.folder} was trained with other protein levels, or other features of enzymes",
+                hint="train again, or use the version of this package that trained it",
             )
-        if self.held_ratios is None:
-            return environments
-        return self.task.model_copy(update={"held_ratios": self.held_ratios}).environments()
+        differing = set(differing_entries(environments.fingerprint, recorded))
+        if different := sorted(differing - {"ratios"} if self.changed else differing):
+            raise RedoxError(
+                f"{', '.join(different)} changed since {self.folder} was trained",
+                hint="restore the files named in its config.json, "
+                + ("" if flat else "give the settings that name them again to ask about them as they are, ")
+                + "or train again",
+            )
+        return environments
 
     def policy(self) -> Policy:
         """The policy of the newest complete checkpoint."""

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ class Protocol:
         Time at which the methods are compared, and up to which each search goes on, s.
     oracle_s
         Time of the oracle, s.
-    held_ratios
-        Other values of the ratios that the runs were trained with.
+    elsewhere
+        Settings of the task in place of those of the training, see `TrainedRun.elsewhere`.
     jobs
         Processes, each on one thread.
     """
@@ -69,7 +69,7 @@ class Protocol:
     seconds: float | None = None
     longest: float | None = None
     oracle_s: float = 600.0
-    held_ratios: str | None = None
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)
     jobs: int = 1
 
     def of(self, environments: RedoxEnvs) -> tuple[float, float]:
@@ -99,7 +99,7 @@ def compare_methods(
     RedoxError
         The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
     """
-    runs = _same_task(folders, protocol.held_ratios)
+    runs = _same_task(folders, protocol.elsewhere)
     environments = runs[0].environments()
     sets = {name: _conditions(name, environments.space, protocol) for name in protocol.sets}
     conditions = tuple(dict.fromkeys(condition for part in sets.values() for condition in part))
@@ -157,7 +157,7 @@ def compare_methods(
         "version": __version__,
         "date": datetime.now(UTC).date().isoformat(),
         "runs": [str(run.folder) for run in runs],
-        "task": runs[0].config["task"],
+        "task": runs[0].task.model_dump(mode="json"),
         "task_checksum": task,
         "training_s": training_s,
         "training_steps": statistics.fmean(rows[-1]["steps"] if (rows := run.metrics()) else 0 for run in runs),
@@ -204,8 +204,8 @@ def _conditions(name: str, space: DesignSpace, protocol: Protocol) -> tuple[Cond
     return independent_states(space, protocol.states, SEEDS[name])
 
 
-def _same_task(folders: Sequence[Path], held_ratios: str | None) -> list[TrainedRun]:
-    runs = [TrainedRun.open(folder, held_ratios) for folder in folders]
+def _same_task(folders: Sequence[Path], elsewhere: Mapping[str, Any]) -> list[TrainedRun]:
+    runs = [TrainedRun.open(folder).elsewhere(**elsewhere) for folder in folders]
     for run in runs[1:]:
         if differing_entries(run.config["environment"], runs[0].config["environment"]):
             raise RedoxError(
