@@ -77,3 +77,13 @@ def test_a_list_of_the_users_own_may_not_name_a_mixture_of_the_training(tmp_path
     assert len(held_out(TRAINED, path)) == 1
     with pytest.raises(RedoxError, match="it was part of the training"):
         held_out(TRAINED, path, mixed=mixtures(TRAINED))
+
+
+def test_combined_conditions_lower_every_bound_to_the_lower_limit() -> None:
+    known = load_conditions()
+    both = pick_condition(known, "hypoxia_ldha_deficiency+hypoxia")
+    assert {change.key: change.value for change in both.changes} == {
+        change.key: change.value for change in known["hypoxia_ldha_deficiency"].changes
+    }
+    three = pick_condition(known, "hypoxia+mdh1_deficiency+pdh_deficiency")
+    assert [change.reaction for change in three.changes] == ["EX_o2_e", "MDH", "PDHm"]
