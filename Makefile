@@ -14,6 +14,7 @@ RUN ?= first
 DIR ?= experiments/$(RUN)
 TIMESTEPS ?= 300000
 ACTORS ?= 2
+JOBS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
 TEST_WORKERS ?= 2
@@ -77,14 +78,14 @@ train: setup ## train a policy (RUN= TIMESTEPS= ACTORS= MODEL= TRAIN_OPTIONS=) a
 report: setup ## write the report of a run (RUN=)
 	$(BIN)/redox report $(DIR)
 
+# Each policy is trained in one process, on one core: the same policies again on the same machine.
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed or hidden; TIMESTEPS=)
+evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed or hidden; TIMESTEPS= JOBS=)
 	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: unknown task '$(TASK)'; choose known, robust, guaranteed or hidden" >&2; exit 2; }
-	for seed in 1 2 3 4 5; do \
-		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed$$seed --seed $$seed --resume auto --num-actors $(ACTORS) \
-			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK)) || exit; \
-	done
-	$(BIN)/redox evaluate $(EVALUATED)/seed* --output docs/evaluation/$(TASK)
+	printf '%s\n' 1 2 3 4 5 | xargs --max-procs $(JOBS) --replace={} \
+		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
+			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK))
+	$(BIN)/redox evaluate $(EVALUATED)/seed* --jobs $(JOBS) --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser
