@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import SHARED_MEMORY, MachineLimits
@@ -53,20 +53,9 @@ class Check:
     remedy: str = ""  # what helps, a command of the operating system for example; empty where all is well
     settings: tuple[str, ...] = ()  # of the training, that the remedy is about
 
-    @classmethod
-    def graded(
-        cls,
-        name: str,
-        *,
-        fine: bool,
-        otherwise: Level,
-        found: str,
-        needed: str,
-        remedy: str,
-        settings: tuple[str, ...] = (),
-    ) -> Self:
-        """Return a check that is OK where `fine`, and of level `otherwise` with the remedy where not."""
-        return cls(name, Level.OK, found, needed) if fine else cls(name, otherwise, found, needed, remedy, settings)
+    def unless(self, fine: bool) -> "Check":  # noqa: FBT001 - reads as a sentence
+        """Return this check, or where `fine` one that is OK and needs no remedy."""
+        return Check(self.name, Level.OK, self.found, self.needed) if fine else self
 
 
 def descriptors_needed(num_actors: int) -> int:
@@ -87,28 +76,26 @@ def machine_checks(config: TrainConfig, limits: MachineLimits) -> Iterator[Check
 
 def _files(config: TrainConfig, limits: MachineLimits) -> Check:
     needed = descriptors_needed(config.num_actors)
-    return Check.graded(
+    return Check(
         "file limit",
-        fine=limits.files_hard >= needed,
-        otherwise=Level.FAIL,
+        Level.FAIL,
         found=f"{_count(limits.files_hard)} (soft {_count(limits.files_soft)}, raised at the start)",
         needed=f"{needed:,} for {config.num_actors} actors",
         remedy=f"sudo prlimit --nofile={needed}:{needed} --pid $$ "
         f"(in a container: docker run --ulimit nofile={needed})",
-    )
+    ).unless(limits.files_hard >= needed)
 
 
 def _threads(config: TrainConfig, limits: MachineLimits) -> Check:
     needed = THREADS.at(config.num_actors, MARGIN)
     limit = limits.threads + needed
-    return Check.graded(
+    return Check(
         "process limit",
-        fine=limits.threads_limit - limits.threads >= needed,
-        otherwise=Level.FAIL,
+        Level.FAIL,
         found=f"{_count(limits.threads_limit)}, {limits.threads:,} in use",
         needed=f"{needed:,} threads for {config.num_actors} actors",
         remedy=f"sudo prlimit --nproc={limit}:{limit} --pid $$ (in a container: docker run --pids-limit {limit})",
-    )
+    ).unless(limits.threads_limit - limits.threads >= needed)
 
 
 def _shared_memory(config: TrainConfig, limits: MachineLimits) -> Check:
@@ -116,26 +103,24 @@ def _shared_memory(config: TrainConfig, limits: MachineLimits) -> Check:
 
     needed = object_store_bytes(config)
     free, size = limits.shared_memory_bytes, -(-needed * 11 // 10)
-    return Check.graded(
+    return Check(
         "shared memory",
-        fine=free is None or free >= needed,
-        otherwise=Level.WARN,
+        Level.WARN,
         found="none on this system" if free is None else size_text(free),
         needed=f"{size_text(needed)} for the object store, which is on disk otherwise",
         remedy=f"sudo mount -o remount,size={size} {SHARED_MEMORY} (in a container: docker run --shm-size {size})",
-    )
+    ).unless(free is None or free >= needed)
 
 
 def _cores(config: TrainConfig, limits: MachineLimits) -> Check:
-    return Check.graded(
+    return Check(
         "cores",
-        fine=config.num_actors <= limits.cores and config.learner_threads <= limits.cores,
-        otherwise=Level.WARN,
+        Level.WARN,
         found=f"{limits.cores}",
         needed=f"{config.num_actors} for actors, {config.learner_threads} for the learner now and then",
         remedy=f"use at most {limits.cores} actors and threads of the learner: more share the cores",
         settings=("num_actors", "learner_threads"),
-    )
+    ).unless(config.num_actors <= limits.cores and config.learner_threads <= limits.cores)
 
 
 def _variables(limits: MachineLimits) -> Check:
@@ -147,14 +132,13 @@ def _variables(limits: MachineLimits) -> Check:
         for name, value in RAY_ENVIRONMENT.items()
         if limits.environment.get(name, value) != value
     }
-    return Check.graded(
+    return Check(
         "thread variables",
-        fine=not other,
-        otherwise=Level.WARN,
+        Level.WARN,
         found=", ".join(f"{name}={value}" for name, value in other.items()) or "as the run sets them",
         needed=", ".join(f"{name}={RAY_ENVIRONMENT[name]}" for name in other) or "no other value of Ray's settings",
         remedy=f"unset {' '.join(other)}",
-    )
+    ).unless(not other)
 
 
 def _count(value: float) -> str:

@@ -58,7 +58,6 @@ class Monitor:
     def __init__(self, watchdog: Watchdog, warn: Callable[[str], Any]) -> None:
         self._watchdog, self._warn = watchdog, warn
         self._episodes = EpisodeTracker()
-        self._processes: set[str] = set()
 
     def rollout(self, rollout: Rollout) -> None:
         """Check the episodes that ended in a rollout."""
@@ -75,12 +74,7 @@ class Monitor:
 
         Returns the growth of all processes together, in bytes per second; those with too few samples count as 0.
         """
-        for process in self._processes - processes.keys():
-            self._watchdog.forget(process)
-        self._processes = set(processes)
-        for process, stats in processes.items():
-            self._report(self._watchdog.process(process, stats))
-        self._report(self._watchdog.health(**run))
+        self._report(self._watchdog.health(processes, **run))
         return sum(self._watchdog.memory_slope.values())
 
     def _report(self, alarms: Sequence[Alarm]) -> None:

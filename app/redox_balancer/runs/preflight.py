@@ -63,15 +63,14 @@ def _disk(config: TrainConfig, factory: EnvFactory, shape: PolicyShape, limits: 
     milestones = config.timesteps // config.keep_every_steps if config.keep_every_steps else 0
     count = config.keep_checkpoints + milestones + 2  # the best one, and the one that is being written
     needed = FILES_BYTES + count * each
-    return Check.graded(
+    return Check(
         "disk",
-        fine=limits.disk_bytes >= needed,
-        otherwise=Level.FAIL,
+        Level.FAIL,
         found=f"{size_text(limits.disk_bytes)} free",
         needed=f"{size_text(needed)}: {count} checkpoints of {size_text(each)}, logs",
         remedy="free some disk, choose another folder, or keep fewer checkpoints",
         settings=("checkpoint_dir", "keep_checkpoints"),
-    )
+    ).unless(limits.disk_bytes >= needed)
 
 
 def _room(config: TrainConfig, environment_bytes: int, limits: MachineLimits) -> int:
@@ -88,17 +87,16 @@ def _memory(config: TrainConfig, environment_bytes: int, limits: MachineLimits) 
 
     each, room = ACTOR_BYTES + environment_bytes, _room(config, environment_bytes, limits)
     needed = RAY_BYTES.at(config.num_actors) + object_store_bytes(config) + config.num_actors * each
-    return Check.graded(
+    return Check(
         "memory",
-        fine=room >= config.num_actors,
-        otherwise=Level.WARN if room else Level.FAIL,
+        Level.WARN if room else Level.FAIL,
         found=f"{size_text(limits.memory_bytes)} free",
         needed=f"{size_text(needed)} for {config.num_actors} actors of {size_text(each)} at first",
         remedy=f"use {room} actors: more are started only while memory allows"
         if room
         else "use a machine with more memory, or train in one process with 0 actors",
         settings=("num_actors",),
-    )
+    ).unless(room >= config.num_actors)
 
 
 def reward_check(signal: RewardSignal) -> Check:
@@ -112,15 +110,14 @@ def reward_check(signal: RewardSignal) -> Check:
         found = f"returns from {min(returns):.4g} to {max(returns):.4g} for {count} random and greedy constructs"
         if not signal.present:
             found += ", none different from another of its condition"
-    return Check.graded(
+    return Check(
         "reward signal",
-        fine=signal.present,
-        otherwise=Level.FAIL,
+        Level.FAIL,
         found=found,
         needed="returns that differ between constructs",
         remedy="check conditions, budget, reward and enzymes: no construct has an effect",
         settings=("conditions", "budget", "reward", "enzymes"),
-    )
+    ).unless(signal.present)
 
 
 def solver_check(solver: Callable[[], str]) -> Check:

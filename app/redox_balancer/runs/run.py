@@ -45,6 +45,8 @@ class TrainingRun:
 
     Attributes
     ----------
+    state
+        State of the learner after the last recorded update; from `learner` on.
     incarnations
         Generation of the process of each actor (0, 1, ...).
     collector_state
@@ -54,6 +56,9 @@ class TrainingRun:
     actor_stats, daemon_stats
         Return the process statistics of the actors and of Ray's daemons.
     """
+
+    state: LearnerState
+    _shape: PolicyShape
 
     def __init__(
         self,
@@ -65,7 +70,7 @@ class TrainingRun:
         progress: ProgressSink,
         known_returns: Sequence[float],
         started: float,
-        uploader: Uploader | None = None,
+        uploader: Uploader | None,
     ) -> None:
         self.config, self.progress = config, progress
         self._uploader = uploader
@@ -79,8 +84,6 @@ class TrainingRun:
         self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict
         self._monitor = Monitor(Watchdog(WatchdogLimits.of(config), known_returns=known_returns), self._alarm)
 
-        self._state: LearnerState | None = None
-        self._shape: PolicyShape | None = None
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
         self._logged_at, self._logged_step = time.monotonic(), self._first_step
@@ -102,17 +105,10 @@ class TrainingRun:
     def learner(self, shape: PolicyShape) -> Learner:
         """Create the learner in the state of the run, and start to report progress."""
         state = learner_state(shape, self.config.seed, self._restored)
-        self._state, self._shape = state, shape
+        self.state, self._shape = state, shape
         self.progress.start(state.steps, self.config.timesteps)
         self._heartbeat.note(status="training")
         return Learner(self.config, shape, state)
-
-    @property
-    def state(self) -> LearnerState:
-        """State of the learner after the last recorded update."""
-        if self._state is None:
-            raise RuntimeError("the run has no learner yet")
-        return self._state
 
     @property
     def finished(self) -> bool:
@@ -140,15 +136,14 @@ class TrainingRun:
     def record(self, update: Update) -> None:
         """Record an update, and log a row of metrics when due; a `NonsenseError` where the update makes no sense."""
         self._monitor.update(update)
-        self._state = update.state
+        self.state = update.state
         self._window.add(update)
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
-        steps, config = self._state.steps, self.config
+        steps, config = self.state.steps, self.config
         self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._steps_per_s)
         self.progress.advance(steps)
-        every, every_s = config.log_interval_steps, config.log_interval_s
-        if interval_over(steps, self._logged_step, every, self._logged_at, every_s):
+        if interval_over(steps, self._logged_step, config.log_interval_steps, self._logged_at, config.log_interval_s):
             self._log()
 
     def _check_health(self) -> None:
@@ -198,23 +193,20 @@ class TrainingRun:
         """
         self.settle()
         self._log()
-        state, shape = self.state, self._shape
-        if shape is None:
-            raise RuntimeError("the run has no learner yet")
-        arrays, counters = parts_of(state)
+        arrays, counters = parts_of(self.state)
         rest = {
             **counters,
-            "policy_version": state.updates,
+            "policy_version": self.state.updates,
             "training_time_s": self._seconds,
             "seed": self.config.seed,
             "incarnations": dict(self.incarnations),
             "collector": collector,
-            "policy": shape.as_dict(),
+            "policy": self._shape.as_dict(),
             "fingerprint": self._fingerprint,
             "settings": self.config.model_dump(mode="json"),
         }
         self._heartbeat.note(status="saving")
-        self._checkpoints.start(state.steps, arrays, rest)
+        self._checkpoints.start(self.state.steps, arrays, rest)
 
     def poll(self) -> None:
         """Report a checkpoint finished since the last call, and check the health of the run once per heartbeat."""

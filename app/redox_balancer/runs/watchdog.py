@@ -90,7 +90,7 @@ class Watchdog:
         self._counters: deque[tuple[int, int]] = deque()
         self._memory: dict[str, deque[tuple[float, int]]] = {}
         self._first: dict[str, ProcessStats] = {}
-        self._raised: dict[str, float] = {}
+        self._raised: dict[tuple[str, str], float] = {}
 
     def episode(self, construct: tuple[int, ...], value: float) -> list[Alarm]:
         """Judge an episode: its actions, sorted because their order makes no other construct, and its return.
@@ -106,33 +106,34 @@ class Watchdog:
             found.append(Alarm("lag", "warn", f"rollouts are {lag_max} versions old, more than {self._limits.lag}"))
         return self._due(found)
 
-    def process(self, name: str, stats: ProcessStats) -> list[Alarm]:
-        """Judge a process; the name includes its incarnation, as in `actor 3.0`."""
-        self._memory.setdefault(name, deque(maxlen=self._limits.slope_samples)).append(
-            (self._clock(), stats.uss_bytes)
-        )
-        first = self._first.setdefault(name, stats)
-        kinds = {
-            "descriptors": (first.descriptors, stats.descriptors),
-            "threads": (first.threads, stats.threads),
-        }
-        return self._due(
-            Alarm(f"{kind} of {name}", "warn", f"{name} has {now} {kind}, {now - before} more than at first")
-            for kind, (before, now) in kinds.items()
-            if now - before > self._limits.growth
-        )
+    def health(
+        self,
+        processes: Mapping[str, ProcessStats],
+        *,
+        checkpoint_age_s: float = 0.0,
+        available_bytes: float = math.inf,
+        left_s: float = math.inf,
+    ) -> list[Alarm]:
+        """Judge all processes, the age of the newest checkpoint, the free memory and the time to the last step.
 
-    def health(self, checkpoint_age_s: float, available_bytes: int, left_s: float = math.inf) -> list[Alarm]:
-        """Judge the run: the age of its newest checkpoint, the machine's free memory, the time to its last step."""
-        found = list(self._out_of_memory(available_bytes, left_s))
+        The name of a process includes its incarnation, as in `actor 3.0`.
+        """
+        for ended in self._first.keys() - processes.keys():
+            del self._first[ended], self._memory[ended]
+        found = [alarm for name, stats in processes.items() for alarm in self._process(name, stats)]
+        found += self._out_of_memory(available_bytes, left_s)
         if checkpoint_age_s > self._limits.checkpoint_age_s:
             found.append(Alarm("checkpoint age", "warn", f"no checkpoint for {checkpoint_age_s / 60:.0f} min"))
         return self._due(found)
 
-    def forget(self, process: str) -> None:
-        """Forget the samples of a process that has ended."""
-        self._memory.pop(process, None)
-        self._first.pop(process, None)
+    def _process(self, name: str, stats: ProcessStats) -> Iterator[Alarm]:
+        samples = self._memory.setdefault(name, deque(maxlen=self._limits.slope_samples))
+        samples.append((self._clock(), stats.uss_bytes))
+        for kind in ("descriptors", "threads"):
+            now = getattr(stats, kind)
+            more = now - getattr(self._first.setdefault(name, stats), kind)
+            if more > self._limits.growth:
+                yield Alarm(f"{kind} of {name}", "warn", f"{name} has {now} {kind}, {more} more than at first")
 
     @property
     def memory_slope(self) -> Mapping[str, float]:
@@ -141,14 +142,13 @@ class Watchdog:
         return {process: slope for process, slope in slopes.items() if slope is not None}
 
     def _due(self, alarms: Iterable[Alarm]) -> list[Alarm]:
-        return [alarm for alarm in alarms if self._is_due(alarm)]
-
-    def _is_due(self, alarm: Alarm) -> bool:
-        now, key = self._clock(), f"{alarm.level} {alarm.name}"
-        if alarm.level == "warn" and now - self._raised.get(key, -math.inf) < self._limits.repeat_s:
-            return False
-        self._raised[key] = now
-        return True
+        now, due = self._clock(), []
+        for alarm in alarms:
+            key = alarm.level, alarm.name
+            if alarm.level == "stop" or now - self._raised.get(key, -math.inf) >= self._limits.repeat_s:
+                self._raised[key] = now
+                due.append(alarm)
+        return due
 
     def _constant(self, construct: tuple[int, ...], value: float) -> Iterator[Alarm]:
         """Detect different constructs that all have one value.
@@ -192,7 +192,7 @@ class Watchdog:
                 yield Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were dropped as too old")
             counters.popleft()
 
-    def _out_of_memory(self, available_bytes: int, left_s: float) -> Iterator[Alarm]:
+    def _out_of_memory(self, available_bytes: float, left_s: float) -> Iterator[Alarm]:
         """Project the growth of all processes together onto the free memory."""
         slopes = self.memory_slope
         total = sum(slopes.values())

@@ -99,7 +99,8 @@ def test_metrics_of_updates(stream: list[dict[str, Any]], raised: set[tuple[str,
 
 @pytest.mark.parametrize(("age_s", "raised"), [(900.0, set()), (901.0, {("checkpoint age", "warn")})])
 def test_the_age_of_the_newest_checkpoint(age_s: float, raised: set[tuple[str, str]]) -> None:
-    assert levels(Watchdog(LIMITS).health, [(age_s, GIGABYTE)]) == raised
+    found = Watchdog(LIMITS).health({}, checkpoint_age_s=age_s)
+    assert {(alarm.name, alarm.level) for alarm in found} == raised
 
 
 def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> None:
@@ -108,25 +109,21 @@ def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> 
     noise = np.random.default_rng(0)
     for minute in range(60):
         clock.now = 60.0 * minute
-        for actor in range(2):
-            # 1 MB a minute each, a spike now and then, and a cache that was given back once.
-            uss = 100e6 + 1e6 * minute + noise.normal(0, 2e5) + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50)
-            assert not watchdog.process(f"actor {actor}", ProcessStats(int(uss), 50, 20))
+        # 1 MB a minute each, a spike now and then, and a cache that was given back once.
+        uss = 100e6 + 1e6 * minute + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50) + noise.normal(0, 2e5, 2)
+        actors = {f"actor {actor}": ProcessStats(int(uss[actor]), 50, 20) for actor in range(2)}
+        assert not watchdog.health(actors)
     slopes = watchdog.memory_slope
     assert slopes["actor 0"] == pytest.approx(1e6 / 60, rel=0.1)
-    [alarm] = watchdog.health(0.0, 372_000_000)
-    assert (alarm.name, alarm.level) == ("memory", "warn")
     left_h = 372e6 / sum(slopes.values()) / 3600
+    [alarm] = watchdog.health(actors, available_bytes=372_000_000)
+    assert (alarm.name, alarm.level) == ("memory", "warn")
     assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
     assert 2.8 < left_h < 3.6
-    assert not watchdog.health(0.0, 100 * GIGABYTE)
-    clock.now += LIMITS.repeat_s
-    assert not watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1))
-    assert watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1))
-    clock.now += LIMITS.repeat_s
-    watchdog.forget("actor 0")
-    watchdog.forget("actor 1")
-    assert not watchdog.health(0.0, 372_000_000)
+    assert not watchdog.health(actors, available_bytes=100 * GIGABYTE)
+    assert not watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h - 0.3))
+    assert watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h + 0.3))
+    assert not watchdog.health({}, available_bytes=372_000_000)
 
 
 def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> None:
@@ -134,13 +131,14 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     watchdog = Watchdog(LIMITS, clock=clock)
     for step in range(29):
         clock.now = 10.0 * step
-        watchdog.process("learner", ProcessStats(10**8 + 10**6 * step, 50, 20))
+        watchdog.health({"learner": ProcessStats(10**8 + 10**6 * step, 50, 20)})
     assert not watchdog.memory_slope
     for step in range(300):
         clock.now += 10.0
-        watchdog.process("learner", ProcessStats(2 * 10**8 + step % 2, 50, 20))
+        holding = {"learner": ProcessStats(2 * 10**8 + step % 2, 50, 20)}
+        watchdog.health(holding)
     assert watchdog.memory_slope["learner"] == pytest.approx(0.0, abs=1.0)
-    assert not watchdog.health(0.0, GIGABYTE)
+    assert not watchdog.health(holding, available_bytes=GIGABYTE)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +150,15 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     ],
 )
 def test_descriptors_and_threads_of_a_process_do_not_grow(last: ProcessStats, raised: set[tuple[str, str]]) -> None:
-    stream = [("actor 1.0", ProcessStats(1, 50, 20)), ("actor 1.0", last)]
-    assert levels(Watchdog(LIMITS).process, stream) == raised
+    stream = [({"actor 1.0": ProcessStats(1, 50, 20)},), ({"actor 1.0": last},)]
+    assert levels(Watchdog(LIMITS).health, stream) == raised
 
 
 def test_a_warning_is_repeated_only_after_a_while_and_each_process_has_its_own() -> None:
     clock = Clock()
     watchdog = Watchdog(WatchdogLimits(repeat_s=600.0), clock=clock)
-    assert watchdog.health(1000.0, GIGABYTE)
-    clock.now = 599.0
-    assert not watchdog.health(1000.0, GIGABYTE)
-    clock.now = 600.0
-    assert watchdog.health(1000.0, GIGABYTE)
+    for clock.now, raised in ((0.0, True), (599.0, False), (600.0, True)):
+        assert bool(watchdog.health({}, checkpoint_age_s=1000.0)) is raised
 
 
 def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() -> None:
