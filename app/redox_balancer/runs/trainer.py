@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
@@ -31,7 +31,7 @@ def train(
     factory: EnvFactory,
     run_dir: Path,
     *,
-    resume: Literal["auto"] | Path | None,
+    resume: str | Path | None,
     progress: ProgressSink,
     about: Mapping[str, Any] | None = None,
     collector: type[RolloutCollector] = RolloutCollector,
@@ -80,14 +80,8 @@ def train(
         checked = preflight(config, factory, run_dir, warn=progress.warning)
         try:
             checkpoint.remove_leftovers(run_dir)
-            write_record(
-                run_dir,
-                config,
-                task=about or {},
-                environment=fingerprint,
-                restored=restored,
-                warn=progress.warning,
-            )
+            about = about or {}
+            write_record(run_dir, config, about, fingerprint, restored=restored, warn=progress.warning)
             run = TrainingRun(
                 config,
                 fingerprint=fingerprint,
@@ -114,12 +108,8 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[R
     At each save the collector drops its unfinished episodes and environments, as a process that resumes has to.
     """
     config = run.config
-    collector = collector_class(
-        factory,
-        **config.collector,
-        incarnation=run.incarnations[0],
-        state=run.collector_state,
-    )
+    settings = {**config.collector, "incarnation": run.incarnations[0], "state": run.collector_state}
+    collector = collector_class(factory, **settings)
     try:
         learner = run.learner(collector.shape)
         with stop_on_signals() as stop:

@@ -48,10 +48,6 @@ class LockHolder:
     expires_at: float = 0.0  # Unix time by the holder's clock; informative only
     released: bool = False
 
-    def as_bytes(self) -> bytes:
-        """Return the lock as it is stored."""
-        return (json.dumps(asdict(self), indent=1) + "\n").encode()
-
 
 @dataclass(frozen=True)
 class LockState:
@@ -221,9 +217,10 @@ class RunLock:
     def _write(self, content: LockHolder, replaces: str | None) -> LockState | None:
         """Replace a version of the lock; return the lock of another holder that was written first."""
         sent_at = time.monotonic()
-        stamped = replace(content, expires_at=time.time() + self._ttl_s)
+        stamped = asdict(replace(content, expires_at=time.time() + self._ttl_s))
+        stored = (json.dumps(stamped, indent=1) + "\n").encode()
         try:
-            self._etag = self._bucket.put(self._address.lock_key, stamped.as_bytes(), replaces=replaces)
+            self._etag = self._bucket.put(self._address.lock_key, stored, replaces=replaces)
         except (PreconditionFailedError, ObjectNotFoundError):
             state = read_lock(self._bucket, self._address)
             if state is None or state.holder.token != self._own.token:
