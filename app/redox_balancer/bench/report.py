@@ -85,17 +85,11 @@ class BenchmarkResults:
                 (f"the last tenth of {step.steps:,} steps, steps/s", step.model, f"{step.warm_steps_per_s:,.0f}"),
                 ("optima without a solve", step.model, f"{100 * step.hit_rate:.2f} %"),
                 ("lookups that a solve contradicted", step.model, f"{step.disagreements}"),
-                *(
-                    [
-                        (
-                            "with NAD+/NADH drawn for each episode, share of it",
-                            step.model,
-                            f"{step.held_ratios_share:.2f}",
-                        )
-                    ]
-                    if step.held_ratios_share
-                    else []
-                ),
+            ]
+            if step.held_ratios_share:
+                drawn = "with NAD+/NADH drawn for each episode, share of it"
+                rows.append((drawn, step.model, f"{step.held_ratios_share:.2f}"))
+            rows += [
                 ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:

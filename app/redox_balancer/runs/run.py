@@ -42,22 +42,9 @@ class TrainingRun:
 
     `fingerprint` is the identity of the environments, stored with each checkpoint, and `known_returns` are those that
     they gave before the run, for the watchdog. `started` is `time.monotonic()` at the start of this process.
-
-    Attributes
-    ----------
-    state
-        State of the learner after the last recorded update; from `learner` on.
-    incarnations
-        Generation of the process of each actor (0, 1, ...).
-    collector_state
-        State of the serial collector in the restored checkpoint, None without one.
-    extra_metrics
-        Returns further columns of each row of metrics.
-    actor_stats, daemon_stats
-        Return the process statistics of the actors and of Ray's daemons.
     """
 
-    state: LearnerState
+    state: LearnerState  # after the last recorded update; from `learner` on
     _shape: PolicyShape
 
     def __init__(
@@ -77,11 +64,11 @@ class TrainingRun:
         self._fingerprint, self._restored = fingerprint, restored
         self._first_step = restored.step if restored else 0
         self._started, self._seconds_before = started, float(restored.state["training_time_s"]) if restored else 0.0
-        self.incarnations = next_incarnations(config, restored)
-        self.collector_state = restored.state["collector"] if restored else None
-        self.extra_metrics: Callable[[], Mapping[str, float]] = dict
+        self.incarnations = next_incarnations(config, restored)  # of the process of each actor
+        self.collector_state = restored.state["collector"] if restored else None  # of a serial run
+        self.extra_metrics: Callable[[], Mapping[str, float]] = dict  # further columns of each row
         self.actor_stats: Callable[[], Mapping[str, ProcessStats]] = dict
-        self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict
+        self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict  # of Ray
         self._monitor = Monitor(Watchdog(WatchdogLimits.of(config), known_returns=known_returns), self._alarm)
 
         self._window = Window()

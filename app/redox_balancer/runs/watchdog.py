@@ -65,15 +65,8 @@ class WatchdogLimits:
 class Watchdog:
     """Raises alarms from samples of a run.
 
-    Parameters
-    ----------
-    limits
-        Limits beyond which an alarm is raised.
-    known_returns
-        Returns observed before, such as those of the preflight checks. Without them a resumed run whose policy rests
-        on a plateau looks as if no other value existed.
-    clock
-        Monotonic time in seconds.
+    `known_returns` were observed before, such as in the preflight checks: without them a resumed run whose policy
+    rests on a plateau looks as if no other value existed. `clock` is monotonic time in seconds.
     """
 
     def __init__(

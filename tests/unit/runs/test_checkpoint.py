@@ -14,6 +14,7 @@ from redox_balancer.files import write_whole
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.manifest import SCHEMA
+from redox_balancer.runs.remote.listing import list_checkpoints
 
 ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0, dtype=np.float32)}
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
@@ -258,3 +259,13 @@ def test_the_best_is_marked_and_kept(tmp_path: Path) -> None:
         checkpoint.prune(tmp_path, 2, best=2)
     assert list(checkpoint.steps(tmp_path)) == [5, 4, 2]
     assert checkpoint.load(tmp_path / "best").step == 2
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_list_has_no_checkpoint_that_a_trainer_removes_meanwhile(tmp_path: Path, *, verify: bool) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, ARRAYS, STATE)
+    listed = list_checkpoints(str(tmp_path), verify=verify)
+    assert next(listed).step == 3
+    checkpoint.prune(tmp_path, 1)
+    assert list(listed) == []

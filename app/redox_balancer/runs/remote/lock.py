@@ -135,13 +135,6 @@ class RunLock:
 
     The caller holds the run's local lock, that of the folder (`runs.lock`). Other processes may take over `ttl_s`
     seconds after the last renewal.
-
-    Attributes
-    ----------
-    lost_to
-        Name of the process that took the lock over, None while none has.
-    last_error
-        Why the last attempt to take or renew the lock failed, empty if it succeeded.
     """
 
     def __init__(self, bucket: Bucket, address: RunAddress, folder: Path, *, ttl_s: float) -> None:
@@ -153,8 +146,8 @@ class RunLock:
             token=uuid.uuid4().hex,
             ttl_s=ttl_s,
         )
-        self.lost_to: str | None = None
-        self.last_error = ""
+        self.lost_to: str | None = None  # the process that took the lock over
+        self.last_error = ""  # of the last attempt to take or renew the lock
         self._etag: str | None = None
         self._valid_until = 0.0  # time.monotonic()
         self._stop = threading.Event()
