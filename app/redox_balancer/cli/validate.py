@@ -93,13 +93,11 @@ def validate(
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
-    if directions:
-        others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium, "model": model}
-        others |= {"concentrations": concentrations, "curation": curation, "biomass": biomass}
-        others["as_published"] = as_published
-        _refuse_pairs("directions", others, "the directions are a table of their own, of the embedded core")
-    if ratios:
-        _refuse_pairs("ratios", {"model": model}, "the ratios are of the embedded core")
+    others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium, "model": model}
+    others |= {"concentrations": concentrations, "curation": curation, "biomass": biomass}
+    own_table = "the directions are a table of their own, of the embedded core"
+    _refuse_pairs("directions" if directions else "", others | {"as_published": as_published}, own_table)
+    _refuse_pairs("ratios" if ratios else "", {"model": model}, "the ratios are of the embedded core")
     if draws and not (ratios or directions):
         raise RedoxError("--draws does not go without --ratios or --directions", hint="add one of the two")
     if concentrations and not ratios:
@@ -146,7 +144,7 @@ def validate(
 
 
 def _refuse_pairs(chosen: str, others: Mapping[str, object], reason: str) -> None:
-    if given := [name for name, value in others.items() if value]:
+    if chosen and (given := [name for name, value in others.items() if value]):
         raise RedoxError(f"{flag(chosen)} does not go with {flag(given[0])}", hint=f"remove one of the two: {reason}")
 
 
