@@ -33,16 +33,12 @@ class BenchmarkResults:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all values, ready for JSON."""
-        return {
-            "about": dict(self.about),
-            **({} if self.core_seconds is None else {"core_seconds": self.core_seconds}),
-            **{
-                part: [asdict(figures) for figures in found]
-                for part in ("step", "memory", "learner", "train")
-                if (found := getattr(self, part))
-            },
-            **({"throughput": [figures.as_dict() for figures in self.throughput]} if self.throughput else {}),
+        parts = {
+            part: [asdict(each) for each in getattr(self, part)] for part in ("step", "memory", "learner", "train")
         }
+        parts["throughput"] = [each.as_dict() for each in self.throughput]
+        answer = {"about": dict(self.about), "core_seconds": self.core_seconds} | parts
+        return {name: found for name, found in answer.items() if found not in (None, [])}
 
     def scaling_rows(self) -> list[Row]:
         """Return the rows under `SCALING`: predicted throughput of numbers of actors."""
