@@ -33,11 +33,10 @@ class BenchmarkResults:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all values, ready for JSON."""
-        parts = {
-            part: [asdict(each) for each in getattr(self, part)] for part in ("step", "memory", "learner", "train")
-        }
-        parts["throughput"] = [each.as_dict() for each in self.throughput]
-        answer = {"about": dict(self.about), "core_seconds": self.core_seconds} | parts
+        answer: dict[str, Any] = {"about": dict(self.about), "core_seconds": self.core_seconds}
+        for part in ("step", "memory", "learner", "train"):
+            answer[part] = [asdict(each) for each in getattr(self, part)]
+        answer["throughput"] = [each.as_dict() for each in self.throughput]
         return {name: found for name, found in answer.items() if found not in (None, [])}
 
     def scaling_rows(self) -> list[Row]:

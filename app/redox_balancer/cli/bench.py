@@ -73,7 +73,7 @@ def bench(
     throughput measures the time of each part of a training, and learner and Ray with actors that only replay recorded
     rollouts; a model then predicts the throughput of many actors on hosts of 192 vCPU, and its limit.
     """
-    from redox_balancer.bench import report  # noqa: PLC0415 - loads the solver
+    from redox_balancer.bench import report  # noqa: PLC0415 - loads COBRApy
 
     if input_file is not None and model is not None:
         raise RedoxError(
