@@ -17,12 +17,11 @@ from redox_balancer.runs.checkpoint import Checkpoint
 from redox_balancer.runs.heartbeat import HeartbeatWriter, Status
 from redox_balancer.runs.metrics import Window
 from redox_balancer.runs.metrics_log import MetricsLog
-from redox_balancer.runs.monitor import Monitor
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
 from redox_balancer.runs.resume import learner_state, next_incarnations, parts_of
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
-from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Alarm, EpisodeTracker, NonsenseError, Watchdog, WatchdogLimits
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class TrainingRun:
         self.extra_metrics: Callable[[], Mapping[str, float]] = dict  # further columns of each row
         self.actor_stats: Callable[[], Mapping[str, ProcessStats]] = dict
         self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict  # of Ray
-        self._monitor = Monitor(Watchdog(WatchdogLimits.of(config), known_returns=known_returns), self._alarm)
+        self._watchdog = Watchdog(WatchdogLimits.of(config), known_returns=known_returns)
+        self._episodes = EpisodeTracker()
 
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
@@ -114,16 +114,23 @@ class TrainingRun:
 
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
-        self._monitor.rollout(rollout)
+        for construct, value in self._episodes.ended(rollout):
+            self._report(self._watchdog.episode(construct, value))
 
-    def _alarm(self, text: str) -> None:
-        self.progress.warning(text)
-        self._heartbeat.note(alarm=text, alarm_at=time.time())
+    def _report(self, alarms: Sequence[Alarm]) -> None:
+        for alarm in alarms:
+            if alarm.level == "stop":
+                raise NonsenseError(alarm)
+        for alarm in alarms:
+            text = f"{alarm.name}: {alarm.text}"
+            self.progress.warning(text)
+            self._heartbeat.note(alarm=text, alarm_at=time.time())
 
     def record(self, update: Update) -> None:
         """Record an update, and log a row of metrics when due; a `NonsenseError` where the update makes no sense."""
-        self._monitor.update(update)
-        self.state = update.state
+        state, lag_max = update.state, max(update.lags, default=0)
+        self._report(self._watchdog.update(update.metrics, lag_max=lag_max, steps=state.steps, dropped=state.dropped))
+        self.state = state
         self._window.add(update)
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
@@ -138,17 +145,18 @@ class TrainingRun:
         self._checked_at = time.monotonic()
         own, actors = process_stats(), self.actor_stats()
         left, speed = self.config.timesteps - self.state.steps, self._steps_per_s
-        growth = self._monitor.health(
+        alarms = self._watchdog.health(
             {"trainer": own, **actors, **self.daemon_stats()},
             checkpoint_age_s=self._checked_at - self._checkpoints.written_at,
             available_bytes=memory().available_bytes,
             left_s=left / speed if speed else math.inf,
         )
+        self._report(alarms)
         self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
             actor_bytes=max((stats.uss_bytes for stats in actors.values()), default=None),
             trainer_bytes=own.uss_bytes,
-            growth_bytes_per_s=growth,
+            growth_bytes_per_s=sum(self._watchdog.memory_slope.values()),
         )
 
     def _log(self) -> None:

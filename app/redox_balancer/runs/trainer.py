@@ -11,7 +11,6 @@ from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import INITIAL_ACTORS, ScaleUp
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.lock import sole_trainer, unwritable
-from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.record import write_record
@@ -19,6 +18,7 @@ from redox_balancer.runs.remote.uploader import uploading
 from redox_balancer.runs.resume import check_fits, find_start
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.signals import kill_children_and_exit, stop_on_signals
+from redox_balancer.runs.watchdog import NonsenseError
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool

@@ -14,7 +14,9 @@ from typing import Literal, Self
 import numpy as np
 from scipy.stats import theilslopes
 
+from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 
 CHECKED_FOR_NAN = ("policy_loss", "baseline_loss", "entropy", "rho_mean", "grad_norm")
@@ -27,6 +29,17 @@ class Alarm:
     name: str
     level: Literal["warn", "stop"]
     text: str
+
+
+class NonsenseError(RedoxError):
+    """A training that learns from nonsense: its state must not be saved, and a restart would not help."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(
+            f"stopped by the watchdog ({alarm.name}): {alarm.text}",
+            hint="check the reward signal of the environment; the checkpoints before this are kept",
+            exit_code=EXIT_NONSENSE,
+        )
 
 
 @dataclass(frozen=True)
@@ -197,6 +210,34 @@ class Watchdog:
                 f"out of memory in {full_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
                 f"MB per hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
             )
+
+
+class EpisodeTracker:
+    """Reassembles the episodes of actors from their rollouts, which cut them at any step."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
+
+    def ended(self, rollout: Rollout) -> list[tuple[tuple[int, ...], float]]:
+        """Return construct and value of the episodes that ended in this rollout and of which every step was seen."""
+        follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
+        if follows != (rollout.incarnation, rollout.sequence):
+            taken = [[] for _ in range(rollout.actions.shape[1])]
+        found = []
+        episodes = zip(rollout.episodes.returns.tolist(), rollout.episodes.lengths.tolist(), strict=True)
+        over = rollout.terminated | rollout.truncated
+        for actions, ends in zip(rollout.actions.tolist(), over.tolist(), strict=True):
+            for b, (action, end) in enumerate(zip(actions, ends, strict=True)):
+                taken[b].append(action)
+                if end:
+                    value, length = next(episodes)
+                    # More actions than steps: the collector dropped an episode and started another. Fewer: the
+                    # episode started in a rollout that was not seen.
+                    if len(taken[b]) >= length:
+                        found.append((tuple(sorted(taken[b][-length:])), value))
+                    taken[b] = []
+        self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
+        return found
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:

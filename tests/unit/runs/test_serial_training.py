@@ -11,7 +11,7 @@ import pytest
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
-from redox_balancer.runs.monitor import NonsenseError
+from redox_balancer.runs.watchdog import NonsenseError
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill, reproducible
 from sinks import Recorder
 from toy_envs import Fading
