@@ -129,12 +129,7 @@ class MeasuredResult:
 def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iterator[DirectionResult]:
     """Compute each direction on the embedded core with its extension; the rule is that of the file.
 
-    Parameters
-    ----------
-    draws
-        How often the energies are drawn from their uncertainty, with the same seed for each cell.
-    progress
-        Receives each direction as it starts.
+    `draws` is how often the energies are drawn from their uncertainty, with the same seed for each cell.
     """
     path, core = packaged("directions.toml"), load_network(curation=packaged(EXTENSION))
     surroundings = read_records(path, "surroundings", Surroundings)

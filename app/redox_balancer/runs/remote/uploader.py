@@ -42,16 +42,9 @@ def uploading(
     """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
     Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.
-    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`.
-
-    Raises
-    ------
-    InUseError
-        Where another trainer holds the run's lock.
-    RedoxError
-        Where the bucket holds newer checkpoints than the run resumes from, or cannot be used at all.
-    UnreachableError
-        Where the bucket does not respond and there is no local checkpoint to resume from.
+    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`. An InUseError where another
+    trainer holds the run's lock, an UnreachableError where the bucket does not respond and there is no local
+    checkpoint, another RedoxError where it cannot be used or holds newer checkpoints than the run resumes from.
     """
     if not config.remote:
         yield None
