@@ -74,7 +74,7 @@ class Proposal:
 
     @classmethod
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
-        """Evaluate `LBNOX_c 0.1 % + AOX_m 0.03 %`; a RedoxError where it cannot be read or the condition is unknown."""
+        """Evaluate a construct by name; a RedoxError where it cannot be read or the condition is unknown."""
         chosen = find_condition(space, condition)
         own, construct = build_construct(space, NamedConstruct(named))
         with Evaluator(own.plain) as evaluator, Evaluator(own) as of_task:
