@@ -57,7 +57,7 @@ def write_record(
         "settings": {name: value for name, value in settings.items() if name not in known or known[name] != value},
         **origin,
     }
-    record = {"settings": settings, "task": dict(task), "environment": dict(environment), **origin}
+    record: dict[str, Any] = {"settings": settings, "task": dict(task), "environment": dict(environment), **origin}
     record["history"] = [*_history(before), entry]
     write_whole(run_dir / RECORD, json.dumps(record, indent=1).encode())
 

@@ -85,9 +85,9 @@ def _play(
     total, over = 0.0, False
     while True:
         legal = np.flatnonzero(np.broadcast_to(info.get("action_mask", True), action_count(environment)))
-        wanted = len(prefix) if rng is None else max(len(prefix), LONGEST_EPISODE)
-        if over or len(actions) >= wanted:
+        given = len(actions) < len(prefix)
+        if over or not (given or (rng is not None and len(actions) < LONGEST_EPISODE)):
             return _Played(tuple(actions), total, over, legal)
-        actions.append(prefix[len(actions)] if len(actions) < len(prefix) else int(rng.choice(legal)))
+        actions.append(prefix[len(actions)] if given or rng is None else int(rng.choice(legal)))
         _, reward, terminated, truncated, info = environment.step(actions[-1])
         total, over = total + float(reward), terminated or truncated
