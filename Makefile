@@ -29,13 +29,16 @@ override TASK := hidden
 endif
 TASKS := known robust guaranteed hidden noise library genome-1 genome-2 genome-3 genome-4
 TRAINED_FOR_known = --sampling box
+ASKED_known = --longest 0.5
 TRAINED_FOR_robust = --sampling box --parameter-samples 64
+ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
+ASKED_guaranteed = --longest 0.5
 TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
 # A fifth of the enzyme library is withheld in training and offered in the comparison.
 TRAINED_FOR_library = $(TRAINED_FOR_guaranteed) --without-enzymes LBNOX,NDI1,NDE1,UDHA,LDHA,MDH1,AOX,SLC25A11,GLUD1
-ASKED_library = --without-enzymes '' --on states
+ASKED_library = --without-enzymes '' --on states --longest 0.2
 # Of the cell lines on the core of Recon3D (MODEL=, see docs/recon3d.md) two are withheld in each of four folds.
 FOLD_genome-1 := HT29 HOP-62
 FOLD_genome-2 := 786-O MALME-3M
