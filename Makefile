@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= 300000
+TIMESTEPS ?= $(or $(STEPS_$(TASK)),300000)
 ACTORS ?= 2
 JOBS ?= 2
 MODEL ?=
@@ -34,7 +34,10 @@ TRAINED_FOR_robust = --sampling box --parameter-samples 64
 ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
 ASKED_guaranteed = --longest 0.5
-TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
+# What is expected over cells that are not shown counts in proportion, and a placement has no gain to be seen by.
+TRAINED_FOR_hidden = --sampling box --hidden-condition --observation flat --return-scale 0 --entropy-cost 0.05 --entropy-cost-end 0.002
+STEPS_hidden = 600000
+STEPS_noise = 400000
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
 # A fifth of the enzyme library is withheld in training and offered in the comparison.
 TRAINED_FOR_library = $(TRAINED_FOR_guaranteed) --without-enzymes LBNOX,NDI1,NDE1,UDHA,LDHA,MDH1,AOX,SLC25A11,GLUD1
@@ -49,6 +52,7 @@ comma := ,
 listed = $(subst $() ,$(comma),$(strip $(1)))
 GENOME = --model $(or $(MODEL),$(error give the core: MODEL=core.json.gz)) --medium culture --placements 2
 $(foreach fold,1 2 3 4,\
+	$(eval STEPS_genome-$(fold) = 100000)\
 	$(eval TRAINED_FOR_genome-$(fold) = $$(GENOME) --sampling named --cell $$(call listed,$$(filter-out $$(FOLD_$$(TASK)),$$(LINES))))\
 	$(eval ASKED_genome-$(fold) = --cell $$(call listed,$$(FOLD_$$(TASK))) --on training --seconds 1))
 INPUT ?=
@@ -100,7 +104,7 @@ report: setup ## write the report of a run (RUN=)
 
 # Each policy is trained in one process, on one core: the same policies again on the same machine.
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed, hidden, noise, library, genome-1 to genome-4; TIMESTEPS= JOBS=)
+evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed, hidden, noise, library, genome-1 to genome-4; TIMESTEPS= JOBS= MODEL=)
 	@[ -n "$(filter $(TASK),$(TASKS))" ] || { echo "error: unknown task '$(TASK)'; choose one of: $(TASKS)" >&2; exit 2; }
 	printf '%s\n' 1 2 3 4 5 | xargs --max-procs $(JOBS) --replace={} \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
