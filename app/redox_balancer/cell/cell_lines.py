@@ -71,19 +71,10 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: "Network", *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium.
+        """Return the line as a condition of a cell on its medium, whose bounds what was not measured has.
 
-        Parameters
-        ----------
-        network
-            The cell on its medium, from which the bounds of what was not measured are taken.
-        forced
-            Whether the network has the measured rates already, so that only what was not measured is left to vary.
-
-        Raises
-        ------
-        RedoxError
-            As in `exchanges`.
+        Where the network has the measured rates already (`forced`), only what was not measured is left to vary. A
+        RedoxError as in `exchanges`.
         """
         changes = [
             _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)
@@ -144,11 +135,10 @@ def load_cell_lines(path: Path | None = None) -> dict[str, CellLine]:
     comments = [line for line in text.splitlines() if line.startswith("#")]
     source = next((c.partition("Source:")[2].strip() for c in comments if "Source:" in c), str(file))
     header, *rows = _table(file, text)
-    lines = {
-        line: _line(file, line, source, [(row[0], row[at]) for row in rows])
+    return {
+        line: _line(file, line, [(row[0], row[at]) for row in rows], source, packaged=path is None)
         for at, line in enumerate(header[1:], start=1)
     }
-    return {name: line.model_copy(update={"packaged": path is None}) for name, line in lines.items()}
 
 
 def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[CellLine]:
@@ -209,7 +199,7 @@ def _opening(exchange: Exchange, side: Side, value: float, source: str, *, sampl
     )
 
 
-def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) -> CellLine:
+def _line(file: Path, line: str, cells: Sequence[tuple[str, str]], source: str, *, packaged: bool) -> CellLine:
     """The line of a column, given as pairs of a row's name and cell."""
     rates: dict[str, float] = {}
     for name, cell in cells:
@@ -229,7 +219,8 @@ def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) 
     if not rates:
         raise _refusal(file, f"has no rates of {line}")
     unmeasured = tuple(name for name, cell in cells if not cell and name not in (_GROWTH, _PROTEIN))
-    return CellLine(id=line, source=source, rates=rates, unmeasured=unmeasured, growth=growth, protein=protein)
+    measured = {"rates": rates, "unmeasured": unmeasured, "growth": growth, "protein": protein}
+    return CellLine(id=line, source=source, packaged=packaged, **measured)
 
 
 def _twice(line: str, metabolite: str, rates: Sequence[float], names: str = "") -> RedoxError:

@@ -23,26 +23,16 @@ def _can_cache() -> bool:
     return folder.is_absolute()
 
 
-@contextmanager
-def _temporary_cache() -> Iterator[None]:
-    before = os.environ.get(_CACHE_VARIABLE)
-    with tempfile.TemporaryDirectory(prefix="redox-cache-", ignore_cleanup_errors=True) as folder:
-        os.environ[_CACHE_VARIABLE] = folder
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[_CACHE_VARIABLE]
-            else:
-                os.environ[_CACHE_VARIABLE] = before
-
-
 # The import of COBRApy creates a cache folder, which nothing here uses, and fails where it cannot.
 if _can_cache():
     import cobra
 else:
-    with _temporary_cache():
+    _before = {name: os.environ[name] for name in (_CACHE_VARIABLE,) if name in os.environ}
+    with tempfile.TemporaryDirectory(prefix="redox-cache-", ignore_cleanup_errors=True) as _folder:
+        os.environ[_CACHE_VARIABLE] = _folder
         import cobra
+    del os.environ[_CACHE_VARIABLE]
+    os.environ.update(_before)
 
 __all__ = ["cobra", "quiet_cobra"]
 

@@ -72,21 +72,9 @@ class Consistency:
 def consistent_reactions(
     network: Network, progress: Progress = no_progress, *, time_limit_s: float = SOLVE_LIMIT_S
 ) -> Consistency:
-    """Find every reaction that can carry flux in steady state.
+    """Find every reaction that can carry flux in steady state, in the directions that the bounds allow.
 
-    Parameters
-    ----------
-    network
-        Its bounds give the directions; their size does not matter.
-    progress
-        Receives the name of each phase as it starts.
-    time_limit_s
-        Time limit of the LP, s.
-
-    Raises
-    ------
-    TimeLimitError
-        The LP reached its time limit.
+    A TimeLimitError if the LP takes longer than `time_limit_s`.
     """
     progress("dead ends")
     S = stoichiometric_matrix(integer_network(network)[0])

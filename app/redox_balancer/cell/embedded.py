@@ -28,11 +28,6 @@ COMPARTMENTS = {
 }
 
 
-def core_tables() -> Path:
-    """Return the folder of the tables of the embedded core."""
-    return packaged(CORE_ID)
-
-
 def core_json() -> Path:
     """Return the path of the embedded core as a COBRA JSON file."""
     return packaged(f"{CORE_ID}.json")
@@ -68,19 +63,16 @@ def core_from_tables(folder: Path) -> dict[str, Any]:
     }
 
 
-def core_text(folder: Path) -> str:
-    """Return the content of the JSON file generated from the tables in `folder`."""
-    return json.dumps(core_from_tables(folder), indent=1) + "\n"
+def core_text() -> str:
+    """Return the content of the JSON file generated from the tables."""
+    return json.dumps(core_from_tables(packaged(CORE_ID)), indent=1) + "\n"
 
 
 def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
     stoichiometry = parse_equation(row["equation"])
-    unknown = stoichiometry.keys() - known
-    if unknown:
-        raise RedoxError(
-            f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv",
-            hint="add a row for it, or correct the id",
-        )
+    if unknown := stoichiometry.keys() - known:
+        problem = f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv"
+        raise RedoxError(problem, hint="add a row for it, or correct the id")
     lower, upper = float(row["lower"]), float(row["upper"])
     if lower > upper or (lower < 0 and "-->" in row["equation"]):
         raise RedoxError(f"{row['id']}: bounds {lower:g} and {upper:g} contradict {row['equation']!r}")
@@ -113,4 +105,4 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    write_atomically(core_json(), core_text(core_tables()).encode())
+    write_atomically(core_json(), core_text().encode())

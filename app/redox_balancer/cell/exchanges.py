@@ -40,10 +40,7 @@ class BoundaryReaction(NamedTuple):
         return self.removal == 0.0 and (self.coefficient > 0 or self.supply > 0.0)
 
     def within(self, supply: float, removal: float | None) -> tuple[float, float]:
-        """Bounds with the given largest supply and removal, mmol/gDW/h; nothing is forced.
-
-        With None the largest removal stays as it is.
-        """
+        """Bounds with the given largest supply and removal (None: as it is), mmol/gDW/h; nothing is forced."""
         into, out = supply / abs(self.coefficient), None if removal is None else removal / abs(self.coefficient)
         if self.coefficient > 0:
             return min(self.lower, 0.0) if out is None else -out, into

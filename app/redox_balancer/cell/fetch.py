@@ -97,12 +97,12 @@ def fetch_model(
     progress: Progress = no_progress,
     wait_s: float = 1.0,
 ) -> Fetched:
-    """Add a verified public model to the cache.
+    """Add a verified public model, by its name in the catalogue, to the cache.
+
+    A RedoxError if the name is unknown, the download failed, or the file has the wrong content or checksum.
 
     Parameters
     ----------
-    name
-        Name in the catalogue.
     file
         Local file to use instead of a download.
     mirror
@@ -113,11 +113,6 @@ def fetch_model(
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
-
-    Raises
-    ------
-    RedoxError
-        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -160,9 +155,8 @@ def _content_of(path: Path, objective: str | None) -> ModelContent:
             f"{path}: {network.objective} has no optimum with the model's own bounds ({solution.status.value})",
             hint="the file is not the expected model: download it again",
         )
-    return ModelContent(
-        len(network.reactions), len(network.metabolites), len(model.genes), network.objective, solution.objective
-    )
+    sizes = len(network.reactions), len(network.metabolites), len(model.genes)
+    return ModelContent(*sizes, network.objective, solution.objective)
 
 
 def sha256_of(path: Path) -> str:

@@ -68,7 +68,8 @@ def _published_names() -> dict[str, str]:
 class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
-    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are.
+    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. `names` are
+    further names of metabolites, see `display_names`.
 
     Attributes
     ----------
@@ -76,13 +77,6 @@ class FunctionalCell:
         The closed model; the new columns are closed, too.
     missing
         What the model lacks, by function that names it.
-
-    Parameters
-    ----------
-    network, functions
-        The model, and what it is to perform.
-    names
-        Further names of metabolites, see `display_names`.
     """
 
     def __init__(
@@ -142,10 +136,9 @@ class FunctionalCell:
             bounds[str(network.find_reaction(reaction))] = limits
         # Coefficients of an ordinary size, whatever the amounts: a list asks for 0.0001 albumin.
         scale = max(map(abs, goal.values()), default=0.0) or 1.0
-        self._goals[function.name] = Column(
-            f"goal {function.name}", {own: value / scale for own, value in goal.items() if value}
-        )
-        bounds[f"goal {function.name}"] = (0.0, scale)
+        name, shares = f"goal {function.name}", {own: value / scale for own, value in goal.items() if value}
+        self._goals[function.name] = Column(name, shares)
+        bounds[name] = (0.0, scale)
         self._bounds[function.name] = bounds
 
     def _metabolites(self, name: str) -> Iterable[str]:
@@ -173,10 +166,7 @@ def perform(
 ) -> list[FunctionTest]:
     """Test which functions a model performs; arguments as of `FunctionalCell`.
 
-    Raises
-    ------
-    RedoxError
-        A function's linear program has no optimum.
+    A RedoxError if a function's linear program has no optimum.
     """
     functions = tuple(functions)
     cell = FunctionalCell(network, functions, names)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.cell.network import FloatArray, IntArray, Network
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Tableau
 
 TOLERANCE = 1e-9
@@ -128,22 +128,20 @@ class ParametricBounds:
 
         The problem is infeasible at every point where the row is positive (Farkas 1902).
         """
-        row = np.zeros(width)
-        at_upper = certificate.weights > 0
-        for upper, chosen in ((True, at_upper), (False, ~at_upper)):
-            self._add_bounds(row, certificate.columns[chosen], -certificate.weights[chosen], upper=upper)
+        row, at_upper = np.zeros(width), certificate.weights > 0
+        for chosen, bound, bound_at in (
+            (at_upper, self._network.upper, self._upper_at),
+            (~at_upper, self._network.lower, self._lower_at),
+        ):
+            columns = certificate.columns[chosen]
+            moves_at = np.append(bound_at, -1)[self._place[columns]]
+            np.add.at(row, moves_at, -certificate.weights[chosen] * np.where(moves_at >= 0, 1.0, bound[columns]))
         return self._relaxed(row)
 
     def _relaxed(self, rows: FloatArray) -> FloatArray:
         """Rows less `RELATIVE` times the sum of the sizes of their terms at a point (u, 1)."""
         relaxed: FloatArray = rows - RELATIVE * np.abs(rows) * self._signs
         return relaxed
-
-    def _add_bounds(self, row: FloatArray, columns: IntArray, weights: FloatArray, *, upper: bool) -> None:
-        """Add the weighted sum of one bound of each column to a row over (u, 1)."""
-        bound, bound_at = (self._network.upper, self._upper_at) if upper else (self._network.lower, self._lower_at)
-        moves_at = np.append(bound_at, -1)[self._place[columns]]
-        np.add.at(row, moves_at, weights * np.where(moves_at >= 0, 1.0, bound[columns]))
 
     def _irredundant(self, rows: FloatArray, relaxed: FloatArray, *, exact: bool) -> NDArray[np.intp]:
         """Rows of which some point within the ranges violates the relaxed form and that no other row implies."""

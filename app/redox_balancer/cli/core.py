@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs, writable_file
 from redox_balancer.design.settings import ids
 from redox_balancer.progress import Progress
@@ -168,10 +169,8 @@ def _print_report(answer: dict[str, Any]) -> None:
         f"{dropped['blocked_one_way']:,} blocked one-way, {dropped['blocked_reversible']:,} blocked reversible"
     )
     for rule in answer["rules"]:
-        kept = rule["kept"]
-        more = f" and {len(kept) - _SHOWN:,} more" if len(kept) > _SHOWN else ""
-        shown = ", ".join(kept[:_SHOWN]) + more
-        rows.append((rule["rule"], f"{len(kept):,}", f"{len(rule['blocked']):,}", rule["finds"], shown))
+        sizes = f"{len(rule['kept']):,}", f"{len(rule['blocked']):,}"
+        rows.append((rule["rule"], *sizes, rule["finds"], shortened(rule["kept"], _SHOWN)))
     show({"rule": "left", "kept": "right", "blocked": "right", "finds": "left", "reactions": "left"}, rows)
     for warning in answer["warnings"]:
         out().print(f"warning: {warning}")
