@@ -105,10 +105,8 @@ class Correction(Reasoned):
             return self.direction.of(lower, upper)
         if self.capped:
             return max(lower, -self.capped), min(upper, self.capped)
-        return (
-            lower if self.capped_backward is None else -self.capped_backward,
-            upper if self.capped_forward is None else self.capped_forward,
-        )
+        lower = lower if self.capped_backward is None else -self.capped_backward
+        return lower, upper if self.capped_forward is None else self.capped_forward
 
 
 class Substance(BaseModel, extra="forbid", frozen=True):

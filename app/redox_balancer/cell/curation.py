@@ -88,6 +88,10 @@ class Curation:
         names, substances = document.get("names", {}), document.get("substance", {})
         if not (isinstance(names, dict) and all(isinstance(own, str) for own in names.values())):
             raise RedoxError(f"{path.name}: [names] needs ids as texts", hint='write BIGG = "own id"')
+        if not isinstance(substances, dict):
+            raise RedoxError(
+                f"{path.name}: [substance] is no table", hint='write bigg = { formula = "H2O", charge = 0 }'
+            )
         try:
             known = {name: Substance.model_validate(entry) for name, entry in substances.items()}
         except ValidationError as error:

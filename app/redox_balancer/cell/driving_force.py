@@ -37,8 +37,11 @@ def parsimonious_fluxes(network: Network) -> dict[str, float]:
 
     Such a state has no cycles. It is empty where the cell does not grow.
     """
+    column = network.column(network.objective)
+    if network.upper[column] <= 0.0:
+        return {}
     parts, reaction_of = one_way_parts(network)
-    (biomass,) = np.flatnonzero(reaction_of == network.column(network.objective))[:1].tolist()
+    biomass = int(np.flatnonzero(reaction_of == column)[0])  # forward parts come first
     with FluxLP(parts, {parts.reactions[biomass]: 1.0}) as lp:
         growth = lp.maximise()
         if not growth.optimal or growth.objective <= LEAST_FLUX:

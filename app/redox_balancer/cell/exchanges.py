@@ -120,11 +120,9 @@ class Exchange:
 
 def exchange_of(network: "Network", metabolite: str) -> Exchange:
     """Return the exchange of a metabolite, given by the model's own id."""
-    bounds = network.bounds_of
-    return Exchange(
-        metabolite,
-        tuple(BoundaryReaction(r, c, *bounds(r)) for r, c in network.boundary_coefficients[metabolite].items()),
-    )
+    coefficients = network.boundary_coefficients[metabolite]
+    reactions = (BoundaryReaction(name, value, *network.bounds_of(name)) for name, value in coefficients.items())
+    return Exchange(metabolite, tuple(reactions))
 
 
 def find_exchange(network: "Network", name: str) -> Exchange | None:
@@ -148,11 +146,8 @@ def find_exchange(network: "Network", name: str) -> Exchange | None:
 
 def extracellular_exchanges(network: "Network") -> list[Exchange]:
     """Return the exchange of each extracellular metabolite that has one."""
-    return [
-        exchange_of(network, metabolite)
-        for metabolite in network.boundary_coefficients
-        if network.compartment_of(metabolite) == EXTRACELLULAR
-    ]
+    found = network.boundary_coefficients
+    return [exchange_of(network, each) for each in found if network.compartment_of(each) == EXTRACELLULAR]
 
 
 def growth_products(network: "Network") -> set[str]:

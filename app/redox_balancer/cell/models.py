@@ -203,7 +203,7 @@ def load_network(
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)
-        core = replace(found.network, repairs=(found.summary,))
+        core = replace(found.network, repairs=tuple(filter(None, [found.summary])))
     return core if objective is None else core.with_objective(objective)
 
 

@@ -163,12 +163,9 @@ class Network:
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
         """Reactions with a single, extracellular metabolite."""
-        found = {
-            reaction
-            for metabolite, coefficients in self.boundary_coefficients.items()
-            if self.compartment_of(metabolite) == EXTRACELLULAR
-            for reaction in coefficients
-        }
+        found = set[str]()
+        for metabolite, coefficients in self.boundary_coefficients.items():
+            found |= coefficients.keys() if self.compartment_of(metabolite) == EXTRACELLULAR else set()
         return tuple(reaction for reaction in self.boundary if reaction in found)
 
     def compartment_of(self, metabolite: str) -> str:

@@ -36,7 +36,7 @@ class ParametricBounds:
     """
 
     def __init__(self, network: Network, parameters: Sequence[Parameter], noise: float) -> None:
-        self._network, self._noise = network, noise
+        self._noise = noise
         self.columns = sorted({parameter.column for parameter in parameters})
         self.lower, self.upper = network.lower[self.columns], network.upper[self.columns]
         # Position of each column in `columns`, -1 for the others and, last, for a mass balance.
@@ -55,6 +55,7 @@ class ParametricBounds:
         self._lower_at = np.full(len(self.columns), -1)
         for index, parameter in enumerate(parameters):
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
+        self._sides = (1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at)
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
         """Copy the values of the parameters, shape (P,); a ValueError if one is NaN or outside of its range."""
@@ -99,10 +100,7 @@ class ParametricBounds:
         responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
         responds[self.columns] = True
         size, sides = len(self._place) - 1, []
-        for sign, bounds, bound_at in (
-            (1.0, self._network.upper, self._upper_at),
-            (-1.0, self._network.lower, self._lower_at),
-        ):
+        for sign, bounds, bound_at in self._sides:
             finite: NDArray[np.bool_] = np.isfinite(bounds)
             finite[self.columns] = True
             variables = (responds & np.append(finite, np.ones(len(responds) - size, np.bool_))).nonzero()[0]
@@ -128,14 +126,12 @@ class ParametricBounds:
 
         The problem is infeasible at every point where the row is positive (Farkas 1902).
         """
-        row, at_upper = np.zeros(width), certificate.weights > 0
-        for chosen, bound, bound_at in (
-            (at_upper, self._network.upper, self._upper_at),
-            (~at_upper, self._network.lower, self._lower_at),
-        ):
-            columns = certificate.columns[chosen]
+        row = np.zeros(width)
+        for sign, bounds, bound_at in self._sides:
+            chosen = sign * certificate.weights > 0
+            columns, weights = certificate.columns[chosen], certificate.weights[chosen]
             moves_at = np.append(bound_at, -1)[self._place[columns]]
-            np.add.at(row, moves_at, -certificate.weights[chosen] * np.where(moves_at >= 0, 1.0, bound[columns]))
+            np.add.at(row, moves_at, -weights * np.where(moves_at >= 0, 1.0, bounds[columns]))
         return self._relaxed(row)
 
     def _relaxed(self, rows: FloatArray) -> FloatArray:

@@ -63,7 +63,7 @@ def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, Any
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RedoxError(f"{path} is not valid TOML: {error}", hint="fix the file at that position") from error
     entries = document.get(table)
-    if not isinstance(entries, list) or not entries:
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
         raise RedoxError(f"{path} has no [[{table}]] entries", hint=f"compare it with {packaged('')}")
     records: dict[str, AnyRecord] = {}
     for position, entry in enumerate(entries, start=1):

@@ -67,6 +67,14 @@ def test_the_driving_force_of_glycolysis_is_the_published_one() -> None:
     assert forces[limiting] == pytest.approx(found.value, abs=1e-6)
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 0.0), (-5.0, 0.0)])
+def test_a_cell_whose_growth_reaction_cannot_run_forward_has_no_state(
+    core: Network, bounds: tuple[float, float]
+) -> None:
+    open_ = dict.fromkeys(core.boundary, (-1000.0, 1000.0))
+    assert parsimonious_fluxes(core.with_bounds(open_ | {core.objective: bounds})) == {}
+
+
 def test_the_driving_force_of_e_coli_is_the_published_one() -> None:
     data = PUBLISHED["e_coli_core"]
     network = to_network(cobra.io.load_model("textbook"))

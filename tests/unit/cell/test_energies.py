@@ -50,9 +50,8 @@ def test_each_reaction_has_an_energy_or_a_reason(toy: Network) -> None:
     assert {name for name, energy in energies.items() if math.isnan(energy)} == known.reasons.keys()
     assert energies["SAME"] == pytest.approx(0.0, abs=1e-9)
     assert energies["CATION"] == pytest.approx(-0.06 * FARADAY)
-    assert energies["SYMPORT"] == pytest.approx(
-        0.0, abs=1e-9
-    )  # a proton with an anion is not driven by the potential
+    # A proton with an anion is not driven by the potential.
+    assert energies["SYMPORT"] == pytest.approx(0.0, abs=1e-9)
     assert energies["AHC"] == energies["AHCm"]
 
 
