@@ -5,6 +5,7 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -105,11 +106,9 @@ class CellLine(Record):
                     raise _twice(self.id, exchange.metabolite, (known, rate), f" ({other}, {name})")
         lacking = self.missing_from(network)
         if lacking and (not found or not self.packaged):
-            raise RedoxError(
-                f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}",
-                hint="remove its row, or name it as the model or BiGG does",
-                settings=("cells_file",),
-            )
+            problem = f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}"
+            hint = "remove its row, or name it as the model or BiGG does"
+            raise RedoxError(problem, hint=hint, settings=("cells_file",))
         return list(found.values())
 
     def missing_from(self, network: "Network") -> list[str]:
@@ -132,8 +131,8 @@ def load_cell_lines(path: Path | None = None) -> dict[str, CellLine]:
         text = read_file(file, "cell lines", "cells_file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refusal(file, "is no text in UTF-8") from error
-    comments = [line for line in text.splitlines() if line.startswith("#")]
-    source = next((c.partition("Source:")[2].strip() for c in comments if "Source:" in c), str(file))
+    named = re.search(r"^#.*?Source:(.*)", text, re.MULTILINE)
+    source = named[1].strip() if named else str(file)
     header, *rows = _table(file, text)
     return {
         line: _line(file, line, [(row[0], row[at]) for row in rows], source, packaged=path is None)
@@ -157,11 +156,8 @@ def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -
         return list(conditions)
     taken = {HEALTHY, *(part for condition in conditions for part in condition.id.split(JOIN))}
     if shared := [line.id for line in lines if line.id in taken]:
-        raise RedoxError(
-            f"{shared[0]} is the name of a cell line and of a condition",
-            hint="rename the line in its file",
-            settings=("cells_file",),
-        )
+        problem = f"{shared[0]} is the name of a cell line and of a condition"
+        raise RedoxError(problem, hint="rename the line in its file", settings=("cells_file",))
     return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
 
 

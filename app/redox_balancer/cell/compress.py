@@ -112,11 +112,10 @@ class Compression:
         columns, rows = sorted(self._columns), sorted(row for row, touching in self._rows.items() if touching)
         place = {row: index for index, row in enumerate(rows)}
         entries = [sorted((place[row], value) for row, value in self._columns[column].items()) for column in columns]
-        metabolites = tuple(self._network.metabolites[row] for row in rows)
         return replace(
             self._network,
             reactions=tuple(self._network.reactions[column] for column in columns),
-            metabolites=metabolites,
+            metabolites=tuple(self._network.metabolites[row] for row in rows),
             indptr=np.cumsum([0, *map(len, entries)]).astype(np.int32),
             indices=np.asarray([row for column in entries for row, _ in column], dtype=np.int32),
             data=np.asarray([value for column in entries for _, value in column], dtype=np.float64),

@@ -107,14 +107,9 @@ def consistent_reactions(
     witness = np.zeros(len(network.reactions))
     np.add.at(witness, columns[runs], sign[runs] * flux)
     runs = np.unique(runs)
-    return Consistency(
-        kept=columns[runs],
-        witness=witness,
-        closed=int(np.sum(~is_open)),
-        dead_ends=int(np.sum(is_open)) - connected,
-        blocked_one_way=blocked_one_way,
-        blocked_reversible=connected - blocked_one_way - len(runs),
-    )
+    closed, dead_ends = int(np.sum(~is_open)), int(np.sum(is_open)) - connected
+    blocked_reversible = connected - blocked_one_way - len(runs)
+    return Consistency(columns[runs], witness, closed, dead_ends, blocked_one_way, blocked_reversible)
 
 
 def has_slack(network: Network) -> bool:
@@ -159,17 +154,9 @@ def matrix_of(network: Network, data: Any) -> Any:
 def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> Network:
     """Return a network with stoichiometric matrix S and column numbers as ids, for `FluxLP`."""
     S = S.tocsc()
-    return Network(
-        id=name,
-        reactions=tuple(str(column) for column in range(S.shape[1])),
-        metabolites=tuple(str(row) for row in range(S.shape[0])),
-        indptr=S.indptr.astype(np.int32),
-        indices=S.indices.astype(np.int32),
-        data=S.data.astype(np.float64),
-        lower=lower,
-        upper=upper,
-        objective="",
-    )
+    metabolites, reactions = (tuple(map(str, range(size))) for size in S.shape)
+    matrix = S.indptr.astype(np.int32), S.indices.astype(np.int32), S.data.astype(np.float64)
+    return Network(name, reactions, metabolites, *matrix, lower, upper, objective="")
 
 
 def one_way_parts(network: Network) -> tuple[Network, ColumnArray]:
@@ -193,8 +180,7 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
     made, used = (S > 0).astype(np.int64), (S < 0).astype(np.int64)
     touched = made + used
     while True:
-        forward = (alive & (upper > 0)).astype(np.int64)
-        backward = (alive & (lower < 0)).astype(np.int64)
+        forward, backward = ((alive & way).astype(np.int64) for way in (upper > 0, lower < 0))
         dead = made @ forward + used @ backward == 0
         dead |= used @ forward + made @ backward == 0
         dead |= touched @ alive.astype(np.int64) == 1

@@ -182,11 +182,9 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
         raise RedoxError(f"no file {path}", hint="check the path", settings=("file",))
     checksum = sha256_of(path)
     if pinned is not None and checksum != pinned.sha256:
-        raise RedoxError(
-            f"{entry.id} is not the file that was pinned: sha256 {checksum[:12]}..., pinned {pinned.sha256[:12]}...",
-            hint="it changed at its source; to trust the new file, verify its content again and pin it",
-            settings=("repin",),
-        )
+        problem = f"the file that was pinned: sha256 {checksum[:12]}..., pinned {pinned.sha256[:12]}..."
+        hint = "it changed at its source; to trust the new file, verify its content again and pin it"
+        raise RedoxError(f"{entry.id} is not {problem}", hint=hint, settings=("repin",))
     content = _content_of(path, entry.objective)
     for quantity in ("reactions", "metabolites", "genes"):
         expected, found = getattr(entry, quantity), getattr(content, quantity)
@@ -200,11 +198,8 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
 
 
 def _wrong(entry: PublicModel, what: str) -> RedoxError:
-    return RedoxError(
-        f"the file is not {entry.id}: it has {what}",
-        hint=f"download {entry.url} yourself and use that file",
-        settings=("file",),
-    )
+    hint = f"download {entry.url} yourself and use that file"
+    return RedoxError(f"the file is not {entry.id}: it has {what}", hint=hint, settings=("file",))
 
 
 def _read_pins(folder: Path) -> dict[str, Pin]:

@@ -123,11 +123,10 @@ def _charge(metabolite: str, value: object, repairs: Repairs) -> int | None:
     if isinstance(value, str) and value.strip().lower() in _NOTHING:
         return None
     number = float(value)  # type: ignore[arg-type]
-    if not math.isfinite(number):
-        repairs.add("charge that is no finite number left out", metabolite)
-        return None
-    if number != int(number):
-        repairs.add("charge that is no whole number left out", f"{metabolite} ({number:g})")
+    if not number.is_integer():
+        finite = math.isfinite(number)
+        kind, where = ("whole", f"{metabolite} ({number:g})") if finite else ("finite", metabolite)
+        repairs.add(f"charge that is no {kind} number left out", where)
         return None
     if isinstance(value, str):
         repairs.add("charge written as text read as a number", metabolite)

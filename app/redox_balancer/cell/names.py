@@ -198,17 +198,16 @@ def _annotated(entry: Any, key: str) -> list[str]:
     """Values of an annotation: a text, or a list of texts or of pairs with the qualifier `is`; others are ignored."""
     found = entry.annotation.get(key)
     values = found if isinstance(found, list | tuple | set) else [found]
-    pairs = (
-        value[1] if isinstance(value, list | tuple) and value[:1] == ["is"] and len(value) > 1 else value
-        for value in values
+    texts = (
+        value[1] if isinstance(value, list) and len(value) > 1 and value[0] == "is" else value for value in values
     )
-    return [value.strip() for value in pairs if isinstance(value, str) and value.strip()]
+    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _unique(own: Container[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Own id by BiGG name, without names of several ids and names that are themselves ids of the model."""
-    found: dict[str, set[str]] = {}
+    found: defaultdict[str, set[str]] = defaultdict(set)
     for name, identifier in pairs:
         if name not in own:
-            found.setdefault(name, set()).add(identifier)
+            found[name].add(identifier)
     return {name: identifiers.pop() for name, identifiers in found.items() if len(identifiers) == 1}

@@ -58,15 +58,12 @@ class HeldByMedium:
         """Find the reactions in a network."""
         rows = packaged_rows("thermodynamics/equilibria.tsv")
         found = [(own, *row[1:3]) for row in rows if (own := network.find_reaction(row[0]))]
-        return cls(
-            tuple(network.column(own) for own, equilibrium, _ in found if equilibrium == "yes"),
-            {own: float(capacity) for own, _, capacity in found if capacity != "-"},
-        )
+        equilibria = [network.column(own) for own, equilibrium, _ in found if equilibrium == "yes"]
+        return cls(tuple(equilibria), {own: float(capacity) for own, _, capacity in found if capacity != "-"})
 
     def applied(self, cell: Thermodynamics, native: Mapping[str, float]) -> Thermodynamics:
         """Return a cell with the measured capacities; a condition that leaves a share of a native limit leaves it."""
-        network = cell.network
-        bounds = {}
+        network, bounds = cell.network, {}
         for reaction, capacity in self.capacities.items():
             if own := native.get(reaction):
                 low, high = network.bounds_of(reaction)
@@ -114,8 +111,7 @@ class GrowthAtRatio:
     ) -> None:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
-        self._growth = growth
-        self.ratios = ratios_of(network)
+        self._growth, self.ratios = growth, ratios_of(network)
         self._coupled = [column for column in coupled_columns(thermodynamics) if column not in equilibria]
         self._competition = competition_of(network, self.ratios)
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
@@ -175,8 +171,7 @@ class GrowthAtRatio:
 
         Its ends are bracketed to `precision`, in decades.
         """
-        enough = (1.0 - HELD) * self._growth
-        return window_of(ratio, self._growths(ratio), self._span[ratio], precision, enough)
+        return window_of(ratio, self._growths(ratio), self._span[ratio], precision, (1.0 - HELD) * self._growth)
 
     def _growths(self, ratio: Ratio) -> Callable[[float], float]:
         """Growth, 1/h, by the decimal logarithm of a ratio."""
