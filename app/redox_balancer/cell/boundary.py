@@ -50,8 +50,9 @@ def find_boundary_species(model: "cobra.Model") -> list[BoundarySpecies]:
         same = _same_name(metabolite, inside)
         outer = EXTRACELLULAR in (split_metabolite(inside.id)[1], letters.get(inside.compartment or ""))
         source = sources[0] if sources else None
-        unlimited = source is None or (source.lower_bound <= -OPEN and source.upper_bound >= OPEN)
-        spare = source is None or (not source.objective_coefficient and (len(exchanges) == 1 or unlimited))
+        spare = source is None or not source.objective_coefficient
+        if len(exchanges) > 1 and source is not None:
+            spare &= bool(source.lower_bound <= -OPEN and source.upper_bound >= OPEN)
         if (same or outer) and spare:
             named |= same
             found.append(BoundarySpecies(metabolite, tuple(exchanges), source))

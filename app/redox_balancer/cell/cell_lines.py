@@ -215,8 +215,8 @@ def _line(file: Path, line: str, cells: Sequence[tuple[str, str]], source: str, 
     if not rates:
         raise _refusal(file, f"has no rates of {line}")
     unmeasured = tuple(name for name, cell in cells if not cell and name not in (_GROWTH, _PROTEIN))
-    measured = {"rates": rates, "unmeasured": unmeasured, "growth": growth, "protein": protein}
-    return CellLine(id=line, source=source, packaged=packaged, **measured)
+    about = {"id": line, "source": source, "unmeasured": unmeasured, "packaged": packaged}
+    return CellLine.model_validate(about | {"rates": rates, "growth": growth, "protein": protein})
 
 
 def _twice(line: str, metabolite: str, rates: Sequence[float], names: str = "") -> RedoxError:
