@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 _CACHE_VARIABLE = "XDG_CACHE_HOME"
@@ -37,26 +38,17 @@ else:
 __all__ = ["cobra", "quiet_cobra"]
 
 
-class _Listener(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
 @contextmanager
-def quiet_cobra() -> Iterator[list[str]]:
+def quiet_cobra() -> Iterator[list[logging.LogRecord]]:
     """Silence COBRApy: its messages are collected in the list that is yielded, its prints go to stderr."""
-    logger, listener = logging.getLogger("cobra"), _Listener()
+    logger, listener = logging.getLogger("cobra"), BufferingHandler(sys.maxsize)
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [listener], False
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings(), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
-            yield listener.messages
+            yield listener.buffer
     finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

@@ -91,7 +91,7 @@ def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
     if not model.reactions:
         problem = _fault_of_sbml(plain) or "it contains no reactions"
         raise UnreadableError(problem, hint="use a metabolic model in SBML with fbc")
-    for missing in filter(None, map(_MISSING_BOUND.match, heard)):
+    for missing in filter(None, (_MISSING_BOUND.match(record.getMessage()) for record in heard)):
         repairs.add(f"no {missing[1]} bound, set to {missing[2]}", missing[3])
     if "/fbc/version" in text:
         _read_charges(model, text)

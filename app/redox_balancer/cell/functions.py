@@ -14,7 +14,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.names import split_metabolite
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
@@ -60,9 +60,7 @@ def display_names(model: "cobra.Model", network: Network) -> dict[str, str]:
 @cache
 def _published_names() -> dict[str, str]:
     """BiGG name by the name that Human-GEM's lists of functions use, without compartment."""
-    with packaged("metabolite_names.tsv").open(encoding="utf-8") as table:
-        pairs = (line.rstrip("\n").partition("\t") for line in table if not line.startswith("#"))
-        return {name: bigg for name, _, bigg in pairs}
+    return dict(table_rows(packaged("metabolite_names.tsv").read_text(encoding="utf-8")))
 
 
 class FunctionalCell:

@@ -83,7 +83,7 @@ def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
 
 def text_of(content: bytes, repairs: Repairs) -> str:
     """Decode UTF-8, UTF-16 or UTF-32, or what an XML declaration names; bytes that are none of it are Latin-1."""
-    encoding = json.detect_encoding(content)
+    encoding: str = json.detect_encoding(content)
     if encoding == "utf-8" and (declared := _XML_DECLARATION.match(content[:_HEAD].decode("latin-1"))):
         encoding = declared[1]
     try:
