@@ -5,13 +5,12 @@ The tables are `data/human_redox_core/reactions.tsv` and `metabolites.tsv`; prog
 growth in 1/h.
 """
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from redox_balancer.cell.equation import parse_equation
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
@@ -92,16 +91,15 @@ def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
-    seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise RedoxError(f"{path.name}, line {line}: the number of cells differs from the header")
-        if row["id"] in seen:
-            raise RedoxError(f"{path.name}, line {line}: {row['id']} is repeated")
-        seen.add(row["id"])
-    return rows
+    header, *rows = table_rows(path.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = {}
+    for name, *cells in rows:
+        if len(cells) != len(header) - 1:
+            raise RedoxError(f"{path.name}: {name} has another number of cells than the header")
+        if name in found:
+            raise RedoxError(f"{path.name}: {name} is repeated")
+        found[name] = dict(zip(header, (name, *cells), strict=True))
+    return list(found.values())
 
 
 if __name__ == "__main__":
