@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,9 +72,17 @@ def test_every_line_of_the_tables_names_its_source() -> None:
     assert all(entry["notes"]["source"] for entry in document["reactions"] + document["metabolites"])
 
 
-def test_a_table_with_an_unknown_metabolite_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda text: text.replace("glc__D_c --> ", "glucose_c --> "), "no metabolite 'glucose_c'"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "is repeated"),
+        (lambda text: text + "odd\t1\n", "odd has another number of cells"),
+    ],
+)
+def test_a_table_with_a_mistake_is_refused(tmp_path: Path, change: Callable[[str], str], problem: str) -> None:
     for name in ("metabolites.tsv", "reactions.tsv"):
         text = packaged(f"{CORE_ID}/{name}").read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace("glc__D_c --> ", "glucose_c --> "), encoding="utf-8")
-    with pytest.raises(RedoxError, match="glucose_c"):
+        (tmp_path / name).write_text(change(text), encoding="utf-8")
+    with pytest.raises(RedoxError, match=problem):
         core_from_tables(tmp_path)
