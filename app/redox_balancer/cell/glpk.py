@@ -7,6 +7,7 @@ return. Arrays are therefore created with `doubleArray` and `intArray` and fille
 memory, and a problem is deleted when it is closed.
 """
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -75,8 +76,8 @@ class GlpkProblem:
         # Outputs of `glp_check_kkt`: largest absolute error and its place, largest relative error and its place.
         self._errors = glp.doubleArray(1), glp.intArray(1), glp.doubleArray(1), glp.intArray(1)
         # Buffers for one row or column of the tableau.
-        self._index, self._index_view = _array(np.int32, self._rows + self._columns + 1)
-        self._values, self._values_view = _array(np.float64, self._rows + self._columns + 1)
+        self._index, self._index_view = _array(self._rows + self._columns + 1, floats=False)
+        self._values, self._values_view = _array(self._rows + self._columns + 1, floats=True)
         self._scaled, self._loaded, self.violation = False, False, math.inf
         if scaled:
             self.scale(on=True)
@@ -308,21 +309,20 @@ def _build(network: Network, *, hide: bool) -> tuple[Any, FloatArray]:
         glp.glp_set_col_bnds(problem, column + 1, kind, lower, upper)
         if kind != glp.GLP_DB:
             outside[column] = {glp.GLP_UP: upper, glp.GLP_FR: 0.0}.get(kind, lower)
-    entries = (np.int32, network.indices + 1), (np.int32, network.column_of + 1), (np.float64, network.data)
     arrays = []
-    for kind, values in entries:
-        array, view = _array(kind, size + 1)
+    for values in (network.indices + 1, network.column_of + 1, network.data):
+        array, view = _array(size + 1, floats=values is network.data)
         view[1:] = values
         arrays.append(array)
     glp.glp_load_matrix(problem, size, *arrays)
     return problem, outside
 
 
-def _array(kind: type[np.int32] | type[np.float64], size: int) -> tuple[Any, NDArray[Any]]:
+def _array(size: int, *, floats: bool) -> tuple[Any, NDArray[Any]]:
     """Create a GLPK array, which is indexed from 1, and a view of its memory that is valid as long as the array."""
-    array = (glp.intArray if kind is np.int32 else glp.doubleArray)(size)
-    memory = (np.ctypeslib.as_ctypes_type(kind) * size).from_address(int(array.this))
-    return array, np.ctypeslib.as_array(memory)
+    kind: Any = ctypes.c_double if floats else ctypes.c_int
+    array = (glp.doubleArray if floats else glp.intArray)(size)
+    return array, np.ctypeslib.as_array((kind * size).from_address(int(array.this)))
 
 
 def _finite(lower: float, upper: float) -> tuple[float, float]:

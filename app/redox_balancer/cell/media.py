@@ -220,7 +220,8 @@ def apply_medium(network: "Network", name: str) -> "Network":
                 settings=("medium",),
             )
         groups = medium.uptakes, medium.secretions or {}
-        repeated = repeated_exchanges(network, *({n: cap.value for n, cap in caps.items()} for caps in groups), name)
+        uptakes, secretions = ({exchange: cap.value for exchange, cap in caps.items()} for caps in groups)
+        repeated = repeated_exchanges(network, uptakes, secretions, name)
         for field in ("uptakes", "secretions"):
             if caps := getattr(medium, field):
                 left = {exchange: cap for exchange, cap in caps.items() if exchange not in repeated}
