@@ -8,6 +8,7 @@ import pytest
 from redox_balancer.design.candidates import CandidateFeatures, feature_names
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.outlook import Outlook
 from redox_balancer.design.settings import Reward
 from redox_balancer.design.task import Task
@@ -22,6 +23,18 @@ def walk(env: RedoxEnv, steps: int) -> Iterator[np.random.Generator]:
             _, _, done, _, info = env.step(generator.choice(np.flatnonzero(info["action_mask"][:-1])))
             assert not done
         yield generator
+
+
+def test_the_bounds_of_all_placements_at_once_are_those_of_one_by_one() -> None:
+    space = Task(held_ratios="c,m", parameter_samples=2).space()
+    formulation, levels = Formulation(space), len(space.levels)
+    assert space.ratios is not None
+    for condition in [*space.conditions, *map(space.ratios.holding, space.conditions)]:
+        cell = formulation.under(condition)
+        for sample in (None, 1):
+            placed = [[divmod(step, levels)] for step in range(space.actions - 1)] + [[]]
+            points = np.array([formulation.with_placed(cell, each, sample) for each in placed])
+            assert (formulation.steps(cell, formulation.placed_bounds(cell, sample)) == points - cell.point).all()
 
 
 @pytest.mark.parametrize("reward", ["capacity", "rescue"])
