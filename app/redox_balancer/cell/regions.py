@@ -113,11 +113,12 @@ class RegionCache:
     """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
     Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
-    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`.
+    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`. `version` counts the changes of
+    cuts and certificates.
     """
 
     def __init__(self, width: int, limit_bytes: int, noise: float) -> None:
-        self._width, self._limit, self._noise = width, limit_bytes, noise
+        self._width, self._limit, self._noise, self.version = width, limit_bytes, noise, 0
         self.clear()
 
     def clear(self) -> None:
@@ -204,6 +205,7 @@ class RegionCache:
         """Add a certificate found at `point` (u, 1), unless round-off leaves it without a violation there."""
         if row.dot(point) > INFEASIBLE_BY * self._noise:
             self._certificates = np.vstack([self._certificates[-(CERTIFICATES - 1) :], row])
+            self.version += 1
 
     def remove(self, found: Lookup) -> None:
         """Drop the region of a lookup."""
@@ -214,6 +216,7 @@ class RegionCache:
     def remove_certificates(self, indices: NDArray[np.intp]) -> None:
         """Drop certificates."""
         self._certificates = np.delete(self._certificates, indices, axis=0)
+        self.version += 1
 
     def _make_room(self) -> None:
         """Drop the least recently used regions, and the cuts that have none left."""
@@ -240,6 +243,6 @@ class RegionCache:
         self._set_cuts(list(itertools.compress(self._cuts, chosen)), self._cut_rows[chosen])
 
     def _set_cuts(self, cuts: list[_Cut], rows: FloatArray) -> None:
-        self._cuts, self._cut_rows = cuts, rows
+        self._cuts, self._cut_rows, self.version = cuts, rows, self.version + 1
         # The point of the last lookup and the index of the lowest cut there: most estimates are made at that point.
         self._lowest = b"", 0

@@ -6,6 +6,7 @@ can gain, and what it gains where no other bound becomes limiting. Gasse et al. 
 to a policy that branches.
 """
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
 
 
 class Outlook:
-    """Estimates for each of P placements at each of L levels, in the cell and condition given to `enter`."""
+    """Estimates for each of P placements at each of L levels."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator, space, ends = evaluator, evaluator.space, evaluator.formulation.ends
@@ -31,23 +32,21 @@ class Outlook:
         self._foreign = np.asarray([[placement.foreign] for placement in space.placements])
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
+        self._condition: Condition | None = None
 
-    def enter(self, condition: Condition) -> None:
-        """Estimate under this condition from now on."""
-        self._reference = self._evaluator.reference(condition)
-        self._cell = self._evaluator.unmodified(condition)
-        self._bounds = self._evaluator.formulation.placed_bounds(self._cell)
-
-    def gains(self, construct: Construct, outcome: Outcome) -> FloatArray:
-        """Estimated change of a construct's value by each placement, in the unit of the value; shape (P, L).
+    def gains(self, construct: Construct, condition: Condition, outcome: Outcome) -> FloatArray:
+        """Estimated change of the value of a construct, whose outcome is known, by each placement; shape (P, L).
 
         Only placements that are not part of the construct, and that are affordable, have a meaning. In a cell that
         cannot live they are the shares of what it lacks, by the Farkas certificate, that each placement makes up for.
         """
         evaluator, space = self._evaluator, self._evaluator.space
-        programs, settings, reference = evaluator.programs, space.settings, self._reference
+        programs, settings = evaluator.programs, space.settings
+        reference, cell = evaluator.cell(condition)
+        if condition is not self._condition:  # the same in all of an episode
+            self._condition, self._bounds = condition, evaluator.formulation.placed_bounds(cell)
         placed = tuple(construct)
-        point = evaluator.formulation.with_placed(self._cell, placed)
+        point = evaluator.formulation.with_placed(cell, placed)
         steps = self._bounds - point[self._ends][:, :, None]
         if outcome.growth == 0.0 and (proof := programs.growth_lp.certificate(point[:-1])) is not None:
             lacking = float(proof[:-1].dot(point[:-1]) + proof[-1])
@@ -77,7 +76,7 @@ class Outlook:
         """What the reward counts of the capacity, at the biomass flux to be held: the lowest cuts from a point."""
         most = [self._optima(program, point, steps, held) for program in self._evaluator.programs.flux_lps]
         if self._evaluator.space.settings.reward == "guaranteed":
-            return -np.max(most, axis=0)
+            return -reduce(np.maximum, most)
         return np.maximum(most[0], 0.0)
 
     def _optima(
