@@ -27,10 +27,30 @@ EVALUATED := experiments/evaluation/$(TASK)
 ifeq ($(TASK),untold) # the name of version 0.1; its policies stay where they are
 override TASK := hidden
 endif
+TASKS := known robust guaranteed hidden noise library genome-1 genome-2 genome-3 genome-4
 TRAINED_FOR_known = --sampling box
+ASKED_known = --longest 0.5
 TRAINED_FOR_robust = --sampling box --parameter-samples 64
+ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
+ASKED_guaranteed = --longest 0.5
 TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.15 --entropy-cost-end 0.005
+TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
+# A fifth of the enzyme library is withheld in training and offered in the comparison.
+TRAINED_FOR_library = $(TRAINED_FOR_guaranteed) --without-enzymes LBNOX,NDI1,NDE1,UDHA,LDHA,MDH1,AOX,SLC25A11,GLUD1
+ASKED_library = --without-enzymes '' --on states --longest 0.2
+# Of the cell lines on the core of Recon3D (MODEL=, see docs/recon3d.md) two are withheld in each of four folds.
+FOLD_genome-1 := HT29 HOP-62
+FOLD_genome-2 := 786-O MALME-3M
+FOLD_genome-3 := HS-578T NCI-H226
+FOLD_genome-4 := MDA-MB-231 RPMI-8226
+LINES := $(foreach fold,1 2 3 4,$(FOLD_genome-$(fold)))
+comma := ,
+listed = $(subst $() ,$(comma),$(strip $(1)))
+GENOME = --model $(or $(MODEL),$(error give the core: MODEL=core.json.gz)) --medium culture --placements 2
+$(foreach fold,1 2 3 4,\
+	$(eval TRAINED_FOR_genome-$(fold) = $$(GENOME) --sampling named --cell $$(call listed,$$(filter-out $$(FOLD_$$(TASK)),$$(LINES))))\
+	$(eval ASKED_genome-$(fold) = --cell $$(call listed,$$(FOLD_$$(TASK))) --on training --seconds 1))
 INPUT ?=
 CDK := node_modules/.bin/cdk
 AMI ?=
@@ -80,12 +100,12 @@ report: setup ## write the report of a run (RUN=)
 
 # Each policy is trained in one process, on one core: the same policies again on the same machine.
 .PHONY: evaluation
-evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed or hidden; TIMESTEPS= JOBS=)
-	@[ -n "$(TRAINED_FOR_$(TASK))" ] || { echo "error: unknown task '$(TASK)'; choose known, robust, guaranteed or hidden" >&2; exit 2; }
+evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed, hidden, noise, library, genome-1 to genome-4; TIMESTEPS= JOBS=)
+	@[ -n "$(filter $(TASK),$(TASKS))" ] || { echo "error: unknown task '$(TASK)'; choose one of: $(TASKS)" >&2; exit 2; }
 	printf '%s\n' 1 2 3 4 5 | xargs --max-procs $(JOBS) --replace={} \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
 			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK))
-	$(BIN)/redox evaluate $(EVALUATED)/seed* --jobs $(JOBS) --output docs/evaluation/$(TASK)
+	$(BIN)/redox evaluate $(EVALUATED)/seed* $(ASKED_$(TASK)) --jobs $(JOBS) --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -187,3 +188,13 @@ def _blas() -> "ThreadpoolController":
     from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - only where there is linear algebra
 
     return ThreadpoolController()
+
+
+def processor() -> str:
+    """Name of the processor; empty where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

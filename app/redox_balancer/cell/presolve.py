@@ -30,6 +30,8 @@ FILL = 400
 """Largest number of new coefficients that a substitution may cause."""
 STABLE = 0.01
 """Smallest coefficient to divide by, relative to the largest of the column."""
+ROUND_OFF = 1e-12
+"""Weight in a proof of infeasibility, relative to the largest, that is round-off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,10 +306,13 @@ class PresolvedLP:
         found = self._reduced.farkas_certificate()
         if found is None:
             return None
-        columns = self._presolved.kept[found.columns]
-        limited = np.isfinite(self._presolved.least[columns]) | np.isfinite(self._presolved.most[columns])
-        # A column that has taken in another reaches beyond its own bounds.
-        return None if limited.any() else FarkasCertificate(columns, found.weights)
+        counted = np.abs(found.weights) > ROUND_OFF * np.abs(found.weights).max()
+        own, weights = found.columns[counted], found.weights[counted]
+        columns, reduced, network = self._presolved.kept[own], self._presolved.reduced, self._presolved.network
+        # The proof is by one bound of each column; of one that has taken in another, that may be wider than its own.
+        proving = np.where(weights > 0, reduced.upper[own], reduced.lower[own])
+        wider = proving != np.where(weights > 0, network.upper[columns], network.lower[columns])
+        return None if wider.any() else FarkasCertificate(columns, weights)
 
     def reset_basis(self) -> None:
         """Discard the last basis, so that the next solve depends on bounds and objective alone."""

@@ -26,12 +26,15 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.evaluation.benchmark import Benchmark, ProvenBest, proven_best, state_of, steps
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Setup, answers, best_fixed, start_process
 from redox_balancer.progress import Progress, no_progress
+from redox_balancer.resources import processor
 from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.search.exhaustive import ExhaustiveReference, exhaustive, largest_count
 from redox_balancer.search.problem import SearchResult
 from redox_balancer.version import __version__
 
 STATES, PAIRS, TRAINING, VALIDATION = "states", "pairs", "training", "validation"
+NAMED = "named conditions"
+"""What `TRAINING` is called where the policies are asked about another task than that of their training."""
 SEEDS = {STATES: 20_001, VALIDATION: 30_001}
 """Seeds of the states that are reported, and of those that settings are chosen on."""
 ENUMERABLE = 1_000_000
@@ -101,7 +104,10 @@ def compare_methods(
     """
     runs = _same_task(folders, protocol.elsewhere)
     environments = runs[0].environments()
-    sets = {name: _conditions(name, environments.space, protocol) for name in protocol.sets}
+    sets = {
+        NAMED if name == TRAINING and runs[0].changed else name: _conditions(name, environments.space, protocol)
+        for name in protocol.sets
+    }
     conditions = tuple(dict.fromkeys(condition for part in sets.values() for condition in part))
     if environments.space.ratios:
         environments.space.ratios.make_tables(conditions)
@@ -130,6 +136,7 @@ def compare_methods(
         for condition in asked
         if not any(found.value > USEFUL for by in answered.values() for found in by[condition])
     }
+    sets |= _with_new_enzymes(sets, proven, runs[0].config["environment"]["placements"], space)
     times = setup.times
     if environments.hidden_condition:  # where every method ends by itself
         times = steps(max(one.seconds for by in answered.values() for found in by.values() for one in found))
@@ -156,6 +163,7 @@ def compare_methods(
     return {
         "version": __version__,
         "date": datetime.now(UTC).date().isoformat(),
+        "processor": processor(),
         "runs": [str(run.folder) for run in runs],
         "task": runs[0].task.model_dump(mode="json"),
         "task_checksum": task,
@@ -202,6 +210,23 @@ def _conditions(name: str, space: DesignSpace, protocol: Protocol) -> tuple[Cond
     if name == PAIRS:
         return tuple(held_out(space.conditions, protocol.held_out, mixed=space.mixtures))
     return independent_states(space, protocol.states, SEEDS[name])
+
+
+def _with_new_enzymes(
+    sets: Mapping[str, Sequence[Condition]],
+    proven: Mapping[Condition, ProvenBest | None],
+    trained: Sequence[str],
+    space: DesignSpace,
+) -> dict[str, Sequence[Condition]]:
+    """Of each set the conditions whose proven best construct takes a placement that the training did not offer."""
+    new = {placement.id for placement in space.placements}.difference(trained)
+
+    def takes_new(condition: Condition) -> bool:
+        best = proven.get(condition)
+        return best is not None and any(placed["placement"] in new for placed in best.construct)
+
+    found = {f"{name}, best with new enzymes": [*filter(takes_new, part)] for name, part in sets.items()}
+    return {name: part for name, part in found.items() if part}
 
 
 def _same_task(folders: Sequence[Path], elsewhere: Mapping[str, Any]) -> list[TrainedRun]:

@@ -72,8 +72,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
     ]
     made = f"version {summary['version']}, {summary['date']}, {len(summary['runs'])} policies"
     trained = f"{summary['training_steps']:,.0f} steps and {summary['training_s']:,.0f} s of training"
+    machine = f", on {summary['processor']}" if summary.get("processor") else ""
     figure = "mean share of the best known by seconds per answer, and the time of many answers"
-    lines = [f"# Comparison: {', '.join(kind)}", "", f"By {made}, each after {trained}.", ""]
+    lines = [f"# Comparison: {', '.join(kind)}", "", f"By {made}, each after {trained}{machine}.", ""]
     lines += [f"![{figure}](evaluation.svg)"]
     for name, benchmark in summary["sets"].items():
         shares = [f"{100 * share:g} %" for share in dict.fromkeys(row["share"] for row in benchmark["crossings"])]

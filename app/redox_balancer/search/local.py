@@ -10,7 +10,7 @@ construct was valued or is worth less by its bound, where there is time for that
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from math import isfinite
 
 import numpy as np
@@ -42,7 +42,10 @@ PROBED = 0.1
 PROVEN = 1e-6
 """Distance of a value from its bound, relative for values above 1, at which it is proven optimal."""
 
-GREEDY, RANDOM = "greedy search", "random constructs"
+RESCUES = 24
+"""Constructs valued at most to find one with which a cell lives that cannot without any."""
+
+GREEDY, RANDOM, RESCUE = "greedy search", "random constructs", "what the cell lacks to live"
 
 Batch = tuple[str, Sequence[Construct]]
 """Constructs to start from, and where they come from; the empty construct stands for greedy search as well."""
@@ -52,12 +55,15 @@ Batch = tuple[str, Sequence[Construct]]
 def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch] = ()) -> SearchResult:
     """Search from what is drawn, from greedy search and from nothing, prove the result, go on from random constructs.
 
-    The search ends with the proof or at the limits of `search`. `drawn` are batches of starts, of a policy, the first
-    of which goes before all others and the rest in turn with random ones. Without a limit of time only a small space
-    is exhausted, and no program solved.
+    Where the cell cannot live, what it lacks tells which placements help it together. The search ends with the proof
+    or at the limits of `search`. `drawn` are batches of starts, of a policy, the first of which goes before all
+    others and the rest in turn with random ones. Without a limit of time only a small space is exhausted, and no
+    program solved.
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
-    descents.run(chain([first] if (first := next(drawn, None)) else [], [(GREEDY, [problem.empty])]))
+    descents.run([first] if (first := next(drawn, None)) else [])
+    descents.rescue()
+    descents.run([(GREEDY, [problem.empty])])
 
     def others() -> Iterator[Batch]:
         for batch in random_batches(search, generator):
@@ -130,6 +136,16 @@ class Descents:
                         self._descend(construct, value)
                 if self._search.best != self.confirmed:
                     self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
+
+    def rescue(self) -> None:
+        """Descend from the best construct found to make up for all that a cell lacks which cannot live without."""
+        search, best = self._search, self._search.best
+        search.stage = RESCUE
+        with suppress(_LimitReached):
+            for construct in islice(self._screen.rescues(), RESCUES):
+                self._value(construct)
+        if search.best != best:
+            self.run([(RESCUE, [search.best])])
 
     def exhaust(self, share: float = 1.0) -> bool:
         """Value every construct that its bound does not rule out, the screen going by what it has one placement less.

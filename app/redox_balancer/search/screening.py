@@ -7,7 +7,9 @@ bound of the value: a change whose bound is not above the value at hand needs no
 smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,8 @@ from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
 
+BEAM = 64
+"""Partial constructs kept in the search for those that no certificate rules out."""
 UNBOUNDED = 1e6
 """Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
 
@@ -100,6 +104,51 @@ class Screen:
         if removed != self._nothing:
             construct = construct.place(removed // self._levels, -1)
         return construct if added == self._nothing else construct.place(*divmod(added, self._levels))
+
+    def rescues(self) -> Iterator[Construct]:
+        """Constructs that no certificate so far rules out, in a cell that cannot live without any; value each.
+
+        A Farkas certificate is a row over the bounds. The shares of what it lacks that placements make up for add up
+        to 1 wherever the cell lives. A beam search looks for constructs that reach 1 for all certificates, and the
+        one that exceeds it by most comes next: where it does not live either, valuing it has added a certificate. The
+        iterator ends where the beam has none left, which is no proof.
+        """
+        growth_lp, case, tried = self._evaluator.programs.growth_lp, self._cases[0], set[Construct]()
+        while case.reference.growth == 0.0:
+            lacking = growth_lp.certificates.dot(np.append(case.point[:-1], 1.0))
+            rows, lacking = growth_lp.certificates[lacking > 0.0, :-1], lacking[lacking > 0.0]
+            relieved = -case.steps[: self._nothing, :-1].dot(rows.T) / lacking
+            beam: list[tuple[int, ...]] = [()]
+            complete = dict[Construct, float]()
+            for _ in range(self._problem.placements if len(rows) else 0):
+                beam = self._extended(beam, relieved)
+                for steps in beam:
+                    excess = float(relieved[[*steps]].sum(axis=0).min())
+                    if excess >= 1.0 and (construct := self._construct(steps)) not in tried:
+                        complete[construct] = excess
+            if not complete:
+                return
+            tried.add(found := max(complete, key=complete.__getitem__))
+            yield found
+
+    def _extended(self, beam: Sequence[tuple[int, ...]], relieved: FloatArray) -> list[tuple[int, ...]]:
+        """The `BEAM` affordable extensions by a step that make up for most; shares, of (S, F), count up to 1."""
+        kept = np.asarray(beam, dtype=np.intp)  # (B, placements so far)
+        steps = np.arange(self._nothing)
+        drawn = np.equal.outer(self._membrane[kept], (0, 1)) * self._protein[kept, None]
+        free = self._protein[steps] <= (self._budgets - drawn.sum(axis=1))[:, self._membrane[steps]]
+        free &= (steps // self._levels != (kept // self._levels)[:, :, None]).all(axis=1)
+        shares = np.minimum(relieved[kept].sum(axis=1)[:, None] + relieved, 1.0).mean(axis=2)
+        order = np.argsort(-np.where(free, shares, -np.inf), axis=None, kind="stable")[: free.sum()]
+        rows, added = np.divmod(order, self._nothing)
+        pairs = zip(rows.tolist(), added.tolist(), strict=True)
+        return [*islice(dict.fromkeys(tuple(sorted((*beam[row], step))) for row, step in pairs), BEAM)]
+
+    def _construct(self, steps: Sequence[int]) -> Construct:
+        construct = self._problem.empty
+        for step in steps:
+            construct = construct.place(*divmod(step, self._levels))
+        return construct
 
     def _values(self, placed: Steps, removed: Steps, added: Steps) -> tuple[FloatArray, FloatArray]:
         """Estimates and bounds of the values after changes of what is placed."""

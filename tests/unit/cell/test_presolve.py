@@ -93,9 +93,13 @@ def test_optima_are_those_of_the_network(region_bytes: int) -> None:
             assert isinstance(program._lp, PresolvedLP)
             seen["network" if program._lp._answers_whole else "reduced"] += 1
             seen[found.status.value] += 1
+            proof = program._lp.farkas_certificate() if found.status is Status.INFEASIBLE else None
+            if proof is not None:  # also by columns that have taken in another, unless by their wider bound
+                seen["taken in"] += np.isfinite([presolved.least, presolved.most])[:, proof.columns].any()
         seen["hits"] += program.hits
         program.close()
     assert min(seen[key] for key in ("network", "reduced", "optimal", "infeasible")) > 100
+    assert seen["taken in"] > 0
     assert (seen["hits"] > 100) is (region_bytes > 0)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.exhaustive import ExhaustiveReference, search_condition
 from redox_balancer.search.heuristics import random_construct
-from redox_balancer.search.local import GREEDY, PROMISING, Descents, engine
+from redox_balancer.search.local import GREEDY, PROMISING, RESCUES, Descents, engine
 from redox_balancer.search.problem import Problem, Search
 from redox_balancer.search.screening import Screen
 
@@ -126,6 +127,25 @@ def test_pairs_are_exhausted_where_no_program_has_the_optimum() -> None:
             best = search_condition(evaluator, condition, 2, 1).best[0]
             assert found.value == pytest.approx(best.outcome.value, abs=1e-8)
             assert found.evaluations < 10_000  # of 16,926 constructs at most
+
+
+def test_a_cell_that_needs_two_enzymes_to_live_is_rescued(evaluator: Evaluator) -> None:
+    by_id = {condition.id: condition for condition in evaluator.space.conditions}
+    condition = combined([by_id["complex_iii_closed"], by_id["hypoxia_ldha_deficiency"]])
+    problem = Problem.under(evaluator, condition, 2)
+    search = Search(problem)
+    assert not any(alive(problem, construct) for construct in problem.extensions(problem.empty))
+    proposed = []
+    for construct in islice(Screen(problem).rescues(), RESCUES):
+        search.value(construct)
+        proposed.append(alive(problem, construct))
+    assert proposed.index(True) < 10  # of 16,926 pairs
+    found = engine(Search(problem, evaluations=100), np.random.default_rng(0))
+    assert found.value > 0.0 or found.bound == 0.0  # by the ratio no rescue is worth its protein
+
+
+def alive(problem: Problem, construct: Construct) -> bool:
+    return problem.evaluator.evaluate(construct, problem.conditions[0]).growth > 0.0
 
 
 def test_the_same_seed_and_evaluations_give_the_same_answer(evaluator: Evaluator) -> None:
