@@ -78,10 +78,11 @@ def require_writable(path: Path, *, folder: bool = False) -> None:
     else:
         reason = 0 if os.access(existing, os.W_OK | os.X_OK) else errno.EACCES
     if reason:
-        raise _cannot_write(path, os.strerror(reason))
+        raise cannot_write(path, os.strerror(reason))
 
 
-def _cannot_write(path: Path, reason: str) -> RedoxError:
+def cannot_write(path: Path, reason: str) -> RedoxError:
+    """Return the error of a file or folder that cannot be written."""
     return RedoxError(f"cannot write {path}: {reason}", hint="check the folder, its permissions and free space")
 
 
@@ -96,7 +97,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
-        raise _cannot_write(path, error.strerror or str(error)) from error
+        raise cannot_write(path, error.strerror or str(error)) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

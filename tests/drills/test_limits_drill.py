@@ -16,7 +16,7 @@ from commands import assert_refused, python, redox_process, succeeded
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import ray_cluster
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.runs import checks
+from redox_balancer.runs import preflight
 from toy_envs import Shelves
 
 ACTORS = (2, 8, 16, 32)
@@ -93,23 +93,23 @@ def test_descriptors_threads_and_memory_follow_the_lines_that_preflight_uses() -
     for row in found:
         assert row["found"] == row["actors"]
         print(json.dumps(row))  # noqa: T201 - a drill prints its measurements
-    lines = checks.DESCRIPTORS | {"threads": checks.THREADS, "rest_bytes": checks.RAY_BYTES}
+    lines = preflight.DESCRIPTORS | {"threads": preflight.THREADS, "rest_bytes": preflight.RAY_BYTES}
     for name, line in lines.items():
         slope, base = np.polyfit(ACTORS, [row[name] for row in found], 1)
         print(f"{name}: {base:.4g} + {slope:.4g} x actors; preflight has {line}")  # noqa: T201
         for row in found:
-            assert row[name] <= line.at(row["actors"], checks.MARGIN), (name, row)
+            assert row[name] <= line.at(row["actors"], preflight.MARGIN), (name, row)
     # Descriptors of an actor itself: no more at 32 actors than at 16, except for a few transient sockets.
     assert found[-1]["actor"] <= found[-2]["actor"] + 4
-    assert max(row["actor"] for row in found) <= checks.descriptors_needed(2)
-    assert max(row["actor_bytes"] for row in found) <= 1.1 * checks.ACTOR_BYTES
+    assert max(row["actor"] for row in found) <= preflight.descriptors_needed(2)
+    assert max(row["actor_bytes"] for row in found) <= 1.1 * preflight.ACTOR_BYTES
 
 
 @pytest.mark.parametrize("num_actors", [2, 16])
 def test_a_hard_limit_one_below_the_need_is_refused_and_the_need_itself_trains(
     num_actors: int, tmp_path: Path
 ) -> None:
-    needed = checks.descriptors_needed(num_actors)
+    needed = preflight.descriptors_needed(num_actors)
 
     def limited_to(limit: int) -> Callable[[], None]:
         return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))

@@ -12,7 +12,7 @@ from infra.machine.contract import FRESH_S, UPDATE_S
 from infra.settings import ROOT, load
 from redox_balancer.impala.cluster import MIN_OBJECT_STORE_BYTES
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.runs.checks import MARGIN, THREADS, descriptors_needed
+from redox_balancer.runs.preflight import MARGIN, THREADS, descriptors_needed
 
 SETTINGS = load()
 CONTAINER = SETTINGS.container

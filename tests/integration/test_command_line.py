@@ -47,7 +47,27 @@ REFUSED = {
     "design --construct 'LBNOX 0.1 %'": ("unknown placement 'LBNOX'",),
     "design --construct LBNOX_c": ("cannot read 'LBNOX_c'",),
     "design --construct 'LBNOX_c 0.1 %' --condition fever": ("'fever'",),
+    "validate --medium model": ("(--medium)",),
+    "validate --medium culure": ("unknown medium 'culure'",),
+    "validate --figure growth.pdf": ("(--figure)",),
+    "validate --model missing.json": ("missing.json",),
+    "validate --ratios --concentrations php_c=1e-6": ("has no metabolite 'php_c'",),
+    "bench step --model none.json": ("none.json",),
+    "bench core --input none.json": ("none.json",),
+    "bench nonsense": ("nonsense",),
     # Arguments that do not go together.
+    "bench core": ("core needs a model", "--input"),
+    "bench step --model a.json --input b.json": ("--input and --model exclude each other",),
+    **{
+        f"validate --directions {option}": (
+            f"--directions does not go with {option.split()[0]}",
+            "table of their own",
+        )
+        for option in ("--model Recon3D", "--medium culture", "--vary", "--as-published")
+    },
+    "validate --ratios --model Recon3D": ("--ratios does not go with --model",),
+    "validate --draws 3": ("--draws does not go without --ratios or --directions",),
+    "validate --concentrations 3php_c=1e-6": ("--concentrations does not go without --ratios",),
     "design --seconds nan": ("--seconds",),
     "design --evaluations=-1": ("--evaluations",),
     "design --condition fever": ("'fever'", "hypoxia"),

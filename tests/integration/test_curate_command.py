@@ -5,7 +5,7 @@ from pathlib import Path
 import cobra
 import pytest
 
-from commands import redox_json, succeeded
+from commands import assert_refused, redox, redox_json, succeeded
 from model_server import FILE
 from redox_balancer.cell.models import load_model, save_model, to_network
 from redox_balancer.cell.probes import free_fluxes
@@ -42,6 +42,12 @@ def test_a_faulty_model_is_written_curated_with_its_curation_and_a_log(faulty: P
     assert "free oxidation (nadph_c): FREE" in faulty.with_name("curated.md").read_text()
     again = redox_json("model", "info", faulty, "--curation", answer["curation"])
     assert "FREE: closed (assumed)" in str(again["curation"])
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    arguments = ("model", "curate", tmp_path / "absent.json", "--output", tmp_path / "file" / "curated.json")
+    assert_refused(redox(*arguments), "cannot write")
 
 
 def test_the_table_names_the_steps(faulty: Path) -> None:

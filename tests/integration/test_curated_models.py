@@ -80,9 +80,8 @@ def test_a_core_of_a_curated_model_is_curated_once(model: Path, suffix: str) -> 
     network = load_network(core)
     assert network.stoichiometry_of("RESP")["h_c"] == -4.5
     assert network.bounds_of("LDH_L")[0] == -0.5
-    assert len(network.repairs) == (
-        suffix != "mat"
-    )  # which has no notes: it is recognised, and nothing is left to do
+    # MAT has no notes: the model is recognised, and nothing is left to do.
+    assert len(network.repairs) == (suffix != "mat")
     assert built["growth"] == pytest.approx(growth_of(network), abs=1e-9)
     redox_json("build-core", "--input", model, "--output", core, "--medium", "model", "--as-published")
     assert load_network(core, as_published=True).bounds_of("LDH_L") == (-1000.0, 1000.0)

@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 from commands import assert_refused, redox_json, redox_process
-from redox_balancer.runs.checks import descriptors_needed
+from redox_balancer.runs.preflight import descriptors_needed
 
 TOO_SMALL = ("--budget", "1e-9", "--membrane-budget", "1e-9")
 

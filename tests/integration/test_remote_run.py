@@ -85,6 +85,11 @@ def test_an_interrupted_push_leaves_no_checkpoint_and_the_next_one_completes_it(
     assert list(remote.checkpoints()) == [1000]
     assert remote.complete_steps() == []
     assert remote.pull_newest(tmp_path / "there") is None
+    # What is there is not sent again.
+    s3.proxy.faults = [Fault("error", "manifest.json", "PUT")]
+    with pytest.raises(UnreachableError):
+        remote.push(path)
+    assert s3.proxy.count("PUT", "arrays") == 1
     # Another attempt at the run saves other content at this step, which replaces the incomplete push.
     save(tmp_path, 1000, seed=1)
     assert remote.push(path) > 0
@@ -104,18 +109,6 @@ def test_a_fault_in_an_upload_leaves_no_damaged_checkpoint(
         for key, stored in s3.objects().items():
             assert stored == (path / key.rsplit("/", 1)[1]).read_bytes()
     remote.push(path)
-    remote.verify(1000)
-
-
-def test_an_interrupted_push_is_resumed_without_sending_complete_files_again(
-    s3: S3, remote: RemoteRun, tmp_path: Path
-) -> None:
-    path = save(tmp_path, 1000)
-    s3.proxy.faults = [Fault("error", "state", "PUT")]
-    with pytest.raises(UnreachableError):
-        remote.push(path)
-    remote.push(path)
-    assert s3.proxy.count("PUT", "arrays") == 1
     remote.verify(1000)
 
 

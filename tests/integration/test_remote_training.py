@@ -17,12 +17,10 @@ from redox_balancer.runs.heartbeat import read_heartbeat
 from redox_balancer.runs.remote import uploader
 from redox_balancer.runs.remote.bucket import UnreachableError
 from redox_balancer.runs.remote.run import RemoteRun
-from redox_balancer.runs.run import TrainResult
-from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL
 from s3_stand_in import S3
 from sinks import Recorder
-from toy_envs import Shelves
+from trainings import trained
 from waiting import wait_until
 
 STEPS = [896, 1280, 1664]  # of the last three checkpoints
@@ -36,11 +34,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def config(s3: S3) -> TrainConfig:
     return SERIAL.changed(remote=s3.url, remote_timeout_s=10.0, remote_patience_s=60.0)
-
-
-def run(config: TrainConfig, folder: Path, resume: Any = "auto") -> tuple[TrainResult, Recorder]:
-    sink = Recorder()
-    return train(config, Shelves(), folder, resume=resume, progress=sink), sink
 
 
 def beat(folder: Path) -> Any:
@@ -58,7 +51,7 @@ def remote_steps(s3: S3) -> list[int]:
 def test_saved_checkpoints_are_pushed_and_an_empty_folder_resumes_from_the_bucket(
     s3: S3, config: TrainConfig, tmp_path: Path
 ) -> None:
-    _, sink = run(config, tmp_path / "a")
+    _, sink = trained(tmp_path / "a", config)
     assert sink.warnings == []
     assert remote_steps(s3)[-3:] == STEPS
     assert json.loads(s3.read("locks/run.json"))["released"] is True
@@ -69,18 +62,18 @@ def test_saved_checkpoints_are_pushed_and_an_empty_folder_resumes_from_the_bucke
     assert time.time() - end.pushed_at < 60
     assert sink.rows[-1]["failed_pushes"] == 0
     with pytest.raises(RedoxError, match="already holds a run, up to step 1,664"):
-        run(config, tmp_path / "b", None)
-    result, sink = run(config.changed(timesteps=3000), tmp_path / "b")
+        trained(tmp_path / "b", config, resume=None)
+    result, sink = trained(tmp_path / "b", config.changed(timesteps=3000))
     assert sink.started == (1664, 3000)
     assert result.steps == 3072
     assert (tmp_path / "b" / "metrics.csv").read_text().startswith((tmp_path / "a" / "metrics.csv").read_text())
     # For a folder that is behind, such as one restored from a disk snapshot, the bucket's newer checkpoint counts.
-    _, sink = run(config.changed(timesteps=4000), tmp_path / "a")
+    _, sink = trained(tmp_path / "a", config.changed(timesteps=4000))
     assert sink.started == (3072, 4000)
     rows = [int(line.split(",")[0]) for line in (tmp_path / "a" / "metrics.csv").read_text().splitlines()[1:]]
     assert {1664, 3072} < set(rows)
     with pytest.raises(RedoxError, match="already holds a run, up to step 4,"):
-        run(config.changed(timesteps=5000), tmp_path / "c", tmp_path / "b")
+        trained(tmp_path / "c", config.changed(timesteps=5000), resume=tmp_path / "b")
 
 
 @pytest.mark.parametrize("kind", ["error", "cut", "stall", "flip", "cut upload", "flip upload", "lose answer"])
@@ -92,7 +85,7 @@ def test_a_training_continues_through_faults_and_pushes_everything_in_the_end(
         Fault(kind, "manifest", times=2),
         Fault(kind, "prefix", times=1),
     ]
-    result, sink = run(config.changed(remote_timeout_s=0.5) if kind == "stall" else config, tmp_path)
+    result, sink = trained(tmp_path, config.changed(remote_timeout_s=0.5) if kind == "stall" else config)
     assert result.finished
     assert [row["steps"] for row in sink.rows][-1] == 1664
     s3.proxy.faults = []
@@ -106,10 +99,10 @@ def test_a_training_continues_through_faults_and_pushes_everything_in_the_end(
 
 
 def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
-    run(config.changed(timesteps=400), tmp_path)
+    trained(tmp_path, config.changed(timesteps=400))
     s3.proxy.faults = [Fault("error", "", times=1e9, status=503)]
     patient = config.changed(remote_patience_s=1.5)
-    result, sink = run(patient, tmp_path)
+    result, sink = trained(tmp_path, patient)
     assert result.finished
     assert "training continues" in sink.warnings[0]
     assert any("push to " in text and "503" in text for text in sink.warnings)
@@ -118,7 +111,7 @@ def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: T
     assert (end.status, end.checkpoint_step, end.pushed_step) == ("finished", 1664, None)
     assert end.failed_pushes > 0
     with pytest.raises(UnreachableError) as caught:
-        run(patient, tmp_path / "empty")
+        trained(tmp_path / "empty", patient)
     assert caught.value.exit_code == EXIT_UNREACHABLE
     assert not (tmp_path / "empty").exists()
     s3.proxy.faults = []
@@ -128,9 +121,9 @@ def test_an_outage_only_warns_and_a_later_sync_pushes_the_rest(s3: S3, config: T
 
 
 def test_a_finished_run_pushes_earlier_checkpoints(s3: S3, config: TrainConfig, tmp_path: Path) -> None:
-    run(config.changed(remote=""), tmp_path)
+    trained(tmp_path, config.changed(remote=""))
     assert s3.objects() == {}
-    result, sink = run(config, tmp_path)
+    result, sink = trained(tmp_path, config)
     # A push that is not over yet is told last.
     assert "nothing left to do" in [text for text in sink.messages if not text.startswith("pushing ")][-1]
     assert result.steps == 1664
@@ -140,10 +133,10 @@ def test_a_finished_run_pushes_earlier_checkpoints(s3: S3, config: TrainConfig, 
 def test_a_damaged_remote_checkpoint_is_reported_and_an_older_one_used(
     s3: S3, config: TrainConfig, tmp_path: Path
 ) -> None:
-    run(config, tmp_path / "a")
+    trained(tmp_path / "a", config)
     key = "experiments/run/step_000001664/arrays.safetensors"
     s3.write(key, flipped(s3.read(key)))
-    result, sink = run(config, tmp_path / "b")
+    result, sink = trained(tmp_path / "b", config)
     assert sink.started == (1280, 1600)
     assert "step_000001664/ is damaged: arrays.safetensors" in sink.warnings[0]
     # The new checkpoint of that step cannot replace it, which is reported; training finishes.
@@ -153,7 +146,7 @@ def test_a_damaged_remote_checkpoint_is_reported_and_an_older_one_used(
         state = f"experiments/run/step_{step:09d}/state.json"
         s3.write(state, s3.read(state) + b" ")
     with pytest.raises(DamagedCheckpointError, match="every checkpoint"):
-        run(config, tmp_path / "c")
+        trained(tmp_path / "c", config)
     assert checkpoint.steps(tmp_path / "c") == {}
 
 
@@ -169,7 +162,7 @@ def test_a_lost_lock_stops_the_pushes_with_an_alarm_and_not_the_training(
         wait_until(lambda: any("run lock lost" in text for text in sink.warnings))
 
     sink.act_at(1000, take_over)
-    result = train(config.changed(remote_lock_s=2.0), Shelves(), tmp_path, resume=None, progress=sink)
+    result, _ = trained(tmp_path, config.changed(remote_lock_s=2.0), sink=sink)
     assert result.finished
     (lost,) = (text for text in sink.warnings if "run lock lost" in text)
     assert "locked by process 7 on elsewhere" in lost

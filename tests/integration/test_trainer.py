@@ -12,9 +12,9 @@ import ray
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.schedules import geometric, linear
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.progress import open_progress
 from redox_balancer.runs.trainer import train
+from redox_balancer.runs.watchdog import NonsenseError
 from runs_on_disk import heartbeat_of, rows_of
 from sinks import Recorder
 from toy_envs import BEST_RETURN, Fading, Shelves

@@ -5,12 +5,13 @@ and dead ends. The generator draws from a `random.Random`: tests pass the one of
 (`st.randoms(use_true_random=False)`), which shrinks; drills pass a seeded one.
 """
 
+from dataclasses import replace
 from math import inf, isfinite
 from random import Random
 
 from hypothesis import strategies as st
 
-from redox_balancer.cell.network import Column, Network
+from redox_balancer.cell.network import Column, FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from small_networks import small_network
 
@@ -93,6 +94,14 @@ def changing_bounds(random: Random, network: Network) -> list[Parameter]:
     chosen = random.sample(range(len(network.reactions)), 2)
     ranges = ((column, float(network.lower[column]), float(network.upper[column])) for column in chosen)
     return [Parameter(c, upper=True, low=0.0, high=up) for c, low, up in ranges if low <= 0.0 < up and isfinite(up)]
+
+
+def with_values(network: Network, parameters: list[Parameter], u: FloatArray) -> Network:
+    """The network in which each bound that changes has its value of u."""
+    lower, upper = network.lower.copy(), network.upper.copy()
+    for parameter, value in zip(parameters, u.tolist(), strict=True):
+        (upper if parameter.upper else lower)[parameter.column] = value
+    return replace(network, lower=lower, upper=upper)
 
 
 def networks() -> st.SearchStrategy[Network]:

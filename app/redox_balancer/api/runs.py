@@ -81,7 +81,7 @@ def train(
         config,
         task.environments(),
         folder,
-        resume=None if resume is None else "auto" if resume == "auto" else Path(resume),
+        resume=resume,
         progress=open_progress() if progress else ProgressSink(),
         about=task.model_dump(mode="json"),
     )

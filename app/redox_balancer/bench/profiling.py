@@ -73,12 +73,8 @@ class _Profiled:
 def profile_memory(config: TrainConfig, factory: EnvFactory, seconds: float, output: Path, *, leaks: bool) -> int:
     """Write memray's flame graph of an actor that collects for a number of seconds, as HTML; return its steps.
 
-    With `leaks` it shows the allocations that were not freed in that time instead of those at the memory peak.
-
-    Raises
-    ------
-    RedoxError
-        memray is not installed or cannot write its flame graph.
+    With `leaks` it shows the allocations that were not freed in that time instead of those at the memory peak. A
+    RedoxError where memray is not installed or cannot write its flame graph.
     """
     if importlib.util.find_spec("memray") is None:
         raise RedoxError("memray is not installed", hint=INSTALL)

@@ -33,16 +33,11 @@ class BenchmarkResults:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all values, ready for JSON."""
-        return {
-            "about": dict(self.about),
-            **({} if self.core_seconds is None else {"core_seconds": self.core_seconds}),
-            **{
-                part: [asdict(figures) for figures in found]
-                for part in ("step", "memory", "learner", "train")
-                if (found := getattr(self, part))
-            },
-            **({"throughput": [figures.as_dict() for figures in self.throughput]} if self.throughput else {}),
-        }
+        answer: dict[str, Any] = {"about": dict(self.about), "core_seconds": self.core_seconds}
+        for part in ("step", "memory", "learner", "train"):
+            answer[part] = [asdict(each) for each in getattr(self, part)]
+        answer["throughput"] = [each.as_dict() for each in self.throughput]
+        return {name: found for name, found in answer.items() if found not in (None, [])}
 
     def scaling_rows(self) -> list[Row]:
         """Return the rows under `SCALING`: predicted throughput of numbers of actors."""
@@ -85,17 +80,11 @@ class BenchmarkResults:
                 (f"the last tenth of {step.steps:,} steps, steps/s", step.model, f"{step.warm_steps_per_s:,.0f}"),
                 ("optima without a solve", step.model, f"{100 * step.hit_rate:.2f} %"),
                 ("lookups that a solve contradicted", step.model, f"{step.disagreements}"),
-                *(
-                    [
-                        (
-                            "with NAD+/NADH drawn for each episode, share of it",
-                            step.model,
-                            f"{step.held_ratios_share:.2f}",
-                        )
-                    ]
-                    if step.held_ratios_share
-                    else []
-                ),
+            ]
+            if step.held_ratios_share:
+                drawn = "with NAD+/NADH drawn for each episode, share of it"
+                rows.append((drawn, step.model, f"{step.held_ratios_share:.2f}"))
+            rows += [
                 ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:

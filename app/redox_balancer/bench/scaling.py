@@ -61,9 +61,7 @@ class HostModel:
     def working(self, actors: int, *, learner: bool) -> float:
         """Return how many actors with a core of their own have the throughput of `actors` on this host."""
         cores = self.vcpus // self.threads_per_core - (self.reserved_cores if learner else 0)
-        if self.threads_per_core == 1:
-            return float(min(actors, cores))
-        paired = min(max(actors - cores, 0), cores)
+        paired = min(max(actors - cores, 0), cores * (self.threads_per_core - 1))
         return min(actors, cores) + paired * (self.pair_yield - 1.0)
 
 

@@ -1,14 +1,13 @@
 """Boundary species: metabolites that stand for the world outside of a model, such as `o2_b` in `o2_e <=> o2_b`.
 
-Some programs call it `o2_e_boundary`.
-
-They have no steady state. COBRApy gives each one that SBML declares an exchange of its own, so that oxygen passes two
-reactions; in other formats they are ordinary metabolites and dead ends. Without them `o2_e <=> o2_b` is the exchange
-`o2_e <=>`, with the same optima.
+Some programs call it `o2_e_boundary`. They have no steady state. COBRApy gives each one that SBML declares an
+exchange of its own, so that oxygen passes two reactions; in other formats they are ordinary metabolites and dead
+ends. Without them `o2_e <=> o2_b` is the exchange `o2_e <=>`, with the same optima.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.names import EXTRACELLULAR, compartment_letter, split_metabolite
 from redox_balancer.cell.repairs import shortened
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 BOUNDARY = "b"
 """Compartment of boundary species, in BiGG's ids and by the name `boundary`."""
-_UNLIMITED = 1000.0
 
 
 class BoundarySpecies(NamedTuple):
@@ -36,9 +34,7 @@ def find_boundary_species(model: "cobra.Model") -> list[BoundarySpecies]:
     also have `h_e <=> h2o_b` beside them. A source with limits of its own is not left out if it serves several
     exchanges.
     """
-    letters = {
-        compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
-    }
+    letters = {own: compartment_letter(own, name or "") for own, name in model.compartments.items()}
     found: list[BoundarySpecies] = []
     named = False
     for metabolite in model.metabolites:
@@ -54,9 +50,10 @@ def find_boundary_species(model: "cobra.Model") -> list[BoundarySpecies]:
         same = _same_name(metabolite, inside)
         outer = EXTRACELLULAR in (split_metabolite(inside.id)[1], letters.get(inside.compartment or ""))
         source = sources[0] if sources else None
-        if (same or outer) and (
-            source is None or (not source.objective_coefficient and (len(exchanges) == 1 or _is_unlimited(source)))
-        ):
+        spare = source is None or not source.objective_coefficient
+        if len(exchanges) > 1 and source is not None:
+            spare &= bool(source.lower_bound <= -OPEN and source.upper_bound >= OPEN)
+        if (same or outer) and spare:
             named |= same
             found.append(BoundarySpecies(metabolite, tuple(exchanges), source))
     return found if named else []
@@ -93,7 +90,3 @@ def _inside(reaction: "cobra.Reaction", boundary: "cobra.Metabolite") -> "cobra.
 def _same_name(boundary: "cobra.Metabolite", inside: "cobra.Metabolite") -> bool:
     names = [split_metabolite(metabolite.id.removesuffix("_boundary"))[0] for metabolite in (boundary, inside)]
     return bool(names[0] == names[1] if names[0] else boundary.name == inside.name)
-
-
-def _is_unlimited(reaction: "cobra.Reaction") -> bool:
-    return bool(reaction.lower_bound <= -_UNLIMITED and reaction.upper_bound >= _UNLIMITED)

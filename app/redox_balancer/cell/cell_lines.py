@@ -5,6 +5,7 @@ Measured rates cap and do not force: a line may take up, and release, `TOLERANCE
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -71,19 +72,10 @@ class CellLine(Record):
         return self.condition(network).apply(network).with_bounds(bounds)
 
     def condition(self, network: "Network", *, forced: bool = False) -> Condition:
-        """Return the line as a condition of a cell on its medium.
+        """Return the line as a condition of a cell on its medium, whose bounds what was not measured has.
 
-        Parameters
-        ----------
-        network
-            The cell on its medium, from which the bounds of what was not measured are taken.
-        forced
-            Whether the network has the measured rates already, so that only what was not measured is left to vary.
-
-        Raises
-        ------
-        RedoxError
-            As in `exchanges`.
+        Where the network has the measured rates already (`forced`), only what was not measured is left to vary. A
+        RedoxError as in `exchanges`.
         """
         changes = [
             _opening(exchange, side, most, _NOT_MEASURED, sampled=2.0)
@@ -114,11 +106,9 @@ class CellLine(Record):
                     raise _twice(self.id, exchange.metabolite, (known, rate), f" ({other}, {name})")
         lacking = self.missing_from(network)
         if lacking and (not found or not self.packaged):
-            raise RedoxError(
-                f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}",
-                hint="remove its row, or name it as the model or BiGG does",
-                settings=("cells_file",),
-            )
+            problem = f"model {network.id} has no exchange {lacking[0]} of cell line {self.id}"
+            hint = "remove its row, or name it as the model or BiGG does"
+            raise RedoxError(problem, hint=hint, settings=("cells_file",))
         return list(found.values())
 
     def missing_from(self, network: "Network") -> list[str]:
@@ -141,14 +131,13 @@ def load_cell_lines(path: Path | None = None) -> dict[str, CellLine]:
         text = read_file(file, "cell lines", "cells_file").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refusal(file, "is no text in UTF-8") from error
-    comments = [line for line in text.splitlines() if line.startswith("#")]
-    source = next((c.partition("Source:")[2].strip() for c in comments if "Source:" in c), str(file))
+    named = re.search(r"^#.*?Source:(.*)", text, re.MULTILINE)
+    source = named[1].strip() if named else str(file)
     header, *rows = _table(file, text)
-    lines = {
-        line: _line(file, line, source, [(row[0], row[at]) for row in rows])
+    return {
+        line: _line(file, line, [(row[0], row[at]) for row in rows], source, packaged=path is None)
         for at, line in enumerate(header[1:], start=1)
     }
-    return {name: line.model_copy(update={"packaged": path is None}) for name, line in lines.items()}
 
 
 def pick_cell_lines(names: Sequence[str], path: Path | None = None) -> list[CellLine]:
@@ -167,11 +156,8 @@ def in_cell_lines(lines: Sequence[Condition], conditions: Sequence[Condition]) -
         return list(conditions)
     taken = {HEALTHY, *(part for condition in conditions for part in condition.id.split(JOIN))}
     if shared := [line.id for line in lines if line.id in taken]:
-        raise RedoxError(
-            f"{shared[0]} is the name of a cell line and of a condition",
-            hint="rename the line in its file",
-            settings=("cells_file",),
-        )
+        problem = f"{shared[0]} is the name of a cell line and of a condition"
+        raise RedoxError(problem, hint="rename the line in its file", settings=("cells_file",))
     return [combined((line, condition)) if condition.changes else line for line in lines for condition in conditions]
 
 
@@ -209,7 +195,7 @@ def _opening(exchange: Exchange, side: Side, value: float, source: str, *, sampl
     )
 
 
-def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) -> CellLine:
+def _line(file: Path, line: str, cells: Sequence[tuple[str, str]], source: str, *, packaged: bool) -> CellLine:
     """The line of a column, given as pairs of a row's name and cell."""
     rates: dict[str, float] = {}
     for name, cell in cells:
@@ -229,7 +215,8 @@ def _line(file: Path, line: str, source: str, cells: Sequence[tuple[str, str]]) 
     if not rates:
         raise _refusal(file, f"has no rates of {line}")
     unmeasured = tuple(name for name, cell in cells if not cell and name not in (_GROWTH, _PROTEIN))
-    return CellLine(id=line, source=source, rates=rates, unmeasured=unmeasured, growth=growth, protein=protein)
+    about = {"id": line, "source": source, "unmeasured": unmeasured, "packaged": packaged}
+    return CellLine.model_validate(about | {"rates": rates, "growth": growth, "protein": protein})
 
 
 def _twice(line: str, metabolite: str, rates: Sequence[float], names: str = "") -> RedoxError:

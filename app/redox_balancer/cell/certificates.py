@@ -38,8 +38,7 @@ class Stoichiometry:
 
     def __init__(self, network: Network, kind: type[np.floating[Any]] = np.longdouble) -> None:
         self.shape, self.kind = (len(network.metabolites), len(network.reactions)), kind
-        data, rows = network.data.astype(kind), network.indices
-        columns = np.repeat(np.arange(self.shape[1]), np.diff(network.indptr))
+        data, rows, columns = network.data.astype(kind), network.indices, network.column_of
         by_row = np.argsort(rows, kind="stable")
         self._by_row = SparseProduct(data[by_row], columns[by_row], rows[by_row], self.shape[0])
         self._by_column = SparseProduct(data, rows, columns, self.shape[1])

@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 _CACHE_VARIABLE = "XDG_CACHE_HOME"
@@ -23,50 +24,31 @@ def _can_cache() -> bool:
     return folder.is_absolute()
 
 
-@contextmanager
-def _temporary_cache() -> Iterator[None]:
-    before = os.environ.get(_CACHE_VARIABLE)
-    with tempfile.TemporaryDirectory(prefix="redox-cache-", ignore_cleanup_errors=True) as folder:
-        os.environ[_CACHE_VARIABLE] = folder
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[_CACHE_VARIABLE]
-            else:
-                os.environ[_CACHE_VARIABLE] = before
-
-
 # The import of COBRApy creates a cache folder, which nothing here uses, and fails where it cannot.
 if _can_cache():
     import cobra
 else:
-    with _temporary_cache():
+    _before = {name: os.environ[name] for name in (_CACHE_VARIABLE,) if name in os.environ}
+    with tempfile.TemporaryDirectory(prefix="redox-cache-", ignore_cleanup_errors=True) as _folder:
+        os.environ[_CACHE_VARIABLE] = _folder
         import cobra
+    del os.environ[_CACHE_VARIABLE]
+    os.environ.update(_before)
 
 __all__ = ["cobra", "quiet_cobra"]
 
 
-class _Listener(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
 @contextmanager
-def quiet_cobra() -> Iterator[list[str]]:
+def quiet_cobra() -> Iterator[list[logging.LogRecord]]:
     """Silence COBRApy: its messages are collected in the list that is yielded, its prints go to stderr."""
-    logger, listener = logging.getLogger("cobra"), _Listener()
+    logger, listener = logging.getLogger("cobra"), BufferingHandler(sys.maxsize)
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level
     logger.handlers, logger.propagate = [listener], False
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings(), redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
-            yield listener.messages
+            yield listener.buffer
     finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

@@ -27,18 +27,8 @@ DIGITS = 10
 def compress(network: Network, protected: Iterable[str]) -> Network:
     """Compress a network without changing its optima for any objective and any bounds of the protected reactions.
 
-    Parameters
-    ----------
-    network
-        Stoichiometry and bounds, mmol/gDW/h.
-    protected
-        Reactions whose bounds change or that have a weight in an objective; they keep their ids. The network's own
-        objective is always protected.
-
-    Returns
-    -------
-    Network
-        A lumped column has the id of its first reaction and is measured in the flux of that reaction.
+    These, and the network's own objective, keep their ids; only their bounds may change later, and only they may have
+    a weight in an objective. A lumped column has the id of its first reaction and is measured in its flux.
     """
     keep = {network.column(reaction) for reaction in (*protected, network.objective)}
     work = Compression(network, keep)
@@ -56,11 +46,8 @@ class Compression:
         self._lower, self._upper = network.lower.tolist(), network.upper.tolist()
         self._columns: dict[int, dict[int, float]] = {}
         self._rows: dict[int, set[int]] = {row: set() for row in range(len(network.metabolites))}
-        indices, data = network.indices.tolist(), network.data.tolist()
-        for column, (start, end) in enumerate(
-            zip(network.indptr[:-1].tolist(), network.indptr[1:].tolist(), strict=True)
-        ):
-            self._columns[column] = dict(zip(indices[start:end], data[start:end], strict=True))
+        for column in range(len(network.reactions)):
+            self._columns[column] = network.entries(column)
             for row in self._columns[column]:
                 self._rows[row].add(column)
         for column in list(self._columns):
@@ -103,8 +90,7 @@ class Compression:
             first = alike.setdefault(direction(entries), column)
             if first != column:
                 row = min(entries)
-                ratio = entries[row] / self._columns[first][row]
-                lower, upper = self._scaled(column, ratio)
+                lower, upper = self._scaled(column, entries[row] / self._columns[first][row])
                 self._lower[first] += lower
                 self._upper[first] += upper
                 self._remove(column)
@@ -126,11 +112,10 @@ class Compression:
         columns, rows = sorted(self._columns), sorted(row for row, touching in self._rows.items() if touching)
         place = {row: index for index, row in enumerate(rows)}
         entries = [sorted((place[row], value) for row, value in self._columns[column].items()) for column in columns]
-        metabolites = tuple(self._network.metabolites[row] for row in rows)
         return replace(
             self._network,
             reactions=tuple(self._network.reactions[column] for column in columns),
-            metabolites=metabolites,
+            metabolites=tuple(self._network.metabolites[row] for row in rows),
             indptr=np.cumsum([0, *map(len, entries)]).astype(np.int32),
             indices=np.asarray([row for column in entries for row, _ in column], dtype=np.int32),
             data=np.asarray([value for column in entries for _, value in column], dtype=np.float64),

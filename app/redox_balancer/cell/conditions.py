@@ -4,7 +4,6 @@ Limits and openings of one bound combine whatever their order: the largest opene
 medium gives, and the smallest limit holds.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -117,10 +116,9 @@ class Change(BaseModel, extra="forbid", frozen=True):
     @property
     def leaving(self) -> "list[Change]":
         """Openings of the exchanges through which something may leave for this uptake, as wide as they can become."""
-        return [
-            self.model_copy(update={"reaction": name, "side": Side.EXPORT, "high": share * self.high, "leaves": {}})
-            for name, share in self.leaves.items()
-        ]
+        common = {"side": Side.EXPORT, "leaves": {}}
+        shares = self.leaves.items()
+        return [self.model_copy(update=common | {"reaction": name, "high": s * self.high}) for name, s in shares]
 
     def supplied(self, network: "Network") -> "Network":
         """Return a network with the reactions of an uptake for which something leaves, closed."""
@@ -138,8 +136,7 @@ class Change(BaseModel, extra="forbid", frozen=True):
         exchange = find_exchange(network, self.reaction) if self.if_unlimited else None
         if exchange is None:
             return True
-        out = sum(reaction.removal for reaction in exchange.reactions)
-        return (exchange.uptake if self.side is Side.UPTAKE else out) >= OPEN * (1 - 1e-9)
+        return (exchange.uptake if self.side is Side.UPTAKE else exchange.export) >= OPEN * (1 - 1e-9)
 
     def of(self, network: "Network") -> "Change":
         """Return the change of the bound that holds it in this model, by the model's own reaction id.
@@ -188,9 +185,9 @@ class Change(BaseModel, extra="forbid", frozen=True):
         """Return bounds under this change, by the model's own reaction id, from those of the medium, mmol/gDW/h."""
         if not self.opens:
             return limited(lower, upper, self.side, self.value)
-        return (
-            (-self.value, max(upper, -self.value)) if self.side.limits_lower else (min(lower, self.value), self.value)
-        )
+        if self.side.limits_lower:
+            return -self.value, max(upper, -self.value)
+        return min(lower, self.value), self.value
 
     def joined(self, other: "Change") -> "Change":
         """Return the change that two openings, or two limits, of one bound amount to."""
@@ -261,7 +258,7 @@ def combined(conditions: Sequence[Condition]) -> Condition:
     Where several limit the same bound the lowest limit holds, and where several open it the largest opened value.
     """
     levels: dict[str, Concentration] = {}
-    for name, level in itertools.chain.from_iterable(condition.concentrations.items() for condition in conditions):
+    for name, level in (item for condition in conditions for item in condition.concentrations.items()):
         if (known := levels.setdefault(name, level)) != level:
             raise RedoxError(
                 f"conditions disagree on {name}: {known.low:g} to {known.high:g} M, "
@@ -270,7 +267,7 @@ def combined(conditions: Sequence[Condition]) -> Condition:
                 settings=("conditions",),
             )
     joint: dict[tuple[str, Side, bool], Change] = {}
-    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+    for change in (change for condition in conditions for change in condition.changes):
         key = (*change.key, change.opens)
         joint[key] = change.joined(joint.get(key, change))
     lines = {condition.reference for condition in conditions} - {HEALTHY}
@@ -300,17 +297,14 @@ def pick_condition(known: dict[str, Condition], name: str) -> Condition:
 
 def with_supplies(network: "Network", conditions: Iterable[Condition]) -> "Network":
     """Return a network with the reactions of every uptake for which something leaves, closed."""
-    for change in itertools.chain.from_iterable(condition.changes for condition in conditions):
+    for change in (change for condition in conditions for change in condition.changes):
         network = change.supplied(network)
     return network
 
 
 def limited(lower: float, upper: float, side: Side, value: float) -> tuple[float, float]:
     """Limit one side of a pair of bounds to `value`, mmol/gDW/h; a limit beyond the existing bound has no effect."""
-    return (
-        max(lower, -value) if side.limits_lower else lower,
-        min(upper, value) if side.limits_upper else upper,
-    )
+    return max(lower, -value) if side.limits_lower else lower, min(upper, value) if side.limits_upper else upper
 
 
 @cache

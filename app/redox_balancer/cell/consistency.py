@@ -14,10 +14,9 @@ There are three steps. The first two are shared with FASTCC (Vlassis, Pacheco & 
    reversible reaction is therefore blocked if and only if it is zero in the whole null space of S, that is in one
    random vector of it.
 
-The sum of both vectors is a witness, one flux vector with flux in every reaction that is kept. All of this is
-rational arithmetic, on coefficients as they are written (`rational.py`): no tolerance decides, and coefficients may
-differ by any factor. Those of an irreversible reaction that have more than nine decimals may be off by `ROUNDED`. The
-simplex in floating point merely finds the basis that is verified.
+All of this is rational arithmetic, on coefficients as they are written (`rational.py`): no tolerance decides, and
+coefficients may differ by any factor. Those of an irreversible reaction that have more than nine decimals may be off
+by `ROUNDED`. The simplex in floating point merely finds the basis that is verified.
 """
 
 from dataclasses import dataclass, replace
@@ -56,13 +55,11 @@ class TimeLimitError(RedoxError):
 class Consistency:
     """The columns of the reactions that can carry flux, ascending, and how many were dropped why.
 
-    `witness` is one flux vector of the whole network, shape (reactions,), in arbitrary units: S v = 0, all directions
-    respected, non-zero in every kept reaction and zero in all others. Dropped are reactions whose bounds are both 0,
-    next to a dead end, by the LP (irreversible), and by the null space (reversible).
+    Dropped are reactions whose bounds are both 0, next to a dead end, by the LP (irreversible), and by the null space
+    (reversible).
     """
 
     kept: ColumnArray
-    witness: FloatArray
     closed: int
     dead_ends: int
     blocked_one_way: int
@@ -72,21 +69,9 @@ class Consistency:
 def consistent_reactions(
     network: Network, progress: Progress = no_progress, *, time_limit_s: float = SOLVE_LIMIT_S
 ) -> Consistency:
-    """Find every reaction that can carry flux in steady state.
+    """Find every reaction that can carry flux in steady state, in the directions that the bounds allow.
 
-    Parameters
-    ----------
-    network
-        Its bounds give the directions; their size does not matter.
-    progress
-        Receives the name of each phase as it starts.
-    time_limit_s
-        Time limit of the LP, s.
-
-    Raises
-    ------
-    TimeLimitError
-        The LP reached its time limit.
+    A TimeLimitError if the LP takes longer than `time_limit_s`.
     """
     progress("dead ends")
     S = stoichiometric_matrix(integer_network(network)[0])
@@ -103,30 +88,16 @@ def consistent_reactions(
     reversible = np.append(reversible, np.zeros(len(variant_of), dtype=np.bool_))
 
     progress("irreversible reactions: joint LP")
-    flux = _run_one_way(network.id, A, reversible, time_limit_s)
-    runs = np.flatnonzero(reversible | (flux > 0))
+    runs = np.flatnonzero(_running(network.id, A, reversible, time_limit_s))
     reaction_of = np.append(np.arange(connected), variant_of)
     blocked_one_way = connected - len(np.unique(reaction_of[runs]))
 
     progress("reversible reactions: null space")
-    generator = np.random.default_rng(0)
-    direction = np.array(null_vector(A[:, runs], generator))
-    kept = np.flatnonzero(direction)
-    flux, direction, runs = flux[runs[kept]], direction[kept], reaction_of[runs[kept]]
-    if kept.size:
-        # Irreversible fluxes are at least 1, and with a random factor no reversible flux cancels by coincidence.
-        flux = flux + generator.uniform(0.2, 0.8) * (direction / np.abs(direction).max()).astype(np.float64)
-    witness = np.zeros(len(network.reactions))
-    np.add.at(witness, columns[runs], sign[runs] * flux)
-    runs = np.unique(runs)
-    return Consistency(
-        kept=columns[runs],
-        witness=witness,
-        closed=int(np.sum(~is_open)),
-        dead_ends=int(np.sum(is_open)) - connected,
-        blocked_one_way=blocked_one_way,
-        blocked_reversible=connected - blocked_one_way - len(runs),
-    )
+    moving = np.array(null_vector(A[:, runs], np.random.default_rng(0)), dtype=np.bool_)
+    runs = np.unique(reaction_of[runs[moving]])
+    closed, dead_ends = int(np.sum(~is_open)), int(np.sum(is_open)) - connected
+    blocked_reversible = connected - blocked_one_way - len(runs)
+    return Consistency(columns[runs], closed, dead_ends, blocked_one_way, blocked_reversible)
 
 
 def has_slack(network: Network) -> bool:
@@ -171,17 +142,9 @@ def matrix_of(network: Network, data: Any) -> Any:
 def matrix_network(name: str, S: Any, lower: FloatArray, upper: FloatArray) -> Network:
     """Return a network with stoichiometric matrix S and column numbers as ids, for `FluxLP`."""
     S = S.tocsc()
-    return Network(
-        id=name,
-        reactions=tuple(str(column) for column in range(S.shape[1])),
-        metabolites=tuple(str(row) for row in range(S.shape[0])),
-        indptr=S.indptr.astype(np.int32),
-        indices=S.indices.astype(np.int32),
-        data=S.data.astype(np.float64),
-        lower=lower,
-        upper=upper,
-        objective="",
-    )
+    metabolites, reactions = (tuple(map(str, range(size))) for size in S.shape)
+    matrix = S.indptr.astype(np.int32), S.indices.astype(np.int32), S.data.astype(np.float64)
+    return Network(name, reactions, metabolites, *matrix, lower, upper, objective="")
 
 
 def one_way_parts(network: Network) -> tuple[Network, ColumnArray]:
@@ -205,8 +168,7 @@ def _without_dead_ends(S: Any, lower: FloatArray, upper: FloatArray, alive: Bool
     made, used = (S > 0).astype(np.int64), (S < 0).astype(np.int64)
     touched = made + used
     while True:
-        forward = (alive & (upper > 0)).astype(np.int64)
-        backward = (alive & (lower < 0)).astype(np.int64)
+        forward, backward = ((alive & way).astype(np.int64) for way in (upper > 0, lower < 0))
         dead = made @ forward + used @ backward == 0
         dead |= used @ forward + made @ backward == 0
         dead |= touched @ alive.astype(np.int64) == 1
@@ -232,15 +194,15 @@ def _variants(A: Any, computed: Any, one_way: BoolArray) -> tuple[Any, ColumnArr
     return variants.tocsc(), column.astype(np.intp)
 
 
-def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) -> FloatArray:
-    """Return a flux vector of at least 1 in every irreversible reaction that can carry flux, and 0 in the others.
+def _running(name: str, A: Any, reversible: BoolArray, time_limit_s: float) -> BoolArray:
+    """Return which reactions are reversible, or can carry flux with all irreversible ones that can.
 
     min(v, 1) is modelled by a copy of the column: v = z + y with 0 <= z <= 1 and y >= 0.
     """
     size = A.shape[1]
     one_way = np.flatnonzero(~reversible)
     if not one_way.size:
-        return np.zeros(size)
+        return reversible
     network = matrix_network(
         name,
         sp.hstack([A, A[:, one_way]], format="csc"),
@@ -253,6 +215,6 @@ def _run_one_way(name: str, A: Any, reversible: BoolArray, time_limit_s: float) 
         if not lp.maximise_exactly().optimal:  # the problem is feasible and bounded
             raise TimeLimitError(f"finding the reactions of {name} that carry flux took more than {time_limit_s:g} s")
         values = lp.fluxes()
-    flux = values[:size]
-    flux[one_way] += values[size:]
-    return flux
+    running = reversible.copy()
+    running[one_way] = values[one_way] + values[size:] > 0
+    return running

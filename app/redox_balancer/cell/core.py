@@ -37,21 +37,17 @@ _NO_GROWTH = 1e-6
 _CANDIDATE_COST = 1000.0
 """Cost of flux through a candidate for essentiality, relative to that of any other flux."""
 
-_PATHWAYS = {
-    "glycolysis and gluconeogenesis": (
-        "HEX1|GLK|PGI|PFK|FBP|FBA|TPI|GAPD|PGK|PGM|ENO|PYK|PEPCK|PPCK|G6PP|LDH_[LD]|LDH"
-    ),
-    "pyruvate and citric acid cycle": (
-        "PDH|PC|CS|ACONT[ab]?|ICDH(?:x|y|yr)?|AKGDH?|SUCOAS1?|SUCD[1i]?|FUM|MDH|ME[12]|ACITL"
-    ),
-    "pentose phosphate pathway": "G6PDH2r?|PGL|GND|RPI|RPE|TKT[12]|TALA",
-    "respiration": "NADH(?:2_u10|16|5|11)|FADH2ETC|CYOR_u10|CYOO[0-9]?|CYTBD|CYOOm[23]|ATPS4|ATPS",
-}
-"""Patterns of the BiGG names of central carbon reactions, without the compartment."""
-
-_COMPARTMENT = "(?:[cmxrlngi]|er|mi|rm|pp|r|p)?"
-_GLUCOSE_TRANSPORT = "GLCt.*|GLCpts.*|GLCSGLT.*|GLUT[0-9].*"
-_CENTRAL_CARBON = re.compile(f"(?:{'|'.join(_PATHWAYS.values())}){_COMPARTMENT}|{_GLUCOSE_TRANSPORT}")
+_CENTRAL_CARBON = re.compile(
+    r"""(?:
+    HEX1|GLK|PGI|PFK|FBP|FBA|TPI|GAPD|PGK|PGM|ENO|PYK|PEPCK|PPCK|G6PP|LDH_[LD]|LDH|  # glycolysis, gluconeogenesis
+    PDH|PC|CS|ACONT[ab]?|ICDH(?:x|y|yr)?|AKGDH?|SUCOAS1?|SUCD[1i]?|FUM|MDH|ME[12]|ACITL|  # citric acid cycle
+    G6PDH2r?|PGL|GND|RPI|RPE|TKT[12]|TALA|  # pentose phosphate pathway
+    NADH(?:2_u10|16|5|11)|FADH2ETC|CYOR_u10|CYOO[0-9]?|CYTBD|CYOOm[23]|ATPS4|ATPS  # respiration
+    )(?:[cmxrlngi]|er|mi|rm|pp|r|p)?  # in a compartment
+    |GLCt.*|GLCpts.*|GLCSGLT.*|GLUT[0-9].*""",
+    re.VERBOSE,
+)
+"""BiGG names of central carbon reactions."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,8 @@ def extract_core(
 ) -> Core:
     """Extract the reactions that can carry flux.
 
+    A RedoxError if the model does not grow on the medium, or is too badly scaled.
+
     Parameters
     ----------
     network
@@ -93,11 +91,6 @@ def extract_core(
         Reactions through which that medium is taken up, by the model's own ids.
     opened
         The same model with wider bounds, see `choice.opened`: what can carry flux there is in the core, too.
-
-    Raises
-    ------
-    RedoxError
-        The model does not grow on the medium, or is too badly scaled.
     """
     progress("growth of the model")
     model_growth = _growth(network)
@@ -115,28 +108,17 @@ def extract_core(
     essential = essential_reactions(core, growth)
 
     def rule(name: str, description: str, found: Iterable[str]) -> CoreRule:
-        names = sorted(set(found))
-        return CoreRule(
-            name,
-            description,
-            kept=tuple(reaction for reaction in names if reaction in core.reaction_index),
-            blocked=tuple(reaction for reaction in names if reaction not in core.reaction_index),
-        )
+        names, own = set(found), core.reaction_index.keys()
+        return CoreRule(name, description, tuple(sorted(names & own)), tuple(sorted(names - own)))
 
-    return Core(
-        network=core,
-        growth=growth,
-        model_growth=model_growth,
-        rules=(
-            rule("objective", "the biomass reaction", [network.objective]),
-            rule("essential", f"growth below {ESSENTIAL_FRACTION:.0%} when deleted", essential),
-            rule("central_carbon", "by name, and all transporters of glucose", central_carbon(network)),
-            rule("medium", "exchanges of the medium", medium),
-            rule("consistent", "can carry flux in steady state", core.reactions),
-        ),
-        consistency=consistency,
-        has_slack=has_slack(widest),
+    rules = (
+        rule("objective", "the biomass reaction", {network.objective}),
+        rule("essential", f"growth below {ESSENTIAL_FRACTION:.0%} when deleted", essential),
+        rule("central_carbon", "by name, and all transporters of glucose", central_carbon(network)),
+        rule("medium", "exchanges of the medium", medium),
+        rule("consistent", "can carry flux in steady state", core.reactions),
     )
+    return Core(core, growth, model_growth, rules, consistency, has_slack(widest))
 
 
 def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
@@ -158,8 +140,7 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
     lower, upper = split.lower, split.upper
 
     weights = np.full(len(reaction_of), -1.0)
-    candidates = np.ones(len(network.reactions), dtype=np.bool_)
-    essential = np.zeros(len(network.reactions), dtype=np.bool_)
+    candidates, essential = np.ones(len(network.reactions), np.bool_), np.zeros(len(network.reactions), np.bool_)
     essential[biomass] = True
     with FluxLP(split, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
         lp.crash_basis()
@@ -173,7 +154,7 @@ def essential_reactions(network: Network, growth: float) -> tuple[str, ...]:
             weights = np.where(candidates[reaction_of], -_CANDIDATE_COST, -1.0)
         candidates[biomass] = False
         for column in np.flatnonzero(candidates):
-            if not candidates[column]:
+            if not candidates[column]:  # any more
                 continue
             parts = np.flatnonzero(reaction_of == column).tolist()
             for part in parts:

@@ -35,25 +35,25 @@ class Direction(StrEnum):
         return (0.0 if self is Direction.FORWARD else most_back), (0.0 if self is Direction.BACKWARD else most)
 
 
-CHANGES = (
-    "direction",
-    "closed",
-    "capped",
-    "capped_forward or capped_backward",
-    "stoichiometry",
-    "charges",
-    "formulas",
-)
-"""What a correction may change."""
-
-
-class Correction(Record):
-    """One correction, for one reason, of one or several reactions or of the charges of metabolites.
+class Reasoned(Record):
+    """An entry with its reason.
 
     Attributes
     ----------
     mark, reason, source
         How certain it is, why it is made, and where that is known from.
+    """
+
+    mark: Mark
+    reason: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+
+
+class Correction(Reasoned):
+    """One correction, for one reason, of one or several reactions or of the charges of metabolites.
+
+    Attributes
+    ----------
     reactions
         BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
     unbalanced
@@ -65,9 +65,6 @@ class Correction(Record):
         the formula of metabolites (BiGG names without compartment) in every compartment.
     """
 
-    mark: Mark
-    reason: str = Field(min_length=1)
-    source: str = Field(min_length=1)
     reactions: dict[str, str] = Field(default_factory=dict)
     unbalanced: bool = False
     direction: Direction | None = None
@@ -84,7 +81,10 @@ class Correction(Record):
         caps = self.capped_forward is not None or self.capped_backward is not None
         changed = (self.direction, self.closed, self.capped, caps, self.stoichiometry, self.charges, self.formulas)
         if sum(map(bool, changed)) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(CHANGES)}")
+            raise ValueError(
+                "needs exactly one of direction, closed, capped, capped_forward or capped_backward, stoichiometry, "
+                "charges, formulas"
+            )
         if bool(self.reactions) == bool(self.charges or self.formulas):
             raise ValueError("needs reactions, unless it changes charges or formulas")
         return self
@@ -105,10 +105,8 @@ class Correction(Record):
             return self.direction.of(lower, upper)
         if self.capped:
             return max(lower, -self.capped), min(upper, self.capped)
-        return (
-            lower if self.capped_backward is None else -self.capped_backward,
-            upper if self.capped_forward is None else self.capped_forward,
-        )
+        lower = lower if self.capped_backward is None else -self.capped_backward
+        return lower, upper if self.capped_forward is None else self.capped_forward
 
 
 class Substance(BaseModel, extra="forbid", frozen=True):
@@ -118,20 +116,9 @@ class Substance(BaseModel, extra="forbid", frozen=True):
     charge: int
 
 
-class Addition(Record):
-    """A reaction that a model lacks; `id` is its BiGG name.
+class Addition(Reasoned):
+    """A reaction that a model lacks; `id` is its BiGG name. `-->` runs forward and `<=>` both ways, without limit."""
 
-    Attributes
-    ----------
-    mark, reason, source
-        How certain it is, why it is added, and where that is known from.
-    equation
-        `-->` runs forward and `<=>` both ways, without limit.
-    """
-
-    mark: Mark
-    reason: str = Field(min_length=1)
-    source: str = Field(min_length=1)
     equation: str
 
     @property

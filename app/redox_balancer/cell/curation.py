@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -39,8 +39,6 @@ class Curated(NamedTuple):
 
     Attributes
     ----------
-    network
-        The network.
     curation
         Id of the curation, empty where the network is as published.
     lines
@@ -90,6 +88,10 @@ class Curation:
         names, substances = document.get("names", {}), document.get("substance", {})
         if not (isinstance(names, dict) and all(isinstance(own, str) for own in names.values())):
             raise RedoxError(f"{path.name}: [names] needs ids as texts", hint='write BIGG = "own id"')
+        if not isinstance(substances, dict):
+            raise RedoxError(
+                f"{path.name}: [substance] is no table", hint='write bigg = { formula = "H2O", charge = 0 }'
+            )
         try:
             known = {name: Substance.model_validate(entry) for name, entry in substances.items()}
         except ValidationError as error:
@@ -97,17 +99,15 @@ class Curation:
         added = read_records(path, "addition", Addition) if "addition" in document else {}
         curation = cls(path.stem, corrections, names, added, known)
         seen: dict[str, str] = {}
-        for correction in curation.corrections.values():
-            for reaction in correction.reactions:
-                if (other := seen.setdefault(reaction, correction.id)) != correction.id:
-                    raise RedoxError(
-                        f"{path.name}: {reaction} is changed twice, by {other} and {correction.id}", hint="remove one"
-                    )
+        for correction, reaction in curation._named():
+            if (other := seen.setdefault(reaction, correction.id)) != correction.id:
+                problem = f"{path.name}: {reaction} is changed twice, by {other} and {correction.id}"
+                raise RedoxError(problem, hint="remove one")
         return curation
 
     def recognises(self, network: Network) -> bool:
         """Whether a model, or a core of it, has the reactions that this curation changes, as they were published."""
-        named = list(self._named())
+        named = self._named()
         present = [pair for pair in named if _find(network, pair[1])]
         if len(present) < PRESENT * len(named):
             return False
@@ -117,18 +117,8 @@ class Curation:
     def apply(self, network: Network, *, strict: bool = True) -> Curated:
         """Correct a model; what it has already is not changed and not named.
 
-        Parameters
-        ----------
-        network
-            The model.
-        strict
-            Refuse a model that lacks a reaction or a metabolite, or has a reaction otherwise than it was published.
-            Where False such entries are left out, and one line says how many.
-
-        Raises
-        ------
-        RedoxError
-            The model does not fit, and `strict`.
+        A RedoxError if the model lacks a reaction or a metabolite, or has a reaction otherwise than it was published.
+        Unless `strict`, such entries are left out, and one line says how many.
         """
         mended = self._with_species(network)
         lines = list(self._species_lines(network, strict=strict))
@@ -176,9 +166,8 @@ class Curation:
         """A network with these reactions; a RedoxError where one does not balance or has an unknown metabolite."""
         formulas, charges, columns, new = dict(network.formulas), dict(network.charges), [], dict[str, None]()
         for addition in added:
-            own = {
-                network.find_metabolite(name) or name: value for name, value in addition.column.stoichiometry.items()
-            }
+            amounts = addition.column.stoichiometry
+            own = {network.find_metabolite(name) or name: value for name, value in amounts.items()}
             columns.append(replace(addition.column, stoichiometry=own))
             for name in own.keys() - network.metabolite_index.keys():
                 if (substance := self.substances.get(name.rpartition("_")[0])) is None:
@@ -192,10 +181,11 @@ class Curation:
                 raise self._unlike(f"{column.id} does not balance ({excess})")
         return extended
 
-    def _named(self) -> Iterator[tuple[Correction, str]]:
-        for correction in self.corrections.values():
-            for reaction in correction.reactions:
-                yield correction, reaction
+    def _named(self) -> list[tuple[Correction, str]]:
+        """Each correction of a reaction."""
+        return [
+            (correction, reaction) for correction in self.corrections.values() for reaction in correction.reactions
+        ]
 
     def _species_lines(self, network: Network, *, strict: bool) -> Iterator[str]:
         """Lines of the charges and formulas that are changed."""
@@ -204,16 +194,14 @@ class Curation:
             for species in network.species_of(metabolite):
                 own.setdefault(species, []).append(metabolite)
         for correction in self.corrections.values():
-            for species in (*correction.charges, *correction.formulas):
+            values: dict[str, Any] = {**correction.charges, **correction.formulas}
+            kind, present = ("charge", network.charges) if correction.charges else ("formula", network.formulas)
+            for species, value in values.items():
                 if strict and species not in own:
                     raise self._lacks(network, correction, "metabolite", species)
-                found = own.get(species, ())
-                because = f"({correction.mark}): {correction.reason}"
-                charge, formula = correction.charges.get(species), correction.formulas.get(species)
-                if charge is not None and any(network.charges.get(m) != charge for m in found):
-                    yield f"{species}: charge {charge:+d} {because}"
-                if formula is not None and any(network.formulas.get(m) != formula for m in found):
-                    yield f"{species}: formula {formula} {because}"
+                if any(present.get(metabolite) != value for metabolite in own.get(species, ())):
+                    shown = value if isinstance(value, str) else f"{value:+d}"
+                    yield f"{species}: {kind} {shown} ({correction.mark}): {correction.reason}"
 
     def _corrected(
         self, network: Network, mended: Network, correction: Correction, reaction: str
@@ -235,17 +223,12 @@ class Curation:
         return own, {metabolite: value for metabolite, value in found.items() if value}
 
     def _with_species(self, network: Network) -> Network:
-        charges: dict[str, int] = {}
-        formulas: dict[str, str] = {}
-        for correction in self.corrections.values():
-            charges |= correction.charges
-            formulas |= correction.formulas
-        species = {m: network.species_of(m) & (charges.keys() | formulas.keys()) for m in network.metabolites}
-        return replace(
-            network,
-            charges={**network.charges, **{m: charges[s] for m in species for s in species[m] & charges.keys()}},
-            formulas={**network.formulas, **{m: formulas[s] for m in species for s in species[m] & formulas.keys()}},
-        )
+        corrected: dict[str, Any] = {}
+        for kind in ("charges", "formulas"):
+            new = dict(item for each in self.corrections.values() for item in getattr(each, kind).items())
+            own = {m: new[species] for m in network.metabolites for species in network.species_of(m) & new.keys()}
+            corrected[kind] = {**getattr(network, kind), **own}
+        return replace(network, **corrected)
 
     def _lacks(self, network: Network, correction: Correction, kind: str, name: str) -> RedoxError:
         return self._unlike(f"{correction.id} names {kind} {name}, which model {network.id} lacks")
@@ -268,16 +251,14 @@ def find_curation(network: Network) -> Curation | None:
 def with_names(network: Network, note: str) -> Network:
     """A model with a note of its curation (`NOTE`), and the BiGG names that the packaged curation of that id has."""
     known = {curation.id: curation for curation in _packaged_curations()}
-    return known[name].named(network) if (name := note.partition(":")[0]) in known else network
+    found = known.get(note.partition(":")[0])
+    return found.named(network) if found else network
 
 
 def curated(network: Network, file: Path | None = None) -> Curated:
     """Correct a model by its packaged curation, if it has one, or by that of a file instead.
 
-    Raises
-    ------
-    RedoxError
-        The file cannot be read, or does not fit the model.
+    A RedoxError if the file cannot be read, or does not fit the model.
     """
     curation = find_curation(network) if file is None else Curation.read(file)
     return Curated(network) if curation is None else curation.apply(network, strict=file is not None)
@@ -335,10 +316,6 @@ def _with_coefficients(network: Network, coefficients: Mapping[str, Mapping[str,
     """A copy in which some reactions have another stoichiometry."""
     if not coefficients:
         return network
-
-    def columns() -> Iterator[Column]:
-        for reaction in network.reactions:
-            yield Column(reaction, coefficients.get(reaction) or network.stoichiometry_of(reaction))
-
-    new = Network.of(network.id, list(columns()), network.objective, metabolites=network.metabolites)
+    columns = [Column(own, coefficients.get(own) or network.stoichiometry_of(own)) for own in network.reactions]
+    new = Network.of(network.id, columns, metabolites=network.metabolites)
     return replace(network, indptr=new.indptr, indices=new.indices, data=new.data)

@@ -1,5 +1,6 @@
 """Thermodynamically infeasible cycles: reactions that carry flux while all exchanges are closed."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -34,9 +35,7 @@ def closed_network(network: Network) -> Network:
     A forced flux, such as maintenance, consumes energy, which a closed network cannot supply. Nor can it supply the
     enzymes of GECKO, see `without_enzymes`.
     """
-    forced = [
-        r for r, low, high in zip(network.reactions, network.lower, network.upper, strict=True) if low > 0 or high < 0
-    ]
+    forced = itertools.compress(network.reactions, (network.lower > 0) | (network.upper < 0))
     return without_enzymes(network.with_bounds(dict.fromkeys((*network.boundary, *forced), (0.0, 0.0))))
 
 
@@ -62,22 +61,8 @@ def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     orthogonal to an existing flux, which has a probability of 2**-40), and any other optimum finds at least one.
     Computed coefficients of irreversible reactions may be off by `ROUNDED`, as in `consistent_reactions`.
 
-    Parameters
-    ----------
-    network
-        Bounds in mmol/gDW/h.
-    reactions
-        Candidates; their bounds must be finite.
-
-    Returns
-    -------
-    tuple of str
-        Those that can carry flux, in the given order; empty where the network is infeasible.
-
-    Raises
-    ------
-    TimeLimitError
-        An LP reached its time limit.
+    The bounds of the candidates `reactions` must be finite; the result has their order, and is empty where the
+    network is infeasible. A TimeLimitError if an LP reaches its time limit.
     """
     try:
         return _unblocked(_with_rounded(network), reactions, exact=True)
@@ -130,24 +115,10 @@ def _with_rounded(network: Network) -> Network:
 
 
 def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
-    """Return the cycle with the smallest total flux through a reaction of a closed network.
+    """Return the cycle with the smallest total flux through a reaction of a closed network, see `closed_network`.
 
-    Parameters
-    ----------
-    network
-        A network without exchanges, see `closed_network`.
-    reaction
-        The reaction.
-
-    Returns
-    -------
-    tuple of str
-        Reactions of the cycle in the network's order, including `reaction`; empty where it cannot carry flux.
-
-    Raises
-    ------
-    TimeLimitError
-        The LP reached its time limit.
+    Its reactions, that one included, are in the network's order; there are none where it cannot carry flux. A
+    TimeLimitError if the LP reaches its time limit.
     """
     try:
         running = _least_cycle(integer_network(network)[0], network.column(reaction), exact=True)

@@ -39,13 +39,11 @@ def model_of(document: object, repairs: Repairs) -> cobra.Model:
     if _is_list(document) and all(isinstance(part, Mapping) for part in document):
         document = {key: value for part in document for key, value in part.items()}
     if not isinstance(document, Mapping) or not _is_list(document.get("reactions")):
-        raise UnreadableError(
-            "it has no list of reactions", hint="use a metabolic model in COBRApy's form; a map or a table is none"
-        )
+        hint = "use a metabolic model in COBRApy's form; a map or a table is none"
+        raise UnreadableError("it has no list of reactions", hint=hint)
     metabolites = _entries(document, "metabolites", repairs)
-    reactions = [
-        _reaction(entry, metabolites, repairs) for entry in _entries(document, "reactions", repairs).values()
-    ]
+    entries = _entries(document, "reactions", repairs).values()
+    reactions = [_reaction(entry, metabolites, repairs) for entry in entries]
     rules = {entry["id"]: entry.pop(_RULE, None) for entry in reactions}
     # COBRApy copies a metabolite with all its annotations for each reaction that it adds.
     about_metabolites = {name: (entry.pop("notes"), entry.pop("annotation")) for name, entry in metabolites.items()}
@@ -136,9 +134,8 @@ def clean_id(value: object, repairs: Repairs | None = None) -> str:
     text = _NO_NAME.sub("_", str(value).strip())
     if repairs is not None:
         if len(text.encode()) > _LONGEST_ID:
-            raise UnreadableError(
-                f"the id {text[:20]}... has {len(text):,} characters", hint=f"use at most {_LONGEST_ID}"
-            )
+            problem = f"the id {text[:20]}... has {len(text):,} characters"
+            raise UnreadableError(problem, hint=f"use at most {_LONGEST_ID}")
         if not isinstance(value, str):
             repairs.add("id that is no text read as text", text)
         elif text != value:
@@ -155,25 +152,21 @@ def _reaction(entry: dict[str, Any], metabolites: Mapping[str, object], repairs:
     for metabolite, coefficient in pairs.items():
         own = clean_id(metabolite)
         if own not in metabolites:
-            raise UnreadableError(
-                f"reaction {name} uses metabolite {own!r}, which is not in the model", hint="add it, or mend its id"
-            )
+            problem = f"reaction {name} uses metabolite {own!r}, which is not in the model"
+            raise UnreadableError(problem, hint="add it, or mend its id")
         amount = _number(coefficient, f"the coefficient of {own} in reaction {name}")
-        if not math.isfinite(amount):
+        if math.isinf(amount):
             raise UnreadableError(f"the coefficient of {own} in reaction {name} is infinite", hint="write its number")
         if amount:
             stoichiometry[own] = stoichiometry.get(own, 0.0) + amount
-    bounds = {}
+    bounds = []
     for bound, default in _BOUNDS.items():
         if bound not in entry:
             repairs.add(f"no {bound.replace('_', ' ')}, set to {default:g}", name)
-        bounds[bound] = _number(entry.get(bound, default), f"the {bound.replace('_', ' ')} of reaction {name}")
-    if bounds["lower_bound"] > bounds["upper_bound"]:
-        raise UnreadableError(
-            f"reaction {name} has a lower bound of {bounds['lower_bound']:g} and an upper one of "
-            f"{bounds['upper_bound']:g}",
-            hint="exchange or mend its bounds",
-        )
+        bounds.append(_number(entry.get(bound, default), f"the {bound.replace('_', ' ')} of reaction {name}"))
+    if bounds[0] > bounds[1]:
+        problem = f"reaction {name} has a lower bound of {bounds[0]:g} and an upper one of {bounds[1]:g}"
+        raise UnreadableError(problem, hint="exchange or mend its bounds")
     subsystem = entry.get("subsystem")
     weight = _number(entry.get("objective_coefficient") or 0, f"the objective coefficient of reaction {name}")
     return {key: value for key, value in entry.items() if key not in _BOUNDS} | {
@@ -181,7 +174,7 @@ def _reaction(entry: dict[str, Any], metabolites: Mapping[str, object], repairs:
         "subsystem": "; ".join(map(_text, subsystem)) if _is_list(subsystem) else _text(subsystem),
         "objective_coefficient": weight,
         # Both at once: one after the other, COBRApy refuses a lower bound above its default of the upper one.
-        "bounds": tuple(bounds.values()),
+        "bounds": tuple(bounds),
     }
 
 

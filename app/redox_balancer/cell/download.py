@@ -20,28 +20,15 @@ class _TransientError(Exception):
 
 
 def download(url: str, part: Path, progress: Progress = no_progress, *, wait_s: float = 1.0) -> None:
-    """Download a file, resuming from a partial download.
+    """Download a file to `part`, resuming from a partial download.
 
     A partial download is completed by a range request (RFC 9110, section 14). With If-Range the server sends the
-    whole file if it has changed; without a validator the download restarts. An interrupted transfer is retried,
-    `ATTEMPTS` attempts in total.
+    whole file if it has changed; without a validator the download restarts. The validator is stored in `part` with
+    `.json` appended. An interrupted transfer is retried, `ATTEMPTS` attempts in total, `wait_s` seconds after the
+    first one and twice as long after each further one. After a failure both files remain for the next call.
 
-    Parameters
-    ----------
-    url
-        Address of the file.
-    part
-        File to write; its validator is stored in `part` with `.json` appended. Both remain after a failure, so that
-        the next call resumes.
-    progress
-        Receives the bytes downloaded so far and, where the server sends it, the size of the file.
-    wait_s
-        Delay before the second attempt, s; it doubles with each further attempt.
-
-    Raises
-    ------
-    RedoxError
-        The server cannot be reached, has no such file, or every attempt was interrupted.
+    `progress` receives the bytes so far and, where the server sends it, the size of the file. A RedoxError if the
+    server cannot be reached, has no such file, or every attempt was interrupted.
     """
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),

@@ -37,8 +37,11 @@ def parsimonious_fluxes(network: Network) -> dict[str, float]:
 
     Such a state has no cycles. It is empty where the cell does not grow.
     """
+    column = network.column(network.objective)
+    if network.upper[column] <= 0.0:
+        return {}
     parts, reaction_of = one_way_parts(network)
-    (biomass,) = np.flatnonzero(reaction_of == network.column(network.objective))[:1].tolist()
+    biomass = int(np.flatnonzero(reaction_of == column)[0])  # forward parts come first
     with FluxLP(parts, {parts.reactions[biomass]: 1.0}) as lp:
         growth = lp.maximise()
         if not growth.optimal or growth.objective <= LEAST_FLUX:
@@ -73,14 +76,10 @@ class DrivingForce:
 
 @dataclass(frozen=True)
 class RatioWindow:
-    """Smallest and largest ratio at which a state is feasible, and what keeps it there.
+    """Smallest and largest value of a ratio at which a state is feasible, and what keeps it there.
 
     Attributes
     ----------
-    ratio
-        Which ratio it is.
-    low, high
-        The window.
     low_limits, high_limits
         Reactions, and concentrations at the end of their range (`nadh_m low`), that close it on either side, each
         with the change of ln(ratio) per RT by which its limit is relaxed, the largest first.
@@ -131,8 +130,7 @@ class DrivingForceLP:
         others: Iterable[int] = (),
         equilibria: Collection[int] = (),
     ) -> None:
-        network, reactants = thermodynamics.network, thermodynamics.reactants
-        known = np.isfinite(thermodynamics.energies)
+        network, known = thermodynamics.network, np.isfinite(thermodynamics.energies)
         self._thermodynamics = thermodynamics
         self.reactions = tuple(
             (column, math.copysign(1.0, fluxes[reaction]))
@@ -143,15 +141,14 @@ class DrivingForceLP:
         held = [(network.reactions[column], (column, 1.0)) for column in equilibria if known[column]]
         amounts: dict[str, dict[str, float]] = {}
         for force, (column, sign) in (*zip(forces, self.reactions, strict=True), *held):
-            span = slice(*reactants.indptr[column : column + 2])
-            for row, amount in zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True):
+            for row, amount in thermodynamics.amounts(column).items():
                 amounts.setdefault(network.metabolites[row], {})[force] = sign * amount
         ratios = tuple(ratios)
         for ratio in ratios:
             for metabolite, sign in zip(ratio, (1.0, -1.0), strict=True):
                 amounts.setdefault(metabolite, {})[str(ratio)] = sign
         for column in others:
-            for row in reactants.indices[slice(*reactants.indptr[column : column + 2])].tolist():
+            for row in thermodynamics.amounts(column):
                 amounts.setdefault(network.metabolites[row], {})
         self._metabolites = tuple(amounts)
         rows = [network.metabolite_index[metabolite] for metabolite in self._metabolites]
@@ -198,10 +195,8 @@ class DrivingForceLP:
     def largest(self) -> DrivingForce:
         """Return the max-min driving force.
 
-        Raises
-        ------
-        RedoxError
-            No reaction is active and has an energy, or ratios are held beyond the ranges of the concentrations.
+        A RedoxError if no reaction that is active has an energy, or ratios are held beyond the ranges of the
+        concentrations.
         """
         if not self.reactions:
             raise RedoxError(
@@ -217,20 +212,15 @@ class DrivingForceLP:
                 settings=("concentrations",),
             )
         logarithms = self._lp.fluxes()[: len(self._metabolites)] / self._thermodynamics.thermal_energy
-        network, levels = (
-            self._thermodynamics.network,
-            zip(self._metabolites, np.exp(logarithms).tolist(), strict=True),
-        )
-        concentrations = {name: level for name, level in levels if not network.is_species(name, PROTON, WATER)}
-        return DrivingForce(value, self._limits(range(self._energies.start, self._energies.stop)), concentrations)
+        network, levels = self._thermodynamics.network, np.exp(logarithms).tolist()
+        found = dict(zip(self._metabolites, levels, strict=True))
+        found = {name: level for name, level in found.items() if not network.is_species(name, PROTON, WATER)}
+        return DrivingForce(value, self._limits(range(self._energies.start, self._energies.stop)), found)
 
     def window(self, ratio: Ratio, margin: float = 0.0) -> RatioWindow:
         """Return the window of a ratio in which no active reaction has a driving force below `margin`, kJ/mol.
 
-        Raises
-        ------
-        RedoxError
-            The state is infeasible with that margin.
+        A RedoxError if the state is infeasible with that margin.
         """
         found = []
         for sign in (-1.0, 1.0):
@@ -255,11 +245,9 @@ class DrivingForceLP:
 
         The unit is kJ/mol; None where no concentrations let all active reactions run.
         """
-        reactants = self._thermodynamics.reactants
-        span, rows = slice(*reactants.indptr[column : column + 2]), self._rows
-        amounts = zip(reactants.indices[span].tolist(), reactants.data[span].tolist(), strict=True)
+        amounts = self._thermodynamics.amounts(column)
         self._lp.set_bounds(self._margin, 0.0, 0.0)
-        found = self._maximise({rows[row]: -sign * amount for row, amount in amounts})
+        found = self._maximise({self._rows[row]: -sign * amount for row, amount in amounts.items()})
         return None if found is None else found - sign * float(self._present[column])
 
     def conflicts(self) -> dict[str, float]:
@@ -279,11 +267,8 @@ class DrivingForceLP:
     def spread(self, draws: int, seed: int, margin: float = 0.0) -> tuple[FloatArray, dict[Ratio, FloatArray]]:
         """Driving forces and windows with the energies drawn from their uncertainty, see `Thermodynamics.drawn`.
 
-        Returns
-        -------
-        forces, windows
-            The max-min driving force of each draw, shape (draws,), kJ/mol, and for each ratio both ends of its
-            window, shape (draws, 2), NaN where the state is infeasible with that margin.
+        Returns the max-min driving force of each draw, shape (draws,), kJ/mol, and for each ratio both ends of its
+        window, shape (draws, 2), NaN where the state is infeasible with that margin.
         """
         generator = np.random.default_rng(seed)
         forces = np.full(draws, math.nan)

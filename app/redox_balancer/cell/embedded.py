@@ -5,13 +5,12 @@ The tables are `data/human_redox_core/reactions.tsv` and `metabolites.tsv`; prog
 growth in 1/h.
 """
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from redox_balancer.cell.equation import parse_equation
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
@@ -26,11 +25,6 @@ COMPARTMENTS = {
     "i": "mitochondrial intermembrane space",
     "m": "mitochondrial matrix",
 }
-
-
-def core_tables() -> Path:
-    """Return the folder of the tables of the embedded core."""
-    return packaged(CORE_ID)
 
 
 def core_json() -> Path:
@@ -68,19 +62,16 @@ def core_from_tables(folder: Path) -> dict[str, Any]:
     }
 
 
-def core_text(folder: Path) -> str:
-    """Return the content of the JSON file generated from the tables in `folder`."""
-    return json.dumps(core_from_tables(folder), indent=1) + "\n"
+def core_text() -> str:
+    """Return the content of the JSON file generated from the tables."""
+    return json.dumps(core_from_tables(packaged(CORE_ID)), indent=1) + "\n"
 
 
 def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
     stoichiometry = parse_equation(row["equation"])
-    unknown = stoichiometry.keys() - known
-    if unknown:
-        raise RedoxError(
-            f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv",
-            hint="add a row for it, or correct the id",
-        )
+    if unknown := stoichiometry.keys() - known:
+        problem = f"{row['id']}: no metabolite {min(unknown)!r} in metabolites.tsv"
+        raise RedoxError(problem, hint="add a row for it, or correct the id")
     lower, upper = float(row["lower"]), float(row["upper"])
     if lower > upper or (lower < 0 and "-->" in row["equation"]):
         raise RedoxError(f"{row['id']}: bounds {lower:g} and {upper:g} contradict {row['equation']!r}")
@@ -100,17 +91,16 @@ def _reaction(row: dict[str, str], known: set[str]) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
-    seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise RedoxError(f"{path.name}, line {line}: the number of cells differs from the header")
-        if row["id"] in seen:
-            raise RedoxError(f"{path.name}, line {line}: {row['id']} is repeated")
-        seen.add(row["id"])
-    return rows
+    header, *rows = table_rows(path.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = {}
+    for name, *cells in rows:
+        if len(cells) != len(header) - 1:
+            raise RedoxError(f"{path.name}: {name} has another number of cells than the header")
+        if name in found:
+            raise RedoxError(f"{path.name}: {name} is repeated")
+        found[name] = dict(zip(header, (name, *cells), strict=True))
+    return list(found.values())
 
 
 if __name__ == "__main__":
-    write_atomically(core_json(), core_text(core_tables()).encode())
+    write_atomically(core_json(), core_text().encode())

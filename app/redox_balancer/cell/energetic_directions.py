@@ -12,7 +12,7 @@ from redox_balancer.cell.energies import thermodynamics_of
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.ratio_capacity import LEAST_GROWTH, GrowthAtRatio
-from redox_balancer.cell.records import packaged, table_rows
+from redox_balancer.cell.records import packaged_rows
 
 
 def with_energetic_directions(network: Network) -> Network:
@@ -27,23 +27,11 @@ def growth_by_ratios(
     """Growth (1/h) at the best ratio of NAD+ to NADH and the better of both potentials of the inner membrane.
 
     Reactions of `with_energetic_directions` run forward, backward or not at all, each combination for itself, and all
-    that run have a driving force at once.
+    that run have a driving force at once. The cell has its capacities as bounds, and `growth` (1/h, above 0) is its
+    largest without regard to ratios. `ranges` of concentrations, M, replace the package's.
 
-    Parameters
-    ----------
-    network
-        A cell with its capacities as bounds.
-    growth
-        Its largest growth without these bounds, 1/h, above 0; without NAD+ and NADH it has no other.
-    draws
-        How often the energies are drawn from their uncertainty, with the same seed for each cell.
-    ranges
-        Ranges of concentrations that replace the package's, M.
-
-    Returns
-    -------
-    growths
-        Growth with the best estimate and with each draw, shape (1 + draws,).
+    Returns growth with the best estimate of the energies and with each draw from their uncertainty, which has the
+    same seed for each cell, shape (1 + draws,).
     """
     best, cells = np.zeros(1 + draws), []
     own = [name for name in _decided_by_energies(network) if network.bounds_of(name)[0] < 0.0]
@@ -74,5 +62,5 @@ def growth_by_ratios(
 
 
 def _decided_by_energies(network: Network) -> list[str]:
-    rows = table_rows((packaged("thermodynamics") / "backwards.tsv").read_text(encoding="utf-8"))[1:]
+    rows = packaged_rows("thermodynamics/backwards.tsv")
     return [found for name, _ in rows if (found := network.find_reaction(name))]

@@ -21,7 +21,6 @@ from redox_balancer.cell.balance import TOLERANCE
 from redox_balancer.cell.energy_data import EnergyData, energy_data
 from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import LEDGER, FloatArray, Network
-from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
 
 GAS_CONSTANT = 8.31446261815324e-3
@@ -78,6 +77,11 @@ class Thermodynamics:
         """RT, kJ/mol."""
         return GAS_CONSTANT * self.temperature_k
 
+    def amounts(self, column: int) -> dict[int, float]:
+        """Coefficients that count for the energy of a reaction, by row."""
+        span = slice(*self.reactants.indptr[column : column + 2])
+        return dict(zip(self.reactants.indices[span].tolist(), self.reactants.data[span].tolist(), strict=True))
+
     def drawn(self, generator: np.random.Generator) -> FloatArray:
         """Energies of the reactions with those of the metabolites and the potentials drawn from their uncertainty."""
         drawn = self.deviations @ generator.standard_normal(self.deviations.shape[1])
@@ -86,10 +90,7 @@ class Thermodynamics:
     def with_concentrations(self, ranges: Mapping[str, tuple[float, float]]) -> "Thermodynamics":
         """Return a copy with other ranges of concentrations, M, by metabolite (own id or BiGG name).
 
-        Raises
-        ------
-        RedoxError
-            There is no such metabolite, or a range is empty or not positive.
+        A RedoxError if there is no such metabolite, or a range is empty or not one of `POSSIBLE`.
         """
         lower, upper = self.lower.copy(), self.upper.copy()
         for name, (low, high) in ranges.items():
@@ -106,14 +107,10 @@ class Thermodynamics:
 def thermodynamics_of(network: Network, *, respires: bool = True) -> Thermodynamics:
     """Return the energies and ranges of a network's reactions and metabolites, found by BiGG name.
 
-    Parameters
-    ----------
-    network
-        Reactions that cross a membrane need the charges of their metabolites, and a balance of charge.
-    respires
-        Whether the inner membrane has the potential of a cell that respires, or that of one that does not.
+    Reactions that cross a membrane need the charges of their metabolites, and a balance of charge. The inner membrane
+    has the potential of a cell that respires, or else that of one that does not.
     """
-    data = energy_data(packaged("thermodynamics"))
+    data = energy_data()
     found = _metabolites(network, data, "potential_V" if respires else "potential_without_respiration_V")
     reactions = [_reactants(network, reaction, data.mechanisms) for reaction in network.reactions]
     values = [amount for amounts in reactions for amount in amounts.values()]
@@ -135,10 +132,8 @@ def thermodynamics_of(network: Network, *, respires: bool = True) -> Thermodynam
             reasons[reaction] = reason
         else:  # within a compartment charges balance, and need not be known
             energies[column] = coefficients @ (found.formation[own] + (found.electric[own] if crosses else 0.0))
-    temperature = data.temperature_k
-    return Thermodynamics(
-        network, reactants, energies, found.lower, found.upper, found.deviations, temperature, reasons
-    )
+    known = energies, found.lower, found.upper, found.deviations
+    return Thermodynamics(network, reactants, *known, data.temperature_k, reasons)
 
 
 class _Metabolites(NamedTuple):
@@ -214,7 +209,7 @@ def _reason_against_carrier(found: _Metabolites, own: Sequence[int], amounts: Fl
 def with_known_directions(network: Network) -> Network:
     """Return a network without the directions that its reactions do not have in cells, see `directions.tsv`."""
     bounds = {}
-    for name, direction in energy_data(packaged("thermodynamics")).directions.items():
+    for name, direction in energy_data().directions.items():
         if own := network.find_reaction(name):
             low, high = network.bounds_of(own)
             bounds[own] = (max(low, 0.0), max(high, 0.0)) if direction == "forward" else (0.0, 0.0)
@@ -223,9 +218,7 @@ def with_known_directions(network: Network) -> Network:
 
 def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[str, float]]) -> dict[int, float]:
     """What counts for the energy of a reaction, by row; nothing where it has none, or runs by another mechanism."""
-    written = {
-        name: amount for name, amount in network.stoichiometry_of(reaction).items() if not is_bookkeeping(name)
-    }
+    written = {name: value for name, value in network.stoichiometry_of(reaction).items() if not is_bookkeeping(name)}
     mechanism = mechanisms.get(network.bigg_names.get(reaction, reaction))
     own = written if mechanism is None else {network.find_metabolite(n) or n: a for n, a in mechanism.items()}
 
@@ -238,9 +231,8 @@ def _reactants(network: Network, reaction: str, mechanisms: Mapping[str, dict[st
 
 def _largest_gain(reactants: Any, compositions: list[Mapping[str, float]]) -> FloatArray:
     """Atoms of the element, or parts of molecules, of which each reaction makes or consumes most."""
-    table = np.zeros((len(compositions), 1))
-    for element in sorted(set().union(*compositions)):
-        table = np.column_stack([table, [each.get(element, 0.0) for each in compositions]])
+    found = sorted(set().union(*compositions))
+    table = np.array([[0.0, *(each.get(element, 0.0) for element in found)] for each in compositions])
     return np.asarray(np.abs(reactants.T @ table).max(axis=1))
 
 

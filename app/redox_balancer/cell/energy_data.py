@@ -4,7 +4,6 @@ import gzip
 import tomllib
 from collections.abc import Collection, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from redox_balancer.cell.balance import elements
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.network import FloatArray
-from redox_balancer.cell.records import table_rows
+from redox_balancer.cell.records import packaged, packaged_rows, table_rows
 
 AS_WRITTEN = "as written"
 CONTRIBUTED = "component contribution"
@@ -20,9 +19,8 @@ CONTRIBUTED = "component contribution"
 
 
 class EnergyData(NamedTuple):
-    """Content of a folder of data files; names are BiGG's without compartment, letters those of compartments."""
+    """Content of the data files; names are BiGG's without compartment, letters those of compartments."""
 
-    folder: Path
     energies: dict[str, tuple[float, float]]
     compositions: dict[str, Mapping[str, float]]
     covariance: dict[str, FloatArray]
@@ -38,21 +36,20 @@ class EnergyData(NamedTuple):
     def roots_for(self, known: Collection[str]) -> Mapping[str, FloatArray]:
         """Rows of the square root of the covariance: of the core's metabolites where there are no others."""
         others = self.energies.keys() - self.covariance.keys() - self.of_pairs
-        return _genome_covariance(self.folder) if others.intersection(known) else self.covariance
+        return _genome_covariance() if others.intersection(known) else self.covariance
 
 
 @cache
-def energy_data(folder: Path) -> EnergyData:
-    """Read a folder of data files."""
+def energy_data() -> EnergyData:
+    """Read the data files."""
 
     def rows(name: str) -> list[list[str]]:
-        return table_rows((folder / f"{name}.tsv").read_text(encoding="utf-8"))[1:]
+        return packaged_rows(f"thermodynamics/{name}.tsv")
 
     energies = rows("formation_energies")
-    surroundings = tomllib.loads((folder / "compartments.toml").read_text(encoding="utf-8"))
+    surroundings = tomllib.loads(packaged("thermodynamics/compartments.toml").read_text(encoding="utf-8"))
     equations = {reaction: equation for reaction, equation, _ in rows("mechanisms")}
     return EnergyData(
-        folder,
         {name: (float(energy), float(deviation)) for name, _, energy, deviation, _ in energies},
         {name: elements(composition) for name, composition, *_ in energies},
         _roots(rows("formation_covariance")),
@@ -76,8 +73,8 @@ def energy_data(folder: Path) -> EnergyData:
 
 
 @cache
-def _genome_covariance(folder: Path) -> dict[str, FloatArray]:
-    with gzip.open(folder / "genome_covariance.tsv.gz", "rt", encoding="utf-8") as table:
+def _genome_covariance() -> dict[str, FloatArray]:
+    with gzip.open(packaged("thermodynamics/genome_covariance.tsv.gz"), "rt", encoding="utf-8") as table:
         return _roots(table_rows(table.read())[1:])
 
 

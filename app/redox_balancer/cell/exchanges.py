@@ -40,10 +40,7 @@ class BoundaryReaction(NamedTuple):
         return self.removal == 0.0 and (self.coefficient > 0 or self.supply > 0.0)
 
     def within(self, supply: float, removal: float | None) -> tuple[float, float]:
-        """Bounds with the given largest supply and removal, mmol/gDW/h; nothing is forced.
-
-        With None the largest removal stays as it is.
-        """
+        """Bounds with the given largest supply and removal (None: as it is), mmol/gDW/h; nothing is forced."""
         into, out = supply / abs(self.coefficient), None if removal is None else removal / abs(self.coefficient)
         if self.coefficient > 0:
             return min(self.lower, 0.0) if out is None else -out, into
@@ -123,11 +120,9 @@ class Exchange:
 
 def exchange_of(network: "Network", metabolite: str) -> Exchange:
     """Return the exchange of a metabolite, given by the model's own id."""
-    bounds = network.bounds_of
-    return Exchange(
-        metabolite,
-        tuple(BoundaryReaction(r, c, *bounds(r)) for r, c in network.boundary_coefficients[metabolite].items()),
-    )
+    coefficients = network.boundary_coefficients[metabolite]
+    reactions = (BoundaryReaction(name, value, *network.bounds_of(name)) for name, value in coefficients.items())
+    return Exchange(metabolite, tuple(reactions))
 
 
 def find_exchange(network: "Network", name: str) -> Exchange | None:
@@ -151,11 +146,8 @@ def find_exchange(network: "Network", name: str) -> Exchange | None:
 
 def extracellular_exchanges(network: "Network") -> list[Exchange]:
     """Return the exchange of each extracellular metabolite that has one."""
-    return [
-        exchange_of(network, metabolite)
-        for metabolite in network.boundary_coefficients
-        if network.compartment_of(metabolite) == EXTRACELLULAR
-    ]
+    found = network.boundary_coefficients
+    return [exchange_of(network, each) for each in found if network.compartment_of(each) == EXTRACELLULAR]
 
 
 def growth_products(network: "Network") -> set[str]:

@@ -97,12 +97,12 @@ def fetch_model(
     progress: Progress = no_progress,
     wait_s: float = 1.0,
 ) -> Fetched:
-    """Add a verified public model to the cache.
+    """Add a verified public model, by its name in the catalogue, to the cache.
+
+    A RedoxError if the name is unknown, the download failed, or the file has the wrong content or checksum.
 
     Parameters
     ----------
-    name
-        Name in the catalogue.
     file
         Local file to use instead of a download.
     mirror
@@ -113,11 +113,6 @@ def fetch_model(
         Accept a file whose sha256 differs from the pinned one, provided that its content is correct, and pin it.
     progress, wait_s
         See `download`.
-
-    Raises
-    ------
-    RedoxError
-        The name is unknown, the download failed, or the file has the wrong content or checksum.
     """
     entry = pick(load_catalogue(), name, "model")
     folder = cache_folder() if folder is None else folder
@@ -160,9 +155,8 @@ def _content_of(path: Path, objective: str | None) -> ModelContent:
             f"{path}: {network.objective} has no optimum with the model's own bounds ({solution.status.value})",
             hint="the file is not the expected model: download it again",
         )
-    return ModelContent(
-        len(network.reactions), len(network.metabolites), len(model.genes), network.objective, solution.objective
-    )
+    sizes = len(network.reactions), len(network.metabolites), len(model.genes)
+    return ModelContent(*sizes, network.objective, solution.objective)
 
 
 def sha256_of(path: Path) -> str:
@@ -188,11 +182,9 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
         raise RedoxError(f"no file {path}", hint="check the path", settings=("file",))
     checksum = sha256_of(path)
     if pinned is not None and checksum != pinned.sha256:
-        raise RedoxError(
-            f"{entry.id} is not the file that was pinned: sha256 {checksum[:12]}..., pinned {pinned.sha256[:12]}...",
-            hint="it changed at its source; to trust the new file, verify its content again and pin it",
-            settings=("repin",),
-        )
+        problem = f"the file that was pinned: sha256 {checksum[:12]}..., pinned {pinned.sha256[:12]}..."
+        hint = "it changed at its source; to trust the new file, verify its content again and pin it"
+        raise RedoxError(f"{entry.id} is not {problem}", hint=hint, settings=("repin",))
     content = _content_of(path, entry.objective)
     for quantity in ("reactions", "metabolites", "genes"):
         expected, found = getattr(entry, quantity), getattr(content, quantity)
@@ -206,11 +198,8 @@ def _verified_pin(entry: PublicModel, path: Path, pinned: Pin | None) -> Pin:
 
 
 def _wrong(entry: PublicModel, what: str) -> RedoxError:
-    return RedoxError(
-        f"the file is not {entry.id}: it has {what}",
-        hint=f"download {entry.url} yourself and use that file",
-        settings=("file",),
-    )
+    hint = f"download {entry.url} yourself and use that file"
+    return RedoxError(f"the file is not {entry.id}: it has {what}", hint=hint, settings=("file",))
 
 
 def _read_pins(folder: Path) -> dict[str, Pin]:

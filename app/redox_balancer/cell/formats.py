@@ -89,10 +89,9 @@ def _read_sbml(path: Path, folder: Path, repairs: Repairs) -> cobra.Model:
                 _reason(error, plain), hint="mend that place (validators of SBML find it), or export the model again"
             ) from error
     if not model.reactions:
-        raise UnreadableError(
-            _fault_of_sbml(plain) or "it contains no reactions", hint="use a metabolic model in SBML with fbc"
-        )
-    for missing in filter(None, map(_MISSING_BOUND.match, heard)):
+        problem = _fault_of_sbml(plain) or "it contains no reactions"
+        raise UnreadableError(problem, hint="use a metabolic model in SBML with fbc")
+    for missing in filter(None, (_MISSING_BOUND.match(record.getMessage()) for record in heard)):
         repairs.add(f"no {missing[1]} bound, set to {missing[2]}", missing[3])
     if "/fbc/version" in text:
         _read_charges(model, text)
@@ -157,15 +156,10 @@ def _fault_of_sbml(path: Path) -> str:
     """The first error that libSBML finds when it reads a file, empty if it finds none."""
     libsbml = cobra.io.sbml.libsbml
     log = libsbml.readSBMLFromFile(str(path))
-    errors = (log.getError(number) for number in range(log.getNumErrors()))
-    return next(
-        (
-            f"line {error.getLine():,}: {error.getShortMessage()}"
-            for error in errors
-            if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR
-        ),
-        "",
-    )
+    for error in map(log.getError, range(log.getNumErrors())):
+        if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR:
+            return f"line {error.getLine():,}: {error.getShortMessage()}"
+    return ""
 
 
 def _write_yaml(model: cobra.Model, path: Path) -> None:
@@ -194,10 +188,8 @@ def _write_sbml(model: cobra.Model, path: Path) -> None:
     written = libsbml.readSBMLFromFile(str(path)).getModel()
     sizes = (len(model.metabolites), len(model.reactions))
     if written is None or (written.getNumSpecies(), written.getNumReactions()) != sizes:
-        raise UnreadableError(
-            f"the SBML cannot be read again: {_fault_of_sbml(path) or 'parts are missing'}",
-            hint="write the model as JSON",
-        )
+        problem = f"the SBML cannot be read again: {_fault_of_sbml(path) or 'parts are missing'}"
+        raise UnreadableError(problem, hint="write the model as JSON")
 
 
 READERS: dict[str, Callable[[Path, Path, Repairs], cobra.Model]] = {

@@ -67,7 +67,7 @@ def read_functions(path: Path | None = None) -> tuple[Function, ...]:
     found: list[Function] = []
     rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     if not {"DESCRIPTION", "IN", "OUT"} <= set(rows.fieldnames or ()):
-        raise RedoxError(f"{path.name} is no list of functions", hint=_HINT, settings=("functions",))
+        raise _refusal(f"{path.name} is no list of functions")
     for row in rows:
         cells = {key: (value or "").strip() for key, value in row.items() if key is not None}
         if cells.get("", "").startswith("#") or not any(cells.values()):
@@ -80,16 +80,16 @@ def read_functions(path: Path | None = None) -> tuple[Function, ...]:
             _read_row(found[-1], cells)
         except (ValueError, IndexError) as error:
             problem = str(error) if found else "the first row has no description"
-            what = f"{path.name}, line {rows.line_num}: {problem}"
-            raise RedoxError(what, hint=_HINT, settings=("functions",)) from error
+            raise _refusal(f"{path.name}, line {rows.line_num}: {problem}") from error
     twice = [name for name, count in Counter(function.name for function in found).items() if count > 1]
     if twice or not found:
-        raise RedoxError(
-            f"{path.name} {f'lists {twice[0]!r} twice' if twice else 'lists no functions'}",
-            hint="give each function a description of its own",
-            settings=("functions",),
-        )
+        what = f"lists {twice[0]!r} twice" if twice else "lists no functions"
+        raise _refusal(f"{path.name} {what}", "give each function a description of its own")
     return tuple(found)
+
+
+def _refusal(what: str, hint: str = _HINT) -> RedoxError:
+    return RedoxError(what, hint=hint, settings=("functions",))
 
 
 def _read_row(function: Function, cells: Mapping[str, str]) -> None:

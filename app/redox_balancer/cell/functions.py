@@ -14,7 +14,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.names import split_metabolite
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import packaged
+from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
@@ -60,15 +60,14 @@ def display_names(model: "cobra.Model", network: Network) -> dict[str, str]:
 @cache
 def _published_names() -> dict[str, str]:
     """BiGG name by the name that Human-GEM's lists of functions use, without compartment."""
-    with packaged("metabolite_names.tsv").open(encoding="utf-8") as table:
-        pairs = (line.rstrip("\n").partition("\t") for line in table if not line.startswith("#"))
-        return {name: bigg for name, _, bigg in pairs}
+    return dict(table_rows(packaged("metabolite_names.tsv").read_text(encoding="utf-8")))
 
 
 class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
-    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are.
+    Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. `names` are
+    further names of metabolites, see `display_names`.
 
     Attributes
     ----------
@@ -76,13 +75,6 @@ class FunctionalCell:
         The closed model; the new columns are closed, too.
     missing
         What the model lacks, by function that names it.
-
-    Parameters
-    ----------
-    network, functions
-        The model, and what it is to perform.
-    names
-        Further names of metabolites, see `display_names`.
     """
 
     def __init__(
@@ -142,10 +134,9 @@ class FunctionalCell:
             bounds[str(network.find_reaction(reaction))] = limits
         # Coefficients of an ordinary size, whatever the amounts: a list asks for 0.0001 albumin.
         scale = max(map(abs, goal.values()), default=0.0) or 1.0
-        self._goals[function.name] = Column(
-            f"goal {function.name}", {own: value / scale for own, value in goal.items() if value}
-        )
-        bounds[f"goal {function.name}"] = (0.0, scale)
+        name, shares = f"goal {function.name}", {own: value / scale for own, value in goal.items() if value}
+        self._goals[function.name] = Column(name, shares)
+        bounds[name] = (0.0, scale)
         self._bounds[function.name] = bounds
 
     def _metabolites(self, name: str) -> Iterable[str]:
@@ -173,10 +164,7 @@ def perform(
 ) -> list[FunctionTest]:
     """Test which functions a model performs; arguments as of `FunctionalCell`.
 
-    Raises
-    ------
-    RedoxError
-        A function's linear program has no optimum.
+    A RedoxError if a function's linear program has no optimum.
     """
     functions = tuple(functions)
     cell = FunctionalCell(network, functions, names)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import swiglpk as glp
+from numpy.typing import NDArray
 
 from redox_balancer.cell.network import FloatArray, IntArray, Network
 from redox_balancer.cell.solution import Solution, Status, Tableau
@@ -75,8 +76,8 @@ class GlpkProblem:
         # Outputs of `glp_check_kkt`: largest absolute error and its place, largest relative error and its place.
         self._errors = glp.doubleArray(1), glp.intArray(1), glp.doubleArray(1), glp.intArray(1)
         # Buffers for one row or column of the tableau.
-        self._index, self._index_view = _int_array(self._rows + self._columns + 1)
-        self._values, self._values_view = _double_array(self._rows + self._columns + 1)
+        self._index, self._index_view = _array(self._rows + self._columns + 1, floats=False)
+        self._values, self._values_view = _array(self._rows + self._columns + 1, floats=True)
         self._scaled, self._loaded, self.violation = False, False, math.inf
         if scaled:
             self.scale(on=True)
@@ -117,8 +118,7 @@ class GlpkProblem:
         """
         self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
         code = self._run()
-        if code == glp.GLP_EBOUND:
-            # A lower bound above its upper bound.
+        if code == glp.GLP_EBOUND:  # a lower bound above its upper bound
             return Solution(Status.INFEASIBLE, math.nan)
         if code == glp.GLP_ETMLIM:
             return Solution(Status.TIME_LIMIT, math.nan)
@@ -189,9 +189,8 @@ class GlpkProblem:
 
     def basis(self) -> IntArray:
         """Variable at each position of the basis, shape (metabolites,): mass balances first, then columns, from 0."""
-        problem = self._problem
         self._factorize()
-        head = (glp.glp_get_bhead(problem, row + 1) - 1 for row in range(self._rows))
+        head = (glp.glp_get_bhead(self._problem, row + 1) - 1 for row in range(self._rows))
         return np.fromiter(head, np.int32, self._rows)
 
     def solve(self, right: FloatArray, *, transposed: bool) -> FloatArray:
@@ -310,26 +309,20 @@ def _build(network: Network, *, hide: bool) -> tuple[Any, FloatArray]:
         glp.glp_set_col_bnds(problem, column + 1, kind, lower, upper)
         if kind != glp.GLP_DB:
             outside[column] = {glp.GLP_UP: upper, glp.GLP_FR: 0.0}.get(kind, lower)
-    column_of = np.repeat(np.arange(columns), np.diff(network.indptr))
-    row_array, row_view = _int_array(size + 1)
-    column_array, column_view = _int_array(size + 1)
-    values, values_view = _double_array(size + 1)
-    row_view[1:] = network.indices + 1
-    column_view[1:] = column_of + 1
-    values_view[1:] = network.data
-    glp.glp_load_matrix(problem, size, row_array, column_array, values)
+    arrays = []
+    for values in (network.indices + 1, network.column_of + 1, network.data):
+        array, view = _array(size + 1, floats=values is network.data)
+        view[1:] = values
+        arrays.append(array)
+    glp.glp_load_matrix(problem, size, *arrays)
     return problem, outside
 
 
-def _int_array(size: int) -> tuple[Any, IntArray]:
+def _array(size: int, *, floats: bool) -> tuple[Any, NDArray[Any]]:
     """Create a GLPK array, which is indexed from 1, and a view of its memory that is valid as long as the array."""
-    array = glp.intArray(size)
-    return array, np.ctypeslib.as_array((ctypes.c_int * size).from_address(int(array.this)))
-
-
-def _double_array(size: int) -> tuple[Any, FloatArray]:
-    array = glp.doubleArray(size)
-    return array, np.ctypeslib.as_array((ctypes.c_double * size).from_address(int(array.this)))
+    kind: Any = ctypes.c_double if floats else ctypes.c_int
+    array = (glp.doubleArray if floats else glp.intArray)(size)
+    return array, np.ctypeslib.as_array((kind * size).from_address(int(array.this)))
 
 
 def _finite(lower: float, upper: float) -> tuple[float, float]:

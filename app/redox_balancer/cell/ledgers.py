@@ -29,12 +29,8 @@ GROWTH_ATP = "GROWTH_ATP"
 def with_oxygen_budget(network: Network, budget: float) -> Network:
     """Return a network in which all but cytochrome c oxidase together take up at most `budget` O2, mmol/gDW/h.
 
-    A network that has the ledger already keeps its entries and gets the new bound.
-
-    Raises
-    ------
-    RedoxError
-        No reaction of the model is recognised as cytochrome c oxidase, which would fall under the budget.
+    A network that has the ledger already keeps its entries and gets the new bound. A RedoxError if no reaction is
+    recognised as cytochrome c oxidase, which would fall under the budget.
     """
     if OXYGEN_LEDGER not in network.metabolite_index:
         taken = oxygen_taken(network)
@@ -101,16 +97,9 @@ def oxygen_taken(network: Network) -> dict[str, float]:
 
 
 def add_ledgers(model: "cobra.Model", network: Network, besides: Collection[str] = ()) -> None:
-    """Add to a COBRApy model the ledgers that a network made from it has, as they are there, with their reactions.
+    """Add to a COBRApy model, in place, the ledgers that a network made from it has, with reactions and bounds.
 
-    Parameters
-    ----------
-    model
-        The model, which is changed.
-    network
-        The network, whose bounds the new reactions get.
-    besides
-        Ledgers to leave out.
+    Ledgers `besides` are left out.
     """
     from redox_balancer.cell.cobrapy import cobra  # noqa: PLC0415 - takes seconds
 
@@ -131,10 +120,7 @@ def add_ledgers(model: "cobra.Model", network: Network, besides: Collection[str]
                 if reaction.metabolites.get(token) != entries[ledger]:
                     reaction.add_metabolites({token: entries[ledger]}, combine=False)
                 continue
-            low, high = network.bounds_of(name)
-            added = cobra.Reaction(
-                name, name="bookkeeping, not a reaction of the cell", lower_bound=low, upper_bound=high
-            )
+            added = cobra.Reaction(name, "bookkeeping, not a reaction of the cell", "", *network.bounds_of(name))
             model.add_reactions([added])
             added.add_metabolites({model.metabolites.get_by_id(one): value for one, value in entries.items()})
 
@@ -148,10 +134,8 @@ def with_supply(network: Network, name: str, metabolite: str, leaving: Mapping[s
     """
     ledger = f"{name}{LEDGER}"
     columns = [Column(name, {metabolite: 1.0, ledger: 1.0}), Column(f"{name}_unused", {ledger: -1.0}, 0.0, most)]
-    columns += [
-        Column(f"{name}_for_{other}", {other: -1.0, ledger: -1.0 / share}, 0.0, most)
-        for other, share in leaving.items()
-    ]
+    for other, share in leaving.items():
+        columns.append(Column(f"{name}_for_{other}", {other: -1.0, ledger: -1.0 / share}, 0.0, most))
     network = network.with_columns(columns, new_metabolites=[ledger])
     return replace(network, charges={**network.charges, ledger: 0})
 
@@ -159,9 +143,9 @@ def with_supply(network: Network, name: str, metabolite: str, leaving: Mapping[s
 def _with_row(network: Network, ledger: str, coefficients: Mapping[str, float]) -> Network:
     """Return a network with one more metabolite, by its coefficient in each reaction."""
     columns = sorted((network.column(reaction), value) for reaction, value in coefficients.items())
-    ends = network.indptr[[column + 1 for column, _ in columns]]
-    counts = np.zeros(len(network.indptr), dtype=np.int32)
-    counts[[column + 1 for column, _ in columns]] = 1
+    after = [column + 1 for column, _ in columns]
+    ends, counts = network.indptr[after], np.zeros(len(network.indptr), dtype=np.int32)
+    counts[after] = 1
     return replace(
         network,
         metabolites=(*network.metabolites, ledger),

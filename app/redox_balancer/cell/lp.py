@@ -109,18 +109,10 @@ class FluxLP:
         self._dual_feasible = False
 
     def maximise(self, *, far: bool = False) -> Solution:
-        """Solve from the last basis.
+        """Solve from the last basis; an LPError if no start leads to an answer that can be proven.
 
-        Parameters
-        ----------
-        far
-            Many bounds changed since the last solve: use the primal simplex, which needs less time from a distant
-            basis on a genome-scale model.
-
-        Raises
-        ------
-        LPError
-            No start leads to an answer that can be proven.
+        Where many bounds changed since the last solve (`far`), the primal simplex is used, which needs less time from
+        a distant basis on a genome-scale model.
         """
         self.solves += 1
         self._proven = None
@@ -155,9 +147,8 @@ class FluxLP:
         """The reactions with the smallest and the largest coefficient, and the largest bound."""
         network = self._network
         sizes = np.abs(network.data)
-        column_of = np.repeat(np.arange(len(network.reactions)), np.diff(network.indptr))
         found = [
-            f"a coefficient of {sizes[entry]:g} in {network.reactions[column_of[entry]]}"
+            f"a coefficient of {sizes[entry]:g} in {network.reactions[network.column_of[entry]]}"
             for entry in (np.where(sizes > 0, sizes, np.inf).argmin(), sizes.argmax())
         ]
         bounds = np.maximum(np.abs(self._problem.lower), np.abs(self._problem.upper))
@@ -168,18 +159,8 @@ class FluxLP:
         """Solve in rational arithmetic, from the basis that the simplex in floating point ends with.
 
         Only integers are exact, see `rational.integer_network`. Verifying the optimal basis of a genome-scale model
-        takes 0.1 s.
-
-        Parameters
-        ----------
-        dual
-            The last basis is dual feasible, or there is none and no flux at its bound of 0 raises the objective: use
-            the dual simplex.
-
-        Raises
-        ------
-        LPError
-            GLPK failed.
+        takes 0.1 s. The `dual` simplex is for a last basis that is dual feasible, or for none where no flux at its
+        bound of 0 raises the objective. An LPError if GLPK fails.
         """
         self.solves += 1
         self._proven, self._dual_feasible = None, False

@@ -31,11 +31,8 @@ def read_matlab(path: Path, repairs: Repairs) -> tuple[dict[str, Any], str]:
     An UnreadableError if the file has no model, or a model with fields of unlike lengths.
     """
     variables = loadmat(path, simplify_cells=True)
-    models = {
-        name: value
-        for name, value in sorted(variables.items())
-        if isinstance(value, Mapping) and {"rxns", "mets", "S"} <= set(value)
-    }
+    structs = {name: value for name, value in sorted(variables.items()) if isinstance(value, Mapping)}
+    models = {name: value for name, value in structs.items() if {"rxns", "mets", "S"} <= set(value)}
     if not models:
         found = ", ".join(name for name in variables if not name.startswith("__")) or "nothing"
         raise UnreadableError(
@@ -115,11 +112,10 @@ def _reactions(fields: Mapping[str, Any], repairs: Repairs) -> Iterator[dict[str
     annotations = _annotations(fields, cobra.io.mat.RXN_MATLAB_TO_PROVIDERS, len(names))
     for column, name in enumerate(names):
         span = slice(S.indptr[column], S.indptr[column + 1])
+        entries = zip(S.indices[span].tolist(), S.data[span].tolist(), strict=True)
         yield {
             "id": name,
-            "metabolites": {
-                metabolites[row]: float(value) for row, value in zip(S.indices[span], S.data[span], strict=True)
-            },
+            "metabolites": {metabolites[row]: value for row, value in entries},
             "lower_bound": lower[column],
             "upper_bound": upper[column],
             "objective_coefficient": objective[column] if objective else 0.0,
@@ -143,14 +139,9 @@ def _name_unread(fields: Mapping[str, Any], metabolites: list[str], repairs: Rep
 
 def _rules(fields: Mapping[str, Any], count: int) -> list[str]:
     """Gene rules from the field `rules`, where genes are numbers: `x(1) & x(2)`."""
-    genes = _texts(fields.get("genes"))
-
-    def gene(found: re.Match[str]) -> str:
-        number = int(found[1])
-        return genes[number - 1] if 1 <= number <= len(genes) else found[0]
-
-    rules = _column(fields, "rules", count)
-    return [_GENE.sub(gene, rule).replace("&", " and ").replace("|", " or ") for rule in rules]
+    genes = {str(number): gene for number, gene in enumerate(_texts(fields.get("genes")), 1)}
+    rules = [_GENE.sub(lambda x: genes.get(x[1], x[0]), rule) for rule in _column(fields, "rules", count)]
+    return [rule.replace("&", " and ").replace("|", " or ") for rule in rules]
 
 
 def _annotations(fields: Mapping[str, Any], providers: Mapping[str, str], count: int) -> dict[str, list[list[str]]]:

@@ -5,7 +5,7 @@ prediction. What a model does predict is whether the other measured rates lie wi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -132,22 +132,11 @@ def with_exact_rates(network: Network, line: CellLine) -> Network:
     )
 
 
-def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEASED) -> LineCheck:
-    """Compare the measured release of by-products with what a model allows at measured growth.
+def check_line(network: Network, line: CellLine) -> LineCheck:
+    """Compare the measured release of by-products (`RELEASED`) with what a cell on its medium allows.
 
-    Parameters
-    ----------
-    network
-        The cell on its medium.
-    line
-        A line with measured growth; its rates are limits, except the one whose range is computed.
-    released
-        By-products, as far as the line releases them.
-
-    Raises
-    ------
-    RedoxError
-        The growth of the line was not measured, or cannot be reached even with larger uptakes.
+    It has the measured growth of the line, whose rates are limits, except the one whose range is computed. A
+    RedoxError if that growth was not measured, or cannot be reached even with larger uptakes.
     """
     if line.growth is None:
         raise RedoxError(f"the growth of cell line {line.id} was not measured", hint="add a row `growth` to its file")
@@ -166,7 +155,7 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
     with FluxLP(cell, {}) as lp:
         lp.crash_basis()
         for name, exchange, rate in found:
-            if name not in released or rate <= 0:
+            if name not in RELEASED or rate <= 0:
                 continue
             reaction, lifted = _with_rate(cell, exchange, OPEN)
             lp.set_bounds(cell.column(reaction), *lifted)
@@ -176,9 +165,8 @@ def check_line(network: Network, line: CellLine, released: Sequence[str] = RELEA
                 ends.append(sign * lp.maximise().objective + 0.0)
             lp.set_bounds(cell.column(reaction), *cell.bounds_of(reaction))
             ranges.append(MeasuredRange(name, rate, *ends))
-    return LineCheck(
-        line.id, line.growth, {name: rate / line.rates[name] for name, rate in needed.items()}, tuple(ranges)
-    )
+    exceeded = {name: rate / line.rates[name] for name, rate in needed.items()}
+    return LineCheck(line.id, line.growth, exceeded, tuple(ranges))
 
 
 def _closest_rates(network: Network, line: CellLine, *, forced: bool = False) -> dict[str, float] | None:

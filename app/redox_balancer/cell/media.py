@@ -39,15 +39,12 @@ class Cap(BaseModel, extra="forbid", frozen=True):
     assumed: bool = False
 
 
-def _as_cap(value: object) -> object:
-    return {"value": value} if isinstance(value, int | float) else value
+def _written_as(*fields: str) -> BeforeValidator:
+    """Let a number stand for a table in which these fields have its value."""
+    return BeforeValidator(lambda value: dict.fromkeys(fields, value) if isinstance(value, int | float) else value)
 
 
-def _as_range(value: object) -> object:
-    return {"low": value, "high": value} if isinstance(value, int | float) else value
-
-
-AnyCap = Annotated[Cap, BeforeValidator(_as_cap)]
+AnyCap = Annotated[Cap, _written_as("value")]
 """A cap, written as a number or as a table."""
 
 
@@ -66,7 +63,7 @@ class Concentration(BaseModel, extra="forbid", frozen=True):
         return self
 
 
-Concentrations = dict[str, Annotated[Concentration, BeforeValidator(_as_range)]]
+Concentrations = dict[str, Annotated[Concentration, _written_as("low", "high")]]
 """Concentrations by metabolite (BiGG name with compartment); one figure stands for both ends."""
 
 
@@ -136,15 +133,14 @@ class Medium(Record):
         # A drain of biomass is growth, and not a sink or an exchange of the medium.
         bounds.pop(network.objective, None)
         for reaction, least in self.maintenance.items():
-            own = network.find_reaction(reaction)
-            if own is not None:
+            if own := network.find_reaction(reaction):
                 bounds[own] = (least.value, OPEN)
         network = network.with_bounds(bounds)
         if self.growth_energy is not None or GROWTH_ATP in network.reaction_index:
             network = with_growth_energy(network, self.growth_energy.value if self.growth_energy else 0.0, OPEN)
-        if self.oxygen_budget is None and OXYGEN_BUDGET not in network.reaction_index:
-            return network
-        return with_oxygen_budget(network, OPEN if self.oxygen_budget is None else self.oxygen_budget.value)
+        if self.oxygen_budget is not None or OXYGEN_BUDGET in network.reaction_index:
+            network = with_oxygen_budget(network, self.oxygen_budget.value if self.oxygen_budget else OPEN)
+        return network
 
     @property
     def caps(self) -> dict[str, Cap]:
@@ -171,7 +167,7 @@ class Medium(Record):
         return self.model_copy(update={group: getattr(self, group) | {cap.removesuffix(UPTAKE): scaled}})
 
     def _unknown(self, network: "Network") -> RedoxError:
-        found = ", ".join(sorted({network.compartment_of(m) for m in network.boundary_coefficients}))
+        found = ", ".join(sorted(set(map(network.compartment_of, network.boundary_coefficients))))
         reason = "" if network.exchanges else f": no compartment with exchanges is known as extracellular ({found})"
         return RedoxError(
             f"model {network.id} has none of the exchanges of medium {self.id!r}{reason}",
@@ -179,10 +175,6 @@ class Medium(Record):
             "BiGG's needs BiGG names among its annotations",
             settings=("medium",),
         )
-
-
-def _values(caps: Mapping[str, Cap]) -> dict[str, float]:
-    return {name: cap.value for name, cap in caps.items()}
 
 
 def _by_metabolite(network: "Network", caps: Mapping[str, Cap]) -> dict[str, float]:
@@ -213,11 +205,8 @@ def load_media() -> dict[str, Medium]:
 def apply_medium(network: "Network", name: str) -> "Network":
     """Return a network with the bounds of a medium, see `get_medium`.
 
-    Raises
-    ------
-    RedoxError
-        There is no such medium, or it does not fit the model: a packaged one may list reactions that the model lacks,
-        as a core has fewer than the full model, but a file may not.
+    A RedoxError if there is no such medium, or it does not fit the model: a packaged one may list reactions that the
+    model lacks, as a core has fewer than the full model, but a file may not.
     """
     medium = get_medium(name)
     if medium is None:
@@ -230,10 +219,12 @@ def apply_medium(network: "Network", name: str) -> "Network":
                 hint="remove it from the medium, or name it as the model or BiGG does",
                 settings=("medium",),
             )
-        repeated = repeated_exchanges(network, _values(medium.uptakes), _values(medium.secretions or {}), name)
+        groups = medium.uptakes, medium.secretions or {}
+        uptakes, secretions = ({exchange: cap.value for exchange, cap in caps.items()} for caps in groups)
+        repeated = repeated_exchanges(network, uptakes, secretions, name)
         for field in ("uptakes", "secretions"):
-            if rates := getattr(medium, field):
-                left = {exchange: rate for exchange, rate in rates.items() if exchange not in repeated}
+            if caps := getattr(medium, field):
+                left = {exchange: cap for exchange, cap in caps.items() if exchange not in repeated}
                 medium = medium.model_copy(update={field: left})
     said = (f"medium {medium.id}: the model lacks {', '.join(lacking)}, its maintenance",) if lacking else ()
     return replace(medium.apply(network), repairs=network.repairs + said)

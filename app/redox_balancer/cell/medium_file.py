@@ -121,11 +121,8 @@ def _entry(path: Path, document: Any) -> dict[str, Any]:
     table = next((key for key in ("medium", "uptakes") if key in rest), None)
     entries = rest.pop(table) if table else rest
     if table and (beside := [*rest, *(secretions if isinstance(entries, list) else ())]):
-        raise RedoxError(
-            f"{path} has {', '.join(beside)} beside its {table}",
-            hint="a medium has uptakes and secretions; an entry [[medium]] has maintenance and budgets, too",
-            settings=("medium",),
-        )
+        hint = "a medium has uptakes and secretions; an entry [[medium]] has maintenance and budgets, too"
+        raise _refusal(path, f"has {', '.join(beside)} beside its {table}", hint)
     if not isinstance(entries, list):
         return {"uptakes": entries} | secretions
     if len(entries) != 1 or not isinstance(entries[0], dict):
@@ -174,5 +171,5 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _refusal(path: Path, what: str) -> RedoxError:
-    return RedoxError(f"{path} {what}", hint=_HINT, settings=("medium",))
+def _refusal(path: Path, what: str, hint: str = _HINT) -> RedoxError:
+    return RedoxError(f"{path} {what}", hint=hint, settings=("medium",))

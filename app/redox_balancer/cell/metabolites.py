@@ -47,11 +47,8 @@ def metabolites_of(model: "cobra.Model", repairs: Repairs) -> Metabolites:
     """
     if not model.metabolites or not model.reactions:
         raise UnreadableError("it contains no reactions", hint="use a metabolic model")
-    formulas = {
-        metabolite.id: formula
-        for metabolite in model.metabolites
-        if (formula := _formula(metabolite.id, metabolite.formula, repairs))
-    }
+    found = {metabolite.id: _formula(metabolite.id, metabolite.formula, repairs) for metabolite in model.metabolites}
+    formulas = {name: formula for name, formula in found.items() if formula}
     return Metabolites(_charges(model, formulas, repairs), formulas, _compartments(model, repairs))
 
 
@@ -93,9 +90,7 @@ def _formula(metabolite: str, value: object, repairs: Repairs) -> str:
 
 
 def _charges(model: "cobra.Model", formulas: Mapping[str, str], repairs: Repairs) -> dict[str, int]:
-    found: dict[str, int] = {}
-    unclear: list[str] = []
-    known: dict[str, int] = {}
+    found, known, unclear = dict[str, int](), dict[str, int](), list[str]()
     for metabolite in model.metabolites:
         name = metabolite.id
         try:
@@ -128,11 +123,10 @@ def _charge(metabolite: str, value: object, repairs: Repairs) -> int | None:
     if isinstance(value, str) and value.strip().lower() in _NOTHING:
         return None
     number = float(value)  # type: ignore[arg-type]
-    if not math.isfinite(number):
-        repairs.add("charge that is no finite number left out", metabolite)
-        return None
-    if number != int(number):
-        repairs.add("charge that is no whole number left out", f"{metabolite} ({number:g})")
+    if not number.is_integer():
+        finite = math.isfinite(number)
+        kind, where = ("whole", f"{metabolite} ({number:g})") if finite else ("finite", metabolite)
+        repairs.add(f"charge that is no {kind} number left out", where)
         return None
     if isinstance(value, str):
         repairs.add("charge written as text read as a number", metabolite)

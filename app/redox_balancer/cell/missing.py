@@ -164,15 +164,10 @@ def _candidates(network: Network) -> list[_Candidate]:
         if exchange.uptake < OPEN:
             supplier = exchange.importer
             name = network.bigg_names.get(supplier.id, supplier.id)
-            found.append(
-                _Candidate(
-                    network.column(supplier.id),
-                    supplier.coefficient > 0,
-                    f"more of {name}" if exchange.uptake > 0 else name,
-                    1.0 if exchange.metabolite in usual else 1.0 + _UNUSUAL,
-                )
-            )
-        if not any(reaction.removal for reaction in exchange.reactions):
+            name = f"more of {name}" if exchange.uptake > 0 else name
+            weight = 1.0 if exchange.metabolite in usual else 1.0 + _UNUSUAL
+            found.append(_Candidate(network.column(supplier.id), supplier.coefficient > 0, name, weight))
+        if not exchange.export:
             remover = exchange.exporter
             name = f"secretion of {network.bigg_names.get(remover.id, remover.id)}"
             found.append(_Candidate(network.column(remover.id), remover.coefficient < 0, name, 1.0 + 3 * _UNUSUAL))
@@ -210,10 +205,6 @@ def _smallest_cover(cuts: Sequence[Sequence[int]], weights: Sequence[float]) -> 
     rows = [row for row, cut in enumerate(cuts) for _ in cut]
     entries = np.ones(len(rows)), (rows, [place for cut in cuts for place in cut])
     matrix = sp.csc_array(entries, shape=(len(cuts), len(weights)))
-    found = milp(
-        weights,
-        integrality=np.ones(len(weights)),
-        bounds=Bounds(0.0, 1.0),
-        constraints=LinearConstraint(matrix, 1.0, np.inf),
-    )
-    return [int(place) for place in np.flatnonzero(found.x > 0.5)]
+    cover, whole = LinearConstraint(matrix, 1.0, np.inf), np.ones(len(weights))
+    found = milp(weights, integrality=whole, bounds=Bounds(0.0, 1.0), constraints=cover)
+    return np.flatnonzero(found.x > 0.5).tolist()

@@ -1,7 +1,6 @@
 """What a model file holds: compression, format and encoding, by its content: suffixes may be missing or wrong."""
 
 import bz2
-import codecs
 import gzip
 import json
 import lzma
@@ -23,13 +22,6 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2
 _ZIP = b"PK\x03\x04"
 DAMAGED = "the file is damaged or cut short: download or copy it again"
 _HEAD = 4096
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 _POINTERS = {
     "version https://git-lfs.github.com": (
         "a Git LFS pointer, not the model",
@@ -91,7 +83,7 @@ def unpacked(path: Path, folder: Path, repairs: Repairs) -> tuple[str, Path]:
 
 def text_of(content: bytes, repairs: Repairs) -> str:
     """Decode UTF-8, UTF-16 or UTF-32, or what an XML declaration names; bytes that are none of it are Latin-1."""
-    encoding = _encoding_of(content)
+    encoding: str = json.detect_encoding(content)
     if encoding == "utf-8" and (declared := _XML_DECLARATION.match(content[:_HEAD].decode("latin-1"))):
         encoding = declared[1]
     try:
@@ -117,12 +109,11 @@ def _format_in(head: bytes) -> str | None:
     if not head.strip():
         raise UnreadableError("it is empty", hint="download or copy it again")
     if head.startswith((b"MATLAB 7.3", b"\x89HDF")):
-        raise UnreadableError(
-            "it is a MAT file of version 7.3", hint="save it with -v7: save('x.mat', 'model', '-v7')"
-        )
+        hint = "save it with -v7: save('x.mat', 'model', '-v7')"
+        raise UnreadableError("it is a MAT file of version 7.3", hint=hint)
     if head.startswith(b"MATLAB"):
         return "mat"
-    text = head.decode(_encoding_of(head), errors="ignore").lstrip()
+    text = head.decode(json.detect_encoding(head), errors="ignore").lstrip()
     for sign, (what, hint) in _POINTERS.items():
         if sign in text[:200].lower() or (sign == "<!doctype html" and text[:5].lower() == "<html"):
             raise UnreadableError(f"it is {what}", hint=hint)
@@ -134,26 +125,15 @@ def _format_in(head: bytes) -> str | None:
     return "yaml" if _YAML.match(text) else None
 
 
-def _encoding_of(content: bytes) -> str:
-    return next((name for bom, name in _BOMS.items() if content.startswith(bom)), json.detect_encoding(content))
-
-
 def _unzip(path: Path, content: Path) -> str:
     """Write the only model in an archive to `content` and return its suffix."""
     with zipfile.ZipFile(path) as archive:
-        names = [
-            name
-            for name in archive.namelist()
-            if not name.endswith(("/", "manifest.xml"))
-            and not Path(name).name.startswith(".")
-            and "__MACOSX" not in name
-        ]
+        names = [name for name in archive.namelist() if not name.endswith(("/", "manifest.xml"))]
+        names = [name for name in names if not Path(name).name.startswith(".") and "__MACOSX" not in name]
         models = [name for name in names if suffixes_of(Path(name))[0].lower() in FORMATS] or names
         if len(models) != 1:
-            found = ", ".join(sorted(models)[:3]) or "nothing"
-            raise UnreadableError(
-                f"the archive contains {len(models):,} files ({found})", hint="unpack it and use one of the models"
-            )
+            found = f"the archive contains {len(models):,} files ({', '.join(sorted(models)[:3]) or 'nothing'})"
+            raise UnreadableError(found, hint="unpack it and use one of the models")
         if archive.getinfo(models[0]).flag_bits & 1:
             raise UnreadableError("the archive is encrypted", hint="unpack it with its password")
         with archive.open(models[0]) as source, content.open("wb") as target:

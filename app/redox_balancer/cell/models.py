@@ -68,10 +68,8 @@ def load_model(path: Path) -> LoadedModel:
             raise RedoxError(
                 f"no model file {path}", hint="check the path, or fetch a public model", settings=("model",)
             ) from error
-        raise RedoxError(
-            f"cannot read {path}: {error.strerror or error}",
-            hint="check the file, permissions and TMPDIR",
-        ) from error
+        problem = f"cannot read {path}: {error.strerror or error}"
+        raise RedoxError(problem, hint="check the file, permissions and TMPDIR") from error
     except Exception as error:
         # The readers pass on any error of their parsers (KeyError, lxml and SciPy errors ...).
         raise RedoxError(
@@ -97,17 +95,8 @@ def _read(path: Path, repairs: Repairs) -> "cobra.Model":
 def save_model(model: "cobra.Model", path: Path) -> None:
     """Write a model in the format of the suffix; `.gz` compresses.
 
-    Parameters
-    ----------
-    model
-        A COBRApy model.
-    path
-        File to write; an existing file is replaced only when the new one is complete.
-
-    Raises
-    ------
-    RedoxError
-        The suffix is unknown, the file cannot be written, or the format cannot hold the model.
+    An existing file is replaced only when the new one is complete. A RedoxError if the suffix is unknown, the file
+    cannot be written, or the format cannot hold the model.
     """
     from redox_balancer.cell.cobrapy import quiet_cobra  # noqa: PLC0415 - takes seconds
     from redox_balancer.cell.formats import WRITERS  # noqa: PLC0415
@@ -142,38 +131,21 @@ def format_to_write(path: Path) -> str:
 
 
 def to_network(model: "cobra.Model", objective: str | None = None) -> Network:
-    """Convert a COBRApy model to a `Network`.
+    """Convert a COBRApy model, with bounds in mmol/gDW/h, to a `Network`.
 
-    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed.
-
-    Parameters
-    ----------
-    model
-        Bounds in mmol/gDW/h.
-    objective
-        The reaction whose flux is growth, by id or BiGG name; by default the model's own objective.
-
-    Raises
-    ------
-    RedoxError
-        The model has no such reaction, its objective does not consist of exactly one reaction, a charge is a text
-        that is no number, or no flux can have a coefficient or a bound.
+    Charges and formulas are repaired in the network, as `load_model` does; the model is not changed. `objective` is
+    the reaction whose flux is growth, by id or BiGG name; by default the model's own objective. A RedoxError if the
+    model has no such reaction, its objective does not consist of exactly one, a charge is a text that is no number,
+    or no flux can have a coefficient or a bound.
     """
     objective, repairs = _growth_reaction(model) if objective is None else (objective, ())
     try:
         known = metabolites_of(model, Repairs())
     except UnreadableError as error:
         raise RedoxError(f"model {model.id or 'without id'}: {error}", hint=error.hint) from error
-    network = _network(
-        str(model.id or "model"),
-        [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites],
-        [
-            Column(r.id, {m.id: float(value) for m, value in r.metabolites.items()}, *r.bounds)
-            for r in model.reactions
-        ],
-        objective,
-        names_of(model),
-    )
+    reactions = [Column(r.id, {m.id: float(v) for m, v in r.metabolites.items()}, *r.bounds) for r in model.reactions]
+    metabolites = [(m.id, known.formulas.get(m.id), known.charges.get(m.id)) for m in model.metabolites]
+    network = _network(str(model.id or "model"), metabolites, reactions, objective, names_of(model))
     return replace(network, repairs=(*repairs, *network.names.assumptions))
 
 
@@ -212,7 +184,7 @@ def load_network(
     as_published: bool = False,
     curation: Path | None = None,
 ) -> Network:
-    """Load a network.
+    """Load a network; a RedoxError as in `load_model`, `to_network` and `curation.curated`.
 
     Parameters
     ----------
@@ -224,11 +196,6 @@ def load_network(
         Leave out the packaged curation of a published model that is recognised.
     curation
         Curation file to apply instead of a packaged one.
-
-    Raises
-    ------
-    RedoxError
-        As in `load_model`, `to_network` and `curation.curated`.
     """
     if source is not None:
         loaded = load_model(source) if isinstance(source, Path) else in_memory(source)
@@ -236,7 +203,7 @@ def load_network(
     core = _embedded_network()
     if curation is not None:
         found = curated(core, curation)
-        core = replace(found.network, repairs=(found.summary,))
+        core = replace(found.network, repairs=tuple(filter(None, [found.summary])))
     return core if objective is None else core.with_objective(objective)
 
 

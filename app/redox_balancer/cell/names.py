@@ -8,7 +8,7 @@ with cross-references in `metabolites.tsv` and `reactions.tsv`.
 
 import csv
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,14 +108,12 @@ def _letters(model: "cobra.Model") -> tuple[dict[str, str], tuple[str, ...]]:
     Where neither name nor id has one, the ids of most of its metabolites do (`o2_e` in `compartment_2`). Where no
     compartment is extracellular then, it is that of most exchanges, as in COBRApy, unless that is the cytosol.
     """
-    suffixes: dict[str, Counter[str]] = {}
+    suffixes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for metabolite in model.metabolites:
-        suffixes.setdefault(metabolite.compartment, Counter())[split_metabolite(metabolite.id)[1]] += 1
-    letters = {
-        compartment: compartment_letter(compartment, name or "") for compartment, name in model.compartments.items()
-    }
+        suffixes[metabolite.compartment][split_metabolite(metabolite.id)[1]] += 1
+    letters = {own: compartment_letter(own, name or "") for own, name in model.compartments.items()}
     for compartment, letter in letters.items():
-        suffix, count = suffixes[compartment].most_common(1)[0] if compartment in suffixes else ("", 0)
+        suffix, count = next(iter(suffixes[compartment].most_common(1)), ("", 0))
         if not (len(letter) == 1 and letter.islower()) and suffix and 2 * count > suffixes[compartment].total():
             letters[compartment] = compartment_letter(suffix, "")
     if EXTRACELLULAR in letters.values() or not letters:
@@ -190,32 +188,26 @@ def add_cross_references(model: "cobra.Model", folder: Path) -> None:
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise RedoxError(f"cannot read {path}: {error}", hint="download it again with the model file") from error
         for row in rows:
-            if row.get(own) in entries:
-                names = {
-                    name
-                    for column in columns
-                    for part in (row.get(column) or "").split(";")
-                    if (name := part.strip())
-                }
-                if names:
-                    entries.get_by_id(row[own]).annotation[annotation] = sorted(names)
+            texts = ";".join(row.get(column) or "" for column in columns)
+            names = {part.strip() for part in texts.split(";")} - {""}
+            if names and row.get(own) in entries:
+                entries.get_by_id(row[own]).annotation[annotation] = sorted(names)
 
 
 def _annotated(entry: Any, key: str) -> list[str]:
     """Values of an annotation: a text, or a list of texts or of pairs with the qualifier `is`; others are ignored."""
     found = entry.annotation.get(key)
     values = found if isinstance(found, list | tuple | set) else [found]
-    pairs = (
-        value[1] if isinstance(value, list | tuple) and value[:1] == ["is"] and len(value) > 1 else value
-        for value in values
+    texts = (
+        value[1] if isinstance(value, list) and len(value) > 1 and value[0] == "is" else value for value in values
     )
-    return [value.strip() for value in pairs if isinstance(value, str) and value.strip()]
+    return [text.strip() for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _unique(own: Container[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Own id by BiGG name, without names of several ids and names that are themselves ids of the model."""
-    found: dict[str, set[str]] = {}
+    found: defaultdict[str, set[str]] = defaultdict(set)
     for name, identifier in pairs:
         if name not in own:
-            found.setdefault(name, set()).add(identifier)
+            found[name].add(identifier)
     return {name: identifiers.pop() for name, identifiers in found.items() if len(identifiers) == 1}

@@ -130,10 +130,12 @@ class Network:
 
     def stoichiometry_of(self, reaction: str) -> dict[str, float]:
         """Return the coefficient of each metabolite of a reaction, negative for consumed ones."""
-        column = self.column(reaction)
+        return {self.metabolites[row]: value for row, value in self.entries(self.column(reaction)).items()}
+
+    def entries(self, column: int) -> dict[int, float]:
+        """Return the coefficients of a column by row."""
         span = slice(self.indptr[column], self.indptr[column + 1])
-        rows = [self.metabolites[row] for row in self.indices[span].tolist()]
-        return dict(zip(rows, self.data[span].tolist(), strict=True))
+        return dict(zip(self.indices[span].tolist(), self.data[span].tolist(), strict=True))
 
     def reverse_of(self, reaction: str) -> str | None:
         """Return the reaction that runs a one-way reaction backwards, where a model splits it in two.
@@ -147,15 +149,11 @@ class Network:
         if (named := f"{self.reactions[column]}_REV") in self.reaction_index:
             return named
         runs = np.where(one_way, np.where(self.upper > 0, 1.0, -1.0), 0.0)[self.column_of] * self.data
-
-        def amounts(column: int) -> dict[int, float]:
-            span = slice(self.indptr[column], self.indptr[column + 1])
-            return dict(zip(self.indices[span].tolist(), runs[span].tolist(), strict=True))
-
-        own = amounts(column)
+        running = replace(self, data=runs)
+        own = running.entries(column)
         shared = np.bincount(self.column_of[np.isin(self.indices, list(own))])
         for candidate in np.flatnonzero(shared >= 2).tolist():
-            other = amounts(candidate)
+            other = running.entries(candidate)
             pairs = [(own.get(row, 0.0), other.get(row, 0.0)) for row in own | other]
             turned = {mine > 0 for mine, theirs in pairs if mine == -theirs != 0}
             if turned == {True, False} and all(mine == -theirs or max(mine, theirs) <= 0 for mine, theirs in pairs):
@@ -165,12 +163,9 @@ class Network:
     @cached_property
     def exchanges(self) -> tuple[str, ...]:
         """Reactions with a single, extracellular metabolite."""
-        found = {
-            reaction
-            for metabolite, coefficients in self.boundary_coefficients.items()
-            if self.compartment_of(metabolite) == EXTRACELLULAR
-            for reaction in coefficients
-        }
+        found = set[str]()
+        for metabolite, coefficients in self.boundary_coefficients.items():
+            found |= coefficients.keys() if self.compartment_of(metabolite) == EXTRACELLULAR else set()
         return tuple(reaction for reaction in self.boundary if reaction in found)
 
     def compartment_of(self, metabolite: str) -> str:
@@ -213,19 +208,9 @@ class Network:
         return replace(self, objective=self.reactions[self.column(reaction)])
 
     def with_columns(self, columns: "Sequence[Column]", *, new_metabolites: Iterable[str] = ()) -> "Network":
-        """Return a copy with additional reactions.
+        """Return a copy with additional reactions, and with `new_metabolites` where the model lacks them.
 
-        Parameters
-        ----------
-        columns
-            The reactions.
-        new_metabolites
-            Metabolites to add where the model lacks them; any other unknown metabolite is an error.
-
-        Raises
-        ------
-        RedoxError
-            A reaction exists already, or a metabolite is unknown.
+        A RedoxError if a reaction exists already, or any other metabolite is unknown.
         """
         metabolites = self.metabolites + tuple(m for m in new_metabolites if m not in self.metabolite_index)
         rows = {metabolite: row for row, metabolite in enumerate(metabolites)}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.cell.network import FloatArray, IntArray, Network
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Tableau
 
 TOLERANCE = 1e-9
@@ -36,7 +36,7 @@ class ParametricBounds:
     """
 
     def __init__(self, network: Network, parameters: Sequence[Parameter], noise: float) -> None:
-        self._network, self._noise = network, noise
+        self._noise = noise
         self.columns = sorted({parameter.column for parameter in parameters})
         self.lower, self.upper = network.lower[self.columns], network.upper[self.columns]
         # Position of each column in `columns`, -1 for the others and, last, for a mass balance.
@@ -55,6 +55,7 @@ class ParametricBounds:
         self._lower_at = np.full(len(self.columns), -1)
         for index, parameter in enumerate(parameters):
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
+        self._sides = (1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at)
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
         """Copy the values of the parameters, shape (P,); a ValueError if one is NaN or outside of its range."""
@@ -99,10 +100,7 @@ class ParametricBounds:
         responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
         responds[self.columns] = True
         size, sides = len(self._place) - 1, []
-        for sign, bounds, bound_at in (
-            (1.0, self._network.upper, self._upper_at),
-            (-1.0, self._network.lower, self._lower_at),
-        ):
+        for sign, bounds, bound_at in self._sides:
             finite: NDArray[np.bool_] = np.isfinite(bounds)
             finite[self.columns] = True
             variables = (responds & np.append(finite, np.ones(len(responds) - size, np.bool_))).nonzero()[0]
@@ -129,21 +127,17 @@ class ParametricBounds:
         The problem is infeasible at every point where the row is positive (Farkas 1902).
         """
         row = np.zeros(width)
-        at_upper = certificate.weights > 0
-        for upper, chosen in ((True, at_upper), (False, ~at_upper)):
-            self._add_bounds(row, certificate.columns[chosen], -certificate.weights[chosen], upper=upper)
+        for sign, bounds, bound_at in self._sides:
+            chosen = sign * certificate.weights > 0
+            columns, weights = certificate.columns[chosen], certificate.weights[chosen]
+            moves_at = np.append(bound_at, -1)[self._place[columns]]
+            np.add.at(row, moves_at, -weights * np.where(moves_at >= 0, 1.0, bounds[columns]))
         return self._relaxed(row)
 
     def _relaxed(self, rows: FloatArray) -> FloatArray:
         """Rows less `RELATIVE` times the sum of the sizes of their terms at a point (u, 1)."""
         relaxed: FloatArray = rows - RELATIVE * np.abs(rows) * self._signs
         return relaxed
-
-    def _add_bounds(self, row: FloatArray, columns: IntArray, weights: FloatArray, *, upper: bool) -> None:
-        """Add the weighted sum of one bound of each column to a row over (u, 1)."""
-        bound, bound_at = (self._network.upper, self._upper_at) if upper else (self._network.lower, self._lower_at)
-        moves_at = np.append(bound_at, -1)[self._place[columns]]
-        np.add.at(row, moves_at, weights * np.where(moves_at >= 0, 1.0, bound[columns]))
 
     def _irredundant(self, rows: FloatArray, relaxed: FloatArray, *, exact: bool) -> NDArray[np.intp]:
         """Rows of which some point within the ranges violates the relaxed form and that no other row implies."""

@@ -137,9 +137,9 @@ class _Presolve(Compression):
         import scipy.sparse as sp  # noqa: PLC0415 - actors on a core that needs no proofs do without
 
         starts = np.cumsum([0, *map(len, lift.values())])
-        chosen = np.fromiter((position for parts in lift.values() for position in parts), np.intp)
-        data = np.fromiter((share for parts in lift.values() for share in parts.values()), np.float64)
-        product = sp.csr_array((data, chosen, starts), shape=(len(lift), len(kept)))
+        chosen = [position for parts in lift.values() for position in parts]
+        data = [share for parts in lift.values() for share in parts.values()]
+        product = sp.csr_array((data, chosen, starts), shape=(len(lift), len(kept)), dtype=np.float64)
         limits = replace(network, lower=lower, upper=upper)
         return Presolved(network, reduced, kept, columns, limits, self._least, self._most, product)
 
@@ -210,17 +210,8 @@ class _Presolve(Compression):
 class PresolvedLP:
     """What `FluxLP` does for a network, by its presolved form wherever the fluxes are within all bounds.
 
-    Parameters
-    ----------
-    presolved
-        The network; bounds and weights of protected reactions alone can be set.
-    objective
-        Weight of each column of the network in the objective; all others weigh 0.
-
-    Attributes
-    ----------
-    solves
-        Solves so far.
+    Bounds of protected reactions alone can be set. `objective` has their weights by column of the network; all others
+    weigh 0. `solves` counts the solves so far.
     """
 
     def __init__(self, presolved: Presolved, objective: Mapping[int, float]) -> None:
@@ -230,8 +221,7 @@ class PresolvedLP:
         self._bounds: dict[int, tuple[float, float]] = {}
         self._reduced = self._start()
         self._whole: FluxLP | None = None
-        self._answers_whole = False
-        self.solves = 0
+        self._answers_whole, self.solves = False, 0
 
     def _start(self) -> FluxLP:
         lp = FluxLP(self._presolved.reduced, {}, proven=True)
@@ -285,9 +275,9 @@ class PresolvedLP:
 
     def flux(self, column: int) -> float:
         """Return the flux of a protected column at the last optimum, mmol/gDW/h."""
-        return (
-            self._network_lp().flux(column) if self._answers_whole else self._reduced.flux(self._place.item(column))
-        )
+        if self._answers_whole:
+            return self._network_lp().flux(column)
+        return self._reduced.flux(self._place.item(column))
 
     def tableau(self, columns: Sequence[int]) -> Tableau | None:
         """Read the response of the last optimal basis to protected columns; None where there is none."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from redox_balancer.cell.lp import ROUND_OFF, FluxLP
 from redox_balancer.cell.media import OPEN
+from redox_balancer.cell.names import EXTRACELLULAR
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.errors import RedoxError
 
@@ -63,7 +64,7 @@ class Probe:
 
 def probes_of(network: Network) -> Iterator[Probe]:
     """The probes that fit a model: one for each carrier in each compartment that has it."""
-    letters = sorted({network.compartment_of(metabolite) for metabolite in network.metabolites})
+    letters = sorted(set(map(network.compartment_of, network.metabolites)))
     for letter in letters:
         for carrier, equation in _CARRIERS.items():
             if found := _in(network, equation, letter):
@@ -128,7 +129,7 @@ def free_fluxes(network: Network, probes: Sequence[Probe] | None = None) -> dict
 
 def is_bacterial(network: Network) -> bool:
     """Whether a model is one of bacteria: it has a periplasm, or menaquinols or ubiquinol-8 and no mitochondria."""
-    letters = {network.compartment_of(metabolite) for metabolite in network.metabolites}
+    letters = set(map(network.compartment_of, network.metabolites))
     return "m" not in letters and (
         "p" in letters or any(network.is_species(m, "q8h2", "mql8", "mql7") for m in network.metabolites)
     )
@@ -152,7 +153,7 @@ def _closed_cell(network: Network) -> Network:
     """The network with its boundary closed but for oxygen and water, without growth or forced fluxes."""
     bounds = {r: (0.0, 0.0) for r in network.reactions if r == network.objective or "biomass" in r.lower()}
     for metabolite, reactions in network.boundary_coefficients.items():
-        species = network.species_of(metabolite) if network.compartment_of(metabolite) == "e" else set()
+        species = network.species_of(metabolite) if network.compartment_of(metabolite) == EXTRACELLULAR else set()
         for reaction, coefficient in reactions.items():
             inward, outward = OPEN * bool(species & {"o2", "h2o"}), OPEN * bool(species & {"h2o"})
             bounds.setdefault(reaction, (-inward, outward) if coefficient < 0 else (-outward, inward))

@@ -34,7 +34,7 @@ from redox_balancer.cell.ratio_window import (
     steps_of,
     window_of,
 )
-from redox_balancer.cell.records import packaged, table_rows
+from redox_balancer.cell.records import packaged_rows
 
 LEAST_GROWTH = 0.01
 """Share of the largest growth from which a state counts as growing; a reaction without which there is none is
@@ -46,14 +46,8 @@ class HeldByMedium:
     """The assumptions under which lactate and pyruvate outside hold the ratio of the cytosol; see `equilibria.tsv`.
 
     Lactate dehydrogenase and the carriers of both are at equilibrium, and lactate dehydrogenase and GAPD have their
-    measured capacities in place of native limits.
-
-    Attributes
-    ----------
-    equilibria
-        Columns of the reactions at equilibrium.
-    capacities
-        Capacity by reaction, mmol/gDW/h.
+    measured capacities in place of native limits. `equilibria` are the columns of the reactions at equilibrium, and
+    `capacities` the capacity by reaction, mmol/gDW/h.
     """
 
     equilibria: tuple[int, ...]
@@ -62,17 +56,14 @@ class HeldByMedium:
     @classmethod
     def of(cls, network: Network) -> Self:
         """Find the reactions in a network."""
-        rows = table_rows((packaged("thermodynamics") / "equilibria.tsv").read_text(encoding="utf-8"))[1:]
+        rows = packaged_rows("thermodynamics/equilibria.tsv")
         found = [(own, *row[1:3]) for row in rows if (own := network.find_reaction(row[0]))]
-        return cls(
-            tuple(network.column(own) for own, equilibrium, _ in found if equilibrium == "yes"),
-            {own: float(capacity) for own, _, capacity in found if capacity != "-"},
-        )
+        equilibria = [network.column(own) for own, equilibrium, _ in found if equilibrium == "yes"]
+        return cls(tuple(equilibria), {own: float(capacity) for own, _, capacity in found if capacity != "-"})
 
     def applied(self, cell: Thermodynamics, native: Mapping[str, float]) -> Thermodynamics:
         """Return a cell with the measured capacities; a condition that leaves a share of a native limit leaves it."""
-        network = cell.network
-        bounds = {}
+        network, bounds = cell.network, {}
         for reaction, capacity in self.capacities.items():
             if own := native.get(reaction):
                 low, high = network.bounds_of(reaction)
@@ -104,18 +95,11 @@ def needed_directions(network: Network, growth: float, columns: Iterable[int]) -
 
 
 class GrowthAtRatio:
-    """The largest growth at given ratios.
+    """The largest growth at given ratios, of a cell under a condition with its capacities as bounds.
 
-    Parameters
-    ----------
-    thermodynamics
-        Energies and ranges of a cell under a condition, with its capacities as bounds.
-    growth
-        Its largest growth at any ratio, 1/h; it must be positive.
-    equilibria
-        Columns of reactions at equilibrium, which then run at their capacity, see `HeldByMedium`.
-    directions
-        Reactions, beside those that growth needs, that run in the direction of a sign.
+    `growth` is its largest at any ratio, 1/h, above 0. Reactions of the columns `equilibria` are at equilibrium and
+    run at their capacity, see `HeldByMedium`; those of `directions` run in the direction of a sign, beside those that
+    growth needs.
     """
 
     def __init__(
@@ -127,8 +111,7 @@ class GrowthAtRatio:
     ) -> None:
         network = thermodynamics.network
         self._network, self._thermal, self._least = network, thermodynamics.thermal_energy, LEAST_GROWTH * growth
-        self._growth = growth
-        self.ratios = ratios_of(network)
+        self._growth, self.ratios = growth, ratios_of(network)
         self._coupled = [column for column in coupled_columns(thermodynamics) if column not in equilibria]
         self._competition = competition_of(network, self.ratios)
         known = np.flatnonzero(np.isfinite(thermodynamics.energies)).tolist()
@@ -188,8 +171,7 @@ class GrowthAtRatio:
 
         Its ends are bracketed to `precision`, in decades.
         """
-        enough = (1.0 - HELD) * self._growth
-        return window_of(ratio, self._growths(ratio), self._span[ratio], precision, enough)
+        return window_of(ratio, self._growths(ratio), self._span[ratio], precision, (1.0 - HELD) * self._growth)
 
     def _growths(self, ratio: Ratio) -> Callable[[float], float]:
         """Growth, 1/h, by the decimal logarithm of a ratio."""
@@ -225,8 +207,7 @@ def coupled_columns(thermodynamics: Thermodynamics) -> list[int]:
 def competition_of(network: Network, ratios: tuple[Ratio, ...]) -> dict[int, tuple[Ratio, float]]:
     """Ratio on which the saturation of a reaction depends, and K / Ki, by column; see `saturation.tsv`."""
     found = {}
-    path = packaged("thermodynamics") / "saturation.tsv"
-    for name, constant, inhibition, _ in table_rows(path.read_text(encoding="utf-8"))[1:]:
+    for name, constant, inhibition, _ in packaged_rows("thermodynamics/saturation.tsv"):
         own = network.find_reaction(name)
         amounts = network.stoichiometry_of(own) if own else {}
         for ratio in ratios:

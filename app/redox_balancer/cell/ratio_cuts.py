@@ -27,19 +27,10 @@ Optimum = Callable[[FloatArray], tuple[float, FloatArray] | None]
 
 
 def ratio_table(widest: Thermodynamics, ratios: Sequence[Ratio], growth: float, columns: Sequence[int]) -> RatioTable:
-    """Compute the table of a cell.
+    """Compute the table of a cell, for D ratios and C columns.
 
-    Parameters
-    ----------
-    widest
-        Energies and ranges, and a network with each bound as wide as it ever is. What it needs is needed in every
-        narrower cell as well, so that the table bounds growth from above in all of them.
-    ratios
-        The D ratios.
-    growth
-        Growth from which a state counts, 1/h.
-    columns
-        The C columns.
+    The network has each bound as wide as it ever is: what it needs is needed in every narrower cell as well, so that
+    the table bounds growth from above in all of them. A state counts from `growth` on, 1/h.
     """
     network, thermal = widest.network, widest.thermal_energy
     needed = needed_directions(network, growth, np.flatnonzero(np.isfinite(widest.energies)).tolist())

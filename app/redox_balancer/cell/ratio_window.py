@@ -22,17 +22,7 @@ FINE = 0.002
 
 @dataclass(frozen=True)
 class RatioOptimum:
-    """The ratio of largest growth.
-
-    Attributes
-    ----------
-    ratio
-        Which ratio it is.
-    growth
-        The largest growth at any ratio, 1/h.
-    low, high
-        The window within `WITHIN` of it.
-    """
+    """The largest growth at any value of a ratio, 1/h, and the window (`low`, `high`) within `WITHIN` of it."""
 
     ratio: Ratio
     growth: float

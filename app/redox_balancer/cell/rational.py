@@ -93,7 +93,7 @@ def _integers(values: FloatArray) -> tuple[FloatArray, float]:
     """Multiples of the values by a common factor that are integers, and the factor."""
     if np.all(values == np.rint(values)):
         return values, 1.0
-    written = [as_written(value) for value in values.tolist()]
+    written = list(map(as_written, values.tolist()))
     common = 1
     for denominator in sorted({value.denominator for value in written}):
         wider = lcm(common, denominator)

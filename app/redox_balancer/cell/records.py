@@ -35,9 +35,8 @@ def read_file(path: Path, what: str = "", *settings: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RedoxError(
-            f"cannot read {what and f'the {what} '}{path}: {error.strerror}", hint="check the path", settings=settings
-        ) from error
+        problem = f"cannot read {what and f'the {what} '}{path}: {error.strerror}"
+        raise RedoxError(problem, hint="check the path", settings=settings) from error
 
 
 def table_rows(text: str) -> list[list[str]]:
@@ -47,6 +46,11 @@ def table_rows(text: str) -> list[list[str]]:
     if (delimiter := next(found, None)) is None:
         return []
     return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+
+
+def packaged_rows(name: str) -> list[list[str]]:
+    """Rows of a table in the package, without its header."""
+    return table_rows(packaged(name).read_text(encoding="utf-8"))[1:]
 
 
 def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, AnyRecord]:
@@ -59,7 +63,7 @@ def read_records(path: Path, table: str, kind: type[AnyRecord]) -> dict[str, Any
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RedoxError(f"{path} is not valid TOML: {error}", hint="fix the file at that position") from error
     entries = document.get(table)
-    if not isinstance(entries, list) or not entries:
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
         raise RedoxError(f"{path} has no [[{table}]] entries", hint=f"compare it with {packaged('')}")
     records: dict[str, AnyRecord] = {}
     for position, entry in enumerate(entries, start=1):

@@ -83,14 +83,9 @@ class _Vertex(NamedTuple):
 
 
 class Refinement:
-    """Proofs of the answers of one `GlpkProblem`, or better answers.
+    """Proofs of the answers of one `GlpkProblem` over a network, or better answers.
 
-    Parameters
-    ----------
-    network
-        Stoichiometry.
-    problem
-        Its linear program in GLPK; it keeps its bounds and costs, and the basis of the proven answer.
+    The problem keeps its bounds and costs, and the basis of the proven answer.
     """
 
     def __init__(self, network: Network, problem: GlpkProblem) -> None:
@@ -108,10 +103,7 @@ class Refinement:
     def prove(self, claim: Solution | None) -> Proven | None:
         """Prove what the last simplex of the problem claims, or find what is true.
 
-        Returns
-        -------
-        Proven or None
-            None where no start leads to an answer with a proof.
+        None where no start leads to an answer with a proof.
         """
         problem = self._problem
         if (problem.lower > problem.upper).any():
@@ -153,13 +145,12 @@ class Refinement:
         if found is None or found.solution.status is not Status.UNBOUNDED:
             return found
         # Unbounded are feasible problems with a direction that all finite bounds allow and that raises the objective.
-        backwards, forwards = (
-            np.where(np.isinf(program.lower), -1.0, 0.0),
-            np.where(np.isinf(program.upper), 1.0, 0.0),
+        nothing, one = np.longdouble(0.0), np.longdouble(1.0)
+        below, above = (
+            np.where(np.isinf(program.lower), -one, nothing),
+            np.where(np.isinf(program.upper), one, nothing),
         )
-        ray = self._first_proof(
-            program._replace(lower=backwards.astype(np.longdouble), upper=forwards.astype(np.longdouble))
-        )
+        ray = self._first_proof(program._replace(lower=below, upper=above))
         if ray is None or not ray.solution.optimal:
             return None
         if ray.solution.objective <= certificates.NO_GAP:
@@ -303,10 +294,8 @@ class Refinement:
         for _ in range(REFINEMENTS):
             missing = wanted
             if y.any():
-                prices = S.prices(y)
-                missing = wanted - np.where(
-                    balances, y[np.where(balances, basis, 0)], -prices[np.where(balances, 0, basis - rows)]
-                )
+                own, prices = y[np.where(balances, basis, 0)], S.prices(y)[np.where(balances, 0, basis - rows)]
+                missing = wanted - np.where(balances, own, -prices)
             y = y + self._problem.solve(_rounded(missing), transposed=True)
             yield y
 

@@ -73,6 +73,8 @@ def bench(
     throughput measures the time of each part of a training, and learner and Ray with actors that only replay recorded
     rollouts; a model then predicts the throughput of many actors on hosts of 192 vCPU, and its limit.
     """
+    from redox_balancer.bench import report  # noqa: PLC0415 - loads COBRApy
+
     if input_file is not None and model is not None:
         raise RedoxError(
             "--input and --model exclude each other", hint="--input extracts the core that --model would name"
@@ -89,19 +91,14 @@ def bench(
     if Part.CORE in chosen:
         figures.core_seconds = seconds
     if output is not None:
-        from redox_balancer.bench.report import page  # noqa: PLC0415
-
-        write_atomically(output, page(figures, shlex.join(["redox", *sys.argv[1:]])).encode())
+        write_atomically(output, report.page(figures, shlex.join(["redox", *sys.argv[1:]])).encode())
     if as_json:
         typer.echo(json.dumps(figures.as_dict()))
         return
     show({"what": "left", "model": "left", "measured": "right"}, figures.rows())
     if figures.throughput:
-        from redox_balancer.bench.report import FULL as FULL_HEADINGS  # noqa: PLC0415
-        from redox_balancer.bench.report import SCALING as SCALING_HEADINGS  # noqa: PLC0415
-
-        show(dict.fromkeys(SCALING_HEADINGS, "left"), figures.scaling_rows())
-        show(dict.fromkeys(FULL_HEADINGS, "left"), figures.full_rows())
+        show(dict.fromkeys(report.SCALING, "left"), figures.scaling_rows())
+        show(dict.fromkeys(report.FULL, "left"), figures.full_rows())
     out().print(", ".join(f"{name} {what}" for name, what in figures.about.items() if name != "packages"))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from redox_balancer.cell.repairs import shortened
 from redox_balancer.cli.options import AsPublished, CellsFile, Curation, Medium, report_repairs, writable_file
 from redox_balancer.design.settings import ids
 from redox_balancer.progress import Progress
@@ -26,6 +27,7 @@ EXAMPLE = "Example: redox build-core --input Recon3D.json.gz --output core.json 
 PHASES = 8
 """Number of steps of the progress bar."""
 
+REASONS = "closed", "dead_ends", "blocked_one_way", "blocked_reversible"
 _SHOWN = 8
 
 
@@ -118,10 +120,7 @@ def build_core(
         "growth": core.growth,
         "model_growth": core.model_growth,
         "seconds": round(phases.seconds, 2),
-        "dropped": {
-            reason: getattr(core.consistency, reason)
-            for reason in ("closed", "dead_ends", "blocked_one_way", "blocked_reversible")
-        },
+        "dropped": {reason: getattr(core.consistency, reason) for reason in REASONS},
         "rules": [
             {"rule": rule.name, "finds": rule.description, "kept": list(rule.kept), "blocked": list(rule.blocked)}
             for rule in core.rules
@@ -140,21 +139,15 @@ def build_core(
 def _warnings(core: "Core", wished: int | None) -> Iterator[str]:
     size = len(core.network.reactions)
     if wished is not None and size > wished:
-        yield (
-            f"the consistent core has {size:,} reactions, more than the {wished:,} desired: each can carry "
-            "flux, and none is removed for its flux in one solution"
-        )
+        found = f"the consistent core has {size:,} reactions, more than the {wished:,} desired"
+        yield f"{found}: each can carry flux, and none is removed for its flux in one solution"
     for rule in core.rules:
-        if rule.blocked:
-            yield (
-                f"rule {rule.name}: {len(rule.blocked)} cannot carry flux on this medium and are not in the core: "
-                + ", ".join(rule.blocked)
-            )
+        if blocked := rule.blocked:
+            found = f"{len(blocked)} cannot carry flux on this medium and are not in the core"
+            yield f"rule {rule.name}: {found}: {', '.join(blocked)}"
     if not core.has_slack:
-        yield (
-            "forced fluxes leave no slack: a kept reaction can carry flux in its direction, but perhaps not within "
-            "these bounds"
-        )
+        found = "forced fluxes leave no slack"
+        yield f"{found}: a kept reaction can carry flux in its direction, but perhaps not within these bounds"
 
 
 def _print_report(answer: dict[str, Any]) -> None:
@@ -168,10 +161,8 @@ def _print_report(answer: dict[str, Any]) -> None:
         f"{dropped['blocked_one_way']:,} blocked one-way, {dropped['blocked_reversible']:,} blocked reversible"
     )
     for rule in answer["rules"]:
-        kept = rule["kept"]
-        more = f" and {len(kept) - _SHOWN:,} more" if len(kept) > _SHOWN else ""
-        shown = ", ".join(kept[:_SHOWN]) + more
-        rows.append((rule["rule"], f"{len(kept):,}", f"{len(rule['blocked']):,}", rule["finds"], shown))
+        sizes = f"{len(rule['kept']):,}", f"{len(rule['blocked']):,}"
+        rows.append((rule["rule"], *sizes, rule["finds"], shortened(rule["kept"], _SHOWN)))
     show({"rule": "left", "kept": "right", "blocked": "right", "finds": "left", "reactions": "left"}, rows)
     for warning in answer["warnings"]:
         out().print(f"warning: {warning}")

@@ -9,8 +9,7 @@ import typer
 
 from redox_balancer.cli.core import DEFAULT_BIOMASS
 from redox_balancer.cli.functions import FunctionList
-from redox_balancer.cli.options import Biomass, Medium, report_repairs
-from redox_balancer.errors import RedoxError
+from redox_balancer.cli.options import Biomass, Medium, report_repairs, writable_file
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import phase_progress
 from redox_balancer.terminal.tables import out, show
@@ -30,6 +29,7 @@ def curate(
         typer.Option(
             metavar="FILE",
             help="Curated model; its suffix determines the format. Its curation and a log are written beside it.",
+            callback=writable_file,
         ),
     ],
     medium: Medium = "model",
@@ -72,17 +72,12 @@ def curate(
         written: dict[str, str] = {}
         if proposal.closings or proposal.unbalanced:
             progress("writing")
-            stem = output.name.removesuffix(output.suffix if output.suffix == ".gz" else "")
-            beside = {kind: output.with_name(f"{Path(stem).stem}.{kind}") for kind in ("toml", "md")}
-            try:
-                write_curation(network, proposal, beside["toml"])
-                write_log(network, proposal, beside["md"])
-            except OSError as error:
-                raise RedoxError(
-                    f"cannot write {error.filename}: {error.strerror}", hint="check the folder"
-                ) from error
-            save_model(curate_model(loaded.model, Curation.read(beside["toml"]).apply(network)), output)
-            written = {"output": str(output), "curation": str(beside["toml"]), "log": str(beside["md"])}
+            stem = Path(output.name.removesuffix(".gz")).stem
+            curation, log = output.with_name(f"{stem}.toml"), output.with_name(f"{stem}.md")
+            write_curation(network, proposal, curation)
+            write_log(network, proposal, log)
+            save_model(curate_model(loaded.model, Curation.read(curation).apply(network)), output)
+            written = {"output": str(output), "curation": str(curation), "log": str(log)}
     answer = {"model": network.id, "medium": medium, **written, **answer_of(proposal)}
     answer["seconds"] = round(time.perf_counter() - begin, 2)
     report_repairs(network.repairs)

@@ -29,8 +29,7 @@ def doctor(*, task: "Task", config: TrainConfig, checkpoint_dir: RunFolder = Non
     """
     from rich.text import Text  # noqa: PLC0415
 
-    from redox_balancer.runs.checks import Level  # noqa: PLC0415
-    from redox_balancer.runs.preflight import all_checks  # noqa: PLC0415
+    from redox_balancer.runs.preflight import Level, all_checks  # noqa: PLC0415
 
     environments = task.environments()
     folder = checkpoint_dir or run_folder(environments.space.network.id)

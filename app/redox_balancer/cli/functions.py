@@ -49,8 +49,7 @@ def show_functions(
     if as_json:
         typer.echo(json.dumps({"model": network.id, **answer_of(outcomes)}))
         return
-    rows = [(o.function.name, o.function.group, _verdict(o)) for o in outcomes if not o.passed]
-    if rows:
+    if rows := [(o.function.name, o.function.group, _verdict(o)) for o in outcomes if not o.passed]:
         show({"function": "left", "group": "left", "result": "left"}, rows)
     lacking = sum(o.share is None for o in outcomes)
     more = f"; {lacking} name what it lacks" if lacking else ""

@@ -109,10 +109,7 @@ def exhaustive(
     if as_json:
         answer = {
             name: {
-                "constructs": reference.constructs,
-                "mean": reference.mean,
-                "solves": reference.solves,
-                "seconds": reference.seconds,
+                **{what: getattr(reference, what) for what in ("constructs", "mean", "solves", "seconds")},
                 "best": [_outcome_data(space, ranked.construct, ranked.outcome) for ranked in reference.best],
             }
             for name, reference in found.items()
@@ -160,14 +157,10 @@ def _run(
             problem = Problem.under(evaluator, condition, task.placements)
             found = run_search(limited(problem, name, evaluations=evaluations, seconds=seconds), name, **options)
             outcome = evaluator.evaluate(found.construct, condition)
-            answers[condition.id] = {
-                **_outcome_data(space, found.construct, outcome),
-                "evaluations": found.evaluations,
-                "solves": found.solves,
-                "iterations": found.iterations,
-                "seconds": found.seconds,
-                "bound": found.bound,
+            costs = {
+                name: getattr(found, name) for name in ("evaluations", "solves", "iterations", "seconds", "bound")
             }
+            answers[condition.id] = _outcome_data(space, found.construct, outcome) | costs
             cost = (f"{count:,}" for count in (found.evaluations, found.solves, found.iterations))
             cells = _outcome_cells(space, found.construct, outcome)
             rows.append((condition.id, *cells, *cost, f"{found.seconds:.3f}", number(found.bound)))
@@ -187,12 +180,8 @@ def _lines(evaluator: "Evaluator") -> str:
 
 
 def _outcome_data(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> dict[str, Any]:
-    return {
-        "value": outcome.value,
-        "growth": outcome.growth,
-        "capacity": outcome.capacity,
-        "construct": space.describe(construct),
-    }
+    values = {name: getattr(outcome, name) for name in ("value", "growth", "capacity")}
+    return values | {"construct": space.describe(construct)}
 
 
 def _outcome_cells(space: "DesignSpace", construct: "Construct", outcome: "Outcome") -> tuple[str, ...]:

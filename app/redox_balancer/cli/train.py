@@ -66,7 +66,7 @@ def train(
         config,
         environments,
         folder,
-        resume=None if resume is None else "auto" if resume == "auto" else Path(resume),
+        resume=resume,
         progress=open_progress(),
         about=task.model_dump(mode="json"),
     )

@@ -93,15 +93,10 @@ def validate(
     from redox_balancer.evaluation.validation import validate as run  # noqa: PLC0415
     from redox_balancer.report.experiments import drawn, updated  # noqa: PLC0415
 
-    others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium}
-    others |= {
-        "concentrations": concentrations,
-        "curation": curation,
-        "as_published": as_published,
-        "biomass": biomass,
-    }
+    others = {"ratios": ratios, "vary": vary, "figure": figure, "page": page, "medium": medium, "model": model}
+    others |= {"concentrations": concentrations, "curation": curation, "biomass": biomass}
     own_table = "the directions are a table of their own, of the embedded core"
-    _refuse_pairs("directions" if directions else "", others | {"model": model}, own_table)
+    _refuse_pairs("directions" if directions else "", others | {"as_published": as_published}, own_table)
     _refuse_pairs("ratios" if ratios else "", {"model": model}, "the ratios are of the embedded core")
     if draws and not (ratios or directions):
         raise RedoxError("--draws does not go without --ratios or --directions", hint="add one of the two")

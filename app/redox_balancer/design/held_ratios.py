@@ -11,7 +11,7 @@ import numpy as np
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.ratio_table import Ratio, RatioTable
-from redox_balancer.cell.records import packaged, table_rows
+from redox_balancer.cell.records import packaged_rows
 from redox_balancer.errors import RedoxError
 
 
@@ -122,7 +122,7 @@ def parse_ranges(
 
 def usual_ratios() -> dict[str, tuple[float, ...]]:
     """Value and range of the ratio of each compartment, see `held_ratios.tsv`."""
-    rows = table_rows((packaged("thermodynamics") / "held_ratios.tsv").read_text(encoding="utf-8"))[1:]
+    rows = packaged_rows("thermodynamics/held_ratios.tsv")
     return {letter: tuple(map(float, figures)) for letter, *figures, _ in rows}
 
 

@@ -52,8 +52,12 @@ class FluxRange:
     in_cycle: bool  # in a thermodynamically infeasible cycle: the range is then no property of the cell
 
     def data(self) -> dict[str, Any]:
-        """The record under the names that it has in JSON."""
+        """The record under the names that it has in JSON, which has no NaN: a number or a range is None there."""
         record = asdict(self)
+        numbers = {name: record[name] for name in ("without", "flux")}
+        ranges = {name: list(record[name]) for name in ("at_growth", "at_floor")}
+        record |= {name: None if math.isnan(flux) else flux for name, flux in numbers.items()}
+        record |= {name: None if any(map(math.isnan, ends)) else ends for name, ends in ranges.items()}
         return record | {"loops": record.pop("in_cycle")}
 
 

@@ -1,7 +1,6 @@
 """A design: a proposal, and the analysis of the cell with its construct by COBRApy."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,7 +43,7 @@ class Design:
         return self.proposal.data() | {
             "guaranteed": analysis.guaranteed,
             "cobrapy": {"growth": analysis.growth, "capacity": analysis.capacity},
-            "flux_ranges": [_without_nan(found.data()) for found in analysis.ranges],
+            "flux_ranges": [found.data() for found in analysis.ranges],
             "envelope": None if analysis.envelope is None else asdict(analysis.envelope),
             "flux_choice": FLUX_CHOICE,
         }
@@ -82,16 +81,3 @@ def check_agreement(source: str, growth: float, capacity: float, outcome: Outcom
                 f"{name} is {ours:.9g} by the evaluator and {theirs:.9g} by {source}",
                 hint="the model is probably badly scaled; if it is not, please report this with the model",
             )
-
-
-def _without_nan(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Record with None, which JSON has, in place of NaN; a range of NaN is None as a whole."""
-
-    def converted(value: Any) -> Any:
-        if isinstance(value, float) and math.isnan(value):
-            return None
-        if isinstance(value, tuple):
-            return None if any(math.isnan(part) for part in value) else list(value)
-        return value
-
-    return {name: converted(value) for name, value in record.items()}

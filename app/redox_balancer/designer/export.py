@@ -44,17 +44,10 @@ FILES = {
 
 
 def export(cell: DesignedCell, design: Design, folder: Path, *, progress: Progress = no_progress) -> list[str]:
-    """Write a design to a folder; files of an earlier design in it are replaced or removed.
+    """Write a design to a folder and return the names of the files, `design.json` last.
 
-    Returns
-    -------
-    list of str
-        Names of the files, `design.json` last.
-
-    Raises
-    ------
-    RedoxError
-        The folder is not writable, or an exported model does not reproduce growth and capacity of the design.
+    Files of an earlier design in it are replaced or removed. A RedoxError where the folder is not writable, or an
+    exported model does not reproduce growth and capacity of the design.
     """
     new = not folder.exists()
     try:

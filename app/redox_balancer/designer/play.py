@@ -121,12 +121,8 @@ def candidates(
 ) -> list[Valued]:
     """The constructs that a policy may answer with under a named condition: the answer is the most valuable one.
 
-    Under a known condition these are the construct of the most probable actions, those sampled from the policy, and
-    the empty construct, which is worth 0: no answer is worse than nothing.
-
-    Under a hidden condition it is the construct of the most probable actions alone. Choosing by value would use the
-    condition that the policy is not shown, and so would comparing the measurements of many episodes: the protocol
-    grants one episode, and the most probable actions are the ones that the policy itself prefers in it.
+    These are the construct of the most probable actions, those sampled from the policy, and the empty construct,
+    which is worth 0: no answer is worse than nothing. Under a hidden condition it is the first alone: `search_from`.
     """
     greedy = play_episodes(envs, condition, policy, 1, None)
     env = envs[0]

@@ -74,13 +74,7 @@ class Proposal:
 
     @classmethod
     def by_name(cls, space: DesignSpace, named: ConstructLike, condition: str) -> Self:
-        """Evaluate a named construct, such as `LBNOX_c 0.1 % + AOX_m 0.03 %`.
-
-        Raises
-        ------
-        RedoxError
-            The name cannot be read, or the condition is unknown.
-        """
+        """Evaluate a construct by name; a RedoxError where it cannot be read or the condition is unknown."""
         chosen = find_condition(space, condition)
         own, construct = build_construct(space, NamedConstruct(named))
         with Evaluator(own.plain) as evaluator, Evaluator(own) as of_task:
@@ -192,14 +186,9 @@ class Proposal:
 
 
 def find_condition(space: DesignSpace, name: object) -> Condition:
-    """Condition of a design space by its id; `a+b` is conditions a and b at once.
+    """Condition of a design space by its id, `a+b` for a and b at once; a RedoxError lists the known ones.
 
     Where the space has a single cell line it need not be named: `a` is `line+a`, and `healthy` the line alone.
-
-    Raises
-    ------
-    RedoxError
-        A condition is unknown; the hint lists the known ones.
     """
     if not isinstance(name, str):
         raise RedoxError(f"a condition is given by its id, not by {name!r}", hint="such as 'hypoxia'")

@@ -217,7 +217,7 @@ def _with_new_enzymes(
     proven: Mapping[Condition, ProvenBest | None],
     trained: Sequence[str],
     space: DesignSpace,
-) -> dict[str, Sequence[Condition]]:
+) -> dict[str, tuple[Condition, ...]]:
     """Of each set the conditions whose proven best construct takes a placement that the training did not offer."""
     new = {placement.id for placement in space.placements}.difference(trained)
 
@@ -225,7 +225,7 @@ def _with_new_enzymes(
         best = proven.get(condition)
         return best is not None and any(placed["placement"] in new for placed in best.construct)
 
-    found = {f"{name}, best with new enzymes": [*filter(takes_new, part)] for name, part in sets.items()}
+    found = {f"{name}, best with new enzymes": tuple(filter(takes_new, part)) for name, part in sets.items()}
     return {name: part for name, part in found.items() if part}
 
 

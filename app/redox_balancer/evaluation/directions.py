@@ -31,7 +31,6 @@ LEAST_MOVE = 1.1
 MEDIUM, TURNOVER = "physiological", "DM_atp_c_"
 GROWING, AT_REST = "growing", "at rest"
 Levels = frozenset[tuple[str, Concentration]]
-NO_LEVELS: Levels = frozenset()
 FACTORS = 10.0, 3.0
 """Factors within which r* of the healthy cell should be of the measured ratio."""
 
@@ -129,12 +128,7 @@ class MeasuredResult:
 def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iterator[DirectionResult]:
     """Compute each direction on the embedded core with its extension; the rule is that of the file.
 
-    Parameters
-    ----------
-    draws
-        How often the energies are drawn from their uncertainty, with the same seed for each cell.
-    progress
-        Receives each direction as it starts.
+    `draws` is how often the energies are drawn from their uncertainty, with the same seed for each cell.
     """
     path, core = packaged("directions.toml"), load_network(curation=packaged(EXTENSION))
     surroundings = read_records(path, "surroundings", Surroundings)
@@ -149,7 +143,10 @@ def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iter
     def windows(condition: str, enzymes: str, own: Levels, state: str, ratio: str) -> FloatArray:
         """Both ends of the window with the best estimate and with each draw, shape (1 + draws, 2)."""
         found = cell(condition, enzymes, own)
-        ends = _windows(found if state == GROWING else _resting(found), ratio, draws)
+        if state == AT_REST:
+            resting = found.network.with_bounds({GROWTH_REACTION: (0.0, 0.0)}).with_objective(TURNOVER)
+            found = replace(found, network=resting)
+        ends = _windows(found, ratio, draws)
         return np.array([(each.low, each.high) if each else (math.nan, math.nan) for each in ends])
 
     for number, direction in enumerate(directions.values()):
@@ -158,7 +155,7 @@ def compare_directions(draws: int = 0, progress: Progress = no_progress) -> Iter
             yield DirectionResult(direction, None, None, f"no {', '.join(dict.fromkeys(missing))}")
             continue
         own = frozenset(direction.concentrations.items())
-        both = (direction.reference, "", NO_LEVELS), (direction.condition, direction.enzymes, own)
+        both = (direction.reference, "", Levels()), (direction.condition, direction.enzymes, own)
         state = GROWING if all(_largest(cell(*each).network) > ZERO for each in both) else AT_REST
         ends = np.stack([windows(*each, state, direction.ratio) for each in both])
         (before, after), wide = np.sqrt(ends.prod(axis=2)), ends[:, 0, 1] > NO_ANSWER * ends[:, 0, 0]
@@ -190,10 +187,6 @@ def _cell(condition: str, construct: str, levels: Concentrations) -> Thermodynam
         return next(ratio_cells(task.space({}), concentrations=ranges))[1]
     space, built = build_construct(task.space(), NamedConstruct(construct))
     return list(ratio_cells(space, concentrations=ranges, construct=built))[-1][1]
-
-
-def _resting(cell: Thermodynamics) -> Thermodynamics:
-    return replace(cell, network=cell.network.with_bounds({GROWTH_REACTION: (0.0, 0.0)}).with_objective(TURNOVER))
 
 
 def _largest(network: Network) -> float:

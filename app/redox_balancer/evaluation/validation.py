@@ -158,16 +158,12 @@ def validate(
     extended: bool = False,
     progress: Progress = no_progress,
 ) -> Validation:
-    """Run every experiment on a model.
+    """Run every experiment on a model, given without a medium; `capacities` are its native limits by reaction.
+
+    A RedoxError where the model does not grow on the medium, or has none of its exchanges.
 
     Parameters
     ----------
-    network
-        The model without a medium.
-    medium
-        The medium of all experiments.
-    capacities
-        Native limits, by reaction.
     vary
         Repeat them at half and twice each cap of the medium.
     ratios
@@ -178,11 +174,6 @@ def validate(
         With `ratios`: ranges of concentrations that replace those of conditions and of the package, M.
     extended
         Whether the model is the embedded core with its extension, which its name then says.
-
-    Raises
-    ------
-    RedoxError
-        The model does not grow on the medium, or has none of its exchanges.
     """
     file = load_experiments()
     model = f"{network.id}{EXTENDED * extended}{', with ratios' * ratios}{', other concentrations' if ranges else ''}"

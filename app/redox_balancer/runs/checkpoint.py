@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from safetensors.numpy import save as save_arrays
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import TEMPORARY, sync_folder, write_synced
 from redox_balancer.impala.policy import Policy, PolicyShape
-from redox_balancer.runs.manifest import MANIFEST, SCHEMA, Manifest, check_file, read_manifest, write_manifest
+from redox_balancer.runs.manifest import MANIFEST, Manifest, check_file, read_manifest, write_manifest
 
 ARRAYS, STATE = "arrays.safetensors", "state.json"
 LATEST, BEST = "latest", "best"
@@ -38,15 +38,6 @@ _DAMAGED = "damaged_"  # prefix of a checkpoint that was set aside
 _NAME = re.compile(rf"(?:{_REPLACED})?step_(\d+)")
 
 State = Mapping[str, Any]
-
-
-def _with_returns(state: State) -> State:
-    """Schema 1 did not record returns and the best checkpoint."""
-    return {"return_mean": None, "best": None, **state}
-
-
-# Converts the state of schema n to that of schema n + 1.
-MIGRATIONS: Mapping[int, Callable[[State], State]] = {1: _with_returns}
 
 
 class DamagedCheckpointError(RedoxError):
@@ -61,13 +52,6 @@ class Checkpoint:
     step: int
     arrays: Mapping[str, NDArray[Any]]
     state: State
-
-
-class CheckpointContents(NamedTuple):
-    """The bytes of a verified checkpoint by file, the manifest last."""
-
-    manifest: Manifest
-    files: Mapping[str, bytes]
 
 
 class FoundCheckpoint(NamedTuple):
@@ -147,13 +131,13 @@ def load(path: Path) -> Checkpoint:
     manifest, contents = read(path)
     with _as_damage(path):
         state: State = json.loads(contents[STATE])
-        for older in range(manifest.schema, SCHEMA):
-            state = MIGRATIONS[older](state)
+        if manifest.schema == 1:  # it did not record returns and the best checkpoint
+            state = {"return_mean": None, "best": None, **state}
         return Checkpoint(path, manifest.step, load_arrays(contents[ARRAYS]), state)
 
 
-def read(path: Path) -> CheckpointContents:
-    """Read and verify the files of one checkpoint folder; errors as those of `load`."""
+def read(path: Path) -> tuple[Manifest, Mapping[str, bytes]]:
+    """Read and verify one checkpoint folder: the bytes by file, the manifest last; errors as those of `load`."""
     step = step_of(path)
     with _as_damage(path):
         written = (path / MANIFEST).read_bytes()
@@ -161,7 +145,7 @@ def read(path: Path) -> CheckpointContents:
         files = {name: (path / name).read_bytes() for name in manifest.files}
         for name, entry in manifest.files.items():
             check_file(name, entry, len(files[name]), hashlib.sha256(files[name]).hexdigest())
-        return CheckpointContents(manifest, {**files, MANIFEST: written})
+        return manifest, {**files, MANIFEST: written}
 
 
 @contextmanager

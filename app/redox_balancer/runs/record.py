@@ -29,9 +29,9 @@ _PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-com
 def write_record(
     run_dir: Path,
     config: TrainConfig,
-    *,
     task: Mapping[str, Any],
     environment: Mapping[str, Any],
+    *,
     restored: Checkpoint | None,
     warn: Callable[[str], Any],
 ) -> None:
@@ -57,13 +57,8 @@ def write_record(
         "settings": {name: value for name, value in settings.items() if name not in known or known[name] != value},
         **origin,
     }
-    record = {
-        "settings": settings,
-        "task": dict(task),
-        "environment": dict(environment),
-        **origin,
-        "history": [*_history(before), entry],
-    }
+    record: dict[str, Any] = {"settings": settings, "task": dict(task), "environment": dict(environment), **origin}
+    record["history"] = [*_history(before), entry]
     write_whole(run_dir / RECORD, json.dumps(record, indent=1).encode())
 
 

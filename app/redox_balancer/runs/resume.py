@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.progress import ProgressSink
 
 
-def find_start(run_dir: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink) -> Checkpoint | None:
+def find_start(run_dir: Path, resume: str | Path | None, progress: ProgressSink) -> Checkpoint | None:
     """Return the checkpoint to resume from, None for a new run; the arguments are those of `trainer.train`.
 
     Damaged checkpoints are reported, and those in the run's folder are set aside. A RedoxError if the folder holds a
@@ -41,7 +41,7 @@ def find_start(run_dir: Path, resume: Literal["auto"] | Path | None, progress: P
             )
         progress.message(f"no checkpoint in {run_dir}: starting a new run")
         return None
-    restored, damaged = checkpoint.find(run_dir if resume == "auto" else resume)
+    restored, damaged = checkpoint.find(run_dir if resume == "auto" else Path(resume))
     for path, reason in damaged.items():
         progress.warning(f"{reason}; using {restored.path.name}")
         if path.parent.resolve() == run_dir.resolve():

@@ -47,18 +47,16 @@ def reward_signal(environments: Sequence[Environment], *, seed: int = 0) -> Rewa
     for number in range(STARTS):
         environment = environments[number % len(environments)]
         start_seed = int(rng.integers(2**31))
-        played = dict(_play(environment, start_seed, (), rng) for _ in range(RANDOM_EPISODES))
-        prefix: tuple[int, ...] = ()
+        episodes = [_play(environment, start_seed, (), rng) for _ in range(RANDOM_EPISODES)]
+        best = _play(environment, start_seed, ())
         for _ in range(GREEDY_STEPS):
-            _, over, legal = _replay(environment, start_seed, prefix)
-            if over:
+            if best.over:
                 break
-            candidates = rng.permutation(legal)[:CANDIDATES].tolist()
-            rewards = {action: _replay(environment, start_seed, (*prefix, action))[0] for action in candidates}
-            prefix = (*prefix, max(rewards, key=lambda action: rewards[action]))
-        actions, value = _play(environment, start_seed, prefix, rng)
-        played[actions] = value
-        starts.append(played)
+            candidates = rng.permutation(best.legal)[:CANDIDATES].tolist()
+            tried = [_play(environment, start_seed, (*best.actions, action)) for action in candidates]
+            best = max(tried, key=lambda played: played.value)
+        episodes.append(_play(environment, start_seed, best.actions, rng))
+        starts.append({played.actions: played.value for played in episodes})
         signal = RewardSignal(starts)
         if signal.present or not signal.finite:
             break
@@ -71,34 +69,25 @@ def _varies(start: dict[tuple[int, ...], float]) -> bool:
     return not math.isclose(low, high, rel_tol=1e-7, abs_tol=1e-9)
 
 
-def _replay(environment: Environment, seed: int, actions: Sequence[int]) -> tuple[float, bool, Any]:
-    """Return the return of these actions, whether the episode is over, and the legal actions after them."""
-    _, info = environment.reset(seed=seed)
-    total, over = 0.0, False
-    for action in actions:
-        total, over, info = _step(environment, action, total)
-        if over:
-            break
-    return total, over, _legal(environment, info)
-
-
-def _step(environment: Environment, action: int, total: float) -> tuple[float, bool, dict[str, Any]]:
-    _, reward, terminated, truncated, info = environment.step(action)
-    return total + float(reward), terminated or truncated, info
-
-
-def _legal(environment: Environment, info: dict[str, Any]) -> Any:
-    return np.flatnonzero(np.broadcast_to(info.get("action_mask", True), action_count(environment)))
+class _Played(NamedTuple):
+    actions: tuple[int, ...]
+    value: float  # their return
+    over: bool
+    legal: Any  # actions after them
 
 
 def _play(
-    environment: Environment, seed: int, prefix: tuple[int, ...], rng: np.random.Generator
-) -> tuple[tuple[int, ...], float]:
-    """Return actions and return of an episode that starts with `prefix` and continues with random actions."""
-    total, over, legal = _replay(environment, seed, prefix)
-    actions = list(prefix)
-    while not over and len(actions) < LONGEST_EPISODE:
-        actions.append(int(rng.choice(legal)))
-        total, over, info = _step(environment, actions[-1], total)
-        legal = _legal(environment, info)
-    return tuple(actions), total
+    environment: Environment, seed: int, prefix: Sequence[int], rng: np.random.Generator | None = None
+) -> _Played:
+    """Play an episode: these actions, and with a generator random ones until it is over or long."""
+    _, info = environment.reset(seed=seed)
+    actions: list[int] = []
+    total, over = 0.0, False
+    while True:
+        legal = np.flatnonzero(np.broadcast_to(info.get("action_mask", True), action_count(environment)))
+        given = len(actions) < len(prefix)
+        if over or not (given or (rng is not None and len(actions) < LONGEST_EPISODE)):
+            return _Played(tuple(actions), total, over, legal)
+        actions.append(prefix[len(actions)] if given or rng is None else int(rng.choice(legal)))
+        _, reward, terminated, truncated, info = environment.step(actions[-1])
+        total, over = total + float(reward), terminated or truncated

@@ -17,12 +17,11 @@ from redox_balancer.runs.checkpoint import Checkpoint
 from redox_balancer.runs.heartbeat import HeartbeatWriter, Status
 from redox_balancer.runs.metrics import Window
 from redox_balancer.runs.metrics_log import MetricsLog
-from redox_balancer.runs.monitor import Monitor
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
 from redox_balancer.runs.resume import learner_state, next_incarnations, parts_of
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
-from redox_balancer.runs.watchdog import Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Alarm, EpisodeTracker, NonsenseError, Watchdog, WatchdogLimits
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,10 @@ class TrainingRun:
 
     `fingerprint` is the identity of the environments, stored with each checkpoint, and `known_returns` are those that
     they gave before the run, for the watchdog. `started` is `time.monotonic()` at the start of this process.
-
-    Attributes
-    ----------
-    incarnations
-        Generation of the process of each actor (0, 1, ...).
-    collector_state
-        State of the serial collector in the restored checkpoint, None without one.
-    extra_metrics
-        Returns further columns of each row of metrics.
-    actor_stats, daemon_stats
-        Return the process statistics of the actors and of Ray's daemons.
     """
+
+    state: LearnerState  # after the last recorded update; from `learner` on
+    _shape: PolicyShape
 
     def __init__(
         self,
@@ -65,22 +56,21 @@ class TrainingRun:
         progress: ProgressSink,
         known_returns: Sequence[float],
         started: float,
-        uploader: Uploader | None = None,
+        uploader: Uploader | None,
     ) -> None:
         self.config, self.progress = config, progress
         self._uploader = uploader
         self._fingerprint, self._restored = fingerprint, restored
         self._first_step = restored.step if restored else 0
         self._started, self._seconds_before = started, float(restored.state["training_time_s"]) if restored else 0.0
-        self.incarnations = next_incarnations(config, restored)
-        self.collector_state = restored.state["collector"] if restored else None
-        self.extra_metrics: Callable[[], Mapping[str, float]] = dict
+        self.incarnations = next_incarnations(config, restored)  # of the process of each actor
+        self.collector_state = restored.state["collector"] if restored else None  # of a serial run
+        self.extra_metrics: Callable[[], Mapping[str, float]] = dict  # further columns of each row
         self.actor_stats: Callable[[], Mapping[str, ProcessStats]] = dict
-        self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict
-        self._monitor = Monitor(Watchdog(WatchdogLimits.of(config), known_returns=known_returns), self._alarm)
+        self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict  # of Ray
+        self._watchdog = Watchdog(WatchdogLimits.of(config), known_returns=known_returns)
+        self._episodes = EpisodeTracker()
 
-        self._state: LearnerState | None = None
-        self._shape: PolicyShape | None = None
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
         self._logged_at, self._logged_step = time.monotonic(), self._first_step
@@ -102,17 +92,10 @@ class TrainingRun:
     def learner(self, shape: PolicyShape) -> Learner:
         """Create the learner in the state of the run, and start to report progress."""
         state = learner_state(shape, self.config.seed, self._restored)
-        self._state, self._shape = state, shape
+        self.state, self._shape = state, shape
         self.progress.start(state.steps, self.config.timesteps)
         self._heartbeat.note(status="training")
         return Learner(self.config, shape, state)
-
-    @property
-    def state(self) -> LearnerState:
-        """State of the learner after the last recorded update."""
-        if self._state is None:
-            raise RuntimeError("the run has no learner yet")
-        return self._state
 
     @property
     def finished(self) -> bool:
@@ -131,24 +114,30 @@ class TrainingRun:
 
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
-        self._monitor.rollout(rollout)
+        for construct, value in self._episodes.ended(rollout):
+            self._report(self._watchdog.episode(construct, value))
 
-    def _alarm(self, text: str) -> None:
-        self.progress.warning(text)
-        self._heartbeat.note(alarm=text, alarm_at=time.time())
+    def _report(self, alarms: Sequence[Alarm]) -> None:
+        for alarm in alarms:
+            if alarm.level == "stop":
+                raise NonsenseError(alarm)
+        for alarm in alarms:
+            text = f"{alarm.name}: {alarm.text}"
+            self.progress.warning(text)
+            self._heartbeat.note(alarm=text, alarm_at=time.time())
 
     def record(self, update: Update) -> None:
         """Record an update, and log a row of metrics when due; a `NonsenseError` where the update makes no sense."""
-        self._monitor.update(update)
-        self._state = update.state
+        state, lag_max = update.state, max(update.lags, default=0)
+        self._report(self._watchdog.update(update.metrics, lag_max=lag_max, steps=state.steps, dropped=state.dropped))
+        self.state = state
         self._window.add(update)
         for episodes in update.episodes:
             self._checkpoints.add_returns(episodes.returns)
-        steps, config = self._state.steps, self.config
+        steps, config = self.state.steps, self.config
         self._heartbeat.note(updated_at=time.time(), step=steps, steps_per_s=self._steps_per_s)
         self.progress.advance(steps)
-        every, every_s = config.log_interval_steps, config.log_interval_s
-        if interval_over(steps, self._logged_step, every, self._logged_at, every_s):
+        if interval_over(steps, self._logged_step, config.log_interval_steps, self._logged_at, config.log_interval_s):
             self._log()
 
     def _check_health(self) -> None:
@@ -156,17 +145,18 @@ class TrainingRun:
         self._checked_at = time.monotonic()
         own, actors = process_stats(), self.actor_stats()
         left, speed = self.config.timesteps - self.state.steps, self._steps_per_s
-        growth = self._monitor.health(
+        alarms = self._watchdog.health(
             {"trainer": own, **actors, **self.daemon_stats()},
             checkpoint_age_s=self._checked_at - self._checkpoints.written_at,
             available_bytes=memory().available_bytes,
             left_s=left / speed if speed else math.inf,
         )
+        self._report(alarms)
         self._heartbeat.note(
             actors_alive=len(actors) if self.config.num_actors else None,
             actor_bytes=max((stats.uss_bytes for stats in actors.values()), default=None),
             trainer_bytes=own.uss_bytes,
-            growth_bytes_per_s=growth,
+            growth_bytes_per_s=sum(self._watchdog.memory_slope.values()),
         )
 
     def _log(self) -> None:
@@ -198,23 +188,20 @@ class TrainingRun:
         """
         self.settle()
         self._log()
-        state, shape = self.state, self._shape
-        if shape is None:
-            raise RuntimeError("the run has no learner yet")
-        arrays, counters = parts_of(state)
+        arrays, counters = parts_of(self.state)
         rest = {
             **counters,
-            "policy_version": state.updates,
+            "policy_version": self.state.updates,
             "training_time_s": self._seconds,
             "seed": self.config.seed,
             "incarnations": dict(self.incarnations),
             "collector": collector,
-            "policy": shape.as_dict(),
+            "policy": self._shape.as_dict(),
             "fingerprint": self._fingerprint,
             "settings": self.config.model_dump(mode="json"),
         }
         self._heartbeat.note(status="saving")
-        self._checkpoints.start(state.steps, arrays, rest)
+        self._checkpoints.start(self.state.steps, arrays, rest)
 
     def poll(self) -> None:
         """Report a checkpoint finished since the last call, and check the health of the run once per heartbeat."""

@@ -37,21 +37,6 @@ class CheckpointWriter:
     """Writes the checkpoints of a run, which resumes from `restored`.
 
     `warn` is called where old checkpoints cannot be removed or links not be set, once for each reason.
-
-    Attributes
-    ----------
-    newest
-        Newest checkpoint, None without one.
-    newest_step
-        Its environment steps, -1 without one.
-    written_at
-        `time.monotonic()` of the last successful save, or of the start.
-    started_step
-        Environment steps of the last save that was started, or of the start.
-    failed
-        Number of failed saves.
-    failure
-        Error of the last save, None where it succeeded.
     """
 
     def __init__(
@@ -60,10 +45,10 @@ class CheckpointWriter:
         self._folder, self._config, self._warn = folder, config, warn
         self.newest = restored.path if restored else None
         self.newest_step = restored.step if restored else -1
-        self.written_at = self._started_at = time.monotonic()
-        self.started_step = restored.step if restored else 0
-        self.failed = 0
-        self.failure: OSError | None = None
+        self.written_at = self._started_at = time.monotonic()  # the last successful save, or the start
+        self.started_step = restored.step if restored else 0  # of the last save that was started
+        self.failed = 0  # number of failed saves
+        self.failure: OSError | None = None  # of the last save
         best = restored.state["best"] if restored else None  # which this folder may not contain
         self._best = BestCheckpoint(**best) if best and best["step"] in checkpoint.steps(folder) else None
         self._returns: list[NDArray[np.float64]] = []  # of the episodes since the last save

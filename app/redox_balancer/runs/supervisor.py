@@ -28,21 +28,12 @@ def supervise(
     report: Callable[[str], None],
     first_pause_s: float = 1.0,
 ) -> int:
-    """Run a command until it succeeds or fails for good, and return its exit code.
+    """Run a command until it succeeds or fails for good, and return its exit code, 128 + number for a signal.
 
     SIGTERM, SIGINT and SIGHUP are passed on to the child, which is then not restarted. Must be called from the main
-    thread. The exit code is 128 + number where a signal ended the child, as in a shell.
-
-    Parameters
-    ----------
-    command
-        Returns the command line of the child; called with whether this is a restart.
-    max_restarts
-        Largest number of restarts per hour; the exit code of one more crash is returned.
-    report
-        Called with a message about each crash.
-    first_pause_s
-        Pause before a restart, doubled with every restart within the last hour up to a minute.
+    thread. `command` returns the command line of the child, from whether this is a restart; `report` is called with a
+    message about each crash. `max_restarts` are those within an hour; the pause before each doubles from
+    `first_pause_s` up to a minute.
     """
     restarts: deque[float] = deque()
     restarting = False

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner_thread import LearnerThread
@@ -11,7 +11,6 @@ from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import INITIAL_ACTORS, ScaleUp
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.lock import sole_trainer, unwritable
-from redox_balancer.runs.monitor import NonsenseError
 from redox_balancer.runs.preflight import preflight
 from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.record import write_record
@@ -19,6 +18,7 @@ from redox_balancer.runs.remote.uploader import uploading
 from redox_balancer.runs.resume import check_fits, find_start
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.signals import kill_children_and_exit, stop_on_signals
+from redox_balancer.runs.watchdog import NonsenseError
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
@@ -31,7 +31,7 @@ def train(
     factory: EnvFactory,
     run_dir: Path,
     *,
-    resume: Literal["auto"] | Path | None,
+    resume: str | Path | None,
     progress: ProgressSink,
     about: Mapping[str, Any] | None = None,
     collector: type[RolloutCollector] = RolloutCollector,
@@ -80,14 +80,8 @@ def train(
         checked = preflight(config, factory, run_dir, warn=progress.warning)
         try:
             checkpoint.remove_leftovers(run_dir)
-            write_record(
-                run_dir,
-                config,
-                task=about or {},
-                environment=fingerprint,
-                restored=restored,
-                warn=progress.warning,
-            )
+            about = about or {}
+            write_record(run_dir, config, about, fingerprint, restored=restored, warn=progress.warning)
             run = TrainingRun(
                 config,
                 fingerprint=fingerprint,
@@ -114,12 +108,8 @@ def _train_serial(run: TrainingRun, factory: EnvFactory, collector_class: type[R
     At each save the collector drops its unfinished episodes and environments, as a process that resumes has to.
     """
     config = run.config
-    collector = collector_class(
-        factory,
-        **config.collector,
-        incarnation=run.incarnations[0],
-        state=run.collector_state,
-    )
+    settings = {**config.collector, "incarnation": run.incarnations[0], "state": run.collector_state}
+    collector = collector_class(factory, **settings)
     try:
         learner = run.learner(collector.shape)
         with stop_on_signals() as stop:

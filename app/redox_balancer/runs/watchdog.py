@@ -14,7 +14,9 @@ from typing import Literal, Self
 import numpy as np
 from scipy.stats import theilslopes
 
+from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 
 CHECKED_FOR_NAN = ("policy_loss", "baseline_loss", "entropy", "rho_mean", "grad_norm")
@@ -27,6 +29,17 @@ class Alarm:
     name: str
     level: Literal["warn", "stop"]
     text: str
+
+
+class NonsenseError(RedoxError):
+    """A training that learns from nonsense: its state must not be saved, and a restart would not help."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(
+            f"stopped by the watchdog ({alarm.name}): {alarm.text}",
+            hint="check the reward signal of the environment; the checkpoints before this are kept",
+            exit_code=EXIT_NONSENSE,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,15 +78,8 @@ class WatchdogLimits:
 class Watchdog:
     """Raises alarms from samples of a run.
 
-    Parameters
-    ----------
-    limits
-        Limits beyond which an alarm is raised.
-    known_returns
-        Returns observed before, such as those of the preflight checks. Without them a resumed run whose policy rests
-        on a plateau looks as if no other value existed.
-    clock
-        Monotonic time in seconds.
+    `known_returns` were observed before, such as in the preflight checks: without them a resumed run whose policy
+    rests on a plateau looks as if no other value existed. `clock` is monotonic time in seconds.
     """
 
     def __init__(
@@ -90,7 +96,7 @@ class Watchdog:
         self._counters: deque[tuple[int, int]] = deque()
         self._memory: dict[str, deque[tuple[float, int]]] = {}
         self._first: dict[str, ProcessStats] = {}
-        self._raised: dict[str, float] = {}
+        self._raised: dict[tuple[str, str], float] = {}
 
     def episode(self, construct: tuple[int, ...], value: float) -> list[Alarm]:
         """Judge an episode: its actions, sorted because their order makes no other construct, and its return.
@@ -106,33 +112,34 @@ class Watchdog:
             found.append(Alarm("lag", "warn", f"rollouts are {lag_max} versions old, more than {self._limits.lag}"))
         return self._due(found)
 
-    def process(self, name: str, stats: ProcessStats) -> list[Alarm]:
-        """Judge a process; the name includes its incarnation, as in `actor 3.0`."""
-        self._memory.setdefault(name, deque(maxlen=self._limits.slope_samples)).append(
-            (self._clock(), stats.uss_bytes)
-        )
-        first = self._first.setdefault(name, stats)
-        kinds = {
-            "descriptors": (first.descriptors, stats.descriptors),
-            "threads": (first.threads, stats.threads),
-        }
-        return self._due(
-            Alarm(f"{kind} of {name}", "warn", f"{name} has {now} {kind}, {now - before} more than at first")
-            for kind, (before, now) in kinds.items()
-            if now - before > self._limits.growth
-        )
+    def health(
+        self,
+        processes: Mapping[str, ProcessStats],
+        *,
+        checkpoint_age_s: float = 0.0,
+        available_bytes: float = math.inf,
+        left_s: float = math.inf,
+    ) -> list[Alarm]:
+        """Judge all processes, the age of the newest checkpoint, the free memory and the time to the last step.
 
-    def health(self, checkpoint_age_s: float, available_bytes: int, left_s: float = math.inf) -> list[Alarm]:
-        """Judge the run: the age of its newest checkpoint, the machine's free memory, the time to its last step."""
-        found = list(self._out_of_memory(available_bytes, left_s))
+        The name of a process includes its incarnation, as in `actor 3.0`.
+        """
+        for ended in self._first.keys() - processes.keys():
+            del self._first[ended], self._memory[ended]
+        found = [alarm for name, stats in processes.items() for alarm in self._process(name, stats)]
+        found += self._out_of_memory(available_bytes, left_s)
         if checkpoint_age_s > self._limits.checkpoint_age_s:
             found.append(Alarm("checkpoint age", "warn", f"no checkpoint for {checkpoint_age_s / 60:.0f} min"))
         return self._due(found)
 
-    def forget(self, process: str) -> None:
-        """Forget the samples of a process that has ended."""
-        self._memory.pop(process, None)
-        self._first.pop(process, None)
+    def _process(self, name: str, stats: ProcessStats) -> Iterator[Alarm]:
+        samples = self._memory.setdefault(name, deque(maxlen=self._limits.slope_samples))
+        samples.append((self._clock(), stats.uss_bytes))
+        for kind in ("descriptors", "threads"):
+            now = getattr(stats, kind)
+            more = now - getattr(self._first.setdefault(name, stats), kind)
+            if more > self._limits.growth:
+                yield Alarm(f"{kind} of {name}", "warn", f"{name} has {now} {kind}, {more} more than at first")
 
     @property
     def memory_slope(self) -> Mapping[str, float]:
@@ -141,14 +148,13 @@ class Watchdog:
         return {process: slope for process, slope in slopes.items() if slope is not None}
 
     def _due(self, alarms: Iterable[Alarm]) -> list[Alarm]:
-        return [alarm for alarm in alarms if self._is_due(alarm)]
-
-    def _is_due(self, alarm: Alarm) -> bool:
-        now, key = self._clock(), f"{alarm.level} {alarm.name}"
-        if alarm.level == "warn" and now - self._raised.get(key, -math.inf) < self._limits.repeat_s:
-            return False
-        self._raised[key] = now
-        return True
+        now, due = self._clock(), []
+        for alarm in alarms:
+            key = alarm.level, alarm.name
+            if alarm.level == "stop" or now - self._raised.get(key, -math.inf) >= self._limits.repeat_s:
+                self._raised[key] = now
+                due.append(alarm)
+        return due
 
     def _constant(self, construct: tuple[int, ...], value: float) -> Iterator[Alarm]:
         """Detect different constructs that all have one value.
@@ -192,7 +198,7 @@ class Watchdog:
                 yield Alarm("dropped", "warn", f"{100 * share:.0f} % of the transitions were dropped as too old")
             counters.popleft()
 
-    def _out_of_memory(self, available_bytes: int, left_s: float) -> Iterator[Alarm]:
+    def _out_of_memory(self, available_bytes: float, left_s: float) -> Iterator[Alarm]:
         """Project the growth of all processes together onto the free memory."""
         slopes = self.memory_slope
         total = sum(slopes.values())
@@ -204,6 +210,34 @@ class Watchdog:
                 f"out of memory in {full_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
                 f"MB per hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
             )
+
+
+class EpisodeTracker:
+    """Reassembles the episodes of actors from their rollouts, which cut them at any step."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
+
+    def ended(self, rollout: Rollout) -> list[tuple[tuple[int, ...], float]]:
+        """Return construct and value of the episodes that ended in this rollout and of which every step was seen."""
+        follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
+        if follows != (rollout.incarnation, rollout.sequence):
+            taken = [[] for _ in range(rollout.actions.shape[1])]
+        found = []
+        episodes = zip(rollout.episodes.returns.tolist(), rollout.episodes.lengths.tolist(), strict=True)
+        over = rollout.terminated | rollout.truncated
+        for actions, ends in zip(rollout.actions.tolist(), over.tolist(), strict=True):
+            for b, (action, end) in enumerate(zip(actions, ends, strict=True)):
+                taken[b].append(action)
+                if end:
+                    value, length = next(episodes)
+                    # More actions than steps: the collector dropped an episode and started another. Fewer: the
+                    # episode started in a rollout that was not seen.
+                    if len(taken[b]) >= length:
+                        found.append((tuple(sorted(taken[b][-length:])), value))
+                    taken[b] = []
+        self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
+        return found
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:

@@ -11,6 +11,7 @@ import typer
 RUNS = Path("experiments")
 """Folder of the runs, where a command gets none."""
 _NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]+")
+_HIDDEN = re.compile(r"^[\s.]+")
 _LONGEST_NAME = 200
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -18,7 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 def run_folder(model: str) -> Path:
     """Folder of the runs of a model, one level below `RUNS`, whatever its id."""
-    name = _NOT_IN_NAMES.sub("_", model).lstrip(".").encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+    name = _HIDDEN.sub("", _NOT_IN_NAMES.sub("_", model))
+    name = name.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
     return RUNS / (name.strip() or "model")
 
 

@@ -2,11 +2,9 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, redox
 from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
@@ -106,15 +104,6 @@ def test_throughput_reports_terms_assumptions_and_limits(results: BenchmarkResul
     for row in (*results.scaling_rows(), *results.full_rows()):
         assert f"| {' | '.join(row)} |" in written
     assert "Assumed, not measured" in written
-
-
-def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
-    assert_refused(redox("bench", "core"), "core needs a model", "--input")
-    assert_refused(redox("bench", "step", "--model", tmp_path / "none.json"), "none.json")
-    both = redox("bench", "step", "--model", tmp_path / "a.json", "--input", tmp_path / "b.json")
-    assert_refused(both, "--input and --model exclude each other")
-    assert_refused(redox("bench", "core", "--input", tmp_path / "none.json"), "none.json")
-    assert redox("bench", "nonsense").returncode == 2
 
 
 def test_unlimited_actors_deliver_n_over_the_time_of_a_step() -> None:

@@ -1,26 +1,15 @@
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from flux_judge import differences
 from generated_networks import networks
-from redox_balancer.cell.consistency import Consistency, consistent_reactions, has_slack, stoichiometric_matrix
+from redox_balancer.cell.consistency import consistent_reactions, has_slack, stoichiometric_matrix
 from redox_balancer.cell.cycles import unblocked
 from redox_balancer.cell.missing import largest_flux
 from redox_balancer.cell.network import Network
 from small_networks import network_of
-
-
-def assert_witnessed(network: Network, found: Consistency) -> None:
-    """The witness is balanced, respects every direction and is non-zero exactly in the kept reactions."""
-    v = found.witness
-    S = stoichiometric_matrix(network)
-    assert np.all(np.abs(S @ v) <= 1e-9 * (abs(S) @ np.abs(v) + 1e-300))
-    assert np.all(v[network.lower >= 0] >= 0)
-    assert np.all(v[network.upper <= 0] <= 0)
-    assert np.array_equal(np.flatnonzero(v), found.kept)
 
 
 def can_run(network: Network, column: int) -> bool:
@@ -100,15 +89,12 @@ def test_what_cannot_run_is_dropped_and_counted_by_its_reason(case: str) -> None
 def test_what_is_said_of_reactions_is_so_in_rational_arithmetic(network: Network) -> None:
     assert not differences(network)
     found = consistent_reactions(network)
-    assert_witnessed(network, found)
     dropped = found.closed + found.dead_ends + found.blocked_one_way + found.blocked_reversible
     assert dropped + found.kept.size == len(network.reactions)
 
 
 def test_the_embedded_core_is_consistent_but_for_its_closed_reactions(core: Network) -> None:
-    found = consistent_reactions(core)
-    assert_witnessed(core, found)
-    assert found.kept.tolist() == [j for j in range(len(core.reactions)) if can_run(core, j)]
+    assert consistent_reactions(core).kept.tolist() == [j for j in range(len(core.reactions)) if can_run(core, j)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Generated networks: the judge is right, and the linear program agrees with it."""
 
-from dataclasses import replace
 from fractions import Fraction
 from math import inf
 from random import Random
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generated_networks import changing_bounds, random_network
+from generated_networks import changing_bounds, random_network, with_values
 from judge import judge
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import Column, Network
@@ -68,9 +67,7 @@ def test_lookups_in_generated_networks_are_the_optima_of_the_judge(random: Rando
     program = ParametricLP(network, {network.column("BIOMASS"): 1.0}, parameters)
     for _ in range(6):
         u = np.asarray([p.high * random.choice((0.0, 1e-3, 1.0, random.random())) for p in parameters])
-        upper = network.upper.copy()
-        upper[[p.column for p in parameters]] = u
-        assert_judged(program.maximise(u), replace(network, upper=upper))
+        assert_judged(program.maximise(u), with_values(network, parameters, u))
     program.close()
 
 
@@ -85,11 +82,8 @@ def test_lookups_beside_parameters_of_any_size_are_the_optima_of_the_judge(seed:
         draws = Random(seed)  # noqa: S311 - no secrets
         for _ in range(40):
             shares = [draws.choice((0.0, 1e-3, 1.0, draws.random(), 10 ** draws.uniform(-12, 0))) for _ in parameters]
-            upper = network.upper.copy()
-            upper[[p.column for p in parameters]] = u = np.asarray(
-                [share * p.high for share, p in zip(shares, parameters, strict=True)]
-            )
-            assert_judged(program.maximise(u), replace(network, upper=upper))
+            u = np.asarray([share * p.high for share, p in zip(shares, parameters, strict=True)])
+            assert_judged(program.maximise(u), with_values(network, parameters, u))
         assert program.hits > 20
         program.close()
 

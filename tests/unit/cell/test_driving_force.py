@@ -19,7 +19,7 @@ from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.ratio_table import Ratio
-from redox_balancer.cell.records import packaged, table_rows
+from redox_balancer.cell.records import packaged, packaged_rows
 from redox_balancer.errors import RedoxError
 
 PUBLISHED = tomllib.loads((Path(__file__).parents[2] / "data" / "published_driving_forces.toml").read_text())
@@ -34,11 +34,6 @@ def known(core: Network) -> Thermodynamics:
 @pytest.fixture(scope="module")
 def state(core: Network) -> dict[str, float]:
     return parsimonious_fluxes(core)
-
-
-def rows_of(name: str) -> list[list[str]]:
-    """Rows of a data file, without header."""
-    return table_rows((packaged("thermodynamics") / f"{name}.tsv").read_text())[1:]
 
 
 def of_energies(
@@ -70,6 +65,14 @@ def test_the_driving_force_of_glycolysis_is_the_published_one() -> None:
     limiting = [network.column(reaction) for reaction in found.limiting]
     assert forces.min() == pytest.approx(found.value, abs=1e-6)
     assert forces[limiting] == pytest.approx(found.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 0.0), (-5.0, 0.0)])
+def test_a_cell_whose_growth_reaction_cannot_run_forward_has_no_state(
+    core: Network, bounds: tuple[float, float]
+) -> None:
+    open_ = dict.fromkeys(core.boundary, (-1000.0, 1000.0))
+    assert parsimonious_fluxes(core.with_bounds(open_ | {core.objective: bounds})) == {}
 
 
 def test_the_driving_force_of_e_coli_is_the_published_one() -> None:
@@ -173,7 +176,9 @@ def test_energies_are_the_published_ones_and_obey_the_proton_motive_force(
 
 
 def test_mechanisms_balance_and_move_no_more_than_protons_and_sodium(core: Network, known: Thermodynamics) -> None:
-    written = {name: equation for name, equation, _ in rows_of("mechanisms") if "<=>" in equation}
+    written = {
+        name: equation for name, equation, _ in packaged_rows("thermodynamics/mechanisms.tsv") if "<=>" in equation
+    }
     equations = {name: equation for name, equation in written.items() if core.find_reaction(name)}
     columns = [Column(f"as {name}", parse_equation(equation)) for name, equation in equations.items()]
     assert not {column.id for column in columns} & imbalanced_reactions(core.with_columns(columns)).keys()
@@ -240,10 +245,10 @@ def test_every_figure_has_a_source() -> None:
         ("mechanisms", 3, 1),
         ("directions", 3, 1),
     ):
-        rows = rows_of(name)
+        rows = packaged_rows(f"thermodynamics/{name}.tsv")
         assert all(len(row) == width and row[-1] for row in rows)
         assert len({tuple(row[:keys]) for row in rows}) == len(rows) > 7
-    places = tomllib.loads((packaged("thermodynamics") / "compartments.toml").read_text())
+    places = tomllib.loads(packaged("thermodynamics/compartments.toml").read_text())
     assert all(place["source"] for place in places["compartment"].values())
 
 

@@ -1,13 +1,15 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from redox_balancer.cell.balance import imbalanced_reactions
-from redox_balancer.cell.embedded import core_from_tables, core_json, core_tables, core_text
+from redox_balancer.cell.embedded import CORE_ID, core_from_tables, core_json, core_text
 from redox_balancer.cell.media import get_medium
 from redox_balancer.cell.models import LoadedModel, load_model, to_network
 from redox_balancer.cell.network import Network
+from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
 
 ADDED = {"PIt2m", "BIOMASS_proxy"}
@@ -15,7 +17,7 @@ ON_INTERMEMBRANE_PROTONS = {"THD1m", "ASPGLUm"}
 
 
 def test_the_committed_json_is_what_the_tables_give() -> None:
-    assert core_json().read_text(encoding="utf-8") == core_text(core_tables())
+    assert core_json().read_text(encoding="utf-8") == core_text()
 
 
 def test_the_core_has_its_164_reactions_and_one_objective(core: Network) -> None:
@@ -66,13 +68,21 @@ def test_the_embedded_bounds_are_the_physiological_medium(core: Network) -> None
 
 
 def test_every_line_of_the_tables_names_its_source() -> None:
-    document = core_from_tables(core_tables())
+    document = core_from_tables(packaged(CORE_ID))
     assert all(entry["notes"]["source"] for entry in document["reactions"] + document["metabolites"])
 
 
-def test_a_table_with_an_unknown_metabolite_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda text: text.replace("glc__D_c --> ", "glucose_c --> "), "no metabolite 'glucose_c'"),
+        (lambda text: text + text.splitlines()[-1] + "\n", "is repeated"),
+        (lambda text: text + "odd\t1\n", "odd has another number of cells"),
+    ],
+)
+def test_a_table_with_a_mistake_is_refused(tmp_path: Path, change: Callable[[str], str], problem: str) -> None:
     for name in ("metabolites.tsv", "reactions.tsv"):
-        text = (core_tables() / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace("glc__D_c --> ", "glucose_c --> "), encoding="utf-8")
-    with pytest.raises(RedoxError, match="glucose_c"):
+        text = packaged(f"{CORE_ID}/{name}").read_text(encoding="utf-8")
+        (tmp_path / name).write_text(change(text), encoding="utf-8")
+    with pytest.raises(RedoxError, match=problem):
         core_from_tables(tmp_path)

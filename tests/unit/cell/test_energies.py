@@ -10,7 +10,6 @@ from redox_balancer.cell.energy_data import energy_data
 from redox_balancer.cell.equation import parse_equation
 from redox_balancer.cell.models import LoadedModel, to_network
 from redox_balancer.cell.network import Column, Network
-from redox_balancer.cell.records import packaged
 
 EQUATIONS = {
     "SAME": "coa_c --> coa_x",
@@ -51,9 +50,8 @@ def test_each_reaction_has_an_energy_or_a_reason(toy: Network) -> None:
     assert {name for name, energy in energies.items() if math.isnan(energy)} == known.reasons.keys()
     assert energies["SAME"] == pytest.approx(0.0, abs=1e-9)
     assert energies["CATION"] == pytest.approx(-0.06 * FARADAY)
-    assert energies["SYMPORT"] == pytest.approx(
-        0.0, abs=1e-9
-    )  # a proton with an anion is not driven by the potential
+    # A proton with an anion is not driven by the potential.
+    assert energies["SYMPORT"] == pytest.approx(0.0, abs=1e-9)
     assert energies["AHC"] == energies["AHCm"]
 
 
@@ -67,7 +65,7 @@ def test_a_mechanism_can_confirm_an_equation() -> None:
 
 def test_both_covariances_are_of_the_same_reactions(core: Network) -> None:
     """The genome's is cut off where it says little, and covers the metabolites of the core."""
-    known, data = thermodynamics_of(core), energy_data(packaged("thermodynamics"))
+    known, data = thermodynamics_of(core), energy_data()
     columns = [c for c, r in enumerate(core.reactions) if r not in known.reasons and np.isfinite(known.energies[c])]
     deviations = []
     for table in (data.covariance, data.roots_for(data.energies)):
@@ -79,7 +77,7 @@ def test_both_covariances_are_of_the_same_reactions(core: Network) -> None:
 
 
 def test_the_core_keeps_its_own_covariance(core: Network, toy: Network) -> None:
-    widths = len(next(iter(energy_data(packaged("thermodynamics")).covariance.values())))
+    widths = len(next(iter(energy_data().covariance.values())))
     assert thermodynamics_of(core).deviations.shape[1] == widths + 2  # and cytochrome c, and the potential
     assert thermodynamics_of(toy).deviations.shape[1] > 2 * widths
     # A reaction of the genome with a published uncertainty: adenosylhomocysteinase, by its own measurements.
@@ -110,4 +108,4 @@ def test_known_directions_are_taken_from_a_network_and_leave_the_core_alone(core
     of_core = with_known_directions(core)
     assert (of_core.lower == core.lower).all()
     assert (of_core.upper == core.upper).all()
-    assert set(energy_data(packaged("thermodynamics")).directions.values()) == {"forward", "none"}
+    assert set(energy_data().directions.values()) == {"forward", "none"}

@@ -39,9 +39,8 @@ def zipped(**files: bytes) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
-            archive.writestr(
-                zipfile.ZipInfo(name.replace("__", ".")), content
-            )  # without the time, for equal test ids
+            # Without the time, for equal test ids.
+            archive.writestr(zipfile.ZipInfo(name.replace("__", ".")), content)
     return packed.getvalue()
 
 

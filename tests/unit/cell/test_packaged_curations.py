@@ -120,9 +120,7 @@ def test_human_oxidases_of_curated_recon3d_take_oxygen(curated: Curated) -> None
     idle = []
     with FluxLP(curated.network, {}) as lp:
         for enzyme, reaction in OXIDASES.items():
-            assert curated.network.stoichiometry_of(reaction).keys() & {f"o2_{letter}" for letter in "cmxre"}, (
-                reaction
-            )
+            assert curated.network.stoichiometry_of(reaction).keys() & {f"o2_{letter}" for letter in "cmxre"}, enzyme
             lp.set_objective({reaction: 1.0})
             if not lp.maximise().objective > 0.01:
                 idle.append(enzyme)

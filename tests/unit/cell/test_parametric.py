@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from generated_networks import with_values
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
@@ -41,10 +41,7 @@ def points(parameters: list[Parameter], count: int, seed: int = 0) -> Iterator[F
 
 def plain(network: Network, parameters: list[Parameter], u: FloatArray) -> Solution:
     """The same program, built from scratch with these bounds."""
-    lower, upper = network.lower.copy(), network.upper.copy()
-    for parameter, value in zip(parameters, u.tolist(), strict=True):
-        (upper if parameter.upper else lower)[parameter.column] = value
-    with FluxLP(replace(network, lower=lower, upper=upper)) as lp:
+    with FluxLP(with_values(network, parameters, u)) as lp:
         return lp.maximise()
 
 

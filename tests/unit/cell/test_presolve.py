@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
 
-from generated_networks import changing_bounds, random_network
+from generated_networks import changing_bounds, random_network, with_values
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
@@ -83,10 +82,8 @@ def test_optima_are_those_of_the_network(region_bytes: int) -> None:
         )
         for _ in range(6):
             u = np.asarray([p.high * random.choice((0.0, 1e-3, 1.0, random.random())) for p in parameters])
-            upper = network.upper.copy()
-            upper[[p.column for p in parameters]] = u
             found = program.maximise(u)
-            with FluxLP(replace(network, upper=upper)) as lp:
+            with FluxLP(with_values(network, parameters, u)) as lp:
                 expected = lp.maximise()
             assert found.status is expected.status
             assert found.objective == pytest.approx(expected.objective, rel=1e-6, abs=1e-12, nan_ok=True)

@@ -119,6 +119,8 @@ def test_the_command_of_the_first_system_is_accepted_word_for_word() -> None:
         ("/etc/passwd", "_etc_passwd"),
         ("a\\b\x00c\nd", "a_b_c_d"),
         ("..", "model"),
+        (" ..", "model"),
+        (". .", "model"),
         ("", "model"),
         (" ", "model"),
         ("λ" * 300, "λ" * 100),

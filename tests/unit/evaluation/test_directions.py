@@ -71,13 +71,3 @@ def test_the_command_prints_a_table_and_json(found: dict[str, DirectionResult]) 
     text = redox("validate", "--directions").stdout
     assert "8 of 8 directions come out, of 8" in text
     assert "0 of 2 others come out, of 2" in text
-    for options, problem in (
-        (["--model", "Recon3D"], "--directions does not go with --model"),
-        (["--medium", "culture"], "--directions does not go with --medium"),
-        (["--vary"], "--directions does not go with --vary"),
-        (["--as-published"], "--directions does not go with --as-published"),
-    ):
-        refusal = redox("validate", "--directions", *options)
-        assert refusal.returncode == 2
-        assert problem in refusal.stderr
-        assert "a table of their own" in refusal.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import assert_refused, redox, redox_json
+from commands import redox_json
 from redox_balancer.cell.conditions import load_conditions
 from redox_balancer.cell.embedded import EXTENSION
 from redox_balancer.cell.equation import parse_equation
@@ -188,16 +188,3 @@ def test_the_command_prints_json_and_draws(tmp_path: Path, found: Validation, ex
     assert "## Results: human_redox_core, extended" in (tmp_path / "page.md").read_text()
     published = redox_json("validate", "--as-published")
     assert (published["model"], published["experiments"]) == ("human_redox_core", found.data()["experiments"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--medium", "model"), "(--medium)"),
-        (("--medium", "culure"), "unknown medium 'culure'"),
-        (("--figure", "growth.pdf"), "(--figure)"),
-        (("--model", "missing.json"), "missing.json"),
-    ],
-)
-def test_bad_input_is_refused(arguments: tuple[str, str], said: str) -> None:
-    assert_refused(redox("validate", *arguments), said)

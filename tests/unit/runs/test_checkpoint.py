@@ -14,6 +14,7 @@ from redox_balancer.files import write_whole
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
 from redox_balancer.runs.manifest import SCHEMA
+from redox_balancer.runs.remote.listing import list_checkpoints
 
 ARRAYS = {"parameters": np.arange(50_000, dtype=np.float32), "empty": np.zeros(0, dtype=np.float32)}
 STATE = {"rng": {"state": 2**127 + 1}, "steps": 7}
@@ -41,71 +42,39 @@ def test_latest_is_a_link_to_the_newest(tmp_path: Path) -> None:
 
 
 def flip_a_byte(path: Path) -> None:
-    content = bytearray((path / "arrays.safetensors").read_bytes())
+    content = bytearray(path.read_bytes())
     content[1000] ^= 1
-    (path / "arrays.safetensors").write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    content = (path / "arrays.safetensors").read_bytes()
-    (path / "arrays.safetensors").write_bytes(content[:-1])
-
-
-def change_the_state(path: Path) -> None:
-    content = (path / "state.json").read_text()
-    (path / "state.json").write_text(content.replace("7", "8"))
-
-
-def lose_the_manifest(path: Path) -> None:
-    (path / "manifest.json").unlink()
-
-
-def lose_a_file(path: Path) -> None:
-    (path / "state.json").unlink()
-
-
-def garble_the_manifest(path: Path) -> None:
-    (path / "manifest.json").write_text('{"schema": 1, "st')
-
-
-def list_in_the_manifest(path: Path) -> None:
-    (path / "manifest.json").write_text("[1]")
-
-
-def take_another_steps_place(path: Path) -> None:
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(manifest | {"step": 1}))
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("name", "damage"),
     [
-        flip_a_byte,
-        truncate,
-        change_the_state,
-        lose_the_manifest,
-        lose_a_file,
-        garble_the_manifest,
-        list_in_the_manifest,
-        take_another_steps_place,
+        ("arrays.safetensors", flip_a_byte),
+        ("arrays.safetensors", lambda path: os.truncate(path, path.stat().st_size - 1)),
+        ("state.json", lambda path: path.write_text(path.read_text().replace("7", "8"))),
+        ("state.json", Path.unlink),
+        ("manifest.json", Path.unlink),
+        ("manifest.json", lambda path: path.write_text('{"schema": 1, "st')),
+        ("manifest.json", lambda path: path.write_text("[1]")),
+        # That of another step.
+        ("manifest.json", lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | {"step": 1}))),
     ],
 )
 def test_damage_is_detected_and_the_checkpoint_before_it_is_used(
-    tmp_path: Path, damage: Callable[[Path], None]
+    tmp_path: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
     checkpoint.save(tmp_path, 100, ARRAYS, STATE)
     newest = checkpoint.save(tmp_path, 200, ARRAYS, STATE)
-    damage(newest)
+    damage(newest / name)
     with pytest.raises(DamagedCheckpointError, match="damaged"):
         checkpoint.load(newest)
     found, damaged = checkpoint.find(tmp_path)
     assert found.step == 100
     assert list(damaged) == [newest]
-    damage_older = tmp_path / "step_000000100" / "manifest.json"
-    damage_older.unlink()
-    with pytest.raises(
-        DamagedCheckpointError, match=r"every checkpoint .* is damaged \(step_000000200, step_00000010"
-    ):
+    (tmp_path / "step_000000100" / "manifest.json").unlink()
+    every = r"every checkpoint .* is damaged \(step_000000200, step_00000010"
+    with pytest.raises(DamagedCheckpointError, match=every):
         checkpoint.find(tmp_path)
 
 
@@ -229,10 +198,6 @@ def test_an_older_format_is_converted_when_read_and_left_unchanged_on_disk(tmp_p
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
 
-def test_every_older_format_has_a_migration() -> None:
-    assert sorted(checkpoint.MIGRATIONS) == list(range(1, SCHEMA))
-
-
 def test_every_flipped_byte_of_a_manifest_is_detected(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, 100, {"parameters": np.zeros(3)}, STATE)
     manifest = path / "manifest.json"
@@ -253,7 +218,7 @@ def test_an_interrupted_replacement_never_loses_the_step(tmp_path: Path, old_is_
     # As a kill between the two renames of a save leaves it.
     path.rename(tmp_path / "replaced_step_000000200")
     if not old_is_whole:
-        flip_a_byte(tmp_path / "replaced_step_000000200")
+        flip_a_byte(tmp_path / "replaced_step_000000200" / "arrays.safetensors")
     found, damaged = checkpoint.find(tmp_path)
     assert found.step == (200 if old_is_whole else 100)
     assert len(damaged) == (0 if old_is_whole else 1)
@@ -294,3 +259,13 @@ def test_the_best_is_marked_and_kept(tmp_path: Path) -> None:
         checkpoint.prune(tmp_path, 2, best=2)
     assert list(checkpoint.steps(tmp_path)) == [5, 4, 2]
     assert checkpoint.load(tmp_path / "best").step == 2
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_list_has_no_checkpoint_that_a_trainer_removes_meanwhile(tmp_path: Path, *, verify: bool) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, ARRAYS, STATE)
+    listed = list_checkpoints(str(tmp_path), verify=verify)
+    assert next(listed).step == 3
+    checkpoint.prune(tmp_path, 1)
+    assert list(listed) == []

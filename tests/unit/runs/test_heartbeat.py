@@ -14,10 +14,9 @@ from full_disk import disk_full_after
 from redox_balancer.files import TEMPORARY
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.heartbeat import HEARTBEAT, Heartbeat, HeartbeatWriter, read_heartbeat
-from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill
 from sinks import Recorder
-from toy_envs import Shelves
+from trainings import trained
 
 
 def heartbeat_that(run: Path, condition: Callable[[Heartbeat], bool]) -> Heartbeat:
@@ -35,7 +34,7 @@ def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
         now = time.time()
         seen.append(heartbeat_that(tmp_path, lambda beat: beat.written_at >= now))
 
-    train(config, Shelves(), tmp_path, resume=None, progress=Recorder(1000, look))
+    trained(tmp_path, config, sink=Recorder(1000, look))
     (during,) = seen
     assert (during.pid, during.status, during.timesteps) == (os.getpid(), "training", 1600)
     assert during.checkpoint_step == 896
@@ -48,12 +47,12 @@ def test_it_reports_progress_and_how_a_run_ended(tmp_path: Path) -> None:
 
     longer = config.changed(timesteps=4000)
     sink = Recorder(2000, lambda: signal.raise_signal(signal.SIGTERM))
-    train(longer, Shelves(), tmp_path, resume="auto", progress=sink)
+    trained(tmp_path, longer, sink=sink)
     stopped = heartbeat_of(tmp_path)
     assert (stopped.status, stopped.step) == ("stopped", checkpoint.find(tmp_path).checkpoint.step)
 
     with pytest.raises(Killed):
-        train(longer, Shelves(), tmp_path, resume="auto", progress=Recorder(2500, kill))
+        trained(tmp_path, longer, sink=Recorder(2500, kill))
     failed = heartbeat_of(tmp_path)
     assert failed.status == "failed"
     assert "Killed" in failed.message
@@ -73,7 +72,7 @@ def test_a_failed_save_is_reported_until_the_next_one_succeeds(tmp_path: Path) -
                 full.close()
 
         sink.advance = look  # type: ignore[method-assign]
-        assert train(SERIAL, Shelves(), tmp_path, resume=None, progress=sink).finished
+        assert trained(tmp_path, sink=sink)[0].finished
     (during,) = beats
     assert during.checkpoint_step is None
     assert "no checkpoint at step 512" in during.message

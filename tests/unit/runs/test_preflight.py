@@ -13,9 +13,8 @@ from commands import python
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import MachineLimits, machine, memory
-from redox_balancer.runs import checks, preflight
-from redox_balancer.runs.checks import Check, Level, machine_checks
-from redox_balancer.runs.preflight import all_checks, reward_check, solver_check
+from redox_balancer.runs import preflight
+from redox_balancer.runs.preflight import Check, Level, all_checks, machine_checks, reward_check, solver_check
 from redox_balancer.runs.reward_signal import reward_signal
 from toy_envs import BEST_RETURN, Fading, Shelf, Shelves
 
@@ -42,8 +41,8 @@ def test_an_ample_machine_passes_every_check() -> None:
     assert not any(check.remedy for check in by_name(CONFIG, AMPLE).values())
 
 
-NEEDED_FILES = checks.descriptors_needed(10)
-NEEDED_THREADS = checks.THREADS.at(10, checks.MARGIN)
+NEEDED_FILES = preflight.descriptors_needed(10)
+NEEDED_THREADS = preflight.THREADS.at(10, preflight.MARGIN)
 
 
 @pytest.mark.parametrize(

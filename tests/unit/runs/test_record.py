@@ -14,6 +14,7 @@ from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL
 from sinks import Recorder
 from toy_envs import Shelves
+from trainings import trained
 
 
 def record_of(run: Path) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def test_a_resume_with_other_settings_keeps_the_earlier_ones(tmp_path: Path) -> 
         SERIAL.changed(timesteps=1600, learning_rate=1e-4),
     ]
     for stage in stages:
-        train(stage, Shelves(), tmp_path, resume="auto", progress=Recorder())
+        trained(tmp_path, stage)
     record = record_of(tmp_path)
     assert TrainConfig(**record["settings"]) == stages[-1]
     first, second, third = record["history"]
@@ -59,12 +60,12 @@ def test_a_resume_with_other_settings_keeps_the_earlier_ones(tmp_path: Path) -> 
 
 
 def test_a_record_of_version_0_1_becomes_the_first_entry(tmp_path: Path) -> None:
-    train(SERIAL.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    trained(tmp_path, SERIAL.changed(timesteps=400))
     old = record_of(tmp_path)
     del old["history"]
     old |= {"git_commit": "abc", "versions": {"redox_balancer": "0.1.0"}}
     (tmp_path / "config.json").write_text(json.dumps(old))
-    train(SERIAL, Shelves(), tmp_path, resume="auto", progress=Recorder())
+    trained(tmp_path)
     first, second = record_of(tmp_path)["history"]
     assert first == {
         "step": None,
@@ -78,10 +79,9 @@ def test_a_record_of_version_0_1_becomes_the_first_entry(tmp_path: Path) -> None
 
 
 def test_a_damaged_record_is_replaced_with_a_warning(tmp_path: Path) -> None:
-    train(SERIAL.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    trained(tmp_path, SERIAL.changed(timesteps=400))
     (tmp_path / "config.json").write_text('{"settings": {"times')
-    sink = Recorder()
-    train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
+    _, sink = trained(tmp_path)
     assert any("config.json is damaged" in warning for warning in sink.warnings)
     (entry,) = record_of(tmp_path)["history"]
     assert TrainConfig(**entry["settings"]) == SERIAL

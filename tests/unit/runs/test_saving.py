@@ -11,16 +11,15 @@ from faulty_envs import FaultyShelves
 from full_disk import disk_full_after
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import checkpoint
-from redox_balancer.runs.trainer import train
 from runs_on_disk import SERIAL, heartbeat_of
 from sinks import Recorder
-from toy_envs import Shelves
+from trainings import trained
 
 
 def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tmp_path: Path) -> None:
     sink = Recorder()
     with pytest.raises(ValueError, match="the shelf is empty"):
-        train(SERIAL, FaultyShelves("raise", 60), tmp_path, resume=None, progress=sink)
+        trained(tmp_path, SERIAL, FaultyShelves("raise", 60), sink=sink)
     saved = checkpoint.find(tmp_path).checkpoint
     # Environments fail at their 61st step, in the fourth update; the first checkpoint is due at the fifth.
     assert saved.step == 384
@@ -30,26 +29,24 @@ def test_an_error_of_an_environment_is_raised_after_the_last_update_was_saved(tm
     assert (beat.status, beat.checkpoint_step) == ("failed", 384)
     assert "ValueError: the shelf is empty" in beat.message
     resumed = Recorder()
-    assert train(SERIAL, FaultyShelves("raise", 1000), tmp_path, resume="auto", progress=resumed).finished
+    assert trained(tmp_path, SERIAL, FaultyShelves("raise", 1000), sink=resumed)[0].finished
     assert resumed.started == (384, 1600)
 
 
 def test_an_error_before_the_first_update_saves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the shelf is empty"):
-        train(
-            SERIAL.changed(rollout_length=64), FaultyShelves("raise", 60), tmp_path, resume=None, progress=Recorder()
-        )
+        trained(tmp_path, SERIAL.changed(rollout_length=64), FaultyShelves("raise", 60))
     assert checkpoint.steps(tmp_path) == {}
 
 
 def test_on_a_full_disk_training_continues_and_its_end_is_an_error(tmp_path: Path) -> None:
     config = SERIAL.changed(hidden_sizes=(64, 64))  # a checkpoint of 60 kB, far larger than any other file
-    train(config.changed(timesteps=400), Shelves(), tmp_path, resume=None, progress=Recorder())
+    trained(tmp_path, config.changed(timesteps=400))
     record_size = (tmp_path / "config.json").stat().st_size
     saved = list(checkpoint.steps(tmp_path))
     sink = Recorder()
     with disk_full_after(record_size + 3000), pytest.raises(RedoxError, match="could not be written") as caught:
-        train(config, Shelves(), tmp_path, resume="auto", progress=sink)
+        trained(tmp_path, config, sink=sink)
     assert caught.value.exit_code == 2
     assert caught.value.settings == ("resume",)
     assert sink.rows[-1]["steps"] == 1664
@@ -60,12 +57,12 @@ def test_on_a_full_disk_training_continues_and_its_end_is_an_error(tmp_path: Pat
     assert list(checkpoint.steps(tmp_path)) == saved
     assert not list(tmp_path.glob(".*"))
     # With room again the run resumes.
-    assert train(config, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+    assert trained(tmp_path, config)[0].finished
 
 
 def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: Path) -> None:
     config = SERIAL.changed(timesteps=4000, keep_checkpoints=2, keep_every_steps=1000, learning_rate=1e-6)
-    train(config, Shelves(), tmp_path, resume=None, progress=Recorder())
+    trained(tmp_path, config)
     loaded = [checkpoint.load(path) for path in checkpoint.steps(tmp_path).values()]
     best = checkpoint.load(tmp_path / "best")
     newest = loaded[0].state["best"]
@@ -77,13 +74,12 @@ def test_the_newest_checkpoints_are_kept_and_the_best_by_mean_return(tmp_path: P
 @pytest.mark.parametrize("spoilt", ["", "latest", "best"])
 def test_in_a_copy_whose_links_became_folders_they_are_links_again(tmp_path: Path, spoilt: str) -> None:
     config = SERIAL.changed(keep_checkpoints=2, learning_rate=1e-6)
-    train(config, Shelves(), tmp_path / "run", resume=None, progress=Recorder())
+    trained(tmp_path / "run", config)
     copied = shutil.copytree(tmp_path / "run", tmp_path / "copied")
     assert checkpoint.step_of(copied / "latest") == 1664
     if spoilt:
         (copied / spoilt / "notes.txt").write_text("mine")
-    sink = Recorder()
-    train(config.changed(timesteps=4000), Shelves(), copied, resume="auto", progress=sink)
+    _, sink = trained(copied, config.changed(timesteps=4000))
     # One that equals no checkpoint stays, with one warning, and costs nothing else.
     assert sink.warnings == (
         [f"no link {copied / spoilt}: {copied / spoilt} is a folder that equals no checkpoint: remove it"]
@@ -105,8 +101,7 @@ def test_where_there_are_no_links_old_checkpoints_are_removed_all_the_same(
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr("pathlib.Path.symlink_to", refused)
-    sink = Recorder()
-    train(SERIAL.changed(keep_checkpoints=2), Shelves(), tmp_path, resume=None, progress=sink)
+    _, sink = trained(tmp_path, SERIAL.changed(keep_checkpoints=2))
     links = [f"no link {tmp_path / name}: Operation not permitted" for name in ("latest", "best")]
     assert sorted(sink.warnings) == sorted(links)
     assert len(checkpoint.steps(tmp_path)) <= 3

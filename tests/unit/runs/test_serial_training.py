@@ -11,22 +11,21 @@ import pytest
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import load_policy
-from redox_balancer.runs.monitor import NonsenseError
-from redox_balancer.runs.trainer import train
+from redox_balancer.runs.watchdog import NonsenseError
 from runs_on_disk import SERIAL, Killed, heartbeat_of, kill, reproducible
 from sinks import Recorder
-from toy_envs import Fading, Shelves
+from toy_envs import Fading
+from trainings import trained
 
 
 def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(SERIAL, Shelves(), whole, resume=None, progress=Recorder())
+    trained(whole)
     # Killed between two checkpoints: the steps after the last one are lost and repeated.
     for step in (1100, 600):
         with pytest.raises(Killed):
-            train(SERIAL, Shelves(), broken, resume="auto", progress=Recorder(step, kill))
-    sink = Recorder()
-    result = train(SERIAL, Shelves(), broken, resume="auto", progress=sink)
+            trained(broken, sink=Recorder(step, kill))
+    result, sink = trained(broken)
     assert sink.started == (896, 1600)
     assert reproducible(broken) == reproducible(whole)
     assert result.steps == 1664
@@ -35,17 +34,17 @@ def test_n_steps_a_kill_and_the_rest_equal_the_uninterrupted_run_bit_for_bit(tmp
 
 def test_the_same_settings_give_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(SERIAL.changed(seed=seed), Shelves(), tmp_path / name, resume=None, progress=Recorder())
+        trained(tmp_path / name, SERIAL.changed(seed=seed))
     a, b, c = (reproducible(tmp_path / name) for name in "abc")
     assert a == b
     assert a["arrays"] != c["arrays"]
 
 
 def test_a_clock_that_is_set_back_changes_times_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(SERIAL, Shelves(), tmp_path / "usual", resume=None, progress=Recorder())
+    trained(tmp_path / "usual")
     clock = time.time
     sink = Recorder(600, lambda: monkeypatch.setattr(time, "time", lambda: clock() - 7200.0))
-    train(SERIAL, Shelves(), tmp_path / "back", resume=None, progress=sink)
+    trained(tmp_path / "back", sink=sink)
     assert reproducible(tmp_path / "back") == reproducible(tmp_path / "usual")
     beat = heartbeat_of(tmp_path / "back")
     assert (beat.status, beat.alarm) == ("finished", heartbeat_of(tmp_path / "usual").alarm)
@@ -57,13 +56,13 @@ def test_a_clock_that_is_set_back_changes_times_alone(tmp_path: Path, monkeypatc
 def test_a_signal_saves_and_leaves_the_handlers_unchanged(tmp_path: Path, number: int) -> None:
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     sink = Recorder(500, lambda: signal.raise_signal(number))
-    result = train(SERIAL, Shelves(), tmp_path, resume=None, progress=sink)
+    result, _ = trained(tmp_path, sink=sink)
     assert not result.finished
     assert result.checkpoint == tmp_path / "step_000000512"
     assert "stopped at step 512 of 1,600" in sink.messages[-1]
     assert "can be resumed" in sink.messages[-1]
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert train(SERIAL, Shelves(), tmp_path, resume="auto", progress=Recorder()).finished
+    assert trained(tmp_path)[0].finished
 
 
 def test_a_second_sigint_ends_it_at_once(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -76,13 +75,13 @@ def test_a_second_sigint_ends_it_at_once(tmp_path: Path, request: pytest.Fixture
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(SERIAL, Shelves(), tmp_path, resume=None, progress=Recorder(500, twice))
+        trained(tmp_path, sink=Recorder(500, twice))
     assert checkpoint.steps(tmp_path) == {}
 
 
 def test_a_run_that_would_fail_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(RedoxError, match="reward signal: a return of 0") as caught:
-        train(SERIAL, Fading(0.0), tmp_path / "run", resume=None, progress=Recorder())
+        trained(tmp_path / "run", SERIAL, Fading(0.0))
     assert caught.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -96,7 +95,7 @@ def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
     config = SERIAL.changed(timesteps=100_000)
     sink = Recorder()
     with pytest.raises(NonsenseError, match=message) as caught:
-        train(config, Fading(value, 600), tmp_path, resume=None, progress=sink)
+        trained(tmp_path, config, Fading(value, 600), sink=sink)
     assert caught.value.exit_code == 70
     beat = heartbeat_of(tmp_path)
     assert beat.status == "failed"
@@ -108,9 +107,8 @@ def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
 
 
 def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_path: Path) -> None:
-    first = train(SERIAL.changed(timesteps=800), Shelves(), tmp_path, resume=None, progress=Recorder())
-    sink = Recorder()
-    second = train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
+    first, _ = trained(tmp_path, SERIAL.changed(timesteps=800))
+    second, sink = trained(tmp_path)
     seconds_before = checkpoint.load(first.checkpoint).state["training_time_s"]
     for row in sink.rows:
         seconds = row["seconds"] - seconds_before
@@ -120,17 +118,16 @@ def test_speed_counts_this_process_only_and_time_and_steps_the_whole_run(tmp_pat
 
 
 def test_a_finished_run_is_reported_and_left_unchanged(tmp_path: Path) -> None:
-    done = train(SERIAL, Shelves(), tmp_path, resume=None, progress=Recorder())
+    done, _ = trained(tmp_path)
     before = reproducible(tmp_path)
-    sink = Recorder()
-    again = train(SERIAL, Shelves(), tmp_path, resume="auto", progress=sink)
+    again, sink = trained(tmp_path)
     assert "nothing left to do" in sink.messages[0]
     assert (again.steps, again.checkpoint, again.finished) == (done.steps, done.checkpoint, True)
     assert reproducible(tmp_path) == before
 
 
 def test_the_policy_of_a_run_acts(tmp_path: Path) -> None:
-    train(SERIAL, Shelves(), tmp_path, resume=None, progress=Recorder())
+    trained(tmp_path)
     policy = load_policy(tmp_path)
     mask = np.asarray([[True, False, True, True, True]])
     assert policy.act(np.zeros((1, 5), dtype=np.float32), mask)[0] != 1

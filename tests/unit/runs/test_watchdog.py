@@ -1,4 +1,4 @@
-"""The watchdog on streams of samples whose health is known, and the monitor that feeds it."""
+"""The watchdog on streams of samples whose health is known, and the episodes that it is fed with."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redox_balancer.errors import EXIT_NONSENSE
-from redox_balancer.impala.learner import LearnerState, Update
-from redox_balancer.impala.rollout import RolloutCollector, policy_shape
+from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
-from redox_balancer.runs.monitor import EpisodeTracker, Monitor, NonsenseError
-from redox_balancer.runs.watchdog import Alarm, Watchdog, WatchdogLimits
-from toy_envs import Shelf, Shelves
+from redox_balancer.runs.watchdog import Alarm, EpisodeTracker, Watchdog, WatchdogLimits
+from toy_envs import Shelves
 
 LIMITS = WatchdogLimits(episodes=20, constructs=4, repeat_s=0.0)
 GOOD = {"policy_loss": 0.1, "baseline_loss": 0.2, "entropy": 1.0, "rho_mean": 1.0, "grad_norm": 0.5}
@@ -99,7 +96,8 @@ def test_metrics_of_updates(stream: list[dict[str, Any]], raised: set[tuple[str,
 
 @pytest.mark.parametrize(("age_s", "raised"), [(900.0, set()), (901.0, {("checkpoint age", "warn")})])
 def test_the_age_of_the_newest_checkpoint(age_s: float, raised: set[tuple[str, str]]) -> None:
-    assert levels(Watchdog(LIMITS).health, [(age_s, GIGABYTE)]) == raised
+    found = Watchdog(LIMITS).health({}, checkpoint_age_s=age_s)
+    assert {(alarm.name, alarm.level) for alarm in found} == raised
 
 
 def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> None:
@@ -108,25 +106,21 @@ def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> 
     noise = np.random.default_rng(0)
     for minute in range(60):
         clock.now = 60.0 * minute
-        for actor in range(2):
-            # 1 MB a minute each, a spike now and then, and a cache that was given back once.
-            uss = 100e6 + 1e6 * minute + noise.normal(0, 2e5) + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50)
-            assert not watchdog.process(f"actor {actor}", ProcessStats(int(uss), 50, 20))
+        # 1 MB a minute each, a spike now and then, and a cache that was given back once.
+        uss = 100e6 + 1e6 * minute + 3e8 * (minute % 20 == 7) - 5e6 * (minute > 50) + noise.normal(0, 2e5, 2)
+        actors = {f"actor {actor}": ProcessStats(int(uss[actor]), 50, 20) for actor in range(2)}
+        assert not watchdog.health(actors)
     slopes = watchdog.memory_slope
     assert slopes["actor 0"] == pytest.approx(1e6 / 60, rel=0.1)
-    [alarm] = watchdog.health(0.0, 372_000_000)
-    assert (alarm.name, alarm.level) == ("memory", "warn")
     left_h = 372e6 / sum(slopes.values()) / 3600
+    [alarm] = watchdog.health(actors, available_bytes=372_000_000)
+    assert (alarm.name, alarm.level) == ("memory", "warn")
     assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
     assert 2.8 < left_h < 3.6
-    assert not watchdog.health(0.0, 100 * GIGABYTE)
-    clock.now += LIMITS.repeat_s
-    assert not watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h - 0.1))
-    assert watchdog.health(0.0, 372_000_000, left_s=3600.0 * (left_h + 0.1))
-    clock.now += LIMITS.repeat_s
-    watchdog.forget("actor 0")
-    watchdog.forget("actor 1")
-    assert not watchdog.health(0.0, 372_000_000)
+    assert not watchdog.health(actors, available_bytes=100 * GIGABYTE)
+    assert not watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h - 0.3))
+    assert watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h + 0.3))
+    assert not watchdog.health({}, available_bytes=372_000_000)
 
 
 def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> None:
@@ -134,13 +128,14 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     watchdog = Watchdog(LIMITS, clock=clock)
     for step in range(29):
         clock.now = 10.0 * step
-        watchdog.process("learner", ProcessStats(10**8 + 10**6 * step, 50, 20))
+        watchdog.health({"learner": ProcessStats(10**8 + 10**6 * step, 50, 20)})
     assert not watchdog.memory_slope
     for step in range(300):
         clock.now += 10.0
-        watchdog.process("learner", ProcessStats(2 * 10**8 + step % 2, 50, 20))
+        holding = {"learner": ProcessStats(2 * 10**8 + step % 2, 50, 20)}
+        watchdog.health(holding)
     assert watchdog.memory_slope["learner"] == pytest.approx(0.0, abs=1.0)
-    assert not watchdog.health(0.0, GIGABYTE)
+    assert not watchdog.health(holding, available_bytes=GIGABYTE)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +147,15 @@ def test_memory_that_holds_or_was_watched_too_short_gives_no_projection() -> Non
     ],
 )
 def test_descriptors_and_threads_of_a_process_do_not_grow(last: ProcessStats, raised: set[tuple[str, str]]) -> None:
-    stream = [("actor 1.0", ProcessStats(1, 50, 20)), ("actor 1.0", last)]
-    assert levels(Watchdog(LIMITS).process, stream) == raised
+    stream = [({"actor 1.0": ProcessStats(1, 50, 20)},), ({"actor 1.0": last},)]
+    assert levels(Watchdog(LIMITS).health, stream) == raised
 
 
 def test_a_warning_is_repeated_only_after_a_while_and_each_process_has_its_own() -> None:
     clock = Clock()
     watchdog = Watchdog(WatchdogLimits(repeat_s=600.0), clock=clock)
-    assert watchdog.health(1000.0, GIGABYTE)
-    clock.now = 599.0
-    assert not watchdog.health(1000.0, GIGABYTE)
-    clock.now = 600.0
-    assert watchdog.health(1000.0, GIGABYTE)
+    for clock.now, raised in ((0.0, True), (599.0, False), (600.0, True)):
+        assert bool(watchdog.health({}, checkpoint_age_s=1000.0)) is raised
 
 
 def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() -> None:
@@ -201,30 +193,20 @@ def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() ->
 
 
 def test_growing_processes_are_reported_with_the_time_left_and_ended_ones_forgotten() -> None:
-    lines: list[str] = []
     clock = Clock()
-    monitor = Monitor(Watchdog(WatchdogLimits(slope_min_s=60.0), clock=clock), lines.append)
+    watchdog = Watchdog(WatchdogLimits(slope_min_s=60.0), clock=clock)
 
-    def check(minute: int, names: str) -> float:
+    def check(minute: int, names: str) -> tuple[float, list[str]]:
         clock.now = 60.0 * minute
-        processes = {
-            name: ProcessStats(uss_bytes=(100 + 6 * minute) * MEBIBYTE, descriptors=9, threads=5) for name in names
-        }
-        return monitor.health(processes, checkpoint_age_s=0.0, available_bytes=720 * MEBIBYTE)
+        uss_bytes = (100 + 6 * minute) * MEBIBYTE
+        processes = {name: ProcessStats(uss_bytes=uss_bytes, descriptors=9, threads=5) for name in names}
+        found = watchdog.health(processes, available_bytes=720 * MEBIBYTE)
+        return sum(watchdog.memory_slope.values()), [alarm.text for alarm in found]
 
-    assert [check(minute, "ab") for minute in range(2)] == [0.0, 0.0]  # two samples are no trend
-    assert check(2, "ab") == pytest.approx(2 * 0.1 * MEBIBYTE)
+    for minute in range(2):  # two samples are no trend
+        assert check(minute, "ab") == (0.0, [])
     said = f"2 processes grow by {720 * MEBIBYTE / 1e6:,.0f} MB per hour, a by {360 * MEBIBYTE / 1e6:,.0f}"
-    assert lines == [f"memory: out of memory in 1.0 h: {said}"]
-    assert check(3, "a") == pytest.approx(0.1 * MEBIBYTE)
-    assert check(4, "") == 0.0
-    assert check(5, "a") == 0.0  # a later process of that name starts over
-
-
-def test_an_update_that_is_not_finite_ends_the_run() -> None:
-    monitor = Monitor(Watchdog(WatchdogLimits()), pytest.fail)
-    state = LearnerState.fresh(policy_shape(Shelf(), (8,)), seed=0)
-    monitor.update(Update(state, {"policy_loss": 0.1}, [0], []))
-    with pytest.raises(NonsenseError, match=r"nan.*policy_loss not finite") as caught:
-        monitor.update(Update(state, {"policy_loss": float("nan")}, [0], []))
-    assert caught.value.exit_code == EXIT_NONSENSE == 70  # which is not restarted
+    assert check(2, "ab") == (pytest.approx(2 * 0.1 * MEBIBYTE), [f"out of memory in 1.0 h: {said}"])
+    assert check(3, "a") == (pytest.approx(0.1 * MEBIBYTE), [])
+    assert check(4, "") == (0.0, [])
+    assert check(5, "a") == (0.0, [])  # a later process of that name starts over

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn, Self
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
 
 from redox_balancer.errors import EXIT_UNREACHABLE, RedoxError
 
@@ -105,11 +106,8 @@ class Bucket:
         from botocore.config import Config  # noqa: PLC0415
 
         self._name = name
-        config = Config(
-            connect_timeout=min(timeout_s, CONNECT_TIMEOUT_S),
-            read_timeout=timeout_s,
-            retries={"mode": "standard"},
-        )
+        connect_s = min(timeout_s, CONNECT_TIMEOUT_S)
+        config = Config(connect_timeout=connect_s, read_timeout=timeout_s, retries={"mode": "standard"})
         with self._translate_errors(""):
             self._client = Session().client("s3", config=config)
 
@@ -127,12 +125,7 @@ class Bucket:
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
         with self._translate_errors(key):
             response = self._client.put_object(
-                Bucket=self._name,
-                Key=key,
-                Body=content,
-                ChecksumAlgorithm="SHA256",
-                ChecksumSHA256=digest,
-                **condition,
+                Bucket=self._name, Key=key, Body=content, ChecksumSHA256=digest, **condition
             )
         return str(response["ETag"])
 
@@ -170,56 +163,45 @@ class Bucket:
         try:
             yield
         except ClientError as error:
-            self._raise_response_error(error, self.url(key))
+            raise self._of_response(error.response, self.url(key)) from error
         except HTTPError as error:
             raise UnreachableError(f"{self.url(key)}: connection lost: {error}") from error
         except BotoCoreError as error:
-            _raise_client_error(error, self.url(key))
+            raise _without_response(error, self.url(key)) from error
 
-    def _raise_response_error(self, error: Any, url: str) -> NoReturn:
-        """Raise the StoreError for an error response of S3."""
-        metadata, details = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
-        status, code = int(metadata.get("HTTPStatusCode", 0)), str(details.get("Code", ""))
+    def _of_response(self, response: Any, url: str) -> StoreError:
+        """Return the error for an error response of S3."""
+        status, details = int(response["ResponseMetadata"]["HTTPStatusCode"]), response["Error"]
+        code = str(details["Code"])
         text = f"{url}: S3 returned {code}: {details.get('Message', '')}".rstrip(": ")
         if code in _PRECONDITION_FAILED or status == 412:
-            raise PreconditionFailedError(f"{url} was changed by another writer", hint="try again") from error
+            return PreconditionFailedError(f"{url} was changed by another writer", hint="try again")
         if code == "NoSuchBucket":
-            raise StoreError(f"bucket {self._name} does not exist", hint="check the address of the run") from error
+            return StoreError(f"bucket {self._name} does not exist", hint="check the address of the run")
         if status == 404:
-            raise ObjectNotFoundError(f"{url} does not exist", hint="check the address of the run") from error
+            return ObjectNotFoundError(f"{url} does not exist", hint="check the address of the run")
         if status >= 500 or code in _RETRYABLE or code in _CORRUPTED_IN_TRANSIT or status == 429:
-            raise UnreachableError(text) from error
-        if code in _AUTH_ERRORS:
-            raise StoreError(text, hint=_CREDENTIALS_HINT) from error
-        raise StoreError(
-            text, hint="the permissions needed are s3:ListBucket, s3:GetObject and s3:PutObject"
-        ) from error
+            return UnreachableError(text)
+        permissions = "the permissions needed are s3:ListBucket, s3:GetObject and s3:PutObject"
+        return StoreError(text, hint=_CREDENTIALS_HINT if code in _AUTH_ERRORS else permissions)
 
 
-def _raise_client_error(error: Any, url: str) -> NoReturn:
-    """Raise the StoreError for a request that failed without a response from S3."""
+def _without_response(error: Any, url: str) -> StoreError:
+    """Return the error for a request that failed without a response from S3."""
     from botocore import exceptions as e  # noqa: PLC0415
 
     transient = (e.ConnectionError, e.HTTPClientError, e.IncompleteReadError, e.FlexibleChecksumError)
-    auth = (
-        e.NoCredentialsError,
-        e.PartialCredentialsError,
-        e.CredentialRetrievalError,
-        e.ProfileNotFound,
-        e.LoginError,
-        e.SSOError,
-        e.TokenRetrievalError,
-        e.RefreshWithMFAUnsupportedError,
-    )
     if isinstance(error, transient):
-        raise UnreachableError(f"{url}: {error}") from error
+        return UnreachableError(f"{url}: {error}")
+    auth = (
+        *(e.NoCredentialsError, e.PartialCredentialsError, e.CredentialRetrievalError, e.ProfileNotFound),
+        *(e.LoginError, e.SSOError, e.TokenRetrievalError, e.RefreshWithMFAUnsupportedError),
+    )
     hint = _CREDENTIALS_HINT if isinstance(error, auth) else "check the address and the AWS settings"
-    raise StoreError(f"{url}: {error}", hint=hint) from error
+    return StoreError(f"{url}: {error}", hint=hint)
 
 
 def _age_s(response: Any) -> float:
     """Return the age of an object just read, by the clock of S3 alone, since the clocks of hosts differ (s)."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415
-
     now = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
     return float((now - response["LastModified"]).total_seconds())

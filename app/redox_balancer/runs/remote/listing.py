@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -94,9 +95,15 @@ def _in_folder(folder: str, *, verify: bool) -> Iterator[ListedCheckpoint]:
             f"folder {folder} does not exist", hint="name a run's folder, or s3://BUCKET/experiments/RUN"
         )
     for step, path in checkpoint.steps(Path(folder)).items():
-        files = [file.stat() for file in path.iterdir()]
-        size, written_at = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
-        yield ListedCheckpoint(step, size, written_at, *_state(partial(checkpoint.load, path), verify=verify))
+        with suppress(FileNotFoundError):  # a trainer has removed it since
+            files = [file.stat() for file in path.iterdir()]
+            size, written_at = (
+                sum(file.st_size for file in files),
+                max((file.st_mtime for file in files), default=0.0),
+            )
+            found = _state(partial(checkpoint.load, path), verify=verify)
+            path.stat()
+            yield ListedCheckpoint(step, size, written_at, *found)
 
 
 def _state(load: Callable[[], object], *, verify: bool) -> tuple[ListedState, str]:

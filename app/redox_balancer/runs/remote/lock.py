@@ -48,10 +48,6 @@ class LockHolder:
     expires_at: float = 0.0  # Unix time by the holder's clock; informative only
     released: bool = False
 
-    def as_bytes(self) -> bytes:
-        """Return the lock as it is stored."""
-        return (json.dumps(asdict(self), indent=1) + "\n").encode()
-
 
 @dataclass(frozen=True)
 class LockState:
@@ -139,13 +135,6 @@ class RunLock:
 
     The caller holds the run's local lock, that of the folder (`runs.lock`). Other processes may take over `ttl_s`
     seconds after the last renewal.
-
-    Attributes
-    ----------
-    lost_to
-        Name of the process that took the lock over, None while none has.
-    last_error
-        Why the last attempt to take or renew the lock failed, empty if it succeeded.
     """
 
     def __init__(self, bucket: Bucket, address: RunAddress, folder: Path, *, ttl_s: float) -> None:
@@ -157,8 +146,8 @@ class RunLock:
             token=uuid.uuid4().hex,
             ttl_s=ttl_s,
         )
-        self.lost_to: str | None = None
-        self.last_error = ""
+        self.lost_to: str | None = None  # the process that took the lock over
+        self.last_error = ""  # of the last attempt to take or renew the lock
         self._etag: str | None = None
         self._valid_until = 0.0  # time.monotonic()
         self._stop = threading.Event()
@@ -221,9 +210,10 @@ class RunLock:
     def _write(self, content: LockHolder, replaces: str | None) -> LockState | None:
         """Replace a version of the lock; return the lock of another holder that was written first."""
         sent_at = time.monotonic()
-        stamped = replace(content, expires_at=time.time() + self._ttl_s)
+        stamped = asdict(replace(content, expires_at=time.time() + self._ttl_s))
+        stored = (json.dumps(stamped, indent=1) + "\n").encode()
         try:
-            self._etag = self._bucket.put(self._address.lock_key, stamped.as_bytes(), replaces=replaces)
+            self._etag = self._bucket.put(self._address.lock_key, stored, replaces=replaces)
         except (PreconditionFailedError, ObjectNotFoundError):
             state = read_lock(self._bucket, self._address)
             if state is None or state.holder.token != self._own.token:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from redox_balancer.errors import RedoxError
-from redox_balancer.files import TEMPORARY, sync_folder, write_atomically, write_synced
+from redox_balancer.files import TEMPORARY, cannot_write, sync_folder, write_atomically, write_synced
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import DamagedCheckpointError
@@ -178,10 +178,7 @@ class RemoteRun:
             partial.rename(final)
             sync_folder(into)
         except OSError as error:
-            raise RedoxError(
-                f"cannot write {final}: {error.strerror or error}",
-                hint="check the folder, its permissions and free space",
-            ) from error
+            raise cannot_write(final, error.strerror or str(error)) from error
         return final
 
     def pull_newest(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tenacity import (
     RetryCallState,
@@ -37,21 +37,14 @@ LONGEST_START_PAUSE_S, LONGEST_PAUSE_S = 10.0, 60.0
 
 @contextmanager
 def uploading(
-    config: TrainConfig, folder: Path, *, resume: Literal["auto"] | Path | None, progress: ProgressSink
+    config: TrainConfig, folder: Path, *, resume: str | Path | None, progress: ProgressSink
 ) -> "Iterator[Uploader | None]":
     """Hold the lock of `config.remote`, fetch the checkpoint that the run resumes from, and yield an uploader.
 
     Yields None if `config.remote` is empty. At the end of the block, pending uploads get `config.remote_patience_s`.
-    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`.
-
-    Raises
-    ------
-    InUseError
-        Where another trainer holds the run's lock.
-    RedoxError
-        Where the bucket holds newer checkpoints than the run resumes from, or cannot be used at all.
-    UnreachableError
-        Where the bucket does not respond and there is no local checkpoint to resume from.
+    The caller holds the own lock of the run's folder; `resume` is as for `trainer.train`. An InUseError where another
+    trainer holds the run's lock, an UnreachableError where the bucket does not respond and there is no local
+    checkpoint, another RedoxError where it cannot be used or holds newer checkpoints than the run resumes from.
     """
     if not config.remote:
         yield None
@@ -59,7 +52,16 @@ def uploading(
     remote = RemoteRun(config.remote, timeout_s=config.remote_timeout_s)
     with RunLock(remote.bucket, remote.address, folder, ttl_s=config.remote_lock_s) as lock:
         try:
-            retrying = _retry_unreachable(config.remote_patience_s, progress.message)
+            patience_s = config.remote_patience_s
+            retrying = Retrying(
+                retry=retry_if_exception_type(UnreachableError),
+                stop=stop_after_delay(patience_s),
+                wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_START_PAUSE_S),
+                before_sleep=lambda attempt: progress.message(
+                    f"{_reason(attempt)}; retrying for up to {patience_s:g} s"
+                ),
+                reraise=True,
+            )
             retrying(lock.take, progress.message)
             retrying(fetch_newer, remote, folder, resume, progress)
         except UnreachableError as error:
@@ -74,20 +76,7 @@ def uploading(
             uploader.finish(config.remote_patience_s, progress.message)
 
 
-def _retry_unreachable(patience_s: float, report: Callable[[str], Any]) -> Retrying:
-    """Retry for up to `patience_s` while the bucket does not respond."""
-    return Retrying(
-        retry=retry_if_exception_type(UnreachableError),
-        stop=stop_after_delay(patience_s),
-        wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_START_PAUSE_S),
-        before_sleep=lambda attempt: report(f"{_reason(attempt)}; retrying for up to {patience_s:g} s"),
-        reraise=True,
-    )
-
-
-def fetch_newer(
-    remote: RemoteRun, folder: Path, resume: Literal["auto"] | Path | None, progress: ProgressSink
-) -> None:
+def fetch_newer(remote: RemoteRun, folder: Path, resume: str | Path | None, progress: ProgressSink) -> None:
     """Fetch the newest intact checkpoint of the bucket if the run resumes from the newest and lacks it.
 
     A RedoxError where the run would resume from an older checkpoint than the bucket holds.
@@ -97,7 +86,9 @@ def fetch_newer(
         progress.message(f"no checkpoint in {remote.url}")
         return
     if resume == "auto":
-        local = _newest_intact(folder)
+        local = -1
+        with suppress(DamagedCheckpointError):  # every one is
+            local = checkpoint.find(folder).checkpoint.step if checkpoint.steps(folder) else -1
         if available[0] > local:
             progress.message(f"fetching the newest checkpoint of {remote.url}, step {available[0]:,}")
             remote.pull_metadata(folder, replace=True)
@@ -111,21 +102,13 @@ def fetch_newer(
             for reason in pulled.damaged.values() if pulled else ():
                 progress.warning(f"{reason}; using an older one")
         return
-    newest = -1 if resume is None else checkpoint.find(resume).checkpoint.step
+    newest = -1 if resume is None else checkpoint.find(Path(resume)).checkpoint.step
     if available[0] > newest:
         raise RedoxError(
             f"{remote.url} already holds a run, up to step {available[0]:,}",
             hint="resume that run automatically, or choose another address",
             settings=("resume", "remote"),
         )
-
-
-def _newest_intact(folder: Path) -> int:
-    """Return the step of the newest intact checkpoint of a folder, -1 if there is none."""
-    for path in checkpoint.steps(folder).values():
-        with suppress(DamagedCheckpointError):
-            return checkpoint.load(path).step
-    return -1
 
 
 class Uploader:
