@@ -47,6 +47,12 @@ class _Slot:
         """References to everything requested and not yet received."""
         return [*([self.startup] if self.startup is not None else []), *self.pending]
 
+    def request(self, weights: Any, version: int) -> None:
+        """Request a rollout."""
+        if not self.pending:
+            self.since = time.monotonic()
+        self.pending.append(self.handle.collect.remote(weights, version))
+
     def timeout_s(self, timeout_s: float) -> float:
         """Return the seconds that this actor may take for its next result."""
         return timeout_s if self.startup is None else max(timeout_s, START_TIMEOUT_S)
@@ -185,20 +191,17 @@ class ActorPool:
             self._weights, self._version = ray.put(parameters), version
 
     def request(self, unused: int = 0) -> None:
-        """Request rollouts until `config.max_outstanding` are pending or `unused`.
+        """Request rollouts until `config.max_outstanding` are pending or `unused`: received, and in no update yet.
 
-        `unused` is the number of those received that no update has taken. Actors with nothing to play come first,
-        among them those that have waited longest; none has more than `MAX_PENDING`.
+        At most `MAX_PENDING` of each; actors with nothing to play come first, the longest idle before others.
         """
         room = self._config.max_outstanding(self.size) - unused - sum(len(s.pending) for s in self._slots.values())
         able = [slot for slot in self._slots.values() if slot.pid is not None and not slot.retiring]
         for pending in range(MAX_PENDING):
-            idle = sorted((s for s in able if len(s.pending) == pending), key=lambda slot: slot.since)
-            for slot in idle[: max(room, 0)]:
-                if not pending:
-                    slot.since = time.monotonic()
-                slot.pending.append(slot.handle.collect.remote(self._weights, self._version))
-            room -= len(idle)
+            for slot in sorted((s for s in able if len(s.pending) == pending), key=lambda slot: slot.since):
+                if room > 0:
+                    slot.request(self._weights, self._version)
+                room -= 1
 
     def receive(self, timeout_s: float) -> list[Rollout]:
         """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
