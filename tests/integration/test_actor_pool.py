@@ -97,8 +97,10 @@ def test_rollouts_carry_their_origin_and_arrive_in_order() -> None:
     shape = pool.shape()
     assert (shape.observation_size, shape.actions) == (5, 5)
     pool.publish(shape.initial(np.random.default_rng(0)), 3)
-    pool.request()
     rollouts: list[Any] = []
+    while pool.ready < 2:
+        rollouts += pool.receive(1.0)
+    pool.request()
     while len(rollouts) < 4:
         rollouts += pool.receive(1.0)
     assert sorted((r.actor, r.incarnation, r.sequence, r.version) for r in rollouts) == [

@@ -146,7 +146,7 @@ PREDICTION = f"""\
 A prediction from the terms above, not a measurement. steps/s is the minimum of the throughput of the actors,
 N / (t_env + t_act + t_overhead), and of the limits of Ray, the network and the learner
 (`app/redox_balancer/bench/scaling.py`). Learner and loop share one interpreter and are assumed never to overlap. An
-update uses `batch_size` transitions, or more where rollouts would otherwise become older than `max_lag` versions.
+update uses `batch_size` transitions, or more with many actors, so that their rollouts stay younger than `max_lag`.
 
 Assumed, not measured:
 
@@ -155,6 +155,7 @@ Assumed, not measured:
 - the two hyperthreads of a core do {_HOST.pair_yield} times the work of one alone;
 - {_HOST.reserved_cores} cores of the learner's host are reserved for the learner and Ray;
 - more threads or larger batches do not make the learner faster;
+- an actor does not wait between its rollouts;
 - {_HOST.network_gbit_s:g} Gbit/s of network in each direction; every version of the weights is sent to every host;
 - a rollout from another host costs Ray no more than a local one.
 """

@@ -13,7 +13,7 @@ import ray
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
 from redox_balancer.impala.cluster import actor_memory, free_cores
-from redox_balancer.impala.config import ROLLOUTS_IN_FLIGHT, TrainConfig
+from redox_balancer.impala.config import MAX_PENDING, TrainConfig
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
@@ -48,13 +48,10 @@ class _Slot:
         return [*([self.startup] if self.startup is not None else []), *self.pending]
 
     def request(self, weights: Any, version: int) -> None:
-        """Request rollouts until `ROLLOUTS_IN_FLIGHT` are pending, unless the actor is dead or retiring."""
-        if self.handle is None or self.retiring:
-            return
-        if not self.awaited:
+        """Request a rollout."""
+        if not self.pending:
             self.since = time.monotonic()
-        while len(self.pending) < ROLLOUTS_IN_FLIGHT:
-            self.pending.append(self.handle.collect.remote(weights, version))
+        self.pending.append(self.handle.collect.remote(weights, version))
 
     def timeout_s(self, timeout_s: float) -> float:
         """Return the seconds that this actor may take for its next result."""
@@ -193,10 +190,18 @@ class ActorPool:
         if version != self._version:
             self._weights, self._version = ray.put(parameters), version
 
-    def request(self) -> None:
-        """Request rollouts until `ROLLOUTS_IN_FLIGHT` are pending for each actor."""
-        for slot in self._slots.values():
-            slot.request(self._weights, self._version)
+    def request(self, unused: int = 0) -> None:
+        """Request rollouts until `config.max_outstanding` are pending or `unused`: received, and in no update yet.
+
+        At most `MAX_PENDING` of each; actors with nothing to play come first, the longest idle before others.
+        """
+        room = self._config.max_outstanding(self.size) - unused - sum(len(s.pending) for s in self._slots.values())
+        able = [slot for slot in self._slots.values() if slot.pid is not None and not slot.retiring]
+        for pending in range(MAX_PENDING):
+            for slot in sorted((s for s in able if len(s.pending) == pending), key=lambda slot: slot.since):
+                if room > 0:
+                    slot.request(self._weights, self._version)
+                room -= 1
 
     def receive(self, timeout_s: float) -> list[Rollout]:
         """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
@@ -223,7 +228,7 @@ class ActorPool:
             try:
                 if slot.startup in ready:
                     self._started(actor, fetch(slot.startup))
-                while slot.startup is None and slot.pending and slot.pending[0] in ready:
+                while slot.pending and slot.pending[0] in ready:
                     rollout, health = fetch(slot.pending[0])
                     slot.pending.popleft()
                     slot.since, slot.deaths = time.monotonic(), 0

@@ -8,8 +8,9 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.settings import SettingsModel
 
 MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
-ROLLOUTS_IN_FLIGHT = 2
-"""Rollouts requested from an actor at any time: it starts the second while the result of the first is in transit."""
+MAX_PENDING = 2  # rollouts requested from one actor: it starts the second while the first is in transit
+MAX_BATCHES = 3  # requested and not yet in an update, unless there are more actors
+SLOWEST = 4  # times the mean duration: what a rollout may take without being dropped
 OLD_SETTINGS = {"passes": 1, "return_scale": 0.0}
 """What held in runs that are older than these settings."""
 
@@ -23,8 +24,8 @@ class TrainConfig(SettingsModel):
     """Settings of one run; a value out of range is a RedoxError that names it.
 
     A batch consists of whole rollouts of `rollout_length` x `envs_per_actor` transitions. An update therefore takes
-    `batch_size` transitions rounded up to whole rollouts, and more with many actors, so that no rollout is older than
-    `max_lag` when it is used.
+    `batch_size` transitions rounded up to whole rollouts, and more with many actors, so that rollouts are far younger
+    than `max_lag` when they are used.
     """
 
     timesteps: int = _setting(300_000, "Environment steps to train for, over all processes of the run.", ge=1)
@@ -134,6 +135,10 @@ class TrainConfig(SettingsModel):
         wanted = -(-self.batch_size // (self.rollout_length * self.envs_per_actor))
         return max(wanted, min_rollouts_per_batch(self.num_actors, self.max_lag))
 
+    def max_outstanding(self, actors: int) -> int:
+        """Return how many rollouts of this many actors may be requested and not yet in an update."""
+        return max(min(MAX_BATCHES, max(self.max_lag, 1)) * self.rollouts_per_batch, actors)
+
     @property
     def collector(self) -> dict[str, Any]:
         """Arguments of a `RolloutCollector`."""
@@ -142,9 +147,9 @@ class TrainConfig(SettingsModel):
 
 
 def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:
-    """Return the smallest batch, in rollouts, with which no rollout waits for more than `max_lag` updates.
+    """Return the smallest batch, in rollouts, with which actors that all play drop no rollout as too old.
 
-    An actor receives its weights when a rollout is requested. Until the learner uses that rollout, all
-    `ROLLOUTS_IN_FLIGHT` rollouts of all actors may have arrived before it, and `max_lag` + 1 updates must take them.
+    While an actor plays one rollout, each of the others delivers one, and `num_actors` / batch updates take them: a
+    `SLOWEST`th of `max_lag` + 1, so that an actor may be so much slower than the mean.
     """
-    return -(-ROLLOUTS_IN_FLIGHT * num_actors // (max_lag + 1))
+    return min(-(-SLOWEST * num_actors // (max_lag + 1)), num_actors)

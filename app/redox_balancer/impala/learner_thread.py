@@ -19,16 +19,19 @@ class LearnerThread(threading.Thread):
         self._learner = learner
         self._inbox: queue.SimpleQueue[Rollout | None] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[Update] = queue.SimpleQueue()
+        self._batch: list[Rollout] = []  # taken from the inbox for the next update
+        self._passed_in = self._done = 0  # rollouts; each counter is written by one thread
         self._stopping = threading.Event()
         self._error: BaseException | None = None
 
     @property
-    def waiting(self) -> int:
-        """Rollouts that were passed in and not yet taken."""
-        return self._inbox.qsize()
+    def unused(self) -> int:
+        """Rollouts that were passed in and neither dropped nor taken by an update."""
+        return self._passed_in - self._done
 
     def put(self, rollout: Rollout) -> None:
         """Pass in a rollout."""
+        self._passed_in += 1
         self._inbox.put(rollout)
 
     def updates(self) -> list[Update]:
@@ -49,21 +52,26 @@ class LearnerThread(threading.Thread):
             self._error = error
 
     def _learn(self) -> None:
-        config, batch = self._learner.config, []
-        while not self._stopping.is_set() and self._learner.steps < config.timesteps:
+        while not self._stopping.is_set() and self._learner.steps < self._learner.config.timesteps:
             rollout = self._inbox.get()
             if rollout is None:
                 return
-            batch.append(rollout)
-            if len(batch) < config.rollouts_per_batch:
-                continue
+            self.take(rollout)
+
+    def take(self, rollout: Rollout) -> None:
+        """Add a rollout to the batch and, once it is full without those that are too old, learn from it."""
+        learner, batch = self._learner, [*self._batch, rollout]
+        if len(batch) >= learner.config.rollouts_per_batch:
             # The lag counts when the data is used, not when it arrives.
-            fresh = [r for r in batch if self._learner.version - r.version <= config.max_lag]
-            self._learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
+            fresh = [r for r in batch if learner.version - r.version <= learner.config.max_lag]
+            learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
+            self._done += len(batch) - len(fresh)
             batch = fresh
-            if len(batch) == config.rollouts_per_batch:
-                self._outbox.put(self._learner.update(batch))
-                batch = []
+        if len(batch) >= learner.config.rollouts_per_batch:
+            self._done += len(batch)
+            self._outbox.put(learner.update(batch))
+            batch = []
+        self._batch = batch
 
     def __enter__(self) -> Self:
         self.start()

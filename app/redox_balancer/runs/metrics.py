@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 # Columns whose values depend on the clock; all others are reproduced by a serial run with the same settings.
 TIME_COLUMNS = ("seconds", "steps_per_s")
+LAGS = {"lag/0": 0, "lag/1": 1, "lag/2-3": 2, "lag/4-7": 4, "lag/8-15": 8, "lag/16-31": 16, "lag/32-": 32}
+"""Columns that count the rollouts used by their lag, with the smallest lag of each."""
 COLUMNS = (
     "steps", "updates", *TIME_COLUMNS, "episodes", "return_mean", "length_mean",
     "policy_loss", "baseline_loss", "entropy", "rho_mean", "rho_max", "rho_clipped", "grad_norm",
-    "explained_variance", "learning_rate", "entropy_cost", "lag_min", "lag_mean", "lag_max", "dropped",
-    "failed_saves",
+    "explained_variance", "learning_rate", "entropy_cost", "lag_min", "lag_mean", "lag_max", *LAGS,
+    "dropped", "failed_saves",
 )  # fmt: skip
 ENVIRONMENT = "env/"
 """Prefix of the columns that the environment reports at the end of an episode."""
@@ -85,6 +87,7 @@ class Window:
             "lag_min": min(lags),
             "lag_mean": _mean(lags),
             "lag_max": max(lags),
+            **dict(zip(LAGS, np.histogram(lags, [*LAGS.values(), math.inf])[0].tolist(), strict=True)),
             "dropped": state.dropped,
             "failed_saves": failed_saves,
         }

@@ -153,14 +153,7 @@ def _train_with_actors(
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
             try:
                 while not (run.finished or stop.is_set()):
-                    pool.publish(run.state.parameters, run.state.updates)
-                    # A learner that lags behind slows the actors down; waiting rollouts would only grow old.
-                    if learner.waiting < 2 * config.rollouts_per_batch:
-                        pool.request()
-                    for rollout in pool.receive(_POLL_S):
-                        run.check(rollout)
-                        learner.put(rollout)
-                    _record(run, learner)
+                    exchange(run, pool, learner)
                     run.poll()
                     if run.save_due:
                         run.save()
@@ -179,6 +172,16 @@ def _train_with_actors(
             return run.finish()
         run.save_after_error()
         raise failure
+
+
+def exchange(run: TrainingRun, pool: "ActorPool", learner: LearnerThread) -> None:
+    """Record the updates, request rollouts of the newest policy, and pass those that are ready to the learner."""
+    _record(run, learner)
+    pool.publish(run.state.parameters, run.state.updates)
+    pool.request(learner.unused)
+    for rollout in pool.receive(_POLL_S):
+        run.check(rollout)
+        learner.put(rollout)
 
 
 def _record(run: TrainingRun, learner: LearnerThread) -> None:

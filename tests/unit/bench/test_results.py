@@ -145,8 +145,8 @@ def test_the_network_limits_only_what_comes_from_other_machines() -> None:
 
 
 def test_batches_grow_with_the_actors_so_that_no_rollout_is_too_old() -> None:
-    # 16 actors have 32 rollouts in flight; 4 updates must consume them.
-    strict = replace(TERMS, max_lag=3, rollouts_per_batch=2)
+    # While one of 16 actors plays a rollout, 2 updates take those of all: an actor may be 4 times slower.
+    strict = replace(TERMS, max_lag=7, rollouts_per_batch=2)
     assert [predict(strict, HOST, actors).batch_size for actors in (2, 4, 5, 16)] == [200, 200, 300, 800]
 
 

@@ -16,7 +16,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner import LearnerState, Update
 from redox_balancer.impala.rollout import Episodes
-from redox_balancer.runs.metrics import COLUMNS, Window
+from redox_balancer.runs.metrics import COLUMNS, LAGS, Window, read_rows
 from redox_balancer.runs.metrics_log import MetricsLog
 from redox_balancer.runs.progress import BarProgress, PlainProgress, open_progress
 
@@ -54,6 +54,7 @@ def test_a_row_sums_up_its_interval() -> None:
     assert row["entropy"] == 15.0
     assert row["rho_max"] == 2.5
     assert (row["lag_min"], row["lag_mean"], row["lag_max"]) == (0, 2, 4)
+    assert {name: row[name] for name in LAGS if row[name]} == {"lag/0": 2, "lag/4-7": 2}
     assert row["dropped"] == 3
     assert row["learning_rate"] == 1 / 20
     assert set(COLUMNS) <= set(row)
@@ -97,6 +98,18 @@ def test_a_resumed_run_drops_the_rows_beyond_its_step_and_continues(tmp_path: Pa
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("return_mean")] == [10, 20, 25]
+
+
+def test_a_run_that_began_before_the_lags_were_counted_goes_on_and_is_read(tmp_path: Path) -> None:
+    row = row_of(update(10, [1.0]))
+    old = {name: str(value) for name, value in row.items() if name not in LAGS}
+    (tmp_path / "metrics.csv").write_text(f"{','.join(old)}\n{','.join(old.values())}\n")
+    log = MetricsLog(tmp_path, 10)
+    log.write(row_of(update(20, [1.0])))
+    before, after = read_rows(log.path.read_text().splitlines())
+    assert before["steps"] == 10
+    assert math.isnan(before["lag/0"])
+    assert (after["lag/0"], after["lag/1"], after["lag/4-7"]) == (1, 0, 1)
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines() -> None:

@@ -1,0 +1,183 @@
+"""A training with many actors on a simulated clock.
+
+Simulated are Ray, the durations of rollouts and updates, and the clock; what requests, orders, batches and drops
+rollouts is the product: `exchange`, `ActorPool` and `LearnerThread`, which is not started but stepped.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from redox_balancer.impala import actor_pool
+from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup
+from redox_balancer.impala.actor_pool import ActorPool
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner_thread import LearnerThread
+from redox_balancer.impala.scale_up import ActorMemory
+from redox_balancer.resources import ProcessStats
+from redox_balancer.runs.trainer import exchange
+
+START_S = 3.0  # of an actor
+LOOP_S = 0.5e-3  # of the loop, for a rollout
+HEALTH = ActorHealth(ProcessStats(1, 1, 1), "node", 1, 1)
+
+
+@dataclass(eq=False)
+class _Result:
+    """A reference: when its result is ready, and what it is."""
+
+    at: float
+    value: Any
+
+
+class _Learner:
+    """Counts the rollouts of its updates by lag and by actor."""
+
+    def __init__(self, config: TrainConfig, seconds: float, clock: Callable[[], float]) -> None:
+        self.config, self._seconds, self._clock = config, seconds, clock
+        self.version = self.steps = self.dropped = 0
+        self.free_at = 0.0
+        self.used, self.lags = Counter[int](), list[int]()
+
+    def update(self, rollouts: list[Any]) -> Any:
+        self.lags += [self.version - rollout.version for rollout in rollouts]
+        self.used.update(rollout.actor for rollout in rollouts)
+        self.version += 1
+        self.steps += sum(rollout.transitions for rollout in rollouts)
+        self.free_at = self._clock() + self._seconds
+        return SimpleNamespace(parameters=None, updates=self.version, ended_at=self.free_at)
+
+
+class _SteppedThread(LearnerThread):
+    """Its updates are calculated at once and returned when their time is over."""
+
+    def __init__(self, learner: _Learner, clock: Callable[[], float]) -> None:
+        super().__init__(cast("Any", learner))
+        self._clock, self._calculated = clock, list[Any]()
+
+    def step(self) -> bool:
+        """Do an update, if what waits suffices."""
+        before = self._learner.version
+        while self._learner.version == before and not self._inbox.empty():
+            self.take(cast("Any", self._inbox.get()))
+        return self._learner.version > before
+
+    def updates(self) -> list[Any]:
+        self._calculated += super().updates()
+        ended = [update for update in self._calculated if update.ended_at <= self._clock()]
+        self._calculated = self._calculated[len(ended) :]
+        return ended
+
+
+class SimulatedTraining:
+    """`actors` that need `rollout_s` seconds for a rollout, and a learner that needs `learner_s` for each.
+
+    Durations of rollouts vary by `spread`, the standard deviation of their logarithm; those of actor 0 are `slow`
+    times as long, and each kills its actor with the probability `deaths`.
+
+    Attributes
+    ----------
+    requested, most_outstanding
+        Number of rollouts requested, and of those requested and not yet taken by an update at any time.
+    received
+        Actor, incarnation and sequence of the rollouts that arrived.
+    """
+
+    def __init__(
+        self,
+        actors: int,
+        *,
+        rollout_s: float,
+        learner_s: float,
+        spread: float = 0.2,
+        slow: float = 1.0,
+        deaths: float = 0.0,
+        **settings: Any,
+    ) -> None:
+        self._rollout_s, self._spread, self._slow, self._deaths = rollout_s, spread, slow, deaths
+        self.config = TrainConfig(num_actors=actors, max_actors=actors, timesteps=2**60, **settings)
+        self._rng = np.random.default_rng(0)
+        self._now = 0.0
+        self.requested = self.most_outstanding = 0
+        self.received = list[tuple[int, int, int]]()
+        self.learner = _Learner(self.config, learner_s * self.config.rollouts_per_batch, lambda: self._now)
+        self.thread = _SteppedThread(self.learner, lambda: self._now)
+        self.state = SimpleNamespace(parameters=None, updates=0)
+
+    def run(self, seconds: float) -> None:
+        """Train for so long after the actors have started."""
+        fakes = {
+            "ray": SimpleNamespace(
+                remote=lambda **_: lambda _: SimpleNamespace(remote=self._actor),
+                put=lambda value: value,
+                wait=self._wait,
+                kill=lambda _: None,
+            ),
+            "time": SimpleNamespace(monotonic=lambda: self._now, sleep=self._sleep),
+            "fetch": _fetch,
+            "actor_memory": lambda _: ActorMemory(math.inf, math.inf),
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, fake in fakes.items():
+                patch.setattr(actor_pool, name, fake)
+            self.pool = ActorPool(self.config, cast("Any", None), dict.fromkeys(range(self.config.num_actors), 0))
+            while self._now < START_S + seconds:
+                exchange(cast("Any", self), self.pool, self.thread)
+
+    def record(self, update: Any) -> None:
+        """Publish the policy of an update next, as `TrainingRun` does."""
+        self.state = update
+
+    def check(self, rollout: Any) -> None:
+        """Count a rollout that arrived."""
+        self.received.append((rollout.actor, rollout.incarnation, rollout.sequence))
+        self._sleep(LOOP_S)
+
+    def _actor(self) -> Any:
+        """Start a process that answers one call after the other."""
+        free_at, origin, played = self._now, dict[str, int](), 0
+
+        def prepare(_: Any, settings: Any, *__: Any) -> _Result:
+            nonlocal free_at
+            origin.update(actor=settings["actor"], incarnation=settings["incarnation"])
+            free_at += START_S
+            return _Result(free_at, ActorStartup(cast("Any", None), 1, HEALTH))
+
+        def collect(_: Any, version: int) -> _Result:
+            nonlocal free_at, played
+            self.requested += 1
+            arrived_or_lost = self.pool.used + self.pool.discarded
+            self.most_outstanding = max(self.most_outstanding, self.requested - arrived_or_lost + self.thread.unused)
+            mean_s = self._rollout_s * (self._slow if origin["actor"] == 0 else 1.0)
+            free_at = max(free_at, self._now) + mean_s * math.exp(self._spread * self._rng.standard_normal())
+            rollout = SimpleNamespace(**origin, sequence=played, version=version, transitions=256)
+            played += 1
+            return _Result(free_at, None if self._rng.random() < self._deaths else (rollout, None))
+
+        return SimpleNamespace(prepare=SimpleNamespace(remote=prepare), collect=SimpleNamespace(remote=collect))
+
+    def _wait(self, references: list[_Result], *, num_returns: int, timeout: float) -> tuple[list[_Result], Any]:
+        if num_returns == 1:
+            self._sleep(min(max(min(each.at for each in references) - self._now, 0.0), timeout))
+        return [each for each in references if each.at <= self._now], None
+
+    def _sleep(self, seconds: float) -> None:
+        """Let time pass, in which the learner works."""
+        until = self._now + seconds
+        while (free_at := max(self._now, self.learner.free_at)) <= until:
+            self._now = free_at
+            if not self.thread.step():
+                break
+        self._now = until
+
+
+def _fetch(reference: _Result) -> Any:
+    if reference.value is None:
+        raise ActorLostError("killed")
+    return reference.value
