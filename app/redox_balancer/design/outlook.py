@@ -53,7 +53,9 @@ class Outlook:
             relieved: FloatArray = np.clip(self._along(proof, steps) / -lacking, 0.0, 1.0)
             return relieved
         spent = space.protein(placed)
-        kept: Any = np.maximum(growth_kept(settings, spent + self._levels), 1e-9)
+        protein: Any = spent + self._levels
+        held: Any
+        kept: Any = np.maximum(growth_kept(settings, protein), 1e-9)
         biomass = np.maximum(self._optima(programs.growth_lp, point[:-1], steps), 0.0)
         growth, capacity = kept * biomass, np.zeros(())
         if settings.reward != "rescue":
@@ -69,7 +71,7 @@ class Outlook:
                     program.maximise(point)
             counted = (self._foreign | takes) & reaches_floor(growth, reference.floor)
             capacity = self._capacity(point, steps, held) * counted
-        estimates: FloatArray = evaluator.worth(reference, growth, capacity, spent + self._levels)[0]
+        estimates: FloatArray = evaluator.worth(reference, growth, capacity, protein)[0]
         return estimates - outcome.value
 
     def _capacity(self, point: FloatArray, steps: FloatArray, held: FloatArray) -> FloatArray:
