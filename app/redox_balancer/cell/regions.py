@@ -169,7 +169,8 @@ class RegionCache:
         if not self._cuts:
             return None
         found, lowest = self._lowest
-        return self._cut_rows[lowest if found == point.tobytes() else self._cut_rows.dot(point).argmin()]
+        cut: FloatArray = self._cut_rows[lowest if found == point.tobytes() else self._cut_rows.dot(point).argmin()]
+        return cut
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
