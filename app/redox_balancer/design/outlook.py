@@ -66,7 +66,8 @@ class Outlook:
         floor, protein = evaluator.reference(condition).floor, space.protein(construct)
         point[-1] = outcome.growth / growth_kept(space.settings, protein) * AT_OPTIMUM
         if space.settings.reward == "capacity":
-            point[-1] = min(held_biomass_flux(floor, self._kept(protein)).min(), point[-1])
+            held: Any = held_biomass_flux(floor, self._kept(protein))
+            point[-1] = min(held.min(), point[-1])
         if not (self._takes(construct) and reaches_floor(outcome.growth, floor)):
             for program in evaluator.programs.flux_lps:
                 program.maximise(point)
@@ -80,7 +81,7 @@ class Outlook:
         growth, capacity = kept * biomass, np.zeros(())
         if space.settings.reward != "rescue":
             guaranteed = space.settings.reward == "guaranteed"
-            held = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
+            held: Any = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
             counted = (self._foreign | self._takes(construct)) & reaches_floor(growth, reference.floor)
             capacity = self._capacity(point, steps, held) * counted
         values: FloatArray = evaluator.worth(reference, growth, capacity, protein + self._levels)[0]
