@@ -32,6 +32,10 @@ INFEASIBLE_BY = 1e3
 CERTIFICATES = 1_000
 """Farkas certificates kept; the oldest are dropped."""
 
+WITNESSES = 4
+"""Rows of each region that are tested first: with 4 it takes 1.7 tests of whole regions to answer a lookup, with 2
+it takes 4.1."""
+
 RETAINED = 0.75
 """Share of the memory that stays in use when the least recently used regions are dropped."""
 
@@ -58,31 +62,30 @@ class _Region:
 class _Cut:
     """An upper bound of the optimum, and the regions in which it is the optimum.
 
-    `witnesses` holds two rows of each region, the most violated ones of its last unsuccessful tests: they alone rule
-    out nearly all regions that do not contain u.
+    `witnesses`, shape (W, regions, width), holds some rows of each region, the most violated ones of its last
+    unsuccessful tests: they alone rule out nearly all regions that do not contain u.
     """
 
     regions: list[_Region] = field(default_factory=list)
-    witnesses: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
-    turn: int = 0  # which of the two is replaced next
+    witnesses: FloatArray = field(default_factory=lambda: np.empty((WITNESSES, 0, 0)))
+    turn: int = 0  # which of them is replaced next
 
     def add(self, region: _Region, width: int) -> None:
         self.regions.append(region)
-        first = np.zeros((2, width))
+        first = np.zeros((WITNESSES, 1, width))
         if len(region.rows):
-            first[:, region.at] = region.rows[0]
-        self.witnesses = np.vstack([self.witnesses.reshape(-1, width), first])
+            first[..., region.at] = region.rows[0]
+        self.witnesses = np.concatenate([self.witnesses.reshape(WITNESSES, -1, width), first], axis=1)
 
     def keep(self, regions: list[_Region]) -> None:
         chosen = [region in regions for region in self.regions]
         self.regions = list(itertools.compress(self.regions, chosen))
-        self.witnesses = self.witnesses[np.repeat(chosen, 2)]
+        self.witnesses = self.witnesses[:, chosen]
 
     def find(self, point: FloatArray) -> _Region | None:
         """Region that contains a point (u, 1), if there is one."""
         place: int
-        kept = self.witnesses.dot(point) <= 0.0
-        for place in (kept[::2] & kept[1::2]).nonzero()[0].tolist():
+        for place in ((self.witnesses @ point).max(axis=0) <= 0.0).nonzero()[0].tolist():
             region = self.regions[place]
             if not len(region.rows):
                 return region
@@ -91,8 +94,8 @@ class _Cut:
             if violation[worst] <= 0.0:
                 return region
             # One index at a time: a view and its own assignment take a third of the time of a mixed index.
-            self.turn = 1 - self.turn
-            witness = self.witnesses[2 * place + self.turn]
+            self.turn = (self.turn + 1) % WITNESSES
+            witness = self.witnesses[self.turn, place]
             witness.fill(0.0)
             witness[region.at] = region.rows[worst]
         return None
@@ -110,17 +113,17 @@ class RegionCache:
     """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
     Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
-    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`.
+    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`. `version` counts the changes of
+    cuts and certificates.
     """
 
     def __init__(self, width: int, limit_bytes: int, noise: float) -> None:
-        self._width, self._limit, self._noise = width, limit_bytes, noise
+        self._width, self._limit, self._noise, self.version = width, limit_bytes, noise, 0
         self.clear()
 
     def clear(self) -> None:
         """Drop everything."""
-        self._cuts: list[_Cut] = []
-        self._cut_rows = np.empty((0, self._width))
+        self._set_cuts([], np.empty((0, self._width)))
         self._certificates = np.empty((0, self._width))
         self.nbytes, self.full = 0, False
 
@@ -130,6 +133,7 @@ class RegionCache:
             return None
         values = self._cut_rows.dot(point)
         lowest = int(values.argmin())
+        self._lowest = point.tobytes(), lowest
         value = float(values[lowest])
         region = self._cuts[lowest].find(point)
         if region is not None:
@@ -162,7 +166,11 @@ class RegionCache:
 
     def lowest_cut(self, point: FloatArray) -> FloatArray | None:
         """Return the lowest cut at a point (u, 1), shape (width,); None without any."""
-        return self._cut_rows[self._cut_rows.dot(point).argmin()] if self._cuts else None
+        if not self._cuts:
+            return None
+        found, lowest = self._lowest
+        cut: FloatArray = self._cut_rows[lowest if found == point.tobytes() else self._cut_rows.dot(point).argmin()]
+        return cut
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
@@ -190,8 +198,7 @@ class RegionCache:
             cut = self._cuts[int(same[0])]
         else:
             cut = _Cut()
-            self._cuts.append(cut)
-            self._cut_rows = np.vstack([self._cut_rows, cut_row])
+            self._set_cuts([*self._cuts, cut], np.vstack([self._cut_rows, cut_row]))
         cut.add(region, len(cut_row))
         self.nbytes += region.nbytes
 
@@ -199,6 +206,7 @@ class RegionCache:
         """Add a certificate found at `point` (u, 1), unless round-off leaves it without a violation there."""
         if row.dot(point) > INFEASIBLE_BY * self._noise:
             self._certificates = np.vstack([self._certificates[-(CERTIFICATES - 1) :], row])
+            self.version += 1
 
     def remove(self, found: Lookup) -> None:
         """Drop the region of a lookup."""
@@ -209,6 +217,7 @@ class RegionCache:
     def remove_certificates(self, indices: NDArray[np.intp]) -> None:
         """Drop certificates."""
         self._certificates = np.delete(self._certificates, indices, axis=0)
+        self.version += 1
 
     def _make_room(self) -> None:
         """Drop the least recently used regions, and the cuts that have none left."""
@@ -232,5 +241,9 @@ class RegionCache:
 
     def _drop_empty_cuts(self) -> None:
         chosen = [bool(cut.regions) for cut in self._cuts]
-        self._cuts = list(itertools.compress(self._cuts, chosen))
-        self._cut_rows = self._cut_rows[chosen]
+        self._set_cuts(list(itertools.compress(self._cuts, chosen)), self._cut_rows[chosen])
+
+    def _set_cuts(self, cuts: list[_Cut], rows: FloatArray) -> None:
+        self._cuts, self._cut_rows, self.version = cuts, rows, self.version + 1
+        # The point of the last lookup and the index of the lowest cut there: most estimates are made at that point.
+        self._lowest = b"", 0

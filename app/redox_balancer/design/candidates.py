@@ -61,8 +61,7 @@ class CandidateFeatures:
     def enter(self, condition: Condition) -> None:
         """Start an episode under a condition."""
         self._placed[:] = 0.0
-        if self._outlook is not None:
-            self._outlook.enter(condition)
+        self._condition = condition
 
     def placed(self, placement: int, level: int) -> None:
         """Show a placement at a level, given by their indices."""
@@ -73,6 +72,6 @@ class CandidateFeatures:
         self._gains[:] = 0.0
         if self._outlook is None or legal is None:
             return
-        gains = np.arcsinh(self._outlook.gains(construct, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
+        gains = np.arcsinh(self._outlook.gains(construct, self._condition, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
         new = legal.reshape(gains.shape) & (self._placed == 0.0)[:, None]
         np.copyto(self._gains, gains, where=new)

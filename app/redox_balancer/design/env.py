@@ -212,11 +212,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self._placed[:] = 0
         self._spent = np.zeros(2)
         self._observed[:] = 0.0
-        reference = self.evaluator.reference(condition)
+        reference, cell = self.evaluator.cell(condition)
         self._healthy_growth = reference.healthy_growth
         if self._cell is not None:
             ratios = condition.ratios if isinstance(condition, HeldCondition) else ()
-            self._cell.write(self._observed, self.evaluator.unmodified(condition).limits, ratios)
+            self._cell.write(self._observed, cell.limits, ratios)
             self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
         if self._features is not None:

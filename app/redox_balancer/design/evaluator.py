@@ -59,6 +59,8 @@ CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
 CONDITIONS = 1_000
 """Conditions remembered; a sampled one does not recur after its episode."""
+GAINS = 1_000
+"""Constructs with remembered gains, see `Outlook`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class Evaluator:
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
+        self.gains: dict[tuple[tuple[int, ...], Condition], tuple[int, Outcome, FloatArray]] = {}
         self._cache_entries = cache_entries
         healthy = space.healthy
         healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy
@@ -180,6 +183,7 @@ class Evaluator:
         self._outcomes.clear()
         self._means.clear()
         self._cells.clear()
+        self.gains.clear()
         if self._plain is not None:
             self._plain.reset()
 
@@ -205,11 +209,7 @@ class Evaluator:
 
     def reference(self, condition: Condition) -> Reference:
         """The cell without a construct under a condition."""
-        return self._cell(condition)[0]
-
-    def unmodified(self, condition: Condition) -> UnmodifiedCell:
-        """The bounds of that cell, computed once."""
-        return self._cell(condition)[1]
+        return self.cell(condition)[0]
 
     def evaluate(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
         """Value of a construct under a condition: with one parameter sample, or the mean over all there are."""
@@ -236,8 +236,8 @@ class Evaluator:
         remember(self._outcomes, key, outcome, self._cache_entries)
         return outcome
 
-    def _cell(self, condition: Condition) -> tuple[Reference, UnmodifiedCell]:
-        """What a condition determines before anything is built."""
+    def cell(self, condition: Condition) -> tuple[Reference, UnmodifiedCell]:
+        """What a condition determines before anything is built: growth and bounds, computed once."""
         known = self._cells.get(condition)
         if known is not None:
             return known
@@ -267,7 +267,7 @@ class Evaluator:
 
     def _outcome(self, construct: Construct, condition: Condition, sample: int | None) -> Outcome:
         space, settings, programs = self.space, self.space.settings, self.programs
-        reference, bounds = self._cell(condition)
+        reference, bounds = self.cell(condition)
         placed = tuple(construct)
         kept = growth_kept(settings, space.protein(placed))
         growth, point = reference.growth, bounds.point

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redox_balancer.cell.compress import compress
 from redox_balancer.cell.conditions import Condition, Side, limited
@@ -76,6 +77,10 @@ class Formulation:
         The presolved form of a reduced network that is solved by it.
     columns
         Column of each placement's reaction.
+    ends
+        Places of the upper and the lower bound of each placement, shape (2, P), as in `places`.
+    enzyme_capacities
+        By parameter sample, None for the library's own: flux of each placement at each level, (P, L), mmol/gDW/h.
     places, own_bounds
         By column: places of its upper and lower bound among the parameters, -1 for one that is always 0, and its
         bounds before any native limit, mmol/gDW/h.
@@ -92,8 +97,8 @@ class Formulation:
             self.network.column(reaction): space.network.bounds_of(reaction)
             for reaction in (*(p.reaction for p in space.placements), *(c.reaction for c in space.changes))
         }
-        widest = dict(self.own_bounds)
-        for position, (placement, column) in enumerate(zip(space.placements, self.columns, strict=True)):
+        widest, placed = dict(self.own_bounds), list(zip(space.placements, self.columns, strict=True))
+        for position, (placement, column) in enumerate(placed):
             if placement.foreign:
                 widest[column] = placement.bounds(space.largest_cap(position))
         for change, column in zip(space.changes, self._condition_columns, strict=True):
@@ -109,27 +114,19 @@ class Formulation:
         self.parameters: list[Parameter] = []
         self.places = {column: self._add_parameters(column, *bounds) for column, bounds in sorted(widest.items())}
         # Places of the bounds that depend on ratios, and which of a table's shares, shape (2, C), is that of each.
-        count, ends = len(coupled), [self.places[column] for column in coupled]
-        upper, lower = ([(at[side], c) for c, at in enumerate(ends) if at[side] >= 0] for side in (0, 1))
-        both = [*((place, c + count) for place, c in upper), *lower]
-        self._shared = np.array(both, dtype=np.intp).reshape(-1, 2).T
-        self._healthy = np.zeros(len(self.parameters) + 1)
-        for index, parameter in enumerate(self.parameters):
-            bound = self.network.upper if parameter.upper else self.network.lower
-            self._healthy[index] = bound[parameter.column]
+        ends = self._ends(coupled).ravel()
+        self._shared = np.stack([ends, np.roll(np.arange(len(ends)), len(coupled))])[:, ends >= 0]
+        healthy = self.network.lower, self.network.upper
+        self._healthy = np.array([*(healthy[p.upper][p.column] for p in self.parameters), 0.0])
         # Limits of the reactions that a placement can amplify, before it does.
-        self._native_limits = {
-            column: space.capacities.get(placement.reaction, math.inf)
-            for placement, column in zip(space.placements, self.columns, strict=True)
-            if not placement.foreign
-        }
-        self._library_factors = [1.0] * len(space.placements)
-        self._sampled_factors = space.parameter_samples.tolist()
-        # The bounds that each level of each foreign placement sets.
-        self._opened = [
-            [self._places(column, placement.bounds(cap)) for cap in placement.caps] if placement.foreign else []
-            for placement, column in zip(space.placements, self.columns, strict=True)
-        ]
+        self._native_limits = {c: space.capacities.get(p.reaction, math.inf) for p, c in placed if not p.foreign}
+        caps = np.array([placement.caps for placement in space.placements])
+        sampled = enumerate(caps * factors[:, None] for factors in space.parameter_samples)
+        self.enzyme_capacities: dict[int | None, FloatArray] = {None: caps, **dict(sampled)}
+        self.ends = self._ends(self.columns)
+        # The widest bounds that any level of a placement sets.
+        self._widest = {c: p.bounds(math.inf) if p.foreign else self.own_bounds[c] for p, c in placed}
+        self._lowest, self._highest = np.array([self._widest[c] for c in self.columns]).reshape(-1, 2).T[..., None]
 
     def under(self, condition: Condition) -> UnmodifiedCell:
         """The cell without a construct under a condition."""
@@ -175,30 +172,36 @@ class Formulation:
         self, cell: UnmodifiedCell, placed: Iterable[tuple[int, int]], sample: int | None = None
     ) -> FloatArray:
         """`with_placed` before ratios take their share."""
-        factors = self._library_factors if sample is None else self._sampled_factors[sample]
-        point = cell.capacities.copy()
-        over_expressed: dict[int, float] = {}
+        capacities, point = self.enzyme_capacities[sample], cell.capacities.copy()
+        added: dict[int, float] = {}
         for position, level in placed:
-            if self._opened[position]:
-                for place, bound in self._opened[position][level]:
-                    point[place] = bound * factors[position]
-            else:
-                column = self.columns[position]
-                extra = self._space.placements[position].caps[level] * factors[position]
-                over_expressed[column] = over_expressed.get(column, 0.0) + extra
-        for column, extra in over_expressed.items():
-            bounds = limited(*self.own_bounds[column], Side.FLUX, cell.native_limits[column] + extra)
-            for place, bound in self._places(column, bounds):
-                point[place] = bound
+            column = self.columns[position]
+            added[column] = added.get(column, 0.0) + capacities.item(position, level)
+        for column, capacity in added.items():
+            lower, upper = self._widest[column]
+            most = cell.native_limits.get(column, 0.0) + capacity
+            upper_at, lower_at = self.places[column]
+            if upper_at >= 0:
+                point[upper_at] = min(upper, most)
+            if lower_at >= 0:
+                point[lower_at] = max(lower, -most)
         return point
 
-    def enzyme_capacities(self, sample: int | None = None) -> list[list[float]]:
-        """Flux that each level of each placement can carry, mmol/gDW/h, with one of the parameter samples."""
-        factors = self._library_factors if sample is None else self._sampled_factors[sample]
-        return [
-            [cap * factor for cap in placement.caps]
-            for placement, factor in zip(self._space.placements, factors, strict=True)
-        ]
+    def placed_bounds(self, cell: UnmodifiedCell, sample: int | None = None) -> FloatArray:
+        """Upper and lower bound that each placement at each level sets in a cell, shape (2, P, L), mmol/gDW/h."""
+        own = np.array([[cell.native_limits.get(column, 0.0)] for column in self.columns])
+        most = own + self.enzyme_capacities[sample]
+        bounds: FloatArray = np.stack([np.minimum(self._highest, most), np.maximum(self._lowest, -most)])
+        return bounds if cell.shares is None else bounds * cell.shares[self.ends][:, :, None]
+
+    def steps(self, cell: UnmodifiedCell, bounds: FloatArray) -> FloatArray:
+        """What each of the `placed_bounds` adds to the point of a cell, and last nothing, shape (P L + 1, point)."""
+        _, placements, levels = bounds.shape
+        steps = np.zeros((placements * levels + 1, len(cell.point)))
+        for ends, changes in zip(self.ends, bounds - cell.point[self.ends][:, :, None], strict=True):
+            at = np.flatnonzero(ends >= 0)
+            steps[:-1].reshape(placements, levels, -1)[at, :, ends[at]] = changes[at]
+        return steps
 
     def bounds(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bound of every column at a point."""
@@ -223,6 +226,10 @@ class Formulation:
         """Point with every bound as wide as its range and no growth to be held."""
         return np.asarray([p.high if p.upper else p.low for p in self.parameters] + [0.0])
 
+    def _ends(self, columns: Iterable[int]) -> NDArray[np.intp]:
+        """Places of the upper and the lower bound of each of C columns, shape (2, C)."""
+        return np.array([self.places[column] for column in columns], dtype=np.intp).reshape(-1, 2).T
+
     def _add_parameters(self, column: int, lower: float, upper: float) -> tuple[int, int]:
         """Places of the upper and the lower bound of a column among the parameters, -1 for one that is always 0."""
         upper_at = lower_at = -1
@@ -235,11 +242,6 @@ class Formulation:
             most = max(0.0, self.network.lower.item(column))
             self.parameters.append(Parameter(column, upper=False, low=lower, high=most))
         return upper_at, lower_at
-
-    def _places(self, column: int, bounds: tuple[float, float]) -> list[tuple[int, float]]:
-        lower, upper = bounds
-        upper_at, lower_at = self.places[column]
-        return [(place, bound) for place, bound in ((upper_at, upper), (lower_at, lower)) if place >= 0]
 
 
 def reaction_bounds(space: DesignSpace, construct: Construct, condition: Condition) -> dict[str, tuple[float, float]]:

@@ -6,6 +6,7 @@ can gain, and what it gains where no other bound becomes limiting. Gasse et al. 
 to a policy that branches.
 """
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import ParametricLP
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.evaluator import Evaluator, Outcome
+from redox_balancer.design.evaluator import GAINS, Evaluator, Outcome, remember
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
 from redox_balancer.design.settings import Reward
 
@@ -23,87 +24,94 @@ ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
 
 
 class Outlook:
-    """Estimates for each of P placements at each of L levels, in the cell and condition given to `enter`."""
+    """Estimates for each of P placements at each of L levels."""
 
     def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator, space, formulation = evaluator, evaluator.space, evaluator.formulation
+        self._evaluator, space, ends = evaluator, evaluator.space, evaluator.formulation.ends
         self._levels = np.asarray(space.levels)
-        self._foreign = np.asarray([placement.foreign for placement in space.placements])
-        self._native = np.flatnonzero(~self._foreign)
-        self._caps = np.asarray([placement.caps for placement in space.placements])
-        reversible = np.asarray([placement.site.reversible for placement in space.placements])
-        places = [formulation.places[column] for column in formulation.columns]
-        own = [formulation.own_bounds[column] for column in formulation.columns]
-        self._own_lower, self._own_upper = np.asarray(own).T[:, self._native, None]
+        self._foreign = np.asarray([[placement.foreign] for placement in space.placements])
         # A bound that is always 0 is no parameter.
-        self._raised, self._lowered = (np.flatnonzero([at[side] >= 0 for at in places]) for side in (0, 1))
-        self._upper_at, self._lower_at = np.asarray(places)[self._raised, 0], np.asarray(places)[self._lowered, 1]
-        self._upper = np.where(self._foreign[:, None], self._caps, 0.0)
-        self._lower = np.where((self._foreign & reversible)[:, None], -self._caps, 0.0)
+        self._ends, self._move = ends, ends >= 0
+        self._condition: Condition | None = None
 
-    def enter(self, condition: Condition) -> None:
-        """Estimate under this condition from now on."""
-        self._reference = self._evaluator.reference(condition)
-        self._cell = cell = self._evaluator.unmodified(condition)
-        columns = self._evaluator.formulation.columns
-        limits = np.asarray([cell.native_limits[columns[place]] for place in self._native.tolist()])[:, None]
-        most = limits + self._caps[self._native]
-        self._upper[self._native] = np.minimum(self._own_upper, most)
-        self._lower[self._native] = np.maximum(self._own_lower, -most)
-
-    def gains(self, construct: Construct, outcome: Outcome) -> FloatArray:
-        """Estimated change of a construct's value by each placement, in the unit of the value; shape (P, L).
+    def gains(self, construct: Construct, condition: Condition, outcome: Outcome) -> FloatArray:
+        """Estimated change of the value of a construct, whose outcome is known, by each placement; shape (P, L).
 
         Only placements that are not part of the construct, and that are affordable, have a meaning. In a cell that
         cannot live they are the shares of what it lacks, by the Farkas certificate, that each placement makes up for.
         """
-        evaluator, space, cell = self._evaluator, self._evaluator.space, self._cell
-        programs, settings, reference = evaluator.programs, space.settings, self._reference
-        placed = tuple(construct)
-        point = evaluator.formulation.with_placed(cell, placed)
-        upper, lower = self._upper[self._raised], self._lower[self._lowered]
-        if cell.shares is not None:
-            upper = upper * cell.shares[self._upper_at, None]
-            lower = lower * cell.shares[self._lower_at, None]
-        upper = upper - point[self._upper_at, None]
-        lower = lower - point[self._lower_at, None]
-
-        def changed(row: FloatArray) -> FloatArray:
-            change = np.zeros(self._upper.shape)
-            change[self._raised] += row[self._upper_at, None] * upper
-            change[self._lowered] += row[self._lower_at, None] * lower
-            return change
-
-        if outcome.growth == 0.0 and (proof := programs.growth_lp.certificate(point[:-1])) is not None:
+        evaluator = self._evaluator
+        point = evaluator.formulation.with_placed(evaluator.cell(condition)[1], construct)
+        proof = evaluator.programs.growth_lp.certificate(point[:-1]) if outcome.growth == 0.0 else None
+        if proof is None and evaluator.space.settings.reward != "rescue":
+            self._look_up(point, construct, condition, outcome)
+        key, version = (construct.levels, condition), evaluator.programs.version
+        if (known := evaluator.gains.get(key)) and known[0] == version and known[1] is outcome:
+            return known[2]
+        if condition is not self._condition:  # the same in all of an episode
+            bounds = evaluator.formulation.placed_bounds(evaluator.cell(condition)[1])
+            self._condition, self._bounds = condition, bounds
+        steps = self._bounds - point[self._ends][:, :, None]
+        if proof is None:
+            gains = self._values(point, steps, construct, condition) - outcome.value
+        else:
             lacking = float(proof[:-1].dot(point[:-1]) + proof[-1])
-            relieved: FloatArray = np.clip(changed(proof) / -lacking, 0.0, 1.0)
-            return relieved
+            gains = np.clip(self._along(proof, steps) / -lacking, 0.0, 1.0)
+        remember(evaluator.gains, key, (version, outcome, gains), GAINS)
+        return gains
 
-        def estimated(program: ParametricLP, held: Any = None) -> FloatArray:
-            at = point[:-1] if held is None else point
-            if held is not None and not counted_before:
-                program.maximise(at)
-            cut = program.lowest_cut(at)
-            optima: FloatArray = cut[:-1].dot(at) + cut[-1] + changed(cut)
-            return optima if held is None else np.asarray(optima + cut[-2] * (held - at[-1]))
+    def _look_up(self, point: FloatArray, construct: Construct, condition: Condition, outcome: Outcome) -> None:
+        """Set the biomass flux that a point holds, and look up the optima there that the outcome did not need."""
+        evaluator, space = self._evaluator, self._evaluator.space
+        floor, protein = evaluator.reference(condition).floor, space.protein(construct)
+        point[-1] = outcome.growth / growth_kept(space.settings, protein) * AT_OPTIMUM
+        if space.settings.reward == "capacity":
+            held: Any = held_biomass_flux(floor, self._kept(protein))
+            point[-1] = min(held.min(), point[-1])
+        if not (self._takes(construct) and reaches_floor(outcome.growth, floor)):
+            for program in evaluator.programs.flux_lps:
+                program.maximise(point)
 
-        before = outcome.growth / growth_kept(settings, space.protein(placed))
-        takes = any(self._foreign[place] for place, _ in placed)
-        counted_before = takes and reaches_floor(outcome.growth, reference.floor)
-        protein: Any = space.protein(placed) + self._levels
-        kept: Any = np.maximum(growth_kept(settings, protein), 1e-9)
-        biomass = np.maximum(estimated(programs.growth_lp), 0.0)
-        growth = kept * biomass
-        capacity: Any = 0.0
-        if settings.reward != "rescue":
-            counted = (self._foreign | takes)[:, None] & reaches_floor(growth, reference.floor)
-            if settings.reward == "guaranteed":
-                point[-1] = before * AT_OPTIMUM
-                least = [estimated(program, biomass * AT_OPTIMUM) for program in programs.flux_lps]
-                capacity = -np.max(least, axis=0) * counted
-            else:
-                held: Any = held_biomass_flux(reference.floor, kept)
-                point[-1] = min(held.min(), before * AT_OPTIMUM)
-                capacity = np.maximum(estimated(programs.flux_lps[0], held), 0.0) * counted
-        estimates: FloatArray = evaluator.worth(reference, growth, capacity, protein)[0]
-        return estimates - outcome.value
+    def _values(self, point: FloatArray, steps: FloatArray, construct: Construct, condition: Condition) -> FloatArray:
+        """Estimated values after each step from the point of a construct."""
+        evaluator, space = self._evaluator, self._evaluator.space
+        reference, protein = evaluator.reference(condition), space.protein(construct)
+        kept = self._kept(protein)
+        biomass = np.maximum(self._optima(evaluator.programs.growth_lp, point[:-1], steps), 0.0)
+        growth, capacity = kept * biomass, np.zeros(())
+        if space.settings.reward != "rescue":
+            guaranteed = space.settings.reward == "guaranteed"
+            held: Any = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
+            counted = (self._foreign | self._takes(construct)) & reaches_floor(growth, reference.floor)
+            capacity = self._capacity(point, steps, held) * counted
+        values: FloatArray = evaluator.worth(reference, growth, capacity, protein + self._levels)[0]
+        return values
+
+    def _kept(self, protein: float) -> Any:
+        """Share of growth that is left with one more placement at each level, shape (L,)."""
+        after: Any = protein + self._levels
+        return np.maximum(growth_kept(self._evaluator.space.settings, after), 1e-9)
+
+    def _takes(self, construct: Construct) -> bool:
+        return any(self._foreign[place] for place, _ in construct)
+
+    def _capacity(self, point: FloatArray, steps: FloatArray, held: FloatArray) -> FloatArray:
+        """What the reward counts of the capacity, at the biomass flux to be held: the lowest cuts from a point."""
+        most = [self._optima(program, point, steps, held) for program in self._evaluator.programs.flux_lps]
+        if self._evaluator.space.settings.reward == "guaranteed":
+            return -reduce(np.maximum, most)
+        return np.maximum(most[0], 0.0)
+
+    def _optima(
+        self, program: ParametricLP, point: FloatArray, steps: FloatArray, held: FloatArray | None = None
+    ) -> FloatArray:
+        """Estimated optima after each step from a point, of which `held` replaces the last coordinate."""
+        cut = program.lowest_cut(point)
+        optima: FloatArray = cut[:-1].dot(point) + cut[-1] + self._along(cut, steps)
+        return optima if held is None else optima + cut[-2] * (held - point[-1])
+
+    def _along(self, row: FloatArray, steps: FloatArray) -> FloatArray:
+        """Change of a row over (u, 1) by steps of the upper and the lower bound of each placement, (2, P, L)."""
+        upper, lower = row[self._ends] * self._move
+        change: FloatArray = upper[:, None] * steps[0] + lower[:, None] * steps[1]
+        return change

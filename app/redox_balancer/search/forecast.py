@@ -159,9 +159,7 @@ class Forecast:
             formulation, ratios = self.evaluator.formulation, self.evaluator.space.ratios
             condition, sample = self.states[state]
             cell = formulation.under(condition)
-            steps = np.zeros((self._nothing + 1, len(cell.point)))
-            for step in range(self._nothing):
-                steps[step] = formulation.with_placed(cell, [divmod(step, self._levels)], sample) - cell.point
+            steps = formulation.steps(cell, formulation.placed_bounds(cell, sample))
             least = ratios.growth if ratios and cell.shares is not None else NO_GROWTH
             self._cells[state] = _Cell(self.evaluator.reference(condition), cell.point, steps, least)
         return self._cells[state]

@@ -108,7 +108,7 @@ class _ConstructProgram:
         self._add_expression()
         samples: Sequence[int | None] = range(len(space.parameter_samples)) or (None,)
         for sample in samples:
-            caps = self._formulation.enzyme_capacities(sample)
+            caps = self._formulation.enzyme_capacities[sample].tolist()
             for condition, weight in zip(problem.conditions, problem.weights, strict=True):
                 self._add_condition(condition, weight / len(samples), caps)
 

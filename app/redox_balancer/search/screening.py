@@ -189,13 +189,8 @@ class Screen:
     def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
         formulation, space = self._evaluator.formulation, self._evaluator.space
         cell = formulation.under(condition)
-        steps = np.zeros((len(self._protein), len(cell.point)))
-        takes, taken = np.zeros(len(self._protein)), nadph_weights(space)
-        capacities = formulation.enzyme_capacities(sample)
-        for step in range(self._nothing):
-            position, level = divmod(step, self._levels)
-            placement = space.placements[position]
-            steps[step] = formulation.with_placed(cell, [(position, level)], sample) - cell.point
-            ends = np.multiply(placement.bounds(capacities[position][level]), taken.get(placement.reaction, 0.0))
-            takes[step] = ends.max()
+        bounds, taken = formulation.placed_bounds(cell, sample), nadph_weights(space)
+        weights = np.array([[taken.get(placement.reaction, 0.0)] for placement in space.placements])
+        takes = np.append((bounds * weights).max(axis=0), 0.0)
+        steps = formulation.steps(cell, bounds)
         return _Case(condition, weight, self._evaluator.reference(condition), cell.point, steps, takes)

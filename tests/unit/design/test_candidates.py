@@ -1,6 +1,7 @@
 """Features of the placements that a policy chooses from: estimated gains against true ones, and names."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from redox_balancer.design.candidates import CandidateFeatures, feature_names
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.outlook import Outlook
 from redox_balancer.design.settings import Reward
 from redox_balancer.design.task import Task
@@ -24,13 +26,24 @@ def walk(env: RedoxEnv, steps: int) -> Iterator[np.random.Generator]:
         yield generator
 
 
+def test_the_bounds_of_all_placements_at_once_are_those_of_one_by_one() -> None:
+    space = Task(held_ratios="c,m", parameter_samples=2).space()
+    formulation, levels = Formulation(space), len(space.levels)
+    assert space.ratios is not None
+    for condition in [*space.conditions, *map(space.ratios.holding, space.conditions)]:
+        cell = formulation.under(condition)
+        for sample in (None, 1):
+            placed = [[divmod(step, levels)] for step in range(space.actions - 1)] + [[]]
+            points = np.array([formulation.with_placed(cell, each, sample) for each in placed])
+            assert (formulation.steps(cell, formulation.placed_bounds(cell, sample)) == points - cell.point).all()
+
+
 @pytest.mark.parametrize("reward", ["capacity", "rescue"])
 def test_an_estimated_gain_is_a_bound_which_the_gain_of_a_small_placement_reaches(reward: Reward) -> None:
     (env,) = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")(1)
     outlook, reached = Outlook(env.evaluator), 0
     for generator in walk(env, 60):
-        outlook.enter(env.condition)
-        gains = outlook.gains(env.construct, env.outcome)
+        gains = outlook.gains(env.construct, env.condition, env.outcome)
         for action in generator.choice(np.flatnonzero(env._mask[:-1]), 12, replace=False).tolist():
             placement, level = divmod(action, len(env.evaluator.space.levels))
             if placement in dict(env.construct):
@@ -49,8 +62,7 @@ def test_a_placement_that_leaves_something_lacking_does_not_bring_a_cell_to_life
     for _ in walk(env, 150):
         if env.outcome.growth > 0:
             continue
-        outlook.enter(env.condition)
-        relieved = outlook.gains(env.construct, env.outcome)
+        relieved = outlook.gains(env.construct, env.condition, env.outcome)
         assert ((relieved >= 0) & (relieved <= 1)).all()
         for placement, level in np.argwhere(env._mask[:-1].reshape(relieved.shape)).tolist():
             if placement not in dict(env.construct):
@@ -68,8 +80,7 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
         for _ in walk(env, 40):
             env.evaluator.reset()  # an estimate needs the solve of the present construct alone
             env._evaluate()
-            outlook.enter(env.condition)
-            gains = outlook.gains(env.construct, env.outcome)
+            gains = outlook.gains(env.construct, env.condition, env.outcome)
             true = np.full(gains.shape, -np.inf)
             for action in np.flatnonzero(env._mask[:-1]).tolist():
                 placement, level = divmod(action, gains.shape[1])
@@ -82,6 +93,36 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
                 ranks.append(int((most > most[best] + 1e-12).sum()))
     assert len(ranks) > 25
     assert np.mean(np.asarray(ranks) < 3) > 0.85
+
+
+def test_gains_are_estimated_again_only_where_more_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two environments of a process share them; a solve elsewhere may leave a lower cut."""
+    first, second = RedoxEnvs(Task().space(), placements=3)(2)
+    estimated, values = list[object](), Outlook._values
+
+    def estimate(*given: Any) -> Any:
+        estimated.append(given)
+        return values(*given)
+
+    monkeypatch.setattr(Outlook, "_values", estimate)
+
+    def seen(env: RedoxEnv) -> list[bytes]:
+        actions = [2, 60]
+        observations = [env.reset(options={"condition": "complex_iii_closed"})[0]]
+        return [observation.tobytes() for observation in observations + [env.step(action)[0] for action in actions]]
+
+    seen(first)  # which leaves its cuts
+    once = seen(first)
+    estimated.clear()
+    assert (seen(second), len(estimated)) == (once, 0)
+    before = first.evaluator.programs.version
+    first.reset(options={"condition": "hypoxia"})
+    assert first.evaluator.programs.version > before
+    estimated.clear()
+    again = seen(second)
+    assert len(estimated) == 3
+    first.evaluator.gains.clear()
+    assert seen(first) == again
 
 
 def test_a_hidden_condition_shows_no_gains_and_features_have_the_same_names_in_every_library() -> None:
