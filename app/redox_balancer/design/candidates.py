@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
-from redox_balancer.design.evaluator import GAINS, Evaluator, Outcome, remember
+from redox_balancer.design.evaluator import Evaluator, Outcome
 from redox_balancer.design.outlook import ESTIMATED, Outlook
 from redox_balancer.design.space import DesignSpace
 
@@ -38,7 +38,7 @@ class CandidateFeatures:
     """
 
     def __init__(self, evaluator: Evaluator, *, hidden_condition: bool) -> None:
-        self._evaluator, space = evaluator, evaluator.space
+        space = evaluator.space
         self._levels = len(space.levels)
         self.values: Features = np.zeros((len(space.placements), len(feature_names(space))), dtype=np.float32)
         self._gains, self._placed = self.values[:, : self._levels], self.values[:, self._levels]
@@ -72,16 +72,6 @@ class CandidateFeatures:
         self._gains[:] = 0.0
         if self._outlook is None or legal is None:
             return
-        new = legal.reshape(self._gains.shape) & (self._placed == 0.0)[:, None]
-        np.copyto(self._gains, self._scaled_gains(self._outlook, construct, outcome), where=new)
-
-    def _scaled_gains(self, outlook: Outlook, construct: Construct, outcome: Outcome) -> Features:
-        """Gains of all placements, remembered for as long as the cuts that they follow from are the lowest known."""
-        known, programs = self._evaluator.gains, self._evaluator.programs
-        key = construct.levels, self._condition
-        if (found := known.get(key)) and found[0] == programs.version and found[1] is outcome:
-            return found[2]
-        scaled = np.arcsinh(outlook.gains(construct, self._condition, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
-        gains: Features = scaled.astype(np.float32)
-        remember(known, key, (programs.version, outcome, gains), GAINS)
-        return gains
+        gains = np.arcsinh(self._outlook.gains(construct, self._condition, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
+        new = legal.reshape(gains.shape) & (self._placed == 0.0)[:, None]
+        np.copyto(self._gains, gains, where=new)

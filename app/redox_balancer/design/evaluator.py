@@ -29,7 +29,6 @@ from dataclasses import astuple, dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import HEALTHY, Condition
 from redox_balancer.cell.network import FloatArray
@@ -60,8 +59,8 @@ CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
 CONDITIONS = 1_000
 """Conditions remembered; a sampled one does not recur after its episode."""
-GAINS = 2_000
-"""Constructs with remembered gains."""
+GAINS = 1_000
+"""Constructs with remembered gains, see `Outlook`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ class Evaluator:
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
-        self.gains: dict[tuple[tuple[int, ...], Condition], tuple[int, Outcome, NDArray[np.float32]]] = {}
+        self.gains: dict[tuple[tuple[int, ...], Condition], tuple[int, Outcome, FloatArray]] = {}
         self._cache_entries = cache_entries
         healthy = space.healthy
         healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy

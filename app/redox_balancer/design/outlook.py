@@ -15,7 +15,7 @@ from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parametric import ParametricLP
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.evaluator import Evaluator, Outcome
+from redox_balancer.design.evaluator import GAINS, Evaluator, Outcome, remember
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
 from redox_balancer.design.settings import Reward
 
@@ -40,39 +40,60 @@ class Outlook:
         Only placements that are not part of the construct, and that are affordable, have a meaning. In a cell that
         cannot live they are the shares of what it lacks, by the Farkas certificate, that each placement makes up for.
         """
-        evaluator, space = self._evaluator, self._evaluator.space
-        programs, settings = evaluator.programs, space.settings
-        reference, cell = evaluator.cell(condition)
+        evaluator = self._evaluator
+        point = evaluator.formulation.with_placed(evaluator.cell(condition)[1], construct)
+        proof = evaluator.programs.growth_lp.certificate(point[:-1]) if outcome.growth == 0.0 else None
+        if proof is None and evaluator.space.settings.reward != "rescue":
+            self._look_up(point, construct, condition, outcome)
+        key, version = (construct.levels, condition), evaluator.programs.version
+        if (known := evaluator.gains.get(key)) and known[0] == version and known[1] is outcome:
+            return known[2]
         if condition is not self._condition:  # the same in all of an episode
-            self._condition, self._bounds = condition, evaluator.formulation.placed_bounds(cell)
-        placed = tuple(construct)
-        point = evaluator.formulation.with_placed(cell, placed)
+            bounds = evaluator.formulation.placed_bounds(evaluator.cell(condition)[1])
+            self._condition, self._bounds = condition, bounds
         steps = self._bounds - point[self._ends][:, :, None]
-        if outcome.growth == 0.0 and (proof := programs.growth_lp.certificate(point[:-1])) is not None:
+        if proof is None:
+            gains = self._values(point, steps, construct, condition) - outcome.value
+        else:
             lacking = float(proof[:-1].dot(point[:-1]) + proof[-1])
-            relieved: FloatArray = np.clip(self._along(proof, steps) / -lacking, 0.0, 1.0)
-            return relieved
-        spent = space.protein(placed)
-        protein: Any = spent + self._levels
-        held: Any
-        kept: Any = np.maximum(growth_kept(settings, protein), 1e-9)
-        biomass = np.maximum(self._optima(programs.growth_lp, point[:-1], steps), 0.0)
+            gains = np.clip(self._along(proof, steps) / -lacking, 0.0, 1.0)
+        remember(evaluator.gains, key, (version, outcome, gains), GAINS)
+        return gains
+
+    def _look_up(self, point: FloatArray, construct: Construct, condition: Condition, outcome: Outcome) -> None:
+        """Set the biomass flux that a point holds, and look up the optima there that the outcome did not need."""
+        evaluator, space = self._evaluator, self._evaluator.space
+        floor, protein = evaluator.reference(condition).floor, space.protein(construct)
+        point[-1] = outcome.growth / growth_kept(space.settings, protein) * AT_OPTIMUM
+        if space.settings.reward == "capacity":
+            held: Any = held_biomass_flux(floor, self._kept(protein))
+            point[-1] = min(held.min(), point[-1])
+        if not (self._takes(construct) and reaches_floor(outcome.growth, floor)):
+            for program in evaluator.programs.flux_lps:
+                program.maximise(point)
+
+    def _values(self, point: FloatArray, steps: FloatArray, construct: Construct, condition: Condition) -> FloatArray:
+        """Estimated values after each step from the point of a construct."""
+        evaluator, space = self._evaluator, self._evaluator.space
+        reference, protein = evaluator.reference(condition), space.protein(construct)
+        kept = self._kept(protein)
+        biomass = np.maximum(self._optima(evaluator.programs.growth_lp, point[:-1], steps), 0.0)
         growth, capacity = kept * biomass, np.zeros(())
-        if settings.reward != "rescue":
-            takes = any(self._foreign[place] for place, _ in placed)
-            most = outcome.growth / growth_kept(settings, spent) * AT_OPTIMUM
-            if settings.reward == "guaranteed":
-                held, point[-1] = biomass * AT_OPTIMUM, most
-            else:
-                held = held_biomass_flux(reference.floor, kept)
-                point[-1] = min(held.min(), most)
-            if not (takes and reaches_floor(outcome.growth, reference.floor)):  # else it was the outcome's
-                for program in programs.flux_lps:
-                    program.maximise(point)
-            counted = (self._foreign | takes) & reaches_floor(growth, reference.floor)
+        if space.settings.reward != "rescue":
+            guaranteed = space.settings.reward == "guaranteed"
+            held: Any = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
+            counted = (self._foreign | self._takes(construct)) & reaches_floor(growth, reference.floor)
             capacity = self._capacity(point, steps, held) * counted
-        estimates: FloatArray = evaluator.worth(reference, growth, capacity, protein)[0]
-        return estimates - outcome.value
+        values: FloatArray = evaluator.worth(reference, growth, capacity, protein + self._levels)[0]
+        return values
+
+    def _kept(self, protein: float) -> Any:
+        """Share of growth that is left with one more placement at each level, shape (L,)."""
+        after: Any = protein + self._levels
+        return np.maximum(growth_kept(self._evaluator.space.settings, after), 1e-9)
+
+    def _takes(self, construct: Construct) -> bool:
+        return any(self._foreign[place] for place, _ in construct)
 
     def _capacity(self, point: FloatArray, steps: FloatArray, held: FloatArray) -> FloatArray:
         """What the reward counts of the capacity, at the biomass flux to be held: the lowest cuts from a point."""

@@ -1,6 +1,7 @@
 """Features of the placements that a policy chooses from: estimated gains against true ones, and names."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,8 +98,13 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
 def test_gains_are_estimated_again_only_where_more_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two environments of a process share them; a solve elsewhere may leave a lower cut."""
     first, second = RedoxEnvs(Task().space(), placements=3)(2)
-    estimated, gains = [], Outlook.gains
-    monkeypatch.setattr(Outlook, "gains", lambda *given: estimated.append(given) or gains(*given))
+    estimated, values = list[object](), Outlook._values
+
+    def estimate(*given: Any) -> Any:
+        estimated.append(given)
+        return values(*given)
+
+    monkeypatch.setattr(Outlook, "_values", estimate)
 
     def seen(env: RedoxEnv) -> list[bytes]:
         actions = [2, 60]
