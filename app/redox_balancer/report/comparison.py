@@ -72,7 +72,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     ]
     made = f"version {summary['version']}, {summary['date']}, {len(summary['runs'])} policies"
     trained = f"{summary['training_steps']:,.0f} steps and {summary['training_s']:,.0f} s of training"
-    machine = f", on {summary['processor']}" if summary.get("processor") else ""
+    machine = f", compared on {summary['processor']}" if summary.get("processor") else ""
     figure = "mean share of the best known by seconds per answer, and the time of many answers"
     lines = [f"# Comparison: {', '.join(kind)}", "", f"By {made}, each after {trained}{machine}.", ""]
     lines += [f"![{figure}](evaluation.svg)"]
