@@ -125,7 +125,12 @@ class Bucket:
         digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
         with self._translate_errors(key):
             response = self._client.put_object(
-                Bucket=self._name, Key=key, Body=content, ChecksumSHA256=digest, **condition
+                Bucket=self._name,
+                Key=key,
+                Body=content,
+                ChecksumAlgorithm="SHA256",
+                ChecksumSHA256=digest,
+                **condition,
             )
         return str(response["ETag"])
 
