@@ -79,6 +79,7 @@ def test_recon3d_reactions_that_were_dropped_are_blocked(recon3d_core: Built, re
 def test_recon3d_report_lists_the_reactions_of_each_rule(recon3d_core: Built) -> None:
     rules = rules_of(recon3d_core.answer)
     assert rules["objective"]["kept"] == ["BIOMASS_reaction"]
+    assert {"AKGDm", "SUCOASm", "GLCt1r", "GLCt4", "GLCSGLT1le"} <= set(rules["central_carbon"]["kept"])
     central = set(rules["central_carbon"]["kept"]) | set(rules["central_carbon"]["blocked"])
     assert {"AKGDm", "SUCOASm", "SUCOAS1m", "PDHm", "CSm", "MDHm", "LDH_L", "PYK"} <= central
     assert {"GLCt1r", "GLCt2_2", "GLCt4", "GLCSGLT1le", "HMR_8884"} <= central
@@ -123,6 +124,12 @@ def test_a_small_model_on_its_own_medium(textbook: Path, tmp_path: Path) -> None
     table = redox("build-core", *arguments).stdout
     for word in ("87 reactions", "growth 0.8739215", "essential", "central_carbon", "AKGDH"):
         assert word in table
+
+
+def test_biomass_can_be_chosen(textbook: Path, tmp_path: Path) -> None:
+    arguments = ("--input", textbook, "--output", tmp_path / "core.json", "--medium", "model")
+    answer = json.loads(redox("build-core", *arguments, "--biomass", "ATPM", "--json").stdout)
+    assert answer["objective"] == "ATPM"
 
 
 def test_a_medium_without_growth_is_refused(textbook: Path, tmp_path: Path) -> None:

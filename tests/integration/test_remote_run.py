@@ -112,6 +112,18 @@ def test_a_fault_in_an_upload_leaves_no_damaged_checkpoint(
     remote.verify(1000)
 
 
+def test_an_interrupted_push_is_resumed_without_sending_complete_files_again(
+    s3: S3, remote: RemoteRun, tmp_path: Path
+) -> None:
+    path = save(tmp_path, 1000)
+    s3.proxy.faults = [Fault("error", "state", "PUT")]
+    with pytest.raises(UnreachableError):
+        remote.push(path)
+    remote.push(path)
+    assert s3.proxy.count("PUT", "arrays") == 1
+    remote.verify(1000)
+
+
 def test_a_locally_damaged_checkpoint_is_not_pushed(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:
     path = save(tmp_path, 1000)
     (path / "state.json").write_bytes(flipped((path / "state.json").read_bytes()))

@@ -12,7 +12,7 @@ from redox_balancer.cell.models import load_network, to_network
 from redox_balancer.cell.network import Column, Network
 from redox_balancer.cell.probes import free_fluxes
 from refusals import refused
-from toy_cell import toy_cell
+from toy_cell import GROWTH, growth_of, toy_cell
 
 LDH = "lac__L_c + nad_c <=> pyr_c + nadh_c + h_c"
 THD = "nadh_c + nadp_c <=> nad_c + nadph_c"
@@ -238,6 +238,11 @@ reason = "why"
 source = "who"
 equation = "{}"
 """
+
+
+def test_the_curated_toy_cell_grows_as_before(tmp_path: Path) -> None:
+    found = curation(tmp_path, correction('direction = "backward"', reactions(LDH_L=LDH)))
+    assert growth_of(found.apply(toy()).network) == pytest.approx(GROWTH)
 
 
 def test_reactions_and_metabolites_are_added(tmp_path: Path) -> None:

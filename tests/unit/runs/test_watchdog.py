@@ -118,8 +118,8 @@ def test_memory_that_grows_is_projected_with_outliers_and_steps_left_aside() -> 
     assert alarm.text.startswith(f"out of memory in {left_h:.1f} h: 2 processes grow by ")
     assert 2.8 < left_h < 3.6
     assert not watchdog.health(actors, available_bytes=100 * GIGABYTE)
-    assert not watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h - 0.3))
-    assert watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h + 0.3))
+    assert not watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h - 0.1))
+    assert watchdog.health(actors, available_bytes=372_000_000, left_s=3600.0 * (left_h + 0.1))
     assert not watchdog.health({}, available_bytes=372_000_000)
 
 
