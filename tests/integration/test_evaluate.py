@@ -162,3 +162,23 @@ def test_each_search_reports_its_answer_and_its_cost() -> None:
     assert values["milp"] == pytest.approx(values["exhaustive"], abs=1e-7)
     assert max(values.values()) <= values["milp"] + 1e-7
     assert min(values.values()) > 0
+
+
+def test_conditions_whose_best_construct_takes_an_enzyme_that_the_training_lacked_are_a_set_of_their_own(
+    tmp_path: Path,
+) -> None:
+    task = ("--conditions", "hypoxia,complex_iii_closed", "--placements", 1, "--without-enzymes", "LBNOX,AOX")
+    run = trained(tmp_path, "smaller", *task)
+    answer = redox_json("evaluate", run, "--without-enzymes", "", "--on", "training", *QUICK)
+    assert list(answer["sets"]) == ["named conditions", "named conditions, best with new enzymes"]
+    everything, new = answer["sets"].values()
+    best = {
+        entry["condition"]: {placed["enzyme"] for placed in entry["construct"]} for entry in everything["conditions"]
+    }
+    expected = [condition for condition, enzymes in best.items() if enzymes & {"LBNOX", "AOX"}]
+    assert [entry["condition"] for entry in new["conditions"]] == expected
+    assert "complex_iii_closed" in expected
+    page = (run / "evaluation.md").read_text()
+    assert "## Named conditions, best with new enzymes" in page
+    same = redox_json("evaluate", run, "--on", "training", *QUICK)
+    assert list(same["sets"]) == ["training"]
