@@ -80,6 +80,18 @@ def test_the_table_of_cell_lines_that_a_page_shows_can_be_read(tmp_path: Path) -
     assert list(load_cell_lines(file)) == ["patient", "control"]
 
 
+def test_each_fold_of_the_genome_withholds_the_cell_lines_that_it_is_asked_about() -> None:
+    withheld = []
+    for fold in range(1, 5):
+        asked = ("evaluation", f"TASK=genome-{fold}", "MODEL=core.json.gz")
+        printed = subprocess.run(["make", "-nC", ROOT, *asked], capture_output=True, text=True, check=True).stdout
+        trained, evaluated = (set(lines.split(",")) for lines in re.findall(r"--cell (\S+)", printed))
+        assert trained | evaluated == set(load_cell_lines())
+        assert not trained & evaluated
+        withheld += evaluated
+    assert len(withheld) == len(set(withheld)) == len(load_cell_lines())
+
+
 def test_make_targets_and_their_documentation_agree() -> None:
     rows = re.findall(r"^\| `make ([a-z-]+)` \|", COMMANDS, flags=re.MULTILINE)
     assert sorted(rows) == sorted(targets() - {"help"})
