@@ -1,4 +1,4 @@
-"""The design engine: local search by single changes from several starts, then the proof.
+"""The design engine: cutting planes and local search by single changes from several starts, then the proof.
 
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
 What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
@@ -42,10 +42,10 @@ PROBED = 0.1
 PROVEN = 1e-6
 """Distance of a value from its bound, relative for values above 1, at which it is proven optimal."""
 
-RESCUES = 24
-"""Constructs valued at most to find one with which a cell lives that cannot without any."""
+PROMISED, ROUNDS = 3, 40
+"""Constructs valued in a round of cutting planes, and the most rounds."""
 
-GREEDY, RANDOM, RESCUE = "greedy search", "random constructs", "what the cell lacks to live"
+GREEDY, RANDOM, CUTS = "greedy search", "random constructs", "cutting planes"
 
 Batch = tuple[str, Sequence[Construct]]
 """Constructs to start from, and where they come from; the empty construct stands for greedy search as well."""
@@ -53,16 +53,15 @@ Batch = tuple[str, Sequence[Construct]]
 
 @one_blas_thread()
 def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch] = ()) -> SearchResult:
-    """Search from what is drawn, from greedy search and from nothing, prove the result, go on from random constructs.
+    """Search from what is drawn, by cutting planes and greedily, prove the result, go on from random constructs.
 
-    Where the cell cannot live, what it lacks tells which placements help it together. The search ends with the proof
-    or at the limits of `search`. `drawn` are batches of starts, of a policy, the first of which goes before all
-    others and the rest in turn with random ones. Without a limit of time only a small space is exhausted, and no
-    program solved.
+    The search ends with the proof or at the limits of `search`. `drawn` are batches of starts, of a policy, the first
+    of which goes before all others and the rest in turn with random ones. Without a limit of time only a small space
+    is exhausted, and no program solved.
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
     descents.run([first] if (first := next(drawn, None)) else [])
-    descents.rescue()
+    descents.cut()
     descents.run([(GREEDY, [problem.empty])])
 
     def others() -> Iterator[Batch]:
@@ -137,15 +136,25 @@ class Descents:
                 if self._search.best != self.confirmed:
                     self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
 
-    def rescue(self) -> None:
-        """Descend from the best construct found to make up for all that a cell lacks which cannot live without."""
-        search, best = self._search, self._search.best
-        search.stage = RESCUE
+    def cut(self) -> None:
+        """Value what the cuts of all solves promise most, which adds cuts, until no other construct promises more.
+
+        This is the cutting-plane method of Kelley 1960, doi:10.1137/0108053, with a beam search in place of a program
+        over the cuts, so its end is no proof.
+        """
+        search, valued = self._search, set[Construct]()
         with suppress(_LimitReached):
-            for construct in islice(self._screen.rescues(), RESCUES):
-                self._value(construct)
-        if search.best != best:
-            self.run([(RESCUE, [search.best])])
+            for _ in range(ROUNDS):
+                search.stage, best = CUTS, search.best
+                better = (one for one, estimate in self._screen.promising() if estimate > search.best_value + GAIN)
+                promised = [*islice((one for one in better if one not in valued), PROMISED)]
+                if not promised:
+                    return
+                valued.update(promised)
+                for construct in promised:
+                    self._value(construct)
+                if search.best != best:
+                    self.run([(CUTS, [search.best])])
 
     def exhaust(self, share: float = 1.0) -> bool:
         """Value every construct that its bound does not rule out, the screen going by what it has one placement less.

@@ -1,4 +1,4 @@
-"""Which single change of a construct is worth valuing, by what earlier solves tell of all others.
+"""Which constructs are worth valuing, by what earlier solves tell of all others.
 
 The optimum of a linear program is concave in its bounds, so the gradient that one solve ends with bounds the optimum
 at every other point (`cell/regions.py`). At the changes of a construct, all of which are known points, the lowest of
@@ -7,9 +7,8 @@ bound of the value: a change whose bound is not above the value at hand needs no
 smallest consumption, which the gradients bound from below; from above the enzyme capacities do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +29,10 @@ from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
 
-BEAM = 64
-"""Partial constructs kept in the search for those that no certificate rules out."""
+BEAM, DUPLICATES = 16, 4
+"""Constructs of each size that the beam search extends, chosen among so many times as many, of which some recur."""
+SAMPLED = 8
+"""Cases that the beam search goes by, at most."""
 UNBOUNDED = 1e6
 """Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
 
@@ -79,6 +80,8 @@ class Screen:
             for condition, weight in zip(problem.conditions, problem.weights, strict=True)
             for sample in samples
         ]
+        # Weights need not add up: the estimates of a beam are compared with each other alone.
+        self._sampled = self._cases[:: -(-len(self._cases) // SAMPLED)]
 
     def changes(self, construct: Construct, *, additions: bool = False) -> Changes:
         """Every affordable construct that differs in one placement, or with `additions` has one placement more."""
@@ -96,7 +99,11 @@ class Screen:
             added = steps[free & ~np.isin(steps // self._levels, kept // self._levels)]
             pairs.append((np.full(len(added), removed), added))
         removed, added = (np.concatenate([placed[:0], *(pair[end] for pair in pairs)]) for end in (0, 1))
-        return Changes(removed, added, *self._values(placed, removed, added))
+
+        def total(of_steps: Any) -> Any:
+            return of_steps[placed].sum(axis=0) - of_steps[removed] + of_steps[added]
+
+        return Changes(removed, added, *self._values(total, len(added), self._cases))
 
     def changed(self, construct: Construct, changes: Changes, index: int) -> Construct:
         """The construct after one of the changes."""
@@ -105,66 +112,73 @@ class Screen:
             construct = construct.place(removed // self._levels, -1)
         return construct if added == self._nothing else construct.place(*divmod(added, self._levels))
 
-    def rescues(self) -> Iterator[Construct]:
-        """Constructs that no certificate so far rules out, in a cell that cannot live without any; value each.
+    def promising(self) -> list[tuple[Construct, float]]:
+        """Constructs that a beam search finds by the estimates, with these, those of the highest estimates first.
 
-        A Farkas certificate is a row over the bounds. The shares of what it lacks that placements make up for add up
-        to 1 wherever the cell lives. A beam search looks for constructs that reach 1 for all certificates, and the
-        one that exceeds it by most comes next: where it does not live either, valuing it has added a certificate. The
-        iterator ends where the beam has none left, which is no proof.
+        Where a cell cannot live, each Farkas certificate is a row over the bounds, and the shares of what it lacks
+        that placements make up for add up to 1 wherever the cell lives. The beam goes by these shares first, and only
+        constructs that no certificate so far rules out are returned.
         """
-        growth_lp, case, tried = self._evaluator.programs.growth_lp, self._cases[0], set[Construct]()
-        while case.reference.growth == 0.0:
-            lacking = growth_lp.certificates.dot(np.append(case.point[:-1], 1.0))
-            rows, lacking = growth_lp.certificates[lacking > 0.0, :-1], lacking[lacking > 0.0]
-            relieved = -case.steps[: self._nothing, :-1].dot(rows.T) / lacking
-            beam: list[tuple[int, ...]] = [()]
-            complete = dict[Construct, float]()
-            for _ in range(self._problem.placements if len(rows) else 0):
-                beam = self._extended(beam, relieved)
-                for steps in beam:
-                    excess = float(relieved[[*steps]].sum(axis=0).min())
-                    if excess >= 1.0 and (construct := self._construct(steps)) not in tried:
-                        complete[construct] = excess
-            if not complete:
-                return
-            tried.add(found := max(complete, key=complete.__getitem__))
-            yield found
+        placements = 0 if self._evaluator.space.settings.reward == "sink-flux" else self._problem.placements
+        kept = np.full((1, placements), self._nothing)
+        relieved, found = self._relieved(), [kept[:0]]
+        for size in range(placements):
+            rows, added = self._affordable(kept)
 
-    def _extended(self, beam: Sequence[tuple[int, ...]], relieved: FloatArray) -> list[tuple[int, ...]]:
-        """The `BEAM` affordable extensions by a step that make up for most; shares, of (S, F), count up to 1."""
-        kept = np.asarray(beam, dtype=np.intp)  # (B, placements so far)
+            def total(of_steps: Any, kept: Steps = kept, rows: Steps = rows, added: Steps = added) -> Any:
+                return of_steps[kept].sum(axis=1)[rows] + of_steps[added]
+
+            made_up, estimates = total(relieved), self._values(total, len(added), self._sampled)[0]
+            order = np.lexsort((-estimates, -np.minimum(made_up, 1.0).mean(axis=1)))[: DUPLICATES * BEAM]
+            extended = kept[rows[order]]
+            extended[:, size] = added[order]
+            extended.sort(axis=1)
+            first = np.sort(np.unique(extended, axis=0, return_index=True)[1])[:BEAM]
+            kept = extended[first]
+            found.append(kept[(made_up[order[first]] >= 1.0).all(axis=1)])
+        all_found = np.vstack(found)
+        estimates = self._values(lambda of_steps: of_steps[all_found].sum(axis=1), len(all_found), self._cases)[0]
+        made_up = relieved[all_found].sum(axis=1).min(axis=1, initial=np.inf)
+        best = np.lexsort((-made_up, -estimates)).tolist()
+        return [(self._construct(all_found[index].tolist()), float(estimates[index])) for index in best]
+
+    def _relieved(self) -> FloatArray:
+        """Shares of what the cell lacks by each of F certificates that steps make up for, (S, F); 1 if it lives."""
+        case, certificates = self._cases[0], self._evaluator.programs.growth_lp.certificates
+        lacking = certificates.dot(np.append(case.point[:-1], 1.0)) if case.reference.growth == 0.0 else np.empty(0)
+        rows, lacking = certificates[: len(lacking)][lacking > 0.0, :-1], lacking[lacking > 0.0]
+        if not len(lacking):
+            return np.ones((len(self._protein), 1))
+        relieved: FloatArray = -case.steps[:, :-1].dot(rows.T) / lacking
+        return relieved
+
+    def _affordable(self, sets: Steps) -> tuple[Steps, Steps]:
+        """Pairs of one of the sets of steps, shape (B, K), and a step that it may be extended by."""
         steps = np.arange(self._nothing)
-        drawn = np.equal.outer(self._membrane[kept], (0, 1)) * self._protein[kept, None]
+        drawn = np.equal.outer(self._membrane[sets], (0, 1)) * self._protein[sets, None]
         free = self._protein[steps] <= (self._budgets - drawn.sum(axis=1))[:, self._membrane[steps]]
-        free &= (steps // self._levels != (kept // self._levels)[:, :, None]).all(axis=1)
-        shares = np.minimum(relieved[kept].sum(axis=1)[:, None] + relieved, 1.0).mean(axis=2)
-        order = np.argsort(-np.where(free, shares, -np.inf), axis=None, kind="stable")[: free.sum()]
-        rows, added = np.divmod(order, self._nothing)
-        pairs = zip(rows.tolist(), added.tolist(), strict=True)
-        return [*islice(dict.fromkeys(tuple(sorted((*beam[row], step))) for row, step in pairs), BEAM)]
+        free &= (steps // self._levels != (sets // self._levels)[:, :, None]).all(axis=1)
+        rows, added = np.nonzero(free)
+        return rows, added
 
     def _construct(self, steps: Sequence[int]) -> Construct:
         construct = self._problem.empty
         for step in steps:
-            construct = construct.place(*divmod(step, self._levels))
+            construct = construct if step == self._nothing else construct.place(*divmod(step, self._levels))
         return construct
 
-    def _values(self, placed: Steps, removed: Steps, added: Steps) -> tuple[FloatArray, FloatArray]:
-        """Estimates and bounds of the values after changes of what is placed."""
+    def _values(
+        self, total: Callable[[Any], Any], count: int, cases: Sequence[_Case]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Estimates and bounds of the values of constructs; `total` adds up what the steps of each have."""
         space, programs = self._evaluator.space, self._evaluator.programs
         settings = space.settings
-        estimates, bounds = np.zeros(len(added)), np.zeros(len(added))
+        estimates, bounds = np.zeros(count), np.zeros(count)
         if settings.reward == "sink-flux":
-            return estimates, np.full(len(added), np.inf)
-
-        def total(of_steps: Any) -> Any:
-            """Sum over each changed construct."""
-            return of_steps[placed].sum(axis=0) - of_steps[removed] + of_steps[added]
-
+            return estimates, np.full(count, np.inf)
         protein, foreign = total(self._protein), total(self._foreign) > 0
         kept = np.maximum(growth_kept(settings, protein), 1e-9)
-        for case in self._cases:
+        for case in cases:
             points = case.point + total(case.steps)
             if settings.reward == "ratio":
                 won, most = self._evaluator.won_estimates(case.condition, np.vstack([case.point, points]))
@@ -173,7 +187,7 @@ class Screen:
                 continue
             biomass: Any = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
             counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
-            estimated = bound = np.zeros(len(added))
+            estimated = bound = np.zeros(count)
             if settings.reward == "guaranteed":
                 points[:, -1] = biomass * AT_OPTIMUM
                 most = np.max([lp.upper_bounds(points) for lp in programs.flux_lps], axis=0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.exhaustive import ExhaustiveReference, search_condition
 from redox_balancer.search.heuristics import random_construct
-from redox_balancer.search.local import GREEDY, PROMISING, RESCUES, Descents, engine
+from redox_balancer.search.local import CUTS, GREEDY, PROMISING, Descents, engine
 from redox_balancer.search.problem import Problem, Search
 from redox_balancer.search.screening import Screen
 
@@ -135,13 +134,50 @@ def test_a_cell_that_needs_two_enzymes_to_live_is_rescued(evaluator: Evaluator) 
     problem = Problem.under(evaluator, condition, 2)
     search = Search(problem)
     assert not any(alive(problem, construct) for construct in problem.extensions(problem.empty))
-    proposed = []
-    for construct in islice(Screen(problem).rescues(), RESCUES):
-        search.value(construct)
-        proposed.append(alive(problem, construct))
-    assert proposed.index(True) < 10  # of 16,926 pairs
+    if evaluator.space.settings.reward == "sink-flux":
+        assert Screen(problem).promising() == []
+        return
+    screen, tried = Screen(problem), list[Construct]()
+    while not tried or not alive(problem, tried[-1]):
+        tried.append(next(construct for construct, _ in screen.promising() if construct not in tried))
+        search.value(tried[-1])
+    assert len(tried) <= 10  # of 16,926 pairs
     found = engine(Search(problem, evaluations=100), np.random.default_rng(0))
     assert found.value > 0.0 or found.bound == 0.0  # by the ratio no rescue is worth its protein
+
+
+def test_what_is_promising_is_affordable_and_none_of_it_is_worth_more_where_cuts_are_bounds(
+    evaluator: Evaluator,
+) -> None:
+    for problem in problems(evaluator, 3):
+        search = Search(problem)
+        search.value(random_construct(problem, np.random.default_rng(1)))
+        promising = Screen(problem).promising()
+        estimates = [estimate for _, estimate in promising]
+        assert estimates == sorted(estimates, reverse=True)
+        assert len({construct for construct, _ in promising}) == len(promising)
+        space = evaluator.space
+        for construct, estimate in promising:
+            assert space.affordable(construct)
+            assert 1 <= len(construct) <= 3
+            if space.settings.reward in ("capacity", "rescue"):
+                assert problem.value(construct) <= estimate + 1e-8
+
+
+def test_cutting_planes_find_the_exhaustive_optimum_of_pairs(
+    space: DesignSpace, references: dict[str, ExhaustiveReference]
+) -> None:
+    found = 0
+    with Evaluator(space) as evaluator:
+        for condition in space.conditions:
+            search = Search(Problem.under(evaluator, condition, 2))
+            Descents(search).cut()
+            optimum = references[condition.id].best[0].outcome.value
+            assert search.best_value <= optimum + 1e-7
+            found += search.best_value == pytest.approx(optimum, abs=1e-7)
+            assert search.found().evaluations < 200  # of 16,926 pairs
+            assert search.best_value == 0.0 or CUTS in search.found().stage
+    assert found >= len(space.conditions) - 1
 
 
 def alive(problem: Problem, construct: Construct) -> bool:
