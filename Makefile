@@ -34,8 +34,7 @@ TRAINED_FOR_robust = --sampling box --parameter-samples 64
 ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
 ASKED_guaranteed = --longest 0.5
-# What is expected over cells that are not shown counts in proportion, and a placement has no gain to be seen by.
-TRAINED_FOR_hidden = --sampling box --hidden-condition --observation flat --return-scale 0 --entropy-cost 0.05 --entropy-cost-end 0.002
+TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.05 --entropy-cost-end 0.002
 STEPS_hidden = 600000
 STEPS_noise = 400000
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002

@@ -7,7 +7,7 @@ from typing import Any
 from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
 from redox_balancer.design.task import Task
-from redox_balancer.designer.trained_run import TrainedRun, resumed
+from redox_balancer.designer.trained_run import TrainedRun, fitted, resumed
 from redox_balancer.errors import RedoxError
 from redox_balancer.extras import missing_extra
 from redox_balancer.files import write_atomically
@@ -78,7 +78,7 @@ def train(
     if not (task.model is None or isinstance(task.model, Path)):
         task = _with_saved_model(task, folder)
     run_training(
-        config,
+        fitted(task, config),
         task.environments(),
         folder,
         resume=resume,

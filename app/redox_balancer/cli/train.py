@@ -52,13 +52,14 @@ def train(
     require_address_space("a training with actors" if config.num_actors else "a training")
     if supervise:
         raise typer.Exit(_supervise(checkpoint_dir or run_folder(task.network().id), max_restarts))
-    from redox_balancer.designer.trained_run import resumed  # noqa: PLC0415 - loads torch
+    from redox_balancer.designer.trained_run import fitted, resumed  # noqa: PLC0415 - loads torch
     from redox_balancer.runs.progress import open_progress  # noqa: PLC0415
     from redox_balancer.runs.trainer import train as run_training  # noqa: PLC0415 - loads torch and Ray
 
     if resume is not None:
         folder = checkpoint_dir or run_folder(task.network().id)
         task, config = resumed(task, config, folder if resume == "auto" else Path(resume))
+    config = fitted(task, config)
     environments = task.environments(exact_check=exact_check)
     _report_excluded(environments.space)
     folder = checkpoint_dir or run_folder(environments.space.network.id)

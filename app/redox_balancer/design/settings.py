@@ -181,7 +181,8 @@ class TaskSettings(SettingsModel):
     observation: Observed = Field(
         default="candidates",
         description="What the agent sees beside the state of the cell: each enzyme that it may place, with its "
-        "estimated gain, scored one by one (candidates), or the levels alone, each with an output of its own (flat).",
+        "estimated gain, scored one by one (candidates), or the levels alone, each with an output of its own (flat), "
+        "which is the default under a hidden condition.",
     )
     measurement_noise: float = Field(
         default=0.0,
@@ -220,8 +221,8 @@ class TaskSettings(SettingsModel):
     @model_validator(mode="before")
     @classmethod
     def _accept_old_names(cls, data: Any) -> Any:
-        return (
-            {RENAMED_FIELDS.get(name, name): value for name, value in data.items()}
-            if isinstance(data, dict)
-            else data
-        )
+        if not isinstance(data, dict):
+            return data
+        named = {RENAMED_FIELDS.get(name, name): value for name, value in data.items()}
+        # Without gains to be seen, rows of candidates say nothing that their places do not.
+        return {"observation": "flat"} | named if named.get("hidden_condition") else named

@@ -11,7 +11,7 @@ from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.observation import TrainedLayout
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala.config import OLD_SETTINGS, TrainConfig
+from redox_balancer.impala.config import OLD_SETTINGS, RETURN_SCALE, TrainConfig
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
 from redox_balancer.runs.fingerprint import differing_entries
@@ -166,6 +166,13 @@ class TrainedRun:
                 return read_rows(file)
         except FileNotFoundError:
             return []
+
+
+def fitted(task: Task, config: TrainConfig) -> TrainConfig:
+    """Settings with the scale of returns of a task: what is expected over cells that are not shown is in proportion."""
+    if config.return_scale is not None:
+        return config
+    return config.changed(return_scale=0.0 if task.hidden_condition else RETURN_SCALE)
 
 
 def resumed(task: Task, config: TrainConfig, run: Path) -> tuple[Task, TrainConfig]:

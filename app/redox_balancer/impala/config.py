@@ -11,6 +11,7 @@ MIN_OBJECT_STORE_BYTES = 80_000_000  # Ray refuses less than 75 MiB
 MAX_PENDING = 2  # rollouts requested from one actor: it starts the second while the first is in transit
 MAX_BATCHES = 3  # requested and not yet in an update, unless there are more actors
 SLOWEST = 4  # times the mean duration: what a rollout may take without being dropped
+RETURN_SCALE = 0.02
 OLD_SETTINGS = {"passes": 1, "return_scale": 0.0}
 """What held in runs that are older than these settings."""
 
@@ -38,10 +39,11 @@ class TrainConfig(SettingsModel):
     passes: int = _setting(
         4, "Gradient steps on each batch; V-trace corrects for what the policy has changed in between.", ge=1
     )
-    return_scale: float = _setting(
-        0.02,
+    return_scale: float | None = _setting(
+        None,
         "Return up to which the learner's grows in proportion; beyond, it grows with the logarithm, so that "
-        "a share of a small return counts as much as that of a large one. 0: in proportion everywhere.",
+        "a share of a small return counts as much as that of a large one. 0: in proportion everywhere. By default "
+        f"{RETURN_SCALE:g}, and 0 under a hidden condition.",
         ge=0,
     )
     seed: int = _setting(0, "Seed of all random number generators.", ge=0)
@@ -143,7 +145,8 @@ class TrainConfig(SettingsModel):
     def collector(self) -> dict[str, Any]:
         """Arguments of a `RolloutCollector`."""
         sizes = {"count": self.envs_per_actor, "length": self.rollout_length, "hidden_sizes": self.hidden_sizes}
-        return sizes | {"return_scale": self.return_scale, "seed": self.seed}
+        scale = RETURN_SCALE if self.return_scale is None else self.return_scale
+        return sizes | {"return_scale": scale, "seed": self.seed}
 
 
 def min_rollouts_per_batch(num_actors: int, max_lag: int) -> int:

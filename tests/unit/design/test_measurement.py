@@ -44,7 +44,7 @@ def test_errors_repeat_by_the_seed_and_differ_between_seeds(hidden: RedoxEnvs) -
 
 
 def test_without_noise_and_cost_an_episode_is_as_without_the_options(hidden: RedoxEnvs) -> None:
-    without = RedoxEnvs(hidden.space, placements=3, sampling="mixed", hidden_condition=True)
+    without = RedoxEnvs(hidden.space, placements=3, sampling="mixed", hidden_condition=True, observation="flat")
     assert episodes(replace(hidden, measurement=Measurement(0.0, 0.0)), 5) == episodes(without, 5)
     assert hidden.fingerprint == without.fingerprint
     assert "measurement" not in hidden.fingerprint
@@ -61,7 +61,7 @@ def begin(environments: RedoxEnvs, sample: int) -> tuple[RedoxEnv, int]:
 
 
 def test_measured_is_the_cell_of_the_parameter_sample_with_errors_of_the_given_size(hidden: RedoxEnvs) -> None:
-    names = layout(hidden.space, 3, hidden_condition=True)
+    names = layout(hidden.space, 3, hidden_condition=True, flat=True)
     columns = [names.index("growth after 1"), names.index("capacity after 1")]
     shown, rewards = [], []
     for sample in range(4):

@@ -8,8 +8,9 @@ import pytest
 
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.task import Task
-from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.designer.trained_run import TrainedRun, fitted
 from redox_balancer.errors import RedoxError
+from redox_balancer.impala.config import RETURN_SCALE, TrainConfig
 from tests.support.policies import untrained
 
 TRAINED = Task(conditions="healthy,hypoxia,complex_iii_closed", without_enzymes="LBNOX,AOX", candidates="all")
@@ -102,3 +103,13 @@ def test_other_levels_are_refused_and_a_changed_library_is_asked_about_by_naming
     names[names.index("gain at 0.001")] = "gain at 0.002"
     with pytest.raises(RedoxError, match="other protein levels"):
         run.elsewhere(budget=0.01).environments()
+
+
+def test_a_hidden_condition_changes_the_defaults_of_observations_and_returns() -> None:
+    known, hidden, config = Task(), Task(hidden_condition=True), TrainConfig()
+    assert (known.observation, hidden.observation) == ("candidates", "flat")
+    assert Task(hidden_condition=True, observation="candidates").observation == "candidates"
+    assert (fitted(known, config).return_scale, fitted(hidden, config).return_scale) == (RETURN_SCALE, 0.0)
+    chosen = TrainConfig(return_scale=0.5)
+    assert fitted(hidden, chosen) is chosen
+    assert config.collector["return_scale"] == RETURN_SCALE
