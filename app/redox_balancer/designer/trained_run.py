@@ -169,7 +169,7 @@ class TrainedRun:
 
 
 def fitted(task: Task, config: TrainConfig) -> TrainConfig:
-    """Settings with the scale of returns of a task: what is expected over cells that are not shown is in proportion."""
+    """Settings with the scale of returns of a task: in proportion where the condition is hidden."""
     if config.return_scale is not None:
         return config
     return config.changed(return_scale=0.0 if task.hidden_condition else RETURN_SCALE)
