@@ -17,6 +17,8 @@ TOLERANCE = 1e-9
 """Largest violation of a bound by a flux, and of its range by a parameter, mmol/gDW/h; GLPK allows 1e-7."""
 RELATIVE = 1e-11
 """Largest violation of a row relative to its terms."""
+PAIRS = 4_096
+"""Rows that are compared with another one at a time, for the memory that it takes."""
 
 
 class Parameter(NamedTuple):
@@ -151,16 +153,22 @@ class ParametricBounds:
         slopes, constants = (
             _without_last_digits(a, exact=exact) for a in (slopes / scale[:, None], constants / scale)
         )
-        slopes, row = slopes[:, slopes.any(axis=0)], 0
-        while row < len(places):
-            # A row that is nowhere larger than this one follows from it.
-            above = slopes - slopes[row]
-            needed = np.maximum(above, 0.0, out=above).sum(axis=1) > constants[row] - constants
-            needed[row] = True
-            row = int(np.count_nonzero(needed[: row + 1]))
-            if not needed.all():
-                places, slopes, constants = places[needed], slopes[needed], constants[needed]
-        return places
+        slopes = np.ascontiguousarray(slopes[:, slopes.any(axis=0)].T)
+        # A row that is nowhere larger than another one follows from it. Then it is no larger in two corners of the
+        # ranges, nor is the least or the most of it, which leaves a quarter of the pairs to be compared.
+        total, rises = slopes.sum(axis=0), np.maximum(slopes, 0.0).sum(axis=0)
+        follows = ~np.eye(len(places), dtype=np.bool_)
+        for end in (constants, constants + total, constants + rises, constants + total - rises):
+            rounded = end.round(9)
+            follows &= rounded[:, None] <= rounded
+        row, other = follows.nonzero()
+        for start in range(0, len(row), PAIRS):
+            i, j = row[start : start + PAIRS], other[start : start + PAIRS]
+            above = slopes.take(i, axis=1)
+            above -= slopes.take(j, axis=1)
+            follows[i, j] = np.maximum(above, 0.0, out=above).sum(axis=0) <= constants[j] - constants[i]
+        follows &= ~np.triu(follows.T)  # of equal rows the first is kept
+        return places[~follows.any(axis=1)]
 
 
 def _without_last_digits(values: FloatArray, *, exact: bool) -> FloatArray:
