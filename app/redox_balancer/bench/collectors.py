@@ -57,6 +57,7 @@ class TimedCollector(RolloutCollector):
     def restart(self) -> None:
         """Start new environments."""
         super().restart()
+        self._complete = self._env.timed(self._complete)
         for environment in self._environments:
             environment.reset = self._env.timed(environment.reset)  # type: ignore[method-assign]
             environment.step = self._env.timed(environment.step)  # type: ignore[method-assign]

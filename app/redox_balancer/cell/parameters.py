@@ -57,6 +57,7 @@ class ParametricBounds:
         self._lower_at = np.full(len(self.columns), -1)
         for index, parameter in enumerate(parameters):
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
+        self._lower_moves, self._upper_moves = (np.flatnonzero(at >= 0) for at in (self._lower_at, self._upper_at))
         self._sides = (1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at)
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
@@ -76,8 +77,9 @@ class ParametricBounds:
 
     def at(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the lower and upper bounds of `columns` at a point (u, 1), each of shape (C,)."""
-        lower = np.where(self._lower_at < 0, self.lower, point[self._lower_at])
-        upper = np.where(self._upper_at < 0, self.upper, point[self._upper_at])
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[self._lower_moves] = point[self._lower_at[self._lower_moves]]
+        upper[self._upper_moves] = point[self._upper_at[self._upper_moves]]
         return lower, upper
 
     def critical_region(

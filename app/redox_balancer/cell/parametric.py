@@ -104,11 +104,6 @@ class ParametricLP:
         """Linear programs solved so far."""
         return self._lp.solves
 
-    @property
-    def version(self) -> int:
-        """Number that changes with the cuts and certificates."""
-        return self._cache.version
-
     def maximise(self, u: FloatArray) -> Solution:
         """Return the optimum at a point u, shape (P,), mmol/gDW/h.
 

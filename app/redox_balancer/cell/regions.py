@@ -18,6 +18,7 @@ holds for every u at which its row is positive.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ CERTIFICATES = 1_000
 WITNESSES = 4
 """Rows of each region that are tested first: with 4 it takes 1.7 tests of whole regions to answer a lookup, with 2
 it takes 4.1."""
+FEW = 2
+"""Regions of a cut that are tested without a look at their witnesses."""
 
 RETAINED = 0.75
 """Share of the memory that stays in use when the least recently used regions are dropped."""
@@ -84,8 +87,10 @@ class _Cut:
 
     def find(self, point: FloatArray) -> _Region | None:
         """Region that contains a point (u, 1), if there is one."""
-        place: int
-        for place in ((self.witnesses @ point).max(axis=0) <= 0.0).nonzero()[0].tolist():
+        places: Iterable[int] = range(len(self.regions))
+        if len(self.regions) > FEW:
+            places = (np.maximum.reduce(self.witnesses @ point) <= 0.0).nonzero()[0].tolist()
+        for place in places:
             region = self.regions[place]
             if not len(region.rows):
                 return region
@@ -113,12 +118,11 @@ class RegionCache:
     """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
     Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
-    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`. `version` counts the changes of
-    cuts and certificates.
+    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`.
     """
 
     def __init__(self, width: int, limit_bytes: int, noise: float) -> None:
-        self._width, self._limit, self._noise, self.version = width, limit_bytes, noise, 0
+        self._width, self._limit, self._noise = width, limit_bytes, noise
         self.clear()
 
     def clear(self) -> None:
@@ -206,7 +210,6 @@ class RegionCache:
         """Add a certificate found at `point` (u, 1), unless round-off leaves it without a violation there."""
         if row.dot(point) > INFEASIBLE_BY * self._noise:
             self._certificates = np.vstack([self._certificates[-(CERTIFICATES - 1) :], row])
-            self.version += 1
 
     def remove(self, found: Lookup) -> None:
         """Drop the region of a lookup."""
@@ -217,7 +220,6 @@ class RegionCache:
     def remove_certificates(self, indices: NDArray[np.intp]) -> None:
         """Drop certificates."""
         self._certificates = np.delete(self._certificates, indices, axis=0)
-        self.version += 1
 
     def _make_room(self) -> None:
         """Drop the least recently used regions, and the cuts that have none left."""
@@ -244,6 +246,6 @@ class RegionCache:
         self._set_cuts(list(itertools.compress(self._cuts, chosen)), self._cut_rows[chosen])
 
     def _set_cuts(self, cuts: list[_Cut], rows: FloatArray) -> None:
-        self._cuts, self._cut_rows, self.version = cuts, rows, self.version + 1
+        self._cuts, self._cut_rows = cuts, rows
         # The point of the last lookup and the index of the lowest cut there: most estimates are made at that point.
         self._lowest = b"", 0

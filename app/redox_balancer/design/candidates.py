@@ -1,5 +1,7 @@
 """What a policy sees of each placement that it may choose: its enzyme, its level, and what it would be worth."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import Evaluator, Outcome
-from redox_balancer.design.outlook import ESTIMATED, Outlook
+from redox_balancer.design.outlook import ESTIMATED, Outlook, Prospect
 from redox_balancer.design.space import DesignSpace
 
 SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
@@ -32,16 +34,21 @@ def feature_names(space: DesignSpace) -> tuple[str, ...]:
 
 
 class CandidateFeatures:
-    """Features of P placements, shape (P, F), brought up to date in place; gains are 0 unless the task shows them.
+    """Features of P placements, shape (P, F), brought up to date in place, but for their gains, see `show_gains`.
 
-    They are shown where the condition is, and where the reward follows from optima alone (`ESTIMATED`).
+    Gains are shown where the condition is, and where the reward follows from optima alone (`ESTIMATED`). `ahead` is
+    what they are estimated from and the mask of legal actions, shape (P L,); None where no gains are shown. Whether
+    they are shown for several environments `together` is for their factory to say.
     """
+
+    together = False
 
     def __init__(self, evaluator: Evaluator, *, hidden_condition: bool) -> None:
         space = evaluator.space
         self._levels = len(space.levels)
         self.values: Features = np.zeros((len(space.placements), len(feature_names(space))), dtype=np.float32)
-        self._gains, self._placed = self.values[:, : self._levels], self.values[:, self._levels]
+        self._placed = self.values[:, self._levels]
+        self.ahead: tuple[Prospect, NDArray[np.bool_]] | None = None
         for row, placement in zip(self.values, space.placements, strict=True):
             enzyme, network = placement.enzyme, space.network
             taken = [
@@ -56,7 +63,7 @@ class CandidateFeatures:
                 np.log10(placement.caps[-1]) / 3.0,  # from 1 pmol to 1 mol: within -4 and 1
             )
         shown = not hidden_condition and space.settings.reward in ESTIMATED
-        self._outlook = Outlook(evaluator) if shown else None
+        self.outlook = Outlook(evaluator) if shown else None
 
     def enter(self, condition: Condition) -> None:
         """Start an episode under a condition."""
@@ -68,10 +75,22 @@ class CandidateFeatures:
         self._placed[placement] = (level + 1) / self._levels
 
     def look_ahead(self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None) -> None:
-        """Show the gains of what may be placed, by the mask of legal actions, shape (P L,); none where it is None."""
-        self._gains[:] = 0.0
-        if self._outlook is None or legal is None:
-            return
-        gains = np.arcsinh(self._outlook.gains(construct, self._condition, outcome) / SMALL) / np.arcsinh(1.0 / SMALL)
-        new = legal.reshape(gains.shape) & (self._placed == 0.0)[:, None]
-        np.copyto(self._gains, gains, where=new)
+        """Look at what may be placed, by the mask of legal actions, shape (P L,); at nothing where it is None."""
+        self.ahead = None
+        if self.outlook is not None and legal is not None:
+            self.ahead = self.outlook.prospect(construct, self._condition, outcome), legal
+
+
+def show_gains(features: Sequence[CandidateFeatures], observations: Features) -> None:
+    """Write the gains of what N environments may place into their observations, shape (N, D), which end with them."""
+    looking = [(row, *each.ahead) for row, each in enumerate(features) if each.ahead]
+    outlook = features[0].outlook if looking else None
+    if outlook is None:
+        return
+    rows, prospects, legal = map(list, zip(*looking, strict=True))
+    shape = features[0].values.shape
+    shown = observations[:, -features[0].values.size :].reshape(len(features), *shape)  # a view
+    gains = np.arcsinh(outlook.gains(prospects) / SMALL) / np.arcsinh(1.0 / SMALL)
+    levels = gains.shape[-1]
+    new = np.array(legal).reshape(gains.shape) & (shown[rows, :, levels, None] == 0.0)
+    shown[rows, :, :levels] = np.where(new, gains, 0.0)

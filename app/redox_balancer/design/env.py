@@ -8,6 +8,7 @@ episode: the observation holds the number of placements left, so nothing is trun
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import gymnasium
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
-from redox_balancer.design.candidates import CandidateFeatures, feature_names
+from redox_balancer.design.candidates import CandidateFeatures, feature_names, show_gains
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
 from redox_balancer.design.fingerprint import space_fingerprint
@@ -112,11 +113,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         if trained is not None:
             names, changes = trained.names, trained.changes
         self._cell = None if hidden_condition else CellEntries(space, changes, len(space.placements) if flat else 0)
-        self._features = None if flat else CandidateFeatures(evaluator, hidden_condition=hidden_condition)
+        self.features = None if flat else CandidateFeatures(evaluator, hidden_condition=hidden_condition)
         size = len(names)
-        if self._features is not None:
-            size += self._features.values.size
-            self.metadata = {**self.metadata, "candidates": (*self._features.values.shape, len(space.levels))}
+        if self.features is not None:
+            size += self.features.values.size
+            self.metadata = {**self.metadata, "candidates": (*self.features.values.shape, len(space.levels))}
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self._release, self._closed = release, False
         self._levels = np.asarray(space.levels)
@@ -219,8 +220,8 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             self._cell.write(self._observed, cell.limits, ratios)
             self._observed[-3] = reference.growth / reference.healthy_growth
         self._mask = self._legal()
-        if self._features is not None:
-            self._features.enter(condition)
+        if self.features is not None:
+            self.features.enter(condition)
 
     def _place(self, placement: int, level: int) -> None:
         """Extend the construct by one placement."""
@@ -229,10 +230,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         replaced = self._fractions[self._placed[placement]]
         self._placed[placement] = level + 1
         self._spent[self._budget_index[placement]] += self._levels[level] - replaced
-        if self._features is None:
+        if self.features is None:
             self._observed[placement] = (level + 1) / len(self._levels)
         else:
-            self._features.placed(placement, level)
+            self.features.placed(placement, level)
         self._mask = self._legal()
 
     def _evaluate(self) -> None:
@@ -260,11 +261,14 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         observed[at + 1 : at + 3] = 1.0 - self._spent / self._budgets
         if not self.hidden_condition:
             observed[-2:] = self._measured()
-        if self._features is None:
+        if self.features is None:
             return observed.copy()
         legal = self._mask[:-1] if self._left else None
-        self._features.look_ahead(self.construct, self.outcome, legal)
-        return np.concatenate([observed, self._features.values.ravel()])
+        self.features.look_ahead(self.construct, self.outcome, legal)
+        observation = np.concatenate([observed, self.features.values.ravel()])
+        if not self.features.together:
+            show_gains([self.features], observation[None])
+        return observation
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._mask, "condition": self.condition.id}
@@ -321,6 +325,13 @@ class RedoxEnvs:
             )
             for _ in range(count)
         ]
+
+    def together(self, environments: Sequence[RedoxEnv]) -> Callable[[Observation], None]:
+        """Leave gains out of the observations of N environments; the result adds those of all, shape (N, D)."""
+        features = [environment.features for environment in environments if environment.features]
+        for each in features:
+            each.together = True
+        return partial(show_gains, features)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -59,8 +59,6 @@ CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
 CONDITIONS = 1_000
 """Conditions remembered; a sampled one does not recur after its episode."""
-GAINS = 1_000
-"""Constructs with remembered gains, see `Outlook`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +141,10 @@ class Evaluator:
         self.formulation = Formulation(space, compressed=compressed)
         self.programs = ValuePrograms(space, self.formulation, region_bytes=region_bytes)
         self._ratio = RatioReward(space.ratios, self.formulation, self.programs) if space.ratios else None
-        self._foreign = tuple(placement.foreign for placement in space.placements)
+        self.foreign = tuple(placement.foreign for placement in space.placements)
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
-        self.gains: dict[tuple[tuple[int, ...], Condition], tuple[int, Outcome, FloatArray]] = {}
         self._cache_entries = cache_entries
         healthy = space.healthy
         healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy
@@ -183,7 +180,6 @@ class Evaluator:
         self._outcomes.clear()
         self._means.clear()
         self._cells.clear()
-        self.gains.clear()
         if self._plain is not None:
             self._plain.reset()
 
@@ -269,7 +265,8 @@ class Evaluator:
         space, settings, programs = self.space, self.space.settings, self.programs
         reference, bounds = self.cell(condition)
         placed = tuple(construct)
-        kept = growth_kept(settings, space.protein(placed))
+        protein = space.protein(placed)
+        kept = growth_kept(settings, protein)
         growth, point = reference.growth, bounds.point
         if placed:
             point = self.formulation.with_placed(bounds, placed, sample)
@@ -281,32 +278,30 @@ class Evaluator:
             capacities = self.formulation.with_capacities(bounds, placed, sample)
             found = self._ratio.best(condition, capacities) if placed else reference.ratios
             won = won_back(self._unperturbed(condition).ratios, reference.ratios, found)
-            price = settings.protein_price * space.protein(placed)
+            price = settings.protein_price * protein
             return Outcome(value=won - price, growth=growth, capacity=0.0, rescue=won)
         capacity = 0.0
         # Native enzymes alone take nothing from the pools.
-        if reaches_floor(growth, reference.floor) and kept > 0 and any(self._foreign[place] for place, _ in placed):
+        if reaches_floor(growth, reference.floor) and kept > 0 and any(self.foreign[place] for place, _ in placed):
             if settings.reward == "guaranteed":
                 point[-1] = growth / kept * AT_OPTIMUM
                 capacity = programs.guaranteed(point)
             elif settings.reward == "capacity":
                 point[-1] = held_biomass_flux(reference.floor, kept)
                 capacity = programs.capacity(point)
-        value, rescue = self.worth(reference, growth, capacity, space.protein(placed))
+        value, rescue = self.worth(reference, growth, capacity, protein)
         return Outcome(value=value, growth=growth, capacity=capacity, rescue=rescue)
 
-    def worth(self, reference: Reference, growth: Any, capacity: Any, protein: Any) -> tuple[Any, Any]:
-        """Value and rescue of numbers or arrays; never less for more growth, 1/h, or capacity, mmol/gDW/h."""
+    def worth(self, reference: Any, growth: Any, capacity: Any, protein: Any) -> tuple[Any, Any]:
+        """Value and rescue of numbers or arrays, of one cell or as many; never less for more growth or capacity."""
         settings, most = self.space.settings, reference.unperturbed
         if settings.reward == "rescue":
             won = growth * (growth < most) + most * (growth >= most) - reference.growth
             return won / reference.healthy_growth - settings.protein_price * protein, won / reference.healthy_growth
-        rescue, penalty = 0.0, 0.0
-        if reference.lowered:
-            rescue = (growth - reference.growth) / reference.healthy_growth
-        if reference.growth > NO_GROWTH:
-            shortfall = settings.growth_fraction - growth / reference.growth
-            penalty = settings.growth_penalty * (shortfall * (shortfall > 0))
+        rescue = (growth - reference.growth) / reference.healthy_growth * reference.lowered + 0.0  # never -0
+        lives = reference.growth > NO_GROWTH
+        shortfall = settings.growth_fraction - growth / (reference.growth * lives + (1.0 - lives))
+        penalty = settings.growth_penalty * (shortfall * (shortfall > 0)) * lives
         return capacity / self._unit + rescue - penalty, rescue
 
     def won_estimates(self, condition: Condition, cells: FloatArray) -> tuple[FloatArray, float]:

@@ -189,9 +189,11 @@ class Formulation:
 
     def placed_bounds(self, cell: UnmodifiedCell, sample: int | None = None) -> FloatArray:
         """Upper and lower bound that each placement at each level sets in a cell, shape (2, P, L), mmol/gDW/h."""
-        own = np.array([[cell.native_limits.get(column, 0.0)] for column in self.columns])
-        most = own + self.enzyme_capacities[sample]
-        bounds: FloatArray = np.stack([np.minimum(self._highest, most), np.maximum(self._lowest, -most)])
+        own = np.array([cell.native_limits.get(column, 0.0) for column in self.columns])
+        most = own[:, None] + self.enzyme_capacities[sample]
+        bounds = np.empty((2, *most.shape))
+        np.minimum(self._highest, most, out=bounds[0])
+        np.maximum(self._lowest, -most, out=bounds[1])
         return bounds if cell.shares is None else bounds * cell.shares[self.ends][:, :, None]
 
     def steps(self, cell: UnmodifiedCell, bounds: FloatArray) -> FloatArray:

@@ -79,6 +79,7 @@ class CellEntries:
         own = {change.key: position for position, change in enumerate(space.changes)}
         seen = [change if change.key in own else change.of(space.network) for change in changes]
         self._limits, self._ratios_at = slice(start, start + len(seen)), start + len(seen)
+        self._own = np.full(len(own) + 1, np.inf)
         self._from = np.asarray([own.get(change.key, len(own)) for change in seen], dtype=np.intp)
         opened = {change.key for change in space.changes if change.opens}
         self._most = np.asarray(
@@ -89,7 +90,8 @@ class CellEntries:
 
     def write(self, observed: NDArray[np.float32], limits: FloatArray, ratios: Sequence[float]) -> None:
         """Write the limits of the bounds of the design space, mmol/gDW/h, and ratios into an observation."""
-        limits = np.minimum(np.append(limits, np.inf)[self._from], self._most)
+        self._own[:-1] = limits
+        limits = np.minimum(self._own[self._from], self._most)
         observed[self._limits] = np.minimum(limits / self._tops, 1.0)
         observed[self._ratios_at :][: len(ratios)] = np.log(ratios) / LOG_RATIO
 

@@ -53,11 +53,6 @@ class ValuePrograms:
         """All programs."""
         return (self.growth_lp, *self.flux_lps)
 
-    @property
-    def version(self) -> int:
-        """Number that changes with any of the cuts and certificates."""
-        return sum(lp.version for lp in self.lps)
-
     def close(self) -> None:
         """Free the programs; closing twice is harmless, and any later use raises a RedoxError."""
         self._closed = True

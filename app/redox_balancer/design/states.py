@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition, Side
 from redox_balancer.design.space import DesignSpace
 
 CHANGED = 0.25
@@ -21,7 +21,7 @@ class Box:
 
     def __init__(self, space: DesignSpace) -> None:
         plain = Condition(id=HEALTHY, description="the cell on its medium")
-        self._lines: list[tuple[Condition, list[Change]]] = []
+        self._lines: list[tuple[Condition, list[tuple[tuple[str, Side, bool], Change]]]] = []
         for line in space.references or (plain,):
             own = {(*change.key, change.opens, change.value) for change in line.changes}
             changes = {
@@ -31,16 +31,16 @@ class Box:
                 for change in condition.changes
                 if (*change.key, change.opens, change.value) not in own
             }
-            self._lines.append((line, list(changes.values())))
+            keyed = [((*change.key, change.opens), change) for change in changes.values()]
+            self._lines.append((line, keyed))
 
     def draw(self, generator: np.random.Generator, name: str = "state") -> Condition:
         """Draw a state; its id is `name`, in a cell line `line+name`."""
         line, changes = self._lines[int(generator.integers(len(self._lines)))]
         drawn = generator.random(len(changes)) < CHANGED
         joint = {(*change.key, change.opens): change for change in line.changes}
-        for change in itertools.compress(changes, drawn.tolist()):
-            key, value = (*change.key, change.opens), float(generator.uniform(change.low, change.high))
-            limit = change.model_copy(update={"value": value})
+        for key, change in itertools.compress(changes, drawn.tolist()):
+            limit = change.model_copy(update={"value": float(generator.uniform(change.low, change.high))})
             joint[key] = limit.joined(joint[key]) if key in joint else limit
         own = name if line.reference == HEALTHY else JOIN.join((line.id, name))
         return line.model_copy(update={"id": own, "changes": tuple(joint.values())})

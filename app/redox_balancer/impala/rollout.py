@@ -5,7 +5,7 @@ runs inside a Ray actor and, in a serial run, inside the process of the learner.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -26,6 +26,9 @@ class EnvFactory(Protocol):
     flat `Box` observation, `Discrete` actions, `info["action_mask"]` after reset and step where some actions are
     illegal, and `info["metrics"]`, numbers to be averaged, on the step that ends an episode. Environments of a second
     call must not depend on those of the first.
+
+    Where a factory has a method `together`, it is given the environments of a call after they are created. It returns
+    a function that completes all of their latest observations at once, shape (B, D), which are not complete before.
     """
 
     @property
@@ -146,9 +149,12 @@ class RolloutCollector:
         """
         self.close()
         self._environments = self._factory(self._count)
+        together = getattr(self._factory, "together", None)
+        self._complete: Callable[[Float32], None] = together(self._environments) if together else lambda _: None
         seeds = self._rng.integers(2**31, size=self._count).tolist()
         starts = [env.reset(seed=seed) for env, seed in zip(self._environments, seeds, strict=True)]
         self._observations = np.stack([observation for observation, _ in starts]).astype(np.float32)
+        self._complete(self._observations)
         self._masks = np.ones((self._count, action_count(self._environments[0])), dtype=np.bool_)
         for b, (_, info) in enumerate(starts):
             self._masks[b] = info.get("action_mask", True)
@@ -214,6 +220,7 @@ class RolloutCollector:
                     observation, info = environment.reset()
                 self._observations[b] = observation
                 self._masks[b] = info.get("action_mask", True)
+            self._complete(self._observations)
         observations[T] = self._observations
 
         self._sequence += 1

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redox_balancer.design.candidates import CandidateFeatures, feature_names
+from redox_balancer.design.candidates import CandidateFeatures, feature_names, show_gains
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
@@ -43,7 +43,7 @@ def test_an_estimated_gain_is_a_bound_which_the_gain_of_a_small_placement_reache
     (env,) = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")(1)
     outlook, reached = Outlook(env.evaluator), 0
     for generator in walk(env, 60):
-        gains = outlook.gains(env.construct, env.condition, env.outcome)
+        gains = outlook.gains([outlook.prospect(env.construct, env.condition, env.outcome)])[0]
         for action in generator.choice(np.flatnonzero(env._mask[:-1]), 12, replace=False).tolist():
             placement, level = divmod(action, len(env.evaluator.space.levels))
             if placement in dict(env.construct):
@@ -62,7 +62,7 @@ def test_a_placement_that_leaves_something_lacking_does_not_bring_a_cell_to_life
     for _ in walk(env, 150):
         if env.outcome.growth > 0:
             continue
-        relieved = outlook.gains(env.construct, env.condition, env.outcome)
+        relieved = outlook.gains([outlook.prospect(env.construct, env.condition, env.outcome)])[0]
         assert ((relieved >= 0) & (relieved <= 1)).all()
         for placement, level in np.argwhere(env._mask[:-1].reshape(relieved.shape)).tolist():
             if placement not in dict(env.construct):
@@ -80,7 +80,7 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
         for _ in walk(env, 40):
             env.evaluator.reset()  # an estimate needs the solve of the present construct alone
             env._evaluate()
-            gains = outlook.gains(env.construct, env.condition, env.outcome)
+            gains = outlook.gains([outlook.prospect(env.construct, env.condition, env.outcome)])[0]
             true = np.full(gains.shape, -np.inf)
             for action in np.flatnonzero(env._mask[:-1]).tolist():
                 placement, level = divmod(action, gains.shape[1])
@@ -95,16 +95,9 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
     assert np.mean(np.asarray(ranks) < 3) > 0.85
 
 
-def test_gains_are_estimated_again_only_where_more_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two environments of a process share them; a solve elsewhere may leave a lower cut."""
+def test_gains_follow_what_was_solved_elsewhere() -> None:
+    """Two environments of a process share their cuts; a solve elsewhere may leave a lower one."""
     first, second = RedoxEnvs(Task().space(), placements=3)(2)
-    estimated, values = list[object](), Outlook._values
-
-    def estimate(*given: Any) -> Any:
-        estimated.append(given)
-        return values(*given)
-
-    monkeypatch.setattr(Outlook, "_values", estimate)
 
     def seen(env: RedoxEnv) -> list[bytes]:
         actions = [2, 60]
@@ -113,16 +106,33 @@ def test_gains_are_estimated_again_only_where_more_is_known(monkeypatch: pytest.
 
     seen(first)  # which leaves its cuts
     once = seen(first)
-    estimated.clear()
-    assert (seen(second), len(estimated)) == (once, 0)
-    before = first.evaluator.programs.version
+    assert seen(second) == once
+    before = len(first.evaluator.programs.growth_lp.cuts)
     first.reset(options={"condition": "hypoxia"})
-    assert first.evaluator.programs.version > before
-    estimated.clear()
-    again = seen(second)
-    assert len(estimated) == 3
-    first.evaluator.gains.clear()
-    assert seen(first) == again
+    assert len(first.evaluator.programs.growth_lp.cuts) > before
+    assert seen(second) == seen(first)
+
+
+@pytest.mark.parametrize("reward", ["capacity", "guaranteed", "rescue"])
+def test_gains_shown_together_are_those_of_one_environment_bit_for_bit(reward: Reward) -> None:
+    factory = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")
+    alone, grouped = factory(4), factory(4)
+    show, generator = factory.together(grouped), np.random.default_rng(7)
+    pairs = list(zip(alone, grouped, strict=True))
+    steps: list[Any] = [(env.reset(seed=seed), other.reset(seed=seed)) for seed, (env, other) in enumerate(pairs)]
+    dead = 0
+    for _ in range(60):
+        expected, observed = (np.stack([both[one][0] for both in steps]) for one in (0, 1))
+        show(observed)
+        assert (observed == expected).all()
+        dead += sum(env.outcome.growth == 0.0 for env in alone)
+        acted: list[Any] = []
+        for env, other in pairs:
+            action = generator.choice(np.flatnonzero(env._mask))
+            taken = env.step(action), other.step(action)
+            acted.append((env.reset(), other.reset()) if taken[0][2] else (taken[0], taken[1]))
+        steps = acted
+    assert dead > 0
 
 
 def test_a_hidden_condition_shows_no_gains_and_features_have_the_same_names_in_every_library() -> None:
@@ -134,6 +144,7 @@ def test_a_hidden_condition_shows_no_gains_and_features_have_the_same_names_in_e
         for features in (shown, hidden):
             features.enter(space.conditions[3])
             features.look_ahead(construct, outcome, np.ones(space.actions - 1, dtype=np.bool_))
+            show_gains([features], features.values.reshape(1, -1))
     levels = len(space.levels)
     assert np.abs(shown.values[:, :levels]).max() > 0.1
     assert not hidden.values[:, :levels].any()
