@@ -13,12 +13,14 @@ import ray
 from faulty_envs import FaultyShelves
 from python_path import write_shadows
 from redox_balancer.errors import RedoxError
-from redox_balancer.impala import actor_pool
+from redox_balancer.impala import links
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.links import Exchange, ExchangeThroughRay
+from redox_balancer.impala.packing import Packing
 from redox_balancer.impala.rollout import EnvFactory
-from redox_balancer.resources import MEBIBYTE
+from redox_balancer.resources import MEBIBYTE, Memory
 from toy_envs import Broken, Shelves
 
 CONFIG = TrainConfig(num_actors=3, log_interval_s=1.0, object_store_bytes=100_000_000)
@@ -92,8 +94,9 @@ def test_any_error_of_an_environment_arrives_with_its_type() -> None:
         collect_until(pool_of(FaultyShelves("raise", 10)), lambda _: False)
 
 
-def test_rollouts_carry_their_origin_and_arrive_in_order() -> None:
-    pool = ActorPool(CONFIG, Shelves(), {0: 0, 1: 5})
+@pytest.mark.parametrize("exchange", [Exchange, ExchangeThroughRay])
+def test_rollouts_carry_their_origin_and_arrive_in_order(exchange: type[Exchange]) -> None:
+    pool = ActorPool(CONFIG, Shelves(), {0: 0, 1: 5}, exchange=exchange)
     shape = pool.shape()
     assert (shape.observation_size, shape.actions) == (5, 5)
     pool.publish(shape.initial(np.random.default_rng(0)), 3)
@@ -106,6 +109,17 @@ def test_rollouts_carry_their_origin_and_arrive_in_order() -> None:
     assert sorted((r.actor, r.incarnation, r.sequence, r.version) for r in rollouts) == [
         (0, 0, 0, 3), (0, 0, 1, 3), (1, 5, 0, 3), (1, 5, 1, 3),
     ]  # fmt: skip
+    for rollout in rollouts:
+        assert rollout.observations.shape == (17, 16, 5)
+        assert rollout.observations.any()
+        assert set(rollout.episodes.metrics) == {"value", "growth"}
+
+
+def test_rollouts_too_large_for_the_memory_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "memory", lambda: Memory(MEBIBYTE // 2, 8 * MEBIBYTE))
+    with pytest.raises(RedoxError, match="rollouts of 2 actors take 1 MB, and 0 are free") as caught:
+        pool_of(Shelves()).shape()
+    assert "rollout_length" in caught.value.settings
 
 
 def test_a_pool_grows_and_reports_its_processes() -> None:
@@ -126,11 +140,13 @@ def test_a_rollout_that_comes_again_or_after_a_gap_is_refused(monkeypatch: pytes
     pool.shape()
     answers: list[Any] = []
 
-    def second_is_the_first_again(reference: Any) -> Any:  # Ray itself delivers each answer once
-        answers.append(ray.get(reference))
+    unpack = Packing.unpack
+
+    def second_is_the_first_again(packing: Packing, block: Any) -> Any:  # an actor writes each rollout once
+        answers.append(unpack(packing, block))
         return answers[0] if len(answers) == 2 else answers[-1]
 
-    monkeypatch.setattr(actor_pool, "fetch", second_is_the_first_again)
+    monkeypatch.setattr(Packing, "unpack", second_is_the_first_again)
     rollouts = collect_until(pool, lambda _: pool.refused >= 3)
     assert [rollout.sequence for rollout in rollouts] == [0]
     assert (pool.used, pool.refused, pool.discarded) == (1, len(answers) - 1, 0)

@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.links import Exchange, Link
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
@@ -51,9 +53,22 @@ def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
         TrainConfig(dashboard="here")
 
 
+class TwoHosts(Exchange):
+    """Every other actor is treated as one on another host: here all nodes are on this one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns = cycle((True, False))
+
+    def connect(self, handle: Any, *, shares_memory: bool) -> Link:
+        assert shares_memory
+        return super().connect(handle, shares_memory=next(self._turns))
+
+
 def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere(
-    tmp_path: Path, nodes: Cluster
+    tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "exchange", TwoHosts)
     others = [nodes.add_node(**NODE) for _ in range(2)]
     nodes.wait_for_nodes()
     config = TrainConfig(

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from chaos import rollouts_watched
 from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
+from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.links import Exchange, ExchangeThroughRay
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
@@ -38,7 +41,8 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> Non
     assert replayed > 0
 
 
-def test_used_rollouts_leave_the_object_store(tmp_path: Path) -> None:
+def test_used_rollouts_of_other_hosts_leave_the_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "exchange", ExchangeThroughRay)
     # 4.5 MB a rollout, 20 of which fill the store. Further ones are spilled to files on disk that the raylet keeps
     # open, ten times as slow: the watchdog warns of so many descriptors.
     config = TrainConfig(
@@ -56,8 +60,8 @@ def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones() -> None:
     # The observations alone, 17 x 16 x 5 floats.
     assert 17 * 16 * 5 * 4 < actor.rollout_bytes < 100_000
     assert actor.weights_bytes > 128 * 128 * 4
-    ray = throughput.ray_alone(Shelves(), 0.5)
-    assert min(ray.cpu_s, ray.steps_per_s) > 0
+    for ways in (Exchange, ExchangeThroughRay):
+        assert min(throughput.transport(Shelves(), 0.5, ways)[0::2]) > 0
     together = throughput.replay(Shelves(), 20_000)
     # A core second is never more than a second: the loop is one thread.
-    assert 0 < together.cpu_s < 1.05 * 256 / together.steps_per_s
+    assert 0 < together.loop_s < 1.05 * 256 / together.steps_per_s

@@ -1,12 +1,14 @@
 """A training with many actors on a simulated clock.
 
-Simulated are Ray, the durations of rollouts and updates, and the clock; what requests, orders, batches and drops
-rollouts is the product: `exchange`, `ActorPool` and `LearnerThread`, which is not started but stepped.
+Simulated are Ray, the shared memory, the durations of rollouts and updates, and the clock; what requests, orders,
+batches and drops rollouts is the product: `exchange`, `ActorPool` and `LearnerThread`, which is not started but
+stepped.
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,7 +32,7 @@ HEALTH = ActorHealth(ProcessStats(1, 1, 1), "node", 1, 1)
 
 @dataclass(eq=False)
 class _Result:
-    """A reference: when its result is ready, and what it is."""
+    """When a result is ready, and what it is."""
 
     at: float
     value: Any
@@ -104,6 +106,7 @@ class SimulatedTraining:
         self.config = TrainConfig(num_actors=actors, max_actors=actors, timesteps=2**60, **settings)
         self._rng = np.random.default_rng(0)
         self._now = 0.0
+        self._published = [(0.0, -1)]
         self.requested = self.most_outstanding = 0
         self.received = list[tuple[int, int, int]]()
         self.learner = _Learner(self.config, learner_s * self.config.rollouts_per_batch, lambda: self._now)
@@ -112,21 +115,19 @@ class SimulatedTraining:
 
     def run(self, seconds: float) -> None:
         """Train for so long after the actors have started."""
+        start = SimpleNamespace(remote=self._actor)
         fakes = {
-            "ray": SimpleNamespace(
-                remote=lambda **_: lambda _: SimpleNamespace(remote=self._actor),
-                put=lambda value: value,
-                wait=self._wait,
-                kill=lambda _: None,
-            ),
+            "ray": SimpleNamespace(remote=lambda **_: lambda _: start, put=lambda value: value, kill=lambda _: None),
             "time": SimpleNamespace(monotonic=lambda: self._now, sleep=self._sleep),
-            "fetch": _fetch,
+            "fetch": lambda startup: startup.value,
             "actor_memory": lambda _: ActorMemory(math.inf, math.inf),
         }
         with pytest.MonkeyPatch.context() as patch:
             for name, fake in fakes.items():
                 patch.setattr(actor_pool, name, fake)
-            self.pool = ActorPool(self.config, cast("Any", None), dict.fromkeys(range(self.config.num_actors), 0))
+            actors = dict.fromkeys(range(self.config.num_actors), 0)
+            ways = cast("Any", lambda: self)
+            self.pool = ActorPool(self.config, cast("Any", None), actors, exchange=ways)
             while self._now < START_S + seconds:
                 exchange(cast("Any", self), self.pool, self.thread)
 
@@ -139,33 +140,53 @@ class SimulatedTraining:
         self.received.append((rollout.actor, rollout.incarnation, rollout.sequence))
         self._sleep(LOOP_S)
 
+    # What the pool asks of an `Exchange`:
+    address = None
+
+    def open(self, *_: Any) -> None:
+        """The memory is simulated."""
+
+    def publish(self, _: Any, version: int) -> None:
+        """Give this version to rollouts that begin from now on."""
+        if version != self._published[-1][1]:
+            self._published.append((self._now, version))
+
+    def connect(self, actor: Any, **_: Any) -> "_Link":
+        """Return the link of an actor that has started."""
+        return _Link(self, actor.origin)
+
+    def wait(self, timeout_s: float, references: Iterable[Sequence[_Result]]) -> set[_Result]:
+        """Wait for a rollout or the start of an actor."""
+        expected = [reference for each in references for reference in each]
+        self._sleep(min(max(min((each.at for each in expected), default=math.inf) - self._now, 0.0), timeout_s))
+        return {each for each in expected if each.at <= self._now}
+
+    # What a link asks:
+    def play(self, begin: float, origin: dict[str, int], sequence: int) -> _Result:
+        """Return the rollout that an actor plays from a time on, None where it dies of it."""
+        self.requested += 1
+        arrived_or_lost = self.pool.used + self.pool.discarded
+        self.most_outstanding = max(self.most_outstanding, self.requested - arrived_or_lost + self.thread.unused)
+        mean_s = self._rollout_s * (self._slow if origin["actor"] == 0 else 1.0)
+        end = max(begin, self._now) + mean_s * math.exp(self._spread * self._rng.standard_normal())
+        rollout = SimpleNamespace(**origin, sequence=sequence, begin=max(begin, self._now), transitions=256)
+        return _Result(end, None if self._rng.random() < self._deaths else rollout)
+
+    def version_at(self, time: float) -> int:
+        """Return the newest version at a time."""
+        return self._published[bisect_right(self._published, (time, math.inf)) - 1][1]
+
     def _actor(self) -> Any:
-        """Start a process that answers one call after the other."""
-        free_at, origin, played = self._now, dict[str, int](), 0
+        """Start a process."""
+        actor = SimpleNamespace()
 
         def prepare(_: Any, settings: Any, *__: Any) -> _Result:
-            nonlocal free_at
-            origin.update(actor=settings["actor"], incarnation=settings["incarnation"])
-            free_at += START_S
-            return _Result(free_at, ActorStartup(cast("Any", None), 1, HEALTH))
+            actor.origin = {name: settings[name] for name in ("actor", "incarnation")}
+            shape = cast("Any", SimpleNamespace(size=0))
+            return _Result(self._now + START_S, ActorStartup(shape, 1, HEALTH, shares_memory=True))
 
-        def collect(_: Any, version: int) -> _Result:
-            nonlocal free_at, played
-            self.requested += 1
-            arrived_or_lost = self.pool.used + self.pool.discarded
-            self.most_outstanding = max(self.most_outstanding, self.requested - arrived_or_lost + self.thread.unused)
-            mean_s = self._rollout_s * (self._slow if origin["actor"] == 0 else 1.0)
-            free_at = max(free_at, self._now) + mean_s * math.exp(self._spread * self._rng.standard_normal())
-            rollout = SimpleNamespace(**origin, sequence=played, version=version, transitions=256)
-            played += 1
-            return _Result(free_at, None if self._rng.random() < self._deaths else (rollout, None))
-
-        return SimpleNamespace(prepare=SimpleNamespace(remote=prepare), collect=SimpleNamespace(remote=collect))
-
-    def _wait(self, references: list[_Result], *, num_returns: int, timeout: float) -> tuple[list[_Result], Any]:
-        if num_returns == 1:
-            self._sleep(min(max(min(each.at for each in references) - self._now, 0.0), timeout))
-        return [each for each in references if each.at <= self._now], None
+        actor.prepare = SimpleNamespace(remote=prepare)
+        return actor
 
     def _sleep(self, seconds: float) -> None:
         """Let time pass, in which the learner works."""
@@ -177,7 +198,23 @@ class SimulatedTraining:
         self._now = until
 
 
-def _fetch(reference: _Result) -> Any:
-    if reference.value is None:
-        raise ActorLostError("killed")
-    return reference.value
+class _Link:
+    """An actor that plays one rollout after the other, each with the version that is the newest when it begins."""
+
+    def __init__(self, training: SimulatedTraining, origin: dict[str, int]) -> None:
+        self._training, self._origin = training, origin
+        self._free_at, self._played = 0.0, 0
+        self.references = deque[_Result]()
+
+    def request(self) -> None:
+        result = self._training.play(self._free_at, self._origin, self._played)
+        self.references.append(result)
+        self._free_at, self._played = result.at, self._played + 1
+
+    def take(self, ready: set[_Result]) -> Iterator[Any]:
+        while self.references and self.references[0] in ready:
+            rollout = self.references.popleft().value
+            if rollout is None:
+                raise ActorLostError("killed")
+            rollout.version = self._training.version_at(rollout.begin)
+            yield rollout, []

@@ -5,8 +5,10 @@ Both run in the actors of a training's own pool.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
 
 from redox_balancer.impala.policy import Float32, Mask, MaskedCategorical
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
@@ -33,22 +35,29 @@ class _Watch:
         return counted
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TimedRollout(Rollout):
-    """A rollout with the time that its collection took, s.
+class CollectorTimes(NamedTuple):
+    """What a collector has taken so far: steps and seconds.
 
     `env_s` is the time in the environments, `act_s` that in forward passes, sampling and log-probabilities, and
     `collect_s` the total of `collect`; `ended_at` is the time of completion on a clock of its process.
     """
 
-    env_s: float
-    act_s: float
-    collect_s: float
-    ended_at: float
+    steps: float = 0.0
+    env_s: float = 0.0
+    act_s: float = 0.0
+    collect_s: float = 0.0
+    ended_at: float = 0.0
+
+    @classmethod
+    def of(cls, rollout: Rollout) -> Self:
+        """Return those at the end of a rollout in which an episode ended."""
+        return cls(*(float(rollout.episodes.metrics[name][-1]) for name in cls._fields))
 
 
 class TimedCollector(RolloutCollector):
-    """A collector that returns `TimedRollout`s: methods of its environments and its policy are timed."""
+    """A collector that adds its `CollectorTimes` to the metrics of episodes; environments and policy are timed."""
+
+    times = CollectorTimes()
 
     def __init__(self, factory: EnvFactory, **settings: Any) -> None:
         self._env, self._act = _Watch(), _Watch()
@@ -79,19 +88,22 @@ class TimedCollector(RolloutCollector):
 
         policy.distribution = timed  # type: ignore[method-assign]
 
-    def collect(self) -> TimedRollout:
+    def collect(self) -> Rollout:
         """Collect one rollout."""
-        self._env.seconds = self._act.seconds = 0.0
         started = time.perf_counter()
         rollout = super().collect()
         ended = time.perf_counter()
-        return TimedRollout(
-            **vars(rollout),
+        self.times = CollectorTimes(
+            steps=self.times.steps + rollout.transitions,
             env_s=self._env.seconds,
             act_s=self._act.seconds,
-            collect_s=ended - started,
+            collect_s=self.times.collect_s + ended - started,
             ended_at=ended,
         )
+        count = len(rollout.episodes.returns)
+        times = {name: np.full(count, value) for name, value in self.times._asdict().items()}
+        episodes = rollout.episodes._replace(metrics={**rollout.episodes.metrics, **times})
+        return replace(rollout, episodes=episodes)
 
 
 class ReplayCollector(RolloutCollector):

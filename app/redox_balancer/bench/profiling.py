@@ -52,6 +52,7 @@ class _Profiled:
         prepared = self.call("prepare", factory, config.collector, config.log_interval_s)
         self.pid: int = prepared.pid
         self._parameters: Float32 = prepared.shape.initial(np.random.default_rng(config.seed))
+        self._transitions = config.rollout_length * config.envs_per_actor
         # The first rollout fills the caches.
         self.call("collect", self._parameters, 0)
 
@@ -65,8 +66,8 @@ class _Profiled:
         """Collect until `over()`; return the number of environment steps."""
         steps = 0
         while not over():
-            rollout, _ = self.call("collect", self._parameters, 0)
-            steps += rollout.transitions
+            self.call("collect", self._parameters, 0)
+            steps += self._transitions
         return steps
 
 

@@ -118,14 +118,16 @@ def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
         for what, figure in (
             ("t_env per step in one actor: environment", f"{1e6 * terms.env_s:.1f} µs"),
             ("t_act: forward pass and sampling", f"{1e6 * terms.act_s:.1f} µs"),
-            ("t_overhead: packing, Ray's put, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
+            ("t_overhead: packing, weights", f"{1e6 * terms.overhead_s:.1f} µs"),
             (f"learner alone, {threads}, per transition", f"{1e6 * terms.learner_s:.1f} µs"),
             ("receiving loop, CPU time per rollout", f"{1e6 * terms.loop_s:,.0f} µs"),
-            ("raylet, CPU time per rollout", f"{1e6 * terms.raylet_s:,.0f} µs"),
+            ("the same of a rollout from another host", f"{1e6 * terms.ray_loop_s:,.0f} µs"),
+            ("raylet, CPU time per rollout from another host", f"{1e6 * terms.raylet_s:,.0f} µs"),
             (f"a rollout of {terms.transitions} steps", f"{terms.rollout_bytes:,} bytes"),
             ("a version of the weights", f"{terms.weights_bytes:,} bytes"),
+            (f"shared memory alone, {replayed}, steps/s", f"{found.shared_steps_per_s:,.0f}"),
             (f"Ray alone, {replayed}, steps/s", f"{found.ray_steps_per_s:,.0f}"),
-            (f"learner and Ray, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
+            (f"learner and shared memory, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
             ("the same by the model below, one core each", f"{found.model_replay_steps_per_s:,.0f}"),
         )
     ]
@@ -156,8 +158,7 @@ Assumed, not measured:
 - {_HOST.reserved_cores} cores of the learner's host are reserved for the learner and Ray;
 - more threads or larger batches do not make the learner faster;
 - an actor does not wait between its rollouts;
-- {_HOST.network_gbit_s:g} Gbit/s of network in each direction; every version of the weights is sent to every host;
-- a rollout from another host costs Ray no more than a local one.
+- {_HOST.network_gbit_s:g} Gbit/s of network in each direction; every version of the weights is sent to every host.
 """
 
 

@@ -3,8 +3,8 @@
 N actors deliver N / (t_env + t_act + t_overhead) steps per second. The parts that consume the rollouts have their own
 limits:
 
-- the receiving loop, and the one raylet (Ray's daemon) of the learner's host, per rollout;
-- in a cluster, the network of the learner's host, per byte;
+- in a cluster, the raylet (Ray's daemon) of the learner's host, per rollout from another host, and the network of the
+  learner's host, per byte; rollouts of actors on the learner's host are in shared memory;
 - the learner, per transition. Its thread and the loop share one interpreter, so the model assumes that they never
   overlap: 1 / (t_learner + t_loop / transitions of a rollout).
 
@@ -28,10 +28,11 @@ class Terms:
 
     env_s: float  # of an actor per environment step: in the environment,
     act_s: float  # in forward pass and sampling,
-    overhead_s: float  # and in everything else: packing, Ray's put, weights
+    overhead_s: float  # and in everything else: packing, weights
     learner_s: float  # of the learner per transition
     loop_s: float  # CPU time per rollout of the receiving loop, bookkeeping included
-    raylet_s: float  # and of the raylet of its host
+    ray_loop_s: float  # the same of a rollout from another host, which comes through Ray,
+    raylet_s: float  # and of the raylet for it
     rollout_bytes: int  # serialised
     weights_bytes: int  # a version of them
     transitions: int  # environment steps in a rollout
@@ -94,12 +95,14 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
     working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
     batch = terms.transitions * max(terms.rollouts_per_batch, min_rollouts_per_batch(actors, terms.max_lag))
+    away = actors - on_each[0]
+    loop_s = terms.loop_s + away / actors * (terms.ray_loop_s - terms.loop_s)
     limits = {
         "actors": working / terms.step_s,
-        "ray": terms.transitions / max(terms.loop_s, terms.raylet_s),
-        "learner": 1.0 / (terms.learner_s + terms.loop_s / terms.transitions),
+        "learner": 1.0 / (terms.learner_s + loop_s / terms.transitions),
     }
-    if away := actors - on_each[0]:
+    if away:
+        limits["ray"] = terms.transitions / terms.raylet_s * actors / away
         bytes_per_s = host.network_gbit_s * GIGA / BITS
         incoming = bytes_per_s * terms.transitions / terms.rollout_bytes * actors / away
         # In the worst case every version is sent to every host.

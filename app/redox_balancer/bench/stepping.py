@@ -155,11 +155,7 @@ def outside_share(environments: RedoxEnvs, steps: int) -> float:
     """Measure the share of time that a collector with an untrained policy spends outside the environments."""
     collector = TimedCollector(environments, **TrainConfig(seed=SEED).collector)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
-    taken, inside, total = 0, 0.0, 0.0
-    while taken < steps:
-        rollout = collector.collect()
-        taken += rollout.transitions
-        inside += rollout.env_s
-        total += rollout.collect_s
+    while collector.times.steps < steps:
+        collector.collect()
     collector.close()
-    return 1.0 - inside / total
+    return 1.0 - collector.times.env_s / collector.times.collect_s

@@ -3,12 +3,11 @@
 Replaying actors are real actors in Ray processes; they use the pool, loop and learner of a training.
 """
 
-import pickle
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,11 +15,12 @@ import numpy as np
 import psutil
 
 from redox_balancer.bench import learning, scaling
-from redox_balancer.bench.collectors import RECORDED, ReplayCollector, TimedCollector, TimedRollout
+from redox_balancer.bench.collectors import RECORDED, CollectorTimes, ReplayCollector, TimedCollector
 from redox_balancer.bench.machine import in_own_process
 from redox_balancer.bench.scaling import HostModel, Prediction, SaturationPoint, Terms
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.packing import Packing
 from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.progress import Progress
@@ -28,6 +28,7 @@ from redox_balancer.runs.progress import ProgressSink
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
+    from redox_balancer.impala.links import Exchange
 
 SEED = 0
 REPLAY_ACTORS = 2
@@ -47,9 +48,10 @@ class ActorTerms(NamedTuple):
 
 
 class ReplayTerms(NamedTuple):
-    """Replayed rollouts: CPU time per rollout, s, of the raylet or the receiving loop, and the throughput."""
+    """Replayed rollouts: CPU time per rollout, s, of the receiving loop and of the raylet, and the throughput."""
 
-    cpu_s: float
+    loop_s: float
+    raylet_s: float
     steps_per_s: float
 
 
@@ -57,14 +59,15 @@ class ReplayTerms(NamedTuple):
 class ThroughputBenchmark:
     """Measured terms on one model, and predictions for a host and for clusters.
 
-    `ray_steps_per_s` is the throughput of Ray with replaying actors and without a learner, `replay_steps_per_s` that
-    of learner and Ray in a complete training on replayed rollouts.
+    `shared_steps_per_s` and `ray_steps_per_s` are the throughput of replaying actors without a learner, through
+    shared memory and through Ray, `replay_steps_per_s` that of a complete training on replayed rollouts.
     """
 
     model: str
     terms: Terms
     learner_threads: int
     replay_actors: int
+    shared_steps_per_s: float
     ray_steps_per_s: float
     replay_steps_per_s: float
 
@@ -99,28 +102,32 @@ def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
 ) -> ThroughputBenchmark:
     """Measure each term in a separate process for a number of seconds, and a training of a number of steps."""
+    from redox_balancer.impala.links import Exchange, ExchangeThroughRay  # noqa: PLC0415 - loads Ray
+
     config = TrainConfig()
     progress("one actor: environment, policy, overhead")
     one = in_own_process(actor, environments, actor_s)
     progress("learner alone")
     alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
-    progress(f"Ray alone, {REPLAY_ACTORS} actors replay")
-    ray = in_own_process(ray_alone, environments, ray_s)
-    progress(f"learner and Ray, {REPLAY_ACTORS} actors replay")
+    progress(f"shared memory alone, then Ray, {REPLAY_ACTORS} actors replay")
+    shared, ray = (in_own_process(transport, environments, ray_s, ways) for ways in (Exchange, ExchangeThroughRay))
+    progress(f"learner and shared memory, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, steps)
     return ThroughputBenchmark(
         model=environments.space.network.id,
         terms=Terms(
             **one._asdict(),
             learner_s=1.0 / alone.learner_transitions_per_s,
-            loop_s=together.cpu_s,
-            raylet_s=ray.cpu_s,
+            loop_s=together.loop_s,
+            ray_loop_s=ray.loop_s,
+            raylet_s=ray.raylet_s,
             transitions=config.rollout_length * config.envs_per_actor,
             rollouts_per_batch=config.rollouts_per_batch,
             max_lag=config.max_lag,
         ),
         learner_threads=config.learner_threads,
         replay_actors=REPLAY_ACTORS,
+        shared_steps_per_s=shared.steps_per_s,
         ray_steps_per_s=ray.steps_per_s,
         replay_steps_per_s=together.steps_per_s,
     )
@@ -128,41 +135,41 @@ def measure(
 
 def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
     """Measure one actor with an untrained policy over the second half of a number of seconds."""
-    found: list[TimedRollout] = []
+    found: list[CollectorTimes] = []
     with _pool(environments, TimedCollector, actors=1) as source:
         started = time.perf_counter()
         while (past := time.perf_counter() - started) < seconds or len(found) < 2:
-            rollouts = source.turn(0.01)
-            if past > seconds / 2:
-                found += [rollout for rollout in rollouts if isinstance(rollout, TimedRollout)]
+            for rollout in source.turn(0.01):
+                if past > seconds / 2 and rollout.episodes.returns.size:
+                    found.append(CollectorTimes.of(rollout))
+        packing = Packing(source.shape, length=source.config.rollout_length, count=source.config.envs_per_actor)
+        packed = packing.pack(rollout, np.empty(packing.block_bytes, np.uint8))
         weights_bytes = source.parameters.nbytes
-    # The time between the ends of two rollouts is the total time of one.
-    steps = sum(rollout.transitions for rollout in found[1:])
-    env_s = sum(rollout.env_s for rollout in found[1:]) / steps
-    act_s = sum(rollout.act_s for rollout in found[1:]) / steps
+    first, last = found[0], found[-1]
+    steps = last.steps - first.steps
+    env_s, act_s = (last.env_s - first.env_s) / steps, (last.act_s - first.act_s) / steps
     return ActorTerms(
         env_s=env_s,
         act_s=act_s,
-        overhead_s=(found[-1].ended_at - found[0].ended_at) / steps - env_s - act_s,
-        rollout_bytes=len(
-            pickle.dumps(Rollout(**{each.name: getattr(found[0], each.name) for each in fields(Rollout)}))
-        ),
+        overhead_s=(last.ended_at - first.ended_at) / steps - env_s - act_s,
+        rollout_bytes=packed.nbytes,
         weights_bytes=weights_bytes,
     )
 
 
-def ray_alone(environments: EnvFactory, seconds: float) -> ReplayTerms:
+def transport(environments: EnvFactory, seconds: float, exchange: "type[Exchange]") -> ReplayTerms:
     """Receive and discard replayed rollouts for a number of seconds."""
-    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS) as source:
+    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS, exchange=exchange) as source:
         replaying: dict[int, int] = {}
         while len(replaying) < REPLAY_ACTORS:
             replaying |= {each.actor: each.transitions for each in source.turn(0.1) if each.sequence >= RECORDED}
         transitions = replaying[0]
-        before, raylet_before, started = source.received, _raylet_s(), time.perf_counter()
+        before, loop_before, raylet_before = source.received, time.thread_time(), _raylet_s()
+        started = time.perf_counter()
         while (past := time.perf_counter() - started) < seconds:
             source.turn(0.01)
-        received, raylet_s = source.received - before, _raylet_s() - raylet_before
-    return ReplayTerms(raylet_s / received, received * transitions / past)
+        received, loop_s, raylet_s = source.received - before, time.thread_time() - loop_before, _raylet_s()
+    return ReplayTerms(loop_s / received, (raylet_s - raylet_before) / received, received * transitions / past)
 
 
 def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
@@ -170,44 +177,48 @@ def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
     from redox_balancer.runs.trainer import train  # noqa: PLC0415 - loads torch
 
     config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
-    clock = _Clock()
+    clock = _Clock(steps // 10)
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         train(config, environments, Path(folder), resume=None, progress=clock, collector=ReplayCollector)
     first, last = next(tick for tick in clock.ticks if tick.steps >= steps // 2), clock.ticks[-1]
     taken = last.steps - first.steps
     rollouts = taken / (config.rollout_length * config.envs_per_actor)  # with so few actors none is too old
-    return ReplayTerms((last.loop_s - first.loop_s) / rollouts, taken / (last.seconds - first.seconds))
+    loop_s, raylet_s = (last.loop_s - first.loop_s) / rollouts, (last.raylet_s - first.raylet_s) / rollouts
+    return ReplayTerms(loop_s, raylet_s, taken / (last.seconds - first.seconds))
 
 
 class _Tick(NamedTuple):
-    """Steps of a training at a time, and the CPU time of its loop by then, s."""
+    """Steps of a training at a time, and the CPU time of its loop and of its raylet by then, s."""
 
     steps: int
     seconds: float
     loop_s: float
+    raylet_s: float
 
 
 class _Clock(ProgressSink):
-    """Records times in the thread of the training loop."""
+    """Records times in the thread of the training loop, about every so many steps: to read them costs time too."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: int) -> None:
         self.ticks: list[_Tick] = []
+        self._every = every
 
     def advance(self, steps: int) -> None:
-        self.ticks.append(_Tick(steps, time.perf_counter(), time.thread_time()))
+        if not self.ticks or steps - self.ticks[-1].steps >= self._every:
+            self.ticks.append(_Tick(steps, time.perf_counter(), time.thread_time(), _raylet_s()))
 
 
 class _Source:
     """A training's pool of actors, called as in training, with new weights for each batch and no learner."""
 
     def __init__(self, pool: "ActorPool", config: TrainConfig) -> None:
-        self._pool, self._batch = pool, config.rollouts_per_batch
-        self.parameters: Float32 = pool.shape().initial(np.random.default_rng(SEED))
+        self._pool, self.config, self.shape = pool, config, pool.shape()
+        self.parameters: Float32 = self.shape.initial(np.random.default_rng(SEED))
         self.received = 0
 
     def turn(self, timeout_s: float) -> list[Rollout]:
         """Publish weights, request rollouts and return those that are ready within a timeout."""
-        self._pool.publish(self.parameters, self.received // self._batch)
+        self._pool.publish(self.parameters, self.received // self.config.rollouts_per_batch)
         self._pool.request()
         rollouts = self._pool.receive(timeout_s)
         self.received += len(rollouts)
@@ -215,13 +226,15 @@ class _Source:
 
 
 @contextmanager
-def _pool(environments: EnvFactory, collector: type[RolloutCollector], *, actors: int) -> Iterator[_Source]:
+def _pool(
+    environments: EnvFactory, collector: type[RolloutCollector], *, actors: int, **options: Any
+) -> Iterator[_Source]:
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
-    config = TrainConfig(num_actors=actors)
+    config, incarnations = TrainConfig(num_actors=actors), dict.fromkeys(range(actors), 0)
     with ray_cluster(config):
-        yield _Source(ActorPool(config, environments, dict.fromkeys(range(actors), 0), collector=collector), config)
+        yield _Source(ActorPool(config, environments, incarnations, collector=collector, **options), config)
 
 
 def _raylet_s() -> float:

@@ -3,9 +3,8 @@
 import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -14,6 +13,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
 from redox_balancer.impala.cluster import actor_memory, free_cores
 from redox_balancer.impala.config import MAX_PENDING, TrainConfig
+from redox_balancer.impala.links import Exchange, Link
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
@@ -32,7 +32,8 @@ class _Slot:
     incarnation: int
     handle: Any = None
     startup: Any = None  # reference to the pending startup report
-    pending: deque[Any] = field(default_factory=deque)  # references to the requested rollouts, oldest first
+    link: Link | None = None  # once it has its environments
+    pending: int = 0  # rollouts requested and not received
     since: float = 0.0  # time of the last result or, where nothing was pending, of the request
     pid: int | None = None
     startup_bytes: float = 0.0
@@ -43,28 +44,36 @@ class _Slot:
     start_at: float = 0.0  # when a dead actor may start again
 
     @property
-    def awaited(self) -> list[Any]:
-        """References to everything requested and not yet received."""
-        return [*([self.startup] if self.startup is not None else []), *self.pending]
+    def references(self) -> Sequence[Any]:
+        """Ray's references to what it does."""
+        if self.link is not None:
+            return self.link.references
+        return () if self.startup is None else (self.startup,)
 
-    def request(self, weights: Any, version: int) -> None:
-        """Request a rollout."""
+    @property
+    def awaited(self) -> bool:
+        """Whether it has something to do."""
+        return self.startup is not None or self.pending > 0
+
+    def request(self) -> None:
+        """Request a rollout; the actor must have its environments."""
         if not self.pending:
             self.since = time.monotonic()
-        self.pending.append(self.handle.collect.remote(weights, version))
+        if self.link is not None:
+            self.link.request()
+            self.pending += 1
+
+    def accepts(self, rollout: Rollout, actor: int) -> bool:
+        """Note that a rollout was received; whether it is the one that comes next."""
+        self.pending -= 1
+        self.since, self.deaths = time.monotonic(), 0
+        expected = actor, self.incarnation, self.received
+        self.received += (rollout.actor, rollout.incarnation, rollout.sequence) == expected
+        return self.received > expected[-1]
 
     def timeout_s(self, timeout_s: float) -> float:
         """Return the seconds that this actor may take for its next result."""
         return timeout_s if self.startup is None else max(timeout_s, START_TIMEOUT_S)
-
-
-def _wait(references: list[Any], timeout_s: float) -> set[Any]:
-    """Return the references whose results are ready, after at most `timeout_s` seconds for the first one."""
-    if not references:
-        time.sleep(timeout_s)
-        return set()
-    first, _ = ray.wait(references, num_returns=1, timeout=timeout_s)
-    return set(ray.wait(references, num_returns=len(references), timeout=0)[0]) if first else set()
 
 
 class ActorPool:
@@ -88,6 +97,8 @@ class ActorPool:
         Number of actors to start with, the first of `incarnations`; all of them if None.
     collector
         Class of the collector in each actor.
+    exchange
+        Class of the ways of weights and rollouts.
 
     Attributes
     ----------
@@ -109,8 +120,9 @@ class ActorPool:
         actors: int | None = None,
         *,
         collector: type[RolloutCollector] = RolloutCollector,
+        exchange: type[Exchange] = Exchange,
     ) -> None:
-        self._collector = collector
+        self._collector, self._exchange = collector, exchange()
         self._config, self._incarnations, self._report = config, incarnations, report
         self.used = self.discarded = self.refused = 0
         self.restarts = self.recycled = 0
@@ -119,8 +131,6 @@ class ActorPool:
         self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
         self._factory = ray.put(factory)
         self._shape: PolicyShape | None = None
-        self._weights: Any = None
-        self._version = -1
         self._slots: dict[int, _Slot] = {}
         self.grow(len(incarnations) if actors is None else actors)
 
@@ -186,21 +196,22 @@ class ActorPool:
         return self._shape
 
     def publish(self, parameters: Float32, version: int) -> None:
-        """Use these parameters for every rollout requested from now on."""
-        if version != self._version:
-            self._weights, self._version = ray.put(parameters), version
+        """Use these parameters for every rollout that begins from now on."""
+        self._exchange.publish(parameters, version)
 
     def request(self, unused: int = 0) -> None:
         """Request rollouts until `config.max_outstanding` are pending or `unused`: received, and in no update yet.
 
         At most `MAX_PENDING` of each; actors with nothing to play come first, the longest idle before others.
         """
-        room = self._config.max_outstanding(self.size) - unused - sum(len(s.pending) for s in self._slots.values())
+        room = self._config.max_outstanding(self.size) - unused - sum(s.pending for s in self._slots.values())
+        if room <= 0:
+            return
         able = [slot for slot in self._slots.values() if slot.pid is not None and not slot.retiring]
         for pending in range(MAX_PENDING):
-            for slot in sorted((s for s in able if len(s.pending) == pending), key=lambda slot: slot.since):
+            for slot in sorted((s for s in able if s.pending == pending), key=lambda slot: slot.since):
                 if room > 0:
-                    slot.request(self._weights, self._version)
+                    slot.request()
                 room -= 1
 
     def receive(self, timeout_s: float) -> list[Rollout]:
@@ -222,24 +233,21 @@ class ActorPool:
 
     def _harvest(self, timeout_s: float) -> list[Rollout]:
         """Take the results that are ready, those of each actor in the order of the requests."""
-        ready = _wait([reference for slot in self._slots.values() for reference in slot.awaited], timeout_s)
-        rollouts = []
+        ready = self._exchange.wait(timeout_s, (slot.references for slot in self._slots.values()))
+        rollouts: list[Rollout] = []
         for actor, slot in self._slots.items():
             try:
                 if slot.startup in ready:
                     self._started(actor, fetch(slot.startup))
-                while slot.pending and slot.pending[0] in ready:
-                    rollout, health = fetch(slot.pending[0])
-                    slot.pending.popleft()
-                    slot.since, slot.deaths = time.monotonic(), 0
-                    origin = rollout.actor, rollout.incarnation, rollout.sequence
-                    if origin == (actor, slot.incarnation, slot.received):
-                        slot.received += 1
-                        self.used += 1
-                        rollouts.append(rollout)
-                    else:
-                        self.refused += 1
-                    self._check_memory(actor, health)
+                elif slot.link is not None:
+                    for rollout, health in slot.link.take(ready):
+                        if slot.accepts(rollout, actor):
+                            self.used += 1
+                            rollouts.append(rollout)
+                        else:
+                            self.refused += 1
+                        if health and slot.health is not None:
+                            self._check_memory(actor, slot.health.renewed(health))
             except ActorLostError as lost:
                 self._replace(actor, f"died: {lost}")
         return rollouts
@@ -247,7 +255,11 @@ class ActorPool:
     def _started(self, actor: int, report: ActorStartup) -> None:
         slot = self._slots[actor]
         slot.startup, slot.since = None, time.monotonic()
-        slot.pid, slot.health, self._shape = report.pid, report.health, report.shape
+        slot.pid, slot.health = report.pid, report.health
+        if self._shape is None:
+            self._shape = report.shape
+            self._exchange.open(self._config, report.shape, len(self._incarnations))
+        slot.link = self._exchange.connect(slot.handle, shares_memory=report.shares_memory)
         slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
@@ -256,10 +268,8 @@ class ActorPool:
                 settings=("actor_memory_mb", "num_actors"),
             )
 
-    def _check_memory(self, actor: int, health: ActorHealth | None) -> None:
+    def _check_memory(self, actor: int, health: ActorHealth) -> None:
         """Retire an actor that outgrew its budget, a tenth of all at a time; its pending rollouts are still used."""
-        if health is None:
-            return
         slot = self._slots[actor]
         slot.health = health
         taken, budget = health.stats.uss_bytes, self.memory_limits.budget_bytes(self.size, slot.startup_bytes)
@@ -272,7 +282,8 @@ class ActorPool:
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
         settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
         interval_s = self._config.log_interval_s
-        slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector)
+        weights = self._exchange.address
+        slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector, weights)
 
     def _time_out(self, actor: int) -> None:
         """Replace an actor that timed out, unless it still waits for a free core."""
@@ -293,7 +304,7 @@ class ActorPool:
                 settings=("num_actors",),
             )
         wait_s = 0.0 if slot.deaths == 1 else min(2.0 ** (slot.deaths - 2), MAX_BACKOFF_S)
-        lost = len(slot.pending)
+        lost = slot.pending
         self.discarded += lost
         self.restarts += 1
         self._renew(actor, wait_s)

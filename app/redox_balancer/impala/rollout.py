@@ -42,19 +42,27 @@ class EnvFactory(Protocol):
 
 
 class Episodes(NamedTuple):
-    """Episodes that ended in a rollout: return and length of each, shape (E,), and its metrics."""
+    """The E episodes that ended in a rollout, in the order of their ends: arrays of shape (E,).
+
+    Equal `keys` mean the same actions in whatever order. `metrics` has an array for each name, NaN where an episode
+    did not report it.
+    """
 
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
-    metrics: Sequence[Mapping[str, float]]
+    keys: NDArray[np.int64]
+    metrics: Mapping[str, NDArray[np.float64]]
 
     def copy(self) -> Self:
         """Return a copy that owns its memory.
 
-        The arrays of a rollout from an actor are views into Ray's object store, which keeps the whole rollout as long
-        as one of them is referenced.
+        The arrays of a rollout from an actor are views into one buffer, which stays as long as one of them is
+        referenced.
         """
-        return self._replace(returns=self.returns.copy(), lengths=self.lengths.copy())
+        metrics = {name: values.copy() for name, values in self.metrics.items()}
+        return self._replace(
+            returns=self.returns.copy(), lengths=self.lengths.copy(), keys=self.keys.copy(), metrics=metrics
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +167,7 @@ class RolloutCollector:
         for b, (_, info) in enumerate(starts):
             self._masks[b] = info.get("action_mask", True)
         self._returns = np.zeros(self._count)
-        self._lengths = np.zeros(self._count, dtype=np.int64)
+        self._taken: list[list[int]] = [[] for _ in range(self._count)]  # actions of the unfinished episodes
 
     def close(self) -> None:
         """Close the environments."""
@@ -192,7 +200,8 @@ class RolloutCollector:
         terminated = np.zeros((T, B), dtype=np.bool_)
         truncated = np.zeros((T, B), dtype=np.bool_)
         final_observations: list[Any] = []
-        returns, lengths, metrics = list[float](), list[int](), list[Mapping[str, float]]()
+        returns, lengths, keys = list[float](), list[int](), list[int]()
+        metrics: list[Mapping[str, float]] = []
 
         for t in range(T):
             observations[t], masks[t] = self._observations, self._masks
@@ -208,15 +217,17 @@ class RolloutCollector:
                 before = float(self._returns[b])
                 self._returns[b] = after = before + float(reward)
                 rewards[t, b] = self._rescaled(after) - self._rescaled(before) if self._return_scale else reward
-                self._lengths[b] += 1
+                taken = self._taken[b]
+                taken.append(action)
                 if ends or cut:
                     terminated[t, b], truncated[t, b] = ends, cut
                     if cut:
                         final_observations.append(observation)
                     returns.append(self._returns[b])
-                    lengths.append(self._lengths[b])
+                    lengths.append(len(taken))
+                    keys.append(hash(tuple(sorted(taken))))  # the same in every process: of integers
                     metrics.append(info.get("metrics", {}))
-                    self._returns[b], self._lengths[b] = 0.0, 0
+                    self._returns[b], self._taken[b] = 0.0, []
                     observation, info = environment.reset()
                 self._observations[b] = observation
                 self._masks[b] = info.get("action_mask", True)
@@ -235,12 +246,23 @@ class RolloutCollector:
             final_observations=np.asarray(final_observations, dtype=np.float32).reshape(
                 -1, self.shape.observation_size
             ),
-            episodes=Episodes(np.asarray(returns, np.float64), np.asarray(lengths, np.int64), metrics),
+            episodes=Episodes(
+                np.asarray(returns, np.float64),
+                np.asarray(lengths, np.int64),
+                np.asarray(keys, np.int64),
+                _by_name(metrics),
+            ),
             version=self._version,
             actor=self._actor,
             incarnation=self._incarnation,
             sequence=self._sequence - 1,
         )
+
+
+def _by_name(metrics: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Return the metrics of E episodes as an array for each name, shape (E,)."""
+    names = dict.fromkeys(name for each in metrics for name in each)
+    return {name: np.asarray([each.get(name, math.nan) for each in metrics], np.float64) for name in names}
 
 
 def action_count(environment: Environment) -> int:

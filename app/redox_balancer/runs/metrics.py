@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from redox_balancer.impala.learner import LearnerState, Update
@@ -91,12 +92,13 @@ class Window:
             "dropped": state.dropped,
             "failed_saves": failed_saves,
         }
-        reported: dict[str, list[float]] = {}
-        for batch in episodes:
-            for episode in batch.metrics:
-                for name, value in episode.items():
-                    reported.setdefault(name, []).append(float(value))
-        return row | {f"{ENVIRONMENT}{name}": _mean(reported[name]) for name in sorted(reported)}
+        names = sorted({name for batch in episodes for name in batch.metrics})
+        return row | {f"{ENVIRONMENT}{name}": _mean(_reported(episodes, name)) for name in names}
+
+
+def _reported(episodes: "Iterable[Episodes]", name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = np.concatenate([each.metrics[name] for each in episodes if name in each.metrics])
+    return values[~np.isnan(values)]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -21,7 +21,7 @@ from redox_balancer.runs.progress import ProgressSink
 from redox_balancer.runs.remote.uploader import Uploader
 from redox_balancer.runs.resume import learner_state, next_incarnations, parts_of
 from redox_balancer.runs.saving import CheckpointWriter, interval_over
-from redox_balancer.runs.watchdog import Alarm, EpisodeTracker, NonsenseError, Watchdog, WatchdogLimits
+from redox_balancer.runs.watchdog import Alarm, NonsenseError, Watchdog, WatchdogLimits
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,6 @@ class TrainingRun:
         self.actor_stats: Callable[[], Mapping[str, ProcessStats]] = dict
         self.daemon_stats: Callable[[], Mapping[str, ProcessStats]] = dict  # of Ray
         self._watchdog = Watchdog(WatchdogLimits.of(config), known_returns=known_returns)
-        self._episodes = EpisodeTracker()
 
         self._window = Window()
         self._last_row: Mapping[str, float] = {}
@@ -114,8 +113,7 @@ class TrainingRun:
 
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
-        for construct, value in self._episodes.ended(rollout):
-            self._report(self._watchdog.episode(construct, value))
+        self._report(self._watchdog.episodes(rollout.episodes.keys, rollout.episodes.returns))
 
     def _report(self, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:

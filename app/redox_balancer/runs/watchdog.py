@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
 from redox_balancer.errors import EXIT_NONSENSE, RedoxError
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.rollout import Rollout
 from redox_balancer.resources import ProcessStats
 
 CHECKED_FOR_NAN = ("policy_loss", "baseline_loss", "entropy", "rho_mean", "grad_norm")
@@ -90,20 +90,21 @@ class Watchdog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits, self._clock = limits, clock
-        self._episodes: deque[tuple[tuple[int, ...], float]] = deque(maxlen=limits.episodes)
-        self._range = (min(known_returns, default=math.inf), max(known_returns, default=-math.inf))
+        self._alike: deque[int] = deque(maxlen=limits.episodes)  # constructs of the newest value
+        self._value = math.nan  # that value
+        self._low, self._high = min(known_returns, default=math.inf), max(known_returns, default=-math.inf)
         self._exploding = 0
         self._counters: deque[tuple[int, int]] = deque()
         self._memory: dict[str, deque[tuple[float, int]]] = {}
         self._first: dict[str, ProcessStats] = {}
         self._raised: dict[tuple[str, str], float] = {}
 
-    def episode(self, construct: tuple[int, ...], value: float) -> list[Alarm]:
-        """Judge an episode: its actions, sorted because their order makes no other construct, and its return.
+    def episodes(self, constructs: NDArray[np.int64], values: NDArray[np.float64]) -> list[Alarm]:
+        """Judge consecutive episodes, shape (E,): numbers that tell their constructs apart, and their returns.
 
         Like the other judgements, it has no warnings of a name that was raised a short time ago.
         """
-        return self._due(self._constant(construct, value))
+        return self._due(self._constant(constructs.tolist(), values.tolist()))
 
     def update(self, metrics: Mapping[str, float], *, lag_max: int, steps: int, dropped: int) -> list[Alarm]:
         """Judge an update of the learner: its metrics, the largest lag of its rollouts, and the run's counters."""
@@ -156,25 +157,30 @@ class Watchdog:
                 due.append(alarm)
         return due
 
-    def _constant(self, construct: tuple[int, ...], value: float) -> Iterator[Alarm]:
+    def _constant(self, constructs: Sequence[int], values: Sequence[float]) -> Iterator[Alarm]:
         """Detect different constructs that all have one value.
 
         A converged policy may rest on a plateau where its constructs are equally good. Such a plateau is the best
         value ever observed, with worse ones below it, and only raises a warning.
         """
-        if math.isnan(value):
+        if any(map(math.isnan, values)):
             yield Alarm("nan", "stop", "the value of a construct is not a number")
             return
-        low, high = self._range = min(self._range[0], value), max(self._range[1], value)
-        # Only episodes since the last different value count.
-        if self._episodes and not _same(value, self._episodes[-1][1]):
-            self._episodes.clear()
-        self._episodes.append((construct, value))
-        constructs = len({taken for taken, _ in self._episodes})
-        if len(self._episodes) == self._limits.episodes and constructs >= self._limits.constructs:
-            plateau = not _same(low, high) and _same(value, high)
-            text = f"{constructs} different constructs in {len(self._episodes)} episodes all have value {value:.6g}"
-            yield Alarm("constant value", "warn" if plateau else "stop", text)
+        alike, limits, last = self._alike, self._limits, self._value
+        for number, (construct, value) in enumerate(zip(constructs, values, strict=True)):
+            # Only episodes since the last different value count.
+            if value != last and not _same(value, last):
+                alike.clear()
+            alike.append(construct)
+            last = value
+            if len(alike) == limits.episodes and (different := len(set(alike))) >= limits.constructs:
+                seen = values[: number + 1]
+                low, high = min(self._low, *seen), max(self._high, *seen)
+                plateau = not _same(low, high) and _same(value, high)
+                text = f"{different} different constructs in {len(alike)} episodes all have value {value:.6g}"
+                yield Alarm("constant value", "warn" if plateau else "stop", text)
+        self._value = last
+        self._low, self._high = min([self._low, *values]), max([self._high, *values])
 
     def _exploded(self, metrics: Mapping[str, float]) -> list[Alarm]:
         beyond = [
@@ -210,34 +216,6 @@ class Watchdog:
                 f"out of memory in {full_s / 3600:.1f} h: {len(slopes)} processes grow by {total * 3600 / 1e6:,.0f} "
                 f"MB per hour, {worst} by {slopes[worst] * 3600 / 1e6:,.0f}",
             )
-
-
-class EpisodeTracker:
-    """Reassembles the episodes of actors from their rollouts, which cut them at any step."""
-
-    def __init__(self) -> None:
-        self._open: dict[int, tuple[tuple[int, int], list[list[int]]]] = {}
-
-    def ended(self, rollout: Rollout) -> list[tuple[tuple[int, ...], float]]:
-        """Return construct and value of the episodes that ended in this rollout and of which every step was seen."""
-        follows, taken = self._open.get(rollout.actor, ((-1, -1), []))
-        if follows != (rollout.incarnation, rollout.sequence):
-            taken = [[] for _ in range(rollout.actions.shape[1])]
-        found = []
-        episodes = zip(rollout.episodes.returns.tolist(), rollout.episodes.lengths.tolist(), strict=True)
-        over = rollout.terminated | rollout.truncated
-        for actions, ends in zip(rollout.actions.tolist(), over.tolist(), strict=True):
-            for b, (action, end) in enumerate(zip(actions, ends, strict=True)):
-                taken[b].append(action)
-                if end:
-                    value, length = next(episodes)
-                    # More actions than steps: the collector dropped an episode and started another. Fewer: the
-                    # episode started in a rollout that was not seen.
-                    if len(taken[b]) >= length:
-                        found.append((tuple(sorted(taken[b][-length:])), value))
-                    taken[b] = []
-        self._open[rollout.actor] = (rollout.incarnation, rollout.sequence + 1), taken
-        return found
 
 
 def _not_a_number(metrics: Mapping[str, float]) -> list[Alarm]:

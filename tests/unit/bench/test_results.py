@@ -21,6 +21,7 @@ TERMS = Terms(
     overhead_s=0.1e-3,
     learner_s=1e-6,
     loop_s=1e-5,
+    ray_loop_s=1e-5,
     raylet_s=1e-5,
     rollout_bytes=100_000,
     weights_bytes=100_000,
@@ -47,6 +48,7 @@ def results(environments: RedoxEnvs) -> BenchmarkResults:
             terms=TERMS,
             learner_threads=1,
             replay_actors=2,
+            shared_steps_per_s=900_000.0,
             ray_steps_per_s=90_000.0,
             replay_steps_per_s=45_000.0,
         )
@@ -124,9 +126,13 @@ def test_actors_that_share_a_core_deliver_less_and_those_without_a_hyperthread_n
 
 
 def test_each_part_becomes_the_limit_where_it_saturates() -> None:
-    slow_ray = replace(TERMS, loop_s=2e-3, raylet_s=25e-3)
-    assert predict(slow_ray, HOST, 3).limit == "actors"
-    assert predict(slow_ray, HOST, 5)[2:4] == (pytest.approx(4_000), "ray")
+    # Half of the rollouts come from another host, through Ray.
+    slow_ray = replace(TERMS, raylet_s=50e-3)
+    assert predict(slow_ray, HOST, 3, hosts=2).limit == "actors"
+    assert predict(slow_ray, HOST, 8, hosts=2)[2:4] == (pytest.approx(4_000), "ray")
+    assert "ray" not in predict(slow_ray, HOST, 8).limits
+    slow_loop = replace(TERMS, learner_s=0.2e-3, loop_s=1e-3, ray_loop_s=9e-3)
+    assert predict(slow_loop, HOST, 8, hosts=2).limits["learner"] == pytest.approx(4_000)
     # The learner's 0.2 ms and the loop's 5 ms / 100.
     slow_learner = replace(TERMS, learner_s=0.2e-3, loop_s=5e-3)
     assert predict(slow_learner, HOST, 3).limit == "actors"
@@ -153,5 +159,6 @@ def test_batches_grow_with_the_actors_so_that_no_rollout_is_too_old() -> None:
 def test_a_limit_reports_how_many_actors_saturate_it_or_that_they_do_not_fit() -> None:
     found = {each.limit: each for each in full(replace(TERMS, learner_s=0.2e-3, loop_s=5e-3), HOST)}
     assert (found["learner"].actors, found["learner"].steps_per_s) == (4, pytest.approx(4_000))
+    found = {each.limit: each for each in full(replace(TERMS, raylet_s=5e-3), HOST, hosts=2)}
     assert found["ray"].actors is None
-    assert found["ray"].steps_per_s == pytest.approx(20_000)
+    assert found["ray"].steps_per_s == pytest.approx(40_000)

@@ -38,7 +38,7 @@ def test_rows_hold_the_reward_of_their_own_action_and_episodes_go_on_in_the_next
     assert first.episodes.lengths.tolist() == [3, 4, 2]
     # The second episode of environment 1 began with reward 5, in the first rollout.
     assert second.episodes.returns.tolist() == [6 + 7 + 8, 5 + 6 + 7 + 8, 9 + 10]
-    assert [dict(figures) for figures in first.episodes.metrics] == [{"length": n} for n in (3.0, 4.0, 2.0)]
+    assert {name: values.tolist() for name, values in first.episodes.metrics.items()} == {"length": [3, 4, 2]}
 
 
 def test_each_rollout_records_its_actor_and_policy() -> None:
@@ -81,6 +81,31 @@ def test_a_collector_continues_from_its_saved_state_as_if_it_had_never_stopped()
         np.testing.assert_array_equal(ours.observations, theirs.observations)
         np.testing.assert_array_equal(ours.actions, theirs.actions)
         assert ours.sequence == theirs.sequence
+
+
+def test_episodes_of_the_same_actions_have_one_key_and_others_another() -> None:
+    """Put together from the actions of the rollouts; a restart drops the unfinished episodes."""
+    source = collector(Shelves(), count=3)
+    found: dict[int, set[tuple[int, ...]]] = {}
+    taken: list[list[int]] = [[], [], []]
+    for number in range(60):
+        rollout = source.collect()
+        ended = []
+        for actions, over in zip(rollout.actions.tolist(), rollout.terminated.tolist(), strict=True):
+            for b, (action, end) in enumerate(zip(actions, over, strict=True)):
+                taken[b].append(action)
+                if end:
+                    ended.append(tuple(sorted(taken[b])))
+                    taken[b] = []
+        episodes = rollout.episodes
+        assert [len(actions) for actions in ended] == episodes.lengths.tolist()
+        for key, actions in zip(episodes.keys.tolist(), ended, strict=True):
+            found.setdefault(key, set()).add(actions)
+        if number == 30:
+            source.restart()
+            taken = [[], [], []]
+    assert all(len(actions) == 1 for actions in found.values())
+    assert len(found) == len(set().union(*found.values())) > 8
 
 
 class Stuck(Shelf):

@@ -24,7 +24,9 @@ ZERO = np.zeros(1, dtype=np.float32)
 
 
 def update(steps: int, returns: list[float], *, rho_max: float = 1.0, **figures: float) -> Update:
-    episodes = Episodes(np.asarray(returns), np.full(len(returns), 2), [dict(figures) for _ in returns])
+    count = len(returns)
+    reported = {name: np.full(count, value) for name, value in figures.items()}
+    episodes = Episodes(np.asarray(returns), np.full(count, 2), np.arange(count), reported)
     metrics = {
         "policy_loss": 1.0, "baseline_loss": 2.0, "entropy": float(steps), "rho_mean": 1.0, "rho_max": rho_max,
         "rho_clipped": 0.0, "grad_norm": 0.5, "explained_variance": 0.1, "learning_rate": 1 / steps,

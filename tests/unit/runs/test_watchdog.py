@@ -1,21 +1,19 @@
-"""The watchdog on streams of samples whose health is known, and the episodes that it is fed with."""
+"""The watchdog on streams of samples whose health is known."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
-from redox_balancer.runs.watchdog import Alarm, EpisodeTracker, Watchdog, WatchdogLimits
-from toy_envs import Shelves
+from redox_balancer.runs.watchdog import Alarm, Watchdog, WatchdogLimits
 
 LIMITS = WatchdogLimits(episodes=20, constructs=4, repeat_s=0.0)
 GOOD = {"policy_loss": 0.1, "baseline_loss": 0.2, "entropy": 1.0, "rho_mean": 1.0, "grad_norm": 0.5}
 GIGABYTE = 10**9
-Episode = tuple[tuple[int, ...], float]
+Episode = tuple[int, float]
 
 
 class Clock:
@@ -30,13 +28,21 @@ def levels(judge: Callable[..., list[Alarm]], samples: Iterable[tuple[Any, ...]]
 
 
 def episodes(constructs: int, count: int, value: float = 0.0) -> list[Episode]:
-    return [((number % constructs,), value) for number in range(count)]
+    return [(number % constructs, value) for number in range(count)]
 
 
-WORSE_FIRST = [((9,), 0.1)]
-BETTER_FIRST = [((9,), 0.9)]
+def rollouts(stream: list[Episode], size: int) -> Iterator[tuple[Any, Any]]:
+    """The episodes of a stream, so many in each rollout."""
+    for first in range(0, len(stream), size):
+        constructs, values = zip(*stream[first : first + size], strict=True)
+        yield np.asarray(constructs), np.asarray(values)
 
 
+WORSE_FIRST = [(9, 0.1)]
+BETTER_FIRST = [(9, 0.9)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 500])
 @pytest.mark.parametrize(
     ("stream", "raised"),
     [
@@ -45,26 +51,26 @@ BETTER_FIRST = [((9,), 0.9)]
         (episodes(4, 19), set()),
         (episodes(3, 200, 0.7), set()),
         (episodes(1, 500, 0.7), set()),
-        ([((n,), 0.01 * n) for n in range(200)], set()),
-        ([*episodes(4, 19), ((1,), 0.5), *episodes(4, 19)], set()),
+        ([(n, 0.01 * n) for n in range(200)], set()),
+        ([*episodes(4, 19), (1, 0.5), *episodes(4, 19)], set()),
         # Values that differ in the last digits are one value.
-        ([((n,), 0.7 + n * 1e-12) for n in range(20)], {("constant value", "stop")}),
+        ([(n, 0.7 + n * 1e-12) for n in range(20)], {("constant value", "stop")}),
         # All constructs equal and worse than before: the environment broke. All equal and best: a plateau.
         (BETTER_FIRST + episodes(4, 20), {("constant value", "stop")}),
         (WORSE_FIRST + episodes(4, 20, 0.7), {("constant value", "warn")}),
-        ([((1,), math.nan)], {("nan", "stop")}),
+        ([(1, math.nan)], {("nan", "stop")}),
     ],
 )
 def test_different_constructs_of_one_value_stop_the_run_and_a_converged_policy_does_not(
-    stream: list[Episode], raised: set[tuple[str, str]]
+    stream: list[Episode], raised: set[tuple[str, str]], size: int
 ) -> None:
-    assert levels(Watchdog(LIMITS).episode, stream) == raised
+    assert levels(Watchdog(LIMITS).episodes, rollouts(stream, size)) == raised
 
 
 def test_a_resumed_run_on_a_plateau_restores_the_values_seen_before() -> None:
-    stream = episodes(4, 20, 0.7)
-    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.5)).episode, stream) == {("constant value", "warn")}
-    assert levels(Watchdog(LIMITS, known_returns=(0.0, 0.9)).episode, stream) == {("constant value", "stop")}
+    for best, level in ((0.5, "warn"), (0.9, "stop")):
+        watchdog = Watchdog(LIMITS, known_returns=(0.0, best))
+        assert levels(watchdog.episodes, rollouts(episodes(4, 20, 0.7), 5)) == {("constant value", level)}
 
 
 def updates(count: int, *, lag: int = 0, lost: int = 0, **figures: float) -> list[dict[str, Any]]:
@@ -156,40 +162,6 @@ def test_a_warning_is_repeated_only_after_a_while_and_each_process_has_its_own()
     watchdog = Watchdog(WatchdogLimits(repeat_s=600.0), clock=clock)
     for clock.now, raised in ((0.0, True), (599.0, False), (600.0, True)):
         assert bool(watchdog.health({}, checkpoint_age_s=1000.0)) is raised
-
-
-def test_episodes_are_put_together_from_rollouts_and_never_from_half_of_one() -> None:
-    """The return of a shelf follows from its actions, so a construct of other actions would have another value."""
-    prizes = {(n,): p for n, p in enumerate((0.1, 0.9, 0.3, 0.5))} | {(): 0.0}
-
-    def possible(actions: tuple[int, ...]) -> list[float]:
-        taken = [action for action in actions if action != 4]
-        full = sum(prizes[(n,)] for n in taken)
-        halves = [full - 0.5 * prizes[(n,)] for n in taken] if len(taken) == 2 else []
-        return [full, *halves]
-
-    def collector(incarnation: int = 0) -> RolloutCollector:
-        made = RolloutCollector(Shelves(), count=3, length=5, hidden_sizes=(4,), seed=1, incarnation=incarnation)
-        made.set_weights(made.shape.initial(np.random.default_rng(0)), 0)
-        return made
-
-    source, tracker = collector(), EpisodeTracker()
-    count = 0
-    for number in range(60):
-        rollout = source.collect()
-        if number % 7 == 3:
-            continue
-        found = tracker.ended(rollout)
-        ended = len(rollout.episodes.returns)
-        assert len(found) == ended if number % 7 != 4 else len(found) <= ended
-        count += len(found)
-        for construct, value in found:
-            assert any(value == pytest.approx(each) for each in possible(construct)), (construct, value)
-        if number == 30:
-            source.restart()
-        if number == 45:
-            source = collector(incarnation=1)
-    assert count > 200
 
 
 def test_growing_processes_are_reported_with_the_time_left_and_ended_ones_forgotten() -> None:

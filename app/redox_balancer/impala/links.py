@@ -1,0 +1,175 @@
+"""The ways of weights to the actors and of rollouts back: shared memory on the learner's host, else Ray's store."""
+
+import math
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
+from typing import Any, Protocol
+from weakref import WeakSet, WeakValueDictionary
+
+import ray
+
+from redox_balancer.errors import RedoxError
+from redox_balancer.impala.actor import ActorLostError, fetch
+from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.packing import Packing
+from redox_balancer.impala.policy import Float32, PolicyShape
+from redox_balancer.impala.rollout import Rollout
+from redox_balancer.impala.shared_memory import SLOTS, FilledPipe, PublishedWeights, Slots, WeightsAddress
+from redox_balancer.resources import MEBIBYTE, memory
+
+LOOK_S = 0.05  # between two looks at Ray's references, each of which costs more than a rollout in shared memory
+LOOK_OFTEN_S = 0.002  # the same where rollouts come through Ray
+
+Received = tuple[Rollout, list[int]]
+"""A rollout and what it says about the health of its actor, empty where it says nothing."""
+
+
+class Link(Protocol):
+    """The way of the rollouts of one process of an actor."""
+
+    @property
+    def references(self) -> Sequence[Any]:
+        """Ray's references that are ready when there is a rollout, or the actor has ended."""
+        ...
+
+    def request(self) -> None:
+        """Request a rollout."""
+        ...
+
+    def take(self, ready: set[Any]) -> Iterator[Received]:
+        """Yield the rollouts that are there, oldest first, given the references that are ready.
+
+        An exception of the actor is raised as `fetch` does.
+        """
+        ...
+
+
+class _SharedLink:
+    """The actor plays in one call of Ray, and rollouts are in shared memory."""
+
+    def __init__(self, handle: Any, slots: Slots, weights: WeightsAddress, packing: Packing) -> None:
+        self._slots, self._packing = slots, packing
+        self.filled = self._taken = 0
+        self._playing = handle.play.remote(weights, slots.address)
+        self.request = slots.request
+
+    @property
+    def references(self) -> Sequence[Any]:
+        return (self._playing,)
+
+    def take(self, ready: set[Any]) -> Iterator[Received]:
+        while self._taken < self.filled:
+            self._slots.opened()
+            yield self._packing.unpack(self._slots.block(self._taken))
+            self._taken += 1
+        if self._playing in ready:
+            fetch(self._playing)
+            raise ActorLostError("it has lost its shared memory")
+
+
+class _RayLink:
+    """Each rollout is a call of Ray with its result in Ray's store."""
+
+    def __init__(self, handle: Any, exchange: "Exchange", packing: Packing) -> None:
+        self._handle, self._exchange, self._packing = handle, exchange, packing
+        self._pending = deque[Any]()
+
+    @property
+    def references(self) -> Sequence[Any]:
+        return self._pending
+
+    def request(self) -> None:
+        self._pending.append(self._handle.collect.remote(*self._exchange.stored_weights()))
+
+    def take(self, ready: set[Any]) -> Iterator[Received]:
+        while self._pending and self._pending[0] in ready:
+            block = fetch(self._pending[0])
+            self._pending.popleft()
+            yield self._packing.unpack(block)
+
+
+class Exchange:
+    """Weights and rollouts of a pool of actors.
+
+    Attributes
+    ----------
+    address
+        Where actors find the weights in shared memory; None where the system has no files without a name.
+    """
+
+    def __init__(self) -> None:
+        self._weights = PublishedWeights() if hasattr(os, "memfd_create") else None
+        self.address: WeightsAddress | None = self._weights.address if self._weights else None
+        self._numbers, self._shared = count(), WeakValueDictionary[int, _SharedLink]()
+        self._through_ray = WeakSet[_RayLink]()
+        self._look_at = 0.0
+        self._filled, self._poll = FilledPipe(), select.poll()
+        self._poll.register(self._filled.descriptor, select.POLLIN)
+        self._parameters: Float32 | None = None
+        self._version = -1
+        self._stored: tuple[Any, int] = (None, -1)
+
+    def open(self, config: TrainConfig, shape: PolicyShape, actors: int) -> None:
+        """Make room for the weights and the rollouts of so many actors; a RedoxError where the memory lacks it."""
+        self._packing = Packing(shape, length=config.rollout_length, count=config.envs_per_actor)
+        needed, free = SLOTS * actors * self._packing.block_bytes, memory().available_bytes
+        if needed > free:
+            raise RedoxError(
+                f"rollouts of {actors} actors take {needed / MEBIBYTE:,.0f} MB, and {free / MEBIBYTE:,.0f} are free",
+                hint="shorten the rollouts, or start fewer actors",
+                settings=("rollout_length", "envs_per_actor", "num_actors"),
+            )
+        if self._weights is not None:
+            self._weights.open(shape.size)
+
+    def connect(self, handle: Any, *, shares_memory: bool) -> Link:
+        """Return the link of an actor that has its environments and can, or cannot, open the weights."""
+        if not shares_memory or self._weights is None:
+            stored = _RayLink(handle, self, self._packing)
+            self._through_ray.add(stored)
+            return stored
+        number = next(self._numbers)
+        slots = Slots(number, self._packing.block_bytes, self._filled.path)
+        link = _SharedLink(handle, slots, self._weights.address, self._packing)
+        self._shared[number] = link
+        return link
+
+    def publish(self, parameters: Float32, version: int) -> None:
+        """Use these parameters for every rollout that begins from now on."""
+        if version != self._version:
+            self._parameters, self._version = parameters, version
+            if self._weights is not None:
+                self._weights.publish(parameters, version)
+
+    def stored_weights(self) -> tuple[Any, int]:
+        """Return a reference to the newest weights in Ray's store, and their version."""
+        if self._stored[1] != self._version:
+            self._stored = ray.put(self._parameters), self._version
+        return self._stored
+
+    def wait(self, timeout_s: float, references: Iterable[Sequence[Any]]) -> set[Any]:
+        """Wait for a rollout; now and then look at Ray's references and return those that are ready."""
+        left_s = max(0.0, self._look_at - time.monotonic())
+        if self._poll.poll(math.ceil(1000 * min(timeout_s, left_s))):
+            for number in self._filled.read():
+                link = self._shared.get(number)
+                if link is not None:  # else a replaced actor has finished a rollout before it died
+                    link.filled += 1
+        now = time.monotonic()
+        if now < self._look_at:
+            return set()
+        self._look_at = now + (LOOK_OFTEN_S if self._through_ray else LOOK_S)
+        every = list(chain.from_iterable(references))
+        return set(ray.wait(every, num_returns=len(every), timeout=0)[0]) if every else set()
+
+
+class ExchangeThroughRay(Exchange):
+    """Every actor is treated as one on another host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.address = None

@@ -1,0 +1,108 @@
+"""Memory shared between processes: real ones, which are killed."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from redox_balancer.impala.shared_memory import SLOTS, FilledPipe, PublishedWeights, Slots, WeightsReader
+
+SIZE = 50_000
+
+
+def child(work: Callable[[], None]) -> int:
+    """Do something in a forked process that ends by it, with exit code 1 after an exception."""
+    process = os.fork()
+    if process == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return process
+
+
+def exit_code(process: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def test_weights_are_never_a_mixture_of_two_versions() -> None:
+    board = PublishedWeights()
+    board.open(SIZE)
+    board.publish(np.zeros(SIZE, np.float32), 0)
+
+    def read() -> None:
+        reader, version, seen = WeightsReader(board.address, SIZE), -1, 0
+        while version < 500:
+            found = reader.newer(version)
+            if found is not None:
+                assert found[1] > version
+                version = found[1]
+                assert (found[0] == version).all()
+                seen += 1
+        assert seen > 5
+        os._exit(0)
+
+    readers = [child(read) for _ in range(2)]
+    for version in range(1, 501):
+        board.publish(np.full(SIZE, version, np.float32), version)
+        os.sched_yield()
+    assert [exit_code(process) for process in readers] == [0, 0]
+
+
+def test_weights_are_out_of_reach_where_the_path_leads_to_another_file(tmp_path: Path) -> None:
+    board = PublishedWeights()
+    assert board.address.within_reach()
+    other = tmp_path / "other"
+    other.write_bytes(bytes(100))
+    assert not board.address._replace(path=str(other)).within_reach()
+    assert not board.address._replace(path=str(tmp_path / "none")).within_reach()
+    assert not board.address._replace(token=bytes(16)).within_reach()
+
+
+FILL = """
+import pickle, sys
+from redox_balancer.impala.shared_memory import SlotWriter
+for number, block in enumerate(SlotWriter(pickle.loads(bytes.fromhex(sys.argv[1]))).requested()):
+    block[:] = number
+"""
+
+
+def test_a_slot_is_filled_once_for_each_request_and_an_actor_ends_with_its_pool() -> None:
+    open_before = psutil.Process().num_fds()
+    filled = FilledPipe()
+    slots = {number: Slots(number, 100_000, filled.path) for number in (1, 2)}
+    processes = {
+        number: subprocess.Popen([sys.executable, "-c", FILL, pickle.dumps(each.address).hex()])
+        for number, each in slots.items()
+    }
+    for rollout in range(5):
+        for each in slots.values():
+            each.request()
+        told: list[int] = []
+        while len(told) < 2:
+            told += filled.read()
+        assert sorted(told) == [1, 2]
+        for each in slots.values():
+            each.opened()
+            assert (each.block(rollout) == rollout).all()
+
+    slots[1].request()
+    processes[1].kill()
+    processes[1].wait()
+    slots[1].request()
+    for _ in range(SLOTS):
+        slots[2].request()
+    told = []
+    while told.count(2) < SLOTS:
+        told += filled.read()
+    assert [int(slots[2].block(rollout)[0]) for rollout in (5, 6)] == [5, 6]
+    slots.clear()
+    del each
+    assert processes[2].wait(timeout=60) == 0
+    del filled
+    assert psutil.Process().num_fds() == open_before
