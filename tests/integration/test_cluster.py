@@ -60,9 +60,9 @@ class TwoHosts(Exchange):
         super().__init__()
         self._turns = cycle((True, False))
 
-    def connect(self, handle: Any, *, shares_memory: bool) -> Link:
+    def connect(self, actor: int, handle: Any, *, shares_memory: bool) -> Link:
         assert shares_memory
-        return super().connect(handle, shares_memory=next(self._turns))
+        return super().connect(actor, handle, shares_memory=next(self._turns))
 
 
 def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere(

@@ -151,15 +151,15 @@ class SimulatedTraining:
         if version != self._published[-1][1]:
             self._published.append((self._now, version))
 
-    def connect(self, actor: Any, **_: Any) -> "_Link":
+    def connect(self, _: int, actor: Any, **__: Any) -> "_Link":
         """Return the link of an actor that has started."""
         return _Link(self, actor.origin)
 
-    def wait(self, timeout_s: float, references: Iterable[Sequence[_Result]]) -> set[_Result]:
+    def wait(self, timeout_s: float, references: Iterable[Sequence[_Result]]) -> tuple[list[int], set[_Result]]:
         """Wait for a rollout or the start of an actor."""
         expected = [reference for each in references for reference in each]
         self._sleep(min(max(min((each.at for each in expected), default=math.inf) - self._now, 0.0), timeout_s))
-        return {each for each in expected if each.at <= self._now}
+        return [], {each for each in expected if each.at <= self._now}
 
     # What a link asks:
     def play(self, begin: float, origin: dict[str, int], sequence: int) -> _Result:

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,8 @@ class ActorPool:
         Called with each message to log.
     actors
         Number of actors to start with, the first of `incarnations`; all of them if None.
-    collector
-        Class of the collector in each actor.
-    exchange
-        Class of the ways of weights and rollouts.
+    collector, exchange
+        Classes of the collector in each actor, and of the ways of weights and rollouts.
 
     Attributes
     ----------
@@ -124,8 +122,7 @@ class ActorPool:
     ) -> None:
         self._collector, self._exchange = collector, exchange()
         self._config, self._incarnations, self._report = config, incarnations, report
-        self.used = self.discarded = self.refused = 0
-        self.restarts = self.recycled = 0
+        self.used = self.discarded = self.refused = self.restarts = self.recycled = 0
         self.memory_limits = actor_memory(config)
         # SPREAD takes the nodes in turn; the default fills one node before it uses the next.
         self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
@@ -219,7 +216,10 @@ class ActorPool:
 
         A RedoxError if an actor keeps dying; any exception of an environment is raised as it is.
         """
-        rollouts = self._harvest(timeout_s)
+        filled, ready = self._exchange.wait(timeout_s, (slot.references for slot in self._slots.values()))
+        if ready is None:
+            return self._harvest(filled, set())
+        rollouts = self._harvest(self._slots, ready)
         now = time.monotonic()
         for actor, slot in self._slots.items():
             if slot.handle is None:
@@ -231,11 +231,11 @@ class ActorPool:
                 self._time_out(actor)
         return rollouts
 
-    def _harvest(self, timeout_s: float) -> list[Rollout]:
-        """Take the results that are ready, those of each actor in the order of the requests."""
-        ready = self._exchange.wait(timeout_s, (slot.references for slot in self._slots.values()))
+    def _harvest(self, actors: Iterable[int], ready: set[Any]) -> list[Rollout]:
+        """Take the results of some actors, those of each in the order of the requests."""
         rollouts: list[Rollout] = []
-        for actor, slot in self._slots.items():
+        for actor in actors:
+            slot = self._slots[actor]
             try:
                 if slot.startup in ready:
                     self._started(actor, fetch(slot.startup))
@@ -247,7 +247,7 @@ class ActorPool:
                         else:
                             self.refused += 1
                         if health and slot.health is not None:
-                            self._check_memory(actor, slot.health.renewed(health))
+                            self._check_memory(slot, slot.health.renewed(health))
             except ActorLostError as lost:
                 self._replace(actor, f"died: {lost}")
         return rollouts
@@ -259,7 +259,7 @@ class ActorPool:
         if self._shape is None:
             self._shape = report.shape
             self._exchange.open(self._config, report.shape, len(self._incarnations))
-        slot.link = self._exchange.connect(slot.handle, shares_memory=report.shares_memory)
+        slot.link = self._exchange.connect(actor, slot.handle, shares_memory=report.shares_memory)
         slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
@@ -268,9 +268,8 @@ class ActorPool:
                 settings=("actor_memory_mb", "num_actors"),
             )
 
-    def _check_memory(self, actor: int, health: ActorHealth) -> None:
+    def _check_memory(self, slot: _Slot, health: ActorHealth) -> None:
         """Retire an actor that outgrew its budget, a tenth of all at a time; its pending rollouts are still used."""
-        slot = self._slots[actor]
         slot.health = health
         taken, budget = health.stats.uss_bytes, self.memory_limits.budget_bytes(self.size, slot.startup_bytes)
         retiring = sum(bool(each.retiring) for each in self._slots.values())
@@ -281,9 +280,8 @@ class ActorPool:
         slot = self._slots[actor]
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
         settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
-        interval_s = self._config.log_interval_s
-        weights = self._exchange.address
-        slot.startup = slot.handle.prepare.remote(self._factory, settings, interval_s, self._collector, weights)
+        rest = self._config.log_interval_s, self._collector, self._exchange.address
+        slot.startup = slot.handle.prepare.remote(self._factory, settings, *rest)
 
     def _time_out(self, actor: int) -> None:
         """Replace an actor that timed out, unless it still waits for a free core."""

@@ -51,8 +51,8 @@ class Link(Protocol):
 class _SharedLink:
     """The actor plays in one call of Ray, and rollouts are in shared memory."""
 
-    def __init__(self, handle: Any, slots: Slots, weights: WeightsAddress, packing: Packing) -> None:
-        self._slots, self._packing = slots, packing
+    def __init__(self, actor: int, handle: Any, slots: Slots, weights: WeightsAddress, packing: Packing) -> None:
+        self.actor, self._slots, self._packing = actor, slots, packing
         self.filled = self._taken = 0
         self._playing = handle.play.remote(weights, slots.address)
         self.request = slots.request
@@ -102,8 +102,8 @@ class Exchange:
     """
 
     def __init__(self) -> None:
-        self._weights = PublishedWeights() if hasattr(os, "memfd_create") else None
-        self.address: WeightsAddress | None = self._weights.address if self._weights else None
+        self._weights = self._create_weights()
+        self.address = self._weights.address if self._weights else None
         self._numbers, self._shared = count(), WeakValueDictionary[int, _SharedLink]()
         self._through_ray = WeakSet[_RayLink]()
         self._look_at = 0.0
@@ -112,6 +112,9 @@ class Exchange:
         self._parameters: Float32 | None = None
         self._version = -1
         self._stored: tuple[Any, int] = (None, -1)
+
+    def _create_weights(self) -> PublishedWeights | None:
+        return PublishedWeights() if hasattr(os, "memfd_create") else None
 
     def open(self, config: TrainConfig, shape: PolicyShape, actors: int) -> None:
         """Make room for the weights and the rollouts of so many actors; a RedoxError where the memory lacks it."""
@@ -126,7 +129,7 @@ class Exchange:
         if self._weights is not None:
             self._weights.open(shape.size)
 
-    def connect(self, handle: Any, *, shares_memory: bool) -> Link:
+    def connect(self, actor: int, handle: Any, *, shares_memory: bool) -> Link:
         """Return the link of an actor that has its environments and can, or cannot, open the weights."""
         if not shares_memory or self._weights is None:
             stored = _RayLink(handle, self, self._packing)
@@ -134,7 +137,7 @@ class Exchange:
             return stored
         number = next(self._numbers)
         slots = Slots(number, self._packing.block_bytes, self._filled.path)
-        link = _SharedLink(handle, slots, self._weights.address, self._packing)
+        link = _SharedLink(actor, handle, slots, self._weights.address, self._packing)
         self._shared[number] = link
         return link
 
@@ -151,25 +154,29 @@ class Exchange:
             self._stored = ray.put(self._parameters), self._version
         return self._stored
 
-    def wait(self, timeout_s: float, references: Iterable[Sequence[Any]]) -> set[Any]:
-        """Wait for a rollout; now and then look at Ray's references and return those that are ready."""
+    def wait(self, timeout_s: float, references: Iterable[Sequence[Any]]) -> tuple[Iterable[int], set[Any] | None]:
+        """Wait for a rollout, and return the actors with one in shared memory.
+
+        Now and then look at Ray's references and return those that are ready as well, otherwise None.
+        """
+        filled: dict[int, None] = {}
         left_s = max(0.0, self._look_at - time.monotonic())
         if self._poll.poll(math.ceil(1000 * min(timeout_s, left_s))):
             for number in self._filled.read():
                 link = self._shared.get(number)
                 if link is not None:  # else a replaced actor has finished a rollout before it died
                     link.filled += 1
+                    filled[link.actor] = None
         now = time.monotonic()
         if now < self._look_at:
-            return set()
+            return filled, None
         self._look_at = now + (LOOK_OFTEN_S if self._through_ray else LOOK_S)
         every = list(chain.from_iterable(references))
-        return set(ray.wait(every, num_returns=len(every), timeout=0)[0]) if every else set()
+        return filled, set(ray.wait(every, num_returns=len(every), timeout=0)[0]) if every else set()
 
 
 class ExchangeThroughRay(Exchange):
     """Every actor is treated as one on another host."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.address = None
+    def _create_weights(self) -> None:
+        """No actor shares them."""
