@@ -17,7 +17,7 @@ from redox_balancer.impala import links
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import DAEMONS, ray_cluster, ray_daemons
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.links import Exchange, ExchangeThroughRay
+from redox_balancer.impala.links import RayTransport, Transport
 from redox_balancer.impala.packing import Packing
 from redox_balancer.impala.rollout import EnvFactory
 from redox_balancer.resources import MEBIBYTE, Memory
@@ -94,9 +94,9 @@ def test_any_error_of_an_environment_arrives_with_its_type() -> None:
         collect_until(pool_of(FaultyShelves("raise", 10)), lambda _: False)
 
 
-@pytest.mark.parametrize("exchange", [Exchange, ExchangeThroughRay])
-def test_rollouts_carry_their_origin_and_arrive_in_order(exchange: type[Exchange]) -> None:
-    pool = ActorPool(CONFIG, Shelves(), {0: 0, 1: 5}, exchange=exchange)
+@pytest.mark.parametrize("transport", [Transport, RayTransport])
+def test_rollouts_carry_their_origin_and_arrive_in_order(transport: type[Transport]) -> None:
+    pool = ActorPool(CONFIG, Shelves(), {0: 0, 1: 5}, transport=transport)
     shape = pool.shape()
     assert (shape.observation_size, shape.actions) == (5, 5)
     pool.publish(shape.initial(np.random.default_rng(0)), 3)

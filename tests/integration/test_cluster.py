@@ -18,7 +18,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.links import Exchange, Link
+from redox_balancer.impala.links import Link, Transport
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
@@ -53,7 +53,7 @@ def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
         TrainConfig(dashboard="here")
 
 
-class TwoHosts(Exchange):
+class TwoHosts(Transport):
     """Every other actor is treated as one on another host: here all nodes are on this one."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class TwoHosts(Exchange):
 def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere(
     tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "exchange", TwoHosts)
+    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "transport", TwoHosts)
     others = [nodes.add_node(**NODE) for _ in range(2)]
     nodes.wait_for_nodes()
     config = TrainConfig(

@@ -25,7 +25,13 @@ def test_no_process_and_no_shared_memory_is_left_of_a_killed_training(tmp_path: 
     before = set(SHARED_MEMORY.iterdir())
     arguments = ("train", "--checkpoint-dir", "run", "--num-actors", "2", "--log-interval-steps", "1")
     with subprocess.Popen([REDOX, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        next(line for line in process.stderr or () if "steps/s" in line)
+        said: list[str] = []
+        for line in process.stderr or ():
+            said.append(line)
+            if "steps/s" in line:
+                break
+        else:
+            pytest.fail("".join(said))
         every = psutil.Process(process.pid).children(recursive=True)
         assert sum("ray::CollectorActor" in child.name() for child in every) == 2
         assert any("/memfd:rollouts" in file.path for child in every for file in child.memory_maps())

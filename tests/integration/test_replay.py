@@ -10,7 +10,7 @@ from redox_balancer.bench import throughput
 from redox_balancer.bench.collectors import RECORDED, ReplayCollector
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.links import Exchange, ExchangeThroughRay
+from redox_balancer.impala.links import RayTransport, Transport
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.runs import trainer
 from sinks import Recorder
@@ -42,7 +42,7 @@ def test_replayed_rollouts_go_through_ray_and_the_learner(tmp_path: Path) -> Non
 
 
 def test_used_rollouts_of_other_hosts_leave_the_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "exchange", ExchangeThroughRay)
+    monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "transport", RayTransport)
     # 4.5 MB a rollout, 20 of which fill the store. Further ones are spilled to files on disk that the raylet keeps
     # open, ten times as slow: the watchdog warns of so many descriptors.
     config = TrainConfig(
@@ -60,7 +60,7 @@ def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones() -> None:
     # The observations alone, 17 x 16 x 5 floats.
     assert 17 * 16 * 5 * 4 < actor.rollout_bytes < 100_000
     assert actor.weights_bytes > 128 * 128 * 4
-    for ways in (Exchange, ExchangeThroughRay):
+    for ways in (Transport, RayTransport):
         assert min(throughput.transport(Shelves(), 0.5, ways)[0::2]) > 0
     together = throughput.replay(Shelves(), 20_000)
     # A core second is never more than a second: the loop is one thread.

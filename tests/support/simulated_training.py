@@ -127,7 +127,7 @@ class SimulatedTraining:
                 patch.setattr(actor_pool, name, fake)
             actors = dict.fromkeys(range(self.config.num_actors), 0)
             ways = cast("Any", lambda: self)
-            self.pool = ActorPool(self.config, cast("Any", None), actors, exchange=ways)
+            self.pool = ActorPool(self.config, cast("Any", None), actors, transport=ways)
             while self._now < START_S + seconds:
                 exchange(cast("Any", self), self.pool, self.thread)
 
@@ -140,7 +140,7 @@ class SimulatedTraining:
         self.received.append((rollout.actor, rollout.incarnation, rollout.sequence))
         self._sleep(LOOP_S)
 
-    # What the pool asks of an `Exchange`:
+    # What the pool asks of a `Transport`:
     address = None
 
     def open(self, *_: Any) -> None:

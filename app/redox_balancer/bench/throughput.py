@@ -28,7 +28,7 @@ from redox_balancer.runs.progress import ProgressSink
 
 if TYPE_CHECKING:
     from redox_balancer.impala.actor_pool import ActorPool
-    from redox_balancer.impala.links import Exchange
+    from redox_balancer.impala.links import Transport
 
 SEED = 0
 REPLAY_ACTORS = 2
@@ -102,7 +102,7 @@ def measure(
     environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
 ) -> ThroughputBenchmark:
     """Measure each term in a separate process for a number of seconds, and a training of a number of steps."""
-    from redox_balancer.impala.links import Exchange, ExchangeThroughRay  # noqa: PLC0415 - loads Ray
+    from redox_balancer.impala.links import RayTransport, Transport  # noqa: PLC0415 - loads Ray
 
     config = TrainConfig()
     progress("one actor: environment, policy, overhead")
@@ -110,7 +110,7 @@ def measure(
     progress("learner alone")
     alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
     progress(f"shared memory alone, then Ray, {REPLAY_ACTORS} actors replay")
-    shared, ray = (in_own_process(transport, environments, ray_s, ways) for ways in (Exchange, ExchangeThroughRay))
+    shared, ray = (in_own_process(transport, environments, ray_s, ways) for ways in (Transport, RayTransport))
     progress(f"learner and shared memory, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, steps)
     return ThroughputBenchmark(
@@ -157,9 +157,9 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
     )
 
 
-def transport(environments: EnvFactory, seconds: float, exchange: "type[Exchange]") -> ReplayTerms:
+def transport(environments: EnvFactory, seconds: float, ways: "type[Transport]") -> ReplayTerms:
     """Receive and discard replayed rollouts for a number of seconds."""
-    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS, exchange=exchange) as source:
+    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS, transport=ways) as source:
         replaying: dict[int, int] = {}
         while len(replaying) < REPLAY_ACTORS:
             replaying |= {each.actor: each.transitions for each in source.turn(0.1) if each.sequence >= RECORDED}

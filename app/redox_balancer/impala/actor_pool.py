@@ -13,7 +13,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup, CollectorActor, fetch
 from redox_balancer.impala.cluster import actor_memory, free_cores
 from redox_balancer.impala.config import MAX_PENDING, TrainConfig
-from redox_balancer.impala.links import Exchange, Link
+from redox_balancer.impala.links import Link, Transport
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
@@ -95,7 +95,7 @@ class ActorPool:
         Called with each message to log.
     actors
         Number of actors to start with, the first of `incarnations`; all of them if None.
-    collector, exchange
+    collector, transport
         Classes of the collector in each actor, and of the ways of weights and rollouts.
 
     Attributes
@@ -118,9 +118,9 @@ class ActorPool:
         actors: int | None = None,
         *,
         collector: type[RolloutCollector] = RolloutCollector,
-        exchange: type[Exchange] = Exchange,
+        transport: type[Transport] = Transport,
     ) -> None:
-        self._collector, self._exchange = collector, exchange()
+        self._collector, self._transport = collector, transport()
         self._config, self._incarnations, self._report = config, incarnations, report
         self.used = self.discarded = self.refused = self.restarts = self.recycled = 0
         self.memory_limits = actor_memory(config)
@@ -194,7 +194,7 @@ class ActorPool:
 
     def publish(self, parameters: Float32, version: int) -> None:
         """Use these parameters for every rollout that begins from now on."""
-        self._exchange.publish(parameters, version)
+        self._transport.publish(parameters, version)
 
     def request(self, unused: int = 0) -> None:
         """Request rollouts until `config.max_outstanding` are pending or `unused`: received, and in no update yet.
@@ -216,7 +216,7 @@ class ActorPool:
 
         A RedoxError if an actor keeps dying; any exception of an environment is raised as it is.
         """
-        filled, ready = self._exchange.wait(timeout_s, (slot.references for slot in self._slots.values()))
+        filled, ready = self._transport.wait(timeout_s, (slot.references for slot in self._slots.values()))
         if ready is None:
             return self._harvest(filled, set())
         rollouts = self._harvest(self._slots, ready)
@@ -258,8 +258,8 @@ class ActorPool:
         slot.pid, slot.health = report.pid, report.health
         if self._shape is None:
             self._shape = report.shape
-            self._exchange.open(self._config, report.shape, len(self._incarnations))
-        slot.link = self._exchange.connect(actor, slot.handle, shares_memory=report.shares_memory)
+            self._transport.open(self._config, report.shape, len(self._incarnations))
+        slot.link = self._transport.connect(actor, slot.handle, shares_memory=report.shares_memory)
         slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
             raise RedoxError(
@@ -280,7 +280,7 @@ class ActorPool:
         slot = self._slots[actor]
         slot.handle, slot.since = self._remote.remote(), time.monotonic()
         settings = self._config.collector | {"actor": actor, "incarnation": slot.incarnation}
-        rest = self._config.log_interval_s, self._collector, self._exchange.address
+        rest = self._config.log_interval_s, self._collector, self._transport.address
         slot.startup = slot.handle.prepare.remote(self._factory, settings, *rest)
 
     def _time_out(self, actor: int) -> None:

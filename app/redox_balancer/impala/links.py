@@ -74,8 +74,8 @@ class _SharedLink:
 class _RayLink:
     """Each rollout is a call of Ray with its result in Ray's store."""
 
-    def __init__(self, handle: Any, exchange: "Exchange", packing: Packing) -> None:
-        self._handle, self._exchange, self._packing = handle, exchange, packing
+    def __init__(self, handle: Any, transport: "Transport", packing: Packing) -> None:
+        self._handle, self._transport, self._packing = handle, transport, packing
         self._pending = deque[Any]()
 
     @property
@@ -83,7 +83,7 @@ class _RayLink:
         return self._pending
 
     def request(self) -> None:
-        self._pending.append(self._handle.collect.remote(*self._exchange.stored_weights()))
+        self._pending.append(self._handle.collect.remote(*self._transport.stored_weights()))
 
     def take(self, ready: set[Any]) -> Iterator[Received]:
         while self._pending and self._pending[0] in ready:
@@ -92,7 +92,7 @@ class _RayLink:
             yield self._packing.unpack(block)
 
 
-class Exchange:
+class Transport:
     """Weights and rollouts of a pool of actors.
 
     Attributes
@@ -175,7 +175,7 @@ class Exchange:
         return filled, set(ray.wait(every, num_returns=len(every), timeout=0)[0]) if every else set()
 
 
-class ExchangeThroughRay(Exchange):
+class RayTransport(Transport):
     """Every actor is treated as one on another host."""
 
     def _create_weights(self) -> None:
