@@ -14,6 +14,7 @@ RUN ?= first
 DIR ?= experiments/$(RUN)
 TIMESTEPS ?= $(or $(STEPS_$(TASK)),300000)
 ACTORS ?= 2
+TERMS ?=
 JOBS ?= 2
 MODEL ?=
 TRAIN_OPTIONS ?=
@@ -166,8 +167,8 @@ SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
 OPS = $(BIN)/python -m ops
 
 .PHONY: train-remote
-train-remote: setup ## start or resume a run on the host and attach to it (RUN= TIMESTEPS= ACTORS= TRAIN_OPTIONS= DRY_RUN=1)
-	$(OPS) train-remote $(REMOTE_RUN) $(call given,TIMESTEPS,--timesteps) $(call given,ACTORS,--num-actors) $(SHARED) $(if $(TRAIN_OPTIONS),-- $(TRAIN_OPTIONS))
+train-remote: setup ## start or resume a run on the host and attach to it (RUN= TIMESTEPS= ACTORS= TERMS= TRAIN_OPTIONS= DRY_RUN=1)
+	$(OPS) train-remote $(REMOTE_RUN) $(call given,TIMESTEPS,--timesteps) $(call given,ACTORS,--num-actors) $(call given,TERMS,--terms) $(SHARED) $(if $(TRAIN_OPTIONS),-- $(TRAIN_OPTIONS))
 
 .PHONY: status
 status: setup ## state of host and run: step, speed, ages, cost (RUN= WATCH=1 JSON=1)

@@ -16,6 +16,7 @@ from ops.options import RunName
 from ops.remote.connect import connect
 from ops.remote.training import TrainingState
 from ops.session import CommandResult, Session
+from redox_balancer.bench.advice import enough_by_speed
 from redox_balancer.terminal.tables import age_text, out, table
 
 EXAMPLE = "Example: python -m ops status --run production --watch"
@@ -80,6 +81,8 @@ def _training_data(state: TrainingState) -> dict[str, Any] | None:
         **asdict(beat),
         "percent": 100 * beat.step / beat.timesteps if beat.timesteps else math.nan,
         "left_s": left,
+        "speeds": dict(sorted(state.speeds.items())),
+        "enough_actors": enough_by_speed(state.speeds),
         "return": state.row.get("return_mean"),
         "age_s": state.age_s(beat.written_at),
         "checkpoint_age_s": state.age_s(beat.checkpoint_at),
@@ -127,7 +130,14 @@ def _training_rows(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "checkpoint", f"step {_count(found['checkpoint_step'])}, {_ago(found['checkpoint_age_s'])}"
     yield "bucket", f"step {_count(found['pushed_step'])}, {_ago(found['push_age_s'])}"
     yield "actors", f"{_count(found['actors_alive'])} alive"
+    if len(found["speeds"]) > 1:
+        yield "speeds", _speeds(found["speeds"], found["enough_actors"])
     yield "memory", f"largest actor {memory}, all processes {growth:+,.1f} MB an hour"
+
+
+def _speeds(speeds: dict[int, float], enough: int | None) -> str:
+    listed = ", ".join(f"{speed:,.0f} steps/s with {actors}" for actors, speed in speeds.items())
+    return f"{listed}: " + ("more were faster" if enough is None else f"more than {enough} give nothing")
 
 
 def _ago(seconds: float | None) -> str:

@@ -1,7 +1,9 @@
 """`make train-remote`: a run on the host, started or resumed."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,8 @@ from ops.remote.attach import attach
 from ops.remote.connect import connect
 from ops.remote.training import TrainingState
 from ops.session import CommandResult, Session
+from redox_balancer.bench.advice import MeasuredTerms, enough_by_speed, read_terms, useful_actors
+from redox_balancer.bench.scaling import HostModel
 from redox_balancer.errors import RedoxError
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: python -m ops train-remote --run production --timesteps 50000000 -- --batch-size 1024"
 
+ACTORS = "--num-actors="
 GB = 10**9
 MIN_FREE = 5 * GB  # of each disk: an image, and checkpoints
 PROGRAMS = {
@@ -43,6 +48,9 @@ def train_remote(
     num_actors: Annotated[
         int | None, typer.Option(min=0, help="Actor processes; by default, those of the settings.")
     ] = None,
+    terms: Annotated[
+        Path | None, typer.Option(help="JSON of redox advise: warn where fewer actors are as fast.")
+    ] = None,
     remote_image: Annotated[
         str, typer.Option("--image", help="An image that is on the host: none is built, tried out or sent.")
     ] = "",
@@ -54,14 +62,30 @@ def train_remote(
     Everything that can be wrong is checked first. An interrupted start continues when it is started again.
     """
     name, train_options = session.run_name(run), _train_options(timesteps, num_actors, options or [])
+    recorded = read_terms(terms) if terms else []
     _require_programs()
     _preflight(session)
     with connect(session) as host:
-        return _train(host, name, train_options, remote_image=remote_image, snapshot=snapshot, attached=not detach)
+        return _train(
+            host,
+            name,
+            train_options,
+            recorded=recorded,
+            remote_image=remote_image,
+            snapshot=snapshot,
+            attached=not detach,
+        )
 
 
 def _train(
-    host: "RemoteHost", name: str, options: list[str], *, remote_image: str, snapshot: bool, attached: bool
+    host: "RemoteHost",
+    name: str,
+    options: list[str],
+    *,
+    recorded: Sequence[MeasuredTerms],
+    remote_image: str,
+    snapshot: bool,
+    attached: bool,
 ) -> CommandResult:
     session = host.session
     state = _reach(host, name)
@@ -69,6 +93,7 @@ def _train(
         session.announce(f"train run {name} on it")
         return CommandResult({"run": name, "host": host.name, "begun": False})
     training.refuse_busy(host, state)
+    _warn_of_idle_actors(session, state, options, recorded)
     _require_free_space(state)
     training.refuse_other_writer(session, name, state)
     chosen = _image(host, remote_image)
@@ -98,7 +123,7 @@ def _train_options(timesteps: int | None, num_actors: int | None, more: list[str
     from redox_balancer.cli import app  # noqa: PLC0415
 
     given = [*([f"--timesteps={timesteps}"] if timesteps else []), *more]
-    given += [f"--num-actors={num_actors}"] if num_actors is not None else []
+    given += [f"{ACTORS}{num_actors}"] if num_actors is not None else []
     train = get_command(app).commands["train"]  # type: ignore[attr-defined]
     train.make_context("redox train", list(given))
     reserved = {"--remote", "--checkpoint-dir", "--resume"} & {each.split("=")[0] for each in given}
@@ -107,6 +132,21 @@ def _train_options(timesteps: int | None, num_actors: int | None, more: list[str
             f"{min(reserved)} is set by the host", hint="--run names the run, and so its folder and bucket"
         )
     return given
+
+
+def _warn_of_idle_actors(
+    session: Session, state: TrainingState, options: Sequence[str], recorded: Sequence[MeasuredTerms]
+) -> None:
+    """Note where fewer actors are as fast, by the speeds that the run had or else by recorded terms."""
+    host, given = session.settings.host, [each.partition("=")[2] for each in options if each.startswith(ACTORS)]
+    actors = int(given[-1]) if given else session.settings.training.num_actors
+    enough, why = enough_by_speed(state.speeds), "as the run has shown"
+    if enough is None and recorded:
+        model, machines = HostModel(vcpus=host.instance.vcpus), 1 + host.workers
+        enough = max(useful_actors(each.terms, model, machines, max(actors, machines)) for each in recorded)
+        why = "as the recorded terms predict"
+    if enough is not None and enough < actors:
+        session.note(f"warning: {enough} actors are as fast as {actors}, {why}: ACTORS={enough}, or a smaller host")
 
 
 def _require_programs() -> None:

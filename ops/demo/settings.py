@@ -8,13 +8,13 @@ from typing import Any
 from infra.container import at_most
 from infra.settings import FILE, Settings, load
 from ops.simulator.host import free_port
+from redox_balancer.bench.advice import rented_hosts
 
 RUN = "demo"
 SAVE_INTERVAL_S = 15
 # Updates of about a second even on a busy machine: a checkpoint can only be written between two of them.
 TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64)
-# A small instance type, and its list price on demand, Linux, us-east-1.
-INSTANCE, PER_HOUR_USD = "r7i.large", 0.1323
+INSTANCE = "r7i.large"  # a small one
 
 
 def write(path: Path) -> Settings:
@@ -31,10 +31,11 @@ def write(path: Path) -> Settings:
 
 
 def _changes(real: Settings) -> dict[str, Any]:
+    rented = rented_hosts()[INSTANCE]
     return {
         "instance_type": f'"{INSTANCE}"',
-        "per_hour_usd": PER_HOUR_USD,
-        "source": f'"AWS list price of {INSTANCE} on demand, Linux, us-east-1"',
+        "per_hour_usd": rented.per_hour_usd,
+        "source": f'"{rented.source}"',
         "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
         "nofile": at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
         "nproc": at_most(real.limits.nproc, resource.RLIMIT_NPROC),

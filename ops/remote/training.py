@@ -31,6 +31,7 @@ class TrainingState:
     image: str  # the image that the unit is set to
     beats: Mapping[str, Heartbeat]  # of all runs
     row: Mapping[str, float]  # the last of the run's metrics
+    speeds: Mapping[int, float]  # steps per second that the run had with numbers of actors
     writer: str | None  # name of a trainer on this folder in the run's lock; None if the folder does not exist
     unit: Mapping[str, str]  # properties of the trainer's systemd unit
     ledger: Mapping[str, float]  # seconds of host time by month, as the data volume has them
@@ -78,9 +79,10 @@ def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
         "ledger": contract.LEDGER,
     }
     answer: dict[str, Any] = host.script("state", request, reads=True)
-    beats, watch = answer.pop("beats"), answer.pop("watch")
+    beats, watch, speeds = answer.pop("beats"), answer.pop("watch"), answer.pop("speeds")
     return TrainingState(
         beats={name: from_record(Heartbeat, beat) for name, beat in beats.items()},
+        speeds={int(actors): speed for actors, speed in speeds.items()},
         watch=None if watch is None else from_record(WatchState, watch),
         **answer,
     )

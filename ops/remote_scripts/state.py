@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,36 @@ def environment(paths: list[str]) -> dict[str, str]:
     return found
 
 
-def last_row(path: Path) -> dict[str, float]:
-    """Return the numbers of the last complete row of a run's metrics."""
-    found: dict[str, float] = {}
+def metrics(path: Path) -> list[list[dict[str, float]]]:
+    """Return the complete rows at the start and at the end of a run's metrics, without what was not measured."""
+    parts = []
     try:
         with path.open(newline="") as file:
             header = next(csv.reader(file))
-            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
-            rows = list(csv.reader(file.read().splitlines()))
-        complete = [row for row in rows if len(row) == len(header) and row != header]
-        for name, value in zip(header, complete[-1], strict=True):
-            if value not in ("", "nan"):
-                found[name] = float(value)
-    except (OSError, StopIteration, IndexError, ValueError):
-        pass
-    return found
+            for start in (0, max(path.stat().st_size - TAIL_BYTES, 0)):
+                file.seek(start)
+                rows = csv.reader(file.read(TAIL_BYTES).splitlines())
+                complete = [row for row in rows if len(row) == len(header) and row != header]
+                parts.append([numbers(zip(header, row, strict=True)) for row in complete])
+    except (OSError, StopIteration, ValueError):
+        return [[]]
+    return parts
+
+
+def numbers(cells: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """Return the numbers of a row."""
+    return {name: float(value) for name, value in cells if value not in ("", "nan")}
+
+
+def speeds(parts: list[list[dict[str, float]]]) -> dict[str, float]:
+    """Return the steps per second that a run had with each number of actors, from two or more rows in a row."""
+    taken: dict[str, tuple[float, float]] = {}
+    for row, later in chain.from_iterable(map(pairwise, parts)):
+        if row.get("actors") == later.get("actors", 0.0) and later["steps"] > row["steps"]:
+            name = f"{row['actors']:.0f}"
+            steps, seconds = taken.get(name, (0.0, 0.0))
+            taken[name] = steps + later["steps"] - row["steps"], seconds + later["seconds"] - row["seconds"]
+    return {name: steps / seconds for name, (steps, seconds) in taken.items() if seconds > 0.0}
 
 
 def disk(path: str) -> dict[str, int]:
@@ -82,6 +99,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     runs = data / request["runs"]
     variables = environment(request["environment"])
     run = request["run"] or variables.get("REDOX_RUN", "")
+    measured = metrics(runs / run / "metrics.csv")
     beats = {path.parent.name: read(path) for path in runs.glob("*/heartbeat.json")}
     return {
         "now": time.time(),
@@ -92,7 +110,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "set_run": variables.get("REDOX_RUN", ""),
         "image": variables.get("REDOX_IMAGE", ""),
         "beats": {name: beat for name, beat in beats.items() if beat},
-        "row": last_row(runs / run / "metrics.csv"),
+        "row": (measured[-1] or [{}])[-1],
+        "speeds": speeds(measured),
         "writer": writer(runs / run),
         "unit": unit(request["unit"]),
         "ledger": read(data / request["ledger"]) or {},

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from infra import settings
-from infra.instances import instance_type
+from infra.instances import InstanceType, instance_type
 from infra.settings import FILE, ROOT, SettingsError, load, parse
+from redox_balancer.bench.advice import rented_hosts
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 
 TEXT = FILE.read_text()
@@ -43,6 +44,13 @@ def test_the_file_is_valid_and_its_sizes_follow_from_the_instance() -> None:
     assert found.training.object_store_bytes == 120_000_000_000
     assert found.training.shm_bytes == 132_000_000_000
     assert found.threads.learner == 8
+
+
+def test_hosts_for_the_advice_are_instance_types_of_the_deployment_at_the_same_price() -> None:
+    found, rented = load(), rented_hosts()
+    for name, host in rented.items():
+        assert instance_type(name) == InstanceType(host.vcpus, int(host.memory_gib))
+    assert rented[found.host.instance_type].per_hour_usd == found.price.per_hour_usd
 
 
 def test_a_smaller_instance_gets_smaller_sizes_and_set_ones_win() -> None:

@@ -55,6 +55,13 @@ REFUSED = {
     "bench step --model none.json": ("none.json",),
     "bench core --input none.json": ("none.json",),
     "bench nonsense": ("nonsense",),
+    "advise --host c7g.large": ("unknown host 'c7g.large'", "c7i.large"),
+    "advise --within=-1": ("--within",),
+    "advise --within nan": ("--within",),
+    "advise --actors 0": ("--actors",),
+    "advise --seconds 0": ("--seconds",),
+    "advise --terms none.json": ("none.json", "--terms"),
+    "advise --conditions tea": ("'tea'", "hypoxia"),
     # Arguments that do not go together.
     "bench core": ("core needs a model", "--input"),
     "bench step --model a.json --input b.json": ("--input and --model exclude each other",),

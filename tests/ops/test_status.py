@@ -47,6 +47,25 @@ def test_status_shows_a_live_run(training_host: TrainingHost, train: Train, open
     assert data["host"]["uptime_s"] == pytest.approx(7_200, abs=60)
 
 
+def test_status_shows_where_more_actors_gave_nothing(
+    training_host: TrainingHost, train: Train, open_session: OpenSession
+) -> None:
+    train(detach=True)
+    training_host.heartbeat()
+    assert status_of(open_session)["training"]["speeds"] == {}
+    training_host.run("systemctl stop redox-trainer")
+    training_host.record_speeds({30: 81_000.0, 60: 82_000.0})
+    result = status(open_session(), run="mine")
+    assert result is not None
+    found = result.data["training"]
+    assert found["speeds"] == {30: pytest.approx(81_000), 60: pytest.approx(82_000)}
+    assert found["enough_actors"] == 30
+    rows = zip(*(map(str, column.cells) for column in result.shown.columns), strict=True)
+    assert dict(rows)["speeds"] == "81,000 steps/s with 30, 82,000 steps/s with 60: more than 30 give nothing"
+    training_host.record_speeds({30: 20_000.0, 60: 39_000.0})
+    assert status_of(open_session)["training"]["enough_actors"] is None
+
+
 def test_health_lists_problems(
     training_host: TrainingHost,
     train: Train,

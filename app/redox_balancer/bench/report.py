@@ -125,6 +125,7 @@ def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
             ("raylet, CPU time per rollout from another host", f"{1e6 * terms.raylet_s:,.0f} µs"),
             (f"a rollout of {terms.transitions} steps", f"{terms.rollout_bytes:,} bytes"),
             ("a version of the weights", f"{terms.weights_bytes:,} bytes"),
+            ("memory of an actor (USS)", f"{terms.actor_bytes / 1e6:.0f} MB"),
             (f"shared memory alone, {replayed}, steps/s", f"{found.shared_steps_per_s:,.0f}"),
             (f"Ray alone, {replayed}, steps/s", f"{found.ray_steps_per_s:,.0f}"),
             (f"learner and shared memory, {replayed}, steps/s", f"{found.replay_steps_per_s:,.0f}"),
@@ -155,7 +156,7 @@ Assumed, not measured:
 - hosts of {_HOST.vcpus} vCPU (r7i.48xlarge), {_HOST.threads_per_core} hyperthreads a core;
 - each core is as fast as the one measured here; actors do not compete for caches and memory bandwidth;
 - the two hyperthreads of a core do {_HOST.pair_yield} times the work of one alone;
-- {_HOST.reserved_cores} cores of the learner's host are reserved for the learner and Ray;
+- learner, loop and raylet take as many cores of their host as the throughput needs;
 - more threads or larger batches do not make the learner faster;
 - an actor does not wait between its rollouts;
 - {_HOST.network_gbit_s:g} Gbit/s of network in each direction; every version of the weights is sent to every host.

@@ -8,11 +8,13 @@ limits:
 - the learner, per transition. Its thread and the loop share one interpreter, so the model assumes that they never
   overlap: 1 / (t_learner + t_loop / transitions of a rollout).
 
+Learner, loop and raylet also take cores from the actors on their host, as many as the throughput needs.
+
 An update uses as many rollouts as are needed to consume all of them (`min_rollouts_per_batch`), as in training.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,11 +40,20 @@ class Terms:
     transitions: int  # environment steps in a rollout
     rollouts_per_batch: int  # with few actors
     max_lag: int  # largest accepted lag of a rollout behind the learner, in versions of the weights
+    actor_bytes: int  # memory (USS) of an actor
 
     @property
     def step_s(self) -> float:
         """Time of an actor per environment step, s."""
         return self.env_s + self.act_s + self.overhead_s
+
+    def received_s(self, elsewhere: float) -> float:
+        """CPU time of the loop per environment step, s, where such a share of the rollouts is from other hosts."""
+        return (self.loop_s + elsewhere * (self.ray_loop_s - self.loop_s)) / self.transitions
+
+    def consumer_s(self, elsewhere: float) -> float:
+        """CPU time on the learner's host per environment step, s, that no actor takes, likewise."""
+        return self.learner_s + self.received_s(elsewhere) + elsewhere * self.raylet_s / self.transitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +67,12 @@ class HostModel:
     vcpus: int = 192  # r7i.48xlarge: 96 cores of two hyperthreads each
     threads_per_core: int = 2
     pair_yield: float = 1.25  # throughput of both hyperthreads relative to one alone; Intel states up to 1.3
-    reserved_cores: int = 10  # of the learner's host: 8 for the learner, one for the loop, one for Ray's daemons
     network_gbit_s: float = 50.0  # in each direction; AWS documents 50 for r7i.48xlarge
 
-    def working(self, actors: int, *, learner: bool) -> float:
-        """Return how many actors with a core of their own have the throughput of `actors` on this host."""
-        cores = self.vcpus // self.threads_per_core - (self.reserved_cores if learner else 0)
-        paired = min(max(actors - cores, 0), cores * (self.threads_per_core - 1))
+    def working(self, actors: int, *, taken: float = 0.0) -> float:
+        """Return how many actors with a core of their own do the work of `actors` where `taken` cores are busy."""
+        cores = max(self.vcpus / self.threads_per_core - taken, 0.0)
+        paired = min(max(actors - cores, 0.0), cores * (self.threads_per_core - 1))
         return min(actors, cores) + paired * (self.pair_yield - 1.0)
 
 
@@ -93,13 +103,15 @@ class SaturationPoint(NamedTuple):
 def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Prediction:
     """Predict the throughput of a training with actors distributed evenly over the hosts of a cluster."""
     on_each = [actors // hosts + (place < actors % hosts) for place in range(hosts)]
-    working = sum(host.working(count, learner=place == 0) for place, count in enumerate(on_each))
+    elsewhere = sum(map(host.working, on_each[1:]))
     batch = terms.transitions * max(terms.rollouts_per_batch, min_rollouts_per_batch(actors, terms.max_lag))
     away = actors - on_each[0]
-    loop_s = terms.loop_s + away / actors * (terms.ray_loop_s - terms.loop_s)
+    received_s, consumer_s = terms.received_s(away / actors), terms.consumer_s(away / actors)
     limits = {
-        "actors": working / terms.step_s,
-        "learner": 1.0 / (terms.learner_s + loop_s / terms.transitions),
+        "actors": _balance(
+            lambda speed: (host.working(on_each[0], taken=speed * consumer_s) + elsewhere) / terms.step_s
+        ),
+        "learner": 1.0 / (terms.learner_s + received_s),
     }
     if away:
         limits["ray"] = terms.transitions / terms.raylet_s * actors / away
@@ -112,6 +124,17 @@ def predict(terms: Terms, host: HostModel, actors: int, hosts: int = 1) -> Predi
     return Prediction(
         actors=actors, hosts=hosts, steps_per_s=limits[limit], limit=limit, limits=limits, batch_size=batch
     )
+
+
+def _balance(possible: Callable[[float], float]) -> float:
+    """Return the speed at which no more is possible; what is possible falls with the speed."""
+    low, high = 0.0, possible(0.0)
+    if possible(high) >= high:
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if possible(middle) > middle else (low, middle)
+    return low
 
 
 def full(terms: Terms, host: HostModel, hosts: int = 1) -> list[SaturationPoint]:

@@ -38,13 +38,14 @@ CLUSTERS = (2, 4)
 
 
 class ActorTerms(NamedTuple):
-    """Times of one actor per environment step, s, and sizes of its rollouts and weights, bytes."""
+    """Times of one actor per environment step, s, sizes of its rollouts and weights, and its memory, bytes."""
 
     env_s: float
     act_s: float
     overhead_s: float
     rollout_bytes: int
     weights_bytes: int
+    actor_bytes: int
 
 
 class ReplayTerms(NamedTuple):
@@ -144,7 +145,7 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
                     found.append(CollectorTimes.of(rollout))
         packing = Packing(source.shape, length=source.config.rollout_length, count=source.config.envs_per_actor)
         packed = packing.pack(rollout, np.empty(packing.block_bytes, np.uint8))
-        weights_bytes = source.parameters.nbytes
+        weights_bytes, actor_bytes = source.parameters.nbytes, source.actor_bytes
     first, last = found[0], found[-1]
     steps = last.steps - first.steps
     env_s, act_s = (last.env_s - first.env_s) / steps, (last.act_s - first.act_s) / steps
@@ -154,6 +155,7 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
         overhead_s=(last.ended_at - first.ended_at) / steps - env_s - act_s,
         rollout_bytes=packed.nbytes,
         weights_bytes=weights_bytes,
+        actor_bytes=actor_bytes,
     )
 
 
@@ -215,6 +217,11 @@ class _Source:
         self._pool, self.config, self.shape = pool, config, pool.shape()
         self.parameters: Float32 = self.shape.initial(np.random.default_rng(SEED))
         self.received = 0
+
+    @property
+    def actor_bytes(self) -> int:
+        """Memory of the largest actor, at most a log interval old."""
+        return max(stats.uss_bytes for stats in self._pool.process_stats().values())
 
     def turn(self, timeout_s: float) -> list[Rollout]:
         """Publish weights, request rollouts and return those that are ready within a timeout."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from redox_balancer.cli import (
+    advise,
     bench,
     checkpoints,
     core,
@@ -48,6 +49,7 @@ app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.add_typer(checkpoints.app, name="checkpoints")
 app.command(epilog=bench.EXAMPLE)(bench.bench)
+app.command(epilog=advise.EXAMPLE)(advise.advise)
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)

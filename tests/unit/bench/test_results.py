@@ -28,8 +28,9 @@ TERMS = Terms(
     transitions=100,
     rollouts_per_batch=10,
     max_lag=100,
+    actor_bytes=100_000_000,
 )
-HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, reserved_cores=2, network_gbit_s=8.0)
+HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, network_gbit_s=8.0)
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +118,22 @@ def test_unlimited_actors_deliver_n_over_the_time_of_a_step() -> None:
 
 
 def test_actors_that_share_a_core_deliver_less_and_those_without_a_hyperthread_nothing() -> None:
-    # 10 cores, 2 of them for the learner and Ray.
+    # 10 cores, 2 of them busy with something else.
     expected = {8: 8.0, 9: 8.5, 16: 12.0, 20: 12.0}
-    assert {actors: HOST.working(actors, learner=True) for actors in expected} == expected
-    assert HOST.working(10, learner=False) == 10.0
-    assert HOST.working(20, learner=False) == 15.0
-    assert replace(HOST, threads_per_core=1).working(30, learner=True) == 18.0
+    assert {actors: HOST.working(actors, taken=2.0) for actors in expected} == expected
+    assert HOST.working(10) == 10.0
+    assert HOST.working(20) == 15.0
+    assert replace(HOST, threads_per_core=1).working(30, taken=2.0) == 18.0
+    assert HOST.working(20, taken=11.0) == 0.0
+
+
+def test_learner_loop_and_raylet_take_the_cores_that_their_throughput_needs() -> None:
+    # A step takes 1 ms of an actor and 1 ms of the others.
+    heavy = replace(TERMS, learner_s=0.1e-3, loop_s=0.04, raylet_s=0.05)
+    assert predict(heavy, HOST, 4).limits["actors"] == pytest.approx(4_000)
+    assert predict(heavy, HOST, 20).limits["actors"] == pytest.approx(6_000)  # 1.5 (10 - x) = x
+    # All of one host for the others, and 10 actors on the second.
+    assert predict(heavy, HOST, 20, hosts=2).limits["actors"] == pytest.approx(10_000)
 
 
 def test_each_part_becomes_the_limit_where_it_saturates() -> None:
