@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: python -m ops train-remote --run production --timesteps 50000000 -- --batch-size 1024"
 
 ACTORS = "--num-actors="
+WORTH_SAYING = 0.9  # of the actors: fewer are as fast
 GB = 10**9
 MIN_FREE = 5 * GB  # of each disk: an image, and checkpoints
 PROGRAMS = {
@@ -145,7 +146,7 @@ def _warn_of_idle_actors(
         model, machines = HostModel(vcpus=host.instance.vcpus), 1 + host.workers
         enough = max(useful_actors(each.terms, model, machines, max(actors, machines)) for each in recorded)
         why = "as the recorded terms predict"
-    if enough is not None and enough < actors:
+    if enough is not None and enough < WORTH_SAYING * actors:
         session.note(f"warning: {enough} actors are as fast as {actors}, {why}: ACTORS={enough}, or a smaller host")
 
 
