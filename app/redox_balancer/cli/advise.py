@@ -31,9 +31,9 @@ LIMITS = {
     "cores": "actors: every hyperthread has one",
     "memory": "actors: the memory is full",
     "max_actors": "actors: more need --max-actors",
-    "learner": "learner: {useful} fill it",
-    "ray": "Ray: {useful} fill it",
-    "network": "network: {useful} fill it",
+    "learner": "learner: full with {useful}",
+    "ray": "Ray: full with {useful}",
+    "network": "network: full with {useful}",
 }
 
 
@@ -64,7 +64,7 @@ def advise(
 ) -> None:
     """Advise on the size of a training: steps/s, time and cost for hosts and actors, and the cheapest in time.
 
-    The costs of its parts on the task are measured on this machine, in less than a minute. All figures for hosts are
+    The costs of its parts on the task are measured on this machine, in one to two minutes. All figures for hosts are
     predictions from them. There is one learner: once it is full, more actors give nothing.
     """
     from redox_balancer.bench import advice  # noqa: PLC0415 - loads the model of the throughput
@@ -197,8 +197,8 @@ def _show(
             f"{age_text(best.hours * advice.HOUR_S)} for {_usd(best.usd)} USD"
         )
     out().print(
-        f"{learner.actors:,} actors fill the one learner, at {learner.steps_per_s:,.0f} steps/s: more give nothing, "
-        "on any host"
+        f"one actor more than {learner.actors:,} gives nothing, on any host: the learner is full at "
+        f"{learner.steps_per_s:,.0f} steps/s"
     )
     newest = max(each.read for each in advice.rented_hosts().values())
     out().print(

@@ -31,6 +31,7 @@ TERMS = Terms(
     overhead_s=0.1e-3,
     learner_s=0.092e-3,
     loop_s=1e-3,
+    ray_loop_s=1e-3,
     raylet_s=1e-9,
     rollout_bytes=100_000,
     weights_bytes=100_000,

@@ -127,9 +127,9 @@ def test_actors_that_share_a_core_deliver_less_and_those_without_a_hyperthread_n
     assert HOST.working(20, taken=11.0) == 0.0
 
 
-def test_learner_loop_and_raylet_take_the_cores_that_their_throughput_needs() -> None:
+def test_learner_and_loop_take_the_cores_that_their_throughput_needs() -> None:
     # A step takes 1 ms of an actor and 1 ms of the others.
-    heavy = replace(TERMS, learner_s=0.1e-3, loop_s=0.04, raylet_s=0.05)
+    heavy = replace(TERMS, learner_s=0.1e-3, loop_s=0.09, ray_loop_s=0.09, raylet_s=1e-9)
     assert predict(heavy, HOST, 4).limits["actors"] == pytest.approx(4_000)
     assert predict(heavy, HOST, 20).limits["actors"] == pytest.approx(6_000)  # 1.5 (10 - x) = x
     # All of one host for the others, and 10 actors on the second.
