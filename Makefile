@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= $(or $(STEPS_$(TASK)),300000)
+TIMESTEPS ?= 300000
 ACTORS ?= 2
 TERMS ?=
 JOBS ?= 2
@@ -36,6 +36,7 @@ ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
 ASKED_guaranteed = --longest 0.5
 TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.05 --entropy-cost-end 0.002
+STEPS_known = 800000
 STEPS_hidden = 600000
 STEPS_noise = 400000
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
@@ -108,7 +109,7 @@ evaluation: setup ## train five policies for a task and compare them with every 
 	@[ -n "$(filter $(TASK),$(TASKS))" ] || { echo "error: unknown task '$(TASK)'; choose one of: $(TASKS)" >&2; exit 2; }
 	printf '%s\n' 1 2 3 4 5 | xargs --max-procs $(JOBS) --replace={} \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
-			--timesteps $(TIMESTEPS) --placements 3 $(TRAINED_FOR_$(TASK))
+			--timesteps $(or $(call given,TIMESTEPS),$(STEPS_$(TASK)),$(TIMESTEPS)) --placements 3 $(TRAINED_FOR_$(TASK))
 	$(BIN)/redox evaluate $(EVALUATED)/seed* $(ASKED_$(TASK)) --jobs $(JOBS) --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
