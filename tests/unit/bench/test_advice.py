@@ -21,25 +21,12 @@ from redox_balancer.bench.advice import (
     sizes,
     useful_actors,
 )
-from redox_balancer.bench.scaling import Terms, predict
+from redox_balancer.bench.scaling import predict
 from redox_balancer.errors import RedoxError
+from tests.support.training_terms import TERMS as UNSATURATED
 
 # A step takes 1 ms of an actor, and 0.102 ms of the learner and the loop: ten actors fill them.
-TERMS = Terms(
-    env_s=0.7e-3,
-    act_s=0.2e-3,
-    overhead_s=0.1e-3,
-    learner_s=0.092e-3,
-    loop_s=1e-3,
-    ray_loop_s=1e-3,
-    raylet_s=1e-9,
-    rollout_bytes=100_000,
-    weights_bytes=100_000,
-    transitions=100,
-    rollouts_per_batch=10,
-    max_lag=100,
-    actor_bytes=100_000_000,
-)
+TERMS = replace(UNSATURATED, learner_s=0.092e-3, loop_s=1e-3, ray_loop_s=1e-3, raylet_s=1e-9)
 SLOW = replace(TERMS, env_s=1.0)
 ABOUT = {"processor": "one", "cores": 2, "load_before": 0.5}
 

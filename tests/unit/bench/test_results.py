@@ -9,27 +9,12 @@ from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
 from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.bench.report import BenchmarkResults, page
-from redox_balancer.bench.scaling import HostModel, Terms, full, predict
+from redox_balancer.bench.scaling import HostModel, full, predict
 from redox_balancer.bench.throughput import ThroughputBenchmark
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
+from tests.support.training_terms import TERMS
 
-# A step takes 1 ms. No part saturates below 300 actors.
-TERMS = Terms(
-    env_s=0.7e-3,
-    act_s=0.2e-3,
-    overhead_s=0.1e-3,
-    learner_s=1e-6,
-    loop_s=1e-5,
-    ray_loop_s=1e-5,
-    raylet_s=1e-5,
-    rollout_bytes=100_000,
-    weights_bytes=100_000,
-    transitions=100,
-    rollouts_per_batch=10,
-    max_lag=100,
-    actor_bytes=100_000_000,
-)
 HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, network_gbit_s=8.0)
 
 
