@@ -18,6 +18,7 @@ from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
+from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.settings import Reward
 
 ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
@@ -47,7 +48,6 @@ class Prospect(NamedTuple):
     dead: bool  # whether the first row proves that the cell cannot live
     point: FloatArray
     rows: list[FloatArray]  # lowest cut of each program there, or the Farkas certificate
-    known: list[float]  # what each row gives there
     bounds: FloatArray  # upper and lower bound that each placement at each level sets, (2, P, L)
 
 
@@ -61,6 +61,7 @@ class Outlook:
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
         self._condition: Condition | None = None
+        self._sampled: list[tuple[FloatArray, FloatArray]] | None = None
 
     def prospect(self, construct: Construct, condition: Condition, outcome: Outcome) -> Prospect:
         """What is known of a construct by its outcome and by the optima there that the outcome did not need."""
@@ -84,8 +85,7 @@ class Outlook:
                     for program in programs.flux_lps:
                         program.maximise(point)
             rows = [programs.growth_lp.lowest_cut(point[:-1]), *(p.lowest_cut(point) for p in programs.flux_lps)]
-        known = [row[:-1].dot(point[: len(row) - 1]) + row[-1] for row in rows]
-        return Prospect(reference, outcome.value, protein, takes, proof is not None, point, rows, known, self._bounds)
+        return Prospect(reference, outcome.value, protein, takes, proof is not None, point, rows, self._bounds)
 
     def gains(self, prospects: Sequence[Prospect]) -> FloatArray:
         """Estimated change of the value of N constructs by each placement; shape (N, P, L).
@@ -98,34 +98,60 @@ class Outlook:
         )
         points = np.array([prospect.point for prospect in prospects])
         steps = np.array([prospect.bounds for prospect in prospects]) - points[:, self._ends][..., None]
-        rows = [np.array(each) for each in zip(*(prospect.rows for prospect in prospects), strict=True)]
-        known = np.array([prospect.known for prospect in prospects]).T[..., None, None]
-        changes = [self._along(each, steps) for each in rows]
-        lacking = np.clip(changes[0] / np.where(dead, -known[0], 1.0), 0.0, 1.0)
+        rows = [np.array(each)[:, None] for each in zip(*(prospect.rows for prospect in prospects), strict=True)]
         evaluator, space, reference = self._evaluator, self._evaluator.space, _Cells(*cell)
+        lacked = self._values(rows[0], self._weights(rows[0]), points[:, :-1], steps)[..., 0]
+        lacks = (rows[0][..., :-1] @ points[:, :-1, None] + rows[0][..., -1:])[:, 0, :, None]
+        made_up = np.clip(1.0 - lacked / np.where(dead, lacks, 1.0), 0.0, 1.0)
         kept = self._kept(protein)
-        biomass = np.maximum(known[0] + changes[0], 0.0)
+        biomass = np.maximum(self._lowest(rows[0], 0, points[:, :-1], steps), 0.0)
         growth, capacity = kept * biomass, np.zeros(())
         if space.settings.reward != "rescue":
             guaranteed = space.settings.reward == "guaranteed"
             held: Any = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
             counted = (self._foreign | takes) & reaches_floor(growth, reference.floor)
             beyond = held - points[:, -1, None, None]
-            most = [
-                k + change + row[:, -2, None, None] * beyond
-                for k, change, row in zip(known[1:], changes[1:], rows[1:], strict=True)
-            ]
+            most = [self._lowest(row, number, points, steps, beyond) for number, row in enumerate(rows[1:], 1)]
             capacity = (-reduce(np.maximum, most) if guaranteed else np.maximum(most[0], 0.0)) * counted
         values = evaluator.worth(reference, growth, capacity, protein + self._levels)[0]
-        gains: FloatArray = np.where(dead, lacking, values - value)
+        gains: FloatArray = np.where(dead, made_up, values - value)
         return gains
 
     def _kept(self, protein: Any) -> Any:
         """Share of growth that is left with one more placement at each level, shape (..., L)."""
         return np.maximum(growth_kept(self._evaluator.space.settings, protein + self._levels), 1e-9)
 
-    def _along(self, rows: FloatArray, steps: FloatArray) -> FloatArray:
-        """Change of N rows over (u, 1) by steps of the upper and the lower bound of each placement, (N, 2, P, L)."""
-        weights = rows[:, self._ends] * self._move
-        change: FloatArray = weights[:, 0, :, None] * steps[:, 0] + weights[:, 1, :, None] * steps[:, 1]
-        return change
+    def _lowest(self, own: FloatArray, number: int, *changed: FloatArray) -> FloatArray:
+        """Lowest of a cut of each construct, (N, 1, width), and the sampled ones of a program, (N, P, L)."""
+        if self._sampled is None:
+            self._sampled = [(cuts, self._weights(cuts)) for cuts in sampled_cuts(self._evaluator)]
+        sampled = self._values(*self._sampled[number], *changed).min(axis=-1, initial=np.inf)
+        lowest: FloatArray = np.minimum(self._values(own, self._weights(own), *changed)[..., 0], sampled)
+        return lowest
+
+    def _weights(self, rows: FloatArray) -> FloatArray:
+        """Weights of the upper and the lower bound of each placement in rows, (2, ..., P, 1, C)."""
+        weights: FloatArray = np.moveaxis((rows[..., self._ends] * self._move), (-3, -2), (-1, 0))[..., None, :]
+        return weights
+
+    def _values(
+        self,
+        rows: FloatArray,
+        weights: FloatArray,
+        points: FloatArray,
+        steps: FloatArray,
+        beyond: FloatArray | None = None,
+    ) -> FloatArray:
+        """Values of C rows over (u, 1), where each placement changes N points, (N, P, L, C): rows come last, for speed.
+
+        `rows` are the same for all points, (C, width), or those of each, (N, C, width), `weights` theirs. `steps`,
+        shape (N, 2, P, L), change the upper and the lower bound of each placement, and `beyond`, shape (N, P, L), the
+        last coordinate of the points, the growth to be held.
+        """
+        base = (rows[..., :-1] @ points[..., None])[..., 0] + rows[..., -1]
+        values = weights[0] * steps[:, 0, ..., None]
+        values += weights[1] * steps[:, 1, ..., None]
+        if beyond is not None:
+            values += rows[..., None, None, :, -2] * beyond[..., None]
+        values += base[:, None, None]
+        return values
