@@ -1,9 +1,10 @@
-"""What each further placement would be worth, estimated by the shadow prices at the present construct.
+"""What each further placement would be worth, estimated by the shadow prices at the present construct and elsewhere.
 
 The optimum of a linear program is concave in its bounds. Its gradient at one point, which a solve or a lookup leaves
 (`cell/regions.py`), bounds it everywhere else: shadow price times change of the bound is the most that a placement
-can gain, and what it gains where no other bound becomes limiting. Gasse et al. 2019, NeurIPS 32, show reduced costs
-to a policy that branches.
+can gain, and what it gains where no other bound becomes limiting. What becomes limiting next is seen by the gradients
+at other points (`sampled_cuts`): the lowest of all counts. Gasse et al. 2019, NeurIPS 32, show reduced costs to a
+policy that branches.
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ class Prospect(NamedTuple):
     takes: bool  # whether it takes NAD(P)H from the pools
     dead: bool  # whether the first row proves that the cell cannot live
     point: FloatArray
-    rows: list[FloatArray]  # lowest cut of each program there, or the Farkas certificate
+    rows: list[FloatArray]  # lowest cut of each program there, (width,), or the Farkas certificate
     bounds: FloatArray  # upper and lower bound that each placement at each level sets, (2, P, L)
 
 
@@ -142,14 +143,14 @@ class Outlook:
         steps: FloatArray,
         beyond: FloatArray | None = None,
     ) -> FloatArray:
-        """Values of C rows over (u, 1), where each placement changes N points, (N, P, L, C): rows come last, for speed.
+        """Values of C rows over (u, 1), where each placement changes N points, (N, P, L, C): rows last, for speed.
 
         `rows` are the same for all points, (C, width), or those of each, (N, C, width), `weights` theirs. `steps`,
         shape (N, 2, P, L), change the upper and the lower bound of each placement, and `beyond`, shape (N, P, L), the
         last coordinate of the points, the growth to be held.
         """
         base = (rows[..., :-1] @ points[..., None])[..., 0] + rows[..., -1]
-        values = weights[0] * steps[:, 0, ..., None]
+        values: FloatArray = weights[0] * steps[:, 0, ..., None]
         values += weights[1] * steps[:, 1, ..., None]
         if beyond is not None:
             values += rows[..., None, None, :, -2] * beyond[..., None]

@@ -1,8 +1,8 @@
 """Bounds of all optima, from solves at random constructs in random states: the same however often an agent asks.
 
-The gradient of an optimum by its bounds, a *cut*, bounds it everywhere (`cell/regions.py`). The lowest of many comes close
-to an optimum that was never solved, and what one process happened to solve before would make estimates differ from
-those of another.
+The gradient of an optimum by its bounds, a *cut*, bounds it everywhere (`cell/regions.py`), and the lowest of many
+comes close to an optimum that was never solved. Those that a process happened to find before would make its
+estimates differ from those of another.
 """
 
 from weakref import WeakKeyDictionary
@@ -16,7 +16,7 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.states import held_out_states
 
 SAMPLES, SAMPLES_OF_LARGE = 256, 64
-"""Constructs valued, in a state each; fewer in a network of at least `LARGE` reactions, where each takes far longer."""
+"""Constructs valued, in a state each: fewer in a network of at least `LARGE` reactions, where solves take longer."""
 MOST_PLACED = 3
 SEED = 1
 

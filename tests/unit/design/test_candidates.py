@@ -78,7 +78,7 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
     with Evaluator(env.evaluator.space) as evaluator:
         outlook, ranks = Outlook(env.evaluator), []
         for _ in walk(env, 40):
-            env.evaluator.reset()  # an estimate needs the solve of the present construct alone
+            env.evaluator.reset()  # an estimate needs the solve of the present construct and the sampled ones alone
             env._evaluate()
             gains = outlook.gains([outlook.prospect(env.construct, env.condition, env.outcome)])[0]
             true = np.full(gains.shape, -np.inf)
@@ -92,7 +92,8 @@ def test_the_best_placement_is_among_the_three_of_the_largest_estimated_gains(re
                 most = np.where(np.isfinite(true), gains, -np.inf).max(axis=1)
                 ranks.append(int((most > most[best] + 1e-12).sum()))
     assert len(ranks) > 25
-    assert np.mean(np.asarray(ranks) < 3) > 0.85
+    assert np.mean(np.asarray(ranks) < 1) > 0.6
+    assert np.mean(np.asarray(ranks) < 3) > 0.9
 
 
 def test_gains_follow_what_was_solved_elsewhere() -> None:
