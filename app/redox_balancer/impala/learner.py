@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner_group import LearnerGroup
 from redox_balancer.impala.loss import Batch, losses
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import Episodes, Rollout
@@ -51,14 +52,21 @@ class Update(NamedTuple):
 
 
 class Learner:
-    """Updates the policy from one batch of rollouts after the other, from an initial state on."""
+    """Updates the policy from one batch of rollouts after the other, from an initial state on.
 
-    def __init__(self, config: TrainConfig, shape: PolicyShape, state: LearnerState) -> None:
+    With a `group`, which it joins, each step is that on the batches of all its members together, and versions, steps
+    and dropped ones are counted over all of them.
+    """
+
+    def __init__(
+        self, config: TrainConfig, shape: PolicyShape, state: LearnerState, group: LearnerGroup | None = None
+    ) -> None:
         torch.set_num_threads(config.learner_threads)
         self.config = config
         self._device = torch.device(config.device)
         # Version of the policy, environment steps used and dropped, over all processes of the run.
         self.version, self.steps, self.dropped = state.updates, state.steps, state.dropped
+        self._dropped_before = state.dropped  # at the end of the last update
         # The named arrays and their gradients are views of two flat vectors, so that Adam, clipping, publishing and
         # saving each work on one vector.
         flat = torch.from_numpy(state.parameters.copy()).to(self._device)
@@ -73,33 +81,64 @@ class Learner:
             "exp_avg": torch.from_numpy(state.exp_avg.copy()).to(self._device),
             "exp_avg_sq": torch.from_numpy(state.exp_avg_sq.copy()).to(self._device),
         }
+        self._group = group
+        if group is not None:
+            group.join(self)
+
+    @property
+    def taken(self) -> int:
+        """Number of gradient steps so far."""
+        return int(self._adam.state[self._flat]["step"])
+
+    @property
+    def _vectors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        adam = self._adam.state[self._flat]
+        return self._flat.detach(), adam["exp_avg"], adam["exp_avg_sq"]
+
+    def packed(self) -> torch.Tensor:
+        """Return the state, also within an update, as one vector of doubles."""
+        counters = self.taken, self.version, self.steps, self._dropped_before
+        return torch.cat([*(each.cpu().double() for each in self._vectors), torch.tensor(counters).double()])
+
+    def unpack(self, state: torch.Tensor) -> None:
+        """Take the state that another learner has packed."""
+        for vector, packed in zip(self._vectors, state[:-4].chunk(3), strict=True):
+            vector.copy_(packed)
+        taken, *counters = state[-4:].tolist()
+        self._adam.state[self._flat]["step"].fill_(taken)
+        self.version, self.steps, self.dropped = map(int, counters)
+        self._dropped_before = self.dropped
 
     def state(self) -> LearnerState:
         """Return a copy of the state."""
-        adam = self._adam.state[self._flat]
-        parameters, exp_avg, exp_avg_sq = (
-            tensor.detach().cpu().numpy().copy() for tensor in (self._flat, adam["exp_avg"], adam["exp_avg_sq"])
-        )
+        parameters, exp_avg, exp_avg_sq = (vector.cpu().numpy().copy() for vector in self._vectors)
         return LearnerState(parameters, exp_avg, exp_avg_sq, self.version, self.steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
         """Take `passes` gradient steps on the loss of these rollouts; the metrics are those of the last one."""
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
-        end = config.timesteps
-        rate = linear(self.steps, total=end, start=config.learning_rate, end=config.learning_rate_end)
-        entropy_cost = geometric(self.steps, total=end, start=config.entropy_cost, end=config.entropy_cost_end)
+        total = config.timesteps
+        rate = linear(self.steps, total=total, start=config.learning_rate, end=config.learning_rate_end)
+        entropy_cost = geometric(self.steps, total=total, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
-        batch = Batch.of(rollouts, self._device)
-        for _ in range(config.passes):
+        batch, grad_norm = Batch.of(rollouts, self._device), torch.zeros(())
+        used = sum(rollout.transitions for rollout in rollouts)
+        end = (self.version + 1) * config.passes  # a group that was joined within an update goes on from there
+        while self.taken < end:
             self._adam.zero_grad(set_to_none=False)
             parts = losses(self._named, batch, config)
-            total = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
-            total.backward()  # type: ignore[no-untyped-call]
+            loss = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
+            loss.backward()  # type: ignore[no-untyped-call]
+            counts = self._averaged(used)
+            if counts is None:
+                continue
             grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
             self._adam.step()
-        self.version += 1
-        self.steps += sum(rollout.transitions for rollout in rollouts)
+            if self.taken == end:
+                self.version += 1
+                self.steps += counts[0]
+                self.dropped = self._dropped_before = self._dropped_before + counts[1]
 
         tensors = {
             "policy_loss": parts.policy,
@@ -115,6 +154,21 @@ class Learner:
         metrics = dict(zip(tensors, values, strict=True))
         metrics |= {"learning_rate": rate, "entropy_cost": entropy_cost}
         return Update(self.state(), metrics, lags, [rollout.episodes.copy() for rollout in rollouts])
+
+    def _averaged(self, used: int) -> tuple[int, int] | None:
+        """Average the gradient over the data of all members; return the transitions that they used and dropped.
+
+        None where the state of another member was taken, which has this step.
+        """
+        counts = used, self.dropped - self._dropped_before
+        gradient = self._flat.grad
+        if self._group is None or gradient is None:
+            return counts
+        total = self._group.sum(torch.cat([gradient.cpu() * used, torch.tensor(counts)]), self)
+        if total is None:
+            return None
+        gradient.copy_(total[:-2] / total[-2])
+        return int(total[-2]), int(total[-1])
 
 
 def _explained_variance(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,11 @@
 
 import queue
 import threading
+from contextlib import suppress
 from typing import Self
 
 from redox_balancer.impala.learner import Learner, Update
+from redox_balancer.impala.learner_group import LeftGroupError
 from redox_balancer.impala.rollout import Rollout
 
 
@@ -47,7 +49,8 @@ class LearnerThread(threading.Thread):
     def run(self) -> None:
         """Learn until stopped."""
         try:
-            self._learn()
+            with suppress(LeftGroupError):
+                self._learn()
         except BaseException as error:  # noqa: BLE001 - `updates` raises it
             self._error = error
 
