@@ -62,7 +62,7 @@ class Outlook:
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
         self._condition: Condition | None = None
-        self._sampled: list[tuple[FloatArray, FloatArray]] | None = None
+        self._sampled = [(cuts, self._weights(cuts)) for cuts in sampled_cuts(evaluator)]
 
     def prospect(self, construct: Construct, condition: Condition, outcome: Outcome) -> Prospect:
         """What is known of a construct by its outcome and by the optima there that the outcome did not need."""
@@ -124,8 +124,6 @@ class Outlook:
 
     def _lowest(self, own: FloatArray, number: int, *changed: FloatArray) -> FloatArray:
         """Lowest of a cut of each construct, (N, 1, width), and the sampled ones of a program, (N, P, L)."""
-        if self._sampled is None:
-            self._sampled = [(cuts, self._weights(cuts)) for cuts in sampled_cuts(self._evaluator)]
         sampled = self._values(*self._sampled[number], *changed).min(axis=-1, initial=np.inf)
         lowest: FloatArray = np.minimum(self._values(own, self._weights(own), *changed)[..., 0], sampled)
         return lowest
