@@ -2,14 +2,18 @@
 
 Simulated are Ray, the shared memory, the durations of rollouts and updates, and the clock; what requests, orders,
 batches and drops rollouts is the product: `exchange`, `ActorPool` and `LearnerThread`, which is not started but
-stepped.
+stepped. Cells are such trainings whose updates begin together.
 """
 
 import math
+import threading
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -41,8 +45,10 @@ class _Result:
 class _Learner:
     """Counts the rollouts of its updates by lag and by actor."""
 
-    def __init__(self, config: TrainConfig, seconds: float, clock: Callable[[], float]) -> None:
-        self.config, self._seconds, self._clock = config, seconds, clock
+    def __init__(
+        self, config: TrainConfig, seconds: float, clock: Callable[[], float], together: Callable[[float], float]
+    ) -> None:
+        self.config, self._seconds, self._clock, self._together = config, seconds, clock, together
         self.version = self.steps = self.dropped = 0
         self.free_at = 0.0
         self.used, self.lags = Counter[int](), list[int]()
@@ -52,7 +58,7 @@ class _Learner:
         self.used.update(rollout.actor for rollout in rollouts)
         self.version += 1
         self.steps += sum(rollout.transitions for rollout in rollouts)
-        self.free_at = self._clock() + self._seconds
+        self.free_at = self._together(self._clock()) + self._seconds
         return SimpleNamespace(parameters=None, updates=self.version, ended_at=self.free_at)
 
 
@@ -77,11 +83,31 @@ class _SteppedThread(LearnerThread):
         return ended
 
 
+_RUNNING = threading.local()  # the training of this thread
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Let pools of actors use the clock and the actors of the training of their thread."""
+    start = SimpleNamespace(remote=lambda: _RUNNING.training.actor())  # noqa: PLW0108 - of the thread that calls it
+    fakes = {
+        "ray": SimpleNamespace(remote=lambda **_: lambda _: start, put=lambda value: value, kill=lambda _: None),
+        "time": SimpleNamespace(monotonic=lambda: _RUNNING.training.now),
+        "fetch": lambda startup: startup.value,
+        "actor_memory": lambda _: ActorMemory(math.inf, math.inf),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, fake in fakes.items():
+            patch.setattr(actor_pool, name, fake)
+        yield
+
+
 class SimulatedTraining:
     """`actors` that need `rollout_s` seconds for a rollout, and a learner that needs `learner_s` for each.
 
     Durations of rollouts vary by `spread`, the standard deviation of their logarithm; those of actor 0 are `slow`
-    times as long, and each kills its actor with the probability `deaths`.
+    times as long, and each kills its actor with the probability `deaths`. `together` tells from the time at which an
+    update could begin when it begins.
 
     Attributes
     ----------
@@ -100,36 +126,34 @@ class SimulatedTraining:
         spread: float = 0.2,
         slow: float = 1.0,
         deaths: float = 0.0,
+        together: Callable[[float], float] = lambda now: now,
+        seed: int = 0,
         **settings: Any,
     ) -> None:
         self._rollout_s, self._spread, self._slow, self._deaths = rollout_s, spread, slow, deaths
         self.config = TrainConfig(num_actors=actors, max_actors=actors, timesteps=2**60, **settings)
-        self._rng = np.random.default_rng(0)
+        self._rng = np.random.default_rng(seed)
         self._now = 0.0
         self._published = [(0.0, -1)]
         self.requested = self.most_outstanding = 0
         self.received = list[tuple[int, int, int]]()
-        self.learner = _Learner(self.config, learner_s * self.config.rollouts_per_batch, lambda: self._now)
+        update_s = learner_s * self.config.rollouts_per_batch
+        self.learner = _Learner(self.config, update_s, lambda: self._now, together)
         self.thread = _SteppedThread(self.learner, lambda: self._now)
         self.state = SimpleNamespace(parameters=None, updates=0)
 
     def run(self, seconds: float) -> None:
         """Train for so long after the actors have started."""
-        start = SimpleNamespace(remote=self._actor)
-        fakes = {
-            "ray": SimpleNamespace(remote=lambda **_: lambda _: start, put=lambda value: value, kill=lambda _: None),
-            "time": SimpleNamespace(monotonic=lambda: self._now, sleep=self._sleep),
-            "fetch": lambda startup: startup.value,
-            "actor_memory": lambda _: ActorMemory(math.inf, math.inf),
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            for name, fake in fakes.items():
-                patch.setattr(actor_pool, name, fake)
-            actors = dict.fromkeys(range(self.config.num_actors), 0)
-            ways = cast("Any", lambda: self)
-            self.pool = ActorPool(self.config, cast("Any", None), actors, transport=ways)
-            while self._now < START_S + seconds:
-                exchange(cast("Any", self), self.pool, self.thread)
+        with simulated():
+            self._run(seconds)
+
+    def _run(self, seconds: float) -> None:
+        _RUNNING.training = self
+        actors = dict.fromkeys(range(self.config.num_actors), 0)
+        ways = cast("Any", lambda: self)
+        self.pool = ActorPool(self.config, cast("Any", None), actors, transport=ways)
+        while self._now < START_S + seconds:
+            exchange(cast("Any", self), self.pool, self.thread)
 
     def record(self, update: Any) -> None:
         """Publish the policy of an update next, as `TrainingRun` does."""
@@ -176,7 +200,12 @@ class SimulatedTraining:
         """Return the newest version at a time."""
         return self._published[bisect_right(self._published, (time, math.inf)) - 1][1]
 
-    def _actor(self) -> Any:
+    @property
+    def now(self) -> float:
+        """The simulated time."""
+        return self._now
+
+    def actor(self) -> Any:
         """Start a process."""
         actor = SimpleNamespace()
 
@@ -196,6 +225,37 @@ class SimulatedTraining:
             if not self.thread.step():
                 break
         self._now = until
+
+
+class SimulatedCells:
+    """Cells of so many actors each, whose updates begin when the slowest cell has its batch."""
+
+    def __init__(self, cells: int, actors: int, **settings: Any) -> None:
+        self._ready = [0.0] * cells
+        self._barrier = threading.Barrier(cells)
+        self.cells = [
+            SimulatedTraining(actors, together=partial(self._together, number), seed=number, **settings)
+            for number in range(cells)
+        ]
+
+    def _together(self, number: int, now: float) -> float:
+        """Return the time at which all are ready; each waits in a thread of its own."""
+        self._ready[number] = now
+        self._barrier.wait()
+        latest = max(self._ready)
+        self._barrier.wait()
+        return latest
+
+    def run(self, seconds: float) -> None:
+        """Train for so long after the actors have started."""
+
+        def train(cell: SimulatedTraining) -> None:
+            with suppress(threading.BrokenBarrierError):
+                cell._run(seconds)
+            self._barrier.abort()  # the others would wait for its next update
+
+        with simulated(), ThreadPoolExecutor(len(self.cells)) as threads:
+            list(threads.map(train, self.cells))
 
 
 class _Link:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulated_training import SimulatedTraining
+from simulated_training import SimulatedCells, SimulatedTraining
 
 FAST, SLOW = {"rollout_s": 0.02}, {"rollout_s": 0.7}  # the learner takes 3 ms for a rollout: 7 and 240 actors fill it
 
@@ -74,3 +74,19 @@ def test_a_smaller_limit_is_kept_by_larger_batches_and_not_by_dropping(max_lag: 
     training = trained(30, 4.0, **FAST, max_lag=max_lag)
     assert max(training.learner.lags) <= max_lag
     assert training.learner.dropped <= 0.01 * training.learner.steps
+
+
+@pytest.mark.parametrize(("speed", "faster"), [(FAST, 8.0), (SLOW, 0.9)])
+def test_in_cells_of_ten_actors_the_data_is_newer_and_what_one_learner_cannot_use_is_used(
+    speed: dict[str, float], faster: float
+) -> None:
+    seconds = max(1.5, 12 * speed["rollout_s"])
+    alone = trained(120, seconds, **speed)
+    training = SimulatedCells(12, 10, learner_s=3e-3, **speed)
+    training.run(seconds)
+    lags = [lag for cell in training.cells for lag in cell.learner.lags]
+    assert np.mean(lags) <= 5
+    assert max(lags) <= 8
+    assert all(cell.learner.dropped == 0 for cell in training.cells)
+    assert len({cell.learner.version for cell in training.cells}) <= 2  # the last update of some may be cut off
+    assert len(lags) >= faster * len(alone.learner.lags)
