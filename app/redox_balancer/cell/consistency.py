@@ -100,12 +100,13 @@ def consistent_reactions(
     return Consistency(columns[runs], closed, dead_ends, blocked_one_way, blocked_reversible)
 
 
-def has_slack(network: Network) -> bool:
+def has_slack(network: Network, *, time_limit_s: float = SOLVE_LIMIT_S) -> bool:
     """Return whether directions alone decide which reactions can carry flux within the bounds.
 
     True if zero lies within all bounds. Where a bound forces a flux, true if the network still has a steady state
     after every bound that is neither zero nor infinite is tightened by one part in a million: from there a small step
     in any direction of the cone stays within the bounds. One fixed flux is allowed, as the step can be scaled to it.
+    False if that takes more than `time_limit_s`.
     """
     lower, upper = network.lower, network.upper
     if np.all((lower <= 0) & (upper >= 0)):
@@ -120,7 +121,7 @@ def has_slack(network: Network) -> bool:
     )
     if np.sum(fixed) > 1 or np.any(inner.lower > inner.upper):
         return False
-    with FluxLP(inner, {}, time_limit_s=SOLVE_LIMIT_S) as lp:
+    with FluxLP(inner, {}, time_limit_s=time_limit_s) as lp:
         lp.crash_basis()
         return lp.maximise_exactly().optimal
 

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from redox_balancer.cell.consistency import COMPUTED, ROUNDED, TimeLimitError, consistent_reactions, one_way_parts
+from redox_balancer.cell.consistency import (
+    COMPUTED,
+    ROUNDED,
+    TimeLimitError,
+    consistent_reactions,
+    has_slack,
+    one_way_parts,
+)
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import Column, Network
@@ -56,18 +63,28 @@ def without_enzymes(network: Network) -> Network:
 def unblocked(network: Network, reactions: Sequence[str]) -> tuple[str, ...]:
     """Return the reactions that can carry a flux within the network's bounds.
 
-    The sum of the fluxes that are not found yet, with random weights, is maximised and minimised in rational
-    arithmetic: both optima are 0 only if none of those reactions can carry flux (otherwise the weights would be
-    orthogonal to an existing flux, which has a probability of 2**-40), and any other optimum finds at least one.
+    Where the bounds leave slack, directions alone decide (`consistent_reactions`). Elsewhere the sum of the fluxes
+    that are not found yet, with random weights, is maximised and minimised in rational arithmetic: both optima are 0
+    only if none of those reactions can carry flux (otherwise the weights would be orthogonal to an existing flux,
+    which has a probability of 2**-40), and any other optimum finds at least one.
     Computed coefficients of irreversible reactions may be off by `ROUNDED`, as in `consistent_reactions`.
 
     The bounds of the candidates `reactions` must be finite; the result has their order, and is empty where the
     network is infeasible. A TimeLimitError if an LP reaches its time limit.
     """
     try:
+        if has_slack(network, time_limit_s=EXACT_LIMIT_S):
+            running = _that_can_run(network).reaction_index
+            return tuple(reaction for reaction in reactions if reaction in running)
         return _unblocked(_with_rounded(network), reactions, exact=True)
     except TimeLimitError:
         return _unblocked(network, reactions, exact=False)
+
+
+def _that_can_run(network: Network) -> Network:
+    """The network of the reactions that can carry flux in their directions."""
+    kept = consistent_reactions(network, time_limit_s=EXACT_LIMIT_S).kept
+    return network.subset(network.reactions[column] for column in kept)
 
 
 def _unblocked(network: Network, reactions: Sequence[str], *, exact: bool) -> tuple[str, ...]:
@@ -121,6 +138,9 @@ def cycle_through(network: Network, reaction: str) -> tuple[str, ...]:
     TimeLimitError if the LP reaches its time limit.
     """
     try:
+        network = _that_can_run(network)  # other reactions would cost hundreds of pivots in rational arithmetic
+        if reaction not in network.reaction_index:
+            return ()
         running = _least_cycle(integer_network(network)[0], network.column(reaction), exact=True)
     except TimeLimitError:
         running = _least_cycle(network, network.column(reaction), exact=False)
@@ -137,7 +157,7 @@ def _least_cycle(network: Network, column: int, *, exact: bool) -> list[int]:
         upper[own] = np.where(own == part, 1.0, 0.0)
         with _program(replace(split, lower=lower, upper=upper), exact=exact) as lp:
             lp.set_objective_columns(dict.fromkeys(range(len(reaction_of)), -1.0))
-            status = (lp.maximise_exactly(dual=True) if exact else lp.maximise()).status
+            status = (lp.maximise_exactly() if exact else lp.maximise()).status
             if status is Status.TIME_LIMIT:
                 through = network.reactions[column]
                 raise TimeLimitError(f"the search for the cycle through {through} in {network.id} took too long")

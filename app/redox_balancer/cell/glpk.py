@@ -124,15 +124,15 @@ class GlpkProblem:
             return Solution(Status.TIME_LIMIT, math.nan)
         return _solution(self._problem) if code == 0 else None
 
-    def exact_simplex(self, *, dual: bool = False) -> Solution | None:
-        """Run the dual or the primal simplex in floating point, and from its last basis in rational arithmetic.
+    def exact_simplex(self) -> Solution | None:
+        """Run the primal simplex in floating point, and from its last basis in rational arithmetic.
 
         GLPK reads integers exactly and any other number as the simplest fraction within 1e-10 of it. The result is
         None where it gives up.
         """
         problem = self._problem
         self.show_bounds()
-        self._parameters.meth = glp.GLP_DUALP if dual else glp.GLP_PRIMAL
+        self._parameters.meth = glp.GLP_PRIMAL
         glp.glp_scale_prob(problem, glp.GLP_SF_AUTO)
         glp.glp_simplex(problem, self._parameters)
         glp.glp_unscale_prob(problem)

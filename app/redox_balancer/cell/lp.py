@@ -155,16 +155,15 @@ class FluxLP:
         widest = int(np.where(np.isfinite(bounds), bounds, -1.0).argmax())
         return f"{found[0]}, {found[1]}, a bound of {bounds[widest]:g} of {network.reactions[widest]}"
 
-    def maximise_exactly(self, *, dual: bool = False) -> Solution:
+    def maximise_exactly(self) -> Solution:
         """Solve in rational arithmetic, from the basis that the simplex in floating point ends with.
 
         Only integers are exact, see `rational.integer_network`. Verifying the optimal basis of a genome-scale model
-        takes 0.1 s. The `dual` simplex is for a last basis that is dual feasible, or for none where no flux at its
-        bound of 0 raises the objective. An LPError if GLPK fails.
+        takes 0.1 s. An LPError if GLPK fails.
         """
         self.solves += 1
         self._proven, self._dual_feasible = None, False
-        solution = self._problem.exact_simplex(dual=dual)
+        solution = self._problem.exact_simplex()
         if solution is None:
             raise LPError(f"GLPK could not solve the problem on {self._network.id} in rational arithmetic")
         return solution

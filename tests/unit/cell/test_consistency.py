@@ -107,8 +107,9 @@ def test_the_embedded_core_is_consistent_but_for_its_closed_reactions(core: Netw
         pytest.param((5, 5), (5, 5), False, id="two fixed fluxes"),
     ],
 )
-def test_slack_depends_on_the_forced_fluxes(
+def test_slack_and_what_can_run_depend_on_the_forced_fluxes(
     uptake: tuple[float, float], need: tuple[float, float], *, slack: bool
 ) -> None:
     network = network_of({"in": ("--> a", *uptake), "need": ("a -->", *need), "out": "a -->"})
     assert has_slack(network) is slack
+    assert ("out" in unblocked(network, network.reactions)) is slack
