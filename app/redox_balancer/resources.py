@@ -1,5 +1,6 @@
 """Resource usage of processes, and the limits of the machine: memory, disk, descriptors, threads, cores."""
 
+import ctypes
 import math
 import os
 import platform
@@ -29,6 +30,7 @@ MARGIN = 1.3
 MOST_DESCRIPTORS = 2**20
 """Upper bound of the raised soft limit, the kernel's usual maximum: some programs iterate over every permitted
 descriptor."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def in_own_source() -> bool:
@@ -173,6 +175,13 @@ def process_stats(pid: int | None = None) -> ProcessStats:
     process = psutil.Process(pid)
     with process.oneshot():
         return ProcessStats(process.memory_full_info().uss, process.num_fds(), process.num_threads())
+
+
+def keep_freed_memory() -> None:
+    """Let the C library, where it is glibc, keep freed memory: the kernel has to clear each new page."""
+    if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
+        set_option(_MMAP_THRESHOLD, 2**25)
+        set_option(_TRIM_THRESHOLD, 2**30)
 
 
 @contextmanager

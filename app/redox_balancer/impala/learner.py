@@ -15,6 +15,7 @@ from redox_balancer.impala.loss import Batch, losses
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import Episodes, Rollout
 from redox_balancer.impala.schedules import geometric, linear
+from redox_balancer.resources import keep_freed_memory
 
 # NumPy in the actor and torch here differ in the last digits, so the ratios of equal policies are not exactly 1.
 RATIO_ROUNDING = 1e-4
@@ -62,6 +63,7 @@ class Learner:
         self, config: TrainConfig, shape: PolicyShape, state: LearnerState, group: LearnerGroup | None = None
     ) -> None:
         torch.set_num_threads(config.learner_threads)
+        keep_freed_memory()
         self.config = config
         self._device = torch.device(config.device)
         # Version of the policy, environment steps used and dropped, over all processes of the run.

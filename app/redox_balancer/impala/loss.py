@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.policy import MaskedCategorical, forward
 from redox_balancer.impala.rollout import Rollout
+from redox_balancer.impala.scorer import FUSED
 from redox_balancer.impala.vtrace import vtrace
 
 
@@ -77,9 +78,8 @@ def losses(parameters: Mapping[str, torch.Tensor], batch: Batch, config: TrainCo
     T, B = batch.actions.shape
     D = batch.observations.shape[-1]
     # One pass over the T x B observations, the B bootstrap observations and the final ones of truncated episodes.
-    logits, all_values = forward(
-        parameters, torch.cat([batch.observations.reshape((T + 1) * B, D), batch.final_observations])
-    )
+    observations = torch.cat([batch.observations.reshape((T + 1) * B, D), batch.final_observations])
+    logits, all_values = forward(parameters, observations, FUSED)
     choice = MaskedCategorical(logits[: T * B], batch.masks.reshape(T * B, -1))
     log_probs = choice.log_prob(batch.actions.reshape(T * B)).reshape(T, B)
     values = all_values[: T * B].reshape(T, B)

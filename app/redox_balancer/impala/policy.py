@@ -5,7 +5,7 @@ API standard, so this module does not import torch. Shapes: N observations of D 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
@@ -21,6 +21,8 @@ Mask = NDArray[np.bool_]
 # Stands for minus infinity in the logit of an illegal action: its probability is exactly 0, and unlike infinity
 # it gives 0 and not NaN when multiplied by that probability in the entropy and in its gradient.
 ILLEGAL_LOGIT = -1e30
+# Its exponential changes no sum that has a 1. PyTorch's takes ten times as long where it is no normal number.
+SMALLEST_EXPONENT = -80.0
 
 
 SCORER_UNITS = 48
@@ -144,7 +146,32 @@ class PolicyOutput(NamedTuple):
     values: Array
 
 
-def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutput:
+class Scorer(NamedTuple):
+    """How candidates are encoded and scored, given arrays of weights; the learner has a faster one, see `scorer`."""
+
+    encode: Callable[..., tuple[Array, Array]]
+    score: Callable[..., Array]
+
+
+def encode(rows: Array, levels: int, weight: Array, bias: Array) -> tuple[Array, Array]:
+    """Return encodings of the candidates, shape (N, P, units), and their mean, largest, and sum over those chosen."""
+    xp = array_namespace(rows)
+    encoded = xp.tanh(rows @ weight + bias)
+    chosen = xp.sum(encoded * rows[:, :, levels : levels + 1], axis=1)
+    return encoded, xp.concat([xp.mean(encoded, axis=1), xp.max(encoded, axis=1), chosen], axis=1)
+
+
+def score(encoded: Array, context: Array, query: Array, *weights: Array) -> Array:
+    """Return a score of each level of the candidates, shape (N, P, L)."""
+    scorer, weight, bias, key = weights
+    inner = array_namespace(encoded).tanh(encoded @ scorer + context[:, None, :])
+    return inner @ weight + bias + (encoded * query[:, None, :]) @ key
+
+
+PLAIN = Scorer(encode, score)
+
+
+def forward(parameters: Mapping[str, Array], observations: Array, scorer: Scorer = PLAIN) -> PolicyOutput:
     """Compute logits and values: hidden layers with tanh, then one linear map to each.
 
     With candidates the hidden layers see a summary of their encodings: mean, largest, and sum over those chosen. The
@@ -160,10 +187,8 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
         (features, units), levels = named["candidate/weight"].shape, named["key/weight"].shape[1]
         width = named["hidden_0/weight" if "hidden_0/weight" in named else "policy/weight"].shape[0] - 3 * units
         rows = observations[:, width:].reshape(observations.shape[0], -1, features)
-        encoded = xp.tanh(rows @ named["candidate/weight"] + named["candidate/bias"])
-        chosen = xp.sum(encoded * rows[:, :, levels : levels + 1], axis=1)
-        summary = [xp.mean(encoded, axis=1), xp.max(encoded, axis=1), chosen]
-        hidden = xp.concat([observations[:, :width], *summary], axis=1)
+        encoded, summary = scorer.encode(rows, levels, named["candidate/weight"], named["candidate/bias"])
+        hidden = xp.concat([observations[:, :width], summary], axis=1)
     while f"hidden_{layer}/weight" in named:
         hidden = xp.tanh(hidden @ named[f"hidden_{layer}/weight"] + named[f"hidden_{layer}/bias"])
         layer += 1
@@ -171,9 +196,8 @@ def forward(parameters: Mapping[str, Array], observations: Array) -> PolicyOutpu
     if scored:
         context = hidden @ named["context/weight"] + named["context/bias"]
         query = hidden @ named["query/weight"] + named["query/bias"]
-        inner = xp.tanh(encoded @ named["scorer/weight"] + context[:, None, :])
-        scores = inner @ named["score/weight"] + named["score/bias"]
-        scores = scores + (encoded * query[:, None, :]) @ named["key/weight"]
+        weights = (named[name] for name in ("scorer/weight", "score/weight", "score/bias", "key/weight"))
+        scores = scorer.score(encoded, context, query, *weights)
         scores = scores + named["estimate/scale"] * rows[:, :, :levels]
         logits = xp.concat([scores.reshape(observations.shape[0], -1), logits], axis=1)
     values = (hidden @ named["value/weight"] + named["value/bias"])[:, 0]
@@ -191,7 +215,7 @@ class MaskedCategorical:
         legal = xp.where(mask, logits, xp.full_like(logits, ILLEGAL_LOGIT))
         shifted = legal - xp.max(legal, axis=-1, keepdims=True)
         self._xp = xp
-        self.log_probs = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+        self.log_probs = shifted - xp.log(xp.sum(xp.exp(xp.clip(shifted, SMALLEST_EXPONENT)), axis=-1, keepdims=True))
 
     def log_prob(self, actions: Array) -> Array:
         """Return the log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""
