@@ -48,7 +48,7 @@ class _Encode(Function):
         return encoded, torch.cat([sums[:, 0], largest[:, 0], sums[:, 1]], dim=1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_encoded: torch.Tensor, of_summary: torch.Tensor) -> Tensors:
         flat, encoded, shares, largest = ctx.saved_tensors
         of_summary = of_summary.view(len(encoded), 3, -1)
@@ -79,7 +79,7 @@ class _Score(Function):
         return (scores + pointers @ encoded.mT).mT
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, of_scores: torch.Tensor) -> Tensors:
         encoded, inner, query, pointers, scorer, weight, key = ctx.saved_tensors
         of_scores = of_scores.contiguous()
