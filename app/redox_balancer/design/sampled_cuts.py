@@ -34,7 +34,8 @@ def sampled_cuts(evaluator: Evaluator) -> Cuts:
         with Evaluator(space, cache_entries=0) as fresh:
             for condition in held_out_states(space, number, SEED):
                 construct = Construct.empty(len(space.placements))
-                placed = generator.choice(len(space.placements), generator.integers(MOST_PLACED + 1), replace=False)
+                count = min(int(generator.integers(MOST_PLACED + 1)), len(space.placements))
+                placed = generator.choice(len(space.placements), count, replace=False)
                 for placement in placed.tolist():
                     construct = construct.place(placement, int(generator.integers(len(space.levels))))
                 fresh.outcome(construct, condition)

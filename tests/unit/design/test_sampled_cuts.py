@@ -1,5 +1,7 @@
 """Cuts sampled once: no optimum is above them, and a process's earlier queries do not change them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,9 @@ def test_the_cuts_are_the_same_whatever_a_process_solved_before() -> None:
             assert (first == second).all()
         assert sampled_cuts(used) is sampled_cuts(used)
         assert used.solves == solves
+
+
+def test_a_library_of_one_enzyme_has_cuts_too() -> None:
+    space = Task(candidates="all").space()
+    with Evaluator(replace(space, placements=space.placements[:1])) as evaluator:
+        assert all(len(rows) for rows in sampled_cuts(evaluator)[:1])
