@@ -2,7 +2,7 @@
 
 Reaction j is consistent if some v with S v = 0 that respects the direction of every reaction has v_j != 0. Only
 directions matter, not the size of bounds: flux vectors form a cone, so any such v can be scaled into bounds that
-contain zero. Where bounds force a flux, see `within_bounds`.
+contain zero. Where bounds force a flux, see `has_slack`.
 
 There are three steps. The first two are shared with FASTCC (Vlassis, Pacheco & Sauter 2014, PLoS Comput Biol
 10:e1003424), the third is that of SWIFTCC (Tefagh & Boyd 2020, BMC Bioinformatics 21:140):

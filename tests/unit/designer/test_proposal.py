@@ -94,14 +94,13 @@ def test_a_policy_that_does_harm_is_shown_and_not_followed() -> None:
 
 
 def test_the_answer_is_no_worse_than_any_draw_and_repeats(environments: RedoxEnvs, policy: Policy) -> None:
-    answers = [answer(environments, policy, "hypoxia", evaluations=200, seed=3) for _ in range(2)]
+    condition = "complex_iii_closed"  # elsewhere the gains that an untrained policy goes by lead it to the optimum
+    answers = [answer(environments, policy, condition, evaluations=200, seed=3) for _ in range(2)]
     first, second = answers
     assert (first.construct, first.task_value) == (second.construct, second.task_value)
-    drawn = play_episodes(environments.named(16), "hypoxia", policy, 50, np.random.default_rng(3))
+    drawn = play_episodes(environments.named(16), condition, policy, 50, np.random.default_rng(3))
     assert first.policy is not None
-    values = [played.outcome.value for played in drawn]
-    assert first.task_value >= max(first.policy.outcome.value, *values)
-    assert first.task_value > np.mean(values)
+    assert first.task_value > max(first.policy.outcome.value, *(played.outcome.value for played in drawn))
     assert first.data()["search"]["policy"]["value"] == first.policy.outcome.value
 
 
