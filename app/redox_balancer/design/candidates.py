@@ -90,7 +90,8 @@ def show_gains(features: Sequence[CandidateFeatures], observations: Features) ->
     rows, prospects, legal = map(list, zip(*looking, strict=True))
     shape = features[0].values.shape
     shown = observations[:, -features[0].values.size :].reshape(len(features), *shape)  # a view
-    gains = np.arcsinh(outlook.gains(prospects) / SMALL) / np.arcsinh(1.0 / SMALL)
-    levels = gains.shape[-1]
-    new = np.array(legal).reshape(gains.shape) & (shown[rows, :, levels, None] == 0.0)
+    new = np.array(legal).reshape(-1, *prospects[0].bounds.shape[1:])
+    levels = new.shape[-1]
+    new &= shown[rows, :, levels, None] == 0.0
+    gains = np.arcsinh(outlook.gains(prospects, new) / SMALL) / np.arcsinh(1.0 / SMALL)
     shown[rows, :, :levels] = np.where(new, gains, 0.0)

@@ -9,16 +9,19 @@ policy that branches.
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import compress
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
+from redox_balancer.design.lowest_cuts import Cuts, Shifts
 from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.settings import Reward
 
@@ -36,7 +39,7 @@ class _Cells(NamedTuple):
     unperturbed: Any
 
 
-SCALARS = ("value", "protein", "takes", "dead", *(f"reference.{name}" for name in _Cells._fields))
+SCALARS = ("value", "protein", "takes", *(f"reference.{name}" for name in _Cells._fields))
 
 
 class Prospect(NamedTuple):
@@ -62,7 +65,7 @@ class Outlook:
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
         self._condition: Condition | None = None
-        self._sampled = [(cuts, self._weights(cuts)) for cuts in sampled_cuts(evaluator)]
+        self._sampled = [self._cuts(rows) for rows in sampled_cuts(evaluator)]
 
     def prospect(self, construct: Construct, condition: Condition, outcome: Outcome) -> Prospect:
         """What is known of a construct by its outcome and by the optima there that the outcome did not need."""
@@ -88,69 +91,68 @@ class Outlook:
             rows = [programs.growth_lp.lowest_cut(point[:-1]), *(p.lowest_cut(point) for p in programs.flux_lps)]
         return Prospect(reference, outcome.value, protein, takes, proof is not None, point, rows, self._bounds)
 
-    def gains(self, prospects: Sequence[Prospect]) -> FloatArray:
+    def gains(self, prospects: Sequence[Prospect], asked: NDArray[np.bool_] | None = None) -> FloatArray:
         """Estimated change of the value of N constructs by each placement; shape (N, P, L).
 
-        Only placements that are not part of the construct, and that are affordable, have a meaning. In a cell that
-        cannot live they are the shares of what it lacks, by the Farkas certificate, that each placement makes up for.
+        Only placements that are not part of the construct, that are affordable and `asked` for, by default all, have
+        a meaning. In a cell that cannot live they are the shares of what it lacks, by the Farkas certificate, that
+        each placement makes up for.
         """
-        value, protein, takes, dead, *cell = (
+        shape = len(prospects), *prospects[0].bounds.shape[1:]
+        asked = np.ones(shape, dtype=np.bool_) if asked is None else asked
+        gains, dead = np.empty(shape), np.array([prospect.dead for prospect in prospects])
+        for chosen, estimate in ((dead, self._made_up), (~dead, self._won)):
+            if chosen.any():
+                gains[chosen] = estimate([*compress(prospects, chosen)], asked[chosen])
+        return gains
+
+    def _made_up(self, prospects: Sequence[Prospect], asked: NDArray[np.bool_]) -> FloatArray:
+        """Shares of what N cells lack that each placement makes up for."""
+        changes, (proofs, *_) = self._changes(prospects)
+        lacks = proofs.at(changes.points[:, :-1])
+        lacked = proofs.values(lacks, changes).reshape(asked.shape)
+        made_up: FloatArray = np.clip(1.0 - lacked / lacks[..., None], 0.0, 1.0)
+        return made_up
+
+    def _won(self, prospects: Sequence[Prospect], asked: NDArray[np.bool_]) -> FloatArray:
+        """What each placement wins in N cells that live."""
+        value, protein, takes, *cell = (
             np.array(list(map(attrgetter(name), prospects)))[:, None, None] for name in SCALARS
         )
-        points = np.array([prospect.point for prospect in prospects])
-        steps = np.array([prospect.bounds for prospect in prospects]) - points[:, self._ends][..., None]
-        rows = [np.array(each)[:, None] for each in zip(*(prospect.rows for prospect in prospects), strict=True)]
+        changes, own = self._changes(prospects)
+
+        def lowest(number: int, changes: Shifts, asked: NDArray[np.bool_]) -> FloatArray:
+            known = own[number].values(own[number].at(changes.points), changes)[:, 0]
+            found = self._sampled[number].lowest(changes, asked.reshape(known.shape), known)
+            return found.reshape(asked.shape)
+
         evaluator, space, reference = self._evaluator, self._evaluator.space, _Cells(*cell)
-        lacked = self._values(rows[0], self._weights(rows[0]), points[:, :-1], steps)[..., 0]
-        lacks = (rows[0][..., :-1] @ points[:, :-1, None] + rows[0][..., -1:])[:, 0, :, None]
-        made_up = np.clip(1.0 - lacked / np.where(dead, lacks, 1.0), 0.0, 1.0)
         kept = self._kept(protein)
-        biomass = np.maximum(self._lowest(rows[0], 0, points[:, :-1], steps), 0.0)
+        biomass = np.maximum(lowest(0, changes._replace(points=changes.points[:, :-1]), asked), 0.0)
         growth, capacity = kept * biomass, np.zeros(())
         if space.settings.reward != "rescue":
             guaranteed = space.settings.reward == "guaranteed"
             held: Any = biomass * AT_OPTIMUM if guaranteed else held_biomass_flux(reference.floor, kept)
             counted = (self._foreign | takes) & reaches_floor(growth, reference.floor)
-            beyond = held - points[:, -1, None, None]
-            most = [self._lowest(row, number, points, steps, beyond) for number, row in enumerate(rows[1:], 1)]
+            beyond = np.broadcast_to(held - changes.points[:, -1, None, None], asked.shape)
+            held_at = changes._replace(beyond=beyond.reshape(len(beyond), -1))
+            most = [lowest(number, held_at, asked & counted) for number in range(1, len(own))]
             capacity = (-reduce(np.maximum, most) if guaranteed else np.maximum(most[0], 0.0)) * counted
-        values = evaluator.worth(reference, growth, capacity, protein + self._levels)[0]
-        gains: FloatArray = np.where(dead, made_up, values - value)
-        return gains
+        won: FloatArray = evaluator.worth(reference, growth, capacity, protein + self._levels)[0] - value
+        return won
+
+    def _changes(self, prospects: Sequence[Prospect]) -> tuple[Shifts, list[Cuts]]:
+        """What placements change of the points of N constructs, and the cuts of these, one of each program."""
+        points = np.array([prospect.point for prospect in prospects])
+        steps = np.array([prospect.bounds for prospect in prospects]) - points[:, self._ends][..., None]
+        steps *= self._move[..., None]
+        rows = [np.array(each)[:, None] for each in zip(*(prospect.rows for prospect in prospects), strict=True)]
+        return Shifts(points, steps.reshape(len(points), 2, -1)), [self._cuts(each) for each in rows]
 
     def _kept(self, protein: Any) -> Any:
         """Share of growth that is left with one more placement at each level, shape (..., L)."""
         return np.maximum(growth_kept(self._evaluator.space.settings, protein + self._levels), 1e-9)
 
-    def _lowest(self, own: FloatArray, number: int, *changed: FloatArray) -> FloatArray:
-        """Lowest of a cut of each construct, (N, 1, width), and the sampled ones of a program, (N, P, L)."""
-        sampled = self._values(*self._sampled[number], *changed).min(axis=-1, initial=np.inf)
-        lowest: FloatArray = np.minimum(self._values(own, self._weights(own), *changed)[..., 0], sampled)
-        return lowest
-
-    def _weights(self, rows: FloatArray) -> FloatArray:
-        """Weights of the upper and the lower bound of each placement in rows, (2, ..., P, 1, C)."""
-        weights: FloatArray = np.moveaxis((rows[..., self._ends] * self._move), (-3, -2), (-1, 0))[..., None, :]
-        return weights
-
-    def _values(
-        self,
-        rows: FloatArray,
-        weights: FloatArray,
-        points: FloatArray,
-        steps: FloatArray,
-        beyond: FloatArray | None = None,
-    ) -> FloatArray:
-        """Values of C rows over (u, 1), where each placement changes N points, (N, P, L, C): rows last, for speed.
-
-        `rows` are the same for all points, (C, width), or those of each, (N, C, width), `weights` theirs. `steps`,
-        shape (N, 2, P, L), change the upper and the lower bound of each placement, and `beyond`, shape (N, P, L), the
-        last coordinate of the points, the growth to be held.
-        """
-        base = (rows[..., :-1] @ points[..., None])[..., 0] + rows[..., -1]
-        values: FloatArray = weights[0] * steps[:, 0, ..., None]
-        values += weights[1] * steps[:, 1, ..., None]
-        if beyond is not None:
-            values += rows[..., None, None, :, -2] * beyond[..., None]
-        values += base[:, None, None]
-        return values
+    def _cuts(self, rows: FloatArray) -> Cuts:
+        slopes = np.repeat(rows[..., self._ends] * self._move, len(self._levels), axis=-1)
+        return Cuts(rows, slopes[..., 0, :], slopes[..., 1, :])
