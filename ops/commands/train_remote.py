@@ -139,12 +139,15 @@ def _warn_of_idle_actors(
     session: Session, state: TrainingState, options: Sequence[str], recorded: Sequence[MeasuredTerms]
 ) -> None:
     """Note where fewer actors are as fast, by the speeds that the run had or else by recorded terms."""
-    host, given = session.settings.host, [each.partition("=")[2] for each in options if each.startswith(ACTORS)]
-    actors = int(given[-1]) if given else session.settings.training.num_actors
+    host, given = session.settings.host, dict(each.split("=", 1) for each in options if "=" in each)
+    actors = int(given.get("--num-actors", session.settings.training.num_actors))
+    cells = int(given.get("--cells", 1))
     enough, why = enough_by_speed(state.speeds), "as the run has shown"
     if enough is None and recorded:
         model, machines = HostModel(vcpus=host.instance.vcpus), 1 + host.workers
-        enough = max(useful_actors(each.terms, model, machines, max(actors, machines)) for each in recorded)
+        enough = max(
+            useful_actors(each.terms, model, machines, max(actors, machines, cells), cells) for each in recorded
+        )
         why = "as the recorded terms predict"
     if enough is not None and enough < WORTH_SAYING * actors:
         session.note(f"warning: {enough} actors are as fast as {actors}, {why}: ACTORS={enough}, or a smaller host")

@@ -22,6 +22,7 @@ ENOUGH = 0.99  # of the highest speed: what more actors add is less than what is
 AS_CHEAP = 1.02  # times the lowest cost: the same, as predictions go
 SAME = 0.95  # of a measured speed: the same within the noise of minutes
 RESERVED_GIB = 2.0  # of a host, for the learner, Ray and the system (assumed)
+CELL_GIB = 0.3  # for each further learner
 
 
 class RentedHost(Record):
@@ -103,6 +104,7 @@ class TrainingSize:
 
     host: str
     machines: int
+    cells: int
     actors: int
     steps_per_s: float
     limit: str
@@ -111,18 +113,19 @@ class TrainingSize:
     usd: float
 
 
-def room(terms: Terms, host: RentedHost) -> tuple[int, str]:
+def room(terms: Terms, host: RentedHost, cells: int = 1) -> tuple[int, str]:
     """Return how many actors a machine takes at most, and by what: one for each hyperthread, within its memory."""
-    free = max(host.memory_gib - RESERVED_GIB, 0.0) * 2**30
+    free = max(host.memory_gib - RESERVED_GIB - CELL_GIB * (cells - 1), 0.0) * 2**30
     by_memory = math.floor(ActorMemory(math.inf, free).room(0, terms.actor_bytes))
     return (by_memory, "memory") if by_memory < host.vcpus else (host.vcpus, "cores")
 
 
-def useful_actors(terms: Terms, host: HostModel, machines: int, most: int) -> int:
+def useful_actors(terms: Terms, host: HostModel, machines: int, most: int, cells: int = 1) -> int:
     """Return the fewest actors, of at most `most`, with the highest throughput on machines."""
-    speeds = [scaling.predict(terms, host, actors, machines).steps_per_s for actors in range(machines, most + 1)]
+    numbers = range(max(machines, cells), most + 1)
+    speeds = [scaling.predict(terms, host, actors, machines, cells).steps_per_s for actors in numbers]
     enough = ENOUGH * max(speeds)
-    return machines + next(place for place, speed in enumerate(speeds) if speed >= enough)
+    return next(actors for actors, speed in zip(numbers, speeds, strict=True) if speed >= enough)
 
 
 def sizes(
@@ -132,29 +135,31 @@ def sizes(
     timesteps: int,
     machines: Sequence[int] = (1,),
     actors: Sequence[int] = (),
+    cells: int = 1,
     max_actors: int,
 ) -> list[TrainingSize]:
     """Return every size that fits: each host, number of machines and number of actors, the cheapest first.
 
-    Without `actors` those that are useful on a host.
+    Without `actors` those that are useful on a host. Each machine has one of several `cells` at least.
     """
     found = []
     for host in hosts:
-        each, why = room(terms, host)
         for count in machines:
+            each, why = room(terms, host, -(-cells // count))
             most, bound = (max_actors, "max_actors") if max_actors < each * count else (each * count, why)
-            if most < count:
+            if most < max(count, cells) or 1 < cells < count:
                 continue
-            useful = useful_actors(terms, host.model, count, most)
+            useful = useful_actors(terms, host.model, count, most, cells)
             for number in actors or (useful,):
-                if count <= number <= most:
-                    predicted = scaling.predict(terms, host.model, number, count)
+                if max(count, cells) <= number <= most:
+                    predicted = scaling.predict(terms, host.model, number, count, cells)
                     hours = timesteps / predicted.steps_per_s / HOUR_S
                     limit = bound if predicted.limit == "actors" and number >= useful else predicted.limit
                     found.append(
                         TrainingSize(
                             host=host.id,
                             machines=count,
+                            cells=cells,
                             actors=number,
                             steps_per_s=predicted.steps_per_s,
                             limit=limit,

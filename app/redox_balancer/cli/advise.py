@@ -54,6 +54,9 @@ def advise(
         list[int] | None,
         typer.Option(min=1, help="Actor processes; may be repeated. By default as many as are of use."),
     ] = None,
+    learner_cells: Annotated[
+        int, typer.Option("--cells", min=1, help="Learners with a share of the actors each.")
+    ] = 1,
     within: Annotated[float, typer.Option(metavar="HOURS", min=0, help="Time in which it has to end.")] = math.inf,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for which the terms are measured, in all.")] = 12.0,
     terms: Annotated[
@@ -65,7 +68,7 @@ def advise(
     """Advise on the size of a training: steps/s, time and cost for hosts and actors, and the cheapest in time.
 
     The costs of its parts on the task are measured on this machine, in one to two minutes. All figures for hosts are
-    predictions from them. There is one learner: once it is full, more actors give nothing.
+    predictions from them. Once the learners are full, more actors give nothing.
     """
     from redox_balancer.bench import advice  # noqa: PLC0415 - loads the model of the throughput
 
@@ -79,6 +82,7 @@ def advise(
         timesteps=config.timesteps,
         machines=[1 + count for count in workers or (0,)],
         actors=actors or (),
+        cells=learner_cells,
         max_actors=config.max_actors,
     )
     if not found:
@@ -86,7 +90,7 @@ def advise(
             "so many actors fit on none of the hosts" if actors else "no host has room for an actor",
             hint=f"an actor takes {measured.terms.actor_bytes / 1e6:.0f} MB and a hyperthread; at most "
             f"{config.max_actors} are allowed",
-            settings=("actors", "host", "workers", "max_actors"),
+            settings=("actors", "host", "workers", "learner_cells", "max_actors"),
         )
     best = advice.cheapest(found, within)
     if as_json:
@@ -192,13 +196,14 @@ def _show(
         ],
     )
     if best is not None:
+        cells = f" in {best.cells} cells" if best.cells > 1 else ""
         out().print(
-            f"\ncheapest: {_name(best)} with {best.actors} actors, {config.timesteps:,} steps in "
+            f"\ncheapest: {_name(best)} with {best.actors} actors{cells}, {config.timesteps:,} steps in "
             f"{age_text(best.hours * advice.HOUR_S)} for {_usd(best.usd)} USD"
         )
     out().print(
-        f"one actor more than {learner.actors:,} gives nothing, on any host: the learner is full at "
-        f"{learner.steps_per_s:,.0f} steps/s"
+        f"one actor more than {learner.actors:,} gives nothing in a cell, on any host: its learner is full at "
+        f"{learner.steps_per_s:,.0f} steps/s; --cells predicts several"
     )
     newest = max(each.read for each in advice.rented_hosts().values())
     out().print(

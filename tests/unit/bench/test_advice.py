@@ -65,6 +65,23 @@ def test_more_actors_than_fill_the_learner_give_nothing_and_fewer_less() -> None
     assert useful_actors(TERMS, LARGE.model, 1, 120) == 10
 
 
+def test_cells_fill_a_host_that_one_learner_leaves_idle() -> None:
+    found = {
+        cells: sizes(TERMS, [LARGE], timesteps=HOUR, cells=cells, max_actors=120)[0] for cells in (1, 2, 4, 12, 40)
+    }
+    # Ten actors fill a learner, whose sums of gradients take 1 us of 102 a step.
+    assert {cells: size.actors for cells, size in found.items() if cells < 12} == {1: 10, 2: 20, 4: 39}
+    for cells in (2, 4):
+        assert found[cells].steps_per_s == pytest.approx(cells * FULL, rel=0.02)
+        assert found[cells].limit == "learner"
+    assert (found[12].limit, found[40].limit) == ("max_actors", "max_actors")
+    assert found[12].steps_per_s == pytest.approx(found[40].steps_per_s)
+    # A machine without a cell would have no use for its actors.
+    assert not sizes(TERMS, [SMALL], timesteps=HOUR, machines=(3,), cells=2, max_actors=120)
+    (three,) = sizes(TERMS, [SMALL], timesteps=HOUR, machines=(3,), cells=3, max_actors=120)
+    assert three.limit == "cores"
+
+
 def test_where_a_step_is_slow_every_hyperthread_and_further_machines_are_of_use() -> None:
     found = sizes(SLOW, [SMALL], timesteps=HOUR, machines=(1, 3), max_actors=120)
     alone, three = sorted(found, key=lambda size: size.machines)
