@@ -14,9 +14,10 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from chaos import rollouts_watched
+from ray_nodes import node, ray_nodes
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.actor_pool import ActorPool
-from redox_balancer.impala.cluster import RAY_ENVIRONMENT, dashboard_options, ray_cluster
+from redox_balancer.impala.cluster import dashboard_options, ray_cluster
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.links import Link, Transport
 from redox_balancer.impala.rollout import Rollout
@@ -24,21 +25,14 @@ from redox_balancer.runs import trainer
 from sinks import Recorder
 from toy_envs import Shelves
 
-NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 100_000_000}
 ACTORS = 4
 REPLACED = re.compile(r"actor (\d+) .*; incarnation (\d+) takes over")
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    for name, value in RAY_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    head = NODE | {"resources": {"learner": 1}, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
+def nodes() -> Iterator[Cluster]:
+    with ray_nodes(2) as cluster:
         yield cluster
-    finally:
-        cluster.shutdown()
 
 
 def test_the_dashboard_runs_only_if_it_is_enabled() -> None:
@@ -69,7 +63,7 @@ def test_training_continues_when_a_node_is_lost_and_its_actors_restart_elsewhere
     tmp_path: Path, nodes: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ActorPool.__init__.__kwdefaults__, "transport", TwoHosts)
-    others = [nodes.add_node(**NODE) for _ in range(2)]
+    others = [nodes.add_node(**node(2)) for _ in range(2)]
     nodes.wait_for_nodes()
     config = TrainConfig(
         timesteps=100_000_000,

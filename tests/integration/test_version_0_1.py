@@ -12,6 +12,7 @@ from commands import redox_json, redox_process
 from old_runs import EXPECTED, unpack_old_runs
 from redox_balancer.impala.config import OLD_SETTINGS
 
+NEW_SETTINGS = {"learner_cells": 1}  # whose default is what held before
 CONDITION = ("--condition", "complex_iii_closed")
 
 
@@ -87,7 +88,7 @@ def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path, monkeypatch: 
     first, second = record["history"]
     assert first["settings"] == before["settings"]
     assert first["versions"]["redox_balancer"] == before["versions"]["redox_balancer"]
-    assert (second["step"], second["settings"]) == (2048, {"timesteps": 3072, **OLD_SETTINGS})
+    assert (second["step"], second["settings"]) == (2048, {"timesteps": 3072, **OLD_SETTINGS, **NEW_SETTINGS})
 
 
 @pytest.mark.parametrize("name", ["untold", "robust"])

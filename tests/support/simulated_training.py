@@ -24,10 +24,10 @@ from redox_balancer.impala import actor_pool
 from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartup
 from redox_balancer.impala.actor_pool import ActorPool
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.exchange import exchange
 from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.scale_up import ActorMemory
 from redox_balancer.resources import ProcessStats
-from redox_balancer.runs.trainer import exchange
 
 START_S = 3.0  # of an actor
 LOOP_S = 0.5e-3  # of the loop, for a rollout

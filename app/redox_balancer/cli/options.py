@@ -31,9 +31,13 @@ RunFolder = Annotated[
 ]
 
 
+# Cell lines are given one at a time.
+_FLAGS = {"cells": "--cell", "learner_cells": "--cells"}
+
+
 def flag(name: str) -> str:
-    """The option of a setting; cell lines are given one at a time."""
-    return "--cell" if name == "cells" else f"--{name.replace('_', '-')}"
+    """The option of a setting."""
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _parameter(name: str, kind: Any, default: Any, *flags: str, **option: Any) -> inspect.Parameter:
@@ -59,7 +63,7 @@ def _options_of(settings: type[SettingsModel], panel: str) -> tuple[inspect.Para
             if isinstance(limit, Le):
                 limits["max"] = limit.le
         default = list(field.default) if isinstance(field.default, tuple) else field.default
-        flags = [flag(name)] if name == "cells" else []
+        flags = [flag(name)] if name in _FLAGS else []
         text = {"help": field.description, "rich_help_panel": panel}
         made.append(_parameter(name, _KINDS.get(name, field.annotation), default, *flags, **text, **limits))
     return tuple(made)

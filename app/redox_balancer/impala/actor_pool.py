@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ MAX_BACKOFF_S = 60.0
 # A starting actor imports its modules and loads a model, perhaps beside a hundred others that do the same. Replacing
 # it for being slow at that would only start over.
 START_TIMEOUT_S = 300.0
+# SPREAD takes the nodes in turn; the default fills one node before it uses the next.
+ANYWHERE: Mapping[str, Any] = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
 
 
 @dataclass(eq=False)
@@ -97,6 +99,8 @@ class ActorPool:
         Number of actors to start with, the first of `incarnations`; all of them if None.
     collector, transport
         Classes of the collector in each actor, and of the ways of weights and rollouts.
+    placement
+        Ray's options that tell where the actors run and how many cores they need.
 
     Attributes
     ----------
@@ -119,13 +123,14 @@ class ActorPool:
         *,
         collector: type[RolloutCollector] = RolloutCollector,
         transport: type[Transport] = Transport,
+        placement: Mapping[str, Any] = ANYWHERE,
     ) -> None:
         self._collector, self._transport = collector, transport()
         self._config, self._incarnations, self._report = config, incarnations, report
         self.used = self.discarded = self.refused = self.restarts = self.recycled = 0
         self.memory_limits = actor_memory(config)
-        # SPREAD takes the nodes in turn; the default fills one node before it uses the next.
-        self._remote: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(CollectorActor)
+        self._cores = placement["num_cpus"]
+        self._remote: Any = ray.remote(**placement)(CollectorActor)
         self._factory = ray.put(factory)
         self._shape: PolicyShape | None = None
         self._slots: dict[int, _Slot] = {}
@@ -135,6 +140,11 @@ class ActorPool:
     def size(self) -> int:
         """Number of actors, including those about to start."""
         return len(self._slots)
+
+    @property
+    def pending(self) -> int:
+        """Number of rollouts requested and not received."""
+        return sum(slot.pending for slot in self._slots.values())
 
     @property
     def pids(self) -> dict[int, int]:
@@ -201,7 +211,7 @@ class ActorPool:
 
         At most `MAX_PENDING` of each; actors with nothing to play come first, the longest idle before others.
         """
-        room = self._config.max_outstanding(self.size) - unused - sum(s.pending for s in self._slots.values())
+        room = self._config.max_outstanding(self.size) - unused - self.pending
         if room <= 0:
             return
         able = [slot for slot in self._slots.values() if slot.pid is not None and not slot.retiring]
@@ -262,11 +272,7 @@ class ActorPool:
         slot.link = self._transport.connect(actor, slot.handle, shares_memory=report.shares_memory)
         slot.startup_bytes = uss_bytes = report.health.stats.uss_bytes
         if self.memory_limits.exceeded(self.size, uss_bytes):
-            raise RedoxError(
-                f"a new actor takes {uss_bytes / MEBIBYTE:.0f} MB, too much for {self.size} actors",
-                hint="raise the memory of an actor where it is limited, or start fewer actors",
-                settings=("actor_memory_mb", "num_actors"),
-            )
+            raise _too_large(uss_bytes, self.size)
 
     def _check_memory(self, slot: _Slot, health: ActorHealth) -> None:
         """Retire an actor that outgrew its budget, a tenth of all at a time; its pending rollouts are still used."""
@@ -286,7 +292,7 @@ class ActorPool:
     def _time_out(self, actor: int) -> None:
         """Replace an actor that timed out, unless it still waits for a free core."""
         slot = self._slots[actor]
-        if slot.startup is not None and free_cores() < 1:
+        if slot.startup is not None and free_cores() < self._cores:
             slot.since = time.monotonic()
             self._report(f"actor {actor} waits for a free core in the cluster")
             return
@@ -296,11 +302,7 @@ class ActorPool:
         slot = self._slots[actor]
         slot.deaths += 1
         if slot.deaths >= MAX_DEATHS:
-            raise RedoxError(
-                f"actor {actor} was lost {slot.deaths} times without a rollout in between; the last one {reason}",
-                hint="check the limits of this machine; with 0 actors the error shows in this process",
-                settings=("num_actors",),
-            )
+            raise _lost_too_often(actor, slot.deaths, reason)
         wait_s = 0.0 if slot.deaths == 1 else min(2.0 ** (slot.deaths - 2), MAX_BACKOFF_S)
         lost = slot.pending
         self.discarded += lost
@@ -326,3 +328,19 @@ class ActorPool:
         self._incarnations[actor] = incarnation
         if not wait_s:
             self._start(actor)
+
+
+def _too_large(uss_bytes: float, actors: int) -> RedoxError:
+    return RedoxError(
+        f"a new actor takes {uss_bytes / MEBIBYTE:.0f} MB, too much for {actors} actors",
+        hint="raise the memory of an actor where it is limited, or start fewer actors",
+        settings=("actor_memory_mb", "num_actors"),
+    )
+
+
+def _lost_too_often(actor: int, deaths: int, reason: str) -> RedoxError:
+    return RedoxError(
+        f"actor {actor} was lost {deaths} times without a rollout in between; the last one {reason}",
+        hint="check the limits of this machine; with 0 actors the error shows in this process",
+        settings=("num_actors",),
+    )

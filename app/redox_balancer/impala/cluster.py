@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray._private.state import available_resources_per_node  # there is no public name
 from ray.job_config import JobConfig
 
 from redox_balancer.errors import EXIT_UNREACHABLE, EXIT_USER_ERROR, RedoxError
@@ -72,6 +73,20 @@ def free_cores() -> float:
     """Return the number of cores of the cluster that no actor holds."""
     resources: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
     return resources.get("CPU", 0.0)
+
+
+def cores_of_nodes(*, free: bool = False) -> list[float]:
+    """Return the number of cores of each node of the cluster, or of those that nothing holds."""
+    if free:
+        found: dict[str, dict[str, float]] = available_resources_per_node()  # type: ignore[no-untyped-call]
+        return [node.get("CPU", 0.0) for node in found.values()]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"].get("CPU", 0.0) for node in nodes if node["Alive"]]
+
+
+def own_address() -> str:
+    """Return the address of this node, as the other nodes of the cluster see it."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 def ray_daemons() -> dict[str, ProcessStats]:

@@ -34,7 +34,9 @@ class TrainConfig(SettingsModel):
     envs_per_actor: int = _setting(16, "Environments per actor; they share one linear program.", ge=1)
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).", ge=1)
     batch_size: int = _setting(
-        512, "Transitions per update; raised where the largest lag would drop rollouts of many actors.", ge=1
+        512,
+        "Transitions per update, of each cell; raised where the largest lag would drop rollouts of many actors.",
+        ge=1,
     )
     passes: int = _setting(
         4, "Gradient steps on each batch; V-trace corrects for what the policy has changed in between.", ge=1
@@ -95,6 +97,12 @@ class TrainConfig(SettingsModel):
         60.0, "Seconds to wait at the start and the end of a run for a bucket that does not answer.", gt=0
     )
 
+    learner_cells: int = _setting(
+        1,
+        "Cells: learners with a share of the actors each, in processes of their own, that average their gradients. "
+        "More than one for more actors than one learner can serve.",
+        ge=1,
+    )
     learner_threads: int = _setting(1, "Threads of the learner's linear algebra.", ge=1)
     device: str = _setting("cpu", "Device of the learner, as torch names it.")
     max_actors: int = _setting(120, "Upper limit of actors; raise it knowingly, each actor takes memory.")
@@ -116,6 +124,12 @@ class TrainConfig(SettingsModel):
                 f"num_actors is {self.num_actors}, it must be at most {self.max_actors}",
                 hint="start fewer actors, or raise the limit",
                 settings=("num_actors", "max_actors"),
+            )
+        if 1 < self.learner_cells > self.num_actors:
+            raise RedoxError(
+                f"learner_cells is {self.learner_cells}, and num_actors is {self.num_actors}",
+                hint="each cell needs an actor: start more actors, or use fewer cells",
+                settings=("learner_cells", "num_actors"),
             )
         if (self.entropy_cost > 0) != (self.entropy_cost_end > 0):
             raise RedoxError(

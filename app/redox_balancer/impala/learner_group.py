@@ -92,6 +92,11 @@ class LearnerGroup:
         Address of this machine that the other members can reach.
     patience_s
         Seconds after which a sum that does not end is started anew with the members of then.
+
+    Attributes
+    ----------
+    looked_at
+        Time of the last look at the epoch, which goes on while others are awaited.
     """
 
     def __init__(self, rendezvous: RendezvousAddress, name: str, host: str, patience_s: float) -> None:
@@ -100,7 +105,7 @@ class LearnerGroup:
         self._group: Any = None
         self._left: list[Any] = []  # groups whose end waits for what goes on in them
         self._epoch = self._size = 0
-        self._looked_at = 0.0
+        self.looked_at = 0.0
 
     def join(self, replica: Replica) -> None:
         """Wait for the group and take its state; a `LeftGroupError` where this process is no member."""
@@ -139,12 +144,12 @@ class LearnerGroup:
                 self._leave()
 
     def _newest_epoch(self) -> int:
-        self._looked_at = time.monotonic()
+        self.looked_at = time.monotonic()
         return int(self._store.get(_EPOCH))
 
     def _superseded(self) -> bool:
         """Whether there is a newer epoch, looked up now and then."""
-        return time.monotonic() - self._looked_at >= LOOK_S and self._newest_epoch() != self._epoch
+        return time.monotonic() - self.looked_at >= LOOK_S and self._newest_epoch() != self._epoch
 
     def _connect(self, members: Sequence[str]) -> None:
         """Meet the others, each of whom comes when it needs a sum, and connect."""

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -23,6 +24,7 @@ class LearnerThread(threading.Thread):
         self._outbox: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._batch: list[Rollout] = []  # taken from the inbox for the next update
         self._passed_in = self._done = 0  # rollouts; each counter is written by one thread
+        self.busy_since: float | None = None  # time at which the present update began
         self._stopping = threading.Event()
         self._error: BaseException | None = None
 
@@ -72,7 +74,9 @@ class LearnerThread(threading.Thread):
             batch = fresh
         if len(batch) >= learner.config.rollouts_per_batch:
             self._done += len(batch)
+            self.busy_since = time.monotonic()
             self._outbox.put(learner.update(batch))
+            self.busy_since = None
             batch = []
         self._batch = batch
 

@@ -64,6 +64,18 @@ class Episodes(NamedTuple):
             returns=self.returns.copy(), lengths=self.lengths.copy(), keys=self.keys.copy(), metrics=metrics
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Episodes]") -> Self:
+        """Return the episodes of several rollouts, at least one, in their order."""
+        names = dict.fromkeys(name for part in parts for name in part.metrics)
+        metrics = {
+            name: np.concatenate([part.metrics.get(name, np.full(len(part.keys), np.nan)) for part in parts])
+            for name in names
+        }
+        arrays = zip(*(part[:3] for part in parts), strict=True)
+        returns, lengths, keys = map(np.concatenate, arrays)
+        return cls(returns, lengths, keys, metrics)
+
 
 @dataclass(frozen=True, eq=False)
 class Rollout:

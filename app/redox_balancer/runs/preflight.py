@@ -38,6 +38,7 @@ class LinearNeed(NamedTuple):
 # Measured with Ray 2.60 by tests/drills/test_limits_drill.py: peaks at 2, 8, 16 and 32 actors.
 DESCRIPTORS = {"driver": LinearNeed(36.2, 1.03), "raylet": LinearNeed(51.0, 4.0), "gcs": LinearNeed(56.0, 2.0)}
 THREADS = LinearNeed(166.0, 26.0)  # of all processes of a run together
+LEARNER_BYTES = 300e6  # of each process of a learner; one cell learns in the trainer's, which is there already
 ACTOR_BYTES = 65e6  # an actor's own memory before it has environments
 RAY_BYTES = LinearNeed(352e6, 1.2e6)  # Ray's own processes together
 MARGIN = 1.5  # for other versions of Ray, and for other files that a run opens
@@ -67,9 +68,26 @@ class Check:
         return Check(self.name, Level.OK, self.found, self.needed) if fine else self
 
 
-def descriptors_needed(num_actors: int) -> int:
-    """Return the limit of open descriptors that a run needs: that of its largest process, with a margin."""
-    return max(need.at(num_actors, MARGIN) for need in DESCRIPTORS.values())
+def descriptors_needed(processes: int) -> int:
+    """Return the limit of open descriptors that a run of so many actors and cells needs.
+
+    It is that of its largest process, with a margin.
+    """
+    return max(need.at(processes, MARGIN) for need in DESCRIPTORS.values())
+
+
+def _cells(config: TrainConfig) -> int:
+    """Return the number of learners in processes of their own."""
+    return config.learner_cells if config.learner_cells > 1 else 0
+
+
+def _processes(config: TrainConfig) -> int:
+    """Return the number of processes that Ray starts for a run; that of a cell has as many threads as an actor."""
+    return config.num_actors + _cells(config)
+
+
+def _who(config: TrainConfig) -> str:
+    return f"{config.num_actors} actors{f' and {cells} cells' if (cells := _cells(config)) else ''}"
 
 
 def machine_checks(config: TrainConfig, limits: MachineLimits) -> Iterator[Check]:
@@ -84,25 +102,25 @@ def machine_checks(config: TrainConfig, limits: MachineLimits) -> Iterator[Check
 
 
 def _files(config: TrainConfig, limits: MachineLimits) -> Check:
-    needed = descriptors_needed(config.num_actors)
+    needed = descriptors_needed(_processes(config))
     return Check(
         "file limit",
         Level.FAIL,
         found=f"{_count(limits.files_hard)} (soft {_count(limits.files_soft)}, raised at the start)",
-        needed=f"{needed:,} for {config.num_actors} actors",
+        needed=f"{needed:,} for {_who(config)}",
         remedy=f"sudo prlimit --nofile={needed}:{needed} --pid $$ "
         f"(in a container: docker run --ulimit nofile={needed})",
     ).unless(limits.files_hard >= needed)
 
 
 def _threads(config: TrainConfig, limits: MachineLimits) -> Check:
-    needed = THREADS.at(config.num_actors, MARGIN)
+    needed = THREADS.at(_processes(config), MARGIN)
     limit = limits.threads + needed
     return Check(
         "process limit",
         Level.FAIL,
         found=f"{_count(limits.threads_limit)}, {limits.threads:,} in use",
-        needed=f"{needed:,} threads for {config.num_actors} actors",
+        needed=f"{needed:,} threads for {_who(config)}",
         remedy=f"sudo prlimit --nproc={limit}:{limit} --pid $$ (in a container: docker run --pids-limit {limit})",
     ).unless(limits.threads_limit - limits.threads >= needed)
 
@@ -122,14 +140,16 @@ def _shared_memory(config: TrainConfig, limits: MachineLimits) -> Check:
 
 
 def _cores(config: TrainConfig, limits: MachineLimits) -> Check:
+    threads = config.learner_threads * config.learner_cells
+    learner = "the learners" if _cells(config) else "the learner now and then"
     return Check(
         "cores",
         Level.WARN,
         found=f"{limits.cores}",
-        needed=f"{config.num_actors} for actors, {config.learner_threads} for the learner now and then",
+        needed=f"{config.num_actors} for actors, {threads} for {learner}",
         remedy=f"use at most {limits.cores} actors and threads of the learner: more share the cores",
         settings=("num_actors", "learner_threads"),
-    ).unless(config.num_actors <= limits.cores and config.learner_threads <= limits.cores)
+    ).unless(config.num_actors <= limits.cores and threads <= limits.cores)
 
 
 def _variables(limits: MachineLimits) -> Check:
@@ -208,7 +228,8 @@ def _room(config: TrainConfig, environment_bytes: int, limits: MachineLimits) ->
     """Return the number of actors that the free memory has room for, by the rule of the scale-up."""
     from redox_balancer.impala.cluster import object_store_bytes  # noqa: PLC0415 - loads Ray
 
-    free = (1 - RESERVE) * limits.memory_bytes - object_store_bytes(config) - RAY_BYTES.base
+    fixed = object_store_bytes(config) + RAY_BYTES.base + LEARNER_BYTES * _cells(config)
+    free = (1 - RESERVE) * limits.memory_bytes - fixed
     return max(0, math.floor(free / (RAY_BYTES.per_actor + GROWTH * (ACTOR_BYTES + environment_bytes))))
 
 
@@ -217,12 +238,13 @@ def _memory(config: TrainConfig, environment_bytes: int, limits: MachineLimits) 
     from redox_balancer.impala.cluster import object_store_bytes  # noqa: PLC0415 - loads Ray
 
     each, room = ACTOR_BYTES + environment_bytes, _room(config, environment_bytes, limits)
-    needed = RAY_BYTES.at(config.num_actors) + object_store_bytes(config) + config.num_actors * each
+    needed = RAY_BYTES.at(_processes(config)) + object_store_bytes(config) + config.num_actors * each
+    needed += LEARNER_BYTES * _cells(config)
     return Check(
         "memory",
         Level.WARN if room else Level.FAIL,
         found=f"{size_text(limits.memory_bytes)} free",
-        needed=f"{size_text(needed)} for {config.num_actors} actors of {size_text(each)} at first",
+        needed=f"{size_text(needed)} for {_who(config)}, {size_text(each)} for an actor at first",
         remedy=f"use {room} actors: more are started only while memory allows"
         if room
         else "use a machine with more memory, or train in one process with 0 actors",

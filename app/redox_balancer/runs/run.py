@@ -11,7 +11,7 @@ from typing import Any
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.learner import Learner, LearnerState, Update
 from redox_balancer.impala.policy import PolicyShape
-from redox_balancer.impala.rollout import Rollout
+from redox_balancer.impala.rollout import Episodes, Rollout
 from redox_balancer.resources import ProcessStats, memory, process_stats
 from redox_balancer.runs.checkpoint import Checkpoint
 from redox_balancer.runs.heartbeat import HeartbeatWriter, Status
@@ -43,7 +43,7 @@ class TrainingRun:
     they gave before the run, for the watchdog. `started` is `time.monotonic()` at the start of this process.
     """
 
-    state: LearnerState  # after the last recorded update; from `learner` on
+    state: LearnerState  # after the last recorded update; from `begin` on
     _shape: PolicyShape
 
     def __init__(
@@ -90,11 +90,15 @@ class TrainingRun:
 
     def learner(self, shape: PolicyShape) -> Learner:
         """Create the learner in the state of the run, and start to report progress."""
+        return Learner(self.config, shape, self.begin(shape))
+
+    def begin(self, shape: PolicyShape) -> LearnerState:
+        """Return the state of the run for learners elsewhere, and start to report progress."""
         state = learner_state(shape, self.config.seed, self._restored)
         self.state, self._shape = state, shape
         self.progress.start(state.steps, self.config.timesteps)
         self._heartbeat.note(status="training")
-        return Learner(self.config, shape, state)
+        return state
 
     @property
     def finished(self) -> bool:
@@ -113,7 +117,11 @@ class TrainingRun:
 
     def check(self, rollout: Rollout) -> None:
         """Check a rollout before the learner uses it; a `NonsenseError` where there is nothing to learn from."""
-        self._report(self._watchdog.episodes(rollout.episodes.keys, rollout.episodes.returns))
+        self.check_episodes(rollout.episodes)
+
+    def check_episodes(self, episodes: Episodes) -> None:
+        """The same of episodes alone."""
+        self._report(self._watchdog.episodes(episodes.keys, episodes.returns))
 
     def _report(self, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:

@@ -1,11 +1,13 @@
-"""The trainer: collects rollouts in this process or with Ray actors, and learns from them."""
+"""The trainer: collects rollouts in this process or with Ray actors, and learns from them here or in cells."""
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.learner import Update
 from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import EnvFactory, RolloutCollector
 from redox_balancer.impala.scale_up import INITIAL_ACTORS, ScaleUp
@@ -19,11 +21,6 @@ from redox_balancer.runs.resume import check_fits, find_start
 from redox_balancer.runs.run import TrainingRun, TrainResult
 from redox_balancer.runs.signals import kill_children_and_exit, stop_on_signals
 from redox_balancer.runs.watchdog import NonsenseError
-
-if TYPE_CHECKING:
-    from redox_balancer.impala.actor_pool import ActorPool
-
-_POLL_S = 0.01  # time that the loop waits for rollouts before it checks the learner again
 
 
 def train(
@@ -94,10 +91,13 @@ def train(
             )
         except OSError as error:
             raise unwritable(run_dir, error) from error
+        initial = min(checked.actors, INITIAL_ACTORS)
         try:
             if config.num_actors == 0:
                 return _train_serial(run, factory, collector)
-            return _train_with_actors(run, factory, collector, initial=min(checked.actors, INITIAL_ACTORS))
+            if config.learner_cells > 1:
+                return _train_in_cells(run, factory, collector, initial=initial)
+            return _train_with_actors(run, factory, collector, initial=initial)
         finally:
             run.close()
 
@@ -142,66 +142,71 @@ def _train_with_actors(
     # A serial run does not load Ray.
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415
     from redox_balancer.impala.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
+    from redox_balancer.impala.exchange import exchange, grow, record  # noqa: PLC0415
 
     config = run.config
-    failure: Exception | None = None
     with stop_on_signals(second=kill_children_and_exit) as stop, ray_cluster(config):
         pool = ActorPool(config, factory, run.incarnations, run.progress.message, actors=0, collector=collector)
         run.extra_metrics, run.actor_stats, run.daemon_stats = pool.metrics, pool.process_stats, ray_daemons
         scale_up = ScaleUp(config.num_actors, pool.memory_limits, initial=initial)
-        _grow(pool, scale_up, run)
+        grow(pool, scale_up, run.progress.message)
         with LearnerThread(run.learner(pool.shape(stop))) as learner:
-            try:
-                while not (run.finished or stop.is_set()):
-                    exchange(run, pool, learner)
-                    run.poll()
-                    if run.save_due:
-                        run.save()
-                    _grow(pool, scale_up, run)
-            except NonsenseError:
-                raise
-            except Exception as error:  # noqa: BLE001 - raised below, after the last update was saved
-                failure = error
-        try:
-            _record(run, learner)
-        except NonsenseError:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised below, after the last update was saved
-            failure = failure or error
-        if failure is None:
-            return run.finish()
-        run.save_after_error()
-        raise failure
+
+            def turn() -> None:
+                exchange(run, pool, learner)
+                grow(pool, scale_up, run.progress.message)
+
+            failure = _failure_of(run, stop, turn)
+        return _end(run, failure, lambda: record(run, learner))
 
 
-def exchange(run: TrainingRun, pool: "ActorPool", learner: LearnerThread) -> None:
-    """Record the updates, request rollouts of the newest policy, and pass those that are ready to the learner."""
-    _record(run, learner)
-    pool.publish(run.state.parameters, run.state.updates)
-    pool.request(learner.unused)
-    for rollout in pool.receive(_POLL_S):
-        run.check(rollout)
-        learner.put(rollout)
+def _train_in_cells(
+    run: TrainingRun, factory: EnvFactory, collector: type[RolloutCollector], *, initial: int
+) -> TrainResult:
+    """Collect and learn in cells, whose updates this process records; at first `initial` actors collect."""
+    from redox_balancer.impala.cell_pool import CellPool  # noqa: PLC0415
+    from redox_balancer.impala.cluster import ray_cluster, ray_daemons  # noqa: PLC0415
+
+    def record(updates: Iterable[Update]) -> None:
+        for update in updates:
+            for episodes in update.episodes:
+                run.check_episodes(episodes)
+            run.record(update)
+
+    with stop_on_signals(second=kill_children_and_exit) as stop, ray_cluster(run.config):
+        said = run.progress.message
+        cells = CellPool(run.config, factory, run.incarnations, said, initial=initial, collector=collector)
+        run.extra_metrics, run.actor_stats = cells.metrics, cells.actor_stats
+        run.daemon_stats = lambda: ray_daemons() | cells.cell_stats()
+        cells.learn(run.begin(cells.shape(stop)))
+        failure = _failure_of(run, stop, lambda: record(cells.receive()))
+        return _end(run, failure, lambda: record(cells.end()))
 
 
-def _record(run: TrainingRun, learner: LearnerThread) -> None:
-    for update in learner.updates():
-        run.record(update)
+def _failure_of(run: TrainingRun, stop: threading.Event, turn: Callable[[], None]) -> Exception | None:
+    """Train turn by turn until the run is finished or stopped; return the error that ended it before."""
+    try:
+        while not (run.finished or stop.is_set()):
+            turn()
+            run.poll()
+            if run.save_due:
+                run.save()
+    except NonsenseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised after the last update was saved
+        return error
+    return None
 
 
-def _grow(pool: "ActorPool", scale_up: ScaleUp, run: TrainingRun) -> None:
-    """Start more actors when it is time to and memory allows."""
-    now = time.monotonic()
-    if not scale_up.due(now):
-        return
-    available, total = pool.memory()
-    decision = scale_up.consider(
-        now,
-        running=pool.size,
-        uss_bytes=[stats.uss_bytes for stats in pool.process_stats().values()],
-        available_bytes=available,
-        total_bytes=total,
-    )
-    if decision is not None:
-        run.progress.message(decision.reason)
-        pool.grow(decision.actors)
+def _end(run: TrainingRun, failure: Exception | None, record: Callable[[], None]) -> TrainResult:
+    """Record what is left and save it; then raise the error that ended the run, if any."""
+    try:
+        record()
+    except NonsenseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - raised below, after the last update was saved
+        failure = failure or error
+    if failure is None:
+        return run.finish()
+    run.save_after_error()
+    raise failure

@@ -78,6 +78,18 @@ def test_each_limit_is_graded_at_its_edge(name: str, change: dict[str, Any], lev
     assert bool(check.remedy) is (level is not Level.OK)
 
 
+def test_learners_in_processes_of_their_own_are_counted() -> None:
+    two = CONFIG.changed(learner_cells=2)
+    poor = replace(AMPLE, files_hard=NEEDED_FILES, threads_limit=NEEDED_THREADS, cores=10)
+    assert {check.level for check in by_name(CONFIG, poor).values()} == {Level.OK}
+    assert {name for name, check in by_name(two, poor).items() if check.level is Level.FAIL} == {
+        "file limit",
+        "process limit",
+    }
+    assert "10 actors and 2 cells" in by_name(two, poor)["file limit"].needed
+    assert by_name(CONFIG.changed(learner_cells=10), replace(AMPLE, cores=9))["cores"].level is Level.WARN
+
+
 def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_them() -> None:
     poor = replace(AMPLE, shared_memory_bytes=0, cores=1)
     assert "cores" not in by_name(CONFIG.changed(ray_address="auto"), poor)
@@ -96,6 +108,7 @@ def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_t
         # Room for some of the actors: a run starts with those, and adds others while memory allows.
         ({"memory_bytes": 10**9}, {}, {"disk": Level.OK, "memory": Level.WARN}),
         ({"memory_bytes": 4 * 10**9}, {"num_actors": 100}, {"disk": Level.OK, "memory": Level.WARN}),
+        ({"memory_bytes": 10**9}, {"learner_cells": 3}, {"disk": Level.OK, "memory": Level.FAIL}),
         ({"memory_bytes": 10**9}, {"num_actors": 0}, {"disk": Level.OK}),
     ],
 )
