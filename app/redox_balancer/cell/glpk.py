@@ -17,7 +17,7 @@ import swiglpk as glp
 from numpy.typing import NDArray
 
 from redox_balancer.cell.network import FloatArray, IntArray, Network
-from redox_balancer.cell.solution import Solution, Status, Tableau
+from redox_balancer.cell.solution import ReducedCosts, Solution, Status, Tableau
 
 glp.glp_term_out(glp.GLP_OFF)
 
@@ -212,23 +212,30 @@ class GlpkProblem:
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the last optimal vertex as a function of the bounds of some columns, without round-off."""
-        self._factorize()
-        problem = self._problem
-        costs, at_upper = np.zeros(len(columns)), np.zeros(len(columns), dtype=np.bool_)
-        values, vertex = self.values(), np.zeros((self._columns + self._rows, len(columns) + 1))
-        for place, column in enumerate(columns):
-            status = glp.glp_get_col_stat(problem, column + 1)
-            if status in (glp.GLP_BS, glp.GLP_NF):  # at no bound
-                continue
-            costs[place] = glp.glp_get_col_dual(problem, column + 1)
-            at_upper[place] = status == glp.GLP_NU or (status == glp.GLP_NS and costs[place] > 0)
-            size = glp.glp_eval_tab_col(problem, self._rows + column + 1, self._index, self._values)
+        costs, at_upper, rests, _ = self.reduced_costs(columns)
+        problem, values = self._problem, self.values()
+        vertex = np.zeros((self._columns + self._rows, len(columns) + 1))
+        for place in np.flatnonzero(rests).tolist():
+            size = glp.glp_eval_tab_col(problem, self._rows + columns[place] + 1, self._index, self._values)
             vertex[self._index_view[1 : size + 1] - 1 - self._rows, place] = self._values_view[1 : size + 1]
-            vertex[column, place] = 1.0
-        costs[np.abs(costs) < ROUND_OFF] = vertex[np.abs(vertex) < ROUND_OFF] = 0.0
+            vertex[columns[place], place] = 1.0
+        vertex[np.abs(vertex) < ROUND_OFF] = 0.0
         vertex[: self._columns, -1] = values
         vertex[:, -1] -= vertex[:, :-1].dot(values[list(columns)])
         return Tableau(costs, at_upper, vertex)
+
+    def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts:
+        """Read what the last optimal basis says of some columns."""
+        self._factorize()
+        costs, (at_upper, rests) = np.zeros(len(columns)), np.zeros((2, len(columns)), dtype=np.bool_)
+        for place, column in enumerate(columns):
+            status = glp.glp_get_col_stat(self._problem, column + 1)
+            rests[place] = status not in (glp.GLP_BS, glp.GLP_NF)  # at a bound
+            if rests[place]:
+                costs[place] = glp.glp_get_col_dual(self._problem, column + 1)
+                at_upper[place] = status == glp.GLP_NU or (status == glp.GLP_NS and costs[place] > 0)
+        costs[np.abs(costs) < ROUND_OFF] = 0.0
+        return ReducedCosts(costs, at_upper, rests)
 
     def infeasibilities(self, basis: IntArray) -> FloatArray:
         """Direction in which each variable violates a bound at the end of an infeasible solve.

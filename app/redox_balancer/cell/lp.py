@@ -14,7 +14,7 @@ import numpy as np
 from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.refinement import Proven, Refinement
-from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
+from redox_balancer.cell.solution import FarkasCertificate, ReducedCosts, Solution, Status, Tableau
 from redox_balancer.cell.vertices import proven_tableau
 from redox_balancer.errors import RedoxError
 
@@ -189,6 +189,16 @@ class FluxLP:
         if self._proven is None or self._proven.reduced_costs is None:
             return tableau
         return tableau._replace(reduced_costs=self._proven.reduced_costs[list(columns)])
+
+    def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts | None:
+        """Read what the last optimal basis says of some columns, in less time than its `tableau`; None as there."""
+        if self._proven is None:
+            try:
+                return self._problem.reduced_costs(columns)
+            except SingularBasisError:
+                return None
+        tableau = self.tableau(columns)
+        return tableau and tableau.of(columns)
 
     def farkas_certificate(self) -> FarkasCertificate | None:
         """Return the proof of the last infeasible solve, None where a lower bound is above an upper one."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redox_balancer.cell.network import FloatArray, Network
-from redox_balancer.cell.solution import FarkasCertificate, Tableau
+from redox_balancer.cell.solution import FarkasCertificate, ReducedCosts, Tableau
 
 TOLERANCE = 1e-9
 """Largest violation of a bound by a flux, and of its range by a parameter, mmol/gDW/h; GLPK allows 1e-7."""
@@ -91,16 +91,9 @@ class ParametricBounds:
         vertex as a function of `columns`, and `objective` its optimum at `point` (u, 1), where it was found. None
         where it is not optimal even there.
         """
-        rests = tableau.vertex[self.columns, np.arange(len(self.columns))] != 0.0
-        rests_at = np.where(tableau.at_upper, self._upper_at, self._lower_at)
-        moving, fixed = rests & (rests_at >= 0), rests & (rests_at < 0)
-        fixed_bounds = np.where(tableau.at_upper, self.upper, self.lower)[fixed]
-        cut = np.zeros(len(point))
-        cut[rests_at[moving]], cut[-1] = tableau.reduced_costs[moving], tableau.reduced_costs[fixed].dot(fixed_bounds)
-        if tableau.constant is None:
-            cut[-1] = objective - cut[:-1].dot(point[:-1])
-        else:
-            cut[-1] += tableau.constant
+        at = tableau.of(self.columns)
+        cut = self.cut(at, objective, point)
+        rests_at, moving, fixed, fixed_bounds = self._held(at)
         responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
         responds[self.columns] = True
         size, sides = len(self._place) - 1, []
@@ -124,6 +117,23 @@ class ParametricBounds:
         return cut, np.ascontiguousarray(
             relaxed[self._irredundant(rows, relaxed, exact=tableau.constant is not None)]
         )
+
+    def cut(self, at: ReducedCosts, objective: float, point: FloatArray) -> FloatArray:
+        """Return the optimum of a basis as a row over (u, 1), an upper bound everywhere; see `critical_region`."""
+        rests_at, moving, fixed, fixed_bounds = self._held(at)
+        cut = np.zeros(len(point))
+        cut[rests_at[moving]], cut[-1] = at.costs[moving], at.costs[fixed].dot(fixed_bounds)
+        if at.constant is None:
+            cut[-1] = objective - cut[:-1].dot(point[:-1])
+        else:
+            cut[-1] += at.constant
+        return cut
+
+    def _held(self, at: ReducedCosts) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_], FloatArray]:
+        """Parameter that holds each column, whether one or a fixed bound does, and the values of fixed bounds."""
+        rests_at = np.where(at.at_upper, self._upper_at, self._lower_at)
+        fixed = at.rest & (rests_at < 0)
+        return rests_at, at.rest & (rests_at >= 0), fixed, np.where(at.at_upper, self.upper, self.lower)[fixed]
 
     def infeasibility_row(self, certificate: FarkasCertificate, width: int) -> FloatArray:
         """Return what a Farkas certificate's sum of fluxes lacks to be 0, at least, as a row of `width` over (u, 1).

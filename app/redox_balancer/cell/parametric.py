@@ -147,10 +147,11 @@ class ParametricLP:
     def lowest_cut(self, u: FloatArray) -> FloatArray:
         """Return the lowest upper bound at a point u, shape (P,), that earlier solves have left: a row over (u, 1).
 
-        At a point that was queried it is the gradient of the optimum; it is all 0 before any solve.
+        At a point that was queried it is the gradient of the optimum; it is all 0 before any solve. Where no regions
+        are kept it is the gradient, by a solve; all 0 where there is no optimum.
         """
         self._u[:] = u
-        cut = self._cache.lowest_cut(self._point)
+        cut = self._cache.lowest_cut(self._point) if self._remembers else self._gradient(self._solve())
         return np.zeros(len(self._point)) if cut is None else cut
 
     def certificate(self, u: FloatArray) -> FloatArray | None:
@@ -174,6 +175,10 @@ class ParametricLP:
         self._lower_in_force, self._upper_in_force = lower, upper
         # Lookups answer the points near the last basis; without them the next point is near it.
         return self._lp.maximise(far=self._remembers and len(self._network.reactions) >= LARGE)
+
+    def _gradient(self, solution: Solution) -> FloatArray | None:
+        at = self._lp.reduced_costs(self._columns) if solution.optimal else None
+        return at and self._bounds.cut(at, solution.objective, self._point)
 
     def _verified(self, found: Solution, drop: Callable[[], None]) -> Solution:
         """Compare a lookup with a solve, which is right where they differ."""

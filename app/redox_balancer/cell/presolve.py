@@ -24,7 +24,7 @@ from redox_balancer.cell.compress import Compression, direction
 from redox_balancer.cell.glpk import UNLIMITED
 from redox_balancer.cell.lp import FluxLP, LPError, is_plain
 from redox_balancer.cell.network import FloatArray, IntArray, Network
-from redox_balancer.cell.solution import FarkasCertificate, Solution, Status, Tableau
+from redox_balancer.cell.solution import FarkasCertificate, ReducedCosts, Solution, Status, Tableau
 
 FILL = 400
 """Largest number of new coefficients that a substitution may cause."""
@@ -288,6 +288,12 @@ class PresolvedLP:
             return None
         fluxes, imbalances = np.vsplit(tableau.vertex, [len(self._presolved.kept)])
         return tableau._replace(vertex=np.vstack([self._presolved.fluxes(fluxes), imbalances]))
+
+    def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts | None:
+        """Read what the last optimal basis says of protected columns; None where there is none."""
+        if self._answers_whole:
+            return self._network_lp().reduced_costs(columns)
+        return self._reduced.reduced_costs(self._place[list(columns)].tolist())
 
     def farkas_certificate(self) -> FarkasCertificate | None:
         """Return the proof of the last infeasible solve by fluxes of the network, None where there is none."""

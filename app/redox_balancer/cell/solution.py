@@ -1,5 +1,6 @@
 """Results of a linear program: how a solve ended, and what its final basis shows."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -30,6 +31,15 @@ class Solution(NamedTuple):
         return self.status is Status.OPTIMAL
 
 
+class ReducedCosts(NamedTuple):
+    """`Tableau.reduced_costs`, `at_upper` and `constant` of C columns, and which of them `rest` at a bound."""
+
+    costs: FloatArray
+    at_upper: NDArray[np.bool_]
+    rest: NDArray[np.bool_]
+    constant: float | None = None
+
+
 class Tableau(NamedTuple):
     """An optimal vertex as a function of the bounds of C columns that are not basic, all other bounds fixed.
 
@@ -51,6 +61,11 @@ class Tableau(NamedTuple):
     at_upper: NDArray[np.bool_]
     vertex: FloatArray
     constant: float | None = None
+
+    def of(self, columns: Sequence[int]) -> ReducedCosts:
+        """What it says of the reduced costs of its columns."""
+        rest = self.vertex[columns, np.arange(len(columns))] != 0.0
+        return ReducedCosts(self.reduced_costs, self.at_upper, rest, self.constant)
 
 
 class FarkasCertificate(NamedTuple):

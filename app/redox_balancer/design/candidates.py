@@ -10,6 +10,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import Evaluator, Outcome
 from redox_balancer.design.outlook import ESTIMATED, Outlook, Prospect
+from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.space import DesignSpace
 
 SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
@@ -63,7 +64,7 @@ class CandidateFeatures:
                 np.log10(placement.caps[-1]) / 3.0,  # from 1 pmol to 1 mol: within -4 and 1
             )
         shown = not hidden_condition and space.settings.reward in ESTIMATED
-        self.outlook = Outlook(evaluator) if shown else None
+        self.outlook = Outlook(evaluator, sampled_cuts(evaluator)) if shown else None
 
     def enter(self, condition: Condition) -> None:
         """Start an episode under a condition."""
@@ -90,7 +91,7 @@ def show_gains(features: Sequence[CandidateFeatures], observations: Features) ->
     rows, prospects, legal = map(list, zip(*looking, strict=True))
     shape = features[0].values.shape
     shown = observations[:, -features[0].values.size :].reshape(len(features), *shape)  # a view
-    new = np.array(legal).reshape(-1, *prospects[0].bounds.shape[1:])
+    new = np.array(legal).reshape(-1, *prospects[0].bounds.shape[2:])
     levels = new.shape[-1]
     new &= shown[rows, :, levels, None] == 0.0
     gains = np.arcsinh(outlook.gains(prospects, new) / SMALL) / np.arcsinh(1.0 / SMALL)

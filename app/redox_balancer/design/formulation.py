@@ -187,10 +187,10 @@ class Formulation:
                 point[lower_at] = max(lower, -most)
         return point
 
-    def placed_bounds(self, cell: UnmodifiedCell, sample: int | None = None) -> FloatArray:
-        """Upper and lower bound that each placement at each level sets in a cell, shape (2, P, L), mmol/gDW/h."""
+    def placed_bounds(self, cell: UnmodifiedCell, capacities: FloatArray) -> FloatArray:
+        """Upper and lower bound that placements of such capacities set in a cell, shape (2, P, L), mmol/gDW/h."""
         own = np.array([cell.native_limits.get(column, 0.0) for column in self.columns])
-        most = own[:, None] + self.enzyme_capacities[sample]
+        most = own[:, None] + capacities
         bounds = np.empty((2, *most.shape))
         np.minimum(self._highest, most, out=bounds[0])
         np.maximum(self._lowest, -most, out=bounds[1])

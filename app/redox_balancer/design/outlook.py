@@ -22,11 +22,13 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
 from redox_balancer.design.lowest_cuts import Cuts, Shifts
-from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.settings import Reward
 
 ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
 """Rewards that follow from optima of linear programs alone."""
+
+STRATA = 4
+"""Parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean."""
 
 
 class _Cells(NamedTuple):
@@ -52,30 +54,41 @@ class Prospect(NamedTuple):
     dead: bool  # whether the first row proves that the cell cannot live
     point: FloatArray
     rows: list[FloatArray]  # lowest cut of each program there, (width,), or the Farkas certificate
-    bounds: FloatArray  # upper and lower bound that each placement at each level sets, (2, P, L)
+    bounds: FloatArray  # that each placement at each level sets, upper and lower, with K parameters, (K, 2, P, L)
 
 
 class Outlook:
-    """Estimates for each of P placements at each of L levels."""
+    """Estimates for each of P placements at each of L levels; `known` are cuts of each program, rows over (u, 1)."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, known: Sequence[FloatArray]) -> None:
         self._evaluator, space, ends = evaluator, evaluator.space, evaluator.formulation.ends
         self._levels = np.asarray(space.levels)
         self._foreign = np.asarray([[placement.foreign] for placement in space.placements])
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
         self._condition: Condition | None = None
-        self._sampled = [self._cuts(rows) for rows in sampled_cuts(evaluator)]
+        sampled = [flux for sample, flux in evaluator.formulation.enzyme_capacities.items() if sample is not None]
+        parts = np.array_split(np.sort(sampled, axis=0), min(STRATA, len(sampled))) if sampled else ()
+        self._strata = [part.mean(axis=0) for part in parts] or [evaluator.formulation.enzyme_capacities[None]]
+        self._sampled = [self._cuts(rows) for rows in known]
 
-    def prospect(self, construct: Construct, condition: Condition, outcome: Outcome) -> Prospect:
-        """What is known of a construct by its outcome and by the optima there that the outcome did not need."""
+    def prospect(
+        self, construct: Construct, condition: Condition, outcome: Outcome, sample: int | None = None
+    ) -> Prospect:
+        """What is known of a construct by its outcome and by the optima there that the outcome did not need.
+
+        With the index of a parameter sample, of the cell with that sample, and of further placements in it; without,
+        with the library's own parameters, and of further placements with the strata of what theirs may be.
+        """
         evaluator, space, programs = self._evaluator, self._evaluator.space, self._evaluator.programs
         reference, cell = evaluator.cell(condition)
-        if condition is not self._condition:  # the same in all of an episode
-            self._condition, self._bounds = condition, evaluator.formulation.placed_bounds(cell)
+        if condition is not self._condition or sample is not None:  # the same in all of an episode
+            capacities = self._strata if sample is None else [evaluator.formulation.enzyme_capacities[sample]]
+            bounds = [evaluator.formulation.placed_bounds(cell, each) for each in capacities]
+            self._condition, self._bounds = condition, np.array(bounds)
         placed = tuple(construct)
         protein, takes = space.protein(placed), any(evaluator.foreign[place] for place, _ in placed)
-        point = evaluator.formulation.with_placed(cell, placed)
+        point = evaluator.formulation.with_placed(cell, placed, sample)
         proof = programs.growth_lp.certificate(point[:-1]) if outcome.growth == 0.0 else None
         if proof is not None:
             rows = [proof, *(np.zeros(len(point) + 1) for _ in programs.flux_lps)]
@@ -96,11 +109,17 @@ class Outlook:
 
         Only placements that are not part of the construct, that are affordable and `asked` for, by default all, have
         a meaning. In a cell that cannot live they are the shares of what it lacks, by the Farkas certificate, that
-        each placement makes up for.
+        each placement makes up for. Where its parameters are uncertain it is the mean over them.
         """
-        shape = len(prospects), *prospects[0].bounds.shape[1:]
-        asked = np.ones(shape, dtype=np.bool_) if asked is None else asked
-        gains, dead = np.empty(shape), np.array([prospect.dead for prospect in prospects])
+        strata, _, *each = prospects[0].bounds.shape
+        asked = np.ones((len(prospects), *each), dtype=np.bool_) if asked is None else asked
+        if strata > 1:
+            apart = [of._replace(bounds=bounds[None]) for of in prospects for bounds in of.bounds]
+            means: FloatArray = (
+                self.gains(apart, asked.repeat(strata, axis=0)).reshape(-1, strata, *each).mean(axis=1)
+            )
+            return means
+        gains, dead = np.empty(asked.shape), np.array([prospect.dead for prospect in prospects])
         for chosen, estimate in ((dead, self._made_up), (~dead, self._won)):
             if chosen.any():
                 gains[chosen] = estimate([*compress(prospects, chosen)], asked[chosen])
@@ -144,7 +163,7 @@ class Outlook:
     def _changes(self, prospects: Sequence[Prospect]) -> tuple[Shifts, list[Cuts]]:
         """What placements change of the points of N constructs, and the cuts of these, one of each program."""
         points = np.array([prospect.point for prospect in prospects])
-        steps = np.array([prospect.bounds for prospect in prospects]) - points[:, self._ends][..., None]
+        steps = np.concatenate([prospect.bounds for prospect in prospects]) - points[:, self._ends][..., None]
         steps *= self._move[..., None]
         rows = [np.array(each)[:, None] for each in zip(*(prospect.rows for prospect in prospects), strict=True)]
         return Shifts(points, steps.reshape(len(points), 2, -1)), [self._cuts(each) for each in rows]

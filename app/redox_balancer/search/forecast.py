@@ -159,7 +159,7 @@ class Forecast:
             formulation, ratios = self.evaluator.formulation, self.evaluator.space.ratios
             condition, sample = self.states[state]
             cell = formulation.under(condition)
-            steps = formulation.steps(cell, formulation.placed_bounds(cell, sample))
+            steps = formulation.steps(cell, formulation.placed_bounds(cell, formulation.enzyme_capacities[sample]))
             least = ratios.growth if ratios and cell.shares is not None else NO_GROWTH
             self._cells[state] = _Cell(self.evaluator.reference(condition), cell.point, steps, least)
         return self._cells[state]

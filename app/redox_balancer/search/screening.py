@@ -203,7 +203,7 @@ class Screen:
     def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
         formulation, space = self._evaluator.formulation, self._evaluator.space
         cell = formulation.under(condition)
-        bounds, taken = formulation.placed_bounds(cell, sample), nadph_weights(space)
+        bounds, taken = formulation.placed_bounds(cell, formulation.enzyme_capacities[sample]), nadph_weights(space)
         weights = np.array([[taken.get(placement.reaction, 0.0)] for placement in space.placements])
         takes = np.append((bounds * weights).max(axis=0), 0.0)
         steps = formulation.steps(cell, bounds)

@@ -110,6 +110,23 @@ def test_without_memory_every_point_is_solved(core: Network, program: Callable[.
     assert (plain.lookups, plain.hits, plain.solves, plain._cache.nbytes) == (50, 0, 50, 0)
 
 
+def test_without_memory_the_lowest_cut_is_the_gradient_at_a_point_and_a_bound_elsewhere(
+    core: Network, lp: ParametricLP, program: Callable[..., ParametricLP]
+) -> None:
+    plain, asked = program(region_bytes=0), list(points(parameters_of(core), 60))
+    optima = np.array([lp.maximise(u).objective for u in asked])
+    found = 0
+    for u, optimum in zip(asked, optima, strict=True):
+        cut = plain.lowest_cut(u)
+        if np.isnan(optimum):
+            assert not cut.any()
+            continue
+        found += 1
+        assert cut[:-1] @ u + cut[-1] == pytest.approx(optimum, rel=1e-8, abs=1e-8)
+        assert (np.array(asked) @ cut[:-1] + cut[-1] >= np.where(np.isnan(optima), -np.inf, optima - 1e-7)).all()
+    assert 10 < found < 60
+
+
 def test_a_wrong_region_is_found_by_the_sample_reported_and_dropped(
     program: Callable[..., ParametricLP], caplog: pytest.LogCaptureFixture
 ) -> None:

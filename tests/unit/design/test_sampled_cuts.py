@@ -7,6 +7,7 @@ import pytest
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.outlook import Outlook
 from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.settings import Reward
 from redox_balancer.design.states import held_out_states
@@ -49,3 +50,29 @@ def test_a_library_of_one_enzyme_has_cuts_too() -> None:
     space = Task(candidates="all").space()
     with Evaluator(replace(space, placements=space.placements[:1])) as evaluator:
         assert all(len(rows) for rows in sampled_cuts(evaluator)[:1])
+
+
+@pytest.mark.parametrize(("reward", "samples"), [("capacity", 0), ("guaranteed", 0), ("capacity", 64)])
+def test_most_of_the_best_next_placement_is_won_by_the_estimates_alone(reward: Reward, samples: int) -> None:
+    space = Task(sampling="box", reward=reward, parameter_samples=samples).space()
+    shares = []
+    with Evaluator(space) as evaluator:
+        outlook = Outlook(evaluator, sampled_cuts(evaluator))
+        for condition in held_out_states(space, 12, 777):
+            construct = Construct.empty(len(space.placements))
+            for _ in range(2):
+                outcome, present = evaluator.outcome(construct, condition), evaluator.evaluate(construct, condition)
+                free = np.ones((len(space.placements), len(space.levels)), dtype=np.bool_)
+                free[[placement for placement, _ in construct]] = False
+                won = np.full(free.shape, -np.inf)
+                for placement, level in np.argwhere(free).tolist():
+                    grown = evaluator.evaluate(construct.place(placement, level), condition)
+                    won[placement, level] = grown.value - present.value
+                if outcome.growth == 0.0 or won.max() < 1e-3:
+                    break
+                estimates = outlook.gains([outlook.prospect(construct, condition, outcome)], free[None])[0]
+                chosen = np.where(free, estimates, -np.inf).argmax()
+                shares.append(max(0.0, won.flat[chosen]) / won.max())
+                construct = construct.place(*divmod(int(won.argmax()), len(space.levels)))
+    assert len(shares) > 12
+    assert np.mean(shares) > 0.95
