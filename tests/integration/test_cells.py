@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cell_faults import Faults, Over, TracedCollector, actor_gets, cell_gets, traced
+from cell_faults import Faults, Over, StuckOnce, TracedCollector, actor_gets, cell_gets, traced
 from faulty_envs import FaultyShelves
 from ray_nodes import node, ray_nodes
 from redox_balancer.impala.cell_pool import UNREPORTED
@@ -100,6 +100,17 @@ def test_an_error_in_a_cell_ends_the_training_after_the_last_update_was_saved(tm
     beat = heartbeat_of(tmp_path)
     assert (beat.status, beat.checkpoint_step) == ("failed", saved.step)
     assert "the shelf is empty" in beat.message
+
+
+def test_a_cell_whose_learner_hangs_is_replaced(tmp_path: Path) -> None:
+    factory = StuckOnce(marker=str(tmp_path / "stuck"))
+    with traced() as trace:
+        sink = Faults(trace, CONFIG.num_actors, [])
+        train(CONFIG, factory, tmp_path / "run", resume=None, progress=sink, collector=TracedCollector)
+    (replaced,) = [line for line in sink.messages if "takes over" in line]
+    assert "does not answer" in replaced
+    assert sorted(trace.newest.values()) == [0, UNREPORTED]
+    assert trace.doubled == 0
 
 
 PROGRAM = """

@@ -1,11 +1,13 @@
 """A training in cells whose processes get signals: which rollouts were used, and the states that cells reported."""
 
 import signal
+import threading
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -14,9 +16,10 @@ import psutil
 
 from redox_balancer.impala.cell import CellReport
 from redox_balancer.impala.cell_pool import UNREPORTED, CellPool
-from redox_balancer.impala.learner import Update
+from redox_balancer.impala.learner import Learner, Update
 from redox_balancer.impala.rollout import Rollout, RolloutCollector
 from sinks import Recorder
+from toy_envs import Shelves
 
 Over = Callable[[dict[int, int]], bool]
 """Whether the processes that replace those of a fault have learned, given the newest incarnation of each actor."""
@@ -33,6 +36,29 @@ class TracedCollector(RolloutCollector):
         first = (rollout.actor << _ACTOR) + (rollout.incarnation << _INCARNATION) + (rollout.sequence << _SEQUENCE)
         keys = first + np.arange(len(rollout.episodes.keys))
         return replace(rollout, episodes=rollout.episodes._replace(keys=keys))
+
+
+@dataclass(frozen=True)
+class StuckOnce(Shelves):
+    """Shelves that let the first update of the first learner that has them never end; a file tells that it was."""
+
+    marker: str = ""
+
+    def __reduce__(self) -> Any:
+        return _stuck_once, (self.marker,)
+
+
+def _stuck_once(marker: str) -> StuckOnce:
+    """Unpickle shelves: learners do that before they learn."""
+
+    def update(learner: Learner, rollouts: Sequence[Rollout]) -> Update:
+        with suppress(FileExistsError):
+            Path(marker).touch(exist_ok=False)
+            threading.Event().wait()
+        return learn(learner, rollouts)
+
+    learn, Learner.update = Learner.update, update  # type: ignore[method-assign]
+    return StuckOnce(marker=marker)
 
 
 class Process(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.policy import Policy
-from redox_balancer.impala.rollout import RolloutCollector, policy_shape
+from redox_balancer.impala.rollout import Episodes, RolloutCollector, policy_shape
 from toy_envs import Counters, Shelf, Shelves
 
 PLANS = (((3, "terminated"), (2, "truncated")), ((4, "truncated"),))
@@ -137,3 +137,16 @@ def test_spaces_the_policy_cannot_take_are_refused(observations: Any, actions: A
     environment.observation_space, environment.action_space = observations, actions
     with pytest.raises(RedoxError, match="needs"):
         policy_shape(environment, (8,))
+
+
+def test_joined_episodes_have_nan_where_a_rollout_did_not_report_a_metric() -> None:
+    def episodes(*returns: float, **metrics: float) -> Episodes:
+        values = np.asarray(returns)
+        columns = {name: np.full(len(values), value) for name, value in metrics.items()}
+        return Episodes(values, np.ones(len(values), np.int64), np.arange(len(values)), columns)
+
+    found = Episodes.joined([episodes(0.1, 0.2, growth=1.0), episodes(), episodes(0.3, value=2.0)])
+    np.testing.assert_array_equal(found.returns, [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(found.keys, [0, 1, 0])
+    np.testing.assert_array_equal(found.metrics["growth"], [1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(found.metrics["value"], [np.nan, np.nan, 2.0])
