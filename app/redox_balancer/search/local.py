@@ -1,10 +1,10 @@
 """The design engine: cutting planes and local search by single changes from several starts, then the proof.
 
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
-What a batch of starts has led to is then compared with all of its changes that may be better, so that the search ends
-with a local optimum: no other level, swap, addition or removal of one placement is worth more. Proof is that every
-construct was valued or is worth less by its bound, where there is time for that, or else by the mixed-integer program
-(`oracle`), where one has the optimum.
+What a batch of starts has led to, except for cutting planes, is then compared with all of its changes that may be
+better, so that the search ends with a local optimum: no other level, swap, addition or removal of one placement is
+worth more. Proof is that every construct was valued or is worth less by its bound, where there is time for that, or
+else by the mixed-integer program (`oracle`), where one has the optimum.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -133,7 +133,7 @@ class Descents:
                         value = self._value(construct)
                         self._search.stage = f"local search from {name}"
                         self._descend(construct, value)
-                if self._search.best != self.confirmed:
+                if name != CUTS and self._search.best != self.confirmed:
                     self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
 
     def cut(self) -> None:

@@ -25,6 +25,7 @@ from redox_balancer.design.formulation import (
     nadph_weights,
     reaches_floor,
 )
+from redox_balancer.design.sampled_cuts import known_cuts
 from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
@@ -66,7 +67,7 @@ class Screen:
     def __init__(self, problem: Problem) -> None:
         self._problem, self._evaluator = problem, problem.evaluator
         space = problem.evaluator.space
-        self._levels = len(space.levels)
+        self._levels, self._sampled_cuts = len(space.levels), known_cuts(problem.evaluator)
         foreign = [placement.foreign for placement in space.placements]
         self._protein = np.append(np.tile(space.levels, len(foreign)), 0.0)
         self._foreign = np.append(np.repeat(foreign, self._levels), 0).astype(np.intp)
@@ -171,34 +172,47 @@ class Screen:
         self, total: Callable[[Any], Any], count: int, cases: Sequence[_Case]
     ) -> tuple[FloatArray, FloatArray]:
         """Estimates and bounds of the values of constructs; `total` adds up what the steps of each have."""
-        space, programs = self._evaluator.space, self._evaluator.programs
-        settings = space.settings
+        settings = self._evaluator.space.settings
         estimates, bounds = np.zeros(count), np.zeros(count)
         if settings.reward == "sink-flux":
             return estimates, np.full(count, np.inf)
         protein, foreign = total(self._protein), total(self._foreign) > 0
         kept = np.maximum(growth_kept(settings, protein), 1e-9)
         for case in cases:
-            points = case.point + total(case.steps)
             if settings.reward == "ratio":
+                points = case.point + total(case.steps)
                 won, most = self._evaluator.won_estimates(case.condition, np.vstack([case.point, points]))
                 estimates += case.weight * (won - settings.protein_price * protein)
                 bounds += case.weight * (most - settings.protein_price * protein)
                 continue
-            biomass: Any = np.clip(programs.growth_lp.upper_bounds(points[:, :-1]), 0.0, UNBOUNDED)
+            biomass: Any = np.clip(self._lowest(0, case, total), 0.0, UNBOUNDED)
             counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
             estimated = bound = np.zeros(count)
             if settings.reward == "guaranteed":
-                points[:, -1] = biomass * AT_OPTIMUM
-                most = np.max([lp.upper_bounds(points) for lp in programs.flux_lps], axis=0)
+                held: Any = biomass * AT_OPTIMUM
+                flux_lps = range(1, len(self._evaluator.programs.lps))
+                most = np.max([self._lowest(program, case, total, held) for program in flux_lps], axis=0)
                 estimated, bound = -np.minimum(most, UNBOUNDED), total(case.takes)
             elif settings.reward == "capacity":
-                points[:, -1] = held_biomass_flux(case.reference.floor, kept)
-                estimated = bound = np.clip(programs.flux_lps[0].upper_bounds(points), 0.0, UNBOUNDED)
+                held = held_biomass_flux(case.reference.floor, kept)
+                estimated = bound = np.clip(self._lowest(1, case, total, held), 0.0, UNBOUNDED)
             worth = partial(self._evaluator.worth, case.reference, kept * biomass, protein=protein)
             estimates += case.weight * worth(estimated * counted)[0]
             bounds += case.weight * worth(bound * counted)[0]
         return estimates, bounds
+
+    def _lowest(
+        self, program: int, case: _Case, total: Callable[[Any], Any], held: FloatArray | None = None
+    ) -> FloatArray:
+        """Lowest cut of a program at each construct; steps are added up in the values of cuts, not in points."""
+        cuts = np.vstack([self._evaluator.programs.lps[program].cuts, *self._sampled_cuts[program : program + 1]])
+        slopes, point = cuts[:, :-1], case.point[: cuts.shape[1] - 1]
+        values = total(case.steps[:, : len(point)].dot(slopes.T))
+        values += slopes.dot(point) + cuts[:, -1]
+        if held is not None:  # 0 in the point of a case
+            values += np.multiply.outer(held, slopes[:, -1])
+        lowest: FloatArray = values.min(axis=1, initial=np.inf)
+        return lowest
 
     def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
         formulation, space = self._evaluator.formulation, self._evaluator.space

@@ -10,6 +10,7 @@ import pytest
 from redox_balancer.cell.conditions import combined
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
+from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.search.exhaustive import ExhaustiveReference, search_condition
@@ -79,6 +80,20 @@ def test_no_change_is_worth_more_than_its_bound(evaluator: Evaluator) -> None:
             assert sorted(each.levels for each in extended) == sorted(
                 each.levels for each in problem.extensions(construct)
             )
+
+
+def test_sampled_cuts_lower_bounds_which_still_no_change_exceeds() -> None:
+    with Evaluator(Task().space()) as evaluator:
+        problem = problems(evaluator, 3)[1]
+        Search(problem)
+        alone = Screen(problem).changes(problem.empty)
+        sampled_cuts(evaluator)
+        screen = Screen(problem)
+        changes = screen.changes(problem.empty)
+        assert (changes.bounds <= alone.bounds + 1e-12).all()
+        assert (changes.bounds < alone.bounds - 1e-6).any()
+        values = [problem.value(screen.changed(problem.empty, changes, i)) for i in range(len(changes.added))]
+        assert (np.asarray(values) <= changes.bounds + 1e-9).all()
 
 
 def test_the_search_ends_with_a_local_optimum_of_the_whole_neighbourhood(evaluator: Evaluator) -> None:
