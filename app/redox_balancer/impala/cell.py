@@ -1,7 +1,9 @@
 """A cell: a learner and its share of the actors in processes on one host, as a Ray actor."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +79,8 @@ class LearnerCell:
 
     def prepare(self, settings: CellSettings, factory: EnvFactory) -> PolicyShape:
         """Start the first actors and wait for one of them."""
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)  # Ray's workers are nice, and actors would hold up their learner
         self._settings, self._config = settings, settings.config
         self._incarnations, self._messages, self._updates = settings.incarnations, list[str](), list[Update]()
         self._stats, self._measured_at = process_stats(), time.monotonic()
