@@ -47,12 +47,12 @@ def search_from(
     search.value(probable.construct)
 
     def draws() -> Iterator[Batch]:
-        """Batches of draws, the best first; the most probable construct is in the first batch."""
-        drawn = [probable, *play_episodes(envs, condition.id, policy, DRAWS - 1, generator)]
+        """The most probable construct, with which cutting planes go on; later batches of draws, the best first."""
+        yield POLICY, [probable.construct]
         while True:
+            drawn = play_episodes(envs, condition.id, policy, DRAWS, generator)
             drawn.sort(key=lambda entry: -entry.outcome.value)
             yield POLICY, list(dict.fromkeys(entry.construct for entry in drawn))
-            drawn = play_episodes(envs, condition.id, policy, DRAWS, generator)
 
     return engine(search, generator, draws()), probable
 
