@@ -175,7 +175,7 @@ def test_a_unit_waits_for_its_condition_restarts_when_killed_and_stays_down_when
     host.run("kill", "-KILL", str(first))
     wait_until(lambda: systemctl("show", "--property=NRestarts", "--value", "probe") == "1\n")
     wait_until(lambda: systemctl("is-active", "probe") == "active\n")
-    assert host.run("cat", "/data/starts").stdout == "named of the run\n" * 2
+    wait_until(lambda: host.run("cat", "/data/starts").stdout == "named of the run\n" * 2)  # after it is active
     systemctl("stop", "probe")
     assert systemctl("is-active", "probe") == "inactive\n"
     assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
