@@ -44,7 +44,7 @@ class _Grown(NamedTuple):
 
 
 def sampled_cuts(evaluator: Evaluator) -> Cuts:
-    """Cuts of each program of an evaluator, rows over (u, 1), computed once: with its first linear programs alone."""
+    """Cuts of each program of an evaluator, computed once: rows over (u, 1), shape (C, P + 1), mmol/gDW/h."""
     if evaluator not in _known:
         with Evaluator(evaluator.space, cache_entries=0, region_bytes=0) as fresh:
             _known[evaluator] = _sampled(fresh)

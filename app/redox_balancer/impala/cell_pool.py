@@ -68,20 +68,7 @@ class CellPool:
     A cell that dies, or does not report for `config.actor_timeout_s`, is replaced, and so are its actors; the others
     go on meanwhile. This process has no learner, so that any of them may die.
 
-    Parameters
-    ----------
-    config
-        Settings of the run.
-    factory
-        Creates the environments.
-    incarnations
-        Generation of the process of each actor; updated in place, so that checkpoints can store it.
-    report
-        Called with each message to log.
-    initial
-        Number of actors to start with, in all cells together.
-    collector
-        Class of the collector in each actor.
+    Parameters are those of `ActorPool`, but `initial` is the number of actors to start with in all cells together.
     """
 
     def __init__(
