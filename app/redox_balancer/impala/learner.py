@@ -77,7 +77,7 @@ class Learner:
         self._named = {name: view.requires_grad_() for name, view in shape.unflatten(flat).items()}
         for name, gradient in shape.unflatten(self._flat.grad).items():
             self._named[name].grad = gradient
-        self._adam = torch.optim.Adam([self._flat], lr=config.learning_rate)
+        self._adam = torch.optim.Adam([self._flat], lr=config.learning_rate, fused=True)
         self._adam.state[self._flat] = {
             "step": torch.tensor(float(state.updates * config.passes)),
             "exp_avg": torch.from_numpy(state.exp_avg.copy()).to(self._device),

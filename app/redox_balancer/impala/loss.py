@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from redox_balancer.impala.config import TrainConfig
-from redox_balancer.impala.policy import MaskedCategorical, forward
+from redox_balancer.impala.layers import FUSED, choose
+from redox_balancer.impala.policy import forward
 from redox_balancer.impala.rollout import Rollout
-from redox_balancer.impala.scorer import FUSED
 from redox_balancer.impala.vtrace import vtrace
 
 
@@ -80,8 +80,8 @@ def losses(parameters: Mapping[str, torch.Tensor], batch: Batch, config: TrainCo
     # One pass over the T x B observations, the B bootstrap observations and the final ones of truncated episodes.
     observations = torch.cat([batch.observations.reshape((T + 1) * B, D), batch.final_observations])
     logits, all_values = forward(parameters, observations, FUSED)
-    choice = MaskedCategorical(logits[: T * B], batch.masks.reshape(T * B, -1))
-    log_probs = choice.log_prob(batch.actions.reshape(T * B)).reshape(T, B)
+    chosen, entropies = choose(logits, batch.masks.reshape(T * B, -1), batch.actions.reshape(T * B))
+    log_probs = chosen.reshape(T, B)
     values = all_values[: T * B].reshape(T, B)
     next_values = all_values[B : (T + 1) * B].reshape(T, B).detach().clone()
     next_values[batch.truncated_at] = all_values[(T + 1) * B :].detach()
@@ -103,7 +103,7 @@ def losses(parameters: Mapping[str, torch.Tensor], batch: Batch, config: TrainCo
     return Losses(
         policy=-(log_probs * returns.advantages).mean(),
         baseline=0.5 * (returns.targets - values).square().mean(),
-        entropy=choice.entropy().mean(),
+        entropy=entropies.mean(),
         ratios=returns.ratios,
         targets=returns.targets,
         values=values.detach(),

@@ -146,11 +146,17 @@ class PolicyOutput(NamedTuple):
     values: Array
 
 
-class Scorer(NamedTuple):
-    """How candidates are encoded and scored, given arrays of weights; the learner has a faster one, see `scorer`."""
+class Layers(NamedTuple):
+    """Parts of a network, functions of arrays and weights; the learner has faster ones, see `layers`."""
 
+    tanh: Callable[[Array], Array]
     encode: Callable[..., tuple[Array, Array]]
     score: Callable[..., Array]
+
+
+def tanh(values: Array) -> Array:
+    """Return the hyperbolic tangent of an array that is not used after it."""
+    return array_namespace(values).tanh(values)
 
 
 def encode(rows: Array, levels: int, weight: Array, bias: Array) -> tuple[Array, Array]:
@@ -168,10 +174,10 @@ def score(encoded: Array, context: Array, query: Array, *weights: Array) -> Arra
     return inner @ weight + bias + (encoded * query[:, None, :]) @ key
 
 
-PLAIN = Scorer(encode, score)
+PLAIN = Layers(tanh, encode, score)
 
 
-def forward(parameters: Mapping[str, Array], observations: Array, scorer: Scorer = PLAIN) -> PolicyOutput:
+def forward(parameters: Mapping[str, Array], observations: Array, layers: Layers = PLAIN) -> PolicyOutput:
     """Compute logits and values: hidden layers with tanh, then one linear map to each.
 
     With candidates the hidden layers see a summary of their encodings: mean, largest, and sum over those chosen. The
@@ -182,25 +188,31 @@ def forward(parameters: Mapping[str, Array], observations: Array, scorer: Scorer
     library and dtype.
     """
     xp, named = array_namespace(observations), parameters
-    hidden, layer = observations, 0
+
+    def of(layer: str) -> tuple[Array, Array]:
+        return named[f"{layer}/weight"], named[f"{layer}/bias"]
+
+    def linear(inputs: Array, layer: str) -> Array:
+        weight, bias = of(layer)
+        return inputs @ weight + bias
+
+    last, layer = observations, 0
     if scored := "candidate/weight" in named:
         (features, units), levels = named["candidate/weight"].shape, named["key/weight"].shape[1]
         width = named["hidden_0/weight" if "hidden_0/weight" in named else "policy/weight"].shape[0] - 3 * units
         rows = observations[:, width:].reshape(observations.shape[0], -1, features)
-        encoded, summary = scorer.encode(rows, levels, named["candidate/weight"], named["candidate/bias"])
-        hidden = xp.concat([observations[:, :width], summary], axis=1)
+        encoded, summary = layers.encode(rows, levels, *of("candidate"))
+        last = xp.concat([observations[:, :width], summary], axis=1)
     while f"hidden_{layer}/weight" in named:
-        hidden = xp.tanh(hidden @ named[f"hidden_{layer}/weight"] + named[f"hidden_{layer}/bias"])
+        last = layers.tanh(linear(last, f"hidden_{layer}"))
         layer += 1
-    logits = hidden @ named["policy/weight"] + named["policy/bias"]
+    logits = linear(last, "policy")
     if scored:
-        context = hidden @ named["context/weight"] + named["context/bias"]
-        query = hidden @ named["query/weight"] + named["query/bias"]
-        weights = (named[name] for name in ("scorer/weight", "score/weight", "score/bias", "key/weight"))
-        scores = scorer.score(encoded, context, query, *weights)
+        context, query = linear(last, "context"), linear(last, "query")
+        scores = layers.score(encoded, context, query, named["scorer/weight"], *of("score"), named["key/weight"])
         scores = scores + named["estimate/scale"] * rows[:, :, :levels]
         logits = xp.concat([scores.reshape(observations.shape[0], -1), logits], axis=1)
-    values = (hidden @ named["value/weight"] + named["value/bias"])[:, 0]
+    values = linear(last, "value")[:, 0]
     return PolicyOutput(logits, values)
 
 
