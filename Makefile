@@ -107,10 +107,10 @@ report: setup ## write the report of a run (RUN=)
 .PHONY: evaluation
 evaluation: setup ## train five policies for a task and compare them with every method into docs/evaluation (TASK=known, robust, guaranteed, hidden, noise, library, genome-1 to genome-4; TIMESTEPS= JOBS= MODEL=)
 	@[ -n "$(filter $(TASK),$(TASKS))" ] || { echo "error: unknown task '$(TASK)'; choose one of: $(TASKS)" >&2; exit 2; }
-	printf '%s\n' 1 2 3 4 5 | xargs --max-procs $(JOBS) --replace={} \
+	printf '%s\n' {1..5} | xargs --max-procs $(JOBS) --replace={} \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
 			--timesteps $(or $(call given,TIMESTEPS),$(STEPS_$(TASK)),$(TIMESTEPS)) --placements 3 $(TRAINED_FOR_$(TASK))
-	$(BIN)/redox evaluate $(EVALUATED)/seed* $(ASKED_$(TASK)) --jobs $(JOBS) --output docs/evaluation/$(TASK)
+	$(BIN)/redox evaluate $(EVALUATED)/seed{1..5} $(ASKED_$(TASK)) --jobs $(JOBS) --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard
 tensorboard: setup ## show the learning curves of all runs in a browser

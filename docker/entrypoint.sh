@@ -36,12 +36,12 @@ option() {
 files_needed() { echo $((100 + 6 * $1)); }
 processes_needed() { echo $((250 + 39 * $1)); }
 
-# check_limit NAME LETTER NEEDED WANTED ACTORS: refuse a limit that is too low, warn of one below the settings
+# check_limit NAME LETTER NEEDED WANTED FOR: refuse a limit that is too low, warn of one below the settings
 check_limit() {
     local limit
     limit=$(ulimit "-H$2")
     [[ $limit == unlimited ]] && return
-    ((limit >= $3)) || refuse "$1 is $limit, $5 actors need $3: docker run --ulimit $1=$4:$4"
+    ((limit >= $3)) || refuse "$1 is $limit, $5 need $3: docker run --ulimit $1=$4:$4"
     ((limit >= $4)) || echo "redox: warning: $1 is $limit, the settings ask for $4: docker run --ulimit $1=$4:$4" >&2
 }
 
@@ -64,11 +64,14 @@ check_clock() {
 }
 
 train() {
-    local actors run spill=${RAY_object_spilling_directory:?}
+    local actors cells processes who run spill=${RAY_object_spilling_directory:?}
     actors=$(option --num-actors "$DEFAULT_ACTORS" "$@")
-    if [[ $actors =~ ^[0-9]{1,6}$ ]]; then # otherwise the trainer reports the mistake
-        check_limit nofile n "$(files_needed "$actors")" "$REDOX_NOFILE" "$actors"
-        check_limit nproc u "$(processes_needed "$actors")" "$REDOX_NPROC" "$actors"
+    cells=$(option --cells 1 "$@")
+    if [[ $actors =~ ^[0-9]{1,6}$ && $cells =~ ^[0-9]{1,6}$ ]]; then # otherwise the trainer reports the mistake
+        processes=$actors who="$actors actors"
+        ((cells <= 1)) || processes=$((actors + cells)) who+=" and $cells cells"
+        check_limit nofile n "$(files_needed "$processes")" "$REDOX_NOFILE" "$who"
+        check_limit nproc u "$(processes_needed "$processes")" "$REDOX_NPROC" "$who"
         ((actors == 0)) || check_shared_memory "$(option --object-store-bytes 0 "$@")"
     fi
     run=$(option --checkpoint-dir "" "$@")

@@ -27,6 +27,7 @@ def assert_refused(answer: subprocess.CompletedProcess[str], words: str) -> None
     [
         ({"nofile": 150}, ["--num-actors", "20"], "nofile is 150, 20 actors need 220: docker run --ulimit"),
         ({"nproc": 400}, ["--num-actors=20"], "nproc is 400, 20 actors need 1030: docker run --ulimit"),
+        ({"nofile": 225}, ["--num-actors=20", "--cells=4"], "nofile is 225, 20 actors and 4 cells need 244: docker"),
         ({"shm_bytes": 64_000_000}, [], "the object store needs 88000000: docker run --shm-size 88000000"),
         (
             {"shm_bytes": 100_000_000},
@@ -35,7 +36,7 @@ def assert_refused(answer: subprocess.CompletedProcess[str], words: str) -> None
         ),
         ({}, ["--checkpoint-dir", "/opt/run"], "/opt/run cannot be written by user 10001: mount"),
     ],
-    ids=["files", "processes", "shared memory", "object store", "folder"],
+    ids=["files", "processes", "cells", "shared memory", "object store", "folder"],
 )
 def test_limits_and_folders_that_cannot_work_are_refused_with_one_line(
     engine: Engine, runs: Path, flags: dict[str, Any], arguments: Sequence[str], words: str
