@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import ray
+import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from redox_balancer.impala.actor_pool import ActorPool
@@ -97,6 +98,7 @@ class LearnerCell:
         self._pool.memory_limits = settings.limits
         self._scale_up = ScaleUp(self._config.num_actors, settings.limits, initial=settings.initial)
         self._grow()
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # the first one loads modules for seconds
         return self._pool.shape()
 
     def join(self, state: LearnerState, rendezvous: RendezvousAddress, name: str) -> None:
@@ -116,6 +118,8 @@ class LearnerCell:
         until = time.monotonic() + TURN_S
         while time.monotonic() < until:
             exchange(self, self._pool, self._thread)
+            if not self._pool.ready:  # the others would wait until a new actor has begun to play
+                self._thread.skip()
             self._grow()
         return self._report()
 
@@ -128,7 +132,8 @@ class LearnerCell:
     def record(self, update: Update) -> None:
         """Keep an update for the next report."""
         light = update.state._replace(parameters=_NOTHING, exp_avg=_NOTHING, exp_avg_sq=_NOTHING)
-        self._updates.append(update._replace(state=light))
+        if update.metrics:  # else it is all of the others
+            self._updates.append(update._replace(state=light))
         self.state = self._whole = update.state
 
     def check(self, rollout: Rollout) -> None:

@@ -117,24 +117,32 @@ class Learner:
         return LearnerState(parameters, exp_avg, exp_avg_sq, self.version, self.steps, self.dropped)
 
     def update(self, rollouts: Sequence[Rollout]) -> Update:
-        """Take `passes` gradient steps on the loss of these rollouts; the metrics are those of the last one."""
+        """Take `passes` gradient steps on the loss of these rollouts; the metrics are those of the last one.
+
+        Without rollouts they are the steps of the other members of the group, and there are no metrics. The update is
+        given up where nobody has any.
+        """
         config = self.config
         lags = [self.version - rollout.version for rollout in rollouts]
         total = config.timesteps
         rate = linear(self.steps, total=total, start=config.learning_rate, end=config.learning_rate_end)
         entropy_cost = geometric(self.steps, total=total, start=config.entropy_cost, end=config.entropy_cost_end)
         self._adam.param_groups[0]["lr"] = rate
-        batch, grad_norm = Batch.of(rollouts, self._device), torch.zeros(())
+        batch = Batch.of(rollouts, self._device) if rollouts else None
+        parts, grad_norm = None, torch.zeros(())
         used = sum(rollout.transitions for rollout in rollouts)
         end = (self.version + 1) * config.passes  # a group that was joined within an update goes on from there
         while self.taken < end:
             self._adam.zero_grad(set_to_none=False)
-            parts = losses(self._named, batch, config)
-            loss = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
-            loss.backward()  # type: ignore[no-untyped-call]
+            if batch is not None:
+                parts = losses(self._named, batch, config)
+                loss = parts.policy + config.baseline_cost * parts.baseline - entropy_cost * parts.entropy
+                loss.backward()  # type: ignore[no-untyped-call]
             counts = self._averaged(used)
             if counts is None:
                 continue
+            if counts[0] == 0:
+                break
             grad_norm = torch.nn.utils.clip_grad_norm_([self._flat], config.max_grad_norm)
             self._adam.step()
             if self.taken == end:
@@ -142,6 +150,8 @@ class Learner:
                 self.steps += counts[0]
                 self.dropped = self._dropped_before = self._dropped_before + counts[1]
 
+        if parts is None:
+            return Update(self.state(), {}, [], [])
         tensors = {
             "policy_loss": parts.policy,
             "baseline_loss": parts.baseline,
@@ -169,7 +179,7 @@ class Learner:
         total = self._group.sum(torch.cat([gradient.cpu() * used, torch.tensor(counts)]), self)
         if total is None:
             return None
-        gradient.copy_(total[:-2] / total[-2])
+        gradient.copy_(total[:-2] / total[-2].clamp(min=1))
         return int(total[-2]), int(total[-1])
 
 

@@ -38,6 +38,11 @@ class LearnerThread(threading.Thread):
         self._passed_in += 1
         self._inbox.put(rollout)
 
+    def skip(self) -> None:
+        """Take the next step of the group with what is there, perhaps nothing, and do not wait for a full batch."""
+        if self.busy_since is None and self._inbox.empty():
+            self._inbox.put(None)
+
     def updates(self) -> list[Update]:
         """Return the updates since the last call; an error of the thread is raised once they have been returned."""
         found = []
@@ -59,23 +64,27 @@ class LearnerThread(threading.Thread):
     def _learn(self) -> None:
         while not self._stopping.is_set() and self._learner.steps < self._learner.config.timesteps:
             rollout = self._inbox.get()
-            if rollout is None:
-                return
-            self.take(rollout)
+            if not self._stopping.is_set():
+                self.take(rollout)
 
-    def take(self, rollout: Rollout) -> None:
-        """Add a rollout to the batch and, once it is full without those that are too old, learn from it."""
-        learner, batch = self._learner, [*self._batch, rollout]
-        if len(batch) >= learner.config.rollouts_per_batch:
+    def take(self, rollout: Rollout | None) -> None:
+        """Add a rollout to the batch and, once it is full without those that are too old, learn from it.
+
+        Without one, learn from what is there.
+        """
+        learner, batch = self._learner, self._batch if rollout is None else [*self._batch, rollout]
+        if rollout is None or len(batch) >= learner.config.rollouts_per_batch:
             # The lag counts when the data is used, not when it arrives.
             fresh = [r for r in batch if learner.version - r.version <= learner.config.max_lag]
             learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
             self._done += len(batch) - len(fresh)
             batch = fresh
-        if len(batch) >= learner.config.rollouts_per_batch:
+        if rollout is None or len(batch) >= learner.config.rollouts_per_batch:
             self._done += len(batch)
-            self.busy_since = time.monotonic()
-            self._outbox.put(learner.update(batch))
+            self.busy_since, version = time.monotonic(), learner.version
+            update = learner.update(batch)
+            if learner.version > version:  # else nobody had anything to learn from
+                self._outbox.put(update)
             self.busy_since = None
             batch = []
         self._batch = batch

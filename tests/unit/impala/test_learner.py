@@ -197,3 +197,16 @@ def test_a_geometric_schedule_falls_by_equal_factors(step: int, value: float) ->
 
 def test_a_geometric_schedule_may_be_nothing_throughout() -> None:
     assert geometric(50, total=100, start=0.0, end=0.0) == 0.0
+
+
+def test_a_skipped_wait_uses_what_is_there_and_nothing_changes_where_nothing_is() -> None:
+    shape, rollouts = collected(1)
+    learner = Learner(CONFIG, shape, LearnerState.fresh(shape, 3))
+    thread = LearnerThread(learner)
+    thread.take(None)
+    assert (learner.taken, learner.version, thread.updates()) == (0, 0, [])
+    thread.take(rollouts[0])
+    assert thread.updates() == []
+    thread.take(None)
+    (update,) = thread.updates()
+    assert (update.state.updates, update.state.steps) == (1, 32)

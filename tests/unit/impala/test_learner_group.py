@@ -44,6 +44,17 @@ def test_learners_of_several_passes_stay_equal_bit_for_bit() -> None:
     assert others == [first, first]
 
 
+def test_a_learner_without_rollouts_takes_the_steps_of_the_others() -> None:
+    with learners() as group:
+        group.start("0.0")
+        group.start("1.0", 0)
+        join(group)
+        group.ask(3)
+        first, other = states_of(group.answers())
+    assert [steps for _, steps in first.values()] == [32, 64, 96]
+    assert other == first
+
+
 @pytest.mark.parametrize("at", [1, 6, 8])  # the first of the first update, and within and at the end of the second
 def test_the_others_go_on_when_one_is_killed_in_a_sum(at: int) -> None:
     with learners() as group:
