@@ -1,4 +1,4 @@
-"""Cells on three nodes, of which an actor, a learner and a node are killed in turns once a minute, then everything."""
+"""Cells on three nodes: an actor, a learner and a node are killed in turns, one a minute, and then everything."""
 
 import multiprocessing
 import os

@@ -165,7 +165,11 @@ class CellPool:
         if self._state is not None and (joining or changed):
             for place in joining:
                 place.joined = True
-            self._rendezvous.form([place.name for place in self._places if place.joined])
+            reported = [place.report.state.updates for place in self._places if place.joined and place.report]
+            # A lost cell may have reported an update whose end the others have not seen.
+            ahead = self._state.updates > max(reported, default=-1)
+            members = [place.name for place in self._places if place.joined]
+            self._rendezvous.form(members, self._state.packed(self._config.passes) if ahead else None)
             state = ray.put(self._state)
             for place in joining:
                 place.ask("join", state, self._rendezvous.address, place.name)

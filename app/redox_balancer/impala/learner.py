@@ -3,7 +3,7 @@
 Arrays are time-major, [T, B, ...], where B counts the environments of all rollouts of a batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -38,6 +38,11 @@ class LearnerState(NamedTuple):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
         zeros = np.zeros(shape.size, dtype=np.float32)
         return cls(shape.initial(rng), zeros, zeros.copy(), updates=0, steps=0, dropped=0)
+
+    def packed(self, passes: int) -> torch.Tensor:
+        """Return what a `Learner` of so many passes would pack in this state."""
+        vectors = self.parameters, self.exp_avg, self.exp_avg_sq
+        return _packed(map(torch.from_numpy, vectors), self.updates * passes, *self[3:])
 
 
 class Update(NamedTuple):
@@ -99,8 +104,7 @@ class Learner:
 
     def packed(self) -> torch.Tensor:
         """Return the state, also within an update, as one vector of doubles."""
-        counters = self.taken, self.version, self.steps, self._dropped_before
-        return torch.cat([*(each.cpu().double() for each in self._vectors), torch.tensor(counters).double()])
+        return _packed(self._vectors, self.taken, self.version, self.steps, self._dropped_before)
 
     def unpack(self, state: torch.Tensor) -> None:
         """Take the state that another learner has packed."""
@@ -181,6 +185,10 @@ class Learner:
             return None
         gradient.copy_(total[:-2] / total[-2].clamp(min=1))
         return int(total[-2]), int(total[-1])
+
+
+def _packed(vectors: Iterable[torch.Tensor], *counters: int) -> torch.Tensor:
+    return torch.cat([*(each.cpu().double() for each in vectors), torch.tensor(counters).double()])
 
 
 def _explained_variance(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

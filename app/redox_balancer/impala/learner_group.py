@@ -4,7 +4,8 @@ A process that is no learner hosts the rendezvous, a store of keys, and names th
 has a number, the epoch, and a group of its own in gloo: a member that loses a peer, or sees a newer epoch, leaves its
 group and meets the members of the newest epoch in the next one. There all of them take the state of the one with the
 most steps. A sum is complete in one process only if the contributions of all went into it, so no one is ahead by more
-than a step, and whoever is behind finds its own contribution in the state that it takes.
+than a step, and whoever is behind finds its own contribution in the state that it takes. That state may be one that a
+lost member has told the host of the rendezvous, who gives it to the next group.
 """
 
 import socket
@@ -20,10 +21,11 @@ import torch.distributed
 
 dist: Any = torch.distributed  # whose types are incomplete
 
+TAKEN = -4  # place of the number of steps in a packed state
 LOOK_S = 0.2  # between two looks at the epoch, while nothing is lost
 POLL_S = 0.02  # the same while others are awaited
 CONNECT_S = 20.0  # for members that have all arrived
-_EPOCH, _MEMBERS, _BROKEN = "epoch", "members", "broken"
+_EPOCH, _MEMBERS, _BROKEN, _TAKEN, _STATE = "epoch", "members", "broken", "taken", "state"
 _SEPARATOR = ","
 
 
@@ -51,9 +53,15 @@ class Rendezvous:
         """Whether a member of the newest group has lost another one; it waits for the next group."""
         return bool(self._store.check([f"{self._epoch}/{_BROKEN}"]))
 
-    def form(self, members: Sequence[str]) -> None:
-        """Let these form the next group; those left out leave at their next step, all of them if there are none."""
+    def form(self, members: Sequence[str], state: torch.Tensor | None = None) -> None:
+        """Let these form the next group; those left out leave at their next step, all of them if there are none.
+
+        They take the packed `state`, if any, unless one of them has more steps.
+        """
         self._epoch += 1
+        if state is not None:
+            self._store.set(f"{self._epoch}/{_STATE}", state.numpy().tobytes())
+        self._store.set(f"{self._epoch}/{_TAKEN}", str(-1 if state is None else int(state[TAKEN])))
         self._store.set(f"{self._epoch}/{_MEMBERS}", _SEPARATOR.join(members))
         self._store.set(_EPOCH, str(self._epoch))
 
@@ -71,7 +79,7 @@ class Replica(Protocol):
         ...
 
     def packed(self) -> torch.Tensor:
-        """Return the state as a vector of doubles."""
+        """Return the state as a vector of doubles, with the number of steps at `TAKEN`."""
         ...
 
     def unpack(self, state: torch.Tensor) -> None:
@@ -165,11 +173,14 @@ class LearnerGroup:
         self._group = dist.ProcessGroupGloo(store, members.index(self._name), self._size, options)
 
     def _agree(self, replica: Replica) -> None:
-        """Take the state of a member with the most steps."""
+        """Take the state of a member with the most steps, or the one that was given to the group if it has more."""
         taken = self._gathered(replica.taken)
         state, options = replica.packed(), dist.BroadcastOptions()
-        options.rootRank, options.timeout = taken.index(max(taken)), self._patience
-        self._wait(self._member.broadcast([state], options))
+        if int(self._store.get(f"{self._epoch}/{_TAKEN}")) > max(taken):
+            state = torch.frombuffer(bytearray(self._store.get(f"{self._epoch}/{_STATE}")), dtype=torch.float64)
+        else:
+            options.rootRank, options.timeout = taken.index(max(taken)), self._patience
+            self._wait(self._member.broadcast([state], options))
         replica.unpack(state)
         if len(set(self._gathered(zlib.crc32(replica.packed().numpy().tobytes())))) > 1:
             raise RuntimeError("members of one group have different states")

@@ -83,6 +83,19 @@ def test_one_that_has_missed_the_end_of_a_sum_takes_the_state_of_the_others(at: 
     assert others == [first, first]
 
 
+def test_a_group_takes_the_newer_state_that_a_lost_learner_has_told() -> None:
+    shape, _ = played(0)
+    told = LearnerState.fresh(shape, 4)._replace(updates=500, steps=10**6)
+    with learners() as group:
+        started(group, 2, passes=1)
+        group.rendezvous.form(tuple(group.pipes), told.packed(passes=1))
+        # They may go on for a moment before they look who the members are.
+        group.ask(1000)
+        first, other = states_of(group.answers())
+    assert first[1000][1] == 10**6 + 500 * 64
+    assert other == first
+
+
 def test_one_that_comes_later_starts_from_the_newest_state() -> None:
     with learners() as group:
         started(group, 2, passes=1)
