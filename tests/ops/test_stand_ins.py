@@ -29,6 +29,11 @@ Restart=on-failure
 RestartSec=0
 RestartPreventExitStatus=2
 """
+PREPARED = """\
+[Service]
+ExecStartPre=/bin/sh -c "touch /data/preparing; exec sleep 1000"
+ExecStart=/bin/sh -c "touch /data/started; exec sleep 1000"
+"""
 USER_DATA = "#!/bin/bash\necho booted >>/data/boots\n"
 
 
@@ -179,6 +184,18 @@ def test_a_unit_waits_for_its_condition_restarts_when_killed_and_stays_down_when
     systemctl("stop", "probe")
     assert systemctl("is-active", "probe") == "inactive\n"
     assert "sleep 1000" not in host.run("ps", "-eo", "args").stdout
+
+
+def test_a_unit_that_is_stopped_while_it_is_prepared_is_down_at_once_and_does_not_start(
+    machines: Hypervisor, instance: str
+) -> None:
+    host = machines.host(instance)
+    (host.disk / "etc/systemd/system/prepared.service").write_text(PREPARED)
+    host.run("systemctl", "start", "--no-block", "prepared")
+    wait_until(lambda: host.run("test", "-e", "/data/preparing").returncode == 0)
+    assert host.run("timeout", "60", "systemctl", "stop", "prepared").returncode == 0
+    assert host.run("systemctl", "is-active", "prepared").stdout == "inactive\n"
+    assert host.run("test", "-e", "/data/started").returncode == 1
 
 
 def test_the_uptime_of_a_host_counts_from_its_start(machines: Hypervisor, instance: str) -> None:

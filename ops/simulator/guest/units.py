@@ -54,6 +54,13 @@ def words(line: str, environment: dict[str, str]) -> list[str]:
     return result
 
 
+def _terminate(process: asyncio.subprocess.Process) -> None:
+    """Send SIGTERM to a process and its children, unless it has ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.killpg(process.pid, signal.SIGTERM)
+
+
 @dataclass
 class Unit:
     """A service."""
@@ -63,6 +70,7 @@ class Unit:
     sub: str = "dead"  # systemd's SubState
     result: str = "success"
     main: asyncio.subprocess.Process | None = None  # its main process while that is running
+    control: asyncio.subprocess.Process | None = None  # the command that prepares or ends it while that is running
     restarts: int = 0  # automatic ones
     code: int = 0  # exit code of the main process
     task: asyncio.Task[None] | None = None
@@ -111,7 +119,9 @@ class Unit:
     async def run_all(self, key: str) -> int:
         """Run the commands of a setting in order, and return the first exit code that is not 0."""
         for line in self.settings.get(key, []):
-            code = await (await self.command(line.removeprefix("-"))).wait()
+            self.control = await self.command(line.removeprefix("-"))
+            code = await self.control.wait()
+            self.control = None
             if code and not line.startswith("-"):
                 return code
         return 0
@@ -150,12 +160,8 @@ class Unit:
             return False
         if await self.run_all("ExecStartPre"):
             self.code = 1
-        else:
-            self.main = await self.command(self.one("ExecStart"))
-            self.enter("active", "running")
-            up.set()
-            self.code = await self.main.wait()
-            self.main = None
+        elif not self.stopping:
+            await self._run_main(up)
         clean = self.code == 0 or self.code in CLEAN_SIGNALS
         if self.stopping or clean:
             self.enter("inactive", "dead")
@@ -165,6 +171,15 @@ class Unit:
         prevented = str(self.code) in self.one("RestartPreventExitStatus").split()
         policy = self.one("Restart", "no")
         return not self.stopping and not prevented and (policy == "always" or (policy == "on-failure" and not clean))
+
+    async def _run_main(self, up: asyncio.Event) -> None:
+        self.main = await self.command(self.one("ExecStart"))
+        if self.stopping:  # while it was created: `stop` did not see it
+            _terminate(self.main)
+        self.enter("active", "running")
+        up.set()
+        self.code = await self.main.wait()
+        self.main = None
 
     async def stop(self) -> None:
         """Stop it, and kill it if that takes longer than its time limit."""
@@ -177,15 +192,16 @@ class Unit:
             if self.sub == "auto-restart":
                 self.task.cancel()
                 self.enter("inactive", "dead")
-            else:
+            else:  # as systemd does: what prepares it is ended, and it is not started
+                if self.control:
+                    _terminate(self.control)
                 await asyncio.wait([self.task], timeout=DEFAULT_STOP_S)
             return
         self.enter("deactivating", "stop")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(self.one("TimeoutStopSec", str(DEFAULT_STOP_S)))):
                 await self.run_all("ExecStop")
-                if main.returncode is None:
-                    os.killpg(main.pid, signal.SIGTERM)
+                _terminate(main)
                 await main.wait()
         if main.returncode is None:
             self.result = "timeout"
