@@ -2,19 +2,38 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 import pytest
 
 from commands import assert_refused, redox, redox_json, succeeded
+from redox_balancer.bench import throughput
+from redox_balancer.bench.throughput import ThroughputBenchmark
+from redox_balancer.design.task import Task
+
+
+class Advice(NamedTuple):
+    """What `redox advise` wrote, and the whole measurement behind it."""
+
+    file: Path
+    benchmark: ThroughputBenchmark
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    answer = succeeded("advise", "--seconds", "0.5", "--timesteps", "1000000", "--observation", "flat", "--json")
+def advice(tmp_path_factory: pytest.TempPathFactory) -> Advice:
+    measure, found = throughput.measure, list[ThroughputBenchmark]()
+    with mock.patch.object(throughput, "measure", lambda *a, **b: found.append(measure(*a, **b)) or found[-1]):
+        answer = succeeded("advise", "--seconds", "0.5", "--timesteps", "1000000", "--observation", "flat", "--json")
     assert "one actor" in answer.stderr  # progress
     file = tmp_path_factory.mktemp("advice") / "advice.json"
     file.write_text(answer.stdout)
-    return file
+    return Advice(file, found[0])
+
+
+@pytest.fixture
+def recorded(advice: Advice) -> Path:
+    return advice.file
 
 
 def test_terms_of_the_task_are_measured_and_give_speed_time_and_cost(recorded: Path) -> None:
@@ -30,6 +49,18 @@ def test_terms_of_the_task_are_measured_and_give_speed_time_and_cost(recorded: P
     lowest = min(size["usd"] for size in found["predicted"])
     assert found["cheapest"] in found["predicted"]
     assert found["cheapest"]["usd"] <= 1.02 * lowest
+
+
+def test_the_terms_of_an_actor_and_of_ray_are_measured_on_real_ones(advice: Advice) -> None:
+    terms, found = advice.benchmark.terms, advice.benchmark
+    assert min(terms.env_s, terms.act_s, terms.overhead_s, terms.loop_s, terms.ray_loop_s) > 0
+    # The observations alone.
+    (size,) = Task(observation="flat").environments()(1)[0].observation_space.shape
+    assert 17 * 16 * size * 4 < terms.rollout_bytes < 200_000
+    assert terms.weights_bytes > 128 * 128 * 4
+    assert min(found.shared_steps_per_s, found.ray_steps_per_s) > 0
+    # A core second is never more than a second: the loop is one thread.
+    assert terms.loop_s < 1.05 * 256 / found.replay_steps_per_s
 
 
 def test_recorded_terms_are_read_and_the_table_says_what_more_actors_give(recorded: Path) -> None:
