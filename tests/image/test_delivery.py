@@ -1,6 +1,7 @@
 """The image of `train-remote` is tested here and sent to the engine of the host."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -109,8 +110,18 @@ def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_the_one_it_r
     assert f"{small} is already on" in capfd.readouterr().err
 
 
-def test_an_image_that_trains_here_passes(engine: Engine) -> None:
+def test_an_image_that_trains_here_passes_and_reports_its_speed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, answers = subprocess.run, list[Any]()
+    monkeypatch.setattr(subprocess, "run", lambda *words, **how: answers.append(run(*words, **how)) or answers[-1])
     image.smoke_test(Session(SETTINGS), engine.image)
+    (answer,) = answers
+    assert answer.returncode == 0, answer.stderr
+    result = json.loads(answer.stdout)
+    assert result["steps"] > 0
+    assert result["steps_per_s"] > 0
+    assert not result["finished"]
 
 
 def test_an_image_that_does_not_train_here_is_not_sent(engine: Engine) -> None:

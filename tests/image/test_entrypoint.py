@@ -79,15 +79,6 @@ def test_errors_of_the_trainer_are_passed_on(engine: Engine, runs: Path) -> None
     assert "--num-actors" in answer.stderr
 
 
-def test_smoke_trains_on_the_embedded_core_and_reports_its_speed(engine: Engine) -> None:
-    answer = engine.run("smoke")
-    assert answer.returncode == 0, answer.stderr
-    result = json.loads(answer.stdout)
-    assert result["steps"] > 0
-    assert result["steps_per_s"] > 0
-    assert not result["finished"]
-
-
 def test_shell_and_every_command_of_redox_are_modes(engine: Engine) -> None:
     assert engine.run("shell", "-c", "echo $0 $PYTHONPATH").stdout == "bash /opt/redox/app\n"
     checks = json.loads(engine.run("doctor", "--json").stdout)["checks"]

@@ -10,6 +10,7 @@ import yaml
 from infra.container import Flags
 from infra.machine.contract import FRESH_S, UPDATE_S
 from infra.settings import ROOT, load
+from ops.remote.image import SMOKE_S
 from redox_balancer.impala.cluster import MIN_OBJECT_STORE_BYTES
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs.preflight import MARGIN, THREADS, descriptors_needed
@@ -48,6 +49,13 @@ def test_the_entrypoint_has_the_trainers_defaults_and_parses_options_as_it_does(
     assert bash("option", "--num-actors", 2, *arguments) == "4"
     assert bash("option", "--num-actors", 2, *arguments[2:4]) == "2"
     assert bash("option", "--seed", 0, *arguments) == "5"
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("", SMOKE_S), ("7", 7)])
+def test_smoke_trains_by_default_for_as_long_as_before_an_image_is_sent(given: str, seconds: int) -> None:
+    checks = "check_clock() { :; }; check_shared_memory() { :; }"
+    timeout = 'timeout() { mkdir "$run/latest"; touch "$run/latest/manifest.json"; echo "$5"; }'
+    assert bash("eval", f"{checks}; {timeout}; smoke {given}") == str(seconds)
 
 
 def test_the_health_check_allows_several_heartbeats_and_the_replacement_of_an_actor() -> None:

@@ -68,7 +68,10 @@ class Engine:
 
 # Checkpoints by seconds, and longer than any test.
 SAVE_INTERVAL_S = 3.0
-TRAIN = ("--timesteps", "1000000000", "--save-interval-s", str(SAVE_INTERVAL_S), "--log-interval-s", "1")
+TRAIN = (
+    *("--timesteps", "1000000000", "--save-interval-s", str(SAVE_INTERVAL_S)),
+    *("--log-interval-s", "1", "--heartbeat-interval-s", "1"),
+)
 
 
 @dataclass
