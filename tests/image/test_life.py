@@ -19,22 +19,7 @@ def resumed_at(training: Training) -> int:
     return int(steps[-1].replace(",", ""))
 
 
-def test_a_stop_saves_and_ends_with_0_and_a_new_container_resumes_from_that_step(engine: Engine, runs: Path) -> None:
-    with engine.training(runs) as first:
-        first.saved()
-        start = time.monotonic()
-        first.container.stop()
-        seconds = time.monotonic() - start
-        assert first.state["ExitCode"] == EXIT_OK
-        assert seconds < STOP_S
-        stopped = newest(first.run)
-        assert f"stopped at step {stopped:,}" in first.log()
-    with engine.training(runs) as second:
-        assert resumed_at(second) == stopped
-        assert second.saved() > stopped
-
-
-def test_a_kill_loses_at_most_one_interval(engine: Engine, runs: Path) -> None:
+def test_a_kill_loses_one_interval_at_most_a_stop_nothing_and_both_are_resumed(engine: Engine, runs: Path) -> None:
     with engine.training(runs) as first:
         first.saved()
         first.saved()
@@ -48,6 +33,17 @@ def test_a_kill_loses_at_most_one_interval(engine: Engine, runs: Path) -> None:
         assert 0 <= lost_s < SAVE_INTERVAL_S + 1.0  # and the time of a save
     with engine.training(runs) as second:
         assert resumed_at(second) == saved
+        second.saved()
+        start = time.monotonic()
+        second.container.stop()
+        seconds = time.monotonic() - start
+        assert second.state["ExitCode"] == EXIT_OK
+        assert seconds < STOP_S
+        stopped = newest(second.run)
+        assert f"stopped at step {stopped:,}" in second.log()
+    with engine.training(runs) as third:
+        assert resumed_at(third) == stopped
+        assert third.saved() > stopped
 
 
 # Allocates memory in the container until the kernel kills an actor: Ray gives its workers the highest OOM score. A
