@@ -8,9 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import redox_balancer
 from commands import assert_refused, redox, redox_json, succeeded
 
 CONDITIONS = ("--conditions", "hypoxia,pdh_deficiency,complex_iii_closed")
+ENZYMES = Path(redox_balancer.__file__).parent / "data" / "enzymes.toml"
 QUICK = ("--states", 3, "--seeds", 3, "--seconds", 0.1, "--longest", 0.2, "--jobs", 2)
 
 
@@ -25,7 +27,9 @@ def trained(folder: Path, name: str, *options: object) -> Path:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
-    return [trained(folder, f"seed{seed}", "--seed", seed, *CONDITIONS) for seed in (1, 2)]
+    shutil.copyfile(ENZYMES, folder / ENZYMES.name)
+    options = (*CONDITIONS, "--enzymes", folder / ENZYMES.name)
+    return [trained(folder, f"seed{seed}", "--seed", seed, *options) for seed in (1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,13 @@ def test_the_page_the_figure_and_the_data_are_of_the_same_comparison(
     assert evaluated["date"] in page
     share = 100 * rows(evaluated, "pairs")["best fixed construct"]["mean_share"]
     assert f"| {share:.1f} |" in page.split("## Pairs")[1].split("| best fixed construct |")[1].splitlines()[0]
+
+
+def test_published_results_name_files_but_not_where_they_were(runs: list[Path], evaluated: dict[str, Any]) -> None:
+    assert evaluated["runs"] == ["seed1", "seed2"]
+    assert evaluated["task"]["enzymes"] == "enzymes.toml"
+    for name in ("evaluation.json", "evaluation.md", "evaluation.svg"):
+        assert str(runs[0].parent) not in (runs[0] / name).read_text()
 
 
 def test_states_to_choose_settings_on_are_others_and_the_tables_are_printed(

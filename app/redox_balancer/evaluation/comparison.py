@@ -164,8 +164,8 @@ def compare_methods(
         "version": __version__,
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor(),
-        "runs": [str(run.folder) for run in runs],
-        "task": runs[0].task.model_dump(mode="json"),
+        "runs": [_portable(str(run.folder)) for run in runs],
+        "task": {name: _portable(value) for name, value in runs[0].task.model_dump(mode="json").items()},
         "task_checksum": task,
         "training_s": training_s,
         "training_steps": statistics.fmean(rows[-1]["steps"] if (rows := run.metrics()) else 0 for run in runs),
@@ -179,6 +179,11 @@ def compare_methods(
             for condition, optimum in enumerated.items()
         ],
     }
+
+
+def _portable(value: Any) -> Any:
+    """The name of a file or folder in place of its path on this machine; results are published."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def task_checksum(environments: RedoxEnvs) -> str:
