@@ -9,6 +9,7 @@ from redox_balancer.cell.conditions import Condition
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Role
 from redox_balancer.design.evaluator import Evaluator, Outcome
+from redox_balancer.design.look_ahead import promises
 from redox_balancer.design.outlook import ESTIMATED, Outlook, Prospect
 from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.space import DesignSpace
@@ -49,7 +50,7 @@ class CandidateFeatures:
         self._levels = len(space.levels)
         self.values: Features = np.zeros((len(space.placements), len(feature_names(space))), dtype=np.float32)
         self._placed = self.values[:, self._levels]
-        self.ahead: tuple[Prospect, NDArray[np.bool_]] | None = None
+        self.ahead: tuple[Prospect, NDArray[np.bool_], int] | None = None
         for row, placement in zip(self.values, space.placements, strict=True):
             enzyme, network = placement.enzyme, space.network
             taken = [
@@ -75,11 +76,13 @@ class CandidateFeatures:
         """Show a placement at a level, given by their indices."""
         self._placed[placement] = (level + 1) / self._levels
 
-    def look_ahead(self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None) -> None:
+    def look_ahead(
+        self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None, left: int
+    ) -> None:
         """Look at what may be placed, by the mask of legal actions, shape (P L,); at nothing where it is None."""
         self.ahead = None
         if self.outlook is not None and legal is not None:
-            self.ahead = self.outlook.prospect(construct, self._condition, outcome), legal
+            self.ahead = self.outlook.prospect(construct, self._condition, outcome), legal, left
 
 
 def show_gains(features: Sequence[CandidateFeatures], observations: Features) -> None:
@@ -88,11 +91,11 @@ def show_gains(features: Sequence[CandidateFeatures], observations: Features) ->
     outlook = features[0].outlook if looking else None
     if outlook is None:
         return
-    rows, prospects, legal = map(list, zip(*looking, strict=True))
+    rows, prospects, legal, left = map(list, zip(*looking, strict=True))
     shape = features[0].values.shape
     shown = observations[:, -features[0].values.size :].reshape(len(features), *shape)  # a view
     new = np.array(legal).reshape(-1, *prospects[0].bounds.shape[2:])
     levels = new.shape[-1]
     new &= shown[rows, :, levels, None] == 0.0
-    gains = np.arcsinh(outlook.gains(prospects, new) / SMALL) / np.arcsinh(1.0 / SMALL)
+    gains = np.arcsinh(promises(outlook, prospects, new, left) / SMALL) / np.arcsinh(1.0 / SMALL)
     shown[rows, :, :levels] = np.where(new, gains, 0.0)

@@ -264,7 +264,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         if self.features is None:
             return observed.copy()
         legal = self._mask[:-1] if self._left else None
-        self.features.look_ahead(self.construct, self.outcome, legal)
+        self.features.look_ahead(self.construct, self.outcome, legal, self._left)
         observation = np.concatenate([observed, self.features.values.ravel()])
         if not self.features.together:
             show_gains([self.features], observation[None])

@@ -50,6 +50,7 @@ class Prospect(NamedTuple):
     reference: Reference
     value: float
     protein: float
+    spent: FloatArray  # of the two protein budgets, soluble and membrane
     takes: bool  # whether it takes NAD(P)H from the pools
     dead: bool  # whether the first row proves that the cell cannot live
     point: FloatArray
@@ -64,6 +65,8 @@ class Outlook:
         self._evaluator, space, ends = evaluator, evaluator.space, evaluator.formulation.ends
         self._levels = np.asarray(space.levels)
         self._foreign = np.asarray([[placement.foreign] for placement in space.placements])
+        self._membrane = np.asarray(space.in_membrane, dtype=np.intp)
+        self._budgets = np.asarray([space.budget, space.membrane_budget]) * (1 + 1e-9)
         # A bound that is always 0 is no parameter.
         self._ends, self._move = ends, ends >= 0
         self._condition: Condition | None = None
@@ -88,6 +91,8 @@ class Outlook:
             self._condition, self._bounds = condition, np.array(bounds)
         placed = tuple(construct)
         protein, takes = space.protein(placed), any(evaluator.foreign[place] for place, _ in placed)
+        membrane, drawn = self._membrane[[place for place, _ in placed]], [self._levels[level] for _, level in placed]
+        spent = np.bincount(membrane, drawn, minlength=2)
         point = evaluator.formulation.with_placed(cell, placed, sample)
         proof = programs.growth_lp.certificate(point[:-1]) if outcome.growth == 0.0 else None
         if proof is not None:
@@ -102,7 +107,7 @@ class Outlook:
                     for program in programs.flux_lps:
                         program.maximise(point)
             rows = [programs.growth_lp.lowest_cut(point[:-1]), *(p.lowest_cut(point) for p in programs.flux_lps)]
-        return Prospect(reference, outcome.value, protein, takes, proof is not None, point, rows, self._bounds)
+        return Prospect(reference, outcome.value, protein, spent, takes, proof is not None, point, rows, self._bounds)
 
     def gains(self, prospects: Sequence[Prospect], asked: NDArray[np.bool_] | None = None) -> FloatArray:
         """Estimated change of the value of N constructs by each placement; shape (N, P, L).
@@ -124,6 +129,25 @@ class Outlook:
             if chosen.any():
                 gains[chosen] = estimate([*compress(prospects, chosen)], asked[chosen])
         return gains
+
+    def placed(self, prospect: Prospect, placement: int, level: int, gain: float) -> Prospect:
+        """What is estimated of a construct with one placement more, by what is known of it and this gain."""
+        point, spent = prospect.point.copy(), prospect.spent.copy()
+        ends, moved = self._ends[:, placement], self._move[:, placement]
+        point[ends[moved]] = prospect.bounds[0, moved, placement, level]
+        spent[self._membrane[placement]] += self._levels[level]
+        return prospect._replace(
+            value=prospect.value + gain,
+            protein=prospect.protein + self._levels[level],
+            spent=spent,
+            takes=prospect.takes or bool(self._foreign[placement, 0]),
+            point=point,
+        )
+
+    def affordable(self, prospect: Prospect) -> NDArray[np.bool_]:
+        """Which placements what is left of the budgets is enough for, (P, L)."""
+        left: NDArray[np.bool_] = self._levels <= (self._budgets - prospect.spent)[self._membrane][:, None]
+        return left
 
     def _made_up(self, prospects: Sequence[Prospect], asked: NDArray[np.bool_]) -> FloatArray:
         """Shares of what N cells lack that each placement makes up for."""
