@@ -18,7 +18,9 @@ SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
 """Metabolites, by BiGG name, whose consumption per flux describes a placement; of the last four the cell may lack."""
 COMPARTMENTS = ("c", "m")
 SMALL = 0.02
-"""Gain up to which features are linear in it, in the unit of the value; above they grow with its logarithm."""
+"""Gain up to which its feature is linear in it, in the unit of the value; above it grows with the logarithm."""
+LEAST = 1e-6
+"""Gain that counts as the largest where none is larger."""
 
 Features = NDArray[np.float32]
 
@@ -26,12 +28,13 @@ Features = NDArray[np.float32]
 def feature_names(space: DesignSpace) -> tuple[str, ...]:
     """Names of the features of a placement: they are the same for every library, model and set of conditions."""
     return (
-        *(f"gain at {level:g}" for level in space.levels),
+        *(f"gain at {level:g}, of the largest" for level in space.levels),
         *("level", "foreign", "membrane"),
         *(f"in {compartment}" for compartment in COMPARTMENTS),
         *(role.value for role in Role),
         *(f"{name} taken" for name in SPECIES),
         "capacity",
+        "largest gain",
     )
 
 
@@ -63,6 +66,7 @@ class CandidateFeatures:
                 *(enzyme.role is role for role in Role),
                 *taken,
                 np.log10(placement.caps[-1]) / 3.0,  # from 1 pmol to 1 mol: within -4 and 1
+                0.0,
             )
         shown = not hidden_condition and space.settings.reward in ESTIMATED
         self.outlook = Outlook(evaluator, sampled_cuts(evaluator)) if shown else None
@@ -76,9 +80,7 @@ class CandidateFeatures:
         """Show a placement at a level, given by their indices."""
         self._placed[placement] = (level + 1) / self._levels
 
-    def look_ahead(
-        self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None, left: int
-    ) -> None:
+    def look_ahead(self, construct: Construct, outcome: Outcome, legal: NDArray[np.bool_] | None, left: int) -> None:
         """Look at what may be placed, by the mask of legal actions, shape (P L,); at nothing where it is None."""
         self.ahead = None
         if self.outlook is not None and legal is not None:
@@ -97,5 +99,7 @@ def show_gains(features: Sequence[CandidateFeatures], observations: Features) ->
     new = np.array(legal).reshape(-1, *prospects[0].bounds.shape[2:])
     levels = new.shape[-1]
     new &= shown[rows, :, levels, None] == 0.0
-    gains = np.arcsinh(promises(outlook, prospects, new, left) / SMALL) / np.arcsinh(1.0 / SMALL)
-    shown[rows, :, :levels] = np.where(new, gains, 0.0)
+    found = np.where(new, promises(outlook, prospects, new, left), 0.0)
+    largest = np.maximum(found.max(axis=(1, 2), keepdims=True), LEAST)
+    shown[rows, :, :levels] = np.clip(found / largest, -1.0, 1.0)
+    shown[rows, :, -1] = np.arcsinh(largest[:, :, 0] / SMALL) / np.arcsinh(1.0 / SMALL)

@@ -1,7 +1,7 @@
 """What placements would win together, by the estimates of `outlook` alone: a beam search without a solve.
 
-The gain of a placement by itself misses those that are of use in pairs, such as an enzyme and the transport of what it
-takes. The search extends the most promising constructs of each size, and what it finds counts for each of their
+The gain of a placement by itself misses those that are of use in pairs, such as an enzyme and the transport of what
+it takes. The search extends the most promising constructs of each size, and what it finds counts for each of their
 placements.
 """
 

@@ -91,8 +91,9 @@ class Outlook:
             self._condition, self._bounds = condition, np.array(bounds)
         placed = tuple(construct)
         protein, takes = space.protein(placed), any(evaluator.foreign[place] for place, _ in placed)
-        membrane, drawn = self._membrane[[place for place, _ in placed]], [self._levels[level] for _, level in placed]
-        spent = np.bincount(membrane, drawn, minlength=2)
+        spent = np.zeros(2)
+        for place, level in placed:
+            spent[self._membrane[place]] += self._levels[level]
         point = evaluator.formulation.with_placed(cell, placed, sample)
         proof = programs.growth_lp.certificate(point[:-1]) if outcome.growth == 0.0 else None
         if proof is not None:

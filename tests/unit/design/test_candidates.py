@@ -161,12 +161,15 @@ def test_a_hidden_condition_shows_no_gains_and_features_have_the_same_names_in_e
         outcome = evaluator.outcome(construct, space.conditions[3])
         for features in (shown, hidden):
             features.enter(space.conditions[3])
-            features.look_ahead(construct, outcome, np.ones(space.actions - 1, dtype=np.bool_))
+            features.look_ahead(construct, outcome, np.ones(space.actions - 1, dtype=np.bool_), 2)
             show_gains([features], features.values.reshape(1, -1))
     levels = len(space.levels)
-    assert np.abs(shown.values[:, :levels]).max() > 0.1
-    assert not hidden.values[:, :levels].any()
-    assert (shown.values[:, levels:] == hidden.values[:, levels:]).all()
+    assert shown.values[:, :levels].max() == 1.0
+    assert np.abs(shown.values[:, :levels]).max() == 1.0
+    assert shown.values[0, -1] > 0.1
+    assert (shown.values[:, -1] == shown.values[0, -1]).all()
+    assert not hidden.values[:, [*range(levels), -1]].any()
+    assert (shown.values[:, levels:-1] == hidden.values[:, levels:-1]).all()
     assert np.isfinite(shown.values).all()
     assert shown.values.shape == (len(space.placements), len(feature_names(space)))
     assert feature_names(Task(candidates="all").space()) == feature_names(space)
