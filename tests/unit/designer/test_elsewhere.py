@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.task import Task
 from redox_balancer.designer.trained_run import TrainedRun, fitted
@@ -27,6 +28,15 @@ def first_of(run: TrainedRun) -> RedoxEnv:
     return run.environments()(1)[0]
 
 
+def gains_of(env: RedoxEnv) -> FloatArray:
+    """Estimated gains of single placements in the state of an environment, (P, L)."""
+    features = env.features
+    assert features is not None
+    assert features.outlook is not None
+    assert features.ahead is not None
+    return features.outlook.gains(features.ahead[:1])[0]
+
+
 def test_a_placement_has_the_same_features_and_the_state_the_same_entries_in_a_larger_library(tmp_path: Path) -> None:
     run = run_of(TRAINED, tmp_path)
     few, many = first_of(run), first_of(run.elsewhere(without_enzymes=()))
@@ -44,9 +54,11 @@ def test_a_placement_has_the_same_features_and_the_state_the_same_entries_in_a_l
         rows = more[shared:].reshape(-1, features)[at]
         own_rows = seen[shared:].reshape(-1, features)
         assert rows[:, levels:-1] == pytest.approx(own_rows[:, levels:-1], abs=1e-5)
-        # Gains are estimated by cuts that were sampled with the placements of each library.
-        assert np.abs(rows[:, :levels] - own_rows[:, :levels]).mean() < 0.01
-        rows[:, :levels] = own_rows[:, :levels]
+        # Gains are estimated by cuts that were sampled with the placements of each library, and shown with others.
+        own_gains, gains = (gains_of(env) for env in (few, many))
+        assert np.abs(gains[at] - own_gains).mean() < 0.01
+        of_gains = [*range(levels), -1]
+        rows[:, of_gains] = own_rows[:, of_gains]
         # Without pooling over what is new, the policy has the same preferences among the placements of both.
         again = policy.distribution(np.concatenate([more[:shared], rows.ravel()])[None], info["action_mask"][None])
         own = policy.distribution(seen[None], info["action_mask"][None])
