@@ -27,6 +27,12 @@ SMALLEST_EXPONENT = -80.0
 
 SCORER_UNITS = 48
 """Units of each layer of the scorer of candidates."""
+ESTIMATE_SCALE = 20.0
+"""Initial weight of a candidate's estimates in its logits: the policy begins as one that follows them.
+
+What it learns is where they mislead (residual reinforcement learning, Johannink et al. 2019, ICRA), which carries over
+to candidates that it was not trained on better than a choice learnt from nothing.
+"""
 
 
 class Candidates(NamedTuple):
@@ -118,7 +124,8 @@ class PolicyShape:
         """Return initial parameters: orthogonal weights, zero biases, shape (size,).
 
         Gains are 5/3 before a tanh, 0.01 for the logits so that the initial policy is almost uniform, and 1 for
-        the value (Andrychowicz et al. 2021, "What matters for on-policy deep actor-critic methods").
+        the value (Andrychowicz et al. 2021, "What matters for on-policy deep actor-critic methods"). Where candidates
+        have estimates, the initial policy follows them.
         """
         flat = np.zeros(self.size, dtype=np.float32)
         for name, array in self.unflatten(flat).items():
@@ -126,7 +133,7 @@ class PolicyShape:
                 gain = {"policy": 0.01, "score": 0.01, "key": 0.01, "value": 1.0}.get(name.split("/")[0], 5 / 3)
                 array[...] = gain * _orthogonal(array.shape, rng)
             elif name.endswith("scale"):
-                array[...] = 1.0
+                array[...] = ESTIMATE_SCALE
         return flat
 
 
