@@ -37,7 +37,7 @@ ASKED_robust = --longest 1
 TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
 ASKED_guaranteed = --longest 0.5
 TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.05 --entropy-cost-end 0.002
-STEPS_known = 500000
+STEPS = 50000
 STEPS_hidden = 600000
 STEPS_noise = 400000
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
@@ -54,7 +54,6 @@ comma := ,
 listed = $(subst $() ,$(comma),$(strip $(1)))
 GENOME = --model $(or $(MODEL),$(error give the core: MODEL=core.json.gz)) --medium culture --placements 2
 $(foreach fold,1 2 3 4,\
-	$(eval STEPS_genome-$(fold) = 100000)\
 	$(eval TRAINED_FOR_genome-$(fold) = $$(GENOME) --sampling named --cell $$(call listed,$$(filter-out $$(FOLD_$$(TASK)),$$(LINES))))\
 	$(eval ASKED_genome-$(fold) = --cell $$(call listed,$$(FOLD_$$(TASK))) --on training --seconds 1))
 INPUT ?=
@@ -110,7 +109,7 @@ evaluation: setup ## train five policies for a task and compare them with every 
 	@[ -n "$(filter $(TASK),$(TASKS))" ] || { echo "error: unknown task '$(TASK)'; choose one of: $(TASKS)" >&2; exit 2; }
 	printf '%s\n' {1..5} | xargs --max-procs $(JOBS) --replace={} \
 		$(BIN)/redox train --checkpoint-dir $(EVALUATED)/seed{} --seed {} --resume auto --num-actors 0 \
-			--timesteps $(or $(call given,TIMESTEPS),$(STEPS_$(TASK)),$(TIMESTEPS)) --placements 3 $(TRAINED_FOR_$(TASK))
+			--timesteps $(or $(call given,TIMESTEPS),$(STEPS_$(TASK)),$(STEPS)) --placements 3 $(TRAINED_FOR_$(TASK))
 	$(BIN)/redox evaluate $(EVALUATED)/seed{1..5} $(ASKED_$(TASK)) --jobs $(JOBS) --output docs/evaluation/$(TASK)
 
 .PHONY: tensorboard

@@ -172,7 +172,7 @@ def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
 def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp_path: Path) -> None:
     conditions = "healthy,complex_iii_closed"
     trained = succeeded(
-        *("train", "--timesteps", 300_000, "--num-actors", 0, "--conditions", conditions, "--json"), cwd=tmp_path
+        *("train", "--timesteps", 60_000, "--num-actors", 0, "--conditions", conditions, "--json"), cwd=tmp_path
     )
     answer = json.loads(trained.stdout)
     run = tmp_path / answer["run"]
@@ -181,7 +181,7 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
     assert (run / "config.json").exists()
     assert (run / "latest" / "manifest.json").exists()
 
-    again = redox("train", "--timesteps", 400_000, "--num-actors", 0, "--conditions", conditions, cwd=tmp_path)
+    again = redox("train", "--timesteps", 80_000, "--num-actors", 0, "--conditions", conditions, cwd=tmp_path)
     assert_refused(again, "already holds a run")
 
     summary = redox_json("report", run, "--episodes", 1000, cwd=tmp_path)

@@ -114,6 +114,17 @@ def test_the_first_policy_is_almost_uniform() -> None:
     np.testing.assert_allclose(entropy, np.log(SHAPE.actions), atol=1e-3)
 
 
+def test_the_first_policy_follows_the_estimates_of_candidates_and_stops_where_nothing_is_gained() -> None:
+    rng = np.random.default_rng(2)
+    policy = Policy(SCORING, SCORING.initial(rng))
+    observations, _ = random_input(rng, shape=SCORING)
+    estimates = rng.permuted(np.tile(np.linspace(-1.0, 1.0, 12, dtype=np.float32), (64, 1)), axis=1)
+    estimates[::2] -= 1.2
+    observations[:, 5:].reshape(-1, 4, 6)[:, :, :3] = estimates.reshape(-1, 4, 3)
+    best = np.where(estimates.max(axis=1) > 0.0, estimates.argmax(axis=1), 12)
+    assert (policy.act(observations, np.ones((64, 13), dtype=np.bool_)) == best).all()
+
+
 def test_a_saved_policy_acts_as_before_and_greedy_needs_no_generator(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     flat = rng.standard_normal(SHAPE.size).astype(np.float32)
