@@ -30,7 +30,7 @@ SCORER_UNITS = 48
 ESTIMATE_SCALE = 20.0
 """Initial weight of a candidate's estimates in its logits: the policy begins as one that follows them.
 
-What it learns is where they mislead (residual reinforcement learning, Johannink et al. 2019, ICRA), which carries over
+What it learns is where they mislead (residual reinforcement learning, Johannink et al. 2019, ICRA). That carries over
 to candidates that it was not trained on better than a choice learnt from nothing.
 """
 
