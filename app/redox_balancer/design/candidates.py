@@ -42,11 +42,8 @@ class CandidateFeatures:
     """Features of P placements, shape (P, F), brought up to date in place, but for their gains, see `show_gains`.
 
     Gains are shown where the condition is, and where the reward follows from optima alone (`ESTIMATED`). `ahead` is
-    what they are estimated from and the mask of legal actions, shape (P L,); None where no gains are shown. Whether
-    they are shown for several environments `together` is for their factory to say.
+    what they are estimated from and the mask of legal actions, shape (P L,); None where no gains are shown.
     """
-
-    together = False
 
     def __init__(self, evaluator: Evaluator, *, hidden_condition: bool) -> None:
         space = evaluator.space

@@ -22,8 +22,8 @@ class Construct:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Pairs of placement and level index, for what is placed."""
-        return ((placement, level - 1) for placement, level in enumerate(self.levels) if level)
+        return iter([(placement, level - 1) for placement, level in enumerate(self.levels) if level])
 
     def __len__(self) -> int:
         """Number of placements in use."""
-        return sum(1 for level in self.levels if level)
+        return len(self.levels) - self.levels.count(0)

@@ -8,7 +8,6 @@ episode: the observation holds the number of placements left, so nothing is trun
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import partial
 from typing import Any, Self
 
 import gymnasium
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.parametric import REGION_BYTES
+from redox_balancer.design.building import Building
 from redox_balancer.design.candidates import CandidateFeatures, feature_names, show_gains
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import CACHE_ENTRIES, Evaluator, Outcome
@@ -88,8 +88,6 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
     sample: int | None
     paid: float
     _left: int
-    _spent: NDArray[np.float64]
-    _mask: Mask
 
     def __init__(
         self,
@@ -120,17 +118,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             self.metadata = {**self.metadata, "candidates": (*self.features.values.shape, len(space.levels))}
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self._release, self._closed = release, False
-        self._levels = np.asarray(space.levels)
-        # Of each placement: the budget that it draws on, soluble or membrane.
-        self._budget_index = np.asarray(space.in_membrane, dtype=np.intp)
-        self._budgets = np.asarray([space.budget, space.membrane_budget])
-        self._allowances = self._budgets[self._budget_index, None] * (1 + 1e-9)
-        self._fractions = np.asarray([0.0, *space.levels])
+        self._stop, self._levels = space.actions - 1, len(space.levels)
+        self._empty = Construct.empty(len(space.placements))
         self._remaining_at = names.index(REMAINING[0])
         self._history_at = self._remaining_at + len(REMAINING)
-        # The level of each placement, 0 where there is none, and the observation, kept up to date.
-        self._placed = np.zeros(len(space.placements), dtype=np.intp)
-        self._observed = np.zeros(len(names), dtype=np.float32)
+        self._together = False
+        self._use(Building(space, 1, len(names), self._remaining_at), 0)
         self._conditions = {condition.id: condition for condition in space.conditions}
         self._box = Box(space) if sampling == "box" else None
         self._begin(space.healthy)
@@ -165,12 +158,12 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Place one enzyme, or stop; a RedoxError if the environment is closed."""
         self._refuse_if_closed()
         position = int(action)
-        reward, stopped = 0.0, position == self.evaluator.space.actions - 1
+        reward, stopped = 0.0, position == self._stop
         if not stopped:
             self._left -= 1
             if self._mask[position]:
                 before = self._value
-                self._place(*divmod(position, len(self._levels)))
+                self._place(*divmod(position, self._levels))
                 reward = self._value - before
             if self.hidden_condition:
                 reward -= self.measurement.cost
@@ -191,6 +184,11 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             } | ({"paid": self.paid} if self.measurement.cost else {})
         return self._observation(), reward, terminated, False, info
 
+    def join(self, building: Building, row: int) -> None:
+        """Use a row of what environments share, and leave it to others to complete observations and show masks."""
+        self._together = True
+        self._use(building, row)
+
     def close(self) -> None:
         """Release the evaluator; closing twice is harmless."""
         if not self._closed:
@@ -201,25 +199,28 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         if self._closed:
             raise RedoxError("the environment is closed", hint="create another one")
 
+    def _use(self, building: Building, row: int) -> None:
+        self.building, self._row = building, row
+        self._mask, self._observed = building.masks[row], building.observed[row]
+
     def _begin(self, condition: Condition, sample: int | None = None) -> None:
         space = self.evaluator.space
         self.condition = condition
-        self.construct = Construct.empty(len(space.placements))
+        self.construct = self._empty
         samples = len(space.parameter_samples)
         drawn = int(self.np_random.integers(samples)) if samples else None
         self.sample, self.paid = drawn if sample is None else sample, 0.0
         self._evaluate()
         self._left = self.max_placements
-        self._placed[:] = 0
-        self._spent = np.zeros(2)
-        self._observed[:] = 0.0
+        self.building.begin(self._row)
         reference, cell = self.evaluator.cell(condition)
         self._healthy_growth = reference.healthy_growth
         if self._cell is not None:
             ratios = condition.ratios if isinstance(condition, HeldCondition) else ()
             self._cell.write(self._observed, cell.limits, ratios)
             self._observed[-3] = reference.growth / reference.healthy_growth
-        self._mask = self._legal()
+        if not self._together:
+            self.building.update()
         if self.features is not None:
             self.features.enter(condition)
 
@@ -227,14 +228,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Extend the construct by one placement."""
         self.construct = self.construct.place(placement, level)
         self._evaluate()
-        replaced = self._fractions[self._placed[placement]]
-        self._placed[placement] = level + 1
-        self._spent[self._budget_index[placement]] += self._levels[level] - replaced
+        self.building.place(self._row, placement, level)
+        if not self._together:
+            self.building.update()
         if self.features is None:
-            self._observed[placement] = (level + 1) / len(self._levels)
+            self._observed[placement] = (level + 1) / self._levels
         else:
             self.features.placed(placement, level)
-        self._mask = self._legal()
 
     def _evaluate(self) -> None:
         """Outcome of the construct for the observation, and its value for the reward."""
@@ -248,30 +248,23 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Growth relative to healthy growth, and capacity in healthy respirations."""
         return self.outcome.growth / self._healthy_growth, self.outcome.capacity / self.evaluator.space.capacity_unit
 
-    def _legal(self) -> Mask:
-        """Whether each action stays within the protein budgets, shape (actions,); stopping always does."""
-        legal = np.ones(self._placed.size * self._levels.size + 1, dtype=np.bool_)
-        without = self._spent[self._budget_index] - self._fractions[self._placed]
-        np.less_equal(without[:, None] + self._levels, self._allowances, out=legal[:-1].reshape(without.size, -1))
-        return legal
-
     def _observation(self) -> Observation:
-        observed, at = self._observed, self._remaining_at
-        observed[at] = self._left / self.max_placements
-        observed[at + 1 : at + 3] = 1.0 - self._spent / self._budgets
+        observed: Observation = self._observed
+        observed[self._remaining_at] = self._left / self.max_placements
         if not self.hidden_condition:
-            observed[-2:] = self._measured()
+            observed[-2], observed[-1] = self._measured()
         if self.features is None:
-            return observed.copy()
+            return observed if self._together else observed.copy()
         legal = self._mask[:-1] if self._left else None
         self.features.look_ahead(self.construct, self.outcome, legal, self._left)
         observation = np.concatenate([observed, self.features.values.ravel()])
-        if not self.features.together:
+        if not self._together:
             show_gains([self.features], observation[None])
         return observation
 
     def _info(self) -> dict[str, Any]:
-        return {"action_mask": self._mask, "condition": self.condition.id}
+        info = {"condition": self.condition.id}
+        return info if self._together else info | {"action_mask": self._mask.copy()}
 
 
 @dataclass(frozen=True)
@@ -326,12 +319,19 @@ class RedoxEnvs:
             for _ in range(count)
         ]
 
-    def together(self, environments: Sequence[RedoxEnv]) -> Callable[[Observation], None]:
-        """Leave gains out of the observations of N environments; the result adds those of all, shape (N, D)."""
+    def together(self, environments: Sequence[RedoxEnv]) -> Callable[[Observation, Mask], None]:
+        """Leave masks and gains of N environments to the result, which is given all observations and masks."""
+        building = environments[0].building.of(len(environments))
+        for row, environment in enumerate(environments):
+            environment.join(building, row)
         features = [environment.features for environment in environments if environment.features]
-        for each in features:
-            each.together = True
-        return partial(show_gains, features)
+
+        def complete(observations: Observation, masks: Mask) -> None:
+            building.update()
+            observations[:, : building.observed.shape[1]], masks[:] = building.observed, building.masks
+            show_gains(features, observations)
+
+        return complete
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class EnvFactory(Protocol):
     call must not depend on those of the first.
 
     Where a factory has a method `together`, it is given the environments of a call after they are created. It returns
-    a function that completes all of their latest observations at once, shape (B, D), which are not complete before.
+    a function that completes all of their latest observations at once, shape (B, D), and their masks, shape (B, A).
+    Before it they are not complete, and `info` may have no mask.
     """
 
     @property
@@ -142,7 +143,7 @@ class RolloutCollector:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._factory, self._count, self._length = factory, count, length
-        self._return_scale = return_scale
+        self._return_scale, self._unit = return_scale, math.asinh(1.0 / return_scale) if return_scale else 1.0
         self._actor, self._incarnation, self._sequence = actor, incarnation, 0
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(actor, incarnation)))
         if state is not None:
@@ -170,15 +171,15 @@ class RolloutCollector:
         self.close()
         self._environments = self._factory(self._count)
         together = getattr(self._factory, "together", None)
-        self._complete: Callable[[Float32], None] = together(self._environments) if together else lambda _: None
+        self._complete: Callable[..., None] = together(self._environments) if together else lambda *_: None
         seeds = self._rng.integers(2**31, size=self._count).tolist()
         starts = [env.reset(seed=seed) for env, seed in zip(self._environments, seeds, strict=True)]
         self._observations = np.stack([observation for observation, _ in starts]).astype(np.float32)
-        self._complete(self._observations)
         self._masks = np.ones((self._count, action_count(self._environments[0])), dtype=np.bool_)
         for b, (_, info) in enumerate(starts):
             self._masks[b] = info.get("action_mask", True)
-        self._returns = np.zeros(self._count)
+        self._complete(self._observations, self._masks)
+        self._returns = [0.0] * self._count
         self._taken: list[list[int]] = [[] for _ in range(self._count)]  # actions of the unfinished episodes
 
     def close(self) -> None:
@@ -197,7 +198,7 @@ class RolloutCollector:
         Its gradient is that of the relative return, whatever the best return of a state is; Pohlen et al. 2018,
         arXiv:1805.11593, rescale targets in this way.
         """
-        return math.asinh(value / self._return_scale) / math.asinh(1.0 / self._return_scale)
+        return math.asinh(value / self._return_scale) / self._unit
 
     def collect(self) -> Rollout:
         """Play T steps in each environment; requires a call of `set_weights` before."""
@@ -226,7 +227,7 @@ class RolloutCollector:
             log_probs[t] = choice.log_prob(actions[t])
             for b, (environment, action) in enumerate(zip(self._environments, actions[t].tolist(), strict=True)):
                 observation, reward, ends, cut, info = environment.step(action)
-                before = float(self._returns[b])
+                before = self._returns[b]
                 self._returns[b] = after = before + float(reward)
                 rewards[t, b] = self._rescaled(after) - self._rescaled(before) if self._return_scale else reward
                 taken = self._taken[b]
@@ -243,7 +244,7 @@ class RolloutCollector:
                     observation, info = environment.reset()
                 self._observations[b] = observation
                 self._masks[b] = info.get("action_mask", True)
-            self._complete(self._observations)
+            self._complete(self._observations, self._masks)
         observations[T] = self._observations
 
         self._sequence += 1

@@ -12,7 +12,7 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.outlook import Outlook
 from redox_balancer.design.sampled_cuts import sampled_cuts
-from redox_balancer.design.settings import Reward
+from redox_balancer.design.settings import Observed, Reward
 from redox_balancer.design.task import Task
 
 
@@ -132,21 +132,26 @@ def test_gains_follow_what_was_solved_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("reward", ["capacity", "guaranteed", "rescue"])
-def test_gains_shown_together_are_those_of_one_environment_bit_for_bit(reward: Reward) -> None:
-    factory = RedoxEnvs(Task(sampling="box", reward=reward).space(), placements=3, sampling="box")
+@pytest.mark.parametrize("observation", ["candidates", "flat"])
+def test_what_is_shown_together_is_what_one_environment_shows_bit_for_bit(
+    reward: Reward, observation: Observed
+) -> None:
+    space = Task(sampling="box", reward=reward).space()
+    factory = RedoxEnvs(space, placements=3, sampling="box", observation=observation)
     alone, grouped = factory(4), factory(4)
     show, generator = factory.together(grouped), np.random.default_rng(7)
     pairs = list(zip(alone, grouped, strict=True))
     steps: list[Any] = [(env.reset(seed=seed), other.reset(seed=seed)) for seed, (env, other) in enumerate(pairs)]
-    dead = 0
+    dead, masks = 0, np.zeros((4, space.actions), dtype=np.bool_)
     for _ in range(60):
         expected, observed = (np.stack([both[one][0] for both in steps]) for one in (0, 1))
-        show(observed)
+        show(observed, masks)
         assert (observed == expected).all()
+        assert (masks == [both[0][-1]["action_mask"] for both in steps]).all()
         dead += sum(env.outcome.growth == 0.0 for env in alone)
         acted: list[Any] = []
         for env, other in pairs:
-            action = generator.choice(np.flatnonzero(env._mask))
+            action = generator.choice(np.flatnonzero(masks[len(acted)]))
             taken = env.step(action), other.step(action)
             acted.append((env.reset(), other.reset()) if taken[0][2] else (taken[0], taken[1]))
         steps = acted
