@@ -158,8 +158,10 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Place one enzyme, or stop; a RedoxError if the environment is closed."""
         self._refuse_if_closed()
         position = int(action)
-        reward, stopped = 0.0, position == self._stop
-        if not stopped:
+        reward = 0.0
+        if position == self._stop:
+            self._left = 0
+        else:
             self._left -= 1
             if self._mask[position]:
                 before = self._value
@@ -171,7 +173,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
                 features = fourier_features(self.measurement.take(self._measured(), self.np_random))
                 start = self._history_at + (self.max_placements - self._left - 1) * features.size
                 self._observed[start : start + features.size] = features
-        terminated = stopped or self._left == 0
+        terminated = self._left == 0
         info = self._info()
         if terminated:
             info["metrics"] = {
@@ -319,7 +321,8 @@ class RedoxEnvs:
             for _ in range(count)
         ]
 
-    def together(self, environments: Sequence[RedoxEnv]) -> Callable[[Observation, Mask], None]:
+    @staticmethod
+    def together(environments: Sequence[RedoxEnv]) -> Callable[[Observation, Mask], None]:
         """Leave masks and gains of N environments to the result, which is given all observations and masks."""
         building = environments[0].building.of(len(environments))
         for row, environment in enumerate(environments):

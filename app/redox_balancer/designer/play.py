@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from redox_balancer.design.env import RedoxEnv
+from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Valued
 from redox_balancer.impala.policy import Policy
 from redox_balancer.resources import one_blas_thread
@@ -15,7 +15,7 @@ from redox_balancer.search.problem import Search, SearchResult
 
 BATCH = 50
 """Episodes played in parallel: the policy computes the actions of all of them in one forward pass."""
-DRAWS = 16
+DRAWS = 4
 """Constructs drawn from a policy at once, as starts of a search."""
 POLICY = "policy"
 
@@ -92,21 +92,23 @@ def play_episodes(
     while len(finished) < episodes:
         playing = envs[: episodes - len(finished)]
         own = [None if seed is None else next(seeds) for _ in playing]
-        running = [(env, *env.reset(seed=each, options=options)) for env, each in zip(playing, own, strict=True)]
+        complete = RedoxEnvs.together(playing)
+        observations = np.stack(
+            [env.reset(seed=each, options=options)[0] for env, each in zip(playing, own, strict=True)]
+        )
+        masks = np.ones((len(playing), playing[0].evaluator.space.actions), dtype=np.bool_)
+        running = [*range(len(playing))]
         while running:
-            masks = np.stack([info["action_mask"] for _, _, info in running])
+            complete(observations, masks)
             if policy is not None:
-                actions = policy.act(np.stack([seen for _, seen, _ in running]), masks, generator)
+                actions = policy.act(observations[running], masks[running], generator)
             else:
-                actions = random_actions(masks, generator or np.random.default_rng())
-            still_running = []
-            for (env, _, _), action in zip(running, actions, strict=True):
-                observation, _, terminated, _, info = env.step(int(action))
+                actions = random_actions(masks[running], generator or np.random.default_rng())
+            for row, action in zip(running.copy(), actions.tolist(), strict=True):
+                observations[row], _, terminated, _, _ = playing[row].step(action)
                 if terminated:
-                    finished.append(valued(env))
-                else:
-                    still_running.append((env, observation, info))
-            running = still_running
+                    finished.append(valued(playing[row]))
+                    running.remove(row)
     return finished
 
 
