@@ -158,11 +158,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Place one enzyme, or stop; a RedoxError if the environment is closed."""
         self._refuse_if_closed()
         position = int(action)
-        reward = 0.0
-        if position == self._stop:
-            self._left = 0
-        else:
-            self._left -= 1
+        stopped = position == self._stop
+        reward, self._left = 0.0, 0 if stopped else self._left - 1
+        if not stopped:
             if self._mask[position]:
                 before = self._value
                 self._place(*divmod(position, self._levels))
