@@ -59,14 +59,14 @@ class _Learner:
         self.version += 1
         self.steps += sum(rollout.transitions for rollout in rollouts)
         self.free_at = self._together(self._clock()) + self._seconds
-        return SimpleNamespace(parameters=None, updates=self.version, ended_at=self.free_at)
+        return SimpleNamespace(state=SimpleNamespace(parameters=None, updates=self.version), ended_at=self.free_at)
 
 
 class _SteppedThread(LearnerThread):
     """Its updates are calculated at once and returned when their time is over."""
 
-    def __init__(self, learner: _Learner, clock: Callable[[], float]) -> None:
-        super().__init__(cast("Any", learner))
+    def __init__(self, learner: _Learner, clock: Callable[[], float], training: "SimulatedTraining") -> None:
+        super().__init__(cast("Any", learner), training.publish, training.wake)
         self._clock, self._calculated = clock, list[Any]()
 
     def step(self) -> bool:
@@ -139,8 +139,8 @@ class SimulatedTraining:
         self.received = list[tuple[int, int, int]]()
         update_s = learner_s * self.config.rollouts_per_batch
         self.learner = _Learner(self.config, update_s, lambda: self._now, together)
-        self.thread = _SteppedThread(self.learner, lambda: self._now)
-        self.state = SimpleNamespace(parameters=None, updates=0)
+        self.thread = _SteppedThread(self.learner, lambda: self._now, self)
+        self._woken = False
 
     def run(self, seconds: float) -> None:
         """Train for so long after the actors have started."""
@@ -152,12 +152,12 @@ class SimulatedTraining:
         actors = dict.fromkeys(range(self.config.num_actors), 0)
         ways = cast("Any", lambda: self)
         self.pool = ActorPool(self.config, cast("Any", None), actors, transport=ways)
+        self.publish(None, 0)
         while self._now < START_S + seconds:
             exchange(cast("Any", self), self.pool, self.thread)
 
     def record(self, update: Any) -> None:
-        """Publish the policy of an update next, as `TrainingRun` does."""
-        self.state = update
+        """Nothing is made of an update."""
 
     def check(self, rollout: Any) -> None:
         """Count a rollout that arrived."""
@@ -171,18 +171,29 @@ class SimulatedTraining:
         """The memory is simulated."""
 
     def publish(self, _: Any, version: int) -> None:
-        """Give this version to rollouts that begin from now on."""
-        if version != self._published[-1][1]:
-            self._published.append((self._now, version))
+        """Give this version to rollouts that begin after the present update, if any."""
+        self._published.append((max(self._now, self.learner.free_at), version))
 
     def connect(self, _: int, actor: Any, **__: Any) -> "_Link":
         """Return the link of an actor that has started."""
         return _Link(self, actor.origin)
 
-    def wait(self, timeout_s: float, references: Iterable[Sequence[_Result]]) -> tuple[list[int], set[_Result]]:
-        """Wait for a rollout or the start of an actor."""
+    def wake(self) -> None:
+        """End the present or the next `wait`."""
+        self._woken = True
+
+    def wait(
+        self, timeout_s: float, references: Iterable[Sequence[_Result]], enough: float
+    ) -> tuple[list[int], set[_Result]]:
+        """Wait for enough rollouts, or for a learner that lacks them."""
         expected = [reference for each in references for reference in each]
-        self._sleep(min(max(min((each.at for each in expected), default=math.inf) - self._now, 0.0), timeout_s))
+        ends = [self._now + timeout_s]
+        if enough <= len(expected):
+            ends.append(sorted(each.at for each in expected)[int(enough) - 1])
+        if self._now < self.learner.free_at and self.thread.missing > 0:
+            ends.append(self.learner.free_at)
+        self._sleep(max(min(ends) - self._now, 0.0), wakes=True)
+        self._woken = False
         return [], {each for each in expected if each.at <= self._now}
 
     # What a link asks:
@@ -217,14 +228,15 @@ class SimulatedTraining:
         actor.prepare = SimpleNamespace(remote=prepare)
         return actor
 
-    def _sleep(self, seconds: float) -> None:
-        """Let time pass, in which the learner works."""
+    def _sleep(self, seconds: float, *, wakes: bool = False) -> None:
+        """Let time pass, in which the learner works, perhaps only until it `wakes` the loop."""
         until = self._now + seconds
-        while (free_at := max(self._now, self.learner.free_at)) <= until:
+        while not (wakes and self._woken) and (free_at := max(self._now, self.learner.free_at)) <= until:
             self._now = free_at
             if not self.thread.step():
                 break
-        self._now = until
+        if not (wakes and self._woken):
+            self._now = until
 
 
 class SimulatedCells:

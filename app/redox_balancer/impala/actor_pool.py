@@ -221,12 +221,18 @@ class ActorPool:
                     slot.request()
                 room -= 1
 
-    def receive(self, timeout_s: float) -> list[Rollout]:
+    def wake(self) -> None:
+        """End the present or the next `receive`, from another thread."""
+        self._transport.wake()
+
+    def receive(self, timeout_s: float, wanted: int = 1) -> list[Rollout]:
         """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
 
-        A RedoxError if an actor keeps dying; any exception of an environment is raised as it is.
+        Where rollouts are `wanted`, it waits for so many or half of those requested, so that actors have something to
+        do. A RedoxError if an actor keeps dying; any exception of an environment is raised as it is.
         """
-        filled, ready = self._transport.wait(timeout_s, (slot.references for slot in self._slots.values()))
+        enough = max(min(wanted, self.pending // 2), 1) if wanted > 0 else math.inf
+        filled, ready = self._transport.wait(timeout_s, (slot.references for slot in self._slots.values()), enough)
         if ready is None:
             return self._harvest(filled, set())
         rollouts = self._harvest(self._slots, ready)

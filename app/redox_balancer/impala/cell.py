@@ -76,8 +76,6 @@ class LearnerCell:
     The environments are created in `prepare` for the reason that those of an actor are.
     """
 
-    state: LearnerState
-
     def prepare(self, settings: CellSettings, factory: EnvFactory) -> PolicyShape:
         """Start the first actors and wait for one of them."""
         with suppress(PermissionError):
@@ -109,8 +107,9 @@ class LearnerCell:
         except LeftGroupError:
             return  # the training has ended meanwhile
         # The others may be within an update: what this one has to learn on, but no state of a version.
-        self.state, self._whole = learner.state(), state
-        self._thread = LearnerThread(learner)
+        self._pool.publish(learner.state().parameters, learner.version)
+        self._whole = state
+        self._thread = LearnerThread(learner, self._pool.publish, self._pool.wake)
         self._thread.start()
 
     def work(self) -> CellReport:
@@ -134,7 +133,7 @@ class LearnerCell:
         light = update.state._replace(parameters=_NOTHING, exp_avg=_NOTHING, exp_avg_sq=_NOTHING)
         if update.metrics:  # else it is all of the others
             self._updates.append(update._replace(state=light))
-        self.state = self._whole = update.state
+        self._whole = update.state
 
     def check(self, rollout: Rollout) -> None:
         """The driver judges the episodes of the updates."""

@@ -1,25 +1,24 @@
-"""The loop between actors and learner: weights to the ones, rollouts to the other, more actors as memory allows."""
+"""The loop between actors and learner: rollouts from the ones to the other, more actors as memory allows."""
 
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Protocol
 
 from redox_balancer.impala.actor_pool import ActorPool
-from redox_balancer.impala.learner import LearnerState, Update
+from redox_balancer.impala.learner import Update
 from redox_balancer.impala.learner_thread import LearnerThread
 from redox_balancer.impala.rollout import Rollout
 from redox_balancer.impala.scale_up import ScaleUp
 
-POLL_S = 0.01  # time that the loop waits for rollouts before it checks the learner again
+POLL_S = 0.1  # time that the loop waits for the learner or rollouts before it looks after everything else
 
 
 class Recorder(Protocol):
     """What becomes of updates, and of rollouts before the learner has them."""
 
-    state: LearnerState
-
     def record(self, update: Update) -> None:
-        """Note an update; its state is `state` from then on."""
+        """Note an update."""
         ...
 
     def check(self, rollout: Rollout) -> None:
@@ -28,11 +27,10 @@ class Recorder(Protocol):
 
 
 def exchange(recorder: Recorder, pool: ActorPool, learner: LearnerThread) -> None:
-    """Record the updates, request rollouts of the newest policy, and pass those that are ready to the learner."""
+    """Record the updates, request rollouts, and pass those that are ready to the learner, the oldest first."""
     record(recorder, learner)
-    pool.publish(recorder.state.parameters, recorder.state.updates)
     pool.request(learner.unused)
-    for rollout in pool.receive(POLL_S):
+    for rollout in sorted(pool.receive(POLL_S, learner.missing), key=attrgetter("version")):
         recorder.check(rollout)
         learner.put(rollout)
 

@@ -3,23 +3,32 @@
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
 from redox_balancer.impala.learner import Learner, Update
 from redox_balancer.impala.learner_group import LeftGroupError
+from redox_balancer.impala.policy import Float32
 from redox_balancer.impala.rollout import Rollout
 
 
 class LearnerThread(threading.Thread):
     """Runs a learner in a `with` block, at most until the run has all its steps.
 
-    Rollouts are passed in with `put`, those that are too old are dropped, and `updates` returns the results.
+    Rollouts are passed in with `put`, those that are too old are dropped, and `updates` returns the results. In the
+    thread, `publish` is called with the parameters and version after each update, and `tell` when the rollouts passed
+    in do not suffice for the next one, or the thread ends.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        publish: Callable[[Float32, int], None] = lambda *_: None,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name="learner", daemon=True)
-        self._learner = learner
+        self._learner, self._publish, self._tell = learner, publish, tell
         self._inbox: queue.SimpleQueue[Rollout | None] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._batch: list[Rollout] = []  # taken from the inbox for the next update
@@ -32,6 +41,11 @@ class LearnerThread(threading.Thread):
     def unused(self) -> int:
         """Rollouts that were passed in and neither dropped nor taken by an update."""
         return self._passed_in - self._done
+
+    @property
+    def missing(self) -> int:
+        """Rollouts that its next batch lacks; 0 or less where they have been passed in."""
+        return self._learner.config.rollouts_per_batch - self.unused
 
     def put(self, rollout: Rollout) -> None:
         """Pass in a rollout."""
@@ -60,6 +74,7 @@ class LearnerThread(threading.Thread):
                 self._learn()
         except BaseException as error:  # noqa: BLE001 - `updates` raises it
             self._error = error
+        self._tell()
 
     def _learn(self) -> None:
         while not self._stopping.is_set() and self._learner.steps < self._learner.config.timesteps:
@@ -73,20 +88,27 @@ class LearnerThread(threading.Thread):
         Without one, learn from what is there.
         """
         learner, batch = self._learner, self._batch if rollout is None else [*self._batch, rollout]
-        if rollout is None or len(batch) >= learner.config.rollouts_per_batch:
+        done, wanted = self._done, 0 if rollout is None else learner.config.rollouts_per_batch
+        if len(batch) >= wanted:
             # The lag counts when the data is used, not when it arrives.
             fresh = [r for r in batch if learner.version - r.version <= learner.config.max_lag]
             learner.dropped += sum(r.transitions for r in batch) - sum(r.transitions for r in fresh)
             self._done += len(batch) - len(fresh)
             batch = fresh
-        if rollout is None or len(batch) >= learner.config.rollouts_per_batch:
-            self._done += len(batch)
+        due = len(batch) >= wanted
+        self._done += len(batch) if due else 0
+        if self._done > done and self.missing > 0:
+            self._tell()
+        if due:
             self.busy_since, version = time.monotonic(), learner.version
             update = learner.update(batch)
-            if learner.version > version:  # else nobody had anything to learn from
-                self._outbox.put(update)
             self.busy_since = None
             batch = []
+            if learner.version > version:  # else nobody had anything to learn from
+                self._publish(update.state.parameters, update.state.updates)
+                self._outbox.put(update)
+                if self.missing > 0:
+                    self._tell()
         self._batch = batch
 
     def __enter__(self) -> Self:

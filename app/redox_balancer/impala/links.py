@@ -18,10 +18,10 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.packing import Packing
 from redox_balancer.impala.policy import Float32, PolicyShape
 from redox_balancer.impala.rollout import Rollout
-from redox_balancer.impala.shared_memory import SLOTS, FilledPipe, PublishedWeights, Slots, WeightsAddress
+from redox_balancer.impala.shared_memory import SLOTS, FilledPipe, PublishedWeights, Slots, WakePipe, WeightsAddress
 from redox_balancer.resources import MEBIBYTE, memory
 
-LOOK_S = 0.05  # between two looks at Ray's references, each of which costs more than a rollout in shared memory
+LOOK_S = 0.25  # between two looks at Ray's references, each of which costs more than a rollout in shared memory
 LOOK_OFTEN_S = 0.002  # the same where rollouts come through Ray
 
 Received = tuple[Rollout, list[int]]
@@ -107,10 +107,14 @@ class Transport:
         self._numbers, self._shared = count(), WeakValueDictionary[int, _SharedLink]()
         self._through_ray = WeakSet[_RayLink]()
         self._look_at = 0.0
-        self._filled, self._poll = FilledPipe(), select.poll()
-        self._poll.register(self._filled.descriptor, select.POLLIN)
-        self._parameters: Float32 | None = None
-        self._version = -1
+        self._filled, self._woken = FilledPipe(), WakePipe()
+        self.wake = self._woken.write
+        """To end the present or the next `wait`, called by another thread."""
+        self._either, self._only_woken = select.poll(), select.poll()
+        self._either.register(self._filled.descriptor, select.POLLIN)
+        for each in self._either, self._only_woken:
+            each.register(self._woken.descriptor, select.POLLIN)
+        self._newest: tuple[Float32 | None, int] = (None, -1)
         self._stored: tuple[Any, int] = (None, -1)
 
     def _create_weights(self) -> PublishedWeights | None:
@@ -143,31 +147,41 @@ class Transport:
 
     def publish(self, parameters: Float32, version: int) -> None:
         """Use these parameters for every rollout that begins from now on."""
-        if version != self._version:
-            self._parameters, self._version = parameters, version
+        if version != self._newest[1]:
+            self._newest = parameters, version
             if self._weights is not None:
                 self._weights.publish(parameters, version)
 
     def stored_weights(self) -> tuple[Any, int]:
         """Return a reference to the newest weights in Ray's store, and their version."""
-        if self._stored[1] != self._version:
-            self._stored = ray.put(self._parameters), self._version
+        parameters, version = self._newest
+        if self._stored[1] != version:
+            self._stored = ray.put(parameters), version
         return self._stored
 
-    def wait(self, timeout_s: float, references: Iterable[Sequence[Any]]) -> tuple[Iterable[int], set[Any] | None]:
-        """Wait for a rollout, and return the actors with one in shared memory.
+    def wait(
+        self, timeout_s: float, references: Iterable[Sequence[Any]], enough: float = 1
+    ) -> tuple[Iterable[int], set[Any] | None]:
+        """Wait until there are `enough` rollouts in shared memory, and return the actors with one there.
 
         Now and then look at Ray's references and return those that are ready as well, otherwise None.
         """
         filled: dict[int, None] = {}
-        left_s = max(0.0, self._look_at - time.monotonic())
-        if self._poll.poll(math.ceil(1000 * min(timeout_s, left_s))):
-            for number in self._filled.read():
+        now = time.monotonic()
+        until = min(now + timeout_s, self._look_at)
+        poll = (self._either if enough < math.inf else self._only_woken).poll
+        while enough > 0:
+            ready = [descriptor for descriptor, _ in poll(max(0, math.ceil(1000 * (until - now))))]
+            if self._woken.descriptor in ready:
+                self._woken.clear()
+            numbers = self._filled.read()
+            for number in numbers:
                 link = self._shared.get(number)
                 if link is not None:  # else a replaced actor has finished a rollout before it died
                     link.filled += 1
                     filled[link.actor] = None
-        now = time.monotonic()
+            enough = enough - len(numbers) if ready == [self._filled.descriptor] else 0
+            now = time.monotonic()
         if now < self._look_at:
             return filled, None
         self._look_at = now + (LOOK_OFTEN_S if self._through_ray else LOOK_S)

@@ -193,9 +193,29 @@ class FilledPipe:
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
         weakref.finalize(self, _close, self._reading, self._writing)
+        os.set_blocking(self._reading, False)
         self.path = _path(self._writing)
         self.descriptor = self._reading
 
     def read(self) -> list[int]:
-        """Return the number of the actor for each slot filled; there must be one."""
-        return [number for (number,) in _MESSAGE.iter_unpack(os.read(self._reading, 1 << 16))]
+        """Return the number of the actor for each slot filled."""
+        try:
+            return [number for (number,) in _MESSAGE.iter_unpack(os.read(self._reading, 1 << 16))]
+        except BlockingIOError:
+            return []
+
+
+class WakePipe:
+    """Wakes up a thread that waits for what is in pipes."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._writing = os.pipe()
+        weakref.finalize(self, _close, self.descriptor, self._writing)
+
+    def write(self) -> None:
+        """Let `descriptor` be ready."""
+        os.write(self._writing, b"+")
+
+    def clear(self) -> None:
+        """Let it be so no more; it must be."""
+        os.read(self.descriptor, 1 << 12)

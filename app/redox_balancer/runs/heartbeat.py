@@ -79,7 +79,8 @@ class HeartbeatWriter:
     def __init__(self, run: Path, interval_s: float, **known: Any) -> None:
         self._path, self._interval_s = run / HEARTBEAT, interval_s
         self._beat = Heartbeat(pid=os.getpid(), host=socket.gethostname(), **known)
-        self._lock = threading.Lock()  # of `_beat`, never held while writing
+        self._changes: dict[str, Any] = {}  # since then
+        self._lock = threading.Lock()  # of both, never held while writing
         self._due = threading.Event()
         self._closed = False
         self._write()
@@ -89,8 +90,8 @@ class HeartbeatWriter:
     def note(self, **changes: Any) -> None:
         """Change fields of the heartbeat; a new status is written at once, other fields with the next heartbeat."""
         with self._lock:
-            before, self._beat = self._beat, replace(self._beat, **changes)
-        if self._beat.status != before.status:
+            self._changes |= changes
+        if "status" in changes:
             self._due.set()
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class HeartbeatWriter:
 
     def _write(self) -> None:
         with self._lock:
-            beat = self._beat = replace(self._beat, written_at=time.time())
+            beat = self._beat = replace(self._beat, **self._changes, written_at=time.time())
+            self._changes.clear()
         temporary = self._path.with_name(f"{TEMPORARY}{HEARTBEAT}")
         try:
             # No fsync: the content counts while the machine runs.

@@ -5,8 +5,8 @@ This module imports neither torch nor TensorBoard, so that readers of metrics st
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,6 @@ def _reported(episodes: "Iterable[Episodes]", name: str) -> NDArray[np.float64]:
     return values[~np.isnan(values)]
 
 
-def _mean(values: Iterable[float]) -> float:
-    array = np.asarray(list(values), dtype=np.float64)
+def _mean(values: Sequence[float] | NDArray[Any]) -> float:
+    array = np.asarray(values, dtype=np.float64)
     return float(array.mean()) if array.size else math.nan

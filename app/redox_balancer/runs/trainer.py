@@ -150,7 +150,9 @@ def _train_with_actors(
         run.extra_metrics, run.actor_stats, run.daemon_stats = pool.metrics, pool.process_stats, ray_daemons
         scale_up = ScaleUp(config.num_actors, pool.memory_limits, initial=initial)
         grow(pool, scale_up, run.progress.message)
-        with LearnerThread(run.learner(pool.shape(stop))) as learner:
+        started = run.learner(pool.shape(stop))
+        pool.publish(run.state.parameters, run.state.updates)
+        with LearnerThread(started, pool.publish, pool.wake) as learner:
 
             def turn() -> None:
                 exchange(run, pool, learner)

@@ -163,11 +163,15 @@ class Watchdog:
         A converged policy may rest on a plateau where its constructs are equally good. Such a plateau is the best
         value ever observed, with worse ones below it, and only raises a warning.
         """
-        if any(map(math.isnan, values)):
-            yield Alarm("nan", "stop", "the value of a construct is not a number")
+        if not math.isfinite(sum(values)):
+            yield Alarm("nan", "stop", "the value of a construct is not finite")
             return
-        alike, limits, last = self._alike, self._limits, self._value
-        for number, (construct, value) in enumerate(zip(constructs, values, strict=True)):
+        alike, limits, first = self._alike, self._limits, 0
+        if len(alike) + len(values) < limits.episodes:  # no value has enough, but the last one may go on
+            changes = (n for n in range(len(values) - 1, 0, -1) if not _same(values[n], values[n - 1]))
+            first = next(changes, 0)
+        last = values[first - 1] if first else self._value
+        for number, (construct, value) in enumerate(zip(constructs[first:], values[first:], strict=True), first):
             # Only episodes since the last different value count.
             if value != last and not _same(value, last):
                 alike.clear()

@@ -181,6 +181,24 @@ def test_the_thread_learns_from_each_rollout_once_and_drops_and_counts_the_old_o
     assert updates[-1].state.steps == config.timesteps
 
 
+def test_the_thread_publishes_each_version_and_tells_when_it_lacks_rollouts() -> None:
+    shape, (rollout, *_) = collected(1)
+    config = CONFIG.changed(num_actors=0, batch_size=32, timesteps=3 * 32)
+    published, told = list[int](), list[int]()
+    thread = LearnerThread(
+        Learner(config, shape, LearnerState.fresh(shape, 0)),
+        publish=lambda parameters, version: published.append(version * parameters.any()),
+        tell=lambda: told.append(thread.missing),
+    )
+    for version in range(3):
+        assert thread.missing == 1 - version
+        thread.put(replace(rollout, version=version))
+    thread.start()
+    thread.join()
+    assert [update.state.updates for update in thread.updates()] == published == [1, 2, 3]
+    assert told == [1, 1, 1]  # when it took the last one, after its update, and at the end
+
+
 def test_an_error_in_the_thread_is_raised_where_its_updates_are_read() -> None:
     shape, (rollout, *_) = collected(1)
     with LearnerThread(Learner(CONFIG.changed(batch_size=1), shape, LearnerState.fresh(shape, 0))) as thread:

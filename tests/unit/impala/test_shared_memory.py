@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,12 @@ def test_weights_are_out_of_reach_where_the_path_leads_to_another_file(tmp_path:
     assert not board.address._replace(token=bytes(16)).within_reach()
 
 
+def told_by(filled: FilledPipe) -> list[int]:
+    """Wait for slots to be filled."""
+    select.select([filled.descriptor], [], [])
+    return filled.read()
+
+
 FILL = """
 import pickle, sys
 from redox_balancer.impala.shared_memory import SlotWriter
@@ -75,6 +82,7 @@ for number, block in enumerate(SlotWriter(pickle.loads(bytes.fromhex(sys.argv[1]
 def test_a_slot_is_filled_once_for_each_request_and_an_actor_ends_with_its_pool() -> None:
     open_before = psutil.Process().num_fds()
     filled = FilledPipe()
+    assert filled.read() == []
     slots = {number: Slots(number, 100_000, filled.path) for number in (1, 2)}
     processes = {
         number: subprocess.Popen([sys.executable, "-c", FILL, pickle.dumps(each.address).hex()])
@@ -85,7 +93,7 @@ def test_a_slot_is_filled_once_for_each_request_and_an_actor_ends_with_its_pool(
             each.request()
         told: list[int] = []
         while len(told) < 2:
-            told += filled.read()
+            told += told_by(filled)
         assert sorted(told) == [1, 2]
         for each in slots.values():
             each.opened()
@@ -99,7 +107,7 @@ def test_a_slot_is_filled_once_for_each_request_and_an_actor_ends_with_its_pool(
         slots[2].request()
     told = []
     while told.count(2) < SLOTS:
-        told += filled.read()
+        told += told_by(filled)
     assert [int(slots[2].block(rollout)[0]) for rollout in (5, 6)] == [5, 6]
     slots.clear()
     del each
