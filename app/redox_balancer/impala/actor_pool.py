@@ -14,7 +14,7 @@ from redox_balancer.impala.actor import ActorHealth, ActorLostError, ActorStartu
 from redox_balancer.impala.cluster import actor_memory, free_cores
 from redox_balancer.impala.config import MAX_PENDING, TrainConfig
 from redox_balancer.impala.links import Link, Transport
-from redox_balancer.impala.policy import Float32, PolicyShape
+from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 from redox_balancer.resources import MEBIBYTE, ProcessStats
 
@@ -109,6 +109,8 @@ class ActorPool:
         or from a replaced actor: anything but 0 is a bug.
     memory_limits
         Memory limits of the actors.
+    publish, wake
+        The functions of the transport, for any thread: use these parameters from now on, and end a `receive`.
     restarts, recycled
         Number of actors replaced because they died or hung, and because of their memory.
     """
@@ -126,6 +128,7 @@ class ActorPool:
         placement: Mapping[str, Any] = ANYWHERE,
     ) -> None:
         self._collector, self._transport = collector, transport()
+        self.publish, self.wake = self._transport.publish, self._transport.wake
         self._config, self._incarnations, self._report = config, incarnations, report
         self.used = self.discarded = self.refused = self.restarts = self.recycled = 0
         self.memory_limits = actor_memory(config)
@@ -202,10 +205,6 @@ class ActorPool:
             self.receive(0.1)
         return self._shape
 
-    def publish(self, parameters: Float32, version: int) -> None:
-        """Use these parameters for every rollout that begins from now on."""
-        self._transport.publish(parameters, version)
-
     def request(self, unused: int = 0) -> None:
         """Request rollouts until `config.max_outstanding` are pending or `unused`: received, and in no update yet.
 
@@ -216,14 +215,9 @@ class ActorPool:
             return
         able = [slot for slot in self._slots.values() if slot.pid is not None and not slot.retiring]
         for pending in range(MAX_PENDING):
-            for slot in sorted((s for s in able if s.pending == pending), key=lambda slot: slot.since):
-                if room > 0:
-                    slot.request()
+            for slot in sorted((s for s in able if s.pending == pending), key=lambda slot: slot.since)[:room]:
+                slot.request()
                 room -= 1
-
-    def wake(self) -> None:
-        """End the present or the next `receive`, from another thread."""
-        self._transport.wake()
 
     def receive(self, timeout_s: float, wanted: int = 1) -> list[Rollout]:
         """Return the rollouts that are ready, after at most `timeout_s` seconds, and replace actors where necessary.
