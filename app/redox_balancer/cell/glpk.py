@@ -203,8 +203,7 @@ class GlpkProblem:
         """Return the primal values of all columns at the last optimum, shape (reactions,); faster with its basis."""
         problem = self._problem
         if basis is None or not self.hides_bounds:
-            fluxes = (glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns))
-            return np.fromiter(fluxes, np.float64, self._columns)
+            return np.array([glp.glp_get_col_prim(problem, column + 1) for column in range(self._columns)])
         values = self._outside.copy()
         columns = np.concatenate([basis[basis >= self._rows] - self._rows, np.flatnonzero(np.isnan(values))])
         values[columns] = [glp.glp_get_col_prim(problem, column + 1) for column in columns.tolist()]

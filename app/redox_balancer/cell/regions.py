@@ -89,7 +89,8 @@ class _Cut:
         """Region that contains a point (u, 1), if there is one."""
         places: Iterable[int] = range(len(self.regions))
         if len(self.regions) > FEW:
-            places = (np.maximum.reduce(self.witnesses @ point) <= 0.0).nonzero()[0].tolist()
+            values = self.witnesses.reshape(-1, len(point)).dot(point).reshape(WITNESSES, -1)
+            places = (np.maximum.reduce(values) <= 0.0).nonzero()[0].tolist()
         for place in places:
             region = self.regions[place]
             if not len(region.rows):

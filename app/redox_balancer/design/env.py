@@ -210,6 +210,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         samples = len(space.parameter_samples)
         drawn = int(self.np_random.integers(samples)) if samples else None
         self.sample, self.paid = drawn if sample is None else sample, 0.0
+        self._measured_sample = self.sample if self.measurement.of_sample else None
         self._evaluate()
         self._left = self.max_placements
         self.building.begin(self._row)
@@ -238,7 +239,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
 
     def _evaluate(self) -> None:
         """Outcome of the construct for the observation, and its value for the reward."""
-        measured = self.sample if self.measurement.of_sample else None
+        measured = self._measured_sample
         self.outcome = rewarded = self.evaluator.outcome(self.construct, self.condition, measured)
         if self.sample != measured:
             rewarded = self.evaluator.outcome(self.construct, self.condition, self.sample)

@@ -47,11 +47,7 @@ class ValuePrograms:
             self.flux_lps = []
         else:
             self.flux_lps = [program(capacity_weights(space))]
-
-    @property
-    def lps(self) -> tuple[ParametricLP, ...]:
-        """All programs."""
-        return (self.growth_lp, *self.flux_lps)
+        self.lps = (self.growth_lp, *self.flux_lps)
 
     def close(self) -> None:
         """Free the programs; closing twice is harmless, and any later use raises a RedoxError."""

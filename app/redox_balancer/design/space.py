@@ -172,7 +172,7 @@ class DesignSpace:
 
     def protein(self, placed: Iterable[tuple[int, int]]) -> float:
         """Proteome fraction that a construct takes, given as such or by its pairs of placement and level index."""
-        return sum(self.levels[level] for _, level in placed)
+        return sum([self.levels[level] for _, level in placed])
 
     def describe(self, construct: Construct) -> list[dict[str, Any]]:
         """Placements of a construct as data: enzyme, compartment, proteome fraction and enzyme capacity."""

@@ -231,10 +231,10 @@ class MaskedCategorical:
 
     def __init__(self, logits: Array, mask: Array) -> None:
         xp = array_namespace(logits)
-        legal = xp.where(mask, logits, xp.full_like(logits, ILLEGAL_LOGIT))
+        legal = xp.where(mask, logits, ILLEGAL_LOGIT)
         shifted = legal - xp.max(legal, axis=-1, keepdims=True)
         self._xp = xp
-        self.log_probs = shifted - xp.log(xp.sum(xp.exp(xp.clip(shifted, SMALLEST_EXPONENT)), axis=-1, keepdims=True))
+        self.log_probs = shifted - xp.log(xp.sum(xp.exp(shifted.clip(SMALLEST_EXPONENT)), axis=-1, keepdims=True))
 
     def log_prob(self, actions: Array) -> Array:
         """Return the log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""

@@ -179,7 +179,7 @@ class RolloutCollector:
         for b, (_, info) in enumerate(starts):
             self._masks[b] = info.get("action_mask", True)
         self._complete(self._observations, self._masks)
-        self._returns = [0.0] * self._count
+        self._returns, self._scaled = [0.0] * self._count, [0.0] * self._count
         self._taken: list[list[int]] = [[] for _ in range(self._count)]  # actions of the unfinished episodes
 
     def close(self) -> None:
@@ -227,9 +227,11 @@ class RolloutCollector:
             log_probs[t] = choice.log_prob(actions[t])
             for b, (environment, action) in enumerate(zip(self._environments, actions[t].tolist(), strict=True)):
                 observation, reward, ends, cut, info = environment.step(action)
-                before = self._returns[b]
-                self._returns[b] = after = before + float(reward)
-                rewards[t, b] = self._rescaled(after) - self._rescaled(before) if self._return_scale else reward
+                self._returns[b] += float(reward)
+                if self._return_scale:
+                    before, self._scaled[b] = self._scaled[b], self._rescaled(self._returns[b])
+                    reward = self._scaled[b] - before
+                rewards[t, b] = reward
                 taken = self._taken[b]
                 taken.append(action)
                 if ends or cut:
@@ -240,7 +242,7 @@ class RolloutCollector:
                     lengths.append(len(taken))
                     keys.append(hash(tuple(sorted(taken))))  # the same in every process: of integers
                     metrics.append(info.get("metrics", {}))
-                    self._returns[b], self._taken[b] = 0.0, []
+                    self._returns[b], self._scaled[b], self._taken[b] = 0.0, 0.0, []
                     observation, info = environment.reset()
                 self._observations[b] = observation
                 self._masks[b] = info.get("action_mask", True)
