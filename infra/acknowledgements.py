@@ -3,6 +3,7 @@
 from aws_cdk import Acknowledgment, Validations
 from constructs import Construct
 
+from infra.guard import AUTOMATION
 from infra.names import WORKERS_GROUP
 from infra.settings import Settings
 
@@ -61,9 +62,12 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
         },
         "RedoxTraining/Guard/BudgetRole": {
             WILDCARD.format("*"): ANY,
-            WILDCARD.format(f"arn:aws:ssm:{region}:*:automation-definition/AWS-StopEC2Instance:*"): (
-                "AWS's own document in any version; it can stop only what ec2:StopInstances of this role allows"
-            ),
+            **{
+                WILDCARD.format(f"arn:aws:ssm:{region}:*:{what}"): (
+                    "AWS's own document and its runs; they can stop only what ec2:StopInstances of this role allows"
+                )
+                for what in AUTOMATION
+            },
         },
     }
 

@@ -4,10 +4,12 @@ import argparse
 import sys
 from functools import partial
 
+from botocore.exceptions import ClientError
+
 from infra import quota
 from infra.commands import run, say
 from infra.deployed import cdk, client, describe_instance, find
-from infra.names import AMI_ID
+from infra.names import AMI_ID, BUDGET_TAG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -33,8 +35,30 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
         quota.check(settings, partial(client, settings))
     source = image or settings.host.ami_name
     say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {source}")
-    context = ["-c", f"{AMI_ID}={image}"] if image else []
-    return cdk(["deploy", "--all", *context, *options])
+    return cdk(["deploy", "--all", *context(settings, image), *options])
+
+
+def context(settings: Settings, image: str) -> list[str]:
+    """Return options of the CDK with what the settings do not know: the image, and the tag of the budget."""
+    chosen = {AMI_ID: image, BUDGET_TAG: _budget_tag(settings)}
+    return [word for key, value in chosen.items() if value for word in ("-c", f"{key}={value}")]
+
+
+def _budget_tag(settings: Settings) -> str:
+    """Return the tag by which the budget counts this deployment: the first one, if the bill knows it."""
+    tag = next(iter(settings.tags), "")
+    try:
+        known = client(settings, "ce").list_cost_allocation_tags(TagKeys=[tag], Status="Active") if tag else {}
+    except ClientError:  # no permission, or an account whose bill another one pays
+        known = {}
+    if known.get("CostAllocationTags"):
+        return tag
+    say(
+        f"the AWS budget counts the whole account: {tag or 'no tag'} is not active as a cost-allocation tag; "
+        "a day after the first deployment: aws ce update-cost-allocation-tags-status "
+        f"--cost-allocation-tags-status TagKey={tag},Status=Active, and make deploy again"
+    )
+    return ""
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """Alarms and budget actions: e-mail alerts, a budget that stops the host, recovery from broken hardware."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -15,18 +15,45 @@ from infra.settings import Settings
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
 WARN_AT_PERCENT = 80  # of the budget
 NEVER_S = 10**9  # age assumed when a running host reports none
+# What an automation is authorised on; the last is the older name of the first.
+AUTOMATION = ("document/AWS-StopEC2Instance", "automation-execution/*", "automation-definition/AWS-StopEC2Instance:*")
 
 
 class BudgetAndAlarms(Construct):
-    """Alarms and budget of one host; all alerts go to one e-mail address."""
+    """Alarms and budget of one host; all alerts go to one e-mail address.
 
-    def __init__(self, scope: Construct, name: str, *, settings: Settings, instance_id: str) -> None:
+    The budget counts what has the tag `budget_tag`, empty for the whole account. The bill knows a tag only once it is
+    active as a cost-allocation tag: a budget of an inactive one would count nothing.
+    """
+
+    def __init__(
+        self, scope: Construct, name: str, *, settings: Settings, instance_id: str, budget_tag: str = ""
+    ) -> None:
         super().__init__(scope, name)
         self._settings, self._instance_id = settings, instance_id
         self.topic = sns.Topic(self, "Alerts", enforce_ssl=True)
         self.topic.add_subscription(subscriptions.EmailSubscription(settings.guard.alert_email))
+        self._let_publish("cloudwatch", f"{settings.aws.region}:{Aws.ACCOUNT_ID}:alarm:*")
+        self._let_publish("budgets", f":{Aws.ACCOUNT_ID}:*")
         self._alarms()
-        self._budget()
+        self._budget({"TagKeyValue": [f"user:{budget_tag}${settings.tags[budget_tag]}"]} if budget_tag else None)
+
+    def _let_publish(self, service: str, source: str) -> None:
+        """Let a service publish for this account: `enforce_ssl` replaces the policy that a topic has by default.
+
+        The group of workers needs no statement, it publishes with a role of this account.
+        """
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                    "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:{service}:{source}"},
+                },
+            )
+        )
 
     def _alarms(self) -> None:
         guard, backup = self._settings.guard, self._settings.backup
@@ -87,7 +114,7 @@ class BudgetAndAlarms(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         return alarm
 
-    def _budget(self) -> None:
+    def _budget(self, filters: dict[str, list[str]] | None) -> None:
         guard, stack = self._settings.guard, Stack.of(self)
         mail = budgets.CfnBudget.SubscriberProperty(subscription_type="EMAIL", address=guard.alert_email)
         budget = budgets.CfnBudget(
@@ -98,6 +125,7 @@ class BudgetAndAlarms(Construct):
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=guard.monthly_budget_usd, unit="USD"),
+                cost_filters=filters,
             ),
             notifications_with_subscribers=[
                 budgets.CfnBudget.NotificationWithSubscribersProperty(
@@ -119,15 +147,15 @@ class BudgetAndAlarms(Construct):
         """Stop the host when AWS's bill reaches the budget, hours after the host's watch should have done so."""
         stack = Stack.of(self)
         instance = stack.format_arn(service="ec2", resource="instance", resource_name=self._instance_id)
-        document = f"arn:{stack.partition}:ssm:{stack.region}:*:automation-definition/AWS-StopEC2Instance:*"
+        automation = [f"arn:{stack.partition}:ssm:{stack.region}:*:{what}" for what in AUTOMATION]
         role = iam.Role(self, "BudgetRole", assumed_by=iam.ServicePrincipal("budgets.amazonaws.com"))
-        for what, resource in (
-            (["ec2:StopInstances"], instance),
-            (["ssm:StartAutomationExecution"], document),
-            (["ec2:DescribeInstanceStatus"], "*"),  # supports no resource
+        for what, resources in (
+            (["ec2:StopInstances"], [instance]),
+            (["ssm:StartAutomationExecution"], automation),
+            (["ec2:DescribeInstanceStatus"], ["*"]),  # supports no resource
         ):
-            role.add_to_policy(iam.PolicyStatement(actions=what, resources=[resource]))
-        budgets.CfnBudgetsAction(
+            role.add_to_policy(iam.PolicyStatement(actions=what, resources=resources))
+        action = budgets.CfnBudgetsAction(
             self,
             "BudgetStop",
             budget_name=budget.ref,
@@ -143,3 +171,4 @@ class BudgetAndAlarms(Construct):
             execution_role_arn=role.role_arn,
             subscribers=[budgets.CfnBudgetsAction.SubscriberProperty(type="EMAIL", address=address)],
         )
+        action.node.add_dependency(role.node.find_child("DefaultPolicy"))  # checked when the action is made

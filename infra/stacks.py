@@ -11,9 +11,9 @@ from infra.agent import Agent
 from infra.backup import BackupSchedules
 from infra.guard import BudgetAndAlarms
 from infra.host import TrainingHost
-from infra.names import AMI_ID, STORAGE, TRAINING
+from infra.names import AMI_ID, BUDGET_TAG, STORAGE, TRAINING
 from infra.network import HostNetwork
-from infra.settings import Settings, SettingsError
+from infra.settings import FILE, Settings, SettingsError
 from infra.storage import RedoxStorage
 from infra.tables import AMI
 from infra.workers import Workers
@@ -31,7 +31,8 @@ class RedoxTraining(Stack):
         instance_id = host.instance.instance_id
         Agent(self, "Agent", instance_id=instance_id)
         BackupSchedules(self, "Backup", settings=settings)
-        guard = BudgetAndAlarms(self, "Guard", settings=settings, instance_id=instance_id)
+        tag = self.node.try_get_context(BUDGET_TAG) or ""
+        guard = BudgetAndAlarms(self, "Guard", settings=settings, instance_id=instance_id, budget_tag=tag)
         if settings.host.workers:
             Workers(
                 self,
@@ -48,8 +49,11 @@ class RedoxTraining(Stack):
 def build(app: App, settings: Settings) -> tuple[RedoxStorage, RedoxTraining]:
     """Add both stacks to an app, tagged, with cdk-nag's checks at synthesis.
 
-    A SettingsError when the AMI id of the context is invalid.
+    A SettingsError when the AMI id or the tag of the context is invalid.
     """
+    tag = app.node.try_get_context(BUDGET_TAG)
+    if tag and tag not in settings.tags:
+        raise SettingsError([f"-c {BUDGET_TAG}={tag} is none of the tags of {FILE.name}"])
     ami_id = app.node.try_get_context(AMI_ID) or settings.host.ami_id
     if not AMI.fits(ami_id):
         raise SettingsError([f"-c {AMI_ID}={ami_id} is not {AMI.wanted}"])

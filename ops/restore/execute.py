@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.deployed import CDK, Deployed, cdk, find
-from infra.names import AMI_ID, DATA_DEVICE, TRAINING
+from infra.names import DATA_DEVICE, TRAINING
 from infra.settings import ROOT, Settings
 from ops.aws.backups import HostImage
 from ops.remote.training import end_training
@@ -60,9 +60,12 @@ class Restore:
 
     def _synthesise(self, folder: Path) -> None:
         """Synthesise the deployment before the old host is ended: invalid settings must not cost a host."""
+        from infra.deploy import context  # noqa: PLC0415 - loads botocore, and `--help` does without
+
         image = self.image.image_id
         self.session.note(f"synthesising the deployment from {image}")
-        if cdk(["synth", "--quiet", "--output", str(folder), "-c", f"{AMI_ID}={image}"], to_stderr=True):
+        options = context(self.session.settings, image)
+        if cdk(["synth", "--quiet", "--output", str(folder), *options], to_stderr=True):
             raise RedoxError("the deployment cannot be synthesised: nothing was changed", hint="make synth shows why")
         self.assembly = folder
 

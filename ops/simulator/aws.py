@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from ops.simulator.records import HOSTS, console_of, records
+from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
+from redox_balancer.files import write_atomically
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0  # on a machine that is busy with trainings
 KEY_S = 60.0  # for which EC2 Instance Connect authorizes a key
 VCPUS = 256  # quota of the account; a new account at AWS has 5
 CALL = "call: "  # prefix of the log lines that name operations
@@ -35,7 +37,7 @@ CALL = "call: "  # prefix of the log lines that name operations
 READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "GET", "HEAD")
 # If the process that starts the server is killed, so is the server.
 _ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-# Ignored by moto's CloudFormation; the tests of the template cover them.
+# Ignored by moto's CloudFormation; the rules make alarms and policies of topics, the tests of the template cover all.
 UNSUPPORTED = {
     "AWS::Budgets::Budget",
     "AWS::Budgets::BudgetsAction",
@@ -93,14 +95,20 @@ class StandIn:
         return [call for call in self.calls() if not call.split(" ")[1].startswith(READ_ONLY)]
 
     def hidden_failures(self) -> list[str]:
-        """Return internal failures of the server, which retries of the CDK would hide."""
+        """Return broken rules of AWS, and internal failures of the server, which retries of the CDK would hide."""
         lines = self.log.read_text().splitlines()
         unknown = re.compile(r"No Moto CloudFormation support for (\S+)")
         return [
             line
             for line in lines
-            if re.search(r'" 500\b', line) or ((found := unknown.search(line)) and found[1] not in UNSUPPORTED)
+            if line.startswith(BROKEN)
+            or re.search(r'" 500\b', line)
+            or ((found := unknown.search(line)) and found[1] not in UNSUPPORTED)
         ]
+
+    def set_account(self, **state: Any) -> None:
+        """Set the state of the account: `refusals`, codes of errors by zone, and `cost_tags`, the active tags."""
+        write_atomically(self.log.with_name(ACCOUNT_FILE), json.dumps(state).encode())
 
 
 @contextmanager
@@ -146,14 +154,9 @@ def serve() -> None:
     _patch_images()
     _patch_quotas()
     _patch_host_access()
+    add_rules()
     _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])
-
-
-def _replace(kind: Any, **methods: Any) -> None:
-    """Replace methods of a class of moto, or add them."""
-    for name, method in methods.items():
-        setattr(kind, name, method)
 
 
 def _patch_instances() -> None:
@@ -170,7 +173,7 @@ def _patch_instances() -> None:
         instance.disable_api_termination = properties.get("DisableApiTermination") in (True, "true")
         return instance
 
-    _replace(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
+    replace(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
 
 
 def _patch_images() -> None:
@@ -187,7 +190,7 @@ def _patch_images() -> None:
                 image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
         return image
 
-    _replace(AmiBackend, create_image=as_aws_does)
+    replace(AmiBackend, create_image=as_aws_does)
 
 
 def _patch_quotas() -> None:
@@ -201,7 +204,7 @@ def _patch_quotas() -> None:
             return original(self, service_code, quota_code)
         return {"ServiceCode": service_code, "QuotaCode": quota_code, "Value": float(VCPUS)}
 
-    _replace(ServiceQuotasBackend, get_service_quota=as_aws_does)
+    replace(ServiceQuotasBackend, get_service_quota=as_aws_does)
 
 
 def _patch_host_access() -> None:
@@ -243,9 +246,9 @@ def _patch_host_access() -> None:
                 return json.dumps({"RequestId": "stand-in", "Success": True})
         raise RuntimeError(f"{request['InstanceId']} is not running")
 
-    _replace(General, get_console_output=console)
-    _replace(SimpleSystemManagerResponse, describe_instance_information=information)
-    _replace(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
+    replace(General, get_console_output=console)
+    replace(SimpleSystemManagerResponse, describe_instance_information=information)
+    replace(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
 
 
 def _now() -> dt.datetime:
@@ -263,7 +266,7 @@ def _log_operations() -> None:
         print(f"{CALL}{scope[1] if scope else '-'} {_operation(environ)}", flush=True)  # noqa: T201 - its log
         return dispatch(self, environ, start_response)
 
-    _replace(DomainDispatcherApplication, __call__=logged)
+    replace(DomainDispatcherApplication, __call__=logged)
 
 
 def _operation(environ: dict[str, Any]) -> str:

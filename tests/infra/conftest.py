@@ -12,7 +12,8 @@ from templates import Templates
 __all__ = ["assembly", "cdk"]
 
 NODE = all(map(shutil.which, ("node", "npm")))
-collect_ignore = [] if NODE else ["test_template.py", "test_user_data.py", "test_deployment.py", "test_diagram.py"]
+OF_THE_CDK = ("guard", "template", "user_data", "deployment", "diagram", "destroy")
+collect_ignore = [] if NODE else [f"test_{name}.py" for name in OF_THE_CDK]
 
 
 def pytest_report_header() -> str:

@@ -1,0 +1,257 @@
+"""Rules of AWS that moto skips, each as AWS documents it.
+
+A broken rule is logged, and `StandIn.hidden_failures` returns it; refusals that a client has to handle are answered.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from ops.simulator.records import HOSTS
+
+BROKEN = "rule: "  # prefix of the log lines of broken rules
+ACCOUNT_FILE = "account.json"  # state of the account that a test sets: `StandIn.set_account`
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html. AWS answers some of them with 500,
+# which clients would retry for half a minute.
+REFUSALS = {
+    "InsufficientInstanceCapacity": "We currently do not have sufficient {type} capacity in the Availability Zone "
+    "you requested ({zone}).",
+    "InstanceLimitExceeded": "You have requested more instances (1) than your current instance limit of 0 allows for "
+    "the specified instance type.",
+    "VcpuLimitExceeded": "You have requested more vCPU capacity than your current vCPU limit of 5 allows for the "
+    "instance bucket that the specified instance type belongs to.",
+    "UnsupportedOperation": "Your requested instance type ({type}) is not supported in your requested Availability "
+    "Zone ({zone}).",
+}
+
+
+def add_rules() -> None:
+    """Add all rules to moto."""
+    _alarms_publish_where_the_topic_allows_it()
+    _volumes_are_busy_under_a_running_instance()
+    _instances_need_capacity()
+    _stacks_have_policies_alarms_and_failures()
+    _cost_allocation_tags_are_active_when_set()
+
+
+def replace(kind: Any, **methods: Any) -> None:
+    """Replace methods of a class of moto, or add them."""
+    for name, method in methods.items():
+        setattr(kind, name, method)
+
+
+def account() -> Mapping[str, Any]:
+    """Return the state of the account: `refusals`, codes by zone, and `cost_tags`, the active ones."""
+    path = Path(os.environ[HOSTS]).with_name(ACCOUNT_FILE)
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def allows(policy: Any, service: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether a policy of a resource lets a service act: one statement allows it and none denies it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    """
+    known = {key.lower(): value for key, value in context.items()}
+    effects = {
+        statement["Effect"]
+        for statement in policy["Statement"]
+        if {"*", service} & set(_principals(statement["Principal"]))
+        and any(fnmatchcase(action.lower(), each.lower()) for each in _all(statement["Action"]))
+        and any(fnmatchcase(resource, each) for each in _all(statement["Resource"]))
+        and all(_meets(operator, wanted, known) for operator, wanted in statement.get("Condition", {}).items())
+    }
+    return effects == {"Allow"}
+
+
+def _principals(given: Any) -> Iterator[str]:
+    for each in given.values() if isinstance(given, dict) else [given]:
+        yield from _all(each)
+
+
+def _all(given: Any) -> list[str]:
+    return given if isinstance(given, list) else [given]
+
+
+def _meets(operator: str, wanted: Mapping[str, Any], known: Mapping[str, str]) -> bool:
+    if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"):
+        raise NotImplementedError(f"the condition {operator}")
+    same = str.__eq__ if operator in ("StringEquals", "Bool") else fnmatchcase
+    return all(
+        any(same(known.get(key.lower(), ""), str(each)) for each in _all(values)) for key, values in wanted.items()
+    )
+
+
+def _broken(text: str) -> None:
+    print(f"{BROKEN}{text}", flush=True)  # noqa: T201 - the log of the server
+
+
+def _alarms_publish_where_the_topic_allows_it() -> None:
+    """Actions run when an alarm changes its state, and publish as the topic's policy allows.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html
+    https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
+    """
+    from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
+    from moto.sns.models import sns_backends  # noqa: PLC0415
+
+    original = CloudWatchBackend.set_alarm_state
+
+    def as_aws_does(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        before = self.alarms[alarm_name].state_value if alarm_name in self.alarms else ""
+        original(self, alarm_name, reason, reason_data, state_value)
+        alarm = self.alarms[alarm_name]
+        actions = alarm.alarm_actions if state_value == "ALARM" else alarm.ok_actions
+        for topic in [each for each in actions if ":sns:" in each and before != state_value]:
+            sns, source = sns_backends[self.account_id][self.region_name], {"aws:SourceArn": alarm.alarm_arn}
+            source |= {"aws:SourceAccount": self.account_id, "aws:SourceOwner": self.account_id}
+            source |= {"aws:SecureTransport": "true"}
+            policy = json.loads(sns.get_topic(topic).policy)
+            if allows(policy, "cloudwatch.amazonaws.com", "sns:Publish", topic, source):
+                sns.publish(json.dumps({"AlarmName": alarm_name, "NewStateValue": state_value}), topic)
+            else:
+                _broken(f"{alarm.alarm_arn} is not authorized to perform: SNS:Publish on resource: {topic}")
+
+    replace(CloudWatchBackend, set_alarm_state=as_aws_does)
+
+
+def _volumes_are_busy_under_a_running_instance() -> None:
+    """A volume detached while it is mounted is stuck in the state busy and may be damaged; a stack detaches first.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-volumeattachment.html
+    """
+    from moto.cloudformation.parsing import ResourceMap  # noqa: PLC0415
+    from moto.ec2.models.elastic_block_store import EBSBackend, VolumeAttachment  # noqa: PLC0415
+    from moto.ec2.models.instances import Instance  # noqa: PLC0415
+
+    detach, delete, terminate = EBSBackend.detach_volume, ResourceMap.delete, Instance.terminate
+    ending: set[str] = set()  # instances that release their volumes by being terminated
+
+    def as_aws_does(self: Any, volume_id: str, instance_id: str, device_path: str) -> Any:
+        attachment = self.get_volume(volume_id).attachment
+        if attachment and self.get_instance(instance_id).is_running() and instance_id not in ending:
+            attachment.status = "busy"
+            _broken(f"{volume_id} was detached while {instance_id}, which writes to it, is running")
+            return attachment
+        return detach(self, volume_id, instance_id, device_path)
+
+    def dependents_first(self: Any) -> None:
+        for each in list(self._parsed_resources.values()):
+            if (
+                isinstance(each, VolumeAttachment)
+                and each.volume.attachment is each
+                and each.instance.state != "terminated"
+            ):
+                each.volume.ec2_backend.detach_volume(each.volume_id, each.instance_id, each.device)
+        delete(self)
+
+    def shut_down_first(self: Any) -> Any:
+        ending.add(self.id)
+        return terminate(self)
+
+    replace(EBSBackend, detach_volume=as_aws_does)
+    replace(Instance, terminate=shut_down_first)
+    replace(ResourceMap, delete=dependents_first)
+
+
+def _instances_need_capacity() -> None:
+    """Both a new instance and a stopped one need capacity, quota and a zone that offers the type.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+    """
+    from moto.ec2.exceptions import EC2ClientError  # noqa: PLC0415
+    from moto.ec2.models.instances import InstanceBackend  # noqa: PLC0415
+
+    run, start = InstanceBackend.run_instances, InstanceBackend.start_instances
+
+    def refuse(kind: str, zone: str) -> None:
+        if code := account().get("refusals", {}).get(zone):
+            raise EC2ClientError(code, REFUSALS[code].format(type=kind, zone=zone))
+
+    def run_as_aws_does(self: Any, image_id: str, count: int, *given: Any, **more: Any) -> Any:
+        subnet, placement = more.get("subnet_id"), more.get("placement")
+        zone = self.get_subnet(subnet).availability_zone if subnet else placement or f"{self.region_name}a"
+        refuse(more.get("instance_type") or "", zone)
+        return run(self, image_id, count, *given, **more)
+
+    def start_as_aws_does(self: Any, instance_ids: list[str]) -> Any:
+        for each in self.get_multi_instances_by_id(instance_ids):
+            refuse(each.instance_type, each.placement.zone)
+        return start(self, instance_ids)
+
+    replace(InstanceBackend, run_instances=run_as_aws_does, start_instances=start_as_aws_does)
+
+
+def _stacks_have_policies_alarms_and_failures() -> None:
+    """A stack makes alarms and policies of topics, and reports an instance that it did not get as an event.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+    """
+    from moto.cloudformation.models import Event, Stack  # noqa: PLC0415
+    from moto.cloudformation.parsing import clean_json  # noqa: PLC0415
+    from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415
+    from moto.ec2.exceptions import EC2ClientError  # noqa: PLC0415
+    from moto.sns.models import sns_backends  # noqa: PLC0415
+
+    original = Stack.create_resources
+
+    def as_aws_does(self: Any) -> None:
+        try:
+            original(self)
+        except EC2ClientError as error:
+            reason = f'Resource handler returned message: "{error.message} (Service: Ec2, Status Code: 500)"'
+            kind, failed = "AWS::EC2::Instance", "CREATE_FAILED"
+            names = [name for name, each in self.template_dict["Resources"].items() if each["Type"] == kind]
+            self.events.append(Event(self.stack_id, self.name, names[0], "", kind, failed, reason, None))
+            self._add_stack_event(failed, f"The following resource(s) failed to create: {names}.")
+            self.status = failed
+            return
+        for name, resource in self.template_dict["Resources"].items():
+            where = {"account": self.account_id, "region": self.region_name}
+            if resource["Type"] == "AWS::SNS::TopicPolicy":
+                properties = clean_json(resource["Properties"], self.resource_map)
+                for topic in properties["Topics"]:
+                    sns = sns_backends[where["account"]][where["region"]]
+                    sns.get_topic(topic).policy = json.dumps(properties["PolicyDocument"])
+            if resource["Type"] == "AWS::CloudWatch::Alarm":
+                _alarm(cloudwatch_backends[where["account"]][where["region"]], f"{self.name}-{name}",
+                       clean_json(resource["Properties"], self.resource_map))  # fmt: skip
+
+    replace(Stack, create_resources=as_aws_does)
+
+
+def _alarm(cloudwatch: Any, name: str, properties: Mapping[str, Any]) -> None:
+    """Make an alarm: its name and actions; a test sets its state."""
+    cloudwatch.put_metric_alarm(
+        name=name,
+        namespace=properties.get("Namespace", ""),
+        metric_name=properties.get("MetricName", ""),
+        metric_data_queries=None,
+        comparison_operator=properties["ComparisonOperator"],
+        evaluation_periods=properties["EvaluationPeriods"],
+        datapoints_to_alarm=None,
+        period=properties.get("Period", 0),
+        threshold=properties["Threshold"],
+        statistic=properties.get("Statistic", ""),
+        description=properties.get("AlarmDescription", ""),
+        dimensions=properties.get("Dimensions", []),
+        alarm_actions=properties.get("AlarmActions", []),
+    )
+
+
+def _cost_allocation_tags_are_active_when_set() -> None:
+    """A tag can be activated a day after a resource got it; the bill ignores it before.
+
+    https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html
+    """
+    from moto.ce.responses import CostExplorerResponse  # noqa: PLC0415
+
+    def as_aws_does(self: Any) -> str:
+        wanted = json.loads(self.body)
+        active = [tag for tag in account().get("cost_tags", ()) if tag in wanted["TagKeys"]]
+        tags = [{"TagKey": tag, "Type": "UserDefined", "Status": "Active"} for tag in active]
+        return json.dumps({"CostAllocationTags": tags})
+
+    replace(CostExplorerResponse, list_cost_allocation_tags=as_aws_does)

@@ -1,0 +1,131 @@
+"""Alarms that arrive, and a budget that may stop the host and counts this deployment, on simulated AWS over HTTP."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import stacks
+from infra.names import TRAINING
+from infra.settings import FILE, SettingsError, load
+from infra.stacks import build
+from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
+from ops.simulator.rules import allows
+from templates import CONTEXT, Templates, flat, synthesise
+
+SETTINGS = load()
+STOP = "AWSBudgetsActions_RolePolicyForResourceAdministrationWithSSM"  # AWS's own policy for such a role
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return synthesise(tmp_path_factory.mktemp("default"), [])
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, default: Templates) -> Iterator[StandIn]:
+    with stand_in(tmp_path_factory.mktemp("aws")) as aws:
+        stacks.create(aws, default)
+        yield aws
+
+
+def listed(actions: Any) -> list[str]:
+    return actions if isinstance(actions, list) else [actions]
+
+
+def fire(aws: StandIn, topic: str) -> list[str]:
+    """Fire every alarm, and return the names of those whose message arrives."""
+    sqs, cloudwatch = aws.client("sqs"), aws.client("cloudwatch")
+    queue = sqs.create_queue(QueueName="mailbox")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:mailbox"
+    aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    for alarm in cloudwatch.describe_alarms()["MetricAlarms"]:
+        for state in ("OK", "ALARM"):
+            cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason="a test")
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    return [json.loads(json.loads(each["Body"])["Message"])["AlarmName"] for each in received]
+
+
+def test_every_alarm_reaches_the_topic(deployed: StandIn) -> None:
+    arrived = fire(deployed, stacks.physical(deployed, TRAINING, "AWS::SNS::Topic"))
+    assert len(arrived) == 5
+    assert deployed.hidden_failures() == []
+
+
+def test_a_topic_with_a_denial_alone_lets_no_alarm_publish(deployed: StandIn) -> None:
+    """The rule of the stand-in itself: such a policy replaces the one that a topic has by default."""
+    topic = deployed.client("sns").create_topic(Name="silent")["TopicArn"]
+    cloudwatch = deployed.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="lonely",
+        AlarmActions=[topic],
+        MetricName="m",
+        Namespace="n",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+        Statistic="Average",
+    )
+    cloudwatch.set_alarm_state(AlarmName="lonely", StateValue="ALARM", StateReason="the default policy")
+    assert deployed.hidden_failures() == []
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": topic, "Condition": insecure}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denial]})
+    deployed.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    cloudwatch.set_alarm_state(AlarmName="lonely", StateValue="OK", StateReason="again")
+    cloudwatch.set_alarm_state(AlarmName="lonely", StateValue="ALARM", StateReason="again")
+    (broken,) = deployed.hidden_failures()
+    assert f"alarm:lonely is not authorized to perform: SNS:Publish on resource: {topic}" in broken
+
+
+@pytest.mark.parametrize(
+    ("service", "source", "account", "allowed"),
+    [
+        ("cloudwatch", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:any", ACCOUNT, True),
+        ("budgets", f"arn:aws:budgets::{ACCOUNT}:budget/RedoxTraining-monthly", ACCOUNT, True),
+        ("cloudwatch", f"arn:aws:cloudwatch:{REGION}:999999999999:alarm:any", "999999999999", False),
+        ("budgets", "arn:aws:budgets::999999999999:budget/other", "999999999999", False),
+        ("events", f"arn:aws:events:{REGION}:{ACCOUNT}:rule/any", ACCOUNT, False),
+    ],
+)
+def test_the_topic_admits_alarms_and_budgets_of_this_account_alone(
+    deployed: StandIn, service: str, source: str, account: str, *, allowed: bool
+) -> None:
+    topic = stacks.physical(deployed, TRAINING, "AWS::SNS::Topic")
+    policy = json.loads(deployed.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
+    context = {"aws:SourceArn": source, "aws:SourceAccount": account, "aws:SecureTransport": "true"}
+    assert allows(policy, f"{service}.amazonaws.com", "sns:Publish", topic, context) is allowed
+    clear = {**context, "aws:SecureTransport": "false"}
+    assert not allows(policy, f"{service}.amazonaws.com", "sns:Publish", topic, clear)
+
+
+def test_the_role_of_the_budget_may_do_what_awss_own_policy_lets_it_and_exists_first(
+    deployed: StandIn, default: Templates
+) -> None:
+    iam = deployed.client("iam")
+    arn = f"arn:aws:iam::aws:policy/{STOP}"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    (start,) = [each for each in document["Statement"] if "ssm:StartAutomationExecution" in each["Action"]]
+    of_stop = {each.split(":", 5)[5] for each in start["Resource"] if "Start" not in each and "Rds" not in each}
+    ours = [each for name, each in default.statements() if name.startswith("GuardBudgetRole")]
+    given = {action: each["Resource"] for each in ours for action in listed(each["Action"])}
+    assert {each.split(":", 5)[5] for each in given["ssm:StartAutomationExecution"]} == of_stop
+    assert {"ec2:StopInstances", "ec2:DescribeInstanceStatus"} <= set(given)
+    assert flat(given["ec2:StopInstances"]).endswith("instance/TrainingHost")
+    (action,) = default.of_type("AWS::Budgets::BudgetsAction")
+    (policy,) = action["DependsOn"]
+    assert policy in {name for name, _ in default.statements() if name.startswith("GuardBudgetRole")}
+
+
+def test_the_budget_counts_the_tag_of_the_deployment(default: Templates, tmp_path: Any) -> None:
+    assert "CostFilters" not in default.one("AWS::Budgets::Budget")["Budget"]  # an inactive tag would count nothing
+    tagged = synthesise(tmp_path, [], context={"budget_tag": "project"})
+    filters = tagged.one("AWS::Budgets::Budget")["Budget"]["CostFilters"]
+    assert filters == {"TagKeyValue": [f"user:project${SETTINGS.tags['project']}"]}
+    from aws_cdk import App  # noqa: PLC0415 - loads the CDK
+
+    with pytest.raises(SettingsError, match=f"budget_tag=colour is none of the tags of {FILE.name}"):
+        build(App(context={**CONTEXT, "budget_tag": "colour"}), SETTINGS)
