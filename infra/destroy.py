@@ -12,6 +12,7 @@ from infra.deployed import cdk, client, find
 from infra.names import TRAINING
 from infra.retained import lines, retained
 from infra.settings import Settings
+from infra.shutdown import shut_down
 from redox_balancer.errors import RedoxError
 
 ATTEMPTS = 2  # a network interface may be deleted a moment too late for its subnet
@@ -20,7 +21,7 @@ ENDED = ("InvalidInstanceID.NotFound", "IncorrectInstanceState")
 
 
 def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> int:
-    """Destroy the stack of the host after its id was confirmed, and report the retained resources.
+    """Stop the host and destroy its stack after its id was confirmed, and report the retained resources.
 
     A stack without a host, left by a failed deployment or an earlier attempt, needs no confirmation. `instance` is
     the id as confirmation, empty prompts for it; `options` are further ones of `cdk destroy`.
@@ -32,6 +33,8 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
         host = there.host()
         say(f"this deletes host {host} and its stack {TRAINING}; a training saves first, its checkpoints are kept")
         require_confirmation(instance, host, f"make destroy INSTANCE={host}")
+        # CloudFormation would detach the volume first, under the file system and the training that writes to it.
+        shut_down(settings, client(settings, "ec2"), host, say)
         _lift_protection(settings, host)
     if not any(cdk(["destroy", TRAINING, "--force", *options]) == 0 for _ in range(ATTEMPTS)):
         raise RedoxError(

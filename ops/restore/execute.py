@@ -13,6 +13,7 @@ from typing import Any
 from infra.deployed import CDK, Deployed, cdk, find
 from infra.names import DATA_DEVICE, TRAINING
 from infra.settings import ROOT, Settings
+from infra.shutdown import shut_down
 from ops.aws.backups import HostImage
 from ops.remote.training import end_training
 from ops.restore.plan import RestoreAction, Situation
@@ -23,7 +24,7 @@ from redox_balancer.terminal.tables import notes
 
 POLL_S = 5.0
 SETTLE_TIMEOUT_S = 3_600.0  # CloudFormation waits half an hour for the set-up of a host alone
-STOP_MARGIN_S = 300.0  # for the shutdown, beyond the time that a training may take to save
+VOLUME_TIMEOUT_S = 300.0
 
 
 @dataclass
@@ -75,28 +76,16 @@ class Restore:
 
     def _stop(self) -> None:
         """Shut the system down, which saves a training, too, and flushes the file system of the volume."""
-        session, ec2, host = self.session, self.session.client("ec2"), self.host
-        spot = session.settings.host.spot
-        if not session.announce(f"{'terminate' if spot else 'stop'} {host}"):
-            return
-        timeout_s = session.settings.limits.stop_timeout_s + STOP_MARGIN_S
-        if spot:  # cannot be stopped
-            ec2.terminate_instances(InstanceIds=[host])
-            _wait(ec2, "instance_terminated", f"until {host} is terminated", timeout_s, InstanceIds=[host])
-            return
-        ec2.stop_instances(InstanceIds=[host])
-        try:
-            _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
-        except RedoxError:
-            session.note(f"{host} does not stop: forcing it")
-            ec2.stop_instances(InstanceIds=[host], Force=True)
-            _wait(ec2, "instance_stopped", f"until {host} has stopped", timeout_s, InstanceIds=[host])
+        session, host = self.session, self.host
+        if session.announce(f"{'terminate' if session.settings.host.spot else 'stop'} {host}"):
+            with notes().status(f"waiting until {host} has stopped"):
+                shut_down(session.settings, session.client("ec2"), host, session.note)
 
     def _detach(self) -> None:
         volume, ec2 = self.situation.volume, self.session.client("ec2")
         if self.session.announce(f"detach {volume} from {self.host}"):
             ec2.detach_volume(VolumeId=volume, InstanceId=self.host)
-            _wait(ec2, "volume_available", f"until {volume} is detached", STOP_MARGIN_S, VolumeIds=[volume])
+            _wait(ec2, "volume_available", f"until {volume} is detached", VOLUME_TIMEOUT_S, VolumeIds=[volume])
 
     def _destroy(self) -> None:
         protected = self.host and not self.session.settings.host.spot
@@ -116,7 +105,7 @@ class Restore:
         volume, ec2 = self.situation.volume, self.session.client("ec2")
         if self.session.announce(f"attach {volume} to {self.host}"):
             ec2.attach_volume(VolumeId=volume, InstanceId=self.host, Device=DATA_DEVICE)
-            _wait(ec2, "volume_in_use", f"until {volume} is attached", STOP_MARGIN_S, VolumeIds=[volume])
+            _wait(ec2, "volume_in_use", f"until {volume} is attached", VOLUME_TIMEOUT_S, VolumeIds=[volume])
 
     def _resume(self) -> None:
         if self.session.announce(f"resume the training of {self.run}") and self.wait:

@@ -186,10 +186,15 @@ def test_an_interrupted_restore_continues_and_restores_host_and_volume(cloud: Cl
     done, changes = ops("restore", "--no-wait", "--json"), cloud.aws.changes()
     assert json.loads(done.stdout)["actions"] == ["resume"]
     assert f"{answer['host']} was made from {image}: keeping it; --anew replaces it" in done.stderr
+    ec2.stop_instances(InstanceIds=[answer["host"]])
     ec2.detach_volume(VolumeId=volume, InstanceId=answer["host"])
+    ec2.start_instances(InstanceIds=[answer["host"]])
     attached = ops("restore", "--no-wait", "--json")
     assert json.loads(attached.stdout)["actions"] == ["attach", "resume"]
-    assert cloud.aws.changes()[len(changes) :] == ["ec2 DetachVolume", "ec2 AttachVolume"]
+    assert cloud.aws.changes()[len(changes) :] == [
+        *("ec2 StopInstances", "ec2 DetachVolume", "ec2 StartInstances"),  # of this test
+        "ec2 AttachVolume",
+    ]
     assert volume_of(cloud)["Attachments"][0]["InstanceId"] == answer["host"]
 
 
