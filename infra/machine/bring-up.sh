@@ -35,6 +35,12 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}"
 }
 
+watch() { # before anything that can fail: a machine whose set-up fails costs as much, and stops when idle as well
+    systemctl daemon-reload
+    systemctl enable redox-watch
+    systemctl restart --no-block redox-watch # at any time: it may have changed
+}
+
 packages() {
     local wanted=(ca-certificates cron curl docker.io python3-boto3 util-linux)
     [[ $REDOX_IMAGE != */* ]] || wanted+=(amazon-ecr-credential-helper)
@@ -86,9 +92,8 @@ services() {
     systemctl restart systemd-sysctl
     systemctl enable --now cron docker
     systemctl enable "${units[@]}"
-    # A running training continues under the old unit; missing units start. The watch may be restarted at any time.
+    # A running training continues under the old unit; missing units start.
     systemctl start --no-block "${units[@]}"
-    [[ $REDOX_KIND != host ]] || systemctl restart --no-block redox-watch
 }
 
 agent() { # Systems Manager installs it at first boot and reads the file itself
@@ -100,7 +105,7 @@ mv /etc/redox/machine.env.new /etc/redox/machine.env
 # shellcheck disable=SC1091 # written by the bring-up
 . /etc/redox/machine.env
 case $REDOX_KIND in
-host) steps=(packages registry user volume key "services redox-trainer redox-watch @{host.units}" agent) ;;
+host) steps=(watch packages registry user volume key "services redox-trainer @{host.units}" agent) ;;
 worker) steps=(packages registry user "services redox-worker") ;;
 esac
 for step in "${steps[@]}"; do

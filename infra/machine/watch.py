@@ -129,7 +129,10 @@ def unhealthy() -> bool:
     """Whether the trainer's container is running and fails its health check."""
     status = "{{if .State.Health}}{{.State.Health.Status}}{{end}}"
     command = ["docker", "inspect", "--format", status, contract.TRAINER]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # the set-up failed before there was an engine
+        return False
     return answer.returncode == 0 and answer.stdout.strip() == "unhealthy"
 
 

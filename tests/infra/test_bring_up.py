@@ -115,6 +115,29 @@ def test_the_comment_of_an_ssh_key_is_data_and_never_run(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("pwned*"))
 
 
+FAILING = """
+systemctl() { echo "$@" >>"$PWD/calls"; }
+dpkg-query() { :; }
+apt-get() { echo "no network" >&2; return 100; }
+"""
+
+
+def test_a_set_up_that_fails_at_its_start_leaves_a_watch_that_stops_the_idle_host(tmp_path: Path) -> None:
+    etc = tmp_path / "etc/redox"
+    etc.mkdir(parents=True)
+    (etc / "machine.env.new").write_text(MachineContext(kind="host", region="us-east-1", image="image").environment())
+    program = files(SETTINGS, "host")["usr/local/lib/redox/bring-up"].decode().replace("/etc/redox", str(etc))
+    program = program.replace("\nset -euo pipefail\n", f"\nset -euo pipefail\n{FAILING}", 1)
+    answer = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 100
+    assert "failed with exit code 100 in step packages" in answer.stdout
+    assert (tmp_path / "calls").read_text().splitlines()[:3] == [
+        "daemon-reload",
+        "enable redox-watch",
+        "restart --no-block redox-watch",
+    ]
+
+
 def test_packed_files_may_contain_the_placeholders_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = "MACHINEPACKEDLOG" * 5  # as it may happen in 12,000 characters of base 85
     monkeypatch.setattr(bring_up, "_archive", lambda *_: base64.b85decode(packed))

@@ -12,7 +12,7 @@ import pytest
 from infra.machine.contract import FRESH_S, HEARTBEAT, LEDGER, WatchState
 from infra.machine.decisions import HostAction
 from infra.machine.heartbeats import training
-from infra.machine.watch import Watch
+from infra.machine.watch import Watch, unhealthy
 from redox_balancer.runs.heartbeat import HeartbeatWriter
 
 MINUTE, HOUR = 60.0, 3_600.0
@@ -247,6 +247,18 @@ def test_the_state_and_the_ledger_are_world_readable_files(host: Host) -> None:
     host.minutes(1, training=False)
     for path in (host.recorded, host.ledger):
         assert path.stat().st_mode & stat.S_IROTH
+
+
+def test_a_host_without_engine_and_volume_stops_when_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its set-up failed before it installed the one and mounted the other."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not unhealthy()
+    host = Host(tmp_path)
+    host.run.rmdir()
+    host.mounted = False
+    decisions = host.minutes(IDLE_MINUTES + 1, training=False)
+    assert decisions[-1] is STOP
+    assert STOP not in decisions[:-1]
 
 
 def test_the_trainers_own_heartbeat_is_read(tmp_path: Path) -> None:

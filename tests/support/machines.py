@@ -26,7 +26,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CALLS = "systemctl.log"
 STUB = f"""#!/bin/sh
 echo "$(basename "$0") $*" >>/var/log/{CALLS}
-[ ! -e /run/stub-fails ]
+! grep -qxs -- "$1" /run/stub-fails
 """
 
 
