@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from infra.refusals import hint
 from infra.settings import Settings, SettingsError, load
 from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 
@@ -12,9 +13,11 @@ def run(command: Callable[[Settings], int]) -> int:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `python -m ops --help` does without
 
     try:
-        return command(load())
+        settings = load()
     except SettingsError as error:
         return error.show()
+    try:
+        return command(settings)
     except RedoxError as error:
         say(f"error: {error.message}")
         if error.hint:
@@ -22,6 +25,8 @@ def run(command: Callable[[Settings], int]) -> int:
         return error.exit_code
     except (ClientError, BotoCoreError) as error:
         say(f"error: {error}")
+        if way_out := hint(settings, str(error)):
+            say(f"hint: {way_out}")
         return EXIT_USER_ERROR
 
 

@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from functools import partial
 
 from botocore.exceptions import ClientError
 
 from infra import quota
 from infra.commands import run, say
-from infra.deployed import cdk, client, describe_instance, find
+from infra.deployed import cdk, client, describe_instance, failures, find
 from infra.names import AMI_ID, BUDGET_TAG
+from infra.refusals import hint
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -34,8 +36,13 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
     else:
         quota.check(settings, partial(client, settings))
     source = image or settings.host.ami_name
-    say(f"deploying {settings.host.instance_type} at {settings.price.per_hour_usd} USD an hour from {source}")
-    return cdk(["deploy", "--all", *context(settings, image), *options])
+    say(f"deploying {settings.host.instance_type} at {settings.price_of_host} from {source}")
+    started = datetime.now(UTC)
+    code = cdk(["deploy", "--all", *context(settings, image), *options])
+    for reason in failures(settings, started) if code else ():
+        if way_out := hint(settings, reason):
+            raise RedoxError(reason, hint=way_out)
+    return code
 
 
 def context(settings: Settings, image: str) -> list[str]:

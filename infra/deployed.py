@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from infra.names import HOST, STORAGE, TRAINING
@@ -73,6 +74,16 @@ def find(settings: Settings) -> Deployed | None:
         volume_name=names.get(storage["VolumeId"], ""),
         status=training["Stacks"][0]["StackStatus"] if training else "",
     )
+
+
+def failures(settings: Settings, since: datetime) -> list[str]:
+    """Return why resources of the host's stack failed since a time, newest first."""
+    answer = _asked(client(settings, "cloudformation").describe_stack_events, StackName=TRAINING)
+    return [
+        str(event.get("ResourceStatusReason", ""))
+        for event in (answer or {}).get("StackEvents", ())
+        if event["Timestamp"] >= since and event.get("ResourceStatus", "").endswith("_FAILED")
+    ]
 
 
 def _asked(call: Callable[..., Any], **what: str) -> Any:

@@ -1,7 +1,7 @@
 """The account's vCPU quota and the need of a deployment, checked before an instance is requested."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.settings import Settings
@@ -15,10 +15,11 @@ CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas
 
 @dataclass(frozen=True)
 class Quota:
-    """A vCPU quota: its value in the account, and the need of a deployment."""
+    """A vCPU quota of a region: its value in the account, and the need of a deployment."""
 
     code: str
     market: str
+    region: str
     need: int
     have: int
 
@@ -30,25 +31,35 @@ class Quota:
     @property
     def console(self) -> str:
         """Page of the console that requests an increase."""
-        return f"{CONSOLE}/{self.code}"
+        return f"{CONSOLE}/{self.code}?region={self.region}"
 
     @property
     def request(self) -> str:
         """Command that requests an increase."""
         return (
             f"aws service-quotas request-service-quota-increase --service-code {SERVICE} --quota-code {self.code} "
-            f"--desired-value {self.need}"
+            f"--desired-value {self.need} --region {self.region}"
         )
+
+    @property
+    def way(self) -> str:
+        """How to get an increase."""
+        return f"raise it at {self.console}, or: {self.request}"
+
+
+def required(settings: Settings) -> Quota:
+    """Return the quota that the settings need, before the account was asked what it has."""
+    host = settings.host
+    market = "spot" if host.spot else "on demand"
+    need = host.instance.vcpus * (1 + host.workers)
+    return Quota(code=CODES[market], market=market, region=settings.aws.region, need=need, have=0)
 
 
 def read(settings: Settings, client: Callable[[str], Any]) -> Quota:
     """Query the quota that applies to the settings; `client` returns the client of an AWS service."""
-    host = settings.host
-    market = "spot" if host.spot else "on demand"
-    code = CODES[market]
-    found = client("service-quotas").get_service_quota(ServiceCode=SERVICE, QuotaCode=code)
-    need = host.instance.vcpus * (1 + host.workers)
-    return Quota(code=code, market=market, need=need, have=int(found["Quota"]["Value"]))
+    found = required(settings)
+    answer = client("service-quotas").get_service_quota(ServiceCode=SERVICE, QuotaCode=found.code)
+    return replace(found, have=int(answer["Quota"]["Value"]))
 
 
 def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
@@ -59,7 +70,7 @@ def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
     machines = f"{1 + host.workers} times {host.instance_type}" if host.workers else host.instance_type
     return RedoxError(
         f"quota {quota.code} ({quota.market} vCPUs) is {quota.have}, {machines} needs {quota.need}",
-        hint=f"raise it at {quota.console}, or: {quota.request}",
+        hint=quota.way,
     )
 
 

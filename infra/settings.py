@@ -79,6 +79,16 @@ class Settings:
             return ()
         return (f"guard.alert_email is {address}, which reaches nobody: set yours in {FILE.name}",)
 
+    @property
+    def price_of_host(self) -> str:
+        """Price of an hour of the host, which says so where its source is not of this host."""
+        kind, region, source = self.host.instance_type, self.aws.region, self.price.source
+        price = f"{self.price.per_hour_usd} USD an hour"
+        market = "spot" if self.host.spot else "on demand"
+        if all(part in source.split(":")[0] for part in (kind, region, market)):  # after it, how it was calculated
+            return price
+        return f"{price}, which is not the price of {kind} {market} in {region} but: {source}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings ready for JSON."""
         return {**asdict(self), "tags": dict(self.tags)}

@@ -1,5 +1,6 @@
 """Errors of AWS and Docker, translated into one line and a hint."""
 
+from infra.refusals import hint
 from redox_balancer.errors import RedoxError
 
 
@@ -12,10 +13,16 @@ def translate_errors(error: Exception) -> RedoxError | None:
     if isinstance(error, aws.ClientError):
         found = error.response.get("Error", {})
         text = f"AWS refuses {error.operation_name}: {found.get('Code')}: {found.get('Message')}"
-        return RedoxError(text, hint="aws sts get-caller-identity shows your identity")
+        return RedoxError(text, hint=_way_out(text) or "aws sts get-caller-identity shows your identity")
     if isinstance(error, aws.BotoCoreError):
         return RedoxError(f"AWS does not answer: {error}", hint="check the network, and aws.region in deploy.toml")
     return _translate_docker_error(error)
+
+
+def _way_out(text: str) -> str:
+    from infra.settings import load  # noqa: PLC0415 - needed only for an error
+
+    return hint(load(), text)
 
 
 def _translate_docker_error(error: Exception) -> RedoxError | None:

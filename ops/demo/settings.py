@@ -35,7 +35,7 @@ def _changes(real: Settings) -> dict[str, Any]:
     return {
         "instance_type": f'"{INSTANCE}"',
         "per_hour_usd": rented.per_hour_usd,
-        "source": f'"{rented.source}"',
+        "source": f'"{rented.source}, {INSTANCE} on demand"',
         "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
         "nofile": at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
         "nproc": at_most(real.limits.nproc, resource.RLIMIT_NPROC),

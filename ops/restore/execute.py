@@ -95,7 +95,7 @@ class Restore:
 
     def _deploy(self) -> None:
         settings, image = self.session.settings, self.image.image_id
-        change = f"deploy a {settings.host.instance_type} from {image} at {settings.price.per_hour_usd} USD an hour"
+        change = f"deploy a {settings.host.instance_type} from {image} at {settings.price_of_host}"
         if self.session.announce(f"{change}, {self.situation.volume} attached to it"):
             # Directly, without a change set, which would not be reviewed.
             options = ("--app", self.assembly, "--require-approval", "never", "--method", "direct")

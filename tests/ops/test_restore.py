@@ -144,7 +144,7 @@ def test_a_quota_that_is_too_small_is_refused_before_an_instance_is_requested(
         assert answer.returncode == 2
         error, hint = answer.stderr.splitlines()
         assert error == "error: quota L-1216C47A (on demand vCPUs) is 256, 2 times r7i.48xlarge needs 384"
-        assert hint.endswith("--quota-code L-1216C47A --desired-value 384")
+        assert hint.endswith("--quota-code L-1216C47A --desired-value 384 --region us-east-1")
     assert cloud.aws.changes() == before
     assert ops("quota").stdout == "L-1216C47A (on demand vCPUs): need 192, have 256\n"
 

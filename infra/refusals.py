@@ -1,0 +1,39 @@
+"""What to do about errors of EC2 that a user can mend: no capacity, a zone without the type, a quota, a lost host."""
+
+import re
+
+from infra.quota import required
+from infra.settings import Settings
+
+# Codes, and the texts of the same errors where CloudFormation reports them without their codes.
+QUOTA = r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|current (vCPU|instance) limit"
+ZONE = r"not supported in your requested Availability Zone"
+CAPACITY = r"InsufficientInstanceCapacity|do not have sufficient \S+ capacity|no Spot capacity available"
+GONE = r"InvalidInstanceID\.NotFound|InvalidInstanceId\b"
+
+
+def hint(settings: Settings, text: str) -> str:
+    """Return what to do about an error with this code or text, empty for any other error."""
+    if re.search(QUOTA, text):
+        return required(settings).way
+    if re.search(ZONE, text):
+        return f"{settings.host.instance_type} is not offered there: {_elsewhere(settings)}"
+    if re.search(CAPACITY, text):
+        market = "spot = false" if settings.host.spot else "spot = true, which may be interrupted"
+        return f"try again later, or {market}, or {_elsewhere(settings)}"
+    return replacement("the host") if re.search(GONE, text) else ""
+
+
+def replacement(host: str) -> str:
+    """Return how to get a host after one that is gone."""
+    destroy = f"make destroy INSTANCE={host}" if host.startswith("i-") else "make destroy"
+    return f"make restore makes a new one from the newest image; without an image: {destroy}, then make deploy"
+
+
+def _elsewhere(settings: Settings) -> str:
+    kind, region = settings.host.instance_type, settings.aws.region
+    return (
+        f"another host.instance_type, or another aws.zone than {settings.aws.zone} with another "
+        f"host.data_volume_name (make destroy first). Zones that offer it: aws ec2 describe-instance-type-offerings "
+        f"--location-type availability-zone --filters Name=instance-type,Values={kind} --region {region}"
+    )
