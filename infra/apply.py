@@ -10,8 +10,9 @@ from botocore.exceptions import WaiterError
 
 from infra.bring_up import MachineContext, script
 from infra.commands import run, say
-from infra.deployed import client, find
+from infra.deployed import client, describe_instance, find
 from infra.names import LOG
+from infra.refusals import require_there
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -33,6 +34,7 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
     if dry_run:
         sys.stdout.write(text)
         return 0
+    require_there(describe_instance(client(settings, "ec2"), host), host)
     # In bash of its own: Systems Manager runs its commands with sh.
     packed = base64.b64encode(text.encode()).decode()
     commands = [f"echo {packed} | base64 -d | bash || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]

@@ -11,7 +11,7 @@ from infra import quota
 from infra.commands import run, say
 from infra.deployed import cdk, client, describe_instance, failures, find
 from infra.names import AMI_ID, BUDGET_TAG
-from infra.refusals import hint
+from infra.refusals import hint, require_there
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -27,7 +27,8 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
     wanted = image or settings.host.ami_id
     there = find(settings)
     if there and there.instance_id:
-        running = describe_instance(client(settings, "ec2"), there.instance_id).get("ImageId", wanted)
+        found = require_there(describe_instance(client(settings, "ec2"), there.instance_id), there.instance_id)
+        running = found.get("ImageId", wanted)
         if running != wanted:
             raise RedoxError(
                 f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",

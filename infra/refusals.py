@@ -1,9 +1,11 @@
 """What to do about errors of EC2 that a user can mend: no capacity, a zone without the type, a quota, a lost host."""
 
 import re
+from typing import Any
 
 from infra.quota import required
 from infra.settings import Settings
+from redox_balancer.errors import RedoxError
 
 # Codes, and the texts of the same errors where CloudFormation reports them without their codes.
 QUOTA = r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|current (vCPU|instance) limit"
@@ -28,6 +30,16 @@ def replacement(host: str) -> str:
     """Return how to get a host after one that is gone."""
     destroy = f"make destroy INSTANCE={host}" if host.startswith("i-") else "make destroy"
     return f"make restore makes a new one from the newest image; without an image: {destroy}, then make deploy"
+
+
+def require_there(found: dict[str, Any], host: str) -> dict[str, Any]:
+    """Return a host as EC2 describes it; a RedoxError if it is gone, of which CloudFormation knows nothing.
+
+    To CloudFormation the stack is as it was: it makes no new host, and the updates of the old one fail.
+    """
+    if found.get("State", {}).get("Name", "terminated") in ("terminated", "shutting-down"):
+        raise RedoxError(f"{host} was terminated", hint=replacement(host))
+    return found
 
 
 def _elsewhere(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from infra.names import BACKUP_TAG, DATA_DEVICE
 from infra.retained import tagged
 from infra.tables import AMI
+from ops.aws import instance
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
@@ -62,7 +63,8 @@ def image_to_restore(session: Session, image_id: str) -> HostImage:
         if not available:
             raise RedoxError(
                 f"there is no image of a host: none has the tag {BACKUP_TAG}",
-                hint="--image names another; without any: make deploy, then make train-remote, on the same volume",
+                hint="--image names another; without any: make destroy, where a stack is left, then make deploy and "
+                "make train-remote, on the same volume",
             )
         return available[0]
     if not AMI.fits(image_id):
@@ -83,7 +85,7 @@ def take_backup(session: Session, *, wait: bool) -> HostBackup | None:
     Both carry the tags of those that the lifecycle manager makes, so a restore finds them. Nothing deletes them. They
     hold the state of this moment, whether or not this waits until AWS has stored both.
     """
-    host, volume = session.instance_id, session.deployed.volume_id
+    host, volume = instance.describe(session).instance_id, session.deployed.volume_id
     if not session.announce(f"take an image of {host} without a reboot, and a snapshot of {volume}"):
         return None
     ec2, now = session.client("ec2"), datetime.now(UTC)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.deployed import describe_instance
+from infra.refusals import require_there
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 
@@ -29,9 +30,7 @@ class Instance:
 def describe(session: Session) -> Instance:
     """Return the instance of the host; a RedoxError if it was terminated."""
     host = session.instance_id
-    found = describe_instance(session.client("ec2"), host)
-    if not found or found["State"]["Name"] in ("terminated", "shutting-down"):
-        raise RedoxError(f"{host} was terminated", hint="make restore replaces the host")
+    found = require_there(describe_instance(session.client("ec2"), host), host)
     return Instance(host, found["State"]["Name"], found["LaunchTime"].timestamp())
 
 

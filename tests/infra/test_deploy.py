@@ -6,11 +6,15 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from infra import deploy
+from infra import apply, deploy
+from infra.deployed import Deployed
 from infra.names import HOST, TRAINING
 from infra.refusals import hint
 from infra.settings import FILE, Settings, parse
+from ops.aws import instance
+from ops.aws.backups import take_backup
 from ops.errors import translate_errors
+from ops.session import Session
 from ops.simulator.aws import StandIn, stand_in
 from redox_balancer.errors import RedoxError
 
@@ -139,6 +143,37 @@ def test_the_price_says_so_where_it_is_not_of_the_host() -> None:
     ):
         changed = parse(TEXT.replace(old, new).replace(f"Linux, {new}", "Linux, us-east-1"))
         assert f"USD an hour, which is not the price of {kind} but: AWS list" in changed.price_of_host
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["just ended", "ended an hour ago"])
+def test_a_host_that_is_gone_is_named_with_the_way_to_a_new_one(
+    aws: StandIn, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    host = "i-0123456789abcdef0"  # AWS forgets an instance after about an hour
+    if known:
+        ec2 = aws.client("ec2")
+        host = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+        ec2.terminate_instances(InstanceIds=[host])
+    there = Deployed(bucket="b", volume_id="vol-1", repository="images", instance_id=host, status="CREATE_COMPLETE")
+    for module in (deploy, apply):
+        monkeypatch.setattr(module, "find", lambda _: there)
+    monkeypatch.setattr(deploy, "cdk", lambda _: pytest.fail("the CDK would see no change"))
+    session = Session(SETTINGS)
+    session.deployed = there
+    for command in (
+        lambda: deploy.deploy(SETTINGS, "", []),
+        lambda: apply.apply(SETTINGS, dry_run=False),
+        lambda: take_backup(session, wait=False),
+        lambda: instance.start(session, instance.describe(session)),
+    ):
+        before = len(aws.changes())
+        with pytest.raises(RedoxError, match=f"{host} was terminated") as gone:
+            command()
+        assert gone.value.hint == (
+            "make restore makes a new one from the newest image; without an image: "
+            f"make destroy INSTANCE={host}, then make deploy"
+        )
+        assert aws.changes()[before:] == []
 
 
 def test_the_budget_counts_the_tag_once_the_bill_knows_it_and_the_account_before(
