@@ -13,7 +13,7 @@ CYCLONEDX := cyclonedx-bom==7.5.0
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
-TIMESTEPS ?= 300000
+TIMESTEPS ?= 150000
 ACTORS ?= 2
 TERMS ?=
 JOBS ?= 2
@@ -54,6 +54,7 @@ comma := ,
 listed = $(subst $() ,$(comma),$(strip $(1)))
 GENOME = --model $(or $(MODEL),$(error give the core: MODEL=core.json.gz)) --medium culture --placements 2
 $(foreach fold,1 2 3 4,\
+	$(eval STEPS_genome-$(fold) = 25000)\
 	$(eval TRAINED_FOR_genome-$(fold) = $$(GENOME) --sampling named --cell $$(call listed,$$(filter-out $$(FOLD_$$(TASK)),$$(LINES))))\
 	$(eval ASKED_genome-$(fold) = --cell $$(call listed,$$(FOLD_$$(TASK))) --on training --seconds 1))
 INPUT ?=

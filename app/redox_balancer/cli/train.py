@@ -14,7 +14,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.resources import require_address_space
 from redox_balancer.terminal.options import AsJson, run_folder
 
-EXAMPLE = "Example: redox train --timesteps 300000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
+EXAMPLE = "Example: redox train --timesteps 150000 --num-actors 2 --checkpoint-dir experiments/first --resume auto"
 
 if TYPE_CHECKING:
     from redox_balancer.design.space import DesignSpace

@@ -29,7 +29,7 @@ class TrainConfig(SettingsModel):
     than `max_lag` when they are used.
     """
 
-    timesteps: int = _setting(300_000, "Environment steps to train for, over all processes of the run.", ge=1)
+    timesteps: int = _setting(150_000, "Environment steps to train for, over all processes of the run.", ge=1)
     num_actors: int = _setting(2, "Actor processes; 0 collects in this process (serial and deterministic).", ge=0)
     envs_per_actor: int = _setting(16, "Environments per actor; they share one linear program.", ge=1)
     rollout_length: int = _setting(16, "Steps of each environment in one rollout (T).", ge=1)
