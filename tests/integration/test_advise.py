@@ -24,7 +24,9 @@ class Advice(NamedTuple):
 def advice(tmp_path_factory: pytest.TempPathFactory) -> Advice:
     measure, found = throughput.measure, list[ThroughputBenchmark]()
     with mock.patch.object(throughput, "measure", lambda *a, **b: found.append(measure(*a, **b)) or found[-1]):
-        answer = succeeded("advise", "--seconds", "0.5", "--timesteps", "1000000", "--observation", "flat", "--json")
+        answer = succeeded(
+            "advise", "--seconds", "0.5", "--timesteps", "1000000", "--observation", "flat", "--passes", 1, "--json"
+        )
     assert "one actor" in answer.stderr  # progress
     file = tmp_path_factory.mktemp("advice") / "advice.json"
     file.write_text(answer.stdout)
@@ -40,6 +42,7 @@ def test_terms_of_the_task_are_measured_and_give_speed_time_and_cost(recorded: P
     found = json.loads(recorded.read_text())
     assert found["model"] == "human_redox_core"
     assert found["about"]["task"] == {"observation": "flat"}
+    assert found["about"]["passes"] == 1
     assert all(term > 0 for term in found["terms"].values())
     assert found["assumed"]["pair_yield"] == 1.25
     prices = {each["id"]: each["per_hour_usd"] for each in found["prices"]}
@@ -79,5 +82,6 @@ def test_a_time_in_which_nothing_ends_is_a_finding(recorded: Path) -> None:
 
 def test_what_does_not_go_with_recorded_terms_is_refused(recorded: Path, tmp_path: Path) -> None:
     assert_refused(redox("advise", "--terms", recorded, "--placements", "3"), "the task they were measured on")
+    assert_refused(redox("advise", "--terms", recorded, "--passes", "2"), "the task they were measured on", "--passes")
     assert_refused(redox("advise", "--terms", tmp_path / "none.json"), "cannot read the terms", "--terms")
     assert_refused(redox("advise", "--terms", recorded, "--host", "c7i.large", "--actors", "99"), "on none of the")

@@ -86,14 +86,14 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
     )
 
 
-def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THREADS) -> LearnerBenchmark:
+def learner(environments: RedoxEnvs, seconds: float, given: TrainConfig | None = None) -> LearnerBenchmark:
     """Measure the learner on a few recorded rollouts that are repeated for a number of seconds."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
     from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
 
-    torch.set_num_threads(threads)
-    config = TrainConfig(timesteps=1_000_000_000, learner_threads=threads, seed=SEED)
+    config = (given or TrainConfig(learner_threads=LEARNER_THREADS)).changed(timesteps=1_000_000_000, seed=SEED)
+    torch.set_num_threads(config.learner_threads)
     collector = RolloutCollector(environments, **config.collector)
     state = LearnerState.fresh(collector.shape, SEED)
     collector.set_weights(state.parameters, 0)
@@ -108,7 +108,7 @@ def learner(environments: RedoxEnvs, seconds: float, threads: int = LEARNER_THRE
     speed = (trained.steps - before) / (time.perf_counter() - started)
     return LearnerBenchmark(
         model=environments.space.network.id,
-        threads=threads,
+        threads=config.learner_threads,
         batch_size=sum(rollout.transitions for rollout in batches[0]),
         learner_transitions_per_s=speed,
     )

@@ -100,20 +100,26 @@ class ThroughputBenchmark:
 
 
 def measure(
-    environments: RedoxEnvs, *, actor_s: float, learner_s: float, ray_s: float, steps: int, progress: Progress
+    environments: RedoxEnvs,
+    config: TrainConfig,
+    *,
+    actor_s: float,
+    learner_s: float,
+    ray_s: float,
+    steps: int,
+    progress: Progress,
 ) -> ThroughputBenchmark:
     """Measure each term in a separate process for a number of seconds, and a training of a number of steps."""
     from redox_balancer.impala.links import RayTransport, Transport  # noqa: PLC0415 - loads Ray
 
-    config = TrainConfig()
     progress("one actor: environment, policy, overhead")
     one = in_own_process(actor, environments, actor_s)
     progress("learner alone")
-    alone = in_own_process(learning.learner, environments, learner_s, config.learner_threads)
+    alone = in_own_process(learning.learner, environments, learner_s, config)
     progress(f"shared memory alone, then Ray, {REPLAY_ACTORS} actors replay")
     shared, ray = (in_own_process(transport, environments, ray_s, ways) for ways in (Transport, RayTransport))
     progress(f"learner and shared memory, {REPLAY_ACTORS} actors replay")
-    together = in_own_process(replay, environments, steps)
+    together = in_own_process(replay, environments, steps, config)
     return ThroughputBenchmark(
         model=environments.space.network.id,
         terms=Terms(
@@ -174,11 +180,11 @@ def transport(environments: EnvFactory, seconds: float, ways: "type[Transport]")
     return ReplayTerms(loop_s / received, (raylet_s - raylet_before) / received, received * transitions / past)
 
 
-def replay(environments: EnvFactory, steps: int) -> ReplayTerms:
+def replay(environments: EnvFactory, steps: int, config: TrainConfig) -> ReplayTerms:
     """Train on replayed rollouts for a number of steps and measure the second half."""
     from redox_balancer.runs.trainer import train  # noqa: PLC0415 - loads torch
 
-    config = TrainConfig(timesteps=steps, num_actors=REPLAY_ACTORS)
+    config = config.changed(timesteps=steps, num_actors=REPLAY_ACTORS)
     clock = _Clock(steps // 10)
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         train(config, environments, Path(folder), resume=None, progress=clock, collector=ReplayCollector)

@@ -37,7 +37,7 @@ LIMITS = {
 }
 
 
-@takes_config("timesteps", "max_actors")
+@takes_config("timesteps", "max_actors", "passes")
 @takes_task
 def advise(
     *,
@@ -75,7 +75,7 @@ def advise(
     hosts = advice.pick_hosts(host or ())
     if math.isnan(within):
         raise RedoxError("the time in which it has to end is no number", hint="give hours", settings=("within",))
-    measured = _measured(task, seconds) if terms is None else _chosen(advice.read_terms(terms), task)
+    measured = _measured(task, config, seconds) if terms is None else _chosen(advice.read_terms(terms), task, config)
     found = advice.sizes(
         measured.terms,
         hosts,
@@ -106,17 +106,23 @@ def advise(
         )
 
 
-def _measured(task: "Task", seconds: float) -> "MeasuredTerms":
+def _measured(task: "Task", config: TrainConfig, seconds: float) -> "MeasuredTerms":
     from redox_balancer.bench import throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.advice import MeasuredTerms  # noqa: PLC0415
     from redox_balancer.bench.machine import about  # noqa: PLC0415 - loads psutil
 
     require_address_space("a training with actors")
-    machine = {**about(), "task": task.model_dump(mode="json", include=set(given(task))), "seconds": seconds}
+    machine = {
+        **about(),
+        "task": task.model_dump(mode="json", include=set(given(task))),
+        "passes": config.passes,
+        "seconds": seconds,
+    }
     environments = task.environments()
     with phase_progress(f"measuring on {environments.space.network.id}") as progress:
         found = throughput.measure(
             environments,
+            config,
             actor_s=0.5 * seconds,
             learner_s=0.2 * seconds,
             ray_s=0.1 * seconds,
@@ -126,9 +132,9 @@ def _measured(task: "Task", seconds: float) -> "MeasuredTerms":
     return MeasuredTerms(model=found.model, terms=found.terms, about=machine)
 
 
-def _chosen(found: "list[MeasuredTerms]", task: "Task") -> "MeasuredTerms":
+def _chosen(found: "list[MeasuredTerms]", task: "Task", config: TrainConfig) -> "MeasuredTerms":
     """Return the terms of the task's model."""
-    if contradicting := given(task).keys() - {"model"}:
+    if contradicting := (given(task).keys() - {"model"}) | (config.model_fields_set & {"passes"}):
         raise RedoxError(
             "recorded terms are those of the task they were measured on",
             hint="measure this one, or leave its options out",

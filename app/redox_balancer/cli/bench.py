@@ -15,6 +15,7 @@ import typer
 from redox_balancer.cli.options import writable_file
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
+from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.tables import notes, out, show
 
@@ -145,6 +146,7 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
             else:
                 found = throughput.measure(
                     environments,
+                    TrainConfig(),
                     actor_s=sizes["actor_s"],
                     learner_s=sizes["learner_s"],
                     ray_s=sizes["ray_s"],
