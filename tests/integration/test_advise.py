@@ -82,6 +82,6 @@ def test_a_time_in_which_nothing_ends_is_a_finding(recorded: Path) -> None:
 
 def test_what_does_not_go_with_recorded_terms_is_refused(recorded: Path, tmp_path: Path) -> None:
     assert_refused(redox("advise", "--terms", recorded, "--placements", "3"), "the task they were measured on")
-    assert_refused(redox("advise", "--terms", recorded, "--passes", "2"), "the task they were measured on", "--passes")
+    assert_refused(redox("advise", "--terms", recorded, "--passes", "2"), "the task they were measured on")
     assert_refused(redox("advise", "--terms", tmp_path / "none.json"), "cannot read the terms", "--terms")
     assert_refused(redox("advise", "--terms", recorded, "--host", "c7i.large", "--actors", "99"), "on none of the")
