@@ -134,7 +134,8 @@ def _measured(task: "Task", config: TrainConfig, seconds: float) -> "MeasuredTer
 
 def _chosen(found: "list[MeasuredTerms]", task: "Task", config: TrainConfig) -> "MeasuredTerms":
     """Return the terms of the task's model."""
-    if contradicting := (given(task).keys() - {"model"}) | (config.model_fields_set & {"passes"}):
+    other = {"passes"} if config.passes != TrainConfig().passes else set()
+    if contradicting := (given(task).keys() - {"model"}) | other:
         raise RedoxError(
             "recorded terms are those of the task they were measured on",
             hint="measure this one, or leave its options out",
