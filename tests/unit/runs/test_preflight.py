@@ -103,7 +103,7 @@ def test_a_joined_cluster_and_a_serial_run_skip_the_checks_that_do_not_concern_t
         ({"disk_bytes": 100_000_000}, {}, {"disk": Level.FAIL, "memory": Level.OK}),
         # 400 milestones of half a megabyte each are more than the rest.
         ({"disk_bytes": 300_000_000}, {}, {"disk": Level.OK, "memory": Level.OK}),
-        ({"disk_bytes": 300_000_000}, {"keep_every_steps": 750}, {"disk": Level.FAIL, "memory": Level.OK}),
+        ({"disk_bytes": 300_000_000}, {"keep_every_steps": 375}, {"disk": Level.FAIL, "memory": Level.OK}),
         ({"memory_bytes": 500_000_000}, {}, {"disk": Level.OK, "memory": Level.FAIL}),
         # Room for some of the actors: a run starts with those, and adds others while memory allows.
         ({"memory_bytes": 10**9}, {}, {"disk": Level.OK, "memory": Level.WARN}),

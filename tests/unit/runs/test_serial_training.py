@@ -87,7 +87,7 @@ def test_a_run_that_would_fail_is_refused_before_anything_is_written(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(0.0, r"constant value.*all have value 0"), (math.nan, r"nan.*not a number")]
+    ("value", "message"), [(0.0, r"constant value.*all have value 0"), (math.nan, r"nan.*not finite")]
 )
 def test_a_reward_that_turns_into_nonsense_ends_the_run_and_is_not_saved(
     tmp_path: Path, value: float, message: str
