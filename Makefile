@@ -38,6 +38,7 @@ TRAINED_FOR_guaranteed = --sampling box --reward guaranteed
 ASKED_guaranteed = --longest 0.5
 TRAINED_FOR_hidden = --sampling box --hidden-condition --entropy-cost 0.05 --entropy-cost-end 0.002
 STEPS = 50000
+STEPS_guaranteed = 150000
 STEPS_hidden = 600000
 STEPS_noise = 400000
 TRAINED_FOR_noise = $(TRAINED_FOR_hidden) --parameter-samples 64 --measurement-noise 0.02 --measurement-cost 0.002
