@@ -77,7 +77,7 @@ def _all(given: Any) -> list[str]:
 
 def _meets(operator: str, wanted: Mapping[str, Any], known: Mapping[str, str]) -> bool:
     if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"):
-        raise NotImplementedError(f"the condition {operator}")
+        raise ValueError(f"no rule for the condition {operator}")
     same = str.__eq__ if operator in ("StringEquals", "Bool") else fnmatchcase
     return all(
         any(same(known.get(key.lower(), ""), str(each)) for each in _all(values)) for key, values in wanted.items()
