@@ -140,14 +140,20 @@ class Descents:
         """Value what the cuts of all solves promise most, which adds cuts, until no other construct promises more.
 
         This is the cutting-plane method of Kelley 1960, doi:10.1137/0108053, with a beam search in place of a program
-        over the cuts, so its end is no proof.
+        over the cuts, so its end is no proof. Where a narrow beam finds nothing, a wide one may: two placements that
+        are worth little without the third are not among the best pairs.
         """
         search, valued = self._search, set[Construct]()
+
+        def promised_by(beam: int) -> list[Construct]:
+            found = self._screen.promising(beam)
+            better = (one for one, estimate in found if estimate > search.best_value + GAIN and one not in valued)
+            return [*islice(better, PROMISED)]
+
         with suppress(_LimitReached):
             for _ in range(ROUNDS):
                 search.stage, best = CUTS, search.best
-                better = (one for one, estimate in self._screen.promising() if estimate > search.best_value + GAIN)
-                promised = [*islice((one for one in better if one not in valued), PROMISED)]
+                promised = next(filter(None, map(promised_by, self._screen.beams)), [])
                 if not promised:
                     return
                 valued.update(promised)

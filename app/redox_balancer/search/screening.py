@@ -30,8 +30,9 @@ from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
 
-BEAM, DUPLICATES = 16, 4
-"""Constructs of each size that the beam search extends, chosen among so many times as many, of which some recur."""
+BEAM, WIDE, DUPLICATES = 16, 128, 4
+"""Constructs of each size that a beam search extends, or a wide one, whose cases share them; they are chosen among so
+many times as many, of which some recur."""
 SAMPLED = 8
 """Cases that the beam search goes by, at most."""
 UNBOUNDED = 1e6
@@ -113,7 +114,12 @@ class Screen:
             construct = construct.place(removed // self._levels, -1)
         return construct if added == self._nothing else construct.place(*divmod(added, self._levels))
 
-    def promising(self) -> list[tuple[Construct, float]]:
+    @property
+    def beams(self) -> tuple[int, ...]:
+        """Widths of a beam search and of a wide one, where the cases do not make this as narrow."""
+        return BEAM, *(wide for wide in [WIDE // len(self._sampled)] if wide > BEAM)
+
+    def promising(self, beam: int = BEAM) -> list[tuple[Construct, float]]:
         """Constructs that a beam search finds by the estimates, with these, those of the highest estimates first.
 
         Where a cell cannot live, each Farkas certificate is a row over the bounds, and the shares of what it lacks
@@ -130,11 +136,11 @@ class Screen:
                 return of_steps[kept].sum(axis=1)[rows] + of_steps[added]
 
             made_up, estimates = total(relieved), self._values(total, len(added), self._sampled)[0]
-            order = np.lexsort((-estimates, -np.minimum(made_up, 1.0).mean(axis=1)))[: DUPLICATES * BEAM]
+            order = np.lexsort((-estimates, -np.minimum(made_up, 1.0).mean(axis=1)))[: DUPLICATES * beam]
             extended = kept[rows[order]]
             extended[:, size] = added[order]
             extended.sort(axis=1)
-            first = np.sort(np.unique(extended, axis=0, return_index=True)[1])[:BEAM]
+            first = np.sort(np.unique(extended, axis=0, return_index=True)[1])[:beam]
             kept = extended[first]
             found.append(kept[(made_up[order[first]] >= 1.0).all(axis=1)])
         all_found = np.vstack(found)

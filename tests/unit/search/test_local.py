@@ -195,6 +195,21 @@ def test_cutting_planes_find_the_exhaustive_optimum_of_pairs(
     assert found >= len(space.conditions) - 1
 
 
+def test_cutting_planes_find_two_placements_that_are_worth_little_without_the_third() -> None:
+    task = Task(reward="guaranteed", placements=3, sampling="box")
+    space = task.space()
+    by_id = {condition.id: condition for condition in space.conditions}
+    condition = combined([by_id["complex_i_closed"], by_id["glud1_deficiency"]])
+    ids = [placement.id for placement in space.placements]
+    with Evaluator(space) as evaluator:
+        search = Search(Problem.under(evaluator, condition, 3))
+        Descents(search).cut()
+        best, construct = search.best, search.problem.empty
+        for name, level in (("LBNOX_m", 0.001), ("NDE1_c", 0.0003), ("GLUD1_m", 0.0001)):
+            construct = construct.place(ids.index(name), space.levels.index(level))
+        assert best == construct  # the best of all 456,225
+
+
 def alive(problem: Problem, construct: Construct) -> bool:
     return problem.evaluator.evaluate(construct, problem.conditions[0]).growth > 0.0
 
