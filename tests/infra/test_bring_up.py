@@ -23,7 +23,6 @@ SETTINGS = load()
 WORKERS = parse(
     FILE.read_text()
     .replace("workers = 0", "workers = 2")
-    .replace('image_delivery = "host"', 'image_delivery = "repository"')
     .replace('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')
 )
 

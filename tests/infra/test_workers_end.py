@@ -38,7 +38,7 @@ def group(aws: StandIn) -> Iterator[Any]:
 def attempt(folder: Path, aws: StandIn, port: int) -> int:
     """Run what a worker's unit runs before it joins a host at this port."""
     text = FILE.read_text().replace("workers = 0", f"workers = {PRESENT}").replace("ray = 6379", f"ray = {port}")
-    found = files(parse(text.replace('image_delivery = "host"', 'image_delivery = "repository"')), "worker")
+    found = files(parse(text), "worker")
     program = found["usr/local/bin/redox-alone"].decode().replace("/run/", f"{folder}/")
     program = program.replace("timeout 10", "timeout 0.5").replace(f"/{LIBRARY}", str(ROOT))
     assert f"{LIBRARY}/infra/machine/workers.py" in found
@@ -100,7 +100,7 @@ def test_a_host_that_is_up_keeps_its_workers_with_or_without_a_training(
 
 def test_the_unit_asks_before_each_attempt() -> None:
     text = FILE.read_text().replace("workers = 0", "workers = 1")
-    unit = files(parse(text.replace('image_delivery = "host"', 'image_delivery = "repository"')), "worker")
+    unit = files(parse(text), "worker")
     lines = unit["etc/systemd/system/redox-worker.service"].decode().splitlines()
     assert next(each for each in lines if each.startswith("Exec")) == "ExecStartPre=/usr/local/bin/redox-alone"
     assert "Restart=always" in lines
