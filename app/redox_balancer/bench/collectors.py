@@ -67,6 +67,7 @@ class TimedCollector(RolloutCollector):
         """Start new environments."""
         super().restart()
         self._complete = self._env.timed(self._complete)
+        self._at_once = self._at_once and self._env.timed(self._at_once)
         for environment in self._environments:
             environment.reset = self._env.timed(environment.reset)  # type: ignore[method-assign]
             environment.step = self._env.timed(environment.step)  # type: ignore[method-assign]

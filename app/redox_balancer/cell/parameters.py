@@ -61,7 +61,10 @@ class ParametricBounds:
         self._sides = (1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at)
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
-        """Copy the values of the parameters, shape (P,); a ValueError if one is NaN or outside of its range."""
+        """Copy the values of the parameters at a point, shape (P,), or N points, shape (N, P).
+
+        A ValueError if one is NaN or outside of its range.
+        """
         # On the path of every lookup: clipping into the copy and comparing the bytes takes half the time of copying
         # and comparing with both ends. `fmax` replaces a NaN, so that it differs as well.
         np.fmax(u, self._least, into)
@@ -70,9 +73,9 @@ class ParametricBounds:
             return
         outside = np.flatnonzero(~((u >= self._least) & (u <= self._most)))
         if len(outside):
-            index = int(outside[0])
+            index, value = int(outside[0]) % len(self._low), u.ravel()[outside[0]]
             raise ValueError(
-                f"parameter {index} is {u[index]:g}, outside the range {self._low[index]:g} to {self._high[index]:g}"
+                f"parameter {index} is {value:g}, outside the range {self._low[index]:g} to {self._high[index]:g}"
             )
 
     def at(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -127,6 +127,25 @@ class ParametricLP:
             self._remember(solution)
         return solution
 
+    def maxima(self, u: FloatArray, read: Callable[[Solution], float]) -> FloatArray:
+        """Return the optima at N points, shape (N, P), as `maximise` does one after another.
+
+        What no region answers is `read`, of a solution that need not be optimal.
+        """
+        points = np.ones((len(u), len(self._point)))
+        self._bounds.copy_checked(u, points[:, :-1])
+        found: list[float] = []
+        while len(found) < len(u):
+            # The next hit to be verified, and what no region answers, are left to `maximise`.
+            unchecked = self._check_every - 1 - (self.hits - self._hits_before) % self._check_every
+            leading = self._cache.find_leading(points[len(found) :][:unchecked], self.lookups + 1)
+            self.lookups += len(leading)
+            self.hits += len(leading)
+            found += leading
+            if len(found) < len(u):
+                found.append(read(self.maximise(u[len(found)])))
+        return np.array(found)
+
     def upper_bounds(self, u: FloatArray) -> FloatArray:
         """Return upper bounds of the optima at N points, shape (N, P), from earlier solves; infinite before any.
 

@@ -139,17 +139,40 @@ class RegionCache:
         values = self._cut_rows.dot(point)
         lowest = int(values.argmin())
         self._lowest = point.tobytes(), lowest
-        value = float(values[lowest])
+        found = self._find(point, values, lowest, now)
+        if found is None:
+            return None
+        place, region = found
+        return Lookup(values.item(place), self._cuts[place], region)
+
+    def find_leading(self, points: FloatArray, now: int) -> list[float]:
+        """Return the optima at the first of N points (u, 1), shape (N, width), up to one that no region contains.
+
+        All is as if `find` were called for each with `now`, `now` + 1 and so on.
+        """
+        found: list[float] = []
+        if self._cuts:
+            # One product for each point, whose sums do not depend on how many there are.
+            values = np.matmul(self._cut_rows, points[:, :, None])[..., 0]
+            for point, cuts, lowest in zip(points, values, values.argmin(axis=1).tolist(), strict=True):
+                at = self._find(point, cuts, lowest, now + len(found))
+                if at is None:
+                    break
+                found.append(cuts.item(at[0]))
+        return found
+
+    def _find(self, point: FloatArray, values: FloatArray, lowest: int, now: int) -> tuple[int, _Region] | None:
+        """Return the region that `find` finds and the place of its cut, given the values of all cuts."""
         region = self._cuts[lowest].find(point)
         if region is not None:
             region.used = now
-            return Lookup(value, self._cuts[lowest], region)
+            return lowest, region
         # Where cuts intersect, the region may belong to any of them.
-        most = value + self._noise + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
-        for other in (values <= most).nonzero()[0].tolist():
+        noise = self._noise + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
+        for other in (values <= values.item(lowest) + noise).nonzero()[0].tolist():
             if other != lowest and (region := self._cuts[other].find(point)) is not None:
                 region.used = now
-                return Lookup(float(values[other]), self._cuts[other], region)
+                return other, region
         return None
 
     def upper_bounds(self, points: FloatArray) -> FloatArray:

@@ -1,9 +1,11 @@
 """What changes while environments build their constructs: an array each, so that all rows are updated at once."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.space import DesignSpace
 
 
@@ -12,6 +14,8 @@ class Building:
 
     Attributes
     ----------
+    placed
+        Level of each placement, 0 where there is none, shape (N, P).
     observed
         Entries of the observations without candidates, shape (N, D); the budgets left follow the entry `left_at`.
     masks
@@ -19,15 +23,14 @@ class Building:
     """
 
     def __init__(self, space: DesignSpace, count: int, size: int, left_at: int) -> None:
-        self._space, self._size, self._left_at = space, size, left_at
+        self._space, self._size, self.left_at = space, size, left_at
         self._levels = np.asarray(space.levels)
         # Of each placement: the budget that it draws on, soluble or membrane.
         self._budget_index = np.asarray(space.in_membrane, dtype=np.intp)
         self._budgets = np.asarray([space.budget, space.membrane_budget])
         self._allowances = self._budgets[self._budget_index, None] * (1 + 1e-9)
         self._fractions = np.asarray([0.0, *space.levels])
-        # The level of each placement, 0 where there is none.
-        self._placed = np.zeros((count, len(space.placements)), dtype=np.intp)
+        self.placed = np.zeros((count, len(space.placements)), dtype=np.intp)
         self._spent = np.zeros((count, 2))
         self.observed = np.zeros((count, size), dtype=np.float32)
         self._budgets_left = self.observed[:, left_at + 1 : left_at + 3]
@@ -35,23 +38,28 @@ class Building:
 
     def of(self, count: int) -> Self:
         """The same for another number of environments."""
-        return type(self)(self._space, count, self._size, self._left_at)
+        return type(self)(self._space, count, self._size, self.left_at)
 
-    def begin(self, row: int) -> None:
-        """Start with nothing placed and an empty observation."""
-        self._placed[row] = 0
+    def begin(self, row: Any) -> None:
+        """Start with nothing placed and an empty observation; `row` may be several, here and below."""
+        self.placed[row] = 0
         self._spent[row] = 0.0
         self.observed[row] = 0.0
 
-    def place(self, row: int, placement: int, level: int) -> None:
+    def place(self, row: Any, placement: Any, level: Any) -> None:
         """Set a placement to the level of that index; an earlier level is replaced."""
-        replaced = self._fractions[self._placed[row, placement]]
-        self._placed[row, placement] = level + 1
+        replaced = self._fractions[self.placed[row, placement]]
+        self.placed[row, placement] = level + 1
         self._spent[row, self._budget_index[placement]] += self._levels[level] - replaced
+
+    def protein(self, rows: NDArray[np.intp]) -> FloatArray:
+        """Proteome fraction of the constructs, added up in the order of the placements as for a single one."""
+        total: FloatArray = np.add.accumulate(self._fractions.take(self.placed[rows]), axis=1)[:, -1]
+        return total
 
     def update(self) -> None:
         """Bring the masks and the budgets left in all rows up to date."""
-        without = self._spent.take(self._budget_index, axis=1) - self._fractions.take(self._placed)
+        without = self._spent.take(self._budget_index, axis=1) - self._fractions.take(self.placed)
         fits = without[:, :, None] + self._levels <= self._allowances
         self.masks[:, :-1] = fits.reshape(len(fits), -1)
         self._budgets_left[:] = 1.0 - self._spent / self._budgets

@@ -25,6 +25,7 @@ from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.measurement import EXACT, Measurement
 from redox_balancer.design.observation import REMAINING, CellEntries, TrainedLayout, fourier_features, layout
 from redox_balancer.design.settings import Observed, Sampling
+from redox_balancer.design.side_by_side import Played, at_once
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.states import Box
 from redox_balancer.errors import RedoxError
@@ -110,7 +111,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         names, changes = layout(space, placements, hidden_condition=hidden_condition, flat=flat), space.changes
         if trained is not None:
             names, changes = trained.names, trained.changes
-        self._cell = None if hidden_condition else CellEntries(space, changes, len(space.placements) if flat else 0)
+        self.entries = None if hidden_condition else CellEntries(space, changes, len(space.placements) if flat else 0)
         self.features = None if flat else CandidateFeatures(evaluator, hidden_condition=hidden_condition)
         size = len(names)
         if self.features is not None:
@@ -134,9 +135,13 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         """Start an episode with an empty construct; a RedoxError for an unknown condition or a closed environment."""
         self._refuse_if_closed()
         super().reset(seed=seed)
-        space = self.evaluator.space
         options = options or {}
-        name = options.get("condition")
+        self._begin(self.draw(options.get("condition")), options.get("sample"))
+        return self._observation(), self._info()
+
+    def draw(self, name: str | None = None) -> Condition:
+        """Draw the condition of an episode, or the limits and ratios of a named one."""
+        space = self.evaluator.space
         if name is None and self._box is not None:
             condition = self._box.draw(self.np_random)
         elif name is None:
@@ -150,9 +155,7 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
             raise RedoxError(f"unknown condition {name!r}", hint=f"known: {', '.join(self._conditions)}")
         if self.sampling in ("range", "mixed"):
             condition = condition.sampled(self.np_random)
-        held = space.ratios.holding(condition, self.np_random) if space.ratios else condition
-        self._begin(held, options.get("sample"))
-        return self._observation(), self._info()
+        return space.ratios.holding(condition, self.np_random) if space.ratios else condition
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Place one enzyme, or stop; a RedoxError if the environment is closed."""
@@ -216,9 +219,9 @@ class RedoxEnv(gymnasium.Env[Observation, np.int64]):
         self.building.begin(self._row)
         reference, cell = self.evaluator.cell(condition)
         self._healthy_growth = reference.healthy_growth
-        if self._cell is not None:
+        if self.entries is not None:
             ratios = condition.ratios if isinstance(condition, HeldCondition) else ()
-            self._cell.write(self._observed, cell.limits, ratios)
+            self.entries.write(self._observed, cell.limits, ratios)
             self._observed[-3] = reference.growth / reference.healthy_growth
         if not self._together:
             self.building.update()
@@ -306,19 +309,9 @@ class RedoxEnvs:
             if not still_open:
                 evaluator.close()
 
-        return [
-            RedoxEnv(
-                evaluator,
-                placements=self.placements,
-                sampling=self.sampling,
-                hidden_condition=self.hidden_condition,
-                observation=self.observation,
-                measurement=self.measurement,
-                trained=self.trained,
-                release=release,
-            )
-            for _ in range(count)
-        ]
+        shared = ("placements", "sampling", "hidden_condition", "observation", "measurement", "trained")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in shared}
+        return [RedoxEnv(evaluator, **settings, release=release) for _ in range(count)]
 
     @staticmethod
     def together(environments: Sequence[RedoxEnv]) -> Callable[[Observation, Mask], None]:
@@ -331,9 +324,14 @@ class RedoxEnvs:
         def complete(observations: Observation, masks: Mask) -> None:
             building.update()
             observations[:, : building.observed.shape[1]], masks[:] = building.observed, building.masks
-            show_gains(features, observations)
+            if features:
+                show_gains(features, observations)
 
         return complete
+
+    def at_once(self, environments: Sequence[RedoxEnv]) -> Callable[[NDArray[np.int64]], Played] | None:
+        """What steps environments at once, after `together` and their first reset; None where it cannot."""
+        return None if self.exact_check else at_once(environments)
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class Evaluator:
         self._outcomes: dict[tuple[tuple[int, ...], Condition, int | None], Outcome] = {}
         self._means: dict[tuple[tuple[int, ...], Condition], Outcome] = {}
         self._cells: dict[Condition, tuple[Reference, UnmodifiedCell]] = {}
-        self._cache_entries = cache_entries
+        self.cache_entries = cache_entries
         healthy = space.healthy
         healthy = healthy.released if isinstance(healthy, HeldCondition) else healthy
         self.healthy_growth = self.programs.growth(self.formulation.under(healthy).point)
@@ -217,7 +217,7 @@ class Evaluator:
         if known is None:
             outcomes = [self.outcome(construct, condition, sample) for sample in range(samples)]
             known = Outcome(*(sum(values) / samples for values in zip(*map(astuple, outcomes), strict=True)))
-            remember(self._means, key, known, self._cache_entries)
+            remember(self._means, key, known, self.cache_entries)
         return known
 
     def outcome(self, construct: Construct, condition: Condition, sample: int | None = None) -> Outcome:
@@ -229,7 +229,7 @@ class Evaluator:
         outcome = self._outcome(construct, condition, sample)
         if self._plain is not None:
             self._compare(construct, condition, outcome, self._plain.outcome(construct, condition, sample))
-        remember(self._outcomes, key, outcome, self._cache_entries)
+        remember(self._outcomes, key, outcome, self.cache_entries)
         return outcome
 
     def cell(self, condition: Condition) -> tuple[Reference, UnmodifiedCell]:
@@ -329,9 +329,13 @@ class Evaluator:
 
 def remember(cache: dict[Key, Entry], key: Key, entry: Entry, entries: int = CACHE_ENTRIES) -> None:
     """Put an entry into a bounded cache; when it is full, the oldest `CACHE_DROP` entries are dropped first."""
-    if entries == 0:
-        return
-    if len(cache) >= entries:
+    if entries:
+        make_room(cache, entries - 1, entries)
+        cache[key] = entry
+
+
+def make_room(cache: dict[Any, Any], most: int, entries: int) -> None:
+    """Drop the oldest `CACHE_DROP` of a number of `entries` where there are more than `most`."""
+    if len(cache) > most:
         for oldest in list(itertools.islice(cache, min(CACHE_DROP, entries))):
             del cache[oldest]
-    cache[key] = entry

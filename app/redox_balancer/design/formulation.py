@@ -81,6 +81,8 @@ class Formulation:
         Places of the upper and the lower bound of each placement, shape (2, P), as in `places`.
     enzyme_capacities
         By parameter sample, None for the library's own: flux of each placement at each level, (P, L), mmol/gDW/h.
+    lowest, highest
+        The widest bounds that any level of a placement sets, shape (P, 1), mmol/gDW/h.
     places, own_bounds
         By column: places of its upper and lower bound among the parameters, -1 for one that is always 0, and its
         bounds before any native limit, mmol/gDW/h.
@@ -124,9 +126,8 @@ class Formulation:
         sampled = enumerate(caps * factors[:, None] for factors in space.parameter_samples)
         self.enzyme_capacities: dict[int | None, FloatArray] = {None: caps, **dict(sampled)}
         self.ends = self._ends(self.columns)
-        # The widest bounds that any level of a placement sets.
         self._widest = {c: p.bounds(math.inf) if p.foreign else self.own_bounds[c] for p, c in placed}
-        self._lowest, self._highest = np.array([self._widest[c] for c in self.columns]).reshape(-1, 2).T[..., None]
+        self.lowest, self.highest = np.array([self._widest[c] for c in self.columns]).reshape(-1, 2).T[..., None]
 
     def under(self, condition: Condition) -> UnmodifiedCell:
         """The cell without a construct under a condition."""
@@ -192,8 +193,8 @@ class Formulation:
         own = np.array([cell.native_limits.get(column, 0.0) for column in self.columns])
         most = own[:, None] + capacities
         bounds = np.empty((2, *most.shape))
-        np.minimum(self._highest, most, out=bounds[0])
-        np.maximum(self._lowest, -most, out=bounds[1])
+        np.minimum(self.highest, most, out=bounds[0])
+        np.maximum(self.lowest, -most, out=bounds[1])
         return bounds if cell.shares is None else bounds * cell.shares[self.ends][:, :, None]
 
     def steps(self, cell: UnmodifiedCell, bounds: FloatArray) -> FloatArray:

@@ -31,8 +31,8 @@ STRATA = 4
 """Parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean."""
 
 
-class _Cells(NamedTuple):
-    """`Reference` of N cells, arrays of shape (N, 1, 1)."""
+class References(NamedTuple):
+    """`Reference` of N cells, arrays of shape (N,) or (N, 1, 1)."""
 
     growth: Any
     healthy_growth: Any
@@ -41,7 +41,7 @@ class _Cells(NamedTuple):
     unperturbed: Any
 
 
-SCALARS = ("value", "protein", "takes", *(f"reference.{name}" for name in _Cells._fields))
+SCALARS = ("value", "protein", "takes", *(f"reference.{name}" for name in References._fields))
 
 
 class Prospect(NamedTuple):
@@ -170,7 +170,7 @@ class Outlook:
             found = self._sampled[number].lowest(changes, asked.reshape(known.shape), known)
             return found.reshape(asked.shape)
 
-        evaluator, space, reference = self._evaluator, self._evaluator.space, _Cells(*cell)
+        evaluator, space, reference = self._evaluator, self._evaluator.space, References(*cell)
         kept = self._kept(protein)
         biomass = np.maximum(lowest(0, changes._replace(points=changes.points[:, :-1]), asked), 0.0)
         growth, capacity = kept * biomass, np.zeros(())

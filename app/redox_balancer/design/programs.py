@@ -1,5 +1,7 @@
 """The linear programs behind a construct's value, kept in memory and solved only where no critical region answers."""
 
+import numpy as np
+
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP
@@ -64,24 +66,38 @@ class ValuePrograms:
     def growth(self, point: FloatArray) -> float:
         """Largest biomass flux, 1/h; 0 where the cell cannot live."""
         self._refuse_if_closed()
-        solution = self.growth_lp.maximise(point[:-1])
-        if solution.status is Status.INFEASIBLE:
-            return 0.0
-        growth = optimum(solution, "growth")
+        growth = optimum(self.growth_lp.maximise(point[:-1]), "growth", dead=0.0)
         return growth if growth > NO_GROWTH else 0.0
+
+    def growths(self, points: FloatArray) -> FloatArray:
+        """`growth` at N points, shape (N, width)."""
+        self._refuse_if_closed()
+        growths = self.growth_lp.maxima(points[:, :-1], lambda solution: optimum(solution, "growth", dead=0.0))
+        growths[growths <= NO_GROWTH] = 0.0
+        return growths
 
     def capacity(self, point: FloatArray) -> float:
         """Largest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
         self._refuse_if_closed()
-        solution = self.flux_lps[0].maximise(point)
-        if solution.status is Status.INFEASIBLE:
-            return 0.0
-        return max(0.0, optimum(solution, "capacity"))
+        return max(0.0, optimum(self.flux_lps[0].maximise(point), "capacity", dead=0.0))
+
+    def capacities(self, points: FloatArray) -> FloatArray:
+        """`capacity` at N points, shape (N, width)."""
+        self._refuse_if_closed()
+        most: FloatArray = self.flux_lps[0].maxima(points, lambda solution: optimum(solution, "capacity", dead=0.0))
+        return np.maximum(most, 0.0)
 
     def guaranteed(self, point: FloatArray) -> float:
         """Smallest NAD(P)H sink capacity with at least the biomass flux of the point, mmol/gDW/h."""
         self._refuse_if_closed()
         return min(-optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
+
+    def guaranteed_minima(self, points: FloatArray) -> FloatArray:
+        """`guaranteed` at N points, shape (N, width)."""
+        self._refuse_if_closed()
+        found = [lp.maxima(points, lambda solution: optimum(solution, "guaranteed minimum")) for lp in self.flux_lps]
+        least: FloatArray = -np.max(found, axis=0)
+        return least
 
     def sink_flux(self, point: FloatArray) -> float:
         """Sum of the inserted fluxes at one vertex where growth plus a small multiple of them is largest."""
@@ -99,8 +115,13 @@ class ValuePrograms:
             raise RedoxError("the evaluator is closed", hint="create another one")
 
 
-def optimum(solution: Solution, name: str) -> float:
-    """The optimal value of a linear program; a RedoxError that says what it is the largest of where there is none."""
+def optimum(solution: Solution, name: str, dead: float | None = None) -> float:
+    """The optimal value of a linear program, and `dead` where it is infeasible, if given.
+
+    A RedoxError that says what it is the largest of where there is none.
+    """
+    if dead is not None and solution.status is Status.INFEASIBLE:
+        return dead
     if not solution.optimal:
         raise RedoxError(
             f"the linear program for the largest {name} ended without an optimum: {solution.status.value}",

@@ -238,7 +238,7 @@ class MaskedCategorical:
 
     def log_prob(self, actions: Array) -> Array:
         """Return the log-probability of one action each, shape (N,); `actions` are int64, shape (N,)."""
-        return self._xp.take_along_axis(self.log_probs, actions[:, None], axis=-1)[:, 0]
+        return self.log_probs[self._xp.arange(actions.shape[0]), actions]
 
     def entropy(self) -> Array:
         """Return the entropy over the legal actions in nats, shape (N,)."""
@@ -250,11 +250,11 @@ class MaskedCategorical:
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw one legal action each, shape (N,); NumPy only."""
-        cumulative = np.cumsum(np.exp(self.log_probs, dtype=np.float64), axis=-1)
+        cumulative = np.exp(self.log_probs, dtype=np.float64).cumsum(axis=-1)
         total = cumulative[:, -1:]
         # The product may round up to the total; one float below it there is always a legal action.
         threshold = np.minimum(rng.random(total.shape) * total, np.nextafter(total, 0.0))
-        actions: NDArray[np.int64] = np.sum(cumulative <= threshold, axis=-1)
+        actions: NDArray[np.int64] = (cumulative <= threshold).argmin(axis=-1)  # the first above it
         return actions
 
 

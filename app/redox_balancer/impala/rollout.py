@@ -29,7 +29,10 @@ class EnvFactory(Protocol):
 
     Where a factory has a method `together`, it is given the environments of a call after they are created. It returns
     a function that completes all of their latest observations at once, shape (B, D), and their masks, shape (B, A).
-    Before it they are not complete, and `info` may have no mask.
+    Before it they are not complete, and `info` may have no mask. Where it has a method `at_once` as well, that is
+    given them after their first reset. It returns None, or a function that plays one step of all: it is given
+    actions, and returns rewards, whether episodes terminated, each of shape (B,), and the metrics of those that did.
+    Their next episodes have begun then, and the first function completes what is seen.
     """
 
     @property
@@ -106,6 +109,16 @@ class Rollout:
         return self.actions.size
 
 
+class Played(NamedTuple):
+    """One step of B environments: arrays of shape (B,), and the metrics of the episodes that ended, in order."""
+
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    metrics: Sequence[Mapping[str, float]]
+    truncated: Any = False
+    final_observations: Sequence[Any] = ()
+
+
 class RolloutCollector:
     """Plays B environments with a policy; episodes continue from one rollout to the next.
 
@@ -179,7 +192,9 @@ class RolloutCollector:
         for b, (_, info) in enumerate(starts):
             self._masks[b] = info.get("action_mask", True)
         self._complete(self._observations, self._masks)
-        self._returns, self._scaled = [0.0] * self._count, [0.0] * self._count
+        at_once = getattr(self._factory, "at_once", None)
+        self._at_once = at_once(self._environments) if at_once else None
+        self._returns, self._scaled = np.zeros((2, self._count))
         self._taken: list[list[int]] = [[] for _ in range(self._count)]  # actions of the unfinished episodes
 
     def close(self) -> None:
@@ -191,6 +206,23 @@ class RolloutCollector:
         """Use these parameters, shape (shape.size,), as behaviour policy from now on."""
         if version != self._version:
             self._policy, self._version = Policy(self.shape, parameters), version
+
+    def _one_by_one(self, actions: NDArray[np.int64]) -> Played:
+        """Play one step in each environment; a new episode begins where one ends."""
+        rewards, (terminated, truncated) = np.empty(self._count), np.zeros((2, self._count), dtype=np.bool_)
+        metrics: list[Mapping[str, float]] = []
+        final_observations: list[Any] = []
+        for b, (environment, action) in enumerate(zip(self._environments, actions.tolist(), strict=True)):
+            observation, reward, terminated[b], truncated[b], info = environment.step(action)
+            rewards[b] = reward
+            if terminated[b] or truncated[b]:
+                if truncated[b]:
+                    final_observations.append(observation)
+                metrics.append(info.get("metrics", {}))
+                observation, info = environment.reset()
+            self._observations[b] = observation
+            self._masks[b] = info.get("action_mask", True)
+        return Played(rewards, terminated, metrics, truncated, final_observations)
 
     def _rescaled(self, value: float) -> float:
         """Return the inverse hyperbolic sine of a return, 1 for 1: linear around 0, and logarithmic far from it.
@@ -218,34 +250,31 @@ class RolloutCollector:
 
         for t in range(T):
             observations[t], masks[t] = self._observations, self._masks
-            if not masks[t].any(axis=-1).all():
+            if not (masks[t, :, -1].all() or masks[t].any(axis=-1).all()):
                 raise RedoxError(
                     "the environment offers no legal action", hint="the mask must allow at least one action"
                 )
             choice: MaskedCategorical = self._policy.distribution(self._observations, self._masks)
             actions[t] = choice.sample(self._rng)
             log_probs[t] = choice.log_prob(actions[t])
-            for b, (environment, action) in enumerate(zip(self._environments, actions[t].tolist(), strict=True)):
-                observation, reward, ends, cut, info = environment.step(action)
-                self._returns[b] += float(reward)
-                if self._return_scale:
-                    before, self._scaled[b] = self._scaled[b], self._rescaled(self._returns[b])
-                    reward = self._scaled[b] - before
-                rewards[t, b] = reward
-                taken = self._taken[b]
+            played = self._one_by_one(actions[t]) if self._at_once is None else Played(*self._at_once(actions[t]))
+            self._returns += played.rewards
+            rewards[t] = played.rewards
+            if self._return_scale:
+                before, self._scaled = self._scaled, np.array([*map(self._rescaled, self._returns.tolist())])
+                rewards[t] = self._scaled - before
+            for taken, action in zip(self._taken, actions[t].tolist(), strict=True):
                 taken.append(action)
-                if ends or cut:
-                    terminated[t, b], truncated[t, b] = ends, cut
-                    if cut:
-                        final_observations.append(observation)
-                    returns.append(self._returns[b])
-                    lengths.append(len(taken))
-                    keys.append(hash(tuple(sorted(taken))))  # the same in every process: of integers
-                    metrics.append(info.get("metrics", {}))
-                    self._returns[b], self._scaled[b], self._taken[b] = 0.0, 0.0, []
-                    observation, info = environment.reset()
-                self._observations[b] = observation
-                self._masks[b] = info.get("action_mask", True)
+            terminated[t], truncated[t] = played.terminated, played.truncated
+            final_observations += played.final_observations
+            metrics += played.metrics
+            ended = played.terminated | played.truncated
+            for b in ended.nonzero()[0].tolist():
+                returns.append(float(self._returns[b]))
+                lengths.append(len(self._taken[b]))
+                keys.append(hash(tuple(sorted(self._taken[b]))))  # the same in every process: of integers
+                self._taken[b] = []
+            self._returns[ended] = self._scaled[ended] = 0.0
             self._complete(self._observations, self._masks)
         observations[T] = self._observations
 
