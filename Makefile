@@ -254,7 +254,11 @@ DOCKER ?= docker
 setting = $(shell sed -n 's/^$1 = "\{0,1\}\([^" ]*\).*/\1/p' $(or $(REDOX_SETTINGS),deploy.toml))
 IMAGE := $(call setting,image)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
-DIRTY := $(shell git diff --quiet HEAD -- app docker Dockerfile 2>/dev/null || echo -dirty)
+# A tree with changes, also in files that git does not know yet, is named by its content, as a commit is.
+BUILT := app docker Dockerfile
+DIRTY := $(shell exec 2>/dev/null; export GIT_INDEX_FILE=$$(mktemp) && cp "$$(env -u GIT_INDEX_FILE git rev-parse --git-path index)" "$$GIT_INDEX_FILE" \
+	&& git add $(BUILT) && { git diff --cached --quiet HEAD -- $(BUILT) || git ls-files --stage $(BUILT) | git hash-object --stdin \
+	| sed -E 's/^(.{12}).*/-dirty-\1/'; }; rm -f "$$GIT_INDEX_FILE")
 COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
 BUILD_OPTIONS ?=
 RUN_OPTIONS ?=
@@ -276,6 +280,10 @@ image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for d
 	DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
 		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct || echo 0) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
+
+.PHONY: image-name
+image-name: ## print the name of the image that this clone builds
+	@echo $(IMAGE):$(COMMIT)
 
 .PHONY: image-test
 image-test: image ## run the tests of the container

@@ -23,6 +23,11 @@ REGISTRY = "ecr:GetAuthorizationToken supports no resource"
 def reasons(settings: Settings) -> dict[str, dict[str, str]]:
     """Return the reason of every accepted finding, by the path of its construct and its id."""
     region, storage = settings.aws.region, settings.storage
+    workers = {
+        WILDCARD.format(
+            f"arn:aws:autoscaling:{region}:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/{WORKERS_GROUP}"
+        ): "The one group of workers; AWS assigns the part before its name"
+    }
     return {
         "RedoxStorage/Bucket": {
             "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; access logs need a second bucket"
@@ -43,9 +48,7 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
             WILDCARD.format(f"{BUCKET}/{storage.runs}/*"): "The objects of all runs: list, get and put, no delete",
             WILDCARD.format(f"{BUCKET}/{storage.locks}/*"): "The locks of all runs: list, get and put, no delete",
             WILDCARD.format("*"): ANY,
-            WILDCARD.format(
-                f"arn:aws:autoscaling:{region}:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/{WORKERS_GROUP}"
-            ): "The one group of workers; AWS assigns the part before its name",
+            **workers,
         },
         "RedoxTraining/Backup/ImagesRole": {
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRoleForAMIManagement"): LIFECYCLE
@@ -59,6 +62,7 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
         "RedoxTraining/Workers/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format("*"): REGISTRY,
+            **workers,
         },
         "RedoxTraining/Guard/BudgetRole": {
             WILDCARD.format("*"): ANY,

@@ -1,5 +1,6 @@
 """The CloudWatch agent: installed by Systems Manager, configured by the file that the bring-up wrote."""
 
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import aws_ssm as ssm
@@ -14,6 +15,19 @@ DOCUMENT: dict[str, Any] = {
     "description": "Installs the CloudWatch agent from Distributor, which checks its signature, and starts it.",
     "mainSteps": [
         {
+            "action": "aws:runShellScript",
+            "name": "wait",
+            "inputs": {
+                "timeoutSeconds": str(2 * WAIT_S),
+                "runCommand": [
+                    f"timeout {WAIT_S} sh -c 'until [ -s {AGENT_CONFIG} ]; do sleep 5; done'",
+                    # Distributor's dpkg waits for nobody: neither for the bring-up nor for other runs of apt.
+                    f"flock --timeout {WAIT_S} {Path(AGENT_CONFIG).parent} true",
+                    f"apt-get -q -o DPkg::Lock::Timeout={WAIT_S} check",
+                ],
+            },
+        },
+        {
             "action": "aws:runDocument",
             "name": "install",
             "inputs": {
@@ -25,13 +39,7 @@ DOCUMENT: dict[str, Any] = {
         {
             "action": "aws:runShellScript",
             "name": "start",
-            "inputs": {
-                "timeoutSeconds": str(WAIT_S + 60),
-                "runCommand": [
-                    f"timeout {WAIT_S} sh -c 'until [ -s {AGENT_CONFIG} ]; do sleep 5; done'",
-                    f"{CONTROL} -a fetch-config -m ec2 -c file:{AGENT_CONFIG} -s",
-                ],
-            },
+            "inputs": {"runCommand": [f"{CONTROL} -a fetch-config -m ec2 -c file:{AGENT_CONFIG} -s"]},
         },
     ],
 }

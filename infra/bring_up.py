@@ -53,7 +53,7 @@ class MachineContext:
     bucket: str = ""  # of the host: name of the bucket of checkpoints
     volume: str = ""  # of the host: id of the data volume
     head: str = ""  # of a worker: address of the host
-    group: str = ""  # of the host: name of the group of its workers
+    group: str = ""  # name of the group of the workers, if there is one
     signal_url: str = ""  # where the first boot reports success, or its last lines of log
 
     @classmethod
@@ -82,8 +82,8 @@ def image_of(settings: Settings, repository: str) -> str:
 
 
 def user_data(settings: Settings, machine: MachineContext) -> str:
-    """Return the user data of a machine: two parts; the first makes cloud-init run the second at every boot."""
-    return _MULTIPART.replace("SCRIPT", script(settings, machine))
+    """Return the user data of a machine: its setup, which cloud-init runs at every boot."""
+    return _MESSAGE + script(settings, machine)
 
 
 def script(settings: Settings, machine: MachineContext) -> str:
@@ -111,16 +111,16 @@ def files(settings: Settings, kind: Kind) -> dict[str, bytes]:
     found["etc/security/limits.d/90-redox.conf"] = LIMITS.read_bytes()
     found["etc/redox/training.env"] = training_environment(settings, kind).encode()
     found[f"{LIBRARY}/bring-up"] = _filled(HERE / "bring-up.sh", known)
+    found[f"{LIBRARY}/infra/__init__.py"] = b""
+    found |= {
+        f"{LIBRARY}/infra/machine/{path.name}": without_comments(path.read_text()).encode()
+        for path in sorted(HERE.glob("*.py" if kind == "host" else "workers.py"))
+    }
     if kind == "host":
         key = settings.host.ssh_public_key
         found["etc/redox/ssh_public_key"] = f"{key}\n".encode() if key else b""
         known_there = {name: known[name] for name in MACHINE_SETTINGS}
         found["etc/redox/settings.json"] = json.dumps(known_there, indent=1).encode()
-        found[f"{LIBRARY}/infra/__init__.py"] = b""
-        found |= {
-            f"{LIBRARY}/infra/machine/{path.name}": without_comments(path.read_text()).encode()
-            for path in sorted(HERE.glob("*.py"))
-        }
     return found
 
 
@@ -222,6 +222,7 @@ _SCRIPT = """\
 set -euo pipefail
 exec >>LOG 2>&1
 install -d -m 755 /etc/redox
+exec 9</etc/redox && flock 9 # one at a time; the installation of the CloudWatch agent waits for it as well
 cat >/etc/redox/machine.env.new <<'END'
 MACHINE
 END
@@ -242,19 +243,9 @@ END
 exec /usr/local/lib/redox/bring-up
 """
 
-_MULTIPART = """\
+# A type of its own, because a cloud-config that has user scripts run at every boot replaces the list of all modules.
+_MESSAGE = """\
 MIME-Version: 1.0
-Content-Type: multipart/mixed; boundary="redox"
+Content-Type: text/x-shellscript-per-boot
 
---redox
-Content-Type: text/cloud-config
-
-cloud_final_modules:
-- [scripts-user, always]
-
---redox
-Content-Type: text/x-shellscript
-
-SCRIPT
---redox--
 """

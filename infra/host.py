@@ -1,14 +1,13 @@
 """The training host: one large instance with its data volume, without inbound access, encrypted and protected."""
 
-from typing import Any, cast
+from typing import Any
 
-from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, RemovalPolicy, Stack, Tags
+from aws_cdk import CfnOutput, CfnWaitCondition, CfnWaitConditionHandle, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.bring_up import MachineContext, user_data
-from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, LOG_GROUP, ROOT_DEVICE
+from infra.names import BACKUP_TAG, DATA_DEVICE, HOST, ROOT_DEVICE
 from infra.network import HostNetwork
 from infra.role import host_role
 from infra.settings import Settings
@@ -18,7 +17,7 @@ BRING_UP_TIMEOUT_S = 1_800
 
 
 class TrainingHost(Construct):
-    """Instance, role, log group and the volume at `/data`; complete once the bring-up has signalled."""
+    """Instance, role and the volume at `/data`; complete once the bring-up has signalled."""
 
     def __init__(
         self,
@@ -32,14 +31,7 @@ class TrainingHost(Construct):
     ) -> None:
         super().__init__(scope, name)
         self._settings, self._network = settings, network
-        self.log_group = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=LOG_GROUP,
-            retention=logs.RetentionDays.ONE_MONTH,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        self.role = host_role(self, storage, settings, self.log_group.log_group_arn)
+        self.role = host_role(self, storage, settings)
         handle = CfnWaitConditionHandle(self, "BroughtUpHandle")
         self.machine = MachineContext.of_host(
             settings,
@@ -60,7 +52,6 @@ class TrainingHost(Construct):
         done = CfnWaitCondition(self, "BroughtUp", handle=handle.ref, timeout=str(BRING_UP_TIMEOUT_S), count=1)
         done.add_resource_dependency(attachment)
         CfnOutput(Stack.of(self), "InstanceId", value=self.instance.instance_id)
-        CfnOutput(Stack.of(self), "LogGroup", value=self.log_group.log_group_name)
 
     def _instance(self, ami_id: str) -> ec2.Instance:
         host = self._settings.host
@@ -80,13 +71,9 @@ class TrainingHost(Construct):
             user_data_causes_replacement=False,
         )
         keep_logical_id(instance, HOST)
-        resource = instance.instance
-        # An image of a host contains a copy of its data volume; the volume itself is attached instead.
-        suppressed = ec2.CfnInstance.BlockDeviceMappingProperty(device_name=DATA_DEVICE, no_device={})
-        resource.block_device_mappings = [*cast("list[Any]", resource.block_device_mappings), suppressed]
         Tags.of(instance).add(BACKUP_TAG, "host")
         if host.spot:
-            _buy_on_spot(self, resource)
+            _buy_on_spot(self, instance.instance)
         return instance
 
 
@@ -98,6 +85,8 @@ def machine_options(settings: Settings, network: HostNetwork, ami_id: str, machi
         volume_type=ec2.EbsDeviceVolumeType.GP3,
         delete_on_termination=True,
     )
+    # An image of a host contains a copy of its data volume: the host gets the volume itself, a worker needs none.
+    unmapped = ec2.BlockDeviceVolume()
     return {
         "instance_type": ec2.InstanceType(settings.host.instance_type),
         "machine_image": ec2.MachineImage.generic_linux({settings.aws.region: ami_id}),
@@ -105,7 +94,10 @@ def machine_options(settings: Settings, network: HostNetwork, ami_id: str, machi
         "security_group": network.security_group,
         "http_put_response_hop_limit": 2,  # one more for the container
         "detailed_monitoring": True,
-        "block_devices": [ec2.BlockDevice(device_name=ROOT_DEVICE, volume=root)],
+        "block_devices": [
+            ec2.BlockDevice(device_name=ROOT_DEVICE, volume=root),
+            ec2.BlockDevice(device_name=DATA_DEVICE, volume=unmapped, mapping_enabled=False),
+        ],
         "user_data": ec2.UserData.custom(user_data(settings, machine)),
     }
 

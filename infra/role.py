@@ -27,7 +27,7 @@ def machine_role(
     return role
 
 
-def host_role(scope: Construct, storage: RedoxStorage, settings: Settings, log_group_arn: str) -> iam.Role:
+def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> iam.Role:
     """Return the role of the host, with permissions on checkpoints, metrics and its log."""
     keys = [
         storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in (settings.storage.runs, settings.storage.locks)
@@ -46,7 +46,7 @@ def host_role(scope: Construct, storage: RedoxStorage, settings: Settings, log_g
             ),
             iam.PolicyStatement(
                 actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                resources=[log_group_arn],
+                resources=[storage.log_group.log_group_arn],
             ),
         ],
     )

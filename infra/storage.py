@@ -1,14 +1,15 @@
-"""The resources that outlive every host: checkpoint bucket, data volume and image repository."""
+"""The resources that outlive every host: checkpoint bucket, data volume, image repository and log."""
 
 from typing import Any
 
 from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Size, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.names import BACKUP_TAG
+from infra.names import BACKUP_TAG, LOG_GROUP
 from infra.settings import Settings
 from infra.tables import ContainerSettings, HostSettings, StorageSettings
 
@@ -23,9 +24,17 @@ class RedoxStorage(Stack):
         self.bucket = _bucket(self, settings.storage)
         self.volume = _volume(self, settings.host, settings.aws.zone)
         self.repository = _repository(self, settings.container)
+        self.log_group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=LOG_GROUP,
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.RETAIN,  # why a host failed is asked when it is gone
+        )
         CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
         CfnOutput(self, "VolumeId", value=self.volume.volume_id)
         CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
+        CfnOutput(self, "LogGroup", value=self.log_group.log_group_name)
 
 
 def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:

@@ -37,12 +37,14 @@ class Workers(Construct):
             region=settings.aws.region,
             image=image_of(settings, storage.repository.repository_uri),
             head=host.instance.instance_private_ip,
+            group=WORKERS_GROUP,
         )
+        role = machine_role(self, storage, settings)
         template = ec2.LaunchTemplate(
             self,
             "Template",
             **machine_options(settings, network, ami_id, machine),
-            role=machine_role(self, storage, settings),
+            role=role,
             http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
             spot_options=ec2.LaunchTemplateSpotOptions() if settings.host.spot else None,
         )
@@ -57,16 +59,12 @@ class Workers(Construct):
             max_capacity=settings.host.workers,  # and no desired one: a deployment starts no workers
             notifications=[autoscaling.NotificationConfiguration(topic=topic)],
         )
-        host.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["autoscaling:SetDesiredCapacity"],
-                resources=[
-                    Stack.of(self).format_arn(
-                        service="autoscaling",
-                        resource="autoScalingGroup",
-                        resource_name=f"*:autoScalingGroupName/{WORKERS_GROUP}",
-                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                    )
-                ],
-            )
+        group = Stack.of(self).format_arn(
+            service="autoscaling",
+            resource="autoScalingGroup",
+            resource_name=f"*:autoScalingGroupName/{WORKERS_GROUP}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
+        scale = iam.PolicyStatement(actions=["autoscaling:SetDesiredCapacity"], resources=[group])
+        for each in (host.role, role):  # workers end themselves when the host is gone
+            each.add_to_policy(scale)

@@ -30,6 +30,7 @@ EXAMPLE = "Example: python -m ops train-remote --run production --timesteps 5000
 ACTORS = "--num-actors="
 WORTH_SAYING = 0.9  # of the actors: fewer are as fast
 GB = 10**9
+THIS_CLONE = "the image of this clone"
 MIN_FREE = 5 * GB  # of each disk: an image, and checkpoints
 PROGRAMS = {
     "aws": "install the AWS CLI, version 2",
@@ -53,7 +54,8 @@ def train_remote(
         Path | None, typer.Option(help="JSON of redox advise: warn where fewer actors are as fast.")
     ] = None,
     remote_image: Annotated[
-        str, typer.Option("--image", help="An image that is on the host: none is built, tried out or sent.")
+        str,
+        typer.Option("--image", help="An image that the host has or can pull: none is built, tried out or sent."),
     ] = "",
     snapshot: Annotated[bool, typer.Option(help="Take a backup of the host and its volume first.")] = True,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,
@@ -66,6 +68,8 @@ def train_remote(
     recorded = read_terms(terms) if terms else []
     _require_programs()
     _preflight(session)
+    if not remote_image and session.settings.container.image_delivery == "repository":
+        remote_image = _from_repository(session)  # takes minutes; a host that is started first costs money meanwhile
     with connect(session) as host:
         return _train(
             host,
@@ -203,7 +207,11 @@ def _image(host: "RemoteHost", remote_image: str) -> str:
             image.require_on_host(host, remote_image)
         return remote_image
     if not session.announce("build the image of this clone, try it out here and send it"):
-        return "the image of this clone"
-    name = image.build()
-    image.smoke_test(session, name)
-    return image.deliver(host, name)
+        return THIS_CLONE
+    return image.load(host, image.build(session))
+
+
+def _from_repository(session: Session) -> str:
+    if not session.announce("build the image of this clone, try it out and push it, unless the repository has it"):
+        return THIS_CLONE
+    return image.provide(session)

@@ -37,6 +37,7 @@ def _changes(real: Settings) -> dict[str, Any]:
         "per_hour_usd": rented.per_hour_usd,
         "source": f'"{rented.source}, {INSTANCE} on demand"',
         "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
+        "image_delivery": '"host"',  # there is no engine here that could push one
         "nofile": at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
         "nproc": at_most(real.limits.nproc, resource.RLIMIT_NPROC),
         "run": f'"{RUN}"',

@@ -1,4 +1,4 @@
-"""The training image: built and tried out on this machine, then sent to where the host takes it from."""
+"""The training image: built and tried out on this machine, then pushed to the repository or sent to the host."""
 
 import base64
 import os
@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,19 @@ def _engine() -> Any:
     return DockerClient.from_env(timeout=ENGINE_TIMEOUT_S)
 
 
-def build() -> str:
-    """Build the image of this clone, as `make image` does, and return its name with the commit as its tag."""
-    answer = subprocess.run(["make", "image"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S607
-    sys.stderr.write(answer.stdout)
+def name_of_clone() -> str:
+    """Return the name of the image that this clone builds; its tag names the commit, or the content of changes."""
+    return subprocess.check_output(["make", "--silent", "image-name"], cwd=ROOT, text=True).strip()  # noqa: S607
+
+
+def build(session: Session) -> str:
+    """Build the image of this clone, as `make image` does, try it out, and return its name."""
+    answer = subprocess.run(["make", "image"], cwd=ROOT, stdout=sys.stderr, check=False)  # noqa: S607
     if answer.returncode:
         raise RedoxError("the image cannot be built; see the output of make image above", hint="fix it and try again")
-    return answer.stdout.strip().splitlines()[-1].split(",")[0]
+    name = name_of_clone()
+    smoke_test(session, name)
+    return name
 
 
 def smoke_test(session: Session, name: str, *, seconds: int = SMOKE_S) -> None:
@@ -63,15 +70,11 @@ def require_on_host(host: "RemoteHost", name: str) -> None:
     host.run(shlex.join(["sudo", "-n", "docker", "image", "inspect", "--format", "{{.Id}}", name]), reads=True)
 
 
-def deliver(host: "RemoteHost", name: str) -> str:
-    """Send an image to the destination of the settings, and return its name on the host."""
-    if host.session.settings.container.image_delivery == "repository":
-        return _push(host.session, name)
-    return _load(host, name)
+def load(host: "RemoteHost", name: str) -> str:
+    """Load an image into the host's engine unless it is there, tag it as the current one, and return its name.
 
-
-def _load(host: "RemoteHost", name: str) -> str:
-    """Load an image into the host's engine unless it is there, and tag it as the current one."""
+    Through Systems Manager at less than 1 MB/s, while the host costs money.
+    """
     from docker.client import DockerClient  # noqa: PLC0415
     from docker.errors import ImageNotFound  # noqa: PLC0415
 
@@ -108,18 +111,41 @@ def _compress(content: Iterable[bytes], total: int, progress: Progress, name: st
     yield compressor.flush()
 
 
-def _push(session: Session, name: str) -> str:
-    """Push an image to the repository of the deployment, tagged with its commit and as the current one."""
-    repository = session.deployed.repository
-    (answer,) = session.client("ecr").get_authorization_token()["authorizationData"]
-    user, _, password = base64.b64decode(answer["authorizationToken"]).decode().partition(":")
-    engine = _engine()
-    image, tag = engine.images.get(name), name.rpartition(":")[2]
-    for each in (tag, session.settings.container.current_tag):
-        image.tag(repository, each)
-        session.note(f"pushing {repository}:{each}")
-        login = {"username": user, "password": password}
-        for line in engine.images.push(repository, tag=each, auth_config=login, stream=True, decode=True):
-            if "error" in line:
-                raise RedoxError(f"{repository}:{each} cannot be pushed: {line['error']}", hint="try again")
+def provide(session: Session) -> str:
+    """Return the image of this clone in the repository; it is built, tried out and pushed unless it is there.
+
+    Tags are immutable but for the current one, which moves: a second push of a tag would be refused.
+    """
+    repository, tag = session.deployed.repository, name_of_clone().rpartition(":")[2]
+    ecr, name = session.client("ecr"), repository.partition("/")[2]
+    if not (found := _pushed(ecr, name, tag)):
+        _push(session, ecr, build(session))
+        found = _pushed(ecr, name, tag)
+    else:
+        session.note(f"{repository}:{tag} is there already")
+    (image,), current = found, session.settings.container.current_tag
+    manifest = {"imageManifest": image["imageManifest"], "imageManifestMediaType": image["imageManifestMediaType"]}
+    with suppress(ecr.exceptions.ImageAlreadyExistsException):  # it has this tag
+        ecr.put_image(repositoryName=name, imageTag=current, **manifest)
     return f"{repository}:{tag}"
+
+
+def _pushed(ecr: Any, repository: str, tag: str) -> list[dict[str, Any]]:
+    """Return the image with a tag in a repository, none if there is none."""
+    answer: dict[str, Any] = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+    return list(answer["images"])
+
+
+def _push(session: Session, ecr: Any, name: str) -> None:
+    repository, tag = session.deployed.repository, name.rpartition(":")[2]
+    (answer,) = ecr.get_authorization_token()["authorizationData"]
+    user, _, password = base64.b64decode(answer["authorizationToken"]).decode().partition(":")
+    engine, login = _engine(), {"username": user, "password": password}
+    engine.images.get(name).tag(repository, tag)
+    session.note(f"pushing {repository}:{tag}")
+    for line in engine.images.push(repository, tag=tag, auth_config=login, stream=True, decode=True):
+        if "error" in line:
+            raise RedoxError(
+                f"{repository}:{tag} cannot be pushed: {line['error']}",
+                hint='container.image_delivery = "host" in deploy.toml sends images through SSH, slowly',
+            )

@@ -21,7 +21,7 @@ POLL_S = 0.3
 PATIENCE_S = 150.0  # for a start and for a shutdown
 # Simulated AWS waits for no set-up, so the wait condition has no address to report to.
 NO_SIGNAL = "REDOX_SIGNAL_URL='None'"
-SHELL_SCRIPT = "text/x-shellscript"
+SHELL_SCRIPTS = ("text/x-shellscript", "text/x-shellscript-per-boot")
 
 
 class Hypervisor:
@@ -139,5 +139,5 @@ def script_of(user_data: str) -> str:
     """Return the shell script in user data, which may be one part of several, as cloud-init finds it."""
     if user_data.startswith("#!"):
         return user_data
-    parts = [part for part in email.message_from_string(user_data).walk() if part.get_content_type() == SHELL_SCRIPT]
+    parts = [part for part in email.message_from_string(user_data).walk() if part.get_content_type() in SHELL_SCRIPTS]
     return "".join(str(part.get_payload()) for part in parts)

@@ -101,12 +101,12 @@ def test_an_image_is_loaded_into_the_engine_of_the_host_once_and_is_the_one_it_r
     small: str, engine: Engine, remote_socket: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     remote: Any = ForwardedHost(remote_socket)
-    assert image.deliver(remote, small) == small
+    assert image.load(remote, small) == small
     host = docker.DockerClient(base_url=f"unix://{remote_socket}")
     assert host.images.get(small).id == engine.client.images.get(small).id
     assert tags(host, small) == {small, f"{small.split(':', maxsplit=1)[0]}:{SETTINGS.container.current_tag}"}
     assert f"loading {small} into the engine" in capfd.readouterr().err
-    image.deliver(remote, small)
+    image.load(remote, small)
     assert f"{small} is already on" in capfd.readouterr().err
 
 

@@ -15,6 +15,7 @@ import typer
 from infra import bring_up
 from infra.bring_up import MachineContext, files, script, training_environment
 from infra.container import Flags
+from infra.names import LOG_GROUP
 from infra.settings import FILE, ROOT, Settings, load, parse
 from redox_balancer.cli import app
 
@@ -22,7 +23,6 @@ SETTINGS = load()
 WORKERS = parse(
     FILE.read_text()
     .replace("workers = 0", "workers = 2")
-    .replace('image_delivery = "host"', 'image_delivery = "repository"')
     .replace('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')
 )
 
@@ -65,12 +65,23 @@ def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
     assert "RestartPreventExitStatus=2 70 78" in unit
 
 
+def test_the_log_of_a_training_outlives_its_host() -> None:
+    unit = files(SETTINGS, "host")["etc/systemd/system/redox-trainer.service"].decode()
+    (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert (
+        "$REDOX_LOG --log-opt awslogs-region=${REDOX_REGION} --log-opt awslogs-stream=training/${REDOX_RUN}" in start
+    )
+    # https://docs.docker.com/engine/logging/drivers/awslogs/: without this mode no CloudWatch means no training.
+    assert f"--log-driver awslogs --log-opt mode=non-blocking --log-opt awslogs-group={LOG_GROUP}" in unit
+
+
 def test_workers_and_head_exist_only_if_set() -> None:
     assert not any("worker" in name and name.endswith(".service") for name in files(SETTINGS, "host"))
     host, worker = files(WORKERS, "host"), files(WORKERS, "worker")
     assert {"etc/systemd/system/redox-workers.service", "usr/local/lib/redox/head.sh"} <= set(host)
     assert "etc/systemd/system/redox-worker.service" in worker
     assert not any(name.startswith("etc/cron.d") or "trainer" in name for name in worker)
+    assert not any("infra/machine" in name and "workers" not in name for name in worker)
     assert WORKERS.training.num_actors == 18  # three quarters of the cores of all three machines
     pull = host["etc/systemd/system/redox-trainer.service.d/pull.conf"].decode()
     assert "ExecCondition=/usr/bin/docker pull --quiet ${REDOX_IMAGE}" in pull

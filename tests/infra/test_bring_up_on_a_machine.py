@@ -69,12 +69,10 @@ class Host:
 
 def run_user_data(chroot: Chroot, text: str) -> subprocess.CompletedProcess[str]:
     """Run the script part of user data as cloud-init does."""
-    first, second = email.message_from_string(text).get_payload()
-    assert first.get_content_type() == "text/cloud-config"
-    assert "[scripts-user, always]" in first.get_payload()
-    assert second.get_content_type() == "text/x-shellscript"
+    message = email.message_from_string(text)
+    assert message.get_content_type() == "text/x-shellscript-per-boot"
     script = chroot.root / "root/part-001"
-    script.write_text(second.get_payload())
+    script.write_text(message.get_payload())
     script.chmod(0o755)
     answer = chroot.run("/root/part-001")
     script.unlink()
@@ -117,6 +115,16 @@ def test_limits_kernel_engine_and_user(host: Host) -> None:
     assert all(re.search(rf"--{key.removesuffix('s')}\b", known) for key in engine)
     assert engine["shutdown-timeout"] == SETTINGS.limits.stop_timeout_s
     assert host.chroot.run("id", "--user", SETTINGS.container.user).stdout.strip() == str(SETTINGS.container.uid)
+
+
+def test_no_unattended_update_restarts_docker(host: Host) -> None:
+    """Debian's own apt and Perl read the files."""
+    kept = host.chroot.run("apt-config", "dump", "Unattended-Upgrade::Package-Blacklist").stdout
+    assert {"docker", "containerd", "runc"} <= set(re.findall(r':: "(.+)";', kept))
+    asked = "our %nrconf; eval do { local $/; <STDIN> }; die $@ if $@; print keys %{$nrconf{override_rc}}"
+    perl = f"perl -e '{asked}' </etc/needrestart/conf.d/redox.conf"
+    (pattern,) = host.chroot.run("sh", "-c", perl).stdout.split()
+    assert all(re.search(pattern[4:-1], f"{unit}.service") for unit in ("docker", "containerd", "redox-trainer"))
 
 
 def findings(host: Host, *units: str) -> list[str]:

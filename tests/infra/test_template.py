@@ -12,6 +12,7 @@ import pytest
 from aws_cdk import CfnResource, aws_ec2, aws_iam
 
 from infra.acknowledgements import reasons
+from infra.names import DATA_DEVICE
 from infra.settings import SettingsError, load
 from infra.stacks import RedoxTraining
 from infra.storage import RedoxStorage
@@ -133,8 +134,21 @@ def test_workers_start_with_the_host_and_fetch_the_image(variants: dict[str, Tem
     text = flat(data["UserData"])
     assert "REDOX_KIND='worker'" in text
     assert re.search(r"REDOX_HEAD='TrainingHost\W*PrivateIp'", text)
-    allowed = [s for _, s in found.statements() if "autoscaling:SetDesiredCapacity" in flat(s["Action"])]
-    assert [flat(s["Resource"]).endswith(":autoScalingGroupName/redox-workers") for s in allowed] == [True]
+    allowed = {
+        name: flat(s["Resource"])
+        for name, s in found.statements()
+        if "autoscaling:SetDesiredCapacity" in flat(s["Action"])
+    }
+    assert all(resource.endswith(":autoScalingGroupName/redox-workers") for resource in allowed.values())
+    # Workers end themselves when the host is gone.
+    assert sorted(re.sub(r"[0-9A-F]+$", "", name) for name in allowed) == [
+        "HostRoleDefaultPolicy",
+        "WorkersRoleDefaultPolicy",
+    ]
+    assert "REDOX_GROUP='redox-workers'" in text
+    # An image of a host contains a copy of its data volume, which no worker needs and nothing would delete.
+    (copy,) = [each for each in data["BlockDeviceMappings"] if each["DeviceName"] == DATA_DEVICE]
+    assert copy["NoDevice"] == ""
     assert not any("worker" in resource["Type"].lower() for _, resource in variants["default"].resources())
     assert not variants["default"].of_type("AWS::AutoScaling::AutoScalingGroup")
 
@@ -149,7 +163,8 @@ def test_the_host(default: Templates) -> None:
     assert host["InstanceInitiatedShutdownBehavior"] == "stop"
     # An image of a host contains a copy of its data volume, which is excluded in favour of the volume itself.
     attached = default.one("AWS::EC2::VolumeAttachment")
-    assert {"DeviceName": attached["Device"], "NoDevice": {}} in host["BlockDeviceMappings"]
+    suppressed = [each["DeviceName"] for each in host["BlockDeviceMappings"] if each.get("NoDevice") == {}]
+    assert suppressed == [attached["Device"]] == [DATA_DEVICE]
     (egress,) = [group["Properties"]["SecurityGroupEgress"] for group in default.of_type("AWS::EC2::SecurityGroup")]
     assert {rule["FromPort"] for rule in egress} == {80, 443}
 
@@ -187,6 +202,7 @@ def test_everything_in_storage_is_retained_when_its_stack_is_deleted(default: Te
         "AWS::S3::BucketPolicy",
         "AWS::EC2::Volume",
         "AWS::ECR::Repository",
+        "AWS::Logs::LogGroup",  # with the reason of a host's failure
     }
     manifest = json.loads((default.folder / "manifest.json").read_text())
     assert manifest["artifacts"]["RedoxStorage"]["properties"]["terminationProtection"] is True
@@ -205,6 +221,16 @@ def test_the_bucket(default: Templates) -> None:
     denied = [s["Condition"] for s in statements if s["Effect"] == "Deny" and s["Principal"] == {"AWS": "*"}]
     assert {"Bool": {"aws:SecureTransport": "false"}} in denied
     assert all(s["Effect"] == "Deny" for s in statements)
+
+
+def test_the_agent_is_installed_when_no_other_installation_runs(default: Templates) -> None:
+    """Distributor's dpkg fails at once where another process holds its lock; the bring-up holds one of its own."""
+    steps = {step["name"]: step for step in default.one("AWS::SSM::Document")["Content"]["mainSteps"]}
+    assert list(steps) == ["wait", "install", "start"]
+    bring_up, apt = steps["wait"]["inputs"]["runCommand"][1:]
+    assert re.fullmatch(r"flock --timeout \d+ /etc/redox true", bring_up)
+    assert re.fullmatch(r"apt-get -q -o DPkg::Lock::Timeout=\d+ check", apt)
+    assert "exec 9</etc/redox && flock 9 " in flat(default.one("AWS::EC2::Instance")["UserData"])
 
 
 def test_backups_run_on_schedule_and_end(default: Templates) -> None:

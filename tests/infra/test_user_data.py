@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import email
 import io
 import lzma
 import tarfile
@@ -44,3 +45,14 @@ def test_user_data_fits_and_contains_the_files(variants: dict[str, Templates], v
             assert {entry.name for entry in archive} == set(bring_up.files(settings, machine.kind))
     assert "@{" not in "".join(content.decode() for content in bring_up.files(settings, "host").values())
     assert flat(variants[variant].training["Resources"]["TrainingHost"]["Properties"]["UserData"]).startswith("MIME")
+
+
+def test_cloud_init_runs_the_set_up_at_every_boot_beside_its_own_modules() -> None:
+    """A cloud-config with `cloud_final_modules` would replace the list, and the host's keys would not be printed.
+
+    https://docs.cloud-init.io/en/latest/explanation/format.html lists the type; version 22.4 was tried.
+    """
+    data = user_data(parse(FILE.read_text()), MachineContext(kind="host", region="us-east-1", image="image"))
+    parts = list(email.message_from_string(data).walk())
+    assert [part.get_content_type() for part in parts] == ["text/x-shellscript-per-boot"]
+    assert "modules" not in data.partition("#!")[0]

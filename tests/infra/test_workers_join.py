@@ -50,7 +50,6 @@ def test_a_worker_joins_the_head_and_a_training_runs_on_the_cluster(tmp_path: Pa
     settings = parse(
         FILE.read_text()
         .replace("workers = 0", "workers = 1")
-        .replace('image_delivery = "host"', 'image_delivery = "repository"')
         .replace("ray = 6379", f"ray = {ray}")
         .replace("dashboard = 8265", f"dashboard = {dashboard}")
     )

@@ -223,6 +223,9 @@ def test_a_sync_pushes_missing_checkpoints_and_the_run_metadata(s3: S3, remote: 
         save(tmp_path, step)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "metrics.csv").write_text("steps\n1000\n")
+    events = tmp_path / "tensorboard" / "events.out.tfevents.1"
+    events.parent.mkdir()
+    events.write_bytes(b"first")
     remote.push(tmp_path / "step_000002000")
     (tmp_path / "step_000001000" / "state.json").write_text("{}")
     reported: list[str] = []
@@ -240,6 +243,24 @@ def test_a_sync_pushes_missing_checkpoints_and_the_run_metadata(s3: S3, remote: 
     new.mkdir()
     remote.pull_metadata(new)
     assert (new / "metrics.csv").read_text() == "steps\n1000\n2000\n"
+    assert (new / "tensorboard" / events.name).read_bytes() == b"first"
+
+
+def test_a_newer_run_in_the_bucket_replaces_the_metadata_of_a_folder_and_keeps_its_other_events(
+    remote: RemoteRun, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, text in ((here, "old"), (there, "new")):
+        (folder / "tensorboard").mkdir(parents=True)
+        for name in ("config.json", "tensorboard/events.1", f"tensorboard/events.{text}"):
+            (folder / name).write_text(text)
+    remote.push_metadata(there)
+    remote.pull_metadata(here)
+    assert (here / "config.json").read_text() == "old"
+    remote.pull_metadata(here, replace=True)
+    assert {path.name: path.read_text() for path in [here / "config.json", *(here / "tensorboard").iterdir()]} == {
+        "config.json": "new", "events.1": "new", "events.old": "old", "events.new": "new",
+    }  # fmt: skip
 
 
 def test_a_sync_of_an_older_folder_keeps_the_newer_metadata(s3: S3, remote: RemoteRun, tmp_path: Path) -> None:

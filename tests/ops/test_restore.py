@@ -132,8 +132,7 @@ def test_a_quota_that_is_too_small_is_refused_before_an_instance_is_requested(
     cloud: Cloud, ops: Ops, settings_file: Path, tmp_path: Path
 ) -> None:
     larger = tmp_path / "deploy.toml"
-    text = settings_file.read_text().replace("workers = 0 ", "workers = 1 ")
-    larger.write_text(text.replace('image_delivery = "host"', 'image_delivery = "repository"'))
+    larger.write_text(settings_file.read_text().replace("workers = 0 ", "workers = 1 "))
     before, variables = cloud.aws.changes(), {"REDOX_SETTINGS": str(larger)}
     host = host_of(cloud)
     asked = ops("quota", "--json", **variables)

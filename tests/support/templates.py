@@ -24,12 +24,11 @@ KEY = base64.b64encode(b"".join(hashlib.sha256(bytes([part])).digest() for part 
 # Deployments that the settings allow, as changes of the file.
 VARIANTS: dict[str, list[tuple[str, str]]] = {
     "default": [],
-    "workers": [("workers = 0", "workers = 2"), ('image_delivery = "host"', 'image_delivery = "repository"')],
+    "workers": [("workers = 0", "workers = 2")],
     "spot": [("spot = false", "spot = true")],
     "everything": [
         ("spot = false", "spot = true"),
         ("workers = 0", "workers = 9"),
-        ('image_delivery = "host"', 'image_delivery = "repository"'),
         ('ssh_public_key = ""', f'ssh_public_key = "ssh-rsa {KEY} somebody@somewhere"'),
     ],
     "elsewhere": [
@@ -37,7 +36,10 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
         ('runs = "experiments"', 'runs = "runs"'),
         ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),
     ],
-    "small": [('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')],
+    "small": [
+        ('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"'),
+        ('image_delivery = "repository"', 'image_delivery = "host"'),
+    ],
 }
 
 

@@ -115,9 +115,9 @@ def train(
     assert bucket
     assert training_host
 
-    def started(*, dry_run: bool = False, **options: Any) -> Any:
+    def started(*, dry_run: bool = False, delivery: str = "host", **options: Any) -> Any:
         monkeypatch.setattr(attach, "POLL_S", 0.1)
         given = {"run": "mine", "remote_image": IMAGE, "snapshot": False} | options
-        return train_remote(open_session(dry_run=dry_run), **given)
+        return train_remote(open_session(dry_run=dry_run, image_delivery=f'"{delivery}"'), **given)
 
     return started

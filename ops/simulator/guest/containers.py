@@ -257,11 +257,11 @@ def main(arguments: list[str]) -> int:
     known["build"].add_argument("context")
     for flag in ("--rm", "--read-only"):
         known["run"].add_argument(flag, action="store_true")
-    for option in ("--env", "--tmpfs", "--ulimit", "--volume"):
+    for option in ("--env", "--tmpfs", "--ulimit", "--volume", "--log-opt"):
         known["run"].add_argument(option, action="append", default=[])
-    # Most of them have no effect here.
-    for option in ("--name", "--pull", "--pids-limit", "--stop-timeout", "--cap-drop", "--security-opt", "--publish"):
-        known["run"].add_argument(option)
+    effectless = ("pull", "pids-limit", "stop-timeout", "cap-drop", "security-opt", "publish", "log-driver")
+    for option in ("name", *effectless):
+        known["run"].add_argument(f"--{option}")
     known["run"].add_argument("--shm-size", type=int)
     known["run"].add_argument("image")
     known["run"].add_argument("command", nargs=argparse.REMAINDER)

@@ -30,6 +30,7 @@ from redox_balancer.runs.remote.lock import refuse_other_writer
 TIMEOUT_S = 20.0
 # Run metadata beside the checkpoints. It changes while a run trains, so the newest version counts.
 METADATA_FILES = ("config.json", "metrics.csv")
+EVENTS = "tensorboard/"  # the folder of its event files, one for each process that trained
 _STEP = re.compile(r"step_(\d{9,})")
 
 
@@ -129,23 +130,34 @@ class RemoteRun:
         return SyncResult(pushed, present, failed)
 
     def push_metadata(self, folder: Path) -> None:
-        """Push settings and metrics that changed; a concurrent write of another process wins."""
-        for name in METADATA_FILES:
-            path, key = folder / name, f"{self.address.prefix}/{name}"
+        """Push settings, metrics and events that changed; a concurrent write of another process wins."""
+        present = self._metadata()
+        for path in [*(folder / name for name in METADATA_FILES), *sorted((folder / EVENTS).glob("*"))]:
             if not path.exists():
                 continue
-            content = path.read_bytes()
-            entry = next((each for each in self.bucket.summaries(key) if each.key == key), None)
+            name, content = str(path.relative_to(folder)), path.read_bytes()
+            entry = present.get(name)
             if entry is None or not _has(entry, content):
                 with suppress(PreconditionFailedError):
-                    self._put(key, content, entry)
+                    self._put(f"{self.address.prefix}/{name}", content, entry)
 
     def pull_metadata(self, folder: Path, *, replace: bool = False) -> None:
-        """Fetch settings and metrics that the folder lacks; with `replace`, also those that it has."""
-        for name in METADATA_FILES:
-            if replace or not (folder / name).exists():
-                with suppress(ObjectNotFoundError):
-                    write_atomically(folder / name, self.bucket.get(f"{self.address.prefix}/{name}").body)
+        """Fetch settings, metrics and events that the folder lacks; with `replace`, also those that it has."""
+        for name, entry in self._metadata().items():
+            path = folder / name
+            if not path.exists() or (replace and not _has(entry, path.read_bytes())):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, self.bucket.get(entry.key).body)
+
+    def _metadata(self) -> dict[str, ObjectSummary]:
+        """Return the objects of the run metadata by their paths below the folder of the run."""
+        prefix = f"{self.address.prefix}/"
+        found = {
+            entry.key.removeprefix(prefix): entry
+            for name in (*METADATA_FILES, EVENTS)
+            for entry in self.bucket.summaries(prefix + name)
+        }
+        return {name: entry for name, entry in found.items() if name in METADATA_FILES or name.startswith(EVENTS)}
 
     def verify(self, step: int, progress: Progress = no_progress) -> None:
         """Read a checkpoint and compare it with its manifest; a DamagedCheckpointError names the difference."""
