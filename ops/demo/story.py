@@ -61,13 +61,14 @@ class Story:
             killed = self._kill(host, run)
             restored = self._restore(machines, run, killed)
             pulled = self._fetch()
-            hidden = aws.hidden_failures()
+            hidden, unused = aws.hidden_failures(), aws.unused_statements()
         return {
             "save_interval_s": demo_settings.SAVE_INTERVAL_S,
             "killed": killed,
             "restored": restored,
             "pulled": pulled,
             "hidden_failures": hidden,
+            "unused_statements": unused,
             "steps": [asdict(step) for step in self.terminal.steps],
             "seconds": time.monotonic() - started,
         }

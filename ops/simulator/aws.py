@@ -23,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.simulator.permissions import ACCOUNT, KNOWN, OPERATOR, REGION, USED, Permissions
 from ops.simulator.records import HOSTS, console_of, records
 from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
 from redox_balancer.files import write_atomically
 
-REGION, ACCOUNT = "us-east-1", "123456789012"
+__all__ = ["ACCOUNT", "REGION", "StandIn", "stand_in"]
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 180.0  # on a machine that is busy with trainings
 KEY_S = 60.0  # for which EC2 Instance Connect authorizes a key
@@ -69,7 +71,7 @@ class StandIn:
             "AWS_ENDPOINT_URL": self.address,
             # The CDK builds addresses of templates itself, and moto needs a host name to recognise the bucket in it.
             "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": self.address.replace("127.0.0.1", "localhost"),
-            "AWS_ACCESS_KEY_ID": "stand-in",
+            "AWS_ACCESS_KEY_ID": OPERATOR,
             "AWS_SECRET_ACCESS_KEY": "stand-in",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
@@ -79,7 +81,7 @@ class StandIn:
         }
 
     def client(self, service: str) -> Any:
-        """Return a client of boto3."""
+        """Return a client of boto3, which AWS itself or a test uses: it may do everything."""
         import boto3  # noqa: PLC0415 - not needed by the server
 
         keys = {"aws_access_key_id": "stand-in", "aws_secret_access_key": "stand-in"}
@@ -106,6 +108,12 @@ class StandIn:
             or ((found := unknown.search(line)) and found[1] not in UNSUPPORTED)
         ]
 
+    def unused_statements(self) -> list[str]:
+        """Return the statements of policies that no call needed so far, as "operator JSON" or "host JSON"."""
+        lines = self.log.read_text().splitlines()
+        known, used = ({line.removeprefix(word) for line in lines if line.startswith(word)} for word in (KNOWN, USED))
+        return sorted(known - used)
+
     def set_account(self, **state: Any) -> None:
         """Set the state of the account: `refusals`, codes of errors by zone, and `cost_tags`, the active tags."""
         write_atomically(self.log.with_name(ACCOUNT_FILE), json.dumps(state).encode())
@@ -115,7 +123,7 @@ class StandIn:
 def stand_in(folder: Path) -> Iterator[StandIn]:
     """Run a server on a free port of the loopback interface; its log is in the folder."""
     log = folder / "stand-in.log"
-    with log.open("w") as output:
+    with log.open("a") as output:
         server = subprocess.Popen(  # noqa: S603 - our own
             [*_ENDS_WITH_PARENT, sys.executable, "-m", "ops.simulator.aws"],
             cwd=ROOT,
@@ -152,6 +160,7 @@ def serve() -> None:
 
     _patch_instances()
     _patch_images()
+    _patch_logs()
     _patch_quotas()
     _patch_host_access()
     add_rules()
@@ -160,10 +169,16 @@ def serve() -> None:
 
 
 def _patch_instances() -> None:
-    """Add suppressed devices and termination protection, which moto's CloudFormation ignores."""
+    """Add suppressed devices, termination protection and tags of volumes, which moto's CloudFormation ignores."""
+    from moto.ec2.models.elastic_block_store import Volume  # noqa: PLC0415
     from moto.ec2.models.instances import Instance  # noqa: PLC0415
 
-    create = Instance.create_from_cloudformation_json
+    create, make_volume = Instance.create_from_cloudformation_json, Volume.create_from_cloudformation_json
+
+    def with_tags(_cls: type, /, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
+        volume = make_volume(name, json, account, region, **more)
+        volume.add_tags({tag["Key"]: tag["Value"] for tag in json["Properties"].get("Tags", ())})
+        return volume
 
     def as_aws_does(_cls: type, /, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
         properties = json["Properties"]
@@ -174,6 +189,17 @@ def _patch_instances() -> None:
         return instance
 
     replace(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
+    replace(Volume, create_from_cloudformation_json=classmethod(with_tags))
+
+
+def _patch_logs() -> None:
+    """End the ARN of a log group as CloudFormation does: with its streams."""
+    from moto.logs.models import LogGroup  # noqa: PLC0415
+
+    attribute = LogGroup.get_cfn_attribute
+
+    # It has no other attribute.
+    replace(LogGroup, get_cfn_attribute=lambda self, name: f"{attribute(self, name)}:*")
 
 
 def _patch_images() -> None:
@@ -247,7 +273,11 @@ def _patch_host_access() -> None:
         raise RuntimeError(f"{request['InstanceId']} is not running")
 
     replace(General, get_console_output=console)
-    replace(SimpleSystemManagerResponse, describe_instance_information=information)
+
+    def session(_self: Any) -> Any:
+        return ActionResult({"SessionId": "stand-in"})  # the gateway connects by itself
+
+    replace(SimpleSystemManagerResponse, describe_instance_information=information, start_session=session)
     replace(Ec2InstanceConnectResponse, send_ssh_public_key=admit)
 
 
@@ -256,29 +286,45 @@ def _now() -> dt.datetime:
 
 
 def _log_operations() -> None:
-    """Log the name of each operation; the server itself logs only the path, which is `/` for most services."""
+    """Log the name of each operation, and what its principal may not do.
+
+    The server itself logs only the path, which is `/` for most services.
+    """
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication  # noqa: PLC0415
 
-    dispatch = DomainDispatcherApplication.__call__
+    dispatch, permissions = DomainDispatcherApplication.__call__, Permissions()
 
     def logged(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
-        scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-        print(f"{CALL}{scope[1] if scope else '-'} {_operation(environ)}", flush=True)  # noqa: T201 - its log
+        scope = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        principal, service = scope.groups() if scope else ("", "-")
+        operation, parameters = _operation(environ)
+        print(f"{CALL}{service} {operation}", flush=True)  # noqa: T201 - its log
+        if service == "s3" and environ.get("QUERY_STRING"):
+            operation += f"?{environ['QUERY_STRING']}"
+        # The CDK assumes roles of its own, but for the bootstrap, which an administrator runs.
+        if "aws-cdk" not in environ.get("HTTP_USER_AGENT", "") or service == "sts":
+            for line in permissions(principal, service, operation, parameters):
+                print(line, flush=True)  # noqa: T201 - as above
         return dispatch(self, environ, start_response)
 
     replace(DomainDispatcherApplication, __call__=logged)
 
 
-def _operation(environ: dict[str, Any]) -> str:
-    """Return the name of an operation, from a header, a form, or method and path, depending on the service."""
+def _operation(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return name and parameters of an operation, from header, form or path, depending on the service."""
+
+    def body() -> bytes:
+        content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(content)
+        return bytes(content)
+
     if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return str(target).rpartition(".")[2]
+        return str(target).rpartition(".")[2], json.loads(body() or b"{}")
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        if action := urllib.parse.parse_qs(body.decode()).get("Action"):
-            return str(action[0])
-    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        form = {key: values[0] for key, values in urllib.parse.parse_qs(body().decode()).items()}
+        if action := form.get("Action"):
+            return action, form
+    return f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", {}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Connects stdin and stdout to the sshd of a simulated host. Only the standard library and the records of the hosts.
 """
 
+import json
 import os
 import select
 import shlex
 import socket
 import sys
+import urllib.request
 from pathlib import Path
 
 from ops.simulator.records import HOSTS, records
@@ -34,6 +36,19 @@ def install(folder: Path, hosts: Path) -> None:
     for name, content in {"aws": text, "session-manager-plugin": PLUGIN}.items():
         (folder / name).write_text(content)
         (folder / name).chmod(0o755)
+
+
+def ask(target: str) -> None:
+    """Start the session in simulated AWS, which checks whether the operator may."""
+    address, principal = os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ACCESS_KEY_ID")
+    if address:
+        headers = {
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={principal}/20260101/us-east-1/ssm/aws4_request",
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AmazonSSM.StartSession",
+        }
+        asked = json.dumps({"Target": target, "DocumentName": DOCUMENT}).encode()
+        urllib.request.urlopen(urllib.request.Request(address, asked, headers)).close()  # noqa: S310 - our own server
 
 
 def relay(connection: socket.socket) -> None:
@@ -64,6 +79,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] != ["ssm", "start-session"] or options.get("--document-name") != DOCUMENT:
         sys.exit(f"not simulated: aws {shlex.join(arguments)}")
     target = options["--target"]
+    ask(target)
     for host in records():
         if host.instance_id == target and host.alive:
             with socket.create_connection(("127.0.0.1", host.port)) as connection:

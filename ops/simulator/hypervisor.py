@@ -16,6 +16,7 @@ from infra.names import DATA_DEVICE
 from ops.simulator import gateway, host
 from ops.simulator.aws import StandIn
 from ops.simulator.host import DISK, Login, SimulatedHost
+from ops.simulator.permissions import HOST
 
 POLL_S = 0.3
 PATIENCE_S = 150.0  # for a start and for a shutdown
@@ -119,7 +120,7 @@ class Hypervisor:
             device,
             Login(self._login, script.replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")),
             # Credentials and the address of simulated AWS; a real host has a role instead.
-            self.aws.environment,
+            self.aws.environment | {"AWS_ACCESS_KEY_ID": HOST},
         )
 
     def _take_images(self) -> None:

@@ -5,11 +5,11 @@ A broken rule is logged, and `StandIn.hidden_failures` returns it; refusals that
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ops.simulator.policies import Request, allowing
 from ops.simulator.records import HOSTS
 
 BROKEN = "rule: "  # prefix of the log lines of broken rules
@@ -49,41 +49,6 @@ def account() -> Mapping[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def allows(policy: Any, service: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
-    """Whether a policy of a resource lets a service act: one statement allows it and none denies it.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
-    """
-    known = {key.lower(): value for key, value in context.items()}
-    effects = {
-        statement["Effect"]
-        for statement in policy["Statement"]
-        if {"*", service} & set(_principals(statement["Principal"]))
-        and any(fnmatchcase(action.lower(), each.lower()) for each in _all(statement["Action"]))
-        and any(fnmatchcase(resource, each) for each in _all(statement["Resource"]))
-        and all(_meets(operator, wanted, known) for operator, wanted in statement.get("Condition", {}).items())
-    }
-    return effects == {"Allow"}
-
-
-def _principals(given: Any) -> Iterator[str]:
-    for each in given.values() if isinstance(given, dict) else [given]:
-        yield from _all(each)
-
-
-def _all(given: Any) -> list[str]:
-    return given if isinstance(given, list) else [given]
-
-
-def _meets(operator: str, wanted: Mapping[str, Any], known: Mapping[str, str]) -> bool:
-    if operator not in ("StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"):
-        raise ValueError(f"no rule for the condition {operator}")
-    same = str.__eq__ if operator in ("StringEquals", "Bool") else fnmatchcase
-    return all(
-        any(same(known.get(key.lower(), ""), str(each)) for each in _all(values)) for key, values in wanted.items()
-    )
-
-
 def _broken(text: str) -> None:
     print(f"{BROKEN}{text}", flush=True)  # noqa: T201 - the log of the server
 
@@ -109,7 +74,8 @@ def _alarms_publish_where_the_topic_allows_it() -> None:
             source |= {"aws:SourceAccount": self.account_id, "aws:SourceOwner": self.account_id}
             source |= {"aws:SecureTransport": "true"}
             policy = json.loads(sns.get_topic(topic).policy)
-            if allows(policy, "cloudwatch.amazonaws.com", "sns:Publish", topic, source):
+            asked = Request("sns:Publish", topic, source)
+            if allowing(policy["Statement"], asked, service="cloudwatch.amazonaws.com"):
                 sns.publish(json.dumps({"AlarmName": alarm_name, "NewStateValue": state_value}), topic)
             else:
                 _broken(f"{alarm.alarm_arn} is not authorized to perform: SNS:Publish on resource: {topic}")

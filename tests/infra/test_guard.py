@@ -11,7 +11,7 @@ from infra.names import TRAINING
 from infra.settings import FILE, SettingsError, load
 from infra.stacks import build
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
-from ops.simulator.rules import allows
+from ops.simulator.policies import Request, allowing
 from templates import CONTEXT, Templates, flat, synthesise
 
 SETTINGS = load()
@@ -96,9 +96,10 @@ def test_the_topic_admits_alarms_and_budgets_of_this_account_alone(
     topic = stacks.physical(deployed, TRAINING, "AWS::SNS::Topic")
     policy = json.loads(deployed.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"])
     context = {"aws:SourceArn": source, "aws:SourceAccount": account, "aws:SecureTransport": "true"}
-    assert allows(policy, f"{service}.amazonaws.com", "sns:Publish", topic, context) is allowed
-    clear = {**context, "aws:SecureTransport": "false"}
-    assert not allows(policy, f"{service}.amazonaws.com", "sns:Publish", topic, clear)
+    for connection in ("true", "false"):
+        asked = Request("sns:Publish", topic, {**context, "aws:SecureTransport": connection})
+        found = allowing(policy["Statement"], asked, service=f"{service}.amazonaws.com")
+        assert bool(found) is (allowed and connection == "true")
 
 
 def test_the_role_of_the_budget_may_do_what_awss_own_policy_lets_it_and_exists_first(

@@ -42,7 +42,12 @@ def attempt(folder: Path, aws: StandIn, port: int) -> int:
     program = found["usr/local/bin/redox-alone"].decode().replace("/run/", f"{folder}/")
     program = program.replace("timeout 10", "timeout 0.5").replace(f"/{LIBRARY}", str(ROOT))
     assert f"{LIBRARY}/infra/machine/workers.py" in found
-    own = {"REDOX_HEAD": "127.0.0.1", "REDOX_GROUP": GROUP, "REDOX_REGION": "us-east-1"}
+    own = {
+        "REDOX_HEAD": "127.0.0.1",
+        "REDOX_GROUP": GROUP,
+        "REDOX_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "worker",
+    }
     path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     return subprocess.run(
         ["bash", "-c", program], env=os.environ | aws.environment | own | path, check=False

@@ -14,7 +14,9 @@ import pytest
 
 from infra.settings import ROOT
 from ops.simulator.host import require
+from ops.simulator.policies import allowing
 from redox_balancer.errors import RedoxError
+from rights import OF_OTHERS
 from waiting import wait_until
 
 
@@ -64,7 +66,10 @@ def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     assert killed["since_checkpoint_s"] <= results["save_interval_s"]
     assert restored["status"] == "stopped"  # saved and ended by the unit's own docker stop
     assert results["pulled"]["step"] > killed["step"]
-    assert results["hidden_failures"] == []
+    assert results["hidden_failures"] == []  # nor a call that its principal has no right to
+    for line in results["unused_statements"]:
+        principal, _, statement = line.partition(" ")
+        assert any(allowing([json.loads(statement)], request) for request in OF_OTHERS[principal]), line
     typed = [step["command"] for step in results["steps"]]
     commands = ("train-remote", "status", "snapshot", "health", "restore", "stop", "checkpoints", "pull-checkpoints")
     assert all(any(f"-m ops {name} " in f"{each} " for each in typed) for name in commands)

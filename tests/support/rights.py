@@ -1,0 +1,26 @@
+"""What operator and host may do that no program of the demo does: each request, and what makes it on real AWS."""
+
+from infra.names import LOG_GROUP, METRICS
+from infra.settings import load
+from ops.simulator.permissions import ACCOUNT, HOST, OPERATOR, REGION
+from ops.simulator.policies import Request
+
+REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{load().container.image}"
+STREAM = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{LOG_GROUP}:log-stream:training/demo"
+AGENT = {"cloudwatch:namespace": METRICS}
+
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+PUSH = ("BatchCheckLayerAvailability", "InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload", "PutImage")
+PULL = ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage")
+# https://docs.docker.com/engine/logging/drivers/awslogs/; the second is the CloudWatch agent's.
+LOG = ("CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+
+OF_OTHERS: dict[str, list[Request]] = {
+    OPERATOR: [Request(f"ecr:{each}", REPOSITORY) for each in (*PUSH, "BatchGetImage")],
+    HOST: [
+        *(Request(f"logs:{each}", STREAM) for each in LOG),
+        *(Request(f"ecr:{each}", REPOSITORY) for each in PULL),
+        Request("ecr:GetAuthorizationToken", "*"),
+        Request("cloudwatch:PutMetricData", "*", AGENT),
+    ],
+}
