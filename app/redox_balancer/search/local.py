@@ -1,10 +1,10 @@
 """The design engine: cutting planes and local search by single changes from several starts, then the proof.
 
 A descent takes the best of the dozen most promising changes (`screening`), and ends where none of them is better.
-What a batch of starts has led to, except for cutting planes, is then compared with all of its changes that may be
-better, so that the search ends with a local optimum: no other level, swap, addition or removal of one placement is
-worth more. Proof is that every construct was valued or is worth less by its bound, where there is time for that, or
-else by the mixed-integer program (`oracle`), where one has the optimum.
+What a batch of starts has led to, from the third on, is compared with all of its changes that may be better, so that
+the search ends with a local optimum: no other level, swap, addition or removal of one placement is worth more. Proof
+is that every construct was valued or is worth less by its bound, where there is time for that, or else by the
+mixed-integer program (`oracle`), where one has the optimum.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +60,8 @@ def engine(search: Search, generator: np.random.Generator, drawn: Iterable[Batch
     is exhausted, and no program solved.
     """
     problem, descents, drawn = search.problem, Descents(search), iter(drawn)
-    descents.run([first] if (first := next(drawn, None)) else [])
+    if first := next(drawn, None):
+        descents.begin(first)
     descents.cut()
     descents.run([(GREEDY, [problem.empty])])
 
@@ -122,19 +123,27 @@ class Descents:
         self.confirmed: Construct | None = None
 
     def run(self, batches: Iterable[Batch]) -> None:
-        """Descend from each start of each batch until a limit is reached."""
+        """Descend from each start of each batch until a limit is reached, and compare the best with all changes."""
         with suppress(_LimitReached):
-            for name, starts in batches:
-                for start in starts:
-                    self._search.stage = name
-                    grown = start if len(start) else self._descend(start, 0.0, additions=True)
-                    for construct in dict.fromkeys((grown, start)):
-                        self._search.stage = name
-                        value = self._value(construct)
-                        self._search.stage = f"local search from {name}"
-                        self._descend(construct, value)
-                if name != CUTS and self._search.best != self.confirmed:
+            for batch in batches:
+                self._descend_from(*batch)
+                if self._search.best != self.confirmed:
                     self.confirmed = self._descend(self._search.best, self._search.best_value, whole=True)
+
+    def begin(self, batch: Batch) -> None:
+        """Descend from each start of a batch until a limit is reached, without the comparison with all changes."""
+        with suppress(_LimitReached):
+            self._descend_from(*batch)
+
+    def _descend_from(self, name: str, starts: Sequence[Construct]) -> None:
+        for start in starts:
+            self._search.stage = name
+            grown = start if len(start) else self._descend(start, 0.0, additions=True)
+            for construct in dict.fromkeys((grown, start)):
+                self._search.stage = name
+                value = self._value(construct)
+                self._search.stage = f"local search from {name}"
+                self._descend(construct, value)
 
     def cut(self) -> None:
         """Value what the cuts of all solves promise most, which adds cuts, until no other construct promises more.
@@ -160,7 +169,7 @@ class Descents:
                 for construct in promised:
                     self._value(construct)
                 if search.best != best:
-                    self.run([(CUTS, [search.best])])
+                    self._descend_from(CUTS, [search.best])
 
     def exhaust(self, share: float = 1.0) -> bool:
         """Value every construct that its bound does not rule out, the screen going by what it has one placement less.

@@ -30,9 +30,13 @@ from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
 
+EVERY = slice(None)
+
 BEAM, WIDE, DUPLICATES = 16, 128, 4
 """Constructs of each size that a beam search extends, or a wide one, whose cases share them; they are chosen among so
 many times as many, of which some recur."""
+AT_ONCE = 512
+"""Constructs estimated at once: what is added up for more of them exceeds the caches of a core."""
 SAMPLED = 8
 """Cases that the beam search goes by, at most."""
 UNBOUNDED = 1e6
@@ -102,8 +106,8 @@ class Screen:
             pairs.append((np.full(len(added), removed), added))
         removed, added = (np.concatenate([placed[:0], *(pair[end] for pair in pairs)]) for end in (0, 1))
 
-        def total(of_steps: Any) -> Any:
-            return of_steps[placed].sum(axis=0) - of_steps[removed] + of_steps[added]
+        def total(of_steps: Any, at: slice = EVERY) -> Any:
+            return of_steps[placed].sum(axis=0) - of_steps[removed[at]] + of_steps[added[at]]
 
         return Changes(removed, added, *self._values(total, len(added), self._cases))
 
@@ -131,9 +135,14 @@ class Screen:
         relieved, found = self._relieved(), [kept[:0]]
         for size in range(placements):
             rows, added = self._affordable(kept)
+            if not len(rows):
+                break
 
-            def total(of_steps: Any, kept: Steps = kept, rows: Steps = rows, added: Steps = added) -> Any:
-                return of_steps[kept].sum(axis=1)[rows] + of_steps[added]
+            def total(
+                of_steps: Any, at: slice = EVERY, kept: Steps = kept, rows: Steps = rows, added: Steps = added
+            ) -> Any:
+                first, last = rows[at][[0, -1]].tolist()
+                return of_steps[kept[first : last + 1]].sum(axis=1)[rows[at] - first] + of_steps[added[at]]
 
             made_up, estimates = total(relieved), self._values(total, len(added), self._sampled)[0]
             order = np.lexsort((-estimates, -np.minimum(made_up, 1.0).mean(axis=1)))[: DUPLICATES * beam]
@@ -144,7 +153,11 @@ class Screen:
             kept = extended[first]
             found.append(kept[(made_up[order[first]] >= 1.0).all(axis=1)])
         all_found = np.vstack(found)
-        estimates = self._values(lambda of_steps: of_steps[all_found].sum(axis=1), len(all_found), self._cases)[0]
+
+        def together(of_steps: Any, at: slice = EVERY) -> Any:
+            return of_steps[all_found[at]].sum(axis=1)
+
+        estimates = self._values(together, len(all_found), self._cases)[0]
         made_up = relieved[all_found].sum(axis=1).min(axis=1, initial=np.inf)
         best = np.lexsort((-made_up, -estimates)).tolist()
         return [(self._construct(all_found[index].tolist()), float(estimates[index])) for index in best]
@@ -174,10 +187,8 @@ class Screen:
             construct = construct if step == self._nothing else construct.place(*divmod(step, self._levels))
         return construct
 
-    def _values(
-        self, total: Callable[[Any], Any], count: int, cases: Sequence[_Case]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Estimates and bounds of the values of constructs; `total` adds up what the steps of each have."""
+    def _values(self, total: Callable[..., Any], count: int, cases: Sequence[_Case]) -> tuple[FloatArray, FloatArray]:
+        """Estimates and bounds of the values of constructs; `total` adds up what the steps of each, or some, have."""
         settings = self._evaluator.space.settings
         estimates, bounds = np.zeros(count), np.zeros(count)
         if settings.reward == "sink-flux":
@@ -191,33 +202,37 @@ class Screen:
                 estimates += case.weight * (won - settings.protein_price * protein)
                 bounds += case.weight * (most - settings.protein_price * protein)
                 continue
-            biomass: Any = np.clip(self._lowest(0, case, total), 0.0, UNBOUNDED)
+            biomass: Any = np.clip(self._lowest(0, case, total, count), 0.0, UNBOUNDED)
             counted = foreign & reaches_floor(kept * biomass, case.reference.floor)
             estimated = bound = np.zeros(count)
             if settings.reward == "guaranteed":
                 held: Any = biomass * AT_OPTIMUM
                 flux_lps = range(1, len(self._evaluator.programs.lps))
-                most = np.max([self._lowest(program, case, total, held) for program in flux_lps], axis=0)
+                most = np.max([self._lowest(program, case, total, count, held) for program in flux_lps], axis=0)
                 estimated, bound = -np.minimum(most, UNBOUNDED), total(case.takes)
             elif settings.reward == "capacity":
                 held = held_biomass_flux(case.reference.floor, kept)
-                estimated = bound = np.clip(self._lowest(1, case, total, held), 0.0, UNBOUNDED)
+                estimated = bound = np.clip(self._lowest(1, case, total, count, held), 0.0, UNBOUNDED)
             worth = partial(self._evaluator.worth, case.reference, kept * biomass, protein=protein)
             estimates += case.weight * worth(estimated * counted)[0]
             bounds += case.weight * worth(bound * counted)[0]
         return estimates, bounds
 
     def _lowest(
-        self, program: int, case: _Case, total: Callable[[Any], Any], held: FloatArray | None = None
+        self, program: int, case: _Case, total: Callable[..., Any], count: int, held: FloatArray | None = None
     ) -> FloatArray:
         """Lowest cut of a program at each construct; steps are added up in the values of cuts, not in points."""
         cuts = np.vstack([self._evaluator.programs.lps[program].cuts, *self._sampled_cuts[program : program + 1]])
         slopes, point = cuts[:, :-1], case.point[: cuts.shape[1] - 1]
-        values = total(case.steps[:, : len(point)].dot(slopes.T))
-        values += slopes.dot(point) + cuts[:, -1]
-        if held is not None:  # 0 in the point of a case
-            values += np.multiply.outer(held, slopes[:, -1])
-        lowest: FloatArray = values.min(axis=1, initial=np.inf)
+        of_steps, constants = case.steps[:, : len(point)].dot(slopes.T), slopes.dot(point) + cuts[:, -1]
+        lowest = np.empty(count)
+        for start in range(0, count, AT_ONCE):
+            at = slice(start, start + AT_ONCE)
+            values = total(of_steps, at)
+            values += constants
+            if held is not None:  # 0 in the point of a case
+                values += np.multiply.outer(held[at], slopes[:, -1])
+            values.min(axis=1, initial=np.inf, out=lowest[at])
         return lowest
 
     def _case(self, condition: Condition, weight: float, sample: int | None) -> _Case:
