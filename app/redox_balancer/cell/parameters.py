@@ -162,27 +162,31 @@ class ParametricBounds:
         origin = self._near if exact else self._low
         width, origin = self._low + self._high - 2.0 * origin, np.append(origin, 1.0)
         most = np.maximum(relaxed[:, :-1] * width, 0.0).sum(axis=1) + relaxed.dot(origin)
-        places: NDArray[np.intp] = ((most > 0.0) & (rows[:, :-1] != 0.0).any(axis=1)).nonzero()[0]
-        slopes, constants = rows[places, :-1] * width, rows[places].dot(origin)
+        places: NDArray[np.intp] = (most > 0.0).nonzero()[0]
+        rows = rows[places]
+        varies = rows[:, :-1].any(axis=1)
+        places, rows = places[varies], rows[varies]
+        used = rows[:, :-1].any(axis=0)
+        slopes, constants = rows[:, :-1][:, used] * width[used], rows.dot(origin)
         scale = np.abs(slopes).max(axis=1, initial=1e-300)
         slopes, constants = (
             _without_last_digits(a, exact=exact) for a in (slopes / scale[:, None], constants / scale)
         )
-        slopes = np.ascontiguousarray(slopes[:, slopes.any(axis=0)].T)
+        slopes = np.ascontiguousarray(slopes.T)
         # A row that is nowhere larger than another one follows from it. Then it is no larger in two corners of the
         # ranges, nor is the least or the most of it, which leaves a quarter of the pairs to be compared.
         total, rises = slopes.sum(axis=0), np.maximum(slopes, 0.0).sum(axis=0)
-        follows = ~np.eye(len(places), dtype=np.bool_)
-        for end in (constants, constants + total, constants + rises, constants + total - rises):
-            rounded = end.round(9)
-            follows &= rounded[:, None] <= rounded
-        row, other = follows.nonzero()
+        ends = np.array([constants, constants + total, constants + rises, constants + total - rises]).round(9)
+        follows = np.logical_and.reduce(ends[:, :, None] <= ends[:, None, :], axis=0)
+        follows.ravel()[:: len(places) + 1] = False
+        row, other = np.divmod(np.flatnonzero(follows), max(1, len(places)))
         for start in range(0, len(row), PAIRS):
             i, j = row[start : start + PAIRS], other[start : start + PAIRS]
             above = slopes.take(i, axis=1)
             above -= slopes.take(j, axis=1)
             follows[i, j] = np.maximum(above, 0.0, out=above).sum(axis=0) <= constants[j] - constants[i]
-        follows &= ~np.triu(follows.T)  # of equal rows the first is kept
+        order = np.arange(len(places))
+        follows &= ~(follows.T & (order[:, None] <= order))  # of equal rows the first is kept
         return places[~follows.any(axis=1)]
 
 
