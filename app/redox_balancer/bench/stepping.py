@@ -7,7 +7,7 @@ and evaluate both linear programs of the value; the reference solves the single 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.impala.config import TrainConfig
+from redox_balancer.impala.rollout import RolloutCollector
 
 SEED = 0
 SLICES = 10
@@ -41,6 +42,7 @@ class StepBenchmark:
     reference_steps_per_s: float  # measured before and after
     ratio: float  # steps_per_s / reference_steps_per_s
     outside_share: float  # of the time of a collector that is spent outside the environment
+    collected_per_cpu_s: float  # steps of a collector per second of CPU time, see `collected`
     held_ratios_share: float | None = None  # CPU time per step without over that with ratios drawn for each episode
 
 
@@ -77,6 +79,7 @@ def measure(
         reference_steps_per_s=reference,
         ratio=speed / reference,
         outside_share=outside_share(environments, steps),
+        collected_per_cpu_s=collected(environments, steps),
         held_ratios_share=None if with_ratios is None else compared((environments, with_ratios), steps),
     )
 
@@ -148,6 +151,23 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
         first.step(bounds)
         spent += time.perf_counter() - started
         taken += 1
+    return taken / spent
+
+
+def collected(environments: RedoxEnvs, steps: int) -> float:
+    """Steps per second of CPU time of a collector with an untrained policy, from a cold start.
+
+    Observations are flat, conditions are the named ones, and a construct has two placements.
+    """
+    collector = RolloutCollector(
+        replace(environments.named, observation="flat", placements=2), **TrainConfig(seed=SEED).collector
+    )
+    collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
+    taken, started = 0, time.process_time()
+    while taken < steps:
+        taken += collector.collect().transitions
+    spent = time.process_time() - started
+    collector.close()
     return taken / spent
 
 

@@ -162,7 +162,7 @@ class ParametricBounds:
         origin = self._near if exact else self._low
         width, origin = self._low + self._high - 2.0 * origin, np.append(origin, 1.0)
         most = np.maximum(relaxed[:, :-1] * width, 0.0).sum(axis=1) + relaxed.dot(origin)
-        places: NDArray[np.intp] = (most > 0.0).nonzero()[0]
+        places = (most > 0.0).nonzero()[0]
         rows = rows[places]
         varies = rows[:, :-1].any(axis=1)
         places, rows = places[varies], rows[varies]
@@ -187,7 +187,8 @@ class ParametricBounds:
             follows[i, j] = np.maximum(above, 0.0, out=above).sum(axis=0) <= constants[j] - constants[i]
         order = np.arange(len(places))
         follows &= ~(follows.T & (order[:, None] <= order))  # of equal rows the first is kept
-        return places[~follows.any(axis=1)]
+        kept: NDArray[np.intp] = places[~follows.any(axis=1)]
+        return kept
 
 
 def _without_last_digits(values: FloatArray, *, exact: bool) -> FloatArray:

@@ -47,6 +47,7 @@ def test_steps_are_counted_and_compared(results: BenchmarkResults) -> None:
     assert step.steps == 2_000
     assert step.ratio == pytest.approx(step.steps_per_s / step.reference_steps_per_s)
     assert min(step.steps_per_s, step.warm_steps_per_s, step.uncached_steps_per_s, step.reference_steps_per_s) > 0
+    assert step.collected_per_cpu_s > 0
     assert 0.3 < step.hit_rate < 1.0
     assert 0.0 < step.outside_share < 1.0
     assert step.disagreements == 0
