@@ -127,10 +127,11 @@ class ParametricLP:
             self._remember(solution)
         return solution
 
-    def maxima(self, u: FloatArray, read: Callable[[Solution], float]) -> FloatArray:
+    def maxima(self, u: FloatArray, families: Sequence[int], read: Callable[[Solution], float]) -> FloatArray:
         """Return the optima at N points, shape (N, P), as `maximise` does one after another.
 
-        What no region answers is `read`, of a solution that need not be optimal.
+        `families` are numbers, the same of points that have much in common. What no region answers is `read`, of a solution
+        that need not be optimal.
         """
         points = np.ones((len(u), len(self._point)))
         self._bounds.copy_checked(u, points[:, :-1])
@@ -138,7 +139,8 @@ class ParametricLP:
         while len(found) < len(u):
             # The next hit to be verified, and what no region answers, are left to `maximise`.
             unchecked = self._check_every - 1 - (self.hits - self._hits_before) % self._check_every
-            leading = self._cache.find_leading(points[len(found) :][:unchecked], self.lookups + 1)
+            next_ = slice(len(found), len(found) + unchecked)
+            leading = self._cache.find_leading(points[next_], self.lookups + 1, families[next_])
             self.lookups += len(leading)
             self.hits += len(leading)
             found += leading

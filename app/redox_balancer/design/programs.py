@@ -1,5 +1,7 @@
 """The linear programs behind a construct's value, kept in memory and solved only where no critical region answers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from redox_balancer.cell.network import FloatArray
@@ -69,10 +71,12 @@ class ValuePrograms:
         growth = optimum(self.growth_lp.maximise(point[:-1]), "growth", dead=0.0)
         return growth if growth > NO_GROWTH else 0.0
 
-    def growths(self, points: FloatArray) -> FloatArray:
-        """`growth` at N points, shape (N, width)."""
+    def growths(self, points: FloatArray, families: Sequence[int]) -> FloatArray:
+        """`growth` at N points, shape (N, width), see `ParametricLP.maxima`."""
         self._refuse_if_closed()
-        growths = self.growth_lp.maxima(points[:, :-1], lambda solution: optimum(solution, "growth", dead=0.0))
+        growths = self.growth_lp.maxima(
+            points[:, :-1], families, lambda solution: optimum(solution, "growth", dead=0.0)
+        )
         growths[growths <= NO_GROWTH] = 0.0
         return growths
 
@@ -81,10 +85,12 @@ class ValuePrograms:
         self._refuse_if_closed()
         return max(0.0, optimum(self.flux_lps[0].maximise(point), "capacity", dead=0.0))
 
-    def capacities(self, points: FloatArray) -> FloatArray:
-        """`capacity` at N points, shape (N, width)."""
+    def capacities(self, points: FloatArray, families: Sequence[int]) -> FloatArray:
+        """`capacity` at N points, shape (N, width), see `ParametricLP.maxima`."""
         self._refuse_if_closed()
-        most: FloatArray = self.flux_lps[0].maxima(points, lambda solution: optimum(solution, "capacity", dead=0.0))
+        most: FloatArray = self.flux_lps[0].maxima(
+            points, families, lambda solution: optimum(solution, "capacity", dead=0.0)
+        )
         return np.maximum(most, 0.0)
 
     def guaranteed(self, point: FloatArray) -> float:
@@ -92,10 +98,13 @@ class ValuePrograms:
         self._refuse_if_closed()
         return min(-optimum(lp.maximise(point), "guaranteed minimum") for lp in self.flux_lps)
 
-    def guaranteed_minima(self, points: FloatArray) -> FloatArray:
-        """`guaranteed` at N points, shape (N, width)."""
+    def guaranteed_minima(self, points: FloatArray, families: Sequence[int]) -> FloatArray:
+        """`guaranteed` at N points, shape (N, width), see `ParametricLP.maxima`."""
         self._refuse_if_closed()
-        found = [lp.maxima(points, lambda solution: optimum(solution, "guaranteed minimum")) for lp in self.flux_lps]
+        found = [
+            lp.maxima(points, families, lambda solution: optimum(solution, "guaranteed minimum"))
+            for lp in self.flux_lps
+        ]
         least: FloatArray = -np.max(found, axis=0)
         return least
 

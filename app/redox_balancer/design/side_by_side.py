@@ -104,17 +104,18 @@ class SideBySide:
         evaluator, programs, settings = self._evaluator, self._evaluator.programs, self._evaluator.space.settings
         points, cells = self._points[rows], References(*self._references[:, self._from[rows]])
         protein: Any = self._building.protein(rows)
+        families = [self._serials[row] for row in rows.tolist()]
         kept: Any = growth_kept(settings, protein)
-        growth, capacity = kept * programs.growths(points), np.zeros(len(rows))
+        growth, capacity = kept * programs.growths(points, families), np.zeros(len(rows))
         counted = (self._takes[rows] & reaches_floor(growth, cells.floor) & (kept > 0)).nonzero()[0]
         if settings.reward != "rescue" and len(counted):
-            points, kept = points[counted], kept[counted]
+            points, kept, families = points[counted], kept[counted], [families[place] for place in counted.tolist()]
             if settings.reward == "guaranteed":
                 points[:, -1] = growth[counted] / kept * AT_OPTIMUM
-                capacity[counted] = programs.guaranteed_minima(points)
+                capacity[counted] = programs.guaranteed_minima(points, families)
             else:
                 points[:, -1] = held_biomass_flux(cells.floor[counted], kept)
-                capacity[counted] = programs.capacities(points)
+                capacity[counted] = programs.capacities(points, families)
         return np.array([evaluator.worth(cells, growth, capacity, protein)[0], growth, capacity]).T
 
     def _begin(self, rows: Rows, conditions: Sequence[Condition]) -> None:
