@@ -85,7 +85,7 @@ class BenchmarkResults:
                 drawn = "with NAD+/NADH drawn for each episode, share of it"
                 rows.append((drawn, step.model, f"{step.held_ratios_share:.2f}"))
             rows += [
-                ("collector, --observation flat, steps/s of CPU", step.model, f"{step.collected_per_cpu_s:,.0f}"),
+                ("collector, flat observations, steps/s of CPU", step.model, f"{step.collected_per_cpu_s:,.0f}"),
                 ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:

@@ -130,8 +130,8 @@ class ParametricLP:
     def maxima(self, u: FloatArray, families: Sequence[int], read: Callable[[Solution], float]) -> FloatArray:
         """Return the optima at N points, shape (N, P), as `maximise` does one after another.
 
-        `families` are numbers, the same of points that have much in common. What no region answers is `read`, of a solution
-        that need not be optimal.
+        `families` are numbers, the same of points that have much in common. What no region answers is `read`, of a
+        solution that need not be optimal.
         """
         points = np.ones((len(u), len(self._point)))
         self._bounds.copy_checked(u, points[:, :-1])
