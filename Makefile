@@ -225,6 +225,10 @@ pull-checkpoints: setup ## fetch and verify a run's newest checkpoint (RUN= STEP
 cost: setup ## cost of this month and of a run so far, and of retained resources (RUN= JSON=1)
 	$(OPS) cost $(REMOTE_RUN) $(SHARED)
 
+.PHONY: preflight
+preflight: setup ## list what a deployment needs and what is missing, before anything is made (JSON=1)
+	$(OPS) preflight $(SHARED)
+
 .PHONY: quota
 quota: setup ## whether the account's quota allows a host of this size
 	$(OPS) quota $(SHARED)

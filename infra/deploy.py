@@ -48,25 +48,27 @@ def deploy(settings: Settings, image: str, options: list[str]) -> int:
 
 def context(settings: Settings, image: str) -> list[str]:
     """Return options of the CDK with what the settings do not know: the image, and the tag of the budget."""
-    chosen = {AMI_ID: image, BUDGET_TAG: _budget_tag(settings)}
+    tag, problem = budget_tag(settings)
+    if problem:
+        say(problem)
+    chosen = {AMI_ID: image, BUDGET_TAG: tag}
     return [word for key, value in chosen.items() if value for word in ("-c", f"{key}={value}")]
 
 
-def _budget_tag(settings: Settings) -> str:
-    """Return the tag by which the budget counts this deployment: the first one, if the bill knows it."""
+def budget_tag(settings: Settings) -> tuple[str, str]:
+    """Return the tag by which the budget counts this deployment, the first one; or empty, and why and what to do."""
     tag = next(iter(settings.tags), "")
     try:
         known = client(settings, "ce").list_cost_allocation_tags(TagKeys=[tag], Status="Active") if tag else {}
     except ClientError:  # no permission, or an account whose bill another one pays
         known = {}
     if known.get("CostAllocationTags"):
-        return tag
-    say(
+        return tag, ""
+    return "", (
         f"the AWS budget counts the whole account: {tag or 'no tag'} is not active as a cost-allocation tag; "
         "a day after the first deployment: aws ce update-cost-allocation-tags-status "
         f"--cost-allocation-tags-status TagKey={tag},Status=Active, and make deploy again"
     )
-    return ""
 
 
 def main(arguments: list[str]) -> int:

@@ -19,10 +19,10 @@ def hint(settings: Settings, text: str) -> str:
     if re.search(QUOTA, text):
         return required(settings).way
     if re.search(ZONE, text):
-        return f"{settings.host.instance_type} is not offered there: {_elsewhere(settings)}"
+        return f"{settings.host.instance_type} is not offered there: {elsewhere(settings)}"
     if re.search(CAPACITY, text):
         market = "spot = false" if settings.host.spot else "spot = true, which may be interrupted"
-        return f"try again later, or {market}, or {_elsewhere(settings)}"
+        return f"try again later, or {market}, or {elsewhere(settings)}"
     return replacement("the host") if re.search(GONE, text) else ""
 
 
@@ -42,7 +42,8 @@ def require_there(found: dict[str, Any], host: str) -> dict[str, Any]:
     return found
 
 
-def _elsewhere(settings: Settings) -> str:
+def elsewhere(settings: Settings) -> str:
+    """Return how to get the host in another zone or of another type."""
     kind, region = settings.host.instance_type, settings.aws.region
     return (
         f"another host.instance_type, or another aws.zone than {settings.aws.zone} with another "

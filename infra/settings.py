@@ -80,14 +80,18 @@ class Settings:
         return (f"guard.alert_email is {address}, which reaches nobody: set yours in {FILE.name}",)
 
     @property
+    def price_mismatch(self) -> str:
+        """What the source of the price does not name of this host: its type, region and market; empty if it fits."""
+        market = "spot" if self.host.spot else "on demand"
+        known = self.price.source.split(":")[0]  # after it, how it was calculated
+        fits = all(part in known for part in (self.host.instance_type, self.aws.region, market))
+        return "" if fits else f"not the price of {self.host.instance_type} {market} in {self.aws.region}"
+
+    @property
     def price_of_host(self) -> str:
         """Price of an hour of the host, which says so where its source is not of this host."""
-        kind, region, source = self.host.instance_type, self.aws.region, self.price.source
-        price = f"{self.price.per_hour_usd} USD an hour"
-        market = "spot" if self.host.spot else "on demand"
-        if all(part in source.split(":")[0] for part in (kind, region, market)):  # after it, how it was calculated
-            return price
-        return f"{price}, which is not the price of {kind} {market} in {region} but: {source}"
+        mismatch = f", which is {self.price_mismatch} but: {self.price.source}" if self.price_mismatch else ""
+        return f"{self.price.per_hour_usd} USD an hour{mismatch}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings ready for JSON."""

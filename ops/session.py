@@ -12,7 +12,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 
 # Prefixes of the AWS operations that change nothing; a dry run calls no others.
-READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup")
+READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "Simulate")
 # Except for this one: it admits our key for a minute and leaves account and host as they are.
 LOGIN = "SendSSHPublicKey"
 

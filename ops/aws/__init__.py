@@ -1,1 +1,1 @@
-"""Queries to AWS: the host's instance, backups, spending, and resources that belong to no deployment."""
+"""Queries to AWS: the host's instance, backups, spending, what a deployment needs, and what belongs to none."""

@@ -1,6 +1,5 @@
 """`make train-remote`: a run on the host, started or resumed."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from infra import quota
 from ops.aws import instance
 from ops.aws.backups import take_backup
 from ops.aws.cost import this_month
+from ops.aws.programs import require_connecting
 from ops.options import RunName
 from ops.remote import image, training
 from ops.remote.attach import attach
@@ -32,11 +32,6 @@ WORTH_SAYING = 0.9  # of the actors: fewer are as fast
 GB = 10**9
 THIS_CLONE = "the image of this clone"
 MIN_FREE = 5 * GB  # of each disk: an image, and checkpoints
-PROGRAMS = {
-    "aws": "install the AWS CLI, version 2",
-    "session-manager-plugin": "install the Session Manager plugin of the AWS CLI",
-    "ssh": "install OpenSSH's client",
-}
 
 
 def train_remote(
@@ -66,7 +61,7 @@ def train_remote(
     """
     name, train_options = session.run_name(run), _train_options(timesteps, num_actors, options or [])
     recorded = read_terms(terms) if terms else []
-    _require_programs()
+    require_connecting()
     _preflight(session)
     if not remote_image and session.settings.container.image_delivery == "repository":
         remote_image = _from_repository(session)  # takes minutes; a host that is started first costs money meanwhile
@@ -155,12 +150,6 @@ def _warn_of_idle_actors(
         why = "as the recorded terms predict"
     if enough is not None and enough < WORTH_SAYING * actors:
         session.note(f"warning: {enough} actors are as fast as {actors}, {why}: ACTORS={enough}, or a smaller host")
-
-
-def _require_programs() -> None:
-    for program, hint in PROGRAMS.items():
-        if shutil.which(program) is None:
-            raise RedoxError(f"{program} is not installed on this machine", hint=hint)
 
 
 def _preflight(session: Session) -> None:

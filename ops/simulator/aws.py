@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.simulator.permissions import ACCOUNT, KNOWN, OPERATOR, REGION, USED, Permissions
+from ops.simulator.permissions import ACCOUNT, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
 from ops.simulator.records import HOSTS, console_of, records
 from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
 from redox_balancer.files import write_atomically
@@ -36,7 +36,7 @@ KEY_S = 60.0  # for which EC2 Instance Connect authorizes a key
 VCPUS = 256  # quota of the account; a new account at AWS has 5
 CALL = "call: "  # prefix of the log lines that name operations
 # Prefixes of operations that change nothing; for S3, its methods.
-READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "GET", "HEAD")
+READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "Simulate", "GET", "HEAD")
 # If the process that starts the server is killed, so is the server.
 _ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 # Ignored by moto's CloudFormation; the rules make alarms and policies of topics, the tests of the template cover all.
@@ -115,7 +115,10 @@ class StandIn:
         return sorted(known - used)
 
     def set_account(self, **state: Any) -> None:
-        """Set the state of the account: `refusals`, codes of errors by zone, and `cost_tags`, the active tags."""
+        """Set the state of the account.
+
+        `refusals` are codes of errors by zone, `cost_tags` active tags, `refused_actions` what the operator may not.
+        """
         write_atomically(self.log.with_name(ACCOUNT_FILE), json.dumps(state).encode())
 
 
@@ -163,6 +166,7 @@ def serve() -> None:
     _patch_logs()
     _patch_quotas()
     _patch_host_access()
+    simulate_rights()
     add_rules()
     _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])

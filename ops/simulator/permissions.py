@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.settings import ROOT
 from ops.simulator.policies import Request, Statement, allowing, listed
-from ops.simulator.rules import BROKEN
+from ops.simulator.rules import BROKEN, account, replace
 
 OPERATOR, HOST = "operator", "host"  # their access keys; others are AWS itself, the CDK's roles, or an administrator
 OPERATOR_POLICY = ROOT / "infra" / "operator-policy.json"
@@ -43,8 +43,6 @@ RESOURCES: dict[str, list[tuple[str, str]]] = {
     "ec2:TerminateInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2-instance-connect:SendSSHPublicKey": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ecr": [(f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{}}", "repositoryName")],
-    "iam": [(f"arn:aws:iam::{ACCOUNT}:role/{{}}", "RoleName")],
-    "sns": [("{}", "TopicArn")],
     "ssm:GetParameter": [(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{{}}", "Name")],
     "ssm:SendCommand": [
         (f"{IN_EC2}:instance/{{}}", "InstanceIds"),
@@ -146,3 +144,29 @@ def hosts_statements() -> list[Statement]:
     roles = iam_backends[ACCOUNT]["aws"].roles.values()
     documents = [text for role in roles if "HostRole" in role.name for text in role.policies.values()]
     return [each for text in documents for each in json.loads(text)["Statement"]]
+
+
+def simulate_rights() -> None:
+    """Simulate the operator's policy, whoever is asked about; moto simulates none."""
+    from moto.core.responses import ActionResult  # noqa: PLC0415
+    from moto.iam.responses import IamResponse  # noqa: PLC0415
+
+    def simulate(self: Any) -> Any:
+        keys = {each["ContextKeyName"]: each["ContextKeyValues"] for each in self._get_param("ContextEntries") or []}
+        asked = [
+            Request(action, resource, keys)
+            for action in self._get_param("ActionNames")
+            for resource in self._get_param("ResourceArns")
+        ]
+        results = [
+            {
+                "EvalActionName": each.action,
+                "EvalResourceName": each.resource,
+                "EvalDecision": "allowed" if allowing(operators_statements(), each) else "implicitDeny",
+            }
+            for each in asked
+            if each.action not in account().get("refused_actions", ())
+        ]
+        return ActionResult({"EvaluationResults": results, "IsTruncated": False})
+
+    replace(IamResponse, simulate_principal_policy=simulate)

@@ -6,6 +6,7 @@ A broken rule is logged, and `StandIn.hidden_failures` returns it; refusals that
 import json
 import os
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def add_rules() -> None:
     _volumes_are_busy_under_a_running_instance()
     _instances_need_capacity()
     _stacks_have_policies_alarms_and_failures()
+    _mail_waits_for_its_reader()
     _cost_allocation_tags_are_active_when_set()
 
 
@@ -205,6 +207,27 @@ def _alarm(cloudwatch: Any, name: str, properties: Mapping[str, Any]) -> None:
         dimensions=properties.get("Dimensions", []),
         alarm_actions=properties.get("AlarmActions", []),
     )
+
+
+def _mail_waits_for_its_reader() -> None:
+    """A subscription by mail is pending until its reader confirms it.
+
+    https://docs.aws.amazon.com/sns/latest/dg/SendMessageToHttp.confirm.html
+    """
+    from moto.sns.models import SNSBackend  # noqa: PLC0415
+
+    original = SNSBackend.list_subscriptions
+
+    def as_aws_does(self: Any, *given: Any, **more: Any) -> Any:
+        def seen(each: Any) -> Any:
+            shown = copy(each)
+            shown.arn = "PendingConfirmation" if each.protocol == "email" else each.arn
+            return shown
+
+        found, following = original(self, *given, **more)
+        return [seen(each) for each in found], following
+
+    replace(SNSBackend, list_subscriptions=as_aws_does)
 
 
 def _cost_allocation_tags_are_active_when_set() -> None:

@@ -5,6 +5,7 @@ The demo's test replays the calls of a whole deployment; here are the evaluator,
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +14,7 @@ import pytest
 import stacks
 from infra.settings import load
 from ops.simulator.aws import ACCOUNT, StandIn, stand_in
-from ops.simulator.permissions import HOST, OPERATOR, OPERATOR_POLICY, requests
+from ops.simulator.permissions import HOST, IN_EC2, OPERATOR, OPERATOR_POLICY, requests
 from ops.simulator.policies import Request, allowing
 from rights import OF_OTHERS
 from templates import synthesise
@@ -145,3 +146,16 @@ def test_the_operators_policy_is_one_that_iam_accepts() -> None:
             service, operation = action.split(":")
             if name := ours.get(service, service):
                 assert operation in session.client(name).meta.service_model.operation_names, action
+
+
+def test_a_call_that_its_principal_may_not_make_is_a_broken_rule(tmp_path: Path) -> None:
+    with stand_in(tmp_path) as aws:
+        made = aws.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+        name = made["Instances"][0]["InstanceId"]
+        keys = {"aws_access_key_id": OPERATOR, "aws_secret_access_key": "x", "region_name": "us-east-1"}
+        ec2 = boto3.client("ec2", endpoint_url=aws.address, **keys)
+        ec2.describe_instances()
+        assert aws.hidden_failures() == []
+        ec2.stop_instances(InstanceIds=[name])  # without our tag
+        (broken,) = aws.hidden_failures()
+    assert f"operator is not authorized to perform: ec2:StopInstances on resource: {IN_EC2}:instance/{name}" in broken

@@ -1,4 +1,4 @@
-"""What operator and host may do that no program of the demo does: each request, and what makes it on real AWS."""
+"""What operator and host may do and do not in the demo: each request, and what makes it (at last preflight)."""
 
 from infra.names import LOG_GROUP, METRICS
 from infra.settings import load
@@ -16,7 +16,10 @@ PULL = ("BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage"
 LOG = ("CreateLogStream", "DescribeLogStreams", "PutLogEvents")
 
 OF_OTHERS: dict[str, list[Request]] = {
-    OPERATOR: [Request(f"ecr:{each}", REPOSITORY) for each in (*PUSH, "BatchGetImage")],
+    OPERATOR: [
+        *(Request(f"ecr:{each}", REPOSITORY) for each in (*PUSH, "BatchGetImage")),
+        Request("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/cdk-bootstrap/hnb659fds/version"),
+    ],
     HOST: [
         *(Request(f"logs:{each}", STREAM) for each in LOG),
         *(Request(f"ecr:{each}", REPOSITORY) for each in PULL),
