@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from infra.instances import InstanceType
+from infra.instances import TYPE, InstanceType
 from infra.tables import (
     MAX_ACTORS,
     MIN_STORE_BYTES,
@@ -164,13 +164,23 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterator[str]:
     aws: AwsSettings | None = tables["aws"]
     if aws and aws.zone[:-1] != aws.region:
         yield f"aws.zone is {aws.zone!r}, it must be a zone of {aws.region}"
+    host: HostSettings | None = tables["host"]
+    price: PriceSettings | None = tables["price"]
+    if aws and host and price:
+        source = price.source.split(":")[0]  # after it, how it was calculated
+        for setting, value, pattern in (
+            ("host.instance_type", host.instance_type, TYPE.pattern),
+            ("aws.region", aws.region, r"[a-z]{2}(?:-[a-z]+)+-\d"),
+        ):
+            named = [found[0] for found in re.finditer(rf"\b{pattern}\b", source)]
+            if named and value not in named:
+                yield f"price.source is of {named[0]}, {setting} is {value}: give the price of {value} and its source"
     training: TrainingSettings | None = tables["training"]
     if training and training.shm_bytes < training.object_store_bytes:
         yield (
             f"training.shm_bytes is {training.shm_bytes:,}, it must be at least training.object_store_bytes, "
             f"{training.object_store_bytes:,}"
         )
-    host: HostSettings | None = tables["host"]
     container: ContainerSettings | None = tables["container"]
     if host and container and host.workers and container.image_delivery != "repository":
         yield (

@@ -20,11 +20,7 @@ from infra.settings import FILE, ROOT, Settings, load, parse
 from redox_balancer.cli import app
 
 SETTINGS = load()
-WORKERS = parse(
-    FILE.read_text()
-    .replace("workers = 0", "workers = 2")
-    .replace('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"')
-)
+WORKERS = parse(FILE.read_text().replace("workers = 0", "workers = 2").replace("r7i.48xlarge", "c7i.2xlarge"))
 
 
 def environment(settings: Settings, kind: str = "host") -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """What `make deploy` checks before the CDK, on simulated AWS; the CDK itself is in test_deployment.py."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from infra import apply, deploy
 from infra.deployed import Deployed
 from infra.names import HOST, TRAINING
 from infra.refusals import hint
-from infra.settings import FILE, Settings, parse
+from infra.settings import FILE, Settings, SettingsError, parse
 from ops.aws import instance
 from ops.aws.backups import take_backup
 from ops.errors import translate_errors
@@ -134,15 +135,18 @@ def test_a_stopped_host_is_refused_without_capacity(aws: StandIn) -> None:
     ec2.start_instances(InstanceIds=[host])
 
 
-def test_the_price_says_so_where_it_is_not_of_the_host() -> None:
+def test_a_price_of_another_type_or_region_is_refused_and_one_of_another_market_shown_as_such() -> None:
     assert SETTINGS.price_of_host == "12.7008 USD an hour"
-    for old, new, kind in (
-        ('"r7i.48xlarge"', '"r7i.24xlarge"', "r7i.24xlarge on demand in us-east-1"),
-        ("us-east-1", "eu-central-1", "r7i.48xlarge on demand in eu-central-1"),
-        ("spot = false", "spot = true", "r7i.48xlarge spot in us-east-1"),
+    for old, new, setting in (
+        ('"r7i.48xlarge"', '"r7i.24xlarge"', "price.source is of r7i.48xlarge, host.instance_type is r7i.24xlarge"),
+        ("us-east-1", "eu-central-1", "price.source is of us-east-1, aws.region is eu-central-1"),
     ):
-        changed = parse(TEXT.replace(old, new).replace(f"Linux, {new}", "Linux, us-east-1"))
-        assert f"USD an hour, which is not the price of {kind} but: AWS list" in changed.price_of_host
+        with pytest.raises(SettingsError, match=f"^{setting}: give the price of "):
+            parse(TEXT.replace(old, new).replace(f"Linux, {new}", "Linux, us-east-1"))
+    changed = parse(TEXT.replace("spot = false", "spot = true")).price_of_host
+    assert "USD an hour, which is not the price of r7i.48xlarge spot in us-east-1 but: AWS list" in changed
+    own = re.sub(r'(?m)^source = ".*"', 'source = "our contract"', TEXT)
+    assert parse(own.replace('"r7i.48xlarge"', '"r7i.24xlarge"')).price.source == "our contract"
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["just ended", "ended an hour ago"])

@@ -54,7 +54,7 @@ def test_hosts_for_the_advice_are_instance_types_of_the_deployment_at_the_same_p
 
 
 def test_a_smaller_instance_gets_smaller_sizes_and_set_ones_win() -> None:
-    small = parse(changed(("host.instance_type", 'instance_type = "m7i.xlarge"')))
+    small = parse(TEXT.replace("r7i.48xlarge", "m7i.xlarge"))
     assert (small.training.num_actors, small.threads.learner) == (3, 1)
     assert small.training.object_store_bytes == 16 * 78_125_000
     own = parse(TEXT.replace("[training]\n", "[training]\nnum_actors = 7\nobject_store_bytes = 1_000_000_000\n"))

@@ -73,7 +73,8 @@ READY = [
 
 def test_a_new_account_lacks_what_has_to_be_made_first(preflight: Preflight) -> None:
     code, found, said = preflight(
-        ('instance_type = "r7i.48xlarge"', 'instance_type = "r7i.96xlarge"'),
+        ("r7i.48xlarge", "r7i.96xlarge"),
+        ("spot = false", "spot = true"),
         without="session-manager-plugin",
     )
     assert code == 2

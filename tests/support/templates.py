@@ -37,7 +37,7 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
         ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),
     ],
     "small": [
-        ('instance_type = "r7i.48xlarge"', 'instance_type = "c7i.2xlarge"'),
+        ("r7i.48xlarge", "c7i.2xlarge"),  # and the source of its price
         ('image_delivery = "repository"', 'image_delivery = "host"'),
     ],
 }
