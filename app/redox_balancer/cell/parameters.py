@@ -58,7 +58,11 @@ class ParametricBounds:
         for index, parameter in enumerate(parameters):
             (self._upper_at if parameter.upper else self._lower_at)[self._place[parameter.column]] = index
         self._lower_moves, self._upper_moves = (np.flatnonzero(at >= 0) for at in (self._lower_at, self._upper_at))
-        self._sides = (1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at)
+        # Fixed bounds of all columns and, last, of a mass balance; positions of the bounds of `columns`, and -1.
+        self._sides = [
+            (sign, np.append(bounds, 0.0), np.append(at, -1))
+            for sign, bounds, at in ((1.0, network.upper, self._upper_at), (-1.0, network.lower, self._lower_at))
+        ]
 
     def copy_checked(self, u: FloatArray, into: FloatArray) -> None:
         """Copy the values of the parameters at a point, shape (P,), or N points, shape (N, P).
@@ -99,18 +103,18 @@ class ParametricBounds:
         rests_at, moving, fixed, fixed_bounds = self._held(at)
         responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
         responds[self.columns] = True
-        size, sides = len(self._place) - 1, []
+        variables = responds.nonzero()[0]
+        vertex, at_vertex, sides = tableau.vertex[variables], np.zeros((len(variables), len(point))), []
+        at_vertex[:, rests_at[moving]] = vertex[:, :-1][:, moving]
+        at_vertex[:, -1] = vertex[:, -1] + vertex[:, :-1][:, fixed].dot(fixed_bounds)
+        variables = np.minimum(variables, len(self._place) - 1)
         for sign, bounds, bound_at in self._sides:
-            finite: NDArray[np.bool_] = np.isfinite(bounds)
-            finite[self.columns] = True
-            variables = (responds & np.append(finite, np.ones(len(responds) - size, np.bool_))).nonzero()[0]
-            vertex, side = tableau.vertex[variables], np.zeros((len(variables), len(point)))
-            side[:, rests_at[moving]] = vertex[:, :-1][:, moving]
-            side[:, -1] = vertex[:, -1] + vertex[:, :-1][:, fixed].dot(fixed_bounds)
-            moves_at = np.append(bound_at, -1)[self._place[np.minimum(variables, size)]]
+            moves_at, held = bound_at[self._place[variables]], bounds[variables]
+            limited = ((moves_at >= 0) | np.isfinite(held)).nonzero()[0]
+            side, moves_at, held = at_vertex[limited], moves_at[limited], held[limited]
             moves = moves_at >= 0
             side[moves, moves_at[moves]] -= 1.0
-            side[~moves, -1] -= np.append(bounds, 0.0)[np.minimum(variables, size)][~moves]
+            side[:, -1] -= np.where(moves, 0.0, held)
             sides.append(sign * side)
         rows = np.vstack(sides)
         relaxed = self._relaxed(rows)
@@ -147,7 +151,7 @@ class ParametricBounds:
         for sign, bounds, bound_at in self._sides:
             chosen = sign * certificate.weights > 0
             columns, weights = certificate.columns[chosen], certificate.weights[chosen]
-            moves_at = np.append(bound_at, -1)[self._place[columns]]
+            moves_at = bound_at[self._place[columns]]
             np.add.at(row, moves_at, -weights * np.where(moves_at >= 0, 1.0, bounds[columns]))
         return self._relaxed(row)
 

@@ -133,7 +133,8 @@ class ParametricLP:
         `families` are numbers, the same of points that have much in common. What no region answers is `read`, of a
         solution that need not be optimal.
         """
-        points = np.ones((len(u), len(self._point)))
+        points = np.empty((len(u), len(self._point)))
+        points[:, -1] = 1.0
         self._bounds.copy_checked(u, points[:, :-1])
         found: list[float] = []
         while len(found) < len(u):
