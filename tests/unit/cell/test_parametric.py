@@ -77,6 +77,35 @@ def test_lookups_are_the_optima_of_the_plain_program(core: Network, lp: Parametr
     assert lp.solves < lp.lookups - lp.hits + 2
 
 
+@pytest.mark.parametrize("options", [{}, {"check_every": 7}, {"region_bytes": 40_000}, {"region_bytes": 0}])
+@pytest.mark.parametrize("together", [3, 16, 1_000])
+def test_points_looked_up_together_have_the_optima_of_one_after_another_bit_for_bit(
+    core: Network, program: Callable[..., ParametricLP], together: int, options: dict[str, int]
+) -> None:
+    single, many = program(**options), program(**options)
+    every = np.array([*points(parameters_of(core), 1_000)])
+    expected = [single.maximise(u).objective for u in every]
+
+    found = np.concatenate(
+        [
+            many.maxima(every[start : start + together], range(together), lambda solution: solution.objective)
+            for start in range(0, len(every), together)
+        ]
+    )
+
+    np.testing.assert_array_equal(found, expected)
+    counts = ("lookups", "hits", "solves", "disagreements")
+    assert [getattr(many, name) for name in counts] == [getattr(single, name) for name in counts]
+
+
+@pytest.mark.parametrize("value", [-1.001, float("nan")])
+def test_one_point_of_many_outside_the_ranges_is_refused(lp: ParametricLP, value: float) -> None:
+    u = INSIDE.copy()
+    u[0] = value
+    with pytest.raises(ValueError, match="parameter 0 is"):
+        lp.maxima(np.array([INSIDE, u]), range(2), lambda solution: solution.objective)
+
+
 def test_every_lookup_can_be_verified_and_none_is_contradicted(
     core: Network, program: Callable[..., ParametricLP]
 ) -> None:
