@@ -4,12 +4,12 @@ from aws_cdk import Acknowledgment, Validations
 from constructs import Construct
 
 from infra.guard import AUTOMATION
-from infra.names import WORKERS_GROUP
+from infra.names import STORAGE, TRAINING, WORKERS_GROUP
 from infra.settings import Settings
 
 MANAGED = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{}]"
 WILDCARD = "AwsSolutions::AwsSolutions-IAM5[Resource::{}]"
-BUCKET = "RedoxStorage:ExportsOutputFnGetAttCheckpointBucketArnBB4F3EE8"
+BUCKET = f"{STORAGE}:ExportsOutputFnGetAttCheckpointBucketArnBB4F3EE8"
 DISKS = "AwsSolutions::AwsSolutions-EC26"
 ZONE, IMAGE = "CloudFormation-Validate::W3010", "CloudFormation-Validate::W9010"
 
@@ -29,42 +29,42 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
         ): "The one group of workers; AWS assigns the part before its name"
     }
     return {
-        "RedoxStorage/Bucket": {
+        f"{STORAGE}/Bucket": {
             "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; access logs need a second bucket"
         },
-        "RedoxStorage/Data": {ZONE: PINNED},
-        "RedoxTraining/Network/Vpc": {
+        f"{STORAGE}/Data": {ZONE: PINNED},
+        f"{TRAINING}/Network/Vpc": {
             "AwsSolutions::AwsSolutions-VPC7": "There is no inbound rule; a flow log would hold only refused probes"
         },
-        "RedoxTraining/Network/Vpc/PublicSubnet1": {ZONE: PINNED},
-        "RedoxTraining/Host/Instance": {
+        f"{TRAINING}/Network/Vpc/PublicSubnet1": {ZONE: PINNED},
+        f"{TRAINING}/Host/Instance": {
             ZONE: PINNED,
             IMAGE: PINNED,
             DISKS: "The rule fails on a suppressed device; a test checks the encryption",
             "AwsSolutions::AwsSolutions-EC29": "With spot = true only: spot instances have no termination protection",
         },
-        "RedoxTraining/Host/Role": {
+        f"{TRAINING}/Host/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format(f"{BUCKET}/{storage.runs}/*"): "The objects of all runs: list, get and put, no delete",
             WILDCARD.format(f"{BUCKET}/{storage.locks}/*"): "The locks of all runs: list, get and put, no delete",
             WILDCARD.format("*"): ANY,
             **workers,
         },
-        "RedoxTraining/Backup/ImagesRole": {
+        f"{TRAINING}/Backup/ImagesRole": {
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRoleForAMIManagement"): LIFECYCLE
         },
-        "RedoxTraining/Backup/SnapshotsRole": {
+        f"{TRAINING}/Backup/SnapshotsRole": {
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRole"): LIFECYCLE
         },
-        "RedoxTraining/Workers/Group": {
+        f"{TRAINING}/Workers/Group": {
             DISKS: "With spot = true only: it fails on the host's template, which has no disks; a test checks them"
         },
-        "RedoxTraining/Workers/Role": {
+        f"{TRAINING}/Workers/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format("*"): REGISTRY,
             **workers,
         },
-        "RedoxTraining/Guard/BudgetRole": {
+        f"{TRAINING}/Guard/BudgetRole": {
             WILDCARD.format("*"): ANY,
             **{
                 WILDCARD.format(f"arn:aws:ssm:{region}:*:{what}"): (

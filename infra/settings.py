@@ -24,6 +24,7 @@ from infra.tables import (
     GuardSettings,
     HostSettings,
     LimitSettings,
+    NamesSettings,
     PortSettings,
     PriceSettings,
     StorageSettings,
@@ -59,6 +60,7 @@ class Settings:
     """All settings, those that are derived from the instance type included."""
 
     aws: AwsSettings
+    names: NamesSettings
     host: HostSettings
     price: PriceSettings
     guard: GuardSettings

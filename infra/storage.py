@@ -9,7 +9,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.names import BACKUP_TAG, LOG_GROUP
+from infra.names import BACKUP_TAG, DASHED, LOG_GROUP
 from infra.settings import Settings
 from infra.tables import ContainerSettings, HostSettings, StorageSettings
 
@@ -41,7 +41,7 @@ def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:
     bucket = s3.Bucket(
         scope,
         "Bucket",
-        bucket_name=storage.bucket(Aws.ACCOUNT_ID, Stack.of(scope).region),
+        bucket_name=DASHED + storage.bucket(Aws.ACCOUNT_ID, Stack.of(scope).region),
         versioned=True,
         encryption=s3.BucketEncryption.S3_MANAGED,
         enforce_ssl=True,
@@ -83,7 +83,7 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
     return ecr.Repository(
         scope,
         "Images",
-        repository_name=container.image,
+        repository_name=DASHED + container.image,
         image_scan_on_push=True,
         # The image of a commit never changes; the current tag moves.
         image_tag_mutability=ecr.TagMutability.IMMUTABLE_WITH_EXCLUSION,

@@ -28,6 +28,15 @@ class AwsSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamesSettings:
+    """Names of a deployment in its account; `infra.names` makes the others of them."""
+
+    prefix: str = setting(
+        like(r"|[A-Z][A-Za-z0-9]{0,15}", "empty, or a capital letter and up to 15 letters and digits")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class HostSettings:
     """The training host."""
 

@@ -11,13 +11,15 @@ from templates import Templates
 BOOTSTRAPPED = "/cdk-bootstrap/hnb659fds/version"  # parameter that every template of the CDK reads
 
 
-def create(aws: StandIn, found: Templates, names: Sequence[str] = (STORAGE, TRAINING)) -> None:
+def create(aws: StandIn, found: Templates, names: Sequence[str] = (STORAGE, TRAINING), *, prefix: str = "") -> None:
     """Create stacks from their templates."""
     aws.client("ssm").put_parameter(Name=BOOTSTRAPPED, Value="30", Type="String", Overwrite=True)
     templates = {STORAGE: found.storage, TRAINING: found.training}
     for name in names:
         body = json.dumps(templates[name])
-        aws.client("cloudformation").create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+        aws.client("cloudformation").create_stack(
+            StackName=prefix + name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"]
+        )
 
 
 def physical(aws: StandIn, stack: str, kind: str) -> str:
