@@ -148,15 +148,15 @@ diff: setup $(CDK) ## show the changes a deployment would make (AMI=)
 	$(CDK) diff $(if $(AMI),-c ami_id=$(AMI)) $(CDK_OPTIONS)
 
 .PHONY: deploy
-deploy: setup $(CDK) ## deploy storage and host, or update them (AMI= restores from an image, CDK_OPTIONS=)
+deploy: setup $(CDK) ## deploy storage and the host's group, or update them (AMI= makes hosts from an image, CDK_OPTIONS=)
 	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(CDK_OPTIONS)
 
 .PHONY: apply
-apply: setup ## apply the edited setup to the running host without stopping it
+apply: setup ## apply the edited setup to hosts, also to a running one without stopping it
 	$(BIN)/python -m infra.apply
 
 .PHONY: destroy
-destroy: setup $(CDK) ## remove the host; bucket and volume are retained (INSTANCE= confirms its id)
+destroy: setup $(CDK) ## end the host and remove its stack; the bucket is retained (INSTANCE= confirms its id)
 	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
 
 .PHONY: diagram
@@ -198,16 +198,16 @@ profile: setup ## flame graph of an actor's memory or time on the host
 	$(OPS) profile $(SHARED)
 
 .PHONY: stop
-stop: setup ## save, end the training and stop the host (INSTANCE= confirms it)
+stop: setup ## save, end the training and the host (INSTANCE= confirms it)
 	$(OPS) stop $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: snapshot
-snapshot: setup ## create an image of the host and a snapshot of its volume now
+snapshot: setup ## create an image of the host now
 	$(OPS) snapshot $(SHARED)
 
 .PHONY: restore
-restore: setup $(CDK) ## replace the host by one made from its newest image, and resume the run (AMI= RUN= INSTANCE=)
-	$(OPS) restore $(REMOTE_RUN) $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
+restore: setup $(CDK) ## make hosts from an image, the newest by default, and replace the present one (AMI= INSTANCE=)
+	$(OPS) restore $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
 
 .PHONY: restore-drill
 restore-drill: setup ## restore a run into an empty local folder and report how long it took (RUN=)
@@ -238,7 +238,7 @@ orphans: setup ## resources that cost money and belong to no deployment (JSON=1)
 	$(OPS) orphans $(SHARED)
 
 .PHONY: demo
-demo: setup $(CDK) ## the whole workflow on this machine, without an account: deploy, train, crash, restore, pull
+demo: setup $(CDK) ## the whole workflow on this machine, without an account: deploy, train, crash, replacement, pull
 	$(OPS) demo $(OPS_OPTIONS)
 
 .PHONY: bench

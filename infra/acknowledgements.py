@@ -3,75 +3,65 @@
 from aws_cdk import Acknowledgment, Validations
 from constructs import Construct
 
-from infra.guard import AUTOMATION
-from infra.names import STORAGE, TRAINING, WORKERS_GROUP
+from infra.machine.contract import MACHINE, STATE
+from infra.names import HOST_GROUP, STORAGE, TRAINING, WORKERS_GROUP
 from infra.settings import Settings
 
 MANAGED = "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{}]"
 WILDCARD = "AwsSolutions::AwsSolutions-IAM5[Resource::{}]"
 BUCKET = f"{STORAGE}:ExportsOutputFnGetAttCheckpointBucketArnBB4F3EE8"
 DISKS = "AwsSolutions::AwsSolutions-EC26"
-ZONE, IMAGE = "CloudFormation-Validate::W3010", "CloudFormation-Validate::W9010"
+ZONE = "CloudFormation-Validate::W3010"
 
 SYSTEMS_MANAGER = "AWS maintains the permissions of its own agent; the policy grants no access to data"
 LIFECYCLE = "AWS's role for Data Lifecycle Manager, which no other service can assume"
 ANY = "The action supports no resource; a condition narrows it, or it is harmless"
-PINNED = "Pinned on purpose: the volume is in one zone, and another image replaces the host"
+PINNED = "Listed on purpose: a synthesis asks no account for its zones"
+SETUP = "The archives from which machines set themselves up: get alone"
+GROUP = "One group; AWS assigns the part before its name"
 REGISTRY = "ecr:GetAuthorizationToken supports no resource"
 
 
 def reasons(settings: Settings) -> dict[str, dict[str, str]]:
     """Return the reason of every accepted finding, by the path of its construct and its id."""
     region, storage = settings.aws.region, settings.storage
-    workers = {
-        WILDCARD.format(
-            f"arn:aws:autoscaling:{region}:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/{WORKERS_GROUP}"
-        ): "The one group of workers; AWS assigns the part before its name"
-    }
+    group = f"arn:aws:autoscaling:{region}:<AWS::AccountId>:autoScalingGroup:*:autoScalingGroupName/{{}}"
     return {
         f"{STORAGE}/Bucket": {
             "AwsSolutions::AwsSolutions-S1": "One role writes, the team reads; access logs need a second bucket"
         },
-        f"{STORAGE}/Data": {ZONE: PINNED},
         f"{TRAINING}/Network/Vpc": {
             "AwsSolutions::AwsSolutions-VPC7": "There is no inbound rule; a flow log would hold only refused probes"
         },
-        f"{TRAINING}/Network/Vpc/PublicSubnet1": {ZONE: PINNED},
-        f"{TRAINING}/Host/Instance": {
-            ZONE: PINNED,
-            IMAGE: PINNED,
-            DISKS: "The rule fails on a suppressed device; a test checks the encryption",
-            "AwsSolutions::AwsSolutions-EC29": "With spot = true only: spot instances have no termination protection",
+        **{
+            f"{TRAINING}/Network/Vpc/PublicSubnet{number}": {ZONE: PINNED}
+            for number in range(1, len(settings.aws.zones) + 1)
+        },
+        f"{TRAINING}/Host/Group": {
+            DISKS: "The rule fails on a policy of several types; a test checks the encryption"
         },
         f"{TRAINING}/Host/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format(f"{BUCKET}/{storage.runs}/*"): "The objects of all runs: list, get and put, no delete",
             WILDCARD.format(f"{BUCKET}/{storage.locks}/*"): "The locks of all runs: list, get and put, no delete",
             WILDCARD.format("*"): ANY,
-            **workers,
+            WILDCARD.format(f"{BUCKET}/{STATE}/*"): "What hosts leave to each other: get and put, no delete",
+            WILDCARD.format(f"{BUCKET}/{MACHINE}/*"): SETUP,
+            WILDCARD.format(group.format(HOST_GROUP)): GROUP,
+            WILDCARD.format(group.format(WORKERS_GROUP)): GROUP,
         },
         f"{TRAINING}/Backup/ImagesRole": {
             MANAGED.format("service-role/AWSDataLifecycleManagerServiceRoleForAMIManagement"): LIFECYCLE
         },
-        f"{TRAINING}/Backup/SnapshotsRole": {
-            MANAGED.format("service-role/AWSDataLifecycleManagerServiceRole"): LIFECYCLE
-        },
-        f"{TRAINING}/Workers/Group": {
-            DISKS: "With spot = true only: it fails on the host's template, which has no disks; a test checks them"
-        },
         f"{TRAINING}/Workers/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format("*"): REGISTRY,
-            **workers,
+            WILDCARD.format(f"{BUCKET}/{MACHINE}/*"): SETUP,
+            WILDCARD.format(group.format(WORKERS_GROUP)): GROUP,
         },
-        f"{TRAINING}/Guard/BudgetRole": {
-            WILDCARD.format("*"): ANY,
-            **{
-                WILDCARD.format(f"arn:aws:ssm:{region}:*:{what}"): (
-                    "AWS's own document and its runs; they can stop only what ec2:StopInstances of this role allows"
-                )
-                for what in AUTOMATION
-            },
+        f"{TRAINING}/Guard/StopRole": {
+            MANAGED.format("service-role/AWSLambdaBasicExecutionRole"): "It writes the function's own log",
+            WILDCARD.format(group.format(HOST_GROUP)): GROUP,
         },
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.names import AGENT_CONFIG
+from infra.names import AGENT_CONFIG, HOST_GROUP
 
 CONTROL = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
 WAIT_S = 1_800  # for the bring-up, which runs at the same time
@@ -48,7 +48,7 @@ DOCUMENT: dict[str, Any] = {
 class Agent(Construct):
     """Reports the memory use of the host, which AWS cannot see from outside, and ships its log."""
 
-    def __init__(self, scope: Construct, name: str, *, instance_id: str) -> None:
+    def __init__(self, scope: Construct, name: str) -> None:
         super().__init__(scope, name)
         document = ssm.CfnDocument(
             self,
@@ -62,5 +62,6 @@ class Agent(Construct):
             self,
             "Association",
             name=document.ref,
-            targets=[ssm.CfnAssociation.TargetProperty(key="InstanceIds", values=[instance_id])],
+            # Systems Manager runs it on every new host.
+            targets=[ssm.CfnAssociation.TargetProperty(key="tag:aws:autoscaling:groupName", values=[HOST_GROUP])],
         )

@@ -1,18 +1,16 @@
-"""`make apply`: applies the setup of this clone to the running host, without stopping its training."""
+"""`make apply`: applies the setup of this clone to hosts, also to a running one, without stopping its training."""
 
 import argparse
-import base64
 import sys
 from contextlib import suppress
 from functools import partial
 
 from botocore.exceptions import WaiterError
 
-from infra.bring_up import MachineContext, script
+from infra.bring_up import LIBRARY, files, key, upload
 from infra.commands import run, say
-from infra.deployed import client, describe_instance, find
-from infra.names import LOG
-from infra.refusals import require_there
+from infra.deployed import client, find
+from infra.machine.contract import LOG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
@@ -22,22 +20,21 @@ RUNNING = ("Pending", "InProgress", "Delayed")
 
 
 def apply(settings: Settings, *, dry_run: bool) -> int:
-    """Run the bring-up on the host through Systems Manager and wait until it has finished."""
+    """Upload the setup, have the host run it through Systems Manager, and wait until it has finished."""
     there = find(settings)
     if there is None:
         raise RedoxError("nothing is deployed", hint="make deploy")
-    host = there.host()
-    machine = MachineContext.of_host(
-        settings, repository=there.repository, bucket=there.bucket, volume=there.volume_id
-    )
-    text = script(settings, machine)
+    host = there.instance_id
     if dry_run:
-        sys.stdout.write(text)
+        say(f"would upload s3://{there.bucket}/{key('host')}" + (f" and have {host} run it" if host else ""))
+        found = files(settings, "host", there)
+        sys.stdout.write("".join(f"{len(content):7,} /{path}\n" for path, content in found.items()))
         return 0
-    require_there(describe_instance(client(settings, "ec2"), host), host)
-    # In bash of its own: Systems Manager runs its commands with sh.
-    packed = base64.b64encode(text.encode()).decode()
-    commands = [f"echo {packed} | base64 -d | bash || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]
+    upload(settings, there, client(settings, "s3"))
+    if host is None:
+        say("the setup is in the bucket; the next host starts with it")
+        return 0
+    commands = [f"/{LIBRARY}/fetch apply || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]
     ssm = client(settings, "ssm")
     sent = ssm.send_command(
         InstanceIds=[host],
@@ -67,10 +64,10 @@ def main(arguments: list[str]) -> int:
     """Apply."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.apply",
-        description="Apply the setup of this clone to the running host; its training is not stopped.",
+        description="Apply the setup of this clone to hosts, also to a running one; its training is not stopped.",
         epilog="Example: python -m infra.apply --dry-run | less",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the script for the host, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list the files of a host, and change nothing")
     return run(partial(apply, dry_run=parser.parse_args(arguments).dry_run))
 
 

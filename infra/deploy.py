@@ -7,42 +7,33 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from infra import quota
+from infra.bring_up import upload
 from infra.commands import run, say
-from infra.deployed import cdk, client, describe_instance, failures, find
+from infra.deployed import cdk, client, failures, find
 from infra.names import AMI_ID, BUDGET_TAG
-from infra.refusals import hint, require_there
+from infra.refusals import hint
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
 
 def deploy(settings: Settings, image: str, options: list[str]) -> int:
-    """Deploy both stacks; refuse to replace an existing host, or to request one that exceeds the quota.
+    """Deploy both stacks and upload the setup of machines; a running host, which costs money, stays as it is.
 
-    `image` is restored from instead of the settings' own, empty for the latter; `options` are further ones of `cdk
+    Hosts are made from `image` instead of the settings' own, empty for the latter; `options` are further ones of `cdk
     deploy`.
     """
     for line in settings.unfinished:
         raise RedoxError(line, hint="plain `cdk deploy --all` skips this check")
-    wanted = image or settings.host.ami_id
-    there = find(settings)
-    if there and there.instance_id:
-        found = require_there(describe_instance(client(settings, "ec2"), there.instance_id), there.instance_id)
-        running = found.get("ImageId", wanted)
-        if running != wanted:
-            raise RedoxError(
-                f"{there.instance_id} was made from {running}, not from {wanted}: this would replace it",
-                hint=f"make deploy AMI={running} keeps it; make destroy, then make deploy, creates a new one",
-            )
-    else:
-        quota.check(settings, partial(client, settings))
     source = image or settings.host.ami_name
-    say(f"deploying {settings.host.instance_type} at {settings.price_of_host} from {source}")
+    say(f"hosts will be {settings.host.instance_types[0]} at {settings.price_of_host} from {source}")
     started = datetime.now(UTC)
     code = cdk(["deploy", "--all", *context(settings, image), *options])
     for reason in failures(settings, started) if code else ():
         if way_out := hint(settings, reason):
             raise RedoxError(reason, hint=way_out)
+    if not code and (there := find(settings)) is not None:
+        upload(settings, there, client(settings, "s3"))
+        say("the setup of hosts is in the bucket; make train-remote starts a host")
     return code
 
 
@@ -78,7 +69,7 @@ def main(arguments: list[str]) -> int:
         description="Deploy both stacks; everything that is not an option here goes to `cdk deploy`.",
         epilog="Example: python -m infra.deploy --image ami-0123456789abcdef0 --require-approval never",
     )
-    parser.add_argument("--image", default="", help="image of a host to restore from, instead of the settings'")
+    parser.add_argument("--image", default="", help="image (AMI) that hosts are made from, instead of the settings'")
     asked, options = parser.parse_known_args(arguments)
     return run(partial(deploy, image=asked.image, options=options))
 

@@ -3,33 +3,39 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from infra.names import HOST, STORAGE, TRAINING
+from infra.names import HOST_GROUP, STORAGE, TRAINING
 from infra.settings import ROOT, Settings
 from redox_balancer.errors import RedoxError
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
+# Lifecycle states of instances that leave their group.
+ENDING = ("Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated")
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names of the deployed resources, of which bucket, volume and repository outlive a host."""
+    """Names of the deployed resources, of which bucket and repository outlive a host."""
 
     bucket: str
-    volume_id: str
     repository: str
-    instance_id: str | None  # the host
-    volume_name: str = ""  # in its stack: `host.data_volume_name` of the settings that it was deployed with
+    instance_id: str | None = None  # the host, which its group may replace at any time
+    wanted: int | None = None  # hosts that the group is to have; None if there is no group
     status: str = ""  # of the host's stack in CloudFormation, empty if there is none
 
     def host(self) -> str:
         """Return the host; an error if there is none."""
-        if self.instance_id is None:
+        if self.instance_id is not None:
+            return self.instance_id
+        if self.wanted is None:
             raise RedoxError(f"there is no host: no stack {TRAINING}", hint="make deploy")
-        return self.instance_id
+        if self.wanted:
+            hint = "its group is launching one: wait a minute; it tries all types and zones of deploy.toml"
+            raise RedoxError("there is no host at the moment", hint=hint)
+        raise RedoxError("there is no host: its group is at 0", hint="make train-remote starts one")
 
 
 def client(settings: Settings, service: str, **options: Any) -> Any:
@@ -53,27 +59,17 @@ def find(settings: Settings) -> Deployed | None:
     if answer is None:
         return None
     storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
-    names = {
-        each.get("PhysicalResourceId"): each.get("LogicalResourceId", "")
-        for each in cloudformation.describe_stack_resources(StackName=STORAGE)["StackResources"]
-    }
     training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
-    # Not from the outputs: a stack whose bring-up failed has a host but no outputs.
-    found = _asked(cloudformation.describe_stack_resources, StackName=TRAINING) if training else None
-    resources = found["StackResources"] if found else []
-    hosts = [
-        each.get("PhysicalResourceId")
-        for each in resources
-        if each.get("LogicalResourceId") == HOST and each["ResourceStatus"] != "DELETE_COMPLETE"
-    ]
-    return Deployed(
+    deployed = Deployed(
         bucket=storage["BucketName"],
-        volume_id=storage["VolumeId"],
         repository=storage["RepositoryUri"],
-        instance_id=hosts[0] if hosts else None,
-        volume_name=names.get(storage["VolumeId"], ""),
         status=training["Stacks"][0]["StackStatus"] if training else "",
     )
+    groups = client(settings, "autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[HOST_GROUP])
+    for group in groups["AutoScalingGroups"]:
+        members = [each["InstanceId"] for each in group["Instances"] if each["LifecycleState"] not in ENDING]
+        return replace(deployed, wanted=group["DesiredCapacity"], instance_id=members[0] if members else None)
+    return deployed
 
 
 def failures(settings: Settings, since: datetime) -> list[str]:

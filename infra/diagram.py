@@ -25,21 +25,19 @@ TITLES = {STORAGE: "RedoxStorage: stays", TRAINING: "RedoxTraining: comes and go
 # Resource types that are shown, with their labels.
 SHOWN = {
     "AWS::S3::Bucket": "bucket of checkpoints<br>versioned, TLS only",
-    "AWS::EC2::Volume": "data volume<br>{DataVolume.Size} GiB {DataVolume.VolumeType}, {DataVolume.AvailabilityZone}",
     "AWS::ECR::Repository": "image repository",
-    "AWS::EC2::Instance": "training host<br>{TrainingHost.InstanceType}",
-    "AWS::EC2::VolumeAttachment": "attached as /data",
-    "AWS::EC2::VPC": "network<br>one public subnet",
+    "AWS::EC2::VPC": "network<br>a public subnet in each zone",
     "AWS::EC2::SecurityGroup": "security group<br>no way in",
     "AWS::EC2::VPCEndpoint": "S3 endpoint",
     "AWS::Logs::LogGroup": "log",
     "AWS::SSM::Association": "CloudWatch agent",
-    "AWS::DLM::LifecyclePolicy": "schedules of images and snapshots",
-    "AWS::CloudWatch::Alarm": "alarms: memory, idle CPU,<br>stale backup, broken hardware",
+    "AWS::DLM::LifecyclePolicy": "schedule of images",
+    "AWS::CloudWatch::Alarm": "alarms: memory, idle CPU,<br>stale backup",
     "AWS::SNS::Topic": "e-mail",
     "AWS::Budgets::Budget": "monthly budget",
-    "AWS::Budgets::BudgetsAction": "stop at the budget",
-    "AWS::AutoScaling::AutoScalingGroup": "workers",
+    "AWS::Lambda::Function": "end at the budget",
+    "AWS::AutoScaling::ScalingPolicy": "end of an unused host",
+    "AWS::AutoScaling::AutoScalingGroup": "group of one host<br>(and of its workers)",
 }
 
 

@@ -1,59 +1,69 @@
-"""Alarms and budget actions: e-mail alerts, a budget that stops the host, recovery from broken hardware."""
+"""Alarms and budget: e-mail alerts, and an end of the host by AWS where the host does not end itself."""
+
+from typing import cast
 
 from aws_cdk import Aws, Duration, Stack
+from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as functions
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.names import METRICS
+from infra.names import HOST_GROUP, METRICS
+from infra.role import group_arn
 from infra.settings import Settings
 
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
 WARN_AT_PERCENT = 80  # of the budget
+STOPPING = ("ACTUAL", 100)  # the notification at which the host ends
+EVENTS = ("LAUNCH", "LAUNCH_ERROR", "TERMINATE", "TERMINATE_ERROR")
 NEVER_S = 10**9  # age assumed when a running host reports none
-# What an automation is authorised on; the last is the older name of the first.
-AUTOMATION = ("document/AWS-StopEC2Instance", "automation-execution/*", "automation-definition/AWS-StopEC2Instance:*")
+UNUSED_CORES = 0.5  # a host that uses less does not train
+FUNCTION_POLICY = "service-role/AWSLambdaBasicExecutionRole"
+STOP = f"""import boto3
+
+def handler(event, context):
+    group = boto3.client("autoscaling")
+    group.set_desired_capacity(AutoScalingGroupName="{HOST_GROUP}", DesiredCapacity=0, HonorCooldown=False)
+"""
 
 
 class BudgetAndAlarms(Construct):
-    """Alarms and budget of one host; all alerts go to one e-mail address.
+    """Alarms and budget of the host's group; all alerts go to one e-mail address.
 
     The budget counts what has the tag `budget_tag`, empty for the whole account. The bill knows a tag only once it is
     active as a cost-allocation tag: a budget of an inactive one would count nothing.
     """
 
     def __init__(
-        self, scope: Construct, name: str, *, settings: Settings, instance_id: str, budget_tag: str = ""
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        group: autoscaling.AutoScalingGroup,
+        log_group: logs.ILogGroup,
+        budget_tag: str = "",
     ) -> None:
         super().__init__(scope, name)
-        self._settings, self._instance_id = settings, instance_id
+        self._settings, self._group, self._log_group = settings, group, log_group
         self.topic = sns.Topic(self, "Alerts", enforce_ssl=True)
         self.topic.add_subscription(subscriptions.EmailSubscription(settings.guard.alert_email))
-        self._let_publish("cloudwatch", f"{settings.aws.region}:{Aws.ACCOUNT_ID}:alarm:*")
-        self._let_publish("budgets", f":{Aws.ACCOUNT_ID}:*")
+        _let_publish(self.topic, "cloudwatch", f"{settings.aws.region}:{Aws.ACCOUNT_ID}:alarm:*")
+        resource = cast("autoscaling.CfnAutoScalingGroup", group.node.default_child)
+        resource.notification_configurations = [  # a host that was launched, ended, or could not be launched
+            autoscaling.CfnAutoScalingGroup.NotificationConfigurationProperty(
+                topic_arn=self.topic.topic_arn,
+                notification_types=[f"autoscaling:EC2_INSTANCE_{event}" for event in EVENTS],
+            )
+        ]
         self._alarms()
         self._budget({"TagKeyValue": [f"user:{budget_tag}${settings.tags[budget_tag]}"]} if budget_tag else None)
-
-    def _let_publish(self, service: str, source: str) -> None:
-        """Let a service publish for this account: `enforce_ssl` replaces the policy that a topic has by default.
-
-        The group of workers needs no statement, it publishes with a role of this account.
-        """
-        self.topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
-                actions=["sns:Publish"],
-                resources=[self.topic.topic_arn],
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-                    "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:{service}:{source}"},
-                },
-            )
-        )
 
     def _alarms(self) -> None:
         guard, backup = self._settings.guard, self._settings.backup
@@ -68,6 +78,23 @@ class BudgetAndAlarms(Construct):
             f"The host costs {self._settings.price.per_hour_usd} USD an hour and does nothing",
             below=True,
         )
+        if minutes := self._settings.host.idle_minutes:
+            unused = self._alarm(
+                "Unused",
+                cpu,
+                100 * UNUSED_CORES / self._settings.host.instance.vcpus,
+                IDLE_HOURS + minutes // 60,
+                "The host does nothing and did not end itself: its group is set to 0",
+                below=True,
+            )
+            action = autoscaling.StepScalingAction(
+                self,
+                "ToZero",
+                auto_scaling_group=self._group,
+                adjustment_type=autoscaling.AdjustmentType.EXACT_CAPACITY,
+            )
+            action.add_adjustment(adjustment=0, upper_bound=0)
+            unused.add_alarm_action(actions.AutoScalingAction(action))
         age = self._metric(METRICS, "checkpoint_age_s", Duration.hours(1), "Maximum")
         stale = cloudwatch.MathExpression(
             # While the host runs, a sync that reports nothing is as bad as an old checkpoint.
@@ -79,20 +106,12 @@ class BudgetAndAlarms(Construct):
         self._alarm(
             "StaleBackup", stale, backup.stale_hours * 3_600, 2, "No new checkpoint of a training reaches the bucket"
         )
-        broken = self._metric("AWS/EC2", "StatusCheckFailed_System", Duration.minutes(1), "Maximum")
-        alarm = self._alarm(
-            "BrokenHardware", broken, 0, 2, "The machine under the host is broken; it moves to another"
-        )
-        if not self._settings.host.spot:  # spot instances cannot be recovered
-            alarm.add_alarm_action(actions.Ec2Action(actions.Ec2InstanceAction.RECOVER))
-        stuck = self._metric("AWS/EC2", "StatusCheckFailed_Instance", Duration.minutes(1), "Maximum")
-        self._alarm("StuckSystem", stuck, 0, 10, "The host's operating system does not answer")
 
     def _metric(self, namespace: str, name: str, period: Duration, statistic: str = "Average") -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=namespace,
             metric_name=name,
-            dimensions_map={"InstanceId": self._instance_id},
+            dimensions_map={"AutoScalingGroupName": HOST_GROUP},
             period=period,
             statistic=statistic,
         )
@@ -108,7 +127,7 @@ class BudgetAndAlarms(Construct):
             threshold=limit,
             evaluation_periods=periods,
             comparison_operator=operators.LESS_THAN_THRESHOLD if below else operators.GREATER_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # a stopped host reports nothing
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # without a host nothing is reported
             alarm_description=text,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
@@ -117,7 +136,10 @@ class BudgetAndAlarms(Construct):
     def _budget(self, filters: dict[str, list[str]] | None) -> None:
         guard, stack = self._settings.guard, Stack.of(self)
         mail = budgets.CfnBudget.SubscriberProperty(subscription_type="EMAIL", address=guard.alert_email)
-        budget = budgets.CfnBudget(
+        spent = budgets.CfnBudget.SubscriberProperty(
+            subscription_type="SNS", address=self._end_host_when_spent().topic_arn
+        )
+        budgets.CfnBudget(
             self,
             "Budget",
             budget=budgets.CfnBudget.BudgetDataProperty(
@@ -135,40 +157,56 @@ class BudgetAndAlarms(Construct):
                         threshold=percent,
                         threshold_type="PERCENTAGE",
                     ),
-                    subscribers=[mail],
+                    subscribers=[mail, spent] if (kind, percent) == STOPPING else [mail],
                 )
-                for kind, percent in (("ACTUAL", WARN_AT_PERCENT), ("ACTUAL", 100), ("FORECASTED", 100))
+                for kind, percent in (("ACTUAL", WARN_AT_PERCENT), STOPPING, ("FORECASTED", 100))
             ],
         )
-        if not self._settings.host.spot:  # cannot be stopped; the host's watch ends it at its budget
-            self._stop_at(budget, guard.alert_email)
 
-    def _stop_at(self, budget: budgets.CfnBudget, address: str) -> None:
-        """Stop the host when AWS's bill reaches the budget, hours after the host's watch should have done so."""
-        stack = Stack.of(self)
-        instance = stack.format_arn(service="ec2", resource="instance", resource_name=self._instance_id)
-        automation = [f"arn:{stack.partition}:ssm:{stack.region}:*:{what}" for what in AUTOMATION]
-        role = iam.Role(self, "BudgetRole", assumed_by=iam.ServicePrincipal("budgets.amazonaws.com"))
-        for what, resources in (
-            (["ec2:StopInstances"], [instance]),
-            (["ssm:StartAutomationExecution"], automation),
-            (["ec2:DescribeInstanceStatus"], ["*"]),  # supports no resource
-        ):
-            role.add_to_policy(iam.PolicyStatement(actions=what, resources=resources))
-        action = budgets.CfnBudgetsAction(
+    def _end_host_when_spent(self) -> sns.Topic:
+        """Set the group to 0 when AWS's bill reaches the budget, hours after the host's watch should have done so.
+
+        A budget's own action stops listed instances only, and a group would replace a stopped one.
+        """
+        role = iam.Role(
             self,
-            "BudgetStop",
-            budget_name=budget.ref,
-            action_type="RUN_SSM_DOCUMENTS",
-            approval_model="AUTOMATIC",
-            notification_type="ACTUAL",
-            action_threshold=budgets.CfnBudgetsAction.ActionThresholdProperty(type="PERCENTAGE", value=100),
-            definition=budgets.CfnBudgetsAction.DefinitionProperty(
-                ssm_action_definition=budgets.CfnBudgetsAction.SsmActionDefinitionProperty(
-                    instance_ids=[self._instance_id], region=stack.region, subtype="STOP_EC2_INSTANCES"
-                )
-            ),
-            execution_role_arn=role.role_arn,
-            subscribers=[budgets.CfnBudgetsAction.SubscriberProperty(type="EMAIL", address=address)],
+            "StopRole",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(FUNCTION_POLICY)],
         )
-        action.node.add_dependency(role.node.find_child("DefaultPolicy"))  # checked when the action is made
+        scaling = iam.PolicyStatement(
+            actions=["autoscaling:SetDesiredCapacity"], resources=[group_arn(self, HOST_GROUP)]
+        )
+        role.add_to_policy(scaling)
+        function = functions.Function(
+            self,
+            "Stop",
+            runtime=functions.Runtime.PYTHON_3_14,
+            handler="index.handler",
+            code=functions.Code.from_inline(STOP),
+            role=role,
+            log_group=self._log_group,
+        )
+        cast("functions.CfnFunction", function.node.default_child).add_deletion_override("DependsOn")  # implied
+        topic = sns.Topic(self, "Spent", enforce_ssl=True)
+        topic.add_subscription(subscriptions.LambdaSubscription(function))
+        _let_publish(topic, "budgets", f":{Aws.ACCOUNT_ID}:*")
+        return topic
+
+
+def _let_publish(topic: sns.Topic, service: str, source: str) -> None:
+    """Let a service publish for this account: `enforce_ssl` replaces the policy that a topic has by default.
+
+    A group needs no statement, it publishes with a role of this account.
+    """
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+            actions=["sns:Publish"],
+            resources=[topic.topic_arn],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:{service}:{source}"},
+            },
+        )
+    )

@@ -16,12 +16,12 @@ def _prefix() -> str:
 PREFIX = _prefix()
 DASHED = f"{PREFIX.lower()}-" if PREFIX else ""  # for names in lower case
 STORAGE, TRAINING = f"{PREFIX}RedoxStorage", f"{PREFIX}RedoxTraining"  # the stacks
-HOST = "TrainingHost"  # logical id of the host in its stack
 BACKUP_TAG = f"{DASHED}redox:backup"  # on resources that are backed up; its value selects the schedule
-ROOT_DEVICE, DATA_DEVICE = "/dev/sda1", "/dev/sdf"  # Ubuntu's, and the data volume's
-WORKERS_GROUP = f"{DASHED}redox-workers"  # the host scales it
+ROOT_DEVICE = "/dev/sda1"  # Ubuntu's
+# Auto-scaling groups: of the one host, which operations and the host itself scale, and of its workers.
+HOST_GROUP, WORKERS_GROUP = f"{DASHED}redox-host", f"{DASHED}redox-workers"
 AMI_ID = "ami_id"  # context of the CDK: an image to restore from, instead of the settings'
 BUDGET_TAG = "budget_tag"  # context of the CDK: the tag that the budget counts, active as a cost-allocation tag
-LOG, LOG_GROUP = "/var/log/redox.log", f"/{DASHED}redox-training/host"
+LOG_GROUP = f"/{DASHED}redox-training/host"
 METRICS = "redox_balancer"  # namespace of the host's own metrics
 AGENT_CONFIG = "/etc/redox/cloudwatch.json"

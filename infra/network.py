@@ -1,4 +1,4 @@
-"""The network: a public subnet without inbound rules; access is through Systems Manager."""
+"""The network: public subnets without inbound rules; access is through Systems Manager."""
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -10,14 +10,14 @@ WAYS_OUT = {80: "packages", 443: "AWS and packages"}
 
 
 class HostNetwork(Construct):
-    """One subnet in the zone of the data volume, with public addresses instead of a paid NAT gateway."""
+    """A subnet in every zone, with public addresses instead of a paid NAT gateway."""
 
     def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:
         super().__init__(scope, name)
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
-            availability_zones=[settings.aws.zone],
+            availability_zones=list(settings.aws.zones),
             nat_gateways=0,
             subnet_configuration=[
                 ec2.SubnetConfiguration(
@@ -27,7 +27,7 @@ class HostNetwork(Construct):
             gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
             restrict_default_security_group=False,  # unused, and restricting it takes a Lambda function
         )
-        self.subnet = ec2.SubnetSelection(subnets=self.vpc.public_subnets)
+        self.subnets = ec2.SubnetSelection(subnets=self.vpc.public_subnets)
         self.security_group = ec2.SecurityGroup(
             self, "Closed", vpc=self.vpc, description="redox_balancer: no way in", allow_all_outbound=False
         )

@@ -51,7 +51,7 @@ def required(settings: Settings) -> Quota:
     """Return the quota that the settings need, before the account was asked what it has."""
     host = settings.host
     market = "spot" if host.spot else "on demand"
-    need = host.instance.vcpus * (1 + host.workers)
+    need = host.most_vcpus + host.workers * host.instance.vcpus
     return Quota(code=CODES[market], market=market, region=settings.aws.region, need=need, have=0)
 
 
@@ -67,7 +67,8 @@ def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
     if quota.enough:
         return None
     host = settings.host
-    machines = f"{1 + host.workers} times {host.instance_type}" if host.workers else host.instance_type
+    kind = host.instance_types[0]
+    machines = f"{1 + host.workers} times {kind}" if host.workers else kind
     return RedoxError(
         f"quota {quota.code} ({quota.market} vCPUs) is {quota.have}, {machines} needs {quota.need}",
         hint=quota.way,

@@ -15,7 +15,7 @@ GIB = 2**30
 class RetainedResource:
     """A resource that outlives the host."""
 
-    what: str  # `bucket`, `volume` or `backups`
+    what: str  # `bucket` or `backups`
     name: str  # its AWS name; of backups, a summary
     gib: float
     usd_month: float  # of backups, an upper bound
@@ -23,20 +23,14 @@ class RetainedResource:
 
 def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:
     """List the retained resources; `client` returns the client of an AWS service."""
-    price, host, ec2 = settings.price, settings.host, client("ec2")
+    price, ec2 = settings.price, client("ec2")
     pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=deployed.bucket)
     size = sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
     found = [RetainedResource("bucket", f"s3://{deployed.bucket}", size, size * price.bucket_gib_month_usd)]
-    volume_ids = [{"Name": "volume-id", "Values": [deployed.volume_id]}]
-    for volume in ec2.describe_volumes(Filters=volume_ids)["Volumes"]:
-        gib = volume["Size"]
-        cost = price.volume_month_usd(gib, host.data_volume_iops, host.data_volume_mib_s)
-        name = f"{deployed.volume_id} in {volume['AvailabilityZone']}"
-        found.append(RetainedResource("volume", name, gib, cost))
     images = tagged(ec2, "describe_images", "Images")
     snapshots = tagged(ec2, "describe_snapshots", "Snapshots")
     most = sum(snapshot["VolumeSize"] for snapshot in snapshots)
-    name = f"{len(images)} images, {len(snapshots)} snapshots of volumes"
+    name = f"{len(images)} images, {len(snapshots)} snapshots"
     return [*found, RetainedResource("backups", name, most, most * price.snapshot_gib_month_usd)]
 
 

@@ -1,11 +1,13 @@
-"""IAM roles of the machines: Systems Manager, metrics and log, and adding to the bucket; no deletion."""
+"""IAM roles of the machines: Systems Manager, metrics and log, adding to the bucket, ending the host; no deletion."""
 
 from collections.abc import Sequence
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.names import METRICS
+from infra.machine.contract import HEAD, MACHINE, STATE
+from infra.names import HOST_GROUP, METRICS, WORKERS_GROUP
 from infra.settings import Settings
 from infra.storage import RedoxStorage
 
@@ -13,25 +15,29 @@ from infra.storage import RedoxStorage
 def machine_role(
     scope: Construct, storage: RedoxStorage, settings: Settings, statements: Sequence[iam.PolicyStatement] = ()
 ) -> iam.Role:
-    """Return an EC2 role for Systems Manager with further permissions."""
+    """Return an EC2 role for Systems Manager and the machine's own setup, with further permissions."""
     role = iam.Role(
         scope,
         "Role",
         assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
         managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")],
     )
+    setup = [storage.bucket.arn_for_objects(key) for key in (f"{MACHINE}/*", HEAD)]
+    role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=setup))
     for statement in statements:
         role.add_to_policy(statement)
+    if settings.host.workers:  # the host scales them, and they end themselves when it is gone
+        scaling = group_arn(scope, WORKERS_GROUP)
+        role.add_to_policy(iam.PolicyStatement(actions=["autoscaling:SetDesiredCapacity"], resources=[scaling]))
     if settings.container.image_delivery == "repository":
         storage.repository.grant_pull(role)
     return role
 
 
 def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> iam.Role:
-    """Return the role of the host, with permissions on checkpoints, metrics and its log."""
-    keys = [
-        storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in (settings.storage.runs, settings.storage.locks)
-    ]
+    """Return the role of the host, with permissions on runs, metrics, its log and its own group."""
+    prefixes = (settings.storage.runs, settings.storage.locks, STATE)
+    keys = [storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in prefixes]
     return machine_role(
         scope,
         storage,
@@ -48,5 +54,18 @@ def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> ia
                 actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
                 resources=[storage.log_group.log_group_arn],
             ),
+            iam.PolicyStatement(
+                actions=["autoscaling:TerminateInstanceInAutoScalingGroup"], resources=[group_arn(scope, HOST_GROUP)]
+            ),
         ],
+    )
+
+
+def group_arn(scope: Construct, group: str) -> str:
+    """Return the ARN of a group; AWS assigns the part before its name."""
+    return Stack.of(scope).format_arn(
+        service="autoscaling",
+        resource="autoScalingGroup",
+        resource_name=f"*:autoScalingGroupName/{group}",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )

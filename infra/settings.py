@@ -86,8 +86,8 @@ class Settings:
         """What the source of the price does not name of this host: its type, region and market; empty if it fits."""
         market = "spot" if self.host.spot else "on demand"
         known = self.price.source.split(":")[0]  # after it, how it was calculated
-        fits = all(part in known for part in (self.host.instance_type, self.aws.region, market))
-        return "" if fits else f"not the price of {self.host.instance_type} {market} in {self.aws.region}"
+        fits = all(part in known for part in (self.host.instance_types[0], self.aws.region, market))
+        return "" if fits else f"not the price of {self.host.instance_types[0]} {market} in {self.aws.region}"
 
     @property
     def price_of_host(self) -> str:
@@ -164,14 +164,15 @@ def with_derived(given: dict[str, Any], on: InstanceType, workers: int) -> dict[
 def _contradictions(tables: Mapping[str, Any]) -> Iterator[str]:
     """Yield the mistakes that concern two settings; a table that could not be read is None."""
     aws: AwsSettings | None = tables["aws"]
-    if aws and aws.zone[:-1] != aws.region:
-        yield f"aws.zone is {aws.zone!r}, it must be a zone of {aws.region}"
+    for zone in aws.zones if aws else ():
+        if aws and zone[:-1] != aws.region:
+            yield f"aws.zones has {zone!r}, which is no zone of {aws.region}"
     host: HostSettings | None = tables["host"]
     price: PriceSettings | None = tables["price"]
     if aws and host and price:
         source = price.source.split(":")[0]  # after it, how it was calculated
         for setting, value, pattern in (
-            ("host.instance_type", host.instance_type, TYPE.pattern),
+            ("host.instance_types[0]", host.instance_types[0], TYPE.pattern),
             ("aws.region", aws.region, r"[a-z]{2}(?:-[a-z]+)+-\d"),
         ):
             named = [found[0] for found in re.finditer(rf"\b{pattern}\b", source)]

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.agent import Agent
-from infra.backup import BackupSchedules
+from infra.backup import BackupSchedule
 from infra.guard import BudgetAndAlarms
 from infra.host import TrainingHost
 from infra.names import AMI_ID, BUDGET_TAG, STORAGE, TRAINING
@@ -28,11 +28,12 @@ class RedoxTraining(Stack):
         super().__init__(scope, name, description="redox_balancer: the training host", **options)
         network = HostNetwork(self, "Network", settings=settings)
         host = TrainingHost(self, "Host", settings=settings, network=network, storage=storage, ami_id=ami_id)
-        instance_id = host.instance.instance_id
-        Agent(self, "Agent", instance_id=instance_id)
-        BackupSchedules(self, "Backup", settings=settings)
+        Agent(self, "Agent")
+        BackupSchedule(self, "Backup", settings=settings)
         tag = self.node.try_get_context(BUDGET_TAG) or ""
-        guard = BudgetAndAlarms(self, "Guard", settings=settings, instance_id=instance_id, budget_tag=tag)
+        guard = BudgetAndAlarms(
+            self, "Guard", settings=settings, group=host.group, log_group=storage.log_group, budget_tag=tag
+        )
         if settings.host.workers:
             Workers(
                 self,
@@ -40,7 +41,6 @@ class RedoxTraining(Stack):
                 settings=settings,
                 network=network,
                 storage=storage,
-                host=host,
                 ami_id=ami_id,
                 topic=guard.topic,
             )

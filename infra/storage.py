@@ -1,17 +1,16 @@
-"""The resources that outlive every host: checkpoint bucket, data volume, image repository and log."""
+"""The resources that outlive every host: bucket, image repository and log."""
 
 from typing import Any
 
-from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Size, Stack, Tags
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import Aws, CfnOutput, CfnResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.names import BACKUP_TAG, DASHED, LOG_GROUP
+from infra.names import DASHED, LOG_GROUP
 from infra.settings import Settings
-from infra.tables import ContainerSettings, HostSettings, StorageSettings
+from infra.tables import ContainerSettings, StorageSettings
 
 IMAGES_KEPT = 20  # in the repository: as many deliveries can be returned to
 
@@ -22,7 +21,6 @@ class RedoxStorage(Stack):
     def __init__(self, scope: Construct, name: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, name, description="redox_balancer: what outlives the host", **options)
         self.bucket = _bucket(self, settings.storage)
-        self.volume = _volume(self, settings.host, settings.aws.zone)
         self.repository = _repository(self, settings.container)
         self.log_group = logs.LogGroup(
             self,
@@ -32,7 +30,6 @@ class RedoxStorage(Stack):
             removal_policy=RemovalPolicy.RETAIN,  # why a host failed is asked when it is gone
         )
         CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
-        CfnOutput(self, "VolumeId", value=self.volume.volume_id)
         CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
         CfnOutput(self, "LogGroup", value=self.log_group.log_group_name)
 
@@ -62,23 +59,6 @@ def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:
     return bucket
 
 
-def _volume(scope: Construct, host: HostSettings, zone: str) -> ec2.Volume:
-    volume = ec2.Volume(
-        scope,
-        "Data",
-        availability_zone=zone,
-        size=Size.gibibytes(host.data_volume_gib),
-        volume_type=ec2.EbsDeviceVolumeType.GP3,
-        iops=host.data_volume_iops,
-        throughput=host.data_volume_mib_s,
-        encrypted=True,
-        removal_policy=RemovalPolicy.RETAIN,
-    )
-    Tags.of(volume).add(BACKUP_TAG, "data")
-    keep_logical_id(volume, host.data_volume_name)
-    return volume
-
-
 def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repository:
     return ecr.Repository(
         scope,
@@ -98,7 +78,7 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
 def keep_logical_id(construct: Construct, logical_id: str) -> None:
     """Pin the logical id of the resource behind a construct against changes of the code and of the library.
 
-    To CloudFormation, a new logical id is a new resource: an empty bucket, an empty volume, another host.
+    To CloudFormation, a new logical id is a new resource: an empty bucket.
     """
     resource = construct.node.default_child
     if not isinstance(resource, CfnResource):

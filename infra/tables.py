@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from infra.instances import GIB_PER_VCPU, InstanceType, instance_type
-from infra.validation import SettingRule, between, like, one_of, setting
+from infra.validation import SettingRule, between, each, like, one_of, setting
 
 NAME = like(r"[a-z0-9][a-z0-9-]*[a-z0-9]", "lowercase letters, digits and dashes")
 RUN = like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, dashes and underscores")
@@ -16,15 +16,14 @@ DLM_HOURS = one_of(1, 2, 3, 4, 6, 8, 12, 24)  # the intervals of Data Lifecycle 
 
 MAX_ACTORS = 120  # the trainer's own limit
 MIN_STORE_BYTES = 80_000_000  # Ray's own limit
-FREE_IOPS, FREE_MIB_S = 3_000, 125  # included with every gp3 volume
 
 
 @dataclass(frozen=True, kw_only=True)
 class AwsSettings:
-    """Region and availability zone of the deployment."""
+    """Region and availability zones of the deployment."""
 
     region: str = setting(like(r"[a-z]{2}(-[a-z]+)+-\d", "a region like us-east-1"))
-    zone: str = setting(like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "an availability zone like us-east-1a"))
+    zones: tuple[str, ...] = setting(each(like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "a zone like us-east-1a")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +39,17 @@ class NamesSettings:
 class HostSettings:
     """The training host."""
 
-    instance_type: str = setting(
-        SettingRule(
-            f"a type of the families {', '.join(GIB_PER_VCPU)} for x86-64, like r7i.48xlarge",
-            lambda value: instance_type(value) is not None,
+    instance_types: tuple[str, ...] = setting(
+        each(
+            SettingRule(
+                f"a type of the families {', '.join(GIB_PER_VCPU)} for x86-64, like r7i.48xlarge",
+                lambda value: instance_type(value) is not None,
+            )
         )
     )
     ami_id: str = setting(AMI)
     ami_name: str = setting()
-    root_volume_gib: int = setting(between(30, 16_384))
-    data_volume_name: str = setting(like(r"[A-Za-z][A-Za-z0-9]*", "letters and digits, starting with a letter"))
-    data_volume_gib: int = setting(between(10, 16_384))
-    data_volume_iops: int = setting(between(FREE_IOPS, 16_000))  # the range of gp3
-    data_volume_mib_s: int = setting(between(FREE_MIB_S, 1_000))  # the range of gp3
+    disk_gib: int = setting(between(30, 16_384))
     spot: bool = setting()
     workers: int = setting(between(0, 100))
     ssh_user: str = setting(like(r"[a-z_][a-z0-9_-]*", "a Linux user name"))
@@ -66,32 +63,29 @@ class HostSettings:
 
     @property
     def instance(self) -> InstanceType:
-        """Cores and memory."""
-        found = instance_type(self.instance_type)
-        assert found is not None  # noqa: S101 - the rule of instance_type
-        return found
+        """Cores and memory of the smallest type: what a training gets in any case."""
+        return min(self._instances, key=lambda each: (each.memory_gib, each.vcpus))
+
+    @property
+    def most_vcpus(self) -> int:
+        """Cores of the largest type."""
+        return max(each.vcpus for each in self._instances)
+
+    @property
+    def _instances(self) -> list[InstanceType]:
+        return [found for name in self.instance_types if (found := instance_type(name))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceSettings:
-    """Price of an hour of the host, and of a month of the storage that outlives it."""
+    """Price of an hour of the host, and of a month of storage."""
 
     per_hour_usd: float = setting(between(0.001, 1_000))
     source: str = setting(SOURCE)
     volume_gib_month_usd: float = setting(between(0, 100))
-    volume_iops_month_usd: float = setting(between(0, 100))
-    volume_mib_s_month_usd: float = setting(between(0, 100))
     bucket_gib_month_usd: float = setting(between(0, 100))
     snapshot_gib_month_usd: float = setting(between(0, 100))
     storage_source: str = setting(SOURCE)
-
-    def volume_month_usd(self, gib: int, iops: int, mib_s: int) -> float:
-        """Return the monthly price of a gp3 volume."""
-        return (
-            gib * self.volume_gib_month_usd
-            + max(iops - FREE_IOPS, 0) * self.volume_iops_month_usd
-            + max(mib_s - FREE_MIB_S, 0) * self.volume_mib_s_month_usd
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +168,7 @@ class ContainerSettings:
 
     @property
     def spill(self) -> str:
-        """Where Ray spills objects when its store is full: on the volume, since /tmp is memory."""
+        """Where Ray spills objects when its store is full: on the disk, since /tmp is memory."""
         return f"{self.data}/spill"
 
 
@@ -206,11 +200,9 @@ class StorageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class BackupSettings:
-    """Images of the host and snapshots of its data volume."""
+    """Images of the host, and the age at which its backup in the bucket counts as stale."""
 
     image_hours: int = setting(DLM_HOURS)
     images_kept: int = setting(between(1, 1_000))
-    snapshot_hours: int = setting(DLM_HOURS)
-    snapshots_kept: int = setting(between(1, 1_000))
     start_utc: str = setting(like(r"([01]\d|2[0-3]):[0-5]\d", "a time of day like 03:00"))
     stale_hours: int = setting(between(1, 168))

@@ -10,7 +10,10 @@ from typing import Any, TypeVar, get_type_hints
 
 Table = TypeVar("Table")
 
-KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+LIST = tuple[str, ...]
+KINDS: dict[Any, str] = {
+    int: "a whole number", float: "a number", str: "text", bool: "true or false", LIST: "a list of texts",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,16 @@ def like(pattern: str, wanted: str) -> SettingRule:
     return SettingRule(wanted, lambda value: re.fullmatch(pattern, value) is not None)
 
 
+def each(rule: SettingRule) -> SettingRule:
+    """Return the rule for a list with at least one text, all different, where every one fits a rule."""
+    wanted = f"one or more, each different and {rule.wanted}"
+    return SettingRule(wanted, lambda values: len(set(values)) == len(values) > 0 and all(map(rule.fits, values)))
+
+
 def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) -> Table | None:
     """Make a dataclass of a table as parsed from TOML; None where a line for each mistake was added to `problems`.
 
-    The fields of the dataclass were made by `setting` and are of type int, float, str or bool.
+    The fields of the dataclass were made by `setting` and are of type int, float, str, bool or a tuple of str.
     """
     if not isinstance(given, Mapping):
         problems.append(f"[{name}] is missing" if given is None else f"{name} must be a table")
@@ -57,7 +66,7 @@ def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) ->
         key = f"{name}.{known_field.name}"
         if known_field.name in given:
             value, wanted = given[known_field.name], hints[known_field.name]
-            values[known_field.name] = value
+            values[known_field.name] = value = tuple(value) if type(value) is list else value
             if problem := _problem(value, wanted, known_field.metadata["rule"]):
                 problems.append(f"{key} is {value!r}, it must be {problem}")
         else:
@@ -65,10 +74,12 @@ def read_table(kind: type[Table], name: str, given: Any, problems: list[str]) ->
     return kind(**values) if len(problems) == before else None
 
 
-def _problem(value: Any, kind: type, rule: SettingRule | None) -> str:
+def _problem(value: Any, kind: Any, rule: SettingRule | None) -> str:
     """Return what a value must be, empty where it is valid."""
     # In Python a bool is an int; and a whole number is accepted where any number is.
     of_kind = type(value) is kind or (kind is float and type(value) is int)
+    if kind == LIST:
+        of_kind = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
     if not of_kind:
         return KINDS[kind]
     return "" if rule is None or rule.fits(value) else rule.wanted

@@ -42,6 +42,10 @@ class HealthReport:
 
 def check(host: "RemoteHost", run: str) -> HealthReport:
     """Query AWS and inspect the host."""
+    if (deployed := host.session.deployed).instance_id is None:
+        return HealthReport(
+            run, Instance("the host", "launched at the moment" if deployed.wanted else "ended", 0.0), None
+        )
     found = instance.describe(host.session)
     if found.state != "running":
         return HealthReport(run, found, None)

@@ -67,6 +67,10 @@ class Session:
             raise RedoxError("nothing is deployed", hint="make deploy")
         return deployed
 
+    def forget_deployed(self) -> None:
+        """Query the deployment again at its next use: its group may have replaced the host."""
+        self.__dict__.pop("deployed", None)
+
     @property
     def instance_id(self) -> str:
         """Instance id of the training host; a RedoxError if there is none."""

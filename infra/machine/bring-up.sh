@@ -1,27 +1,24 @@
 #!/bin/bash
-# Sets up a machine of the deployment. Runs at every boot and is idempotent; the files are already in place. Ends with a
-# signal to CloudFormation: success, or the last lines of the log.
+# Sets up a machine of the deployment. Runs at every boot and is idempotent; the files are already in place. With `report`
+# the host's outcome goes to the bucket, and a host whose set-up failed is replaced.
 set -euo pipefail
 
 STEP=start
-VOLUME_WAIT_S=600 # CloudFormation attaches the volume after the machine has started
+REPORT=${1:-}
+export PYTHONPATH=/usr/local/lib/redox
 
 say() { echo "$(date -u +%FT%TZ) bring-up: $*"; }
 
-signal() { # STATUS REASON; the address is valid for the first boot only
-    [[ -n $REDOX_SIGNAL_URL ]] || return 0
-    local body
-    body=$(python3 -c 'import json, sys
-print(json.dumps({"Status": sys.argv[1], "Reason": sys.argv[2], "UniqueId": "bring-up", "Data": ""}))' "$1" "$2")
-    curl --silent --show-error --fail --retry 5 --max-time 30 --request PUT --header "Content-Type:" --data "$body" \
-        "$REDOX_SIGNAL_URL" || say "CloudFormation does not wait for the signal"
+outcome() { # success, or failed STEP
+    [[ $REPORT == report && $REDOX_KIND == host ]] || return 0
+    python3 -m infra.machine.outcome "$@" || say "the outcome is not in the bucket"
 }
 
 finish() {
     local code=$?
     ((code)) || return 0
     say "failed with exit code $code in step $STEP"
-    signal FAILURE "step $STEP: $(tail -n 5 @{names.log})"
+    outcome failed "$STEP"
 }
 trap finish EXIT
 
@@ -42,7 +39,7 @@ watch() { # before anything that can fail: a machine whose set-up fails costs as
 }
 
 packages() {
-    local wanted=(ca-certificates cron curl docker.io python3-boto3 util-linux)
+    local wanted=(ca-certificates cron curl docker.io util-linux)
     [[ $REDOX_IMAGE != */* ]] || wanted+=(amazon-ecr-credential-helper)
     install_packages "${wanted[@]}"
 }
@@ -59,21 +56,12 @@ user() { # the container's user by name, for its files and limits.conf
         --shell /usr/sbin/nologin @{container.user}
 }
 
-volume() {
-    local serial=${REDOX_VOLUME/-/} device
-    device=/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_$serial
-    timeout "$VOLUME_WAIT_S" bash -c "until [[ -e $device ]]; do sleep 1; done" || { say "no $device"; return 1; }
-    # A file system is created on an empty volume only: blkid exits with 2 when it finds nothing.
-    local found=0
-    blkid --probe "$device" >/dev/null || found=$?
-    ((found == 0 || found == 2)) || { say "$device cannot be read: blkid exits with $found"; return 1; }
-    ((found == 0)) || mkfs.ext4 -q -m 0 -L redox "$device"
-    grep -q "^$device " /etc/fstab || echo "$device @{container.data} ext4 defaults,nofail,x-systemd.device-timeout=600 0 2" >>/etc/fstab
-    install -d @{container.data}
-    mountpoint -q @{container.data} || mount @{container.data}
-    resize2fs "$device" 2>&1 # the volume may have grown
-    chown @{container.uid}:@{container.uid} @{container.data}
-    install -d -o @{container.uid} -g @{container.uid} @{container.experiments} @{container.spill}
+data() { # on the root disk: what has to outlive the machine is in the bucket
+    install -d -o @{container.uid} -g @{container.uid} @{container.data} @{container.experiments} @{container.spill}
+}
+
+record() { # the run that a host before this one was training
+    python3 -m infra.machine.record
 }
 
 key() { # in a file: the comment of a key may contain anything and must not become part of a script
@@ -91,9 +79,11 @@ services() {
     systemctl daemon-reload
     systemctl restart systemd-sysctl
     systemctl enable --now cron docker
-    systemctl enable "${units[@]}"
+    ((${#units[@]} == 0)) || systemctl enable "${units[@]}"
+    # A host made from an image must not go on with the run of that image: the trainer starts here, with the record.
+    [[ ! -e /etc/redox/run.env ]] || units+=(redox-trainer)
     # A running training continues under the old unit; missing units start.
-    systemctl start --no-block "${units[@]}"
+    ((${#units[@]} == 0)) || systemctl start --no-block "${units[@]}"
 }
 
 agent() { # Systems Manager installs it at first boot and reads the file itself
@@ -101,11 +91,11 @@ agent() { # Systems Manager installs it at first boot and reads the file itself
     [[ ! -x $control ]] || "$control" -a fetch-config -m ec2 -c file:/etc/redox/cloudwatch.json -s
 }
 
-mv /etc/redox/machine.env.new /etc/redox/machine.env
 # shellcheck disable=SC1091 # written by the bring-up
 . /etc/redox/machine.env
+export REDOX_REGION REDOX_BUCKET
 case $REDOX_KIND in
-host) steps=(watch packages registry user volume key "services redox-trainer @{host.units}" agent) ;;
+host) steps=(watch packages registry user data key record "services @{host.units}" agent) ;;
 worker) steps=(packages registry user "services redox-worker") ;;
 esac
 for step in "${steps[@]}"; do
@@ -115,4 +105,4 @@ for step in "${steps[@]}"; do
     $step
 done
 say "done"
-signal SUCCESS "the machine is set up"
+outcome success

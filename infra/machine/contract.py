@@ -18,7 +18,14 @@ ENVIRONMENT_FILES = ("machine.env", "training.env", RUN_ENV)  # in ETC; later fi
 HOST_SETTINGS = ETC / "settings.json"
 KEEP_AWAKE = Path("/run/redox-awake")  # touching it restarts the idle time
 WATCH_STATE = Path("/run/redox-watch.json")  # /run is cleared by a reboot and outlives a restart of the watch
-LEDGER = "host-seconds.json"  # in the data volume: seconds of host time by month
+LOG = "/var/log/redox.log"
+
+MACHINE, STATE = "machine", "state"  # in the bucket: what sets machines up, and what hosts leave to each other
+LEDGER = f"{STATE}/host-seconds.json"  # seconds of host time by month
+RUN_RECORD = f"{STATE}/run.env"  # of the run that a host goes on with; empty if there is none
+OUTCOME = f"{STATE}/bring-up.json"  # of the last bring-up
+HEAD = f"{STATE}/head"  # address of the host, for its workers
+
 HEARTBEAT = "heartbeat.json"  # in the folder of a run
 
 ENDED = frozenset({"stopped", "finished", "failed"})  # run states, as the trainer reports them
@@ -56,6 +63,7 @@ class WatchState:
     counted_s: float = 0.0  # uptime up to which the ledger has counted
     saved: dict[str, float] = field(default_factory=dict)  # s of host time by month, as the ledger was last known
     unsaved: dict[str, float] = field(default_factory=dict)  # those that it does not hold yet
+    damaged: bool = False  # whether a damaged ledger was set aside
     alarms: list[str] = field(default_factory=list)  # problems of the watch itself, one line each
 
     @classmethod

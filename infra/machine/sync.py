@@ -1,7 +1,7 @@
-"""Uploads the checkpoints that the training failed to push, and reports the age of the newest one to CloudWatch.
+"""Uploads the checkpoints that the training failed to push and its log, and reports the age of the newest one.
 
-Runs hourly as `python3 -m infra.machine.sync`. The image's own `redox checkpoints` uploads, from a volume mounted
-read-only; the metric is reported with the distribution's boto3.
+Runs hourly as `python3 -m infra.machine.sync`. The image's own `redox checkpoints` uploads, from a folder mounted
+read-only.
 """
 
 import json
@@ -11,16 +11,12 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from infra.machine import contract, log, metadata
+from infra.machine import contract, log
+from infra.machine.aws import Aws, instance_id
 from infra.machine.heartbeats import training
 
-RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
+LINES = 5_000  # of the log of the training
 ISOLATED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 say = partial(log.say, "sync")
@@ -28,12 +24,12 @@ say = partial(log.say, "sync")
 
 def main() -> int:
     """Sync once; the exit code is 1 when anything could not be uploaded or reported."""
-    settings = json.loads(contract.HOST_SETTINGS.read_text())
+    settings, aws = json.loads(contract.HOST_SETTINGS.read_text()), Aws.of_machine()
     runs = settings["storage.runs"]
     experiments = Path(settings["container.data"]) / runs
     complete, ages = True, [0.0]  # 0 when nothing is training
     for run in sorted({path.parent for path in experiments.glob("[!.]*/step_*")}):
-        url = f"s3://{os.environ['REDOX_BUCKET']}/{runs}/{run.name}"
+        url = f"s3://{aws.bucket}/{runs}/{run.name}"
         pushed = checkpoints(settings["container.data"], "push", str(run), url)
         say(pushed.stdout.strip())
         if pushed.returncode:
@@ -43,9 +39,11 @@ def main() -> int:
             listed = checkpoints(settings["container.data"], "list", url, "--json")
             ages.append(age_s(listed.stdout) if listed.returncode == 0 else time.time())
     try:
-        report(settings["names.metrics"], max(ages))
-    except (BotoCoreError, ClientError) as error:
-        say(f"the metric was not reported: {error}")
+        report(aws, settings["names.metrics"], settings["names.group"], max(ages))
+        if run := os.environ.get("REDOX_RUN"):
+            aws.write(f"{runs}/{run}/logs/{instance_id()}.log", training_log())
+    except OSError as error:
+        say(f"metric or log not uploaded: {error}")
         return 1
     return 0 if complete else 1
 
@@ -64,23 +62,28 @@ def age_s(listed: str) -> float:
     return min(ages, default=time.time())
 
 
-def report(namespace: str, age: float) -> None:
+def report(aws: Aws, namespace: str, group: str, age: float) -> None:
     """Report the age of the backup to CloudWatch."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")  # older versions of boto3 do not read it
-    cloudwatch: Any = boto3.client(
-        "cloudwatch", region_name=os.environ["REDOX_REGION"], config=RETRIES, endpoint_url=endpoint
+    datum = "MetricData.member.1"
+    dimension = f"{datum}.Dimensions.member.1"
+    aws.call(
+        "monitoring",
+        "PutMetricData",
+        **{
+            "Namespace": namespace,
+            f"{datum}.MetricName": "checkpoint_age_s",
+            f"{datum}.Value": str(age),
+            f"{datum}.Unit": "Seconds",
+            f"{dimension}.Name": "AutoScalingGroupName",
+            f"{dimension}.Value": group,
+        },
     )
-    cloudwatch.put_metric_data(
-        Namespace=namespace,
-        MetricData=[
-            {
-                "MetricName": "checkpoint_age_s",
-                "Dimensions": [{"Name": "InstanceId", "Value": metadata.get("instance-id")}],
-                "Value": age,
-                "Unit": "Seconds",
-            }
-        ],
-    )
+
+
+def training_log() -> bytes:
+    """Return the last lines of the training's log."""
+    command = ["journalctl", "-u", contract.TRAINER, "-n", str(LINES), "--no-pager", "-o", "short-iso"]
+    return subprocess.run(command, capture_output=True, check=False).stdout
 
 
 if __name__ == "__main__":

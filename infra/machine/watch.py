@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.machine import contract, log, metadata
+from infra.machine import contract, log
+from infra.machine.aws import Aws, metadata
 from infra.machine.contract import WatchState
 from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
 from infra.machine.heartbeats import training
-from infra.machine.spending import SpendingLedger
+from infra.machine.outcome import end_host
+from infra.machine.spending import SpendingLedger, Store
 
 ROUND_S = 60.0
 NOTICE_POLL_S = 5.0  # a spot interruption notice leaves two minutes
@@ -27,7 +29,6 @@ COMMANDS = {
         ["timeout", f"{LAST_SYNC_S:.0f}", "redox-sweep"],
     ],
     HostAction.RESTART_TRAINING: [["systemctl", "restart", f"{contract.TRAINER}.service"]],
-    HostAction.STOP_HOST: [["shutdown", "--poweroff", "now"]],
 }
 
 
@@ -38,19 +39,17 @@ class Watch:
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], *, uptime_s: float, now: float, state: Path = contract.WATCH_STATE
+        self, settings: Mapping[str, Any], store: Store, *, uptime_s: float, state: Path = contract.WATCH_STATE
     ) -> None:
-        self._data = Path(settings["container.data"])
-        self._experiments = self._data / settings["storage.runs"]
+        self._experiments = Path(settings["container.data"]) / settings["storage.runs"]
         self._rules = StopRules(
             idle_s=60.0 * settings["host.idle_minutes"], budget_usd=settings["guard.monthly_budget_usd"]
         )
         self._usd_per_s = settings["price.per_hour_usd"] / 3_600 * (1 + settings["host.workers"])
-        ledger = self._data / contract.LEDGER
         recorded = WatchState.read(state)
         if recorded is None or recorded.counted_s > uptime_s:  # the first start since boot
-            recorded = WatchState(counted_s=_counted_before(ledger, uptime_s=uptime_s, now=now))
-        self._path, self._state, self._ledger = state, recorded, SpendingLedger(ledger, recorded)
+            recorded = WatchState()
+        self._path, self._state, self._ledger = state, recorded, SpendingLedger(store, recorded)
 
     def decide(
         self,
@@ -60,19 +59,17 @@ class Watch:
         unhealthy: bool = False,
         notice: bool = False,
         awake_at: float | None = None,
-        mounted: bool = True,
     ) -> StopDecision:
         """Count the time since the last round, decide, and record the state.
 
         `uptime_s` are seconds since boot, `now` is Unix time, `unhealthy` and `notice` are as in `HostState`.
-        `awake_at` is when a person last asked to keep the host awake, None if nobody did, and `mounted` whether the
-        data volume is there.
+        `awake_at` is when a person last asked to keep the host awake, None if nobody did.
         """
         state = self._state
         # The first round counts from boot: that time costs as much as any other.
         seconds, state.counted_s = max(uptime_s - state.counted_s, 0.0), uptime_s
         month = time.strftime("%Y-%m", time.gmtime(now))
-        spent_usd = self._ledger.add(seconds, month, mounted=mounted) * self._usd_per_s
+        spent_usd = self._ledger.add(seconds, month) * self._usd_per_s
         state.idle_since_s = contract.idle_since(
             state.idle_since_s,
             uptime_s=uptime_s,
@@ -106,15 +103,6 @@ class Watch:
                 log.say("watch", f"resolved: {alarm}")
 
 
-def _counted_before(ledger: Path, *, uptime_s: float, now: float) -> float:
-    """Return the uptime up to which a watch of version 0.1, which recorded no state, counted; else 0."""
-    try:
-        written_s = uptime_s - (now - ledger.stat().st_mtime)
-    except OSError:
-        return 0.0
-    return min(max(written_s, 0.0), uptime_s)  # a ledger from before the boot holds nothing of it
-
-
 def uptime() -> float:
     """Return the seconds since boot."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -122,7 +110,7 @@ def uptime() -> float:
 
 def spot_notice() -> bool:
     """Whether AWS has announced that it takes this spot instance back."""
-    return metadata.get("spot/instance-action") is not None
+    return metadata("spot/instance-action") is not None
 
 
 def unhealthy() -> bool:
@@ -144,8 +132,8 @@ def awake_at() -> float | None:
         return None
 
 
-def act(decision: StopDecision) -> None:
-    """Carry a decision out."""
+def act(decision: StopDecision, aws: Aws) -> None:
+    """Carry a decision out; the next round tries again what failed."""
     if decision.action is HostAction.NOTHING:
         return
     log.say("watch", f"{decision.action.value}: {decision.reason}")
@@ -153,13 +141,18 @@ def act(decision: StopDecision) -> None:
         subprocess.run(["wall", f"{decision.reason}; touch {contract.KEEP_AWAKE} keeps it up"], check=False)
     for command in COMMANDS.get(decision.action, []):
         subprocess.run(command, check=False)
+    if decision.action is HostAction.STOP_HOST:
+        try:
+            end_host(aws, replace=False)
+        except OSError as error:
+            log.say("watch", f"this host cannot be ended: {error}")
 
 
 def main() -> int:
     """Watch until the host stops."""
     settings = json.loads(contract.HOST_SETTINGS.read_text())
-    data, spot = Path(settings["container.data"]), settings["host.spot"]
-    watch = Watch(settings, uptime_s=uptime(), now=time.time())
+    spot, aws = settings["host.spot"], Aws.of_machine()
+    watch = Watch(settings, aws, uptime_s=uptime())
     while True:
         notice = spot and spot_notice()
         decision = watch.decide(
@@ -168,9 +161,8 @@ def main() -> int:
             unhealthy=unhealthy(),
             notice=notice,
             awake_at=awake_at(),
-            mounted=data.is_mount(),
         )
-        act(decision)
+        act(decision, aws)
         wait_until = uptime() + ROUND_S
         while uptime() < wait_until and not (spot and not notice and spot_notice()):
             time.sleep(NOTICE_POLL_S if spot else ROUND_S)

@@ -1,15 +1,18 @@
 """The EC2 instance of the training host: its state, whether Systems Manager reaches it, and starting it."""
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from infra import group
 from infra.deployed import describe_instance
-from infra.refusals import require_there
+from infra.machine import contract
+from infra.refusals import hint as _refusal
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 
-ONLINE_TIMEOUT_S = 600.0
+SET_UP_TIMEOUT_S = 1_800.0
 POLL_S = 2.0
 
 
@@ -28,9 +31,11 @@ class Instance:
 
 
 def describe(session: Session) -> Instance:
-    """Return the instance of the host; a RedoxError if it was terminated."""
+    """Return the instance of the host; a RedoxError if there is none."""
     host = session.instance_id
-    found = require_there(describe_instance(session.client("ec2"), host), host)
+    found = describe_instance(session.client("ec2"), host)
+    if not found:
+        raise RedoxError(f"{host} has ended", hint="its group replaces it: try again in a minute")
     return Instance(host, found["State"]["Name"], found["LaunchTime"].timestamp())
 
 
@@ -56,27 +61,50 @@ def require_online(session: Session) -> Instance:
     return instance
 
 
-def wait_until_online(session: Session) -> bool:
-    """Wait until the host is running and Systems Manager reaches it; return False if the time runs out."""
-    deadline = time.monotonic() + ONLINE_TIMEOUT_S
-    while not (describe(session).state == "running" and is_online(session)):
-        if time.monotonic() > deadline:
-            return False
+def wait_until_set_up(session: Session) -> None:
+    """Wait until the group has a host that is set up and can be reached, whichever; a RedoxError if it gets none.
+
+    A host whose bring-up fails is replaced, so the id may change meanwhile.
+    """
+    deadline, s3 = time.monotonic() + SET_UP_TIMEOUT_S, session.client("s3")
+    autoscaling, told = session.client("autoscaling"), ""
+    while time.monotonic() < deadline:
+        session.forget_deployed()
+        deployed = session.deployed
+        outcome = _outcome(s3, deployed.bucket)
+        done = deployed.instance_id and outcome.get("instance") == deployed.instance_id and not outcome["failures"]
+        if done and is_online(session):
+            return
+        failure = "" if deployed.instance_id else group.last_failure(autoscaling)
+        if not deployed.instance_id and outcome.get("failures") and not deployed.wanted:
+            last = " | ".join(outcome["log"].strip().splitlines()[-3:])
+            raise RedoxError(
+                f"no host could be set up, the last one failed in step {outcome['step']}: {last}",
+                hint=f"the log is s3://{deployed.bucket}/{contract.STATE}/failed/{outcome['instance']}.log",
+            )
+        if failure and failure != told:
+            session.note(f"no host yet: {failure}")
+            told = failure
         time.sleep(POLL_S)
-    return True
+    hint = _refusal(session.settings, told) if told else ""
+    raise RedoxError(
+        f"there is no host after {SET_UP_TIMEOUT_S / 60:.0f} minutes: {told or 'its set-up has not ended'}",
+        hint=hint or "the group keeps trying: the same command again waits for it, make stop ends that",
+    )
 
 
-def start(session: Session, instance: Instance) -> None:
-    """Start a stopped host and wait until it can be reached."""
-    ec2, host = session.client("ec2"), instance.instance_id
-    if instance.state == "stopping":
-        session.note(f"waiting until {host} has stopped")
-        ec2.get_waiter("instance_stopped").wait(InstanceIds=[host])
-    if instance.state != "pending":
-        ec2.start_instances(InstanceIds=[host])
-    session.note(f"waiting until {host} can be reached")
-    if not wait_until_online(session):
-        raise RedoxError(
-            f"{host} was not online within {ONLINE_TIMEOUT_S:.0f} s of its start",
-            hint=f"aws ec2 get-console-output --latest --instance-id {host} shows why",
-        )
+def start(session: Session) -> None:
+    """Have the group launch a host, unless it has one, and wait until it is set up and can be reached."""
+    if not session.deployed.wanted:
+        group.start(session.client, session.deployed.bucket)
+    session.note("waiting until a host is set up and can be reached")
+    wait_until_set_up(session)
+
+
+def _outcome(s3: Any, bucket: str) -> dict[str, Any]:
+    """Return the outcome of the last bring-up, empty if there was none."""
+    try:
+        found: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=contract.OUTCOME)["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        return {}
+    return found

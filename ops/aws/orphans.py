@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from infra.deployed import Deployed, find
-from infra.names import BACKUP_TAG, STORAGE, TRAINING, WORKERS_GROUP
+from infra.names import BACKUP_TAG, HOST_GROUP, STORAGE, TRAINING, WORKERS_GROUP
 from infra.settings import Settings
 from ops.session import Session
 
@@ -54,11 +54,9 @@ def find_orphans(session: Session) -> list[Orphan]:
     addresses = [each for each in ec2.describe_addresses()["Addresses"] if ours(each)]
     found = [
         *_orphaned_instances(settings, instances, members),
-        *_orphaned_volumes(settings, tagged("describe_volumes", "Volumes"), members, deployed),
+        *_orphaned_volumes(settings, tagged("describe_volumes", "Volumes"), members),
         *_orphaned_images(images, deployed),
-        *_orphaned_snapshots(
-            settings, tagged("describe_snapshots", "Snapshots", OwnerIds=["self"]), images, deployed
-        ),
+        *_orphaned_snapshots(settings, tagged("describe_snapshots", "Snapshots", OwnerIds=["self"]), images),
         *_orphaned_addresses(addresses),
     ]
     return [replace(each, remove=f"{each.remove} --region {settings.aws.region}") for each in found]
@@ -70,10 +68,9 @@ def tags_of(resource: Resource) -> dict[str, str]:
 
 
 def _is_member(instance: Resource, deployed: Deployed | None) -> bool:
-    """Whether an instance is the host or one of its workers."""
-    if deployed is None or deployed.instance_id is None:
-        return False
-    return instance["InstanceId"] == deployed.instance_id or tags_of(instance).get(GROUP_TAG) == WORKERS_GROUP
+    """Whether an instance is in the group of the host or of its workers."""
+    groups = (HOST_GROUP, WORKERS_GROUP) if deployed and deployed.wanted is not None else ()
+    return tags_of(instance).get(GROUP_TAG) in groups
 
 
 def _orphaned_instances(settings: Settings, instances: list[Resource], members: set[str]) -> Iterator[Orphan]:
@@ -83,20 +80,18 @@ def _orphaned_instances(settings: Settings, instances: list[Resource], members: 
             continue
         cost: float | None = 0.0  # a stopped instance costs its volumes only
         if state in ("running", "pending"):
-            known = each["InstanceType"] == settings.host.instance_type
+            known = each["InstanceType"] in settings.host.instance_types
             cost = settings.price.per_hour_usd * HOURS_PER_MONTH if known else None
         why = f"{each['InstanceType']}, {state}, in no stack"
         yield Orphan("instance", name, why, cost, f"aws ec2 terminate-instances --instance-ids {name}")
 
 
-def _orphaned_volumes(
-    settings: Settings, volumes: list[Resource], members: set[str], deployed: Deployed | None
-) -> Iterator[Orphan]:
+def _orphaned_volumes(settings: Settings, volumes: list[Resource], members: set[str]) -> Iterator[Orphan]:
     for each in volumes:
         name, holders = each["VolumeId"], {attached["InstanceId"] for attached in each.get("Attachments", ())}
-        if (deployed and name == deployed.volume_id) or holders & members:
+        if holders & members:
             continue
-        cost = settings.price.volume_month_usd(each["Size"], each.get("Iops", 0), each.get("Throughput", 0))
+        cost = each["Size"] * settings.price.volume_gib_month_usd
         attached = f"attached to {', '.join(sorted(holders))}" if holders else "not attached"
         why = f"{each['Size']:,} GiB, {attached}"
         yield Orphan("volume", name, why, cost, f"aws ec2 delete-volume --volume-id {name}")
@@ -112,9 +107,7 @@ def _orphaned_images(images: list[Resource], deployed: Deployed | None) -> Itera
         yield Orphan("image", name, why, 0.0, remove)  # only its snapshots cost
 
 
-def _orphaned_snapshots(
-    settings: Settings, snapshots: list[Resource], images: list[Resource], deployed: Deployed | None
-) -> Iterator[Orphan]:
+def _orphaned_snapshots(settings: Settings, snapshots: list[Resource], images: list[Resource]) -> Iterator[Orphan]:
     of_images = {
         device["Ebs"]["SnapshotId"]
         for image in images
@@ -123,10 +116,10 @@ def _orphaned_snapshots(
     }
     for each in snapshots:
         name, volume = each["SnapshotId"], each["VolumeId"]
-        if name in of_images or (deployed and volume == deployed.volume_id):
+        if name in of_images:
             continue
         cost = each["VolumeSize"] * settings.price.snapshot_gib_month_usd
-        why = f"of {volume}, which is not the data volume, and of no image"
+        why = f"of {volume}, and of no image"
         yield Orphan("snapshot", name, why, cost, f"aws ec2 delete-snapshot --snapshot-id {name}")
 
 

@@ -120,14 +120,16 @@ def _quota(session: Session) -> Answer:
     return text, "" if found.enough else found.way
 
 
-def _zone(session: Session) -> Answer:
+def _zones(session: Session) -> Answer:
     settings = session.settings
-    kind, zone = settings.host.instance_type, settings.aws.zone
-    filters = [{"Name": "instance-type", "Values": [kind]}, {"Name": "location", "Values": [zone]}]
+    kinds, zones = list(settings.host.instance_types), list(settings.aws.zones)
+    filters = [{"Name": "instance-type", "Values": kinds}, {"Name": "location", "Values": zones}]
     asked = {"LocationType": "availability-zone", "Filters": filters}
-    if session.client("ec2").describe_instance_type_offerings(**asked)["InstanceTypeOfferings"]:
-        return f"{zone} offers {kind}", ""
-    return f"{zone} does not offer {kind}", refusals.elsewhere(settings)
+    offers = session.client("ec2").describe_instance_type_offerings(**asked)["InstanceTypeOfferings"]
+    found = sorted({each["Location"] for each in offers})
+    if found:
+        return f"{', '.join(found)} offer one of {', '.join(kinds)}", ""
+    return f"none of {', '.join(zones)} offers one of {', '.join(kinds)}", refusals.elsewhere(settings)
 
 
 def _image(session: Session) -> Answer:
@@ -174,7 +176,7 @@ CHECKS: dict[str, Callable[[Session], Answer]] = {
     "credentials": _credentials,
     "rights": _rights,
     "quota": _quota,
-    "zone": _zone,
+    "zones": _zones,
     "machine image": _image,
     "bootstrap": _bootstrap,
     "mail": _mail,

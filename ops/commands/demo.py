@@ -20,14 +20,16 @@ def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs, run and report.")] = False,
 ) -> CommandResult:
-    """Deploy, train, lose the host in the middle, restore it and fetch the result, all on this machine.
+    """Deploy, train, lose the host in the middle, see it replaced and fetch the result, all on this machine.
 
     AWS is simulated and the host is a group of processes behind a real sshd; every command is the real one. Needs
     Linux, root, openssh-server and node; no account is used.
     """
     from ops.demo.story import Story  # noqa: PLC0415 - not needed for `--help`
 
-    if not session.announce("deploy to a simulated AWS on this machine, train, kill the host and restore it"):
+    if not session.announce(
+        "deploy to a simulated AWS on this machine, train, kill the host, which its group replaces"
+    ):
         return CommandResult({})
     for number in stop_signals():
         signal.signal(number, signal.default_int_handler)  # ends all processes, as Ctrl-C does
@@ -42,10 +44,10 @@ def demo(
             session.note(f"all files are in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    killed, restored = results["killed"], results["restored"]
+    killed, replaced = results["killed"], results["replaced"]
     text = (
-        f"\nkilled at step {killed['step']:,}, resumed at step {restored['step']:,}, fetched step "
-        f"{results['pulled']['step']:,}: {restored['lost_steps']:,} steps lost, "
+        f"\nkilled at step {killed['step']:,}, replaced and resumed at step {replaced['step']:,}, fetched step "
+        f"{results['pulled']['step']:,}: {replaced['lost_steps']:,} steps lost, "
         f"{killed['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
         f"{results['seconds']:.0f} s in total"
     )

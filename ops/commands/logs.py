@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 import typer
 
 from infra.machine import contract
-from infra.names import LOG
 from ops.remote.connect import connect
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
@@ -25,7 +24,7 @@ def logs(
     """Show the log of the training or of the host itself."""
     command = {
         "training": f"sudo -n journalctl -u {contract.TRAINER} -n {lines} --no-pager -o short-iso",
-        "host": f"sudo -n tail -n {lines} {LOG}",
+        "host": f"sudo -n tail -n {lines} {contract.LOG}",
     }[of]
     with connect(session) as host:
         if not follow:

@@ -1,5 +1,8 @@
-"""`make restore`: the host replaced by one made from an image, with its volume, and the training resumed."""
+"""`make restore`: hosts made from an image from now on, and the present one replaced by one made from it."""
 
+import importlib.util
+import subprocess
+import sys
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -7,67 +10,87 @@ from typing import Annotated, Any
 import typer
 
 from infra import quota
-from infra.deployed import find
+from infra.deployed import CDK, describe_instance
+from infra.settings import ROOT, Settings
+from ops.aws import instance
 from ops.aws.backups import image_to_restore
 from ops.options import HostId
-from ops.restore import plan as planning
-from ops.restore.execute import Restore, last_run, require_deployable, wait_until_settled
-from ops.restore.plan import ENDING
+from ops.remote.training import end_training
 from ops.session import CommandResult, Session
+from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import age_text
 
-EXAMPLE = "Example: python -m ops restore --run production --instance i-0123456789abcdef0"
+EXAMPLE = "Example: python -m ops restore --image ami-0123456789abcdef0 --instance i-0123456789abcdef0"
 
 
 def restore(
     session: Session,
     *,
-    run: Annotated[
-        str | None, typer.Option(help="Run to resume; by default, the one that was training last.")
-    ] = None,
     image: Annotated[str, typer.Option(help="Image of a host; by default, the newest available one.")] = "",
-    instance: HostId = "",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the run is training.")] = True,
+    instance_id: HostId = "",
     anew: Annotated[bool, typer.Option("--anew", help="Replace even a host that was made from that image.")] = False,
 ) -> CommandResult:
-    """Replace the host by one made from an image, and resume the training.
+    """Make hosts from an image from now on, and replace the present one, whose run its successor goes on with.
 
-    The training saves first if the host can be reached. An interrupted restore continues when it is started again.
+    Without a host, the next one is made from it. `make deploy` returns to the image of the settings.
     """
-    started, settings = time.monotonic(), session.settings
+    started = time.monotonic()
     # Everything that can be wrong is checked before anything is changed.
-    require_deployable(settings)
-    quota.check(settings, session.client)
-    chosen = image_to_restore(session, image)
-    situation = planning.inspect(session, wait_until_settled(session))
-    planning.refuse_volume(situation, settings)
-    actions = planning.plan(situation, chosen, replace=anew, spot=settings.host.spot)
-    job = Restore(session, situation, chosen, session.run_name(run or last_run(session)), wait)
-
-    volume = situation.volume
-    session.note(f"image {chosen.image_id}, {age_text(chosen.age_s)} old; run {job.run}; volume {volume}")
-    if situation.is_restored(chosen) and not anew:
-        session.note(f"{situation.host} was made from {chosen.image_id}: keeping it; --anew replaces it")
-    if situation.host and ENDING & set(actions):
-        state = situation.host_state or "terminated"
-        session.confirm(
-            instance,
-            situation.host,
-            f"this ends {situation.host}, now {state}, and deploys a new host; volume and bucket are retained",
-            f"python -m ops restore --instance {situation.host}",
-        )
-    job.execute(actions)
-    deployed = None if session.dry_run else find(settings)
+    _require_deployable(session.settings)
+    quota.check(session.settings, session.client)
+    chosen, host = image_to_restore(session, image), session.deployed.instance_id
+    session.note(f"image {chosen.image_id}, {age_text(chosen.age_s)} old")
+    made_from = describe_instance(session.client("ec2"), host).get("ImageId") if host else None
+    if made_from == chosen.image_id and not anew:
+        session.note(f"{host} was made from {chosen.image_id}: keeping it; --anew replaces it")
+        host = None
+    if host:
+        consequence = f"this ends {host}, and its group makes a new one; a training saves first"
+        session.confirm(instance_id, host, consequence, f"python -m ops restore --instance {host}")
+    if session.announce(f"deploy: hosts are made from {chosen.image_id}"):
+        options = ("--image", chosen.image_id, "--require-approval", "never", "--method", "direct")
+        _deploy(options)
+    if host:
+        _replace(session, host)
     data: dict[str, Any] = {
-        "actions": [action.value for action in actions],
-        "host": deployed.instance_id if deployed else situation.host,
         "image": {**asdict(chosen), "age_s": chosen.age_s},
-        "volume": deployed.volume_id if deployed else volume,
-        "run": job.run,
-        "resumed_at": job.resumed_at,
+        "replaced": host,
+        "host": None if session.dry_run else session.deployed.instance_id,
         "seconds": time.monotonic() - started,
     }
-    if session.dry_run:
-        return CommandResult(data)
-    text = f"{data['host']} was restored from {chosen.image_id} in {data['seconds']:.0f} s, run {job.run}"
-    return CommandResult(data, text if job.resumed_at is None else f"{text} resumed at step {job.resumed_at:,}")
+    now = f"{data['host']} was made from it in {data['seconds']:.0f} s" if host else "the next host will be, too"
+    return CommandResult(data, None if session.dry_run else f"hosts are made from {chosen.image_id}; {now}")
+
+
+def _replace(session: Session, host: str) -> None:
+    """End a host, whose training saves, and wait for the one that its group makes in its place."""
+    end_training(session)
+    if not session.announce(f"terminate {host}, which its group replaces"):
+        return
+    session.client("autoscaling").terminate_instance_in_auto_scaling_group(
+        InstanceId=host, ShouldDecrementDesiredCapacity=False
+    )
+    session.note("waiting until the new host is set up and can be reached")
+    instance.wait_until_set_up(session)
+
+
+def _require_deployable(settings: Settings) -> None:
+    """Raise a RedoxError if a deployment is not possible from this machine."""
+    for line in settings.unfinished:
+        raise RedoxError(line, hint="a restore deploys, which make deploy would refuse")
+    if not CDK.exists() or importlib.util.find_spec("aws_cdk") is None:
+        raise RedoxError(
+            "the CDK is not installed, and a restore deploys with it", hint="make setup, then make synth"
+        )
+
+
+def _deploy(options: tuple[str, ...]) -> None:
+    """Run `python -m infra.deploy` in a process of its own: only this step needs the CDK's libraries."""
+    line = [sys.executable, "-m", "infra.deploy", *options]
+    # stdout is for our own result.
+    code = subprocess.run(line, cwd=ROOT, stdout=sys.stderr, check=False).returncode  # noqa: S603 - our own
+    if code:
+        raise RedoxError(
+            f"python -m infra.deploy failed with exit code {code}; see its output above",
+            hint="fix that and start the restore again; the present host was left as it is",
+        )

@@ -1,11 +1,10 @@
-"""`make snapshot`: an image of the host and a snapshot of its volume, taken now."""
+"""`make snapshot`: an image of the host, taken now."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ops.aws.backups import take_backup
+from ops.aws.backups import take_image
 from ops.session import CommandResult, Session
 
 EXAMPLE = "Example: python -m ops snapshot --no-wait --json"
@@ -14,14 +13,13 @@ EXAMPLE = "Example: python -m ops snapshot --no-wait --json"
 def snapshot(
     session: Session,
     *,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until AWS has stored both.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until AWS has stored it.")] = True,
 ) -> CommandResult:
-    """Take an image of the host without a reboot, and a snapshot of its data volume.
+    """Take an image of the host without a reboot; a training continues meanwhile.
 
-    A training continues meanwhile. `restore` finds the image by its tag; neither is ever deleted automatically.
+    `restore` makes hosts from it; it is never deleted automatically.
     """
-    backup = take_backup(session, wait=wait)
-    if backup is None:
-        return CommandResult({"image_id": None, "snapshot_id": None})
-    progress = "stored" if wait else "started; AWS completes both"
-    return CommandResult(asdict(backup), f"image {backup.image_id} and snapshot {backup.snapshot_id}: {progress}")
+    image = take_image(session, wait=wait)
+    if image is None:
+        return CommandResult({"image_id": None})
+    return CommandResult({"image_id": image}, f"image {image}: {'stored' if wait else 'started; AWS completes it'}")

@@ -9,7 +9,6 @@ import typer
 
 from infra import quota
 from ops.aws import instance
-from ops.aws.backups import take_backup
 from ops.aws.cost import this_month
 from ops.aws.programs import require_connecting
 from ops.options import RunName
@@ -52,7 +51,6 @@ def train_remote(
         str,
         typer.Option("--image", help="An image that the host has or can pull: none is built, tried out or sent."),
     ] = "",
-    snapshot: Annotated[bool, typer.Option(help="Take a backup of the host and its volume first.")] = True,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,
 ) -> CommandResult:
     """Start a run on the host, or resume it where it stopped, and attach to it; Ctrl-C detaches.
@@ -72,7 +70,6 @@ def train_remote(
             train_options,
             recorded=recorded,
             remote_image=remote_image,
-            snapshot=snapshot,
             attached=not detach,
         )
 
@@ -84,21 +81,18 @@ def _train(
     *,
     recorded: Sequence[MeasuredTerms],
     remote_image: str,
-    snapshot: bool,
     attached: bool,
 ) -> CommandResult:
     session = host.session
     state = _reach(host, name)
     if state is None:  # a dry run does not start the host
         session.announce(f"train run {name} on it")
-        return CommandResult({"run": name, "host": host.name, "begun": False})
+        return CommandResult({"run": name, "host": None, "begun": False})
     training.refuse_busy(host, state)
     _warn_of_idle_actors(session, state, options, recorded)
     _require_free_space(state)
     training.refuse_other_writer(session, name, state)
     chosen = _image(host, remote_image)
-    if snapshot and state.beats:  # not on a new host
-        take_backup(session, wait=False)
     if not session.announce(
         f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"
     ):
@@ -155,28 +149,26 @@ def _warn_of_idle_actors(
 def _preflight(session: Session) -> None:
     """Check login, deployment and quota before anything is started."""
     identity = session.client("sts").get_caller_identity()["Arn"]
-    session.note(f"{identity}: host {session.instance_id}, bucket {session.deployed.bucket}")
+    session.note(f"{identity}: host {session.deployed.instance_id or '-'}, bucket {session.deployed.bucket}")
     found = quota.check(session.settings, session.client)
     session.note(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
 
 
 def _reach(host: "RemoteHost", run: str) -> TrainingState | None:
-    """Start the host if it is stopped, and inspect it; None in a dry run if it is not running."""
+    """Start a host unless there is one, and inspect it; None in a dry run without one."""
     session = host.session
-    found = instance.describe(session)
-    if found.state != "running":
-        if not session.announce(f"start {host.name}, which is {found.state}"):
-            return None
-        instance.start(session, found)
-    state = training.inspect(host, run)
-    month = this_month(session, state.month_seconds)
+    month = this_month(session)
     session.note(month.text)
     if month.hours_left <= 0:
         raise RedoxError(
-            f"this month's budget of {month.budget_usd:,.2f} USD is spent, so the host would stop itself",
-            hint="raise guard.monthly_budget_usd in deploy.toml; then make deploy and make apply",
+            f"this month's budget of {month.budget_usd:,.2f} USD is spent, so the host would end itself",
+            hint="raise guard.monthly_budget_usd in deploy.toml; then make deploy",
         )
-    return state
+    if session.deployed.instance_id is None:
+        if not session.announce("set the group of the host to 1"):
+            return None
+        instance.start(session)
+    return training.inspect(host, run)
 
 
 def _require_free_space(state: TrainingState) -> None:

@@ -13,7 +13,8 @@ from redox_balancer.bench.advice import rented_hosts
 RUN = "demo"
 SAVE_INTERVAL_S = 15
 # Updates of about a second even on a busy machine: a checkpoint can only be written between two of them.
-TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64)
+LOCK_S = 20  # for which the lock of a killed trainer is respected
+TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64, "--remote-lock-s", LOCK_S)
 INSTANCE = "r7i.large"  # a small one
 
 
@@ -33,11 +34,10 @@ def write(path: Path) -> Settings:
 def _changes(real: Settings) -> dict[str, Any]:
     rented = rented_hosts()[INSTANCE]
     return {
-        "instance_type": f'"{INSTANCE}"',
+        "instance_types": f'["{INSTANCE}"]',
         "per_hour_usd": rented.per_hour_usd,
         "source": f'"{rented.source}, {INSTANCE} on demand"',
         "alert_email": '"nobody@demo.invalid"',  # mail to .invalid is never delivered (RFC 2606)
-        "image_delivery": '"host"',  # there is no engine here that could push one
         "nofile": at_most(real.limits.nofile, resource.RLIMIT_NOFILE),
         "nproc": at_most(real.limits.nproc, resource.RLIMIT_NPROC),
         "run": f'"{RUN}"',

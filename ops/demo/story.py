@@ -1,11 +1,12 @@
-"""The demo: deploy, train, lose the host between two checkpoints, restore it, fetch the result.
+"""The demo: deploy, train, lose host and zone between two checkpoints, be replaced unattended, fetch the result.
 
 Each step is the command that a user would type, run in a process of its own against the simulated AWS. Cutting the
-power, and waiting for the training by polling its heartbeat, are done here.
+power, skipping an idle hour, and waiting for the training by polling its heartbeat, are done here.
 """
 
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.deployed import CDK
-from infra.names import LOG, STORAGE, TRAINING
+from infra.machine import contract
+from infra.names import HOST_GROUP, STORAGE
 from infra.settings import ROOT, VARIABLE
 from ops.demo import settings as demo_settings
 from ops.demo.terminal import Terminal
@@ -28,9 +30,15 @@ from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 TIMEOUT_S = 180.0
 POLL_S = 0.1
 EPISODES = 100  # of each mean in the report
-IMAGE = "redox-balancer:latest"
+DOCKER = "ops/simulator/guest/containers.py"
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
-SET_UP, FAILED = "bring-up: done", "bring-up: failed"
+NO_CAPACITY = "InsufficientInstanceCapacity"
+SKIP_AN_HOUR = f"""
+import json, pathlib
+path = pathlib.Path("{contract.WATCH_STATE}")
+state = json.loads(path.read_text())
+path.write_text(json.dumps(state | {{"idle_since_s": -7200.0}}))
+"""
 MIDDLE = 0.4  # of a save interval: when the power is cut; a heartbeat may be seconds old by then
 BLOCKED = ("AWS_", "REDOX_", "DOCKER_HOST")  # variables of the user that could lead to a real account
 
@@ -55,17 +63,16 @@ class Story:
             machines = stack.enter_context(Hypervisor(aws, config.host.ssh_user))
             self._set_environment(aws, machines)
             self._deploy()
-            host, volume = self.host(machines)
-            run = self.folder / "volumes" / volume / "experiments" / demo_settings.RUN
-            self._train(host, run)
-            killed = self._kill(host, run)
-            restored = self._restore(machines, run, killed)
+            host = self._train(machines)
+            killed = self._kill(machines, host)
+            replaced = self._replaced(machines, killed)
+            self._idle(machines, replaced["host"])
             pulled = self._fetch()
             hidden, unused = aws.hidden_failures(), aws.unused_statements()
         return {
             "save_interval_s": demo_settings.SAVE_INTERVAL_S,
             "killed": killed,
-            "restored": restored,
+            "replaced": replaced,
             "pulled": pulled,
             "hidden_failures": hidden,
             "unused_statements": unused,
@@ -98,57 +105,84 @@ class Story:
         self.terminal.python("ops", "quota")
         self.terminal.python("infra.deploy", "--require-approval", "never", "--method", "direct", "--app", assembly)
 
-    def _train(self, host: SimulatedHost, run: Path) -> None:
-        self.show("\n2. Train on the host, and monitor it")
-        self.wait_until_set_up(host)
-        self.terminal.python("ops", "logs", "--of", "host", "--lines", 20)
-        # For a real host, train-remote builds and sends the image, which takes an engine here and 420 MB of wheels.
-        built = host.run("docker", "build", "--tag", IMAGE, str(ROOT))
+    def _train(self, machines: Hypervisor) -> SimulatedHost:
+        self.show("\n2. Train: the image is in the repository, the group launches a host; monitor it")
+        image = f"{self._outputs(machines, STORAGE)['RepositoryUri']}:latest"
+        # For a real host, train-remote builds and pushes the image, which takes an engine here and 420 MB of wheels.
+        registry = {"REDOX_STAND_IN_IMAGES": str(self.folder / "registry")}
+        built = subprocess.run(  # noqa: S603 - our own
+            [sys.executable, "-I", DOCKER, "build", "--tag", image, str(ROOT)], cwd=ROOT, env=registry, check=False
+        )
         if built.returncode:
-            raise RedoxError(f"the image cannot be built: {built.stderr.strip()}", hint=f"see {self.terminal.log}")
-        options = ("--image", IMAGE, "--detach", "--", *demo_settings.TRAIN_OPTIONS)
+            raise RedoxError("the image cannot be built", hint=f"see {self.terminal.log}")
+        options = ("--image", image, "--detach", "--", *demo_settings.TRAIN_OPTIONS)
         self.terminal.python("ops", "train-remote", "--run", demo_settings.RUN, *options)
-        self.wait_until(run, lambda beat: (beat.pushed_step or 0) > 0, "a checkpoint in the bucket")
+        self.terminal.python("ops", "logs", "--of", "host", "--lines", 20)
+        host = machines.host(self._member(machines) or "")
+        self.wait_until(_run(host), lambda beat: (beat.pushed_step or 0) > 0, "a checkpoint in the bucket")
         self.terminal.python("ops", "status", "--run", demo_settings.RUN)
         self.terminal.python("ops", "snapshot")
+        return host
 
-    def _kill(self, host: SimulatedHost, run: Path) -> dict[str, Any]:
-        self.show("\n3. Cut the power between two checkpoints: kill -9 of the host's first process")
+    def _kill(self, machines: Hypervisor, host: SimulatedHost) -> dict[str, Any]:
+        zone = machines.zone(host.record.instance_id)
+        self.show(
+            f"\n3. {zone} has no capacity left; cut the power of the host there between two checkpoints: kill -9"
+        )
+        machines.aws.set_account(refusals={zone: NO_CAPACITY})
+        run = _run(host)
         known = _heartbeat(run).checkpoint_step or 0
         self.wait_until(run, lambda beat: _between_checkpoints(beat, known), "the middle of a save interval")
-        host.kill()
         last, now = _heartbeat(run), time.time()
+        host.kill()
         age = now - (last.checkpoint_at or 0.0)
         self.show(f"killed at step {last.step:,}, {age:.1f} s after the checkpoint of step {last.checkpoint_step:,}")
-        self.terminal.python("ops", "health", "--run", demo_settings.RUN, expected=1)
         return {
             "host": host.record.instance_id,
+            "zone": zone,
             "at": now,
             "step": last.step,
             "checkpoint_step": last.checkpoint_step,
             "since_checkpoint_s": age,
         }
 
-    def _restore(self, machines: Hypervisor, run: Path, killed: dict[str, Any]) -> dict[str, Any]:
-        self.show("\n4. Restore: a new host from the image, with the same volume")
-        started = time.time()
-        self.terminal.python("ops", "restore", "--run", demo_settings.RUN, "--instance", killed["host"])
-        host, _ = self.host(machines)
-        log = self.terminal.python("ops", "logs", "--lines", 20)
-        resumed = int(RESUMING.findall(log)[-1].replace(",", ""))
-        goal = killed["step"]
-
-        def is_beyond(beat: Heartbeat) -> bool:
-            return beat.written_at > started and (beat.pushed_step or 0) > goal
-
-        self.wait_until(run, is_beyond, f"a checkpoint beyond step {goal:,} in the bucket")
+    def _replaced(self, machines: Hypervisor, killed: dict[str, Any]) -> dict[str, Any]:
+        self.show("\n4. Nobody does anything: the group replaces the host, which goes on with the run")
+        deadline, goal = time.monotonic() + TIMEOUT_S, killed["step"]
+        while (name := self._member(machines)) in (None, killed["host"]):
+            if time.monotonic() > deadline:
+                raise RedoxError("the group does not replace the host", hint=f"see {machines.aws.log}")
+            time.sleep(POLL_S)
+        host = machines.host(str(name))
+        self.wait_until(_run(host), lambda beat: beat.status == "training", "the training on the new host")
+        back_s = time.time() - killed["at"]
+        resumed = int(RESUMING.findall(self.terminal.python("ops", "logs", "--lines", 20))[-1].replace(",", ""))
+        self.wait_until(_run(host), lambda beat: (beat.pushed_step or 0) > goal, f"a checkpoint beyond step {goal:,}")
         self.terminal.python("ops", "status", "--run", demo_settings.RUN)
-        self.terminal.python("ops", "stop", "--instance", host.record.instance_id)
-        status = _heartbeat(run).status
-        return {"host": host.record.instance_id, "step": resumed, "lost_steps": goal - resumed, "status": status}
+        zone = machines.zone(str(name))
+        self.show(
+            f"{killed['host']} in {killed['zone']} was replaced by {name} in {zone}, training after {back_s:.0f} s"
+        )
+        return {"host": name, "zone": zone, "step": resumed, "lost_steps": goal - resumed, "back_s": back_s}
+
+    def _idle(self, machines: Hypervisor, name: str) -> None:
+        self.show(
+            "\n5. End the training; after an idle hour, which is skipped, the host ends itself: the group is at 0"
+        )
+        self.terminal.python("ops", "stop", "--keep-host", "--instance", name)
+        host = machines.host(name)
+        host.run("python3", "-I", "-c", SKIP_AN_HOUR)
+        host.run("systemctl", "restart", contract.WATCH)
+        deadline = time.monotonic() + TIMEOUT_S
+        while host.record.alive or self._member(machines):
+            if time.monotonic() > deadline:
+                raise RedoxError("the idle host did not end itself", hint=f"see {machines.aws.log}")
+            time.sleep(POLL_S)
+        self.terminal.python("ops", "health", "--run", demo_settings.RUN, expected=1)
+        self.terminal.python("ops", "cost", "--run", demo_settings.RUN)
 
     def _fetch(self) -> dict[str, Any]:
-        self.show("\n5. Fetch the result, and report it")
+        self.show("\n6. Fetch the result, and report it")
         local = self.folder / "experiments" / demo_settings.RUN
         self.terminal.python("ops", "checkpoints", "--run", demo_settings.RUN)
         self.terminal.python("ops", "pull-checkpoints", "--run", demo_settings.RUN, "--to", local)
@@ -156,25 +190,15 @@ class Story:
         step = max(int(path.name.removeprefix("step_")) for path in local.glob("step_*"))
         return {"step": step, "report": str(local / "report.html")}
 
-    def host(self, machines: Hypervisor) -> tuple[SimulatedHost, str]:
-        """Return the host of the deployment, once it is running, and the id of its volume."""
-        stacks = machines.aws.client("cloudformation")
-        outputs = {
-            output["OutputKey"]: output["OutputValue"]
-            for name in (STORAGE, TRAINING)
-            for output in stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-        }
-        return machines.host(outputs["InstanceId"]), outputs["VolumeId"]
+    def _member(self, machines: Hypervisor) -> str | None:
+        """Return the instance of the host's group; None if it has none."""
+        found = machines.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[HOST_GROUP])
+        members = found["AutoScalingGroups"][0]["Instances"]
+        return str(members[0]["InstanceId"]) if members else None
 
-    def wait_until_set_up(self, host: SimulatedHost) -> None:
-        """Wait until the user data of a host has run."""
-        self.show("... waiting until the host is set up")
-        deadline = time.monotonic() + TIMEOUT_S
-        while SET_UP not in (log := host.run("cat", LOG).stdout):
-            if FAILED in log or time.monotonic() > deadline or not host.record.alive:
-                last = " | ".join(log.strip().splitlines()[-3:])
-                raise RedoxError(f"the set-up of the host failed: {last}", hint=f"see {host.disk}{LOG}")
-            time.sleep(POLL_S)
+    def _outputs(self, machines: Hypervisor, stack: str) -> dict[str, str]:
+        found = machines.aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
+        return {output["OutputKey"]: output["OutputValue"] for output in found}
 
     def wait_until(self, run: Path, condition: Callable[[Heartbeat], bool], description: str) -> None:
         """Wait until the heartbeat of a run meets a condition."""
@@ -187,6 +211,10 @@ class Story:
                     hint=f"see {self.terminal.log}",
                 )
             time.sleep(POLL_S)
+
+
+def _run(host: SimulatedHost) -> Path:
+    return host.disk / "data" / "experiments" / demo_settings.RUN
 
 
 def _heartbeat(run: Path) -> Heartbeat:

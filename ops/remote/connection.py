@@ -65,7 +65,8 @@ class Gateway:
 class _RefuseUnknownHosts(paramiko.RejectPolicy):  # type: ignore[misc]  # it has no types
     def missing_host_key(self, client: Any, hostname: str, key: Any) -> NoReturn:  # noqa: ARG002 - paramiko calls it
         raise RedoxError(
-            f"{hostname} is an unknown host: none of its keys is known here", hint="make restore replaces the host"
+            f"{hostname} is an unknown host: none of its keys is known here",
+            hint="was it replaced? the same command again finds the new one",
         )
 
 

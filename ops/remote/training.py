@@ -34,7 +34,6 @@ class TrainingState:
     speeds: Mapping[int, float]  # steps per second that the run had with numbers of actors
     writer: str | None  # name of a trainer on this folder in the run's lock; None if the folder does not exist
     unit: Mapping[str, str]  # properties of the trainer's systemd unit
-    ledger: Mapping[str, float]  # seconds of host time by month, as the data volume has them
     disks: Mapping[str, Mapping[str, int]]  # total and free bytes of the file systems, by path
 
     @property
@@ -56,7 +55,7 @@ class TrainingState:
     def month_seconds(self) -> Mapping[str, float]:
         """Seconds of host time by month, including those that the watch could not write to the ledger."""
         if self.watch is None:
-            return self.ledger
+            return {}
         saved, unsaved = self.watch.saved, self.watch.unsaved
         return {month: saved.get(month, 0.0) + unsaved.get(month, 0.0) for month in {*saved, *unsaved}}
 
@@ -76,7 +75,6 @@ def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
         "environment": [str(contract.ETC / name) for name in contract.ENVIRONMENT_FILES],
         "watch_state": str(contract.WATCH_STATE),
         "keep_awake": str(contract.KEEP_AWAKE),
-        "ledger": contract.LEDGER,
     }
     answer: dict[str, Any] = host.script("state", request, reads=True)
     beats, watch, speeds = answer.pop("beats"), answer.pop("watch"), answer.pop("speeds")
@@ -92,16 +90,21 @@ def start(host: "RemoteHost", run: str, image: str, options: Sequence[str]) -> N
     """Start the unit with a run: `--resume auto`, the options of the settings, then these.
 
     It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone. A
-    RedoxError if the unit is active already.
+    RedoxError if the unit is active already. A host that replaces this one goes on with the run: it finds the file in
+    the bucket.
     """
+    text, session = run_environment(run, image, options), host.session
     request = {
         "path": str(contract.ETC / contract.RUN_ENV),
-        "text": run_environment(run, image, options),
+        "text": text,
         "unit": contract.TRAINER,
         "active": sorted(contract.UNIT_ACTIVE),
     }
     if host.script("start", request)["busy"]:
         refuse_busy(host, inspect(host))
+    else:
+        record = {"Bucket": session.deployed.bucket, "Key": contract.RUN_RECORD, "Body": text.encode()}
+        session.client("s3").put_object(**record)
 
 
 def run_environment(run: str, image: str, options: Sequence[str]) -> str:

@@ -114,7 +114,6 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "speeds": speeds(measured),
         "writer": writer(runs / run),
         "unit": unit(request["unit"]),
-        "ledger": read(data / request["ledger"]) or {},
         "disks": {path: disk(path) for path in ("/", str(data)) if Path(path).exists()},
     }
 

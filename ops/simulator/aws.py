@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.simulator.groups import add_groups
 from ops.simulator.permissions import ACCOUNT, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
 from ops.simulator.records import HOSTS, console_of, records
 from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
@@ -42,7 +43,7 @@ _ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv"
 # Ignored by moto's CloudFormation; the rules make alarms and policies of topics, the tests of the template cover all.
 UNSUPPORTED = {
     "AWS::Budgets::Budget",
-    "AWS::Budgets::BudgetsAction",
+    "AWS::AutoScaling::ScalingPolicy",
     "AWS::CloudWatch::Alarm",
     "AWS::DLM::LifecyclePolicy",
     "AWS::S3::BucketPolicy",
@@ -161,39 +162,15 @@ def serve() -> None:
     """Run the server."""
     from moto.server import main  # noqa: PLC0415 - needed by the server only
 
-    _patch_instances()
     _patch_images()
     _patch_logs()
     _patch_quotas()
     _patch_host_access()
     simulate_rights()
     add_rules()
+    add_groups()
     _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])
-
-
-def _patch_instances() -> None:
-    """Add suppressed devices, termination protection and tags of volumes, which moto's CloudFormation ignores."""
-    from moto.ec2.models.elastic_block_store import Volume  # noqa: PLC0415
-    from moto.ec2.models.instances import Instance  # noqa: PLC0415
-
-    create, make_volume = Instance.create_from_cloudformation_json, Volume.create_from_cloudformation_json
-
-    def with_tags(_cls: type, /, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
-        volume = make_volume(name, json, account, region, **more)
-        volume.add_tags({tag["Key"]: tag["Value"] for tag in json["Properties"].get("Tags", ())})
-        return volume
-
-    def as_aws_does(_cls: type, /, name: str, json: Any, account: str, region: str, **more: Any) -> Any:
-        properties = json["Properties"]
-        devices = properties.get("BlockDeviceMappings", [])
-        properties["BlockDeviceMappings"] = [device for device in devices if "NoDevice" not in device]
-        instance = create(name, json, account, region, **more)
-        instance.disable_api_termination = properties.get("DisableApiTermination") in (True, "true")
-        return instance
-
-    replace(Instance, create_from_cloudformation_json=classmethod(as_aws_does))
-    replace(Volume, create_from_cloudformation_json=classmethod(with_tags))
 
 
 def _patch_logs() -> None:

@@ -22,8 +22,7 @@ PROGRAMS = Path(__file__).parent / "guest"
 SSHD = "/usr/sbin/sshd"
 START_TIMEOUT_S = 30.0
 POLL_S = 0.02
-DISK = "disk"  # the part of the root disk that an image of the host contains
-DEVICE_BYTES = 16_000_000  # of the file that stands for the device of the data volume
+DISK = "disk"  # the part of the root disk that an image of the host contains, /data included
 PACKAGES = {
     SSHD: "openssh-server",
     "ssh": "openssh-client",
@@ -32,8 +31,6 @@ PACKAGES = {
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "bash": "bash",
-    "curl": "curl",
-    "mkfs.ext4": "e2fsprogs",
 }
 SBIN = "/usr/sbin:/sbin"
 HOST_KEYS = "-----BEGIN SSH HOST KEY KEYS-----\r\n{}\r\n-----END SSH HOST KEY KEYS-----\r\n"
@@ -123,19 +120,16 @@ class SimulatedHost:
                 self.kill()
 
 
-def start(folder: Path, volume: Path, device: str, login: Login, environment: Mapping[str, str]) -> SimulatedHost:
+def start(folder: Path, login: Login, environment: Mapping[str, str]) -> SimulatedHost:
     """Start a host, and return once its sshd accepts connections.
 
-    `folder`, named by the instance id, keeps the root disk between two starts. `volume` is a folder that is its data
-    volume, `device` the name of that in AWS. `environment` is further environment of all its processes, such as the
-    address of simulated AWS.
+    `folder`, named by the instance id, keeps the root disk between two starts. `environment` is further environment
+    of all its processes, such as the address of simulated AWS.
     """
-    _prepare(folder, volume, login)
+    _prepare(folder, login)
     port = free_port()
     variables = {
         "FOLDER": folder,
-        "DATA": volume,
-        "DEVICE": device,
         "PROGRAMS": PROGRAMS,
         "CLONE": ROOT,
         "SHARED": "\n".join(_shared_folders(folder)),
@@ -166,15 +160,12 @@ def free_port() -> int:
         return port
 
 
-def _prepare(folder: Path, volume: Path, login: Login) -> None:
-    for each in (folder / KEYS, folder / "work", folder / DISK, volume):
+def _prepare(folder: Path, login: Login) -> None:
+    for each in (folder / KEYS, folder / "work", folder / DISK):
         each.mkdir(parents=True, exist_ok=True)
     (folder / KEYS / login.user).write_text("")
-    (folder / "user-data").write_text(login.user_data)
-    device = volume.with_name(f"{volume.name}.device")
-    if not device.exists():
-        with device.open("wb") as file:
-            file.truncate(DEVICE_BYTES)
+    (folder / "user-data").write_text(login.user_data or "#!/bin/sh\n")
+    (folder / "user-data").chmod(0o755)
     key = folder / "host_key"
     if not key.exists():  # generated at the first start of an instance, and written to its console
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{folder.name}", "-f", str(key)]

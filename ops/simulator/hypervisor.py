@@ -1,7 +1,8 @@
 """Runs a simulated host for each running instance of simulated AWS, and ends it with its instance.
 
 Simulated AWS is polled, as it sends no events. A host that ends by itself was shut down, and its instance becomes
-stopped; a killed host stays dead while its instance stays running, like a machine without power.
+stopped, or terminated in a group; a killed host stays dead while its instance stays running, like a machine without
+power, and fails the status checks of its group.
 """
 
 import base64
@@ -12,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from infra.names import DATA_DEVICE
 from ops.simulator import gateway, host
 from ops.simulator.aws import StandIn
 from ops.simulator.host import DISK, Login, SimulatedHost
@@ -20,9 +20,8 @@ from ops.simulator.permissions import HOST
 
 POLL_S = 0.3
 PATIENCE_S = 150.0  # for a start and for a shutdown
-# Simulated AWS waits for no set-up, so the wait condition has no address to report to.
-NO_SIGNAL = "REDOX_SIGNAL_URL='None'"
 SHELL_SCRIPTS = ("text/x-shellscript", "text/x-shellscript-per-boot")
+GROUP_TAG = "aws:autoscaling:groupName"
 
 
 class Hypervisor:
@@ -31,7 +30,7 @@ class Hypervisor:
     def __init__(self, aws: StandIn, login: str) -> None:
         self.aws, self._login = aws, login
         self._folder = aws.hosts.parent
-        self._ec2 = aws.client("ec2")
+        self._ec2, self._autoscaling = aws.client("ec2"), aws.client("autoscaling")
         self._hosts: dict[str, SimulatedHost] = {}
         self._images: set[str] = set()
         self._stopped = threading.Event()
@@ -55,6 +54,11 @@ class Hypervisor:
         if not up:
             raise TimeoutError(f"{instance_id} has no host")
         return self._hosts[instance_id]
+
+    def zone(self, instance_id: str) -> str:
+        """Return the availability zone of an instance."""
+        found = self._ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+        return str(found["Placement"]["AvailabilityZone"])
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -82,6 +86,7 @@ class Hypervisor:
     def poll(self) -> None:
         """Start and end hosts according to the instances."""
         self._take_images()
+        self._autoscaling.describe_auto_scaling_groups()  # brings them up to date
         instances = {
             each["InstanceId"]: each
             for found in self._ec2.get_paginator("describe_instances").paginate()
@@ -92,9 +97,13 @@ class Hypervisor:
             state = instances[name]["State"]["Name"] if name in instances else "terminated"
             code = running.process.poll()
             if code is not None and state == "running":
+                in_group = any(tag["Key"] == GROUP_TAG for tag in instances[name].get("Tags", ()))
                 if code == 0:  # it shut itself down
-                    self._ec2.stop_instances(InstanceIds=[name])
+                    end = self._ec2.terminate_instances if in_group else self._ec2.stop_instances
+                    end(InstanceIds=[name])
                     del self._hosts[name]
+                elif in_group:
+                    self._autoscaling.set_instance_health(InstanceId=name, HealthStatus="Unhealthy")
             elif state != "running":
                 running.shut_down(PATIENCE_S)
                 del self._hosts[name]
@@ -102,26 +111,18 @@ class Hypervisor:
                     shutil.rmtree(running.disk, ignore_errors=True)
         for name, instance in instances.items():
             if instance["State"]["Name"] == "running" and name not in self._hosts:
-                devices = {each["DeviceName"]: each["Ebs"]["VolumeId"] for each in instance["BlockDeviceMappings"]}
-                if DATA_DEVICE in devices:  # the set-up would wait for it
-                    self._hosts[name] = self._start(name, instance, devices[DATA_DEVICE])
+                self._hosts[name] = self._start(name, instance)
 
-    def _start(self, name: str, instance: Mapping[str, Any], volume: str) -> SimulatedHost:
+    def _start(self, name: str, instance: Mapping[str, Any]) -> SimulatedHost:
         folder = self.aws.hosts / name
         image = self._folder / "images" / instance["ImageId"]
         if not (folder / DISK).exists() and image.exists():
             shutil.copytree(image, folder / DISK, symlinks=True)
         answer = self._ec2.describe_instance_attribute(InstanceId=name, Attribute="userData")
-        script = script_of(base64.b64decode(answer["UserData"].get("Value", "")).decode())
-        device = f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
-        return host.start(
-            folder,
-            self._folder / "volumes" / volume,
-            device,
-            Login(self._login, script.replace(NO_SIGNAL, "REDOX_SIGNAL_URL=''")),
-            # Credentials and the address of simulated AWS; a real host has a role instead.
-            self.aws.environment | {"AWS_ACCESS_KEY_ID": HOST},
-        )
+        user_data = base64.b64decode(answer["UserData"].get("Value", "")).decode()
+        # The address of simulated AWS, and credentials that its metadata service gives out.
+        environment = self.aws.environment | {"AWS_ACCESS_KEY_ID": HOST}
+        return host.start(folder, Login(self._login, script_of(user_data)), environment)
 
     def _take_images(self) -> None:
         """Copy the root disk of each host of which an image was made since the last poll."""

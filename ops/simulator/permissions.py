@@ -31,14 +31,12 @@ RESOURCES: dict[str, list[tuple[str, str]]] = {
             "AutoScalingGroupName",
         )
     ],
+    "autoscaling:TerminateInstanceInAutoScalingGroup": [
+        (f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:id:autoScalingGroupName/redox-host", "")
+    ],
     "cloudformation": [(f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/id", "StackName")],
-    "ec2:AttachVolume": [(f"{IN_EC2}:volume/{{}}", "VolumeId"), (f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ec2:CreateImage": [(f"{IN_EC2}:instance/{{}}", "InstanceId"), (f"arn:aws:ec2:{REGION}::image/new", "")],
-    "ec2:CreateSnapshot": [(f"{IN_EC2}:volume/{{}}", "VolumeId"), (f"arn:aws:ec2:{REGION}::snapshot/new", "")],
-    "ec2:DetachVolume": [(f"{IN_EC2}:volume/{{}}", "VolumeId"), (f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ec2:GetConsoleOutput": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
-    "ec2:ModifyInstanceAttribute": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
-    "ec2:StartInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2:StopInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2:TerminateInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2-instance-connect:SendSSHPublicKey": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],

@@ -32,9 +32,8 @@ REFUSALS = {
 def add_rules() -> None:
     """Add all rules to moto."""
     _alarms_publish_where_the_topic_allows_it()
-    _volumes_are_busy_under_a_running_instance()
     _instances_need_capacity()
-    _stacks_have_policies_alarms_and_failures()
+    _stacks_have_policies_and_alarms()
     _mail_waits_for_its_reader()
     _cost_allocation_tags_are_active_when_set()
 
@@ -85,45 +84,6 @@ def _alarms_publish_where_the_topic_allows_it() -> None:
     replace(CloudWatchBackend, set_alarm_state=as_aws_does)
 
 
-def _volumes_are_busy_under_a_running_instance() -> None:
-    """A volume detached while it is mounted is stuck in the state busy and may be damaged; a stack detaches first.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-volumeattachment.html
-    """
-    from moto.cloudformation.parsing import ResourceMap  # noqa: PLC0415
-    from moto.ec2.models.elastic_block_store import EBSBackend, VolumeAttachment  # noqa: PLC0415
-    from moto.ec2.models.instances import Instance  # noqa: PLC0415
-
-    detach, delete, terminate = EBSBackend.detach_volume, ResourceMap.delete, Instance.terminate
-    ending: set[str] = set()  # instances that release their volumes by being terminated
-
-    def as_aws_does(self: Any, volume_id: str, instance_id: str, device_path: str) -> Any:
-        attachment = self.get_volume(volume_id).attachment
-        if attachment and self.get_instance(instance_id).is_running() and instance_id not in ending:
-            attachment.status = "busy"
-            _broken(f"{volume_id} was detached while {instance_id}, which writes to it, is running")
-            return attachment
-        return detach(self, volume_id, instance_id, device_path)
-
-    def dependents_first(self: Any) -> None:
-        for each in list(self._parsed_resources.values()):
-            if (
-                isinstance(each, VolumeAttachment)
-                and each.volume.attachment is each
-                and each.instance.state != "terminated"
-            ):
-                each.volume.ec2_backend.detach_volume(each.volume_id, each.instance_id, each.device)
-        delete(self)
-
-    def shut_down_first(self: Any) -> Any:
-        ending.add(self.id)
-        return terminate(self)
-
-    replace(EBSBackend, detach_volume=as_aws_does)
-    replace(Instance, terminate=shut_down_first)
-    replace(ResourceMap, delete=dependents_first)
-
-
 def _instances_need_capacity() -> None:
     """Both a new instance and a stopped one need capacity, quota and a zone that offers the type.
 
@@ -152,30 +112,17 @@ def _instances_need_capacity() -> None:
     replace(InstanceBackend, run_instances=run_as_aws_does, start_instances=start_as_aws_does)
 
 
-def _stacks_have_policies_alarms_and_failures() -> None:
-    """A stack makes alarms and policies of topics, and reports an instance that it did not get as an event.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
-    """
-    from moto.cloudformation.models import Event, Stack  # noqa: PLC0415
+def _stacks_have_policies_and_alarms() -> None:
+    """A stack makes alarms and policies of topics."""
+    from moto.cloudformation.models import Stack  # noqa: PLC0415
     from moto.cloudformation.parsing import clean_json  # noqa: PLC0415
     from moto.cloudwatch.models import cloudwatch_backends  # noqa: PLC0415
-    from moto.ec2.exceptions import EC2ClientError  # noqa: PLC0415
     from moto.sns.models import sns_backends  # noqa: PLC0415
 
     original = Stack.create_resources
 
     def as_aws_does(self: Any) -> None:
-        try:
-            original(self)
-        except EC2ClientError as error:
-            reason = f'Resource handler returned message: "{error.message} (Service: Ec2, Status Code: 500)"'
-            kind, failed = "AWS::EC2::Instance", "CREATE_FAILED"
-            names = [name for name, each in self.template_dict["Resources"].items() if each["Type"] == kind]
-            self.events.append(Event(self.stack_id, self.name, names[0], "", kind, failed, reason, None))
-            self._add_stack_event(failed, f"The following resource(s) failed to create: {names}.")
-            self.status = failed
-            return
+        original(self)
         for name, resource in self.template_dict["Resources"].items():
             where = {"account": self.account_id, "region": self.region_name}
             if resource["Type"] == "AWS::SNS::TopicPolicy":
@@ -205,7 +152,9 @@ def _alarm(cloudwatch: Any, name: str, properties: Mapping[str, Any]) -> None:
         statistic=properties.get("Statistic", ""),
         description=properties.get("AlarmDescription", ""),
         dimensions=properties.get("Dimensions", []),
-        alarm_actions=properties.get("AlarmActions", []),
+        alarm_actions=[
+            each for each in properties.get("AlarmActions", []) if each
+        ],  # moto has no policies of groups here
     )
 
 

@@ -1,7 +1,5 @@
 """Files of a machine: they follow the settings, and the commands of the units exist."""
 
-import ast
-import base64
 import json
 import re
 import shlex
@@ -12,15 +10,21 @@ from pathlib import Path
 import pytest
 import typer
 
-from infra import bring_up
-from infra.bring_up import MachineContext, files, script, training_environment
+from infra.bring_up import files, machine_environment, training_environment
 from infra.container import Flags
+from infra.deployed import Deployed
 from infra.names import LOG_GROUP
 from infra.settings import FILE, ROOT, Settings, load, parse
 from redox_balancer.cli import app
 
 SETTINGS = load()
-WORKERS = parse(FILE.read_text().replace("workers = 0", "workers = 2").replace("r7i.48xlarge", "c7i.2xlarge"))
+DEPLOYED = Deployed(bucket="checkpoints", repository="repository")
+WORKERS = parse(
+    FILE.read_text()
+    .replace("workers = 0", "workers = 2")
+    .replace('["r7i.48xlarge", "r8i.48xlarge", "r7a.48xlarge"]', '["c7i.2xlarge"]')
+    .replace("of r7i.48xlarge on demand", "of c7i.2xlarge on demand")
+)
 
 
 def environment(settings: Settings, kind: str = "host") -> dict[str, list[str]]:
@@ -50,7 +54,7 @@ def test_the_trainer_has_the_options_of_the_unit(settings: Settings) -> None:
 
 
 def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
-    unit = files(SETTINGS, "host")["etc/systemd/system/redox-trainer.service"].decode()
+    unit = files(SETTINGS, "host", DEPLOYED)["etc/systemd/system/redox-trainer.service"].decode()
     timeout = SETTINGS.limits.stop_timeout_s
     assert f"docker stop --time {timeout} " in unit
     seconds = re.search(r"TimeoutStopSec=(\d+)", unit)
@@ -62,7 +66,7 @@ def test_units_of_the_trainer_stop_it_gently_and_start_it_again() -> None:
 
 
 def test_the_log_of_a_training_outlives_its_host() -> None:
-    unit = files(SETTINGS, "host")["etc/systemd/system/redox-trainer.service"].decode()
+    unit = files(SETTINGS, "host", DEPLOYED)["etc/systemd/system/redox-trainer.service"].decode()
     (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
     assert (
         "$REDOX_LOG --log-opt awslogs-region=${REDOX_REGION} --log-opt awslogs-stream=training/${REDOX_RUN}" in start
@@ -72,12 +76,13 @@ def test_the_log_of_a_training_outlives_its_host() -> None:
 
 
 def test_workers_and_head_exist_only_if_set() -> None:
-    assert not any("worker" in name and name.endswith(".service") for name in files(SETTINGS, "host"))
-    host, worker = files(WORKERS, "host"), files(WORKERS, "worker")
+    assert not any("worker" in name and name.endswith(".service") for name in files(SETTINGS, "host", DEPLOYED))
+    host, worker = files(WORKERS, "host", DEPLOYED), files(WORKERS, "worker", DEPLOYED)
     assert {"etc/systemd/system/redox-workers.service", "usr/local/lib/redox/head.sh"} <= set(host)
     assert "etc/systemd/system/redox-worker.service" in worker
     assert not any(name.startswith("etc/cron.d") or "trainer" in name for name in worker)
-    assert not any("infra/machine" in name and "workers" not in name for name in worker)
+    programs = {Path(name).stem for name in worker if "infra/machine" in name}
+    assert programs == {"__init__", "aws", "contract", "workers"}
     assert WORKERS.training.num_actors == 18  # three quarters of the cores of all three machines
     pull = host["etc/systemd/system/redox-trainer.service.d/pull.conf"].decode()
     assert "ExecCondition=/usr/bin/docker pull --quiet ${REDOX_IMAGE}" in pull
@@ -88,10 +93,9 @@ def test_workers_and_head_exist_only_if_set() -> None:
 def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     for kind in ("host", "worker"):
-        for name, content in files(WORKERS, kind).items():
+        for name, content in files(WORKERS, kind, DEPLOYED).items():
             if content.startswith((b"#!/bin/bash", b"#!/bin/sh")):
                 (tmp_path / f"{kind}-{Path(name).name}").write_bytes(content)
-    (tmp_path / "script").write_text(script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="image")))
     answer = subprocess.run([shellcheck, *tmp_path.iterdir()], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
 
@@ -110,11 +114,11 @@ def test_the_comment_of_an_ssh_key_is_data_and_never_run(tmp_path: Path) -> None
     key = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP {HOSTILE}"
     quoted = json.dumps(key, ensure_ascii=False)
     settings = parse(FILE.read_text().replace('ssh_public_key = ""', f"ssh_public_key = {quoted}"))
-    for name, content in files(settings, "host").items():
+    for name, content in files(settings, "host", DEPLOYED).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    steps = (tmp_path / "usr/local/lib/redox/bring-up").read_text().partition("\nmv /etc/redox/machine.env.new")[0]
+    steps = (tmp_path / "usr/local/lib/redox/bring-up").read_text().partition("\n# shellcheck disable=SC1091")[0]
     program = f"{steps.replace('/etc/redox', f'{tmp_path}/etc/redox')}\ntrap - EXIT{USER}key\nkey\n"
     answer = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
@@ -132,8 +136,10 @@ apt-get() { echo "no network" >&2; return 100; }
 def test_a_set_up_that_fails_at_its_start_leaves_a_watch_that_stops_the_idle_host(tmp_path: Path) -> None:
     etc = tmp_path / "etc/redox"
     etc.mkdir(parents=True)
-    (etc / "machine.env.new").write_text(MachineContext(kind="host", region="us-east-1", image="image").environment())
-    program = files(SETTINGS, "host")["usr/local/lib/redox/bring-up"].decode().replace("/etc/redox", str(etc))
+    (etc / "machine.env").write_text(machine_environment(SETTINGS, "host", DEPLOYED))
+    program = (
+        files(SETTINGS, "host", DEPLOYED)["usr/local/lib/redox/bring-up"].decode().replace("/etc/redox", str(etc))
+    )
     program = program.replace("\nset -euo pipefail\n", f"\nset -euo pipefail\n{FAILING}", 1)
     answer = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.returncode == 100
@@ -143,26 +149,6 @@ def test_a_set_up_that_fails_at_its_start_leaves_a_watch_that_stops_the_idle_hos
         "enable redox-watch",
         "restart --no-block redox-watch",
     ]
-
-
-def test_packed_files_may_contain_the_placeholders_of_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = "MACHINEPACKEDLOG" * 5  # as it may happen in 12,000 characters of base 85
-    monkeypatch.setattr(bring_up, "_archive", lambda *_: base64.b85decode(packed))
-    text = script(SETTINGS, MachineContext(kind="host", region="us-east-1", image="PACKED-LOG"))
-    assert packed in text
-    assert "REDOX_IMAGE='PACKED-LOG'\n" in text
-
-
-def test_programs_are_shipped_without_comments_and_otherwise_unchanged() -> None:
-    for path in sorted((ROOT / "infra/machine").glob("*.py")):
-        shipped = files(SETTINGS, "host")[f"usr/local/lib/redox/infra/machine/{path.name}"].decode()
-        trees = [ast.parse(text) for text in (path.read_text(), shipped)]
-        for node in ast.walk(trees[0]):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-                del node.body[0]
-        assert ast.dump(trees[0]) == ast.dump(trees[1]), path
-        assert '"""' not in shipped
-        assert not re.search(r"(?m)^\s*#", shipped), path
 
 
 def test_the_decisions_need_nothing_but_python() -> None:

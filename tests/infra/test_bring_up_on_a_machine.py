@@ -16,16 +16,18 @@ import numpy as np
 import pytest
 
 from commands import REDOX
-from infra.bring_up import LIMITS, MachineContext, mount_unit, user_data
-from infra.settings import load
+from infra.bring_up import LIMITS, upload, user_data
+from infra.deployed import Deployed
+from infra.machine import contract
+from infra.settings import FILE, parse
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
 from ops.simulator.aws import StandIn
 from redox_balancer.runs import checkpoint
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
-SETTINGS = load()
-VOLUME, BUCKET, INSTANCE = "vol-0123456789abcdef0", "checkpoints", "i-0123456789abcdef0"
+SETTINGS = parse(FILE.read_text().replace('image_delivery = "repository"', 'image_delivery = "host"'))
+BUCKET, INSTANCE = "checkpoints", "i-0123456789abcdef0"
 RUN = f"{SETTINGS.container.experiments}/production"
 
 
@@ -46,7 +48,7 @@ class Host:
     @property
     def environment(self) -> dict[str, str]:
         """Environment in which its programs find the stand-ins."""
-        return {"AWS_ENDPOINT_URL": self.aws.address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.address}
+        return environment(self.metadata, self.aws)
 
     def cron(self) -> subprocess.CompletedProcess[str]:
         """Run the sync's cron line as cron does."""
@@ -61,50 +63,55 @@ class Host:
     def objects(self) -> list[str]:
         """Return the keys of the bucket in the order of upload."""
         s3 = self.aws.client("s3")
-        found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        puts = re.findall(rf'"PUT /{BUCKET}/(\S+) HTTP', self.aws.log.read_text())
+        found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{SETTINGS.storage.runs}/").get("Contents", [])
+        found = [each for each in found if "/logs/" not in each["Key"]]
+        puts = re.findall(
+            rf'"PUT /{BUCKET}/({SETTINGS.storage.runs}/(?!\S+/logs/)\S+) HTTP', self.aws.log.read_text()
+        )
         assert set(puts) == {item["Key"] for item in found}
         return list(dict.fromkeys(puts))
 
 
-def run_user_data(chroot: Chroot, text: str) -> subprocess.CompletedProcess[str]:
+def run_user_data(chroot: Chroot, text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the script part of user data as cloud-init does."""
     message = email.message_from_string(text)
     assert message.get_content_type() == "text/x-shellscript-per-boot"
     script = chroot.root / "root/part-001"
     script.write_text(message.get_payload())
     script.chmod(0o755)
-    answer = chroot.run("/root/part-001")
+    answer = chroot.run("/root/part-001", environment=environment)
     script.unlink()
     return answer
 
 
-def data_for(metadata: Metadata) -> str:
-    return user_data(
-        SETTINGS,
-        MachineContext(
-            kind="host",
-            region="us-east-1",
-            image="redox-balancer:latest",
-            bucket=BUCKET,
-            volume=VOLUME,
-            signal_url=f"{metadata.address}/signal",
-        ),
-    )
+USER_DATA = user_data("us-east-1", BUCKET, "host")
+
+
+def environment(metadata: Metadata, aws: StandIn) -> dict[str, str]:
+    """Environment in which a machine finds the stand-ins."""
+    return {"AWS_ENDPOINT_URL": aws.address, "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.address}
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, aws: StandIn) -> Iterator[Host]:
-    aws.client("s3").create_bucket(Bucket=BUCKET)
-    with metadata_service(INSTANCE) as metadata, machine(tmp_path_factory.mktemp("machine"), VOLUME) as chroot:
-        yield Host(chroot, metadata, aws, run_user_data(chroot, data_for(metadata)))
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    upload(SETTINGS, Deployed(bucket=BUCKET, repository="repository"), s3)
+    s3.put_object(Bucket=BUCKET, Key=contract.RUN_RECORD, Body=b'REDOX_RUN="production"\n')
+    with metadata_service(INSTANCE) as metadata, machine(tmp_path_factory.mktemp("machine")) as chroot:
+        yield Host(chroot, metadata, aws, run_user_data(chroot, USER_DATA, environment(metadata, aws)))
 
 
-def test_it_succeeds_and_signals_cloudformation(host: Host) -> None:
+def outcome(host: Host) -> dict[str, Any]:
+    found = host.aws.client("s3").get_object(Bucket=BUCKET, Key=contract.OUTCOME)
+    return dict(json.loads(found["Body"].read()))
+
+
+def test_it_succeeds_and_tells_so_in_the_bucket(host: Host) -> None:
     assert host.first.returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
     assert host.first.stdout == host.first.stderr == ""  # everything is in the one log
     assert host.chroot.outside("/var/log/redox.log").splitlines()[-1].endswith("bring-up: done")
-    assert host.metadata.received[0]["Status"] == "SUCCESS"
+    assert (outcome(host)["instance"], outcome(host)["failures"]) == (INSTANCE, 0)
 
 
 def test_limits_kernel_engine_and_user(host: Host) -> None:
@@ -147,19 +154,15 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     assert calls.index("systemctl restart --no-block redox-watch") < calls.index("systemctl enable --now cron docker")
 
 
-@pytest.mark.parametrize("path", ["/data", "/data/of-runs", "/mnt/a-b_c"])
-def test_the_watch_is_ordered_after_the_mount_of_the_volume(host: Host, path: str) -> None:
-    named = host.chroot.run("systemd-escape", "--path", "--suffix=mount", path)
-    assert mount_unit(path) == named.stdout.strip()
-    unit = host.chroot.outside("/etc/systemd/system/redox-watch.service")
-    assert f"After=docker.service {mount_unit(SETTINGS.container.data)}\n" in unit
-    assert "Requires" not in unit  # a host without its volume is watched, too
+def test_the_run_of_a_host_before_it_is_set_and_started(host: Host) -> None:
+    assert host.chroot.outside("/etc/redox/run.env") == 'REDOX_RUN="production"\n'
+    # By the bring-up alone: a host made from an image must not go on with the run of that image.
+    assert "systemctl enable redox-trainer" not in host.chroot.calls()
+    unit = host.chroot.outside("/etc/systemd/system/redox-trainer.service")
+    assert "[Install]" not in unit
 
 
-def test_the_volume_is_formatted_once_and_mounted_for_the_container(host: Host) -> None:
-    mounted = host.chroot.run("findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", SETTINGS.container.data)
-    assert mounted.stdout.split()[0] == "ext4", mounted.stderr
-    assert host.chroot.outside("/etc/fstab").count(SETTINGS.container.data) == 1
+def test_the_folder_of_runs_is_the_containers(host: Host) -> None:
     owner = host.chroot.run("stat", "--format", "%u", SETTINGS.container.experiments)
     assert owner.stdout.strip() == str(SETTINGS.container.uid)
 
@@ -169,24 +172,28 @@ def test_a_second_run_changes_nothing(host: Host) -> None:
     host.chroot.run("touch", mark)
     before = host.chroot.tree()
     packages = host.chroot.run("dpkg-query", "--list").stdout
-    again = run_user_data(host.chroot, data_for(host.metadata))
+    again = run_user_data(host.chroot, USER_DATA, host.environment)
     assert again.returncode == 0, host.chroot.outside("/var/log/redox.log")[-2_000:]
     after = host.chroot.tree()
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert not changed
     assert host.chroot.run("dpkg-query", "--list").stdout == packages
-    assert host.chroot.run("test", "-e", mark).returncode == 0  # the volume was not formatted again
+    assert host.chroot.run("test", "-e", mark).returncode == 0
 
 
-def test_a_failure_reaches_cloudformation_with_its_last_lines(host: Host) -> None:
+def test_a_failure_is_reported_with_its_log_but_not_by_make_apply(host: Host) -> None:
     (host.chroot.root / "run/stub-fails").write_text("start\n")
-    answer = run_user_data(host.chroot, data_for(host.metadata))
+    applied = host.chroot.run("/usr/local/lib/redox/fetch", "apply", environment=host.environment)
+    assert applied.returncode == 1
+    assert outcome(host)["failures"] == 0  # or the host would end under its training
+    answer = run_user_data(host.chroot, USER_DATA, host.environment)
     (host.chroot.root / "run/stub-fails").unlink()
     assert answer.returncode == 1
-    signal = host.metadata.received[-1]
-    assert signal["Status"] == "FAILURE"
-    assert signal["Reason"].startswith("step services: ")
-    assert "failed with exit code 1 in step services" in signal["Reason"]
+    assert (outcome(host)["step"], outcome(host)["failures"]) == ("services", 1)
+    assert "failed with exit code 1 in step services" in outcome(host)["log"]
+    assert f"{contract.STATE}/failed/{INSTANCE}.log" in [
+        each["Key"] for each in host.aws.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    ]
 
 
 # No engine runs in a chroot: the command of the container runs outside, on the same files.
@@ -230,7 +237,7 @@ def reported_ages(aws: StandIn) -> list[float]:
     found = aws.client("cloudwatch").get_metric_statistics(
         Namespace="redox_balancer",
         MetricName="checkpoint_age_s",
-        Dimensions=[{"Name": "InstanceId", "Value": INSTANCE}],
+        Dimensions=[{"Name": "AutoScalingGroupName", "Value": "redox-host"}],
         StartTime=now - dt.timedelta(hours=1),
         EndTime=now + dt.timedelta(hours=1),
         Period=7_200,
@@ -261,6 +268,8 @@ def test_the_hourly_sync_pushes_missing_files_manifest_last_and_deletes_nothing(
     host.cron()
     assert {f"{runs}/step_000000010/manifest.json", f"{runs}/step_000000020/manifest.json"} <= set(host.objects())
     assert '"DELETE ' not in host.aws.log.read_text()
+    log = f"{runs}/logs/{INSTANCE}.log"  # of the training, empty here
+    assert host.aws.client("s3").get_object(Bucket=BUCKET, Key=log)["Body"].read() is not None
     calls = host.chroot.outside("/var/log/docker.calls").splitlines()
     assert all("--volume=/data:/data:ro " in call and " --pull=never " in call for call in calls)
 
@@ -284,14 +293,16 @@ def test_a_spot_interruption_notice_saves_and_pushes_a_checkpoint(engine: Host) 
     (host.chroot.root / "etc/redox/settings.json").write_text(json.dumps(settings))
     write_checkpoint(host, 30, when=time.time())
     host.metadata.answers["spot/instance-action"] = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
-    environment = {
+    variables = {
         **host.environment,
         "PYTHONPATH": "/usr/local/lib/redox",
         "PYTHONUNBUFFERED": "1",
+        "REDOX_REGION": "us-east-1",
+        "REDOX_BUCKET": BUCKET,
         "PATH": f"/opt/stand-in:{PATH}",
     }
     command = host.chroot.words("python3", "-m", "infra.machine.watch")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(environment)) as watch:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(variables)) as watch:
         try:
             assert watch.stdout
             assert any("1 checkpoints pushed" in line for line in watch.stdout)

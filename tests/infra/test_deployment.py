@@ -1,8 +1,7 @@
-"""A real deployment with the pinned CDK, against the AWS stand-in: from an empty account to a restored host."""
+"""A real deployment with the pinned CDK, against the AWS stand-in: from an empty account to another image."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +11,11 @@ import pytest
 
 from commands import ran
 from deployment import Cloud
-from infra import deploy
-from infra.bring_up import MachineContext, script
-from infra.deployed import find
-from infra.settings import FILE, ROOT, load, parse
+from infra.bring_up import archive
+from infra.deployed import Deployed
+from infra.names import HOST_GROUP
+from infra.settings import ROOT, load
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
-from redox_balancer.errors import RedoxError
 
 SETTINGS = load()
 NEW_IMAGE = "ami-0123456789abcdef0"
@@ -50,14 +48,17 @@ def test_the_same_commit_synthesises_to_the_same_bytes(cloud: Cloud, assembly: P
         assert (assembly / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
-def test_a_deployment_creates_host_bucket_and_volume(cloud: Cloud, deployed: dict[str, dict[str, str]]) -> None:
-    storage, training = deployed["RedoxStorage"], deployed["RedoxTraining"]
-    assert storage["BucketName"] == SETTINGS.storage.bucket(ACCOUNT, REGION)
-    host = cloud.instance(training["InstanceId"])
-    assert (host["InstanceType"], host["ImageId"]) == (SETTINGS.host.instance_type, SETTINGS.host.ami_id)
-    volume = cloud.aws.client("ec2").describe_volumes(VolumeIds=[storage["VolumeId"]])["Volumes"][0]
-    (attached,) = volume["Attachments"]
-    assert (attached["InstanceId"], attached["Device"]) == (training["InstanceId"], "/dev/sdf")
+def desired(cloud: Cloud, hosts: int) -> None:
+    cloud.aws.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=hosts)
+
+
+def test_a_deployment_creates_bucket_and_an_empty_group(cloud: Cloud, deployed: dict[str, dict[str, str]]) -> None:
+    assert deployed["RedoxStorage"]["BucketName"] == SETTINGS.storage.bucket(ACCOUNT, REGION)
+    (group,) = cloud.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert (group["AutoScalingGroupName"], group["DesiredCapacity"], group["Instances"]) == (HOST_GROUP, 0, [])
+    desired(cloud, 1)
+    host = cloud.instance(cloud.host())
+    assert (host["InstanceType"], host["ImageId"]) == (SETTINGS.host.instance_types[0], SETTINGS.host.ami_id)
 
 
 def test_a_diff_after_the_deployment_is_empty(
@@ -68,37 +69,39 @@ def test_a_diff_after_the_deployment_is_empty(
     assert "Number of stacks with differences: 0" in said.stdout + said.stderr
 
 
-def test_apply_sends_the_set_up_of_the_host(
-    cloud: Cloud, deployed: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in cloud.aws.environment.items():
-        monkeypatch.setenv(name, value)
-    there = find(SETTINGS)
-    assert there
-    machine = MachineContext.of_host(
-        SETTINGS, repository=there.repository, bucket=there.bucket, volume=there.volume_id
-    )
+def test_apply_uploads_the_set_up_and_has_the_host_run_it(cloud: Cloud, deployed: dict[str, dict[str, str]]) -> None:
+    desired(cloud, 1)
+    before = cloud.aws.changes()
     dry = cloud.python("infra.apply", "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert dry.stdout == script(SETTINGS, machine)
-    assert f"REDOX_VOLUME='{deployed['RedoxStorage']['VolumeId']}'" in dry.stdout
-    assert cloud.aws.client("ssm").list_commands()["Commands"] == []
+    assert " /etc/systemd/system/redox-trainer.service\n" in dry.stdout
+    assert cloud.aws.changes() == before
     answer = cloud.python("infra.apply")
     assert answer.returncode == 0, answer.stderr
     (sent,) = cloud.aws.client("ssm").list_commands()["Commands"]
-    assert sent["InstanceIds"] == [deployed["RedoxTraining"]["InstanceId"]]
+    assert sent["InstanceIds"] == [cloud.host()]
+    assert any("/usr/local/lib/redox/fetch apply" in line for line in sent["Parameters"]["commands"])
+    s3 = cloud.aws.client("s3")
+    packed = s3.get_object(Bucket=deployed["RedoxStorage"]["BucketName"], Key="machine/host.tar.gz")["Body"].read()
+    there = Deployed(
+        bucket=deployed["RedoxStorage"]["BucketName"], repository=deployed["RedoxStorage"]["RepositoryUri"]
+    )
+    assert packed == archive(SETTINGS, "host", there)
 
 
-def test_a_deployment_never_replaces_a_host_implicitly(
-    cloud: Cloud, deployed: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+def test_a_deployment_leaves_a_host_and_the_next_is_made_from_the_new_image(
+    cloud: Cloud, deployed: dict[str, dict[str, str]]
 ) -> None:
-    for name, value in cloud.aws.environment.items():
-        monkeypatch.setenv(name, value)
-    settings = parse(FILE.read_text().replace("alerts@example.com", "lab@cell.bio"))
-    with pytest.raises(RedoxError, match="would replace it") as refused:
-        deploy.deploy(settings, NEW_IMAGE, [])
-    assert SETTINGS.host.ami_id in refused.value.hint
-    assert cloud.instance(deployed["RedoxTraining"]["InstanceId"])["State"]["Name"] == "running"
+    assert deployed
+    desired(cloud, 1)
+    host, changed = cloud.host(), cloud.folder / "changed"
+    cloud.run("synth", "--quiet", "--output", changed, "-c", f"ami_id={NEW_IMAGE}")
+    cloud.deploy(changed)
+    assert cloud.host() == host
+    assert cloud.instance(host)["State"]["Name"] == "running"
+    cloud.aws.client("ec2").terminate_instances(InstanceIds=[host])
+    assert cloud.host() != host
+    assert cloud.instance(cloud.host())["ImageId"] == NEW_IMAGE
 
 
 def test_a_sample_address_is_not_deployed(cloud: Cloud) -> None:
@@ -107,10 +110,11 @@ def test_a_sample_address_is_not_deployed(cloud: Cloud) -> None:
     assert answer.stderr.startswith("error: guard.alert_email is alerts@example.com, which reaches nobody")
 
 
-def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_restore_finds_it(
-    cloud: Cloud, deployed: dict[str, dict[str, str]]
+def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_a_deployment_finds_it(
+    cloud: Cloud, deployed: dict[str, dict[str, str]], assembly: Path
 ) -> None:
-    host, storage = deployed["RedoxTraining"]["InstanceId"], deployed["RedoxStorage"]
+    desired(cloud, 1)
+    host, storage = cloud.host(), deployed["RedoxStorage"]
     refused = cloud.python("infra.destroy", typed="yes\n")
     assert refused.returncode == 2
     assert f"error: yes is not {host}: nothing was changed" in refused.stderr
@@ -119,26 +123,13 @@ def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_restore_find
     gone = cloud.python("infra.destroy", typed=f"{host}\n")
     assert gone.returncode == 0, gone.stderr
     assert cloud.instance(host)["State"]["Name"] == "terminated"
-    said = gone.stderr
-    assert f"bucket  s3://{storage['BucketName']}  0.0 GiB  0.00 USD a month" in said
-    # 500 GiB at 0.08, and 125 MiB/s above those that are included at 0.04.
-    assert f"volume  {storage['VolumeId']} in us-east-1a  500 GiB  45.00 USD a month" in said
-    assert re.search(r"total 45\.00 USD a month plus the backups", said)
+    assert f"bucket  s3://{storage['BucketName']}  0.0 GiB  0.00 USD a month" in gone.stderr
+    assert "total 0.00 USD a month plus the backups" in gone.stderr
     without = cloud.python("infra.destroy", "--instance", host)
-    assert (without.returncode, without.stderr) == (
-        2,
-        "error: there is no host: no stack RedoxTraining\nhint: make deploy\n",
-    )
+    assert (without.returncode, without.stderr) == (2, "error: there is no stack RedoxTraining\nhint: make deploy\n")
 
-    restored = cloud.folder / "restored"
-    cloud.run("synth", "--quiet", "--output", restored, "-c", f"ami_id={NEW_IMAGE}")
-    outputs = cloud.deploy(restored)
-    assert outputs["RedoxStorage"] == storage
-    new = cloud.instance(outputs["RedoxTraining"]["InstanceId"])
-    assert (new["ImageId"], new["InstanceId"] != host) == (NEW_IMAGE, True)
-    ec2, s3 = cloud.aws.client("ec2"), cloud.aws.client("s3")
-    volumes = ec2.describe_volumes(VolumeIds=[storage["VolumeId"]])["Volumes"]
-    assert [attached["InstanceId"] for attached in volumes[0]["Attachments"]] == [new["InstanceId"]]
+    assert cloud.deploy(assembly)["RedoxStorage"] == storage
+    s3 = cloud.aws.client("s3")
     assert s3.get_object(Bucket=storage["BucketName"], Key="experiments/x")["Body"].read() == b"1"
 
 

@@ -1,24 +1,20 @@
-"""`make destroy` on simulated AWS: the host stops before its volume is detached; if it does not, nothing is."""
+"""`make destroy` on simulated AWS: the host saves and ends before its stack is deleted, or nothing is."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.stub import Stubber
 
 import stacks
-from infra import destroy, shutdown
+from infra import destroy, group
 from infra.deployed import find
-from infra.names import STORAGE, TRAINING
-from infra.settings import FILE, load, parse
+from infra.names import HOST_GROUP, STORAGE, TRAINING
+from infra.settings import load
 from ops.simulator.aws import StandIn, stand_in
 from redox_balancer.errors import RedoxError
-from stubbed_aws import stubbable_client
 from templates import Templates, synthesise
 
 SETTINGS = load()
-HOST = "i-0123456789abcdef0"
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +37,6 @@ def deployed(account: StandIn, templates: Templates, monkeypatch: pytest.MonkeyP
     stacks.create(account, templates, [TRAINING])
     monkeypatch.setattr(destroy, "cdk", lambda _: delete(account))
     yield account
-    for instance in account.client("ec2").describe_instances()["Reservations"]:
-        account.client("ec2").stop_instances(InstanceIds=[instance["Instances"][0]["InstanceId"]])
     assert any(delete(account) == 0 for _ in range(destroy.ATTEMPTS))
 
 
@@ -55,73 +49,40 @@ def delete(aws: StandIn) -> int:
     return 0
 
 
-def test_the_host_stops_before_its_volume_is_detached(deployed: StandIn) -> None:
+def test_the_host_saves_and_ends_before_its_stack_is_deleted(deployed: StandIn) -> None:
+    deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=1)
     there = find(SETTINGS)
     assert there
     host = there.host()
     before = len(deployed.changes())
     assert destroy.destroy(SETTINGS, host) == 0
     assert deployed.changes()[before:] == [
-        "ec2 StopInstances",
-        "ec2 ModifyInstanceAttribute",
+        f"s3 PUT /{there.bucket}/state/run.env",  # no further host goes on with the run
+        "autoscaling SetDesiredCapacity",
         *["cloudformation DeleteStack"] * destroy.ATTEMPTS,
     ]
     assert deployed.hidden_failures() == []
-    (volume,) = deployed.client("ec2").describe_volumes(VolumeIds=[there.volume_id])["Volumes"]
-    assert volume["State"] == "available"
+    (found,) = deployed.client("ec2").describe_instances(InstanceIds=[host])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "terminated"
 
 
-def test_a_stack_deleted_under_a_running_host_breaks_a_rule(deployed: StandIn) -> None:
-    """The rule of the stand-in itself."""
+def test_an_empty_group_needs_no_confirmation_and_a_host_its_id(deployed: StandIn) -> None:
+    deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=1)
+    with pytest.raises(RedoxError, match="i-other is not i-"):
+        destroy.destroy(SETTINGS, "i-other")
+    deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=0)
+    assert destroy.destroy(SETTINGS, "") == 0
+
+
+def test_nothing_is_deleted_where_the_host_does_not_end(deployed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance of moto ends at once."""
+    deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=1)
     there = find(SETTINGS)
     assert there
-    before = deployed.hidden_failures()
-    delete(deployed)
-    (broken,) = deployed.hidden_failures()[len(before) :]
-    assert f"{there.volume_id} was detached while {there.instance_id}, which writes to it, is running" in broken
-
-
-def test_nothing_is_deleted_where_the_host_does_not_stop(deployed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = find(SETTINGS)
-    assert there
-
-    def refuse(*_: Any) -> None:
-        raise RedoxError(f"{there.instance_id} has not stopped")
-
-    monkeypatch.setattr(destroy, "shut_down", refuse)
-    before = len(deployed.changes())
-    with pytest.raises(RedoxError, match="has not stopped"):
+    monkeypatch.setattr(group, "MARGIN_S", -SETTINGS.limits.stop_timeout_s - 1)
+    monkeypatch.setattr(group, "describe_instance", lambda *_: {"State": {"Name": "shutting-down"}})
+    monkeypatch.setattr(destroy, "cdk", lambda _: pytest.fail("it was deleted"))
+    with pytest.raises(RedoxError, match=f"{there.host()} has not ended") as given_up:
         destroy.destroy(SETTINGS, there.host())
-    assert deployed.changes()[before:] == []
-
-
-def described(state: str) -> dict[str, Any]:
-    return {"Reservations": [{"Instances": [{"InstanceId": HOST, "State": {"Name": state}}]}]}
-
-
-def test_a_host_that_does_not_react_is_forced_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instance of moto stops at once."""
-    ec2, said = stubbable_client("ec2"), list[str]()
-    monkeypatch.setattr(shutdown, "MARGIN_S", shutdown.POLL_S - SETTINGS.limits.stop_timeout_s)  # one look
-    with Stubber(ec2) as stub:
-        stub.add_response("describe_instances", described("running"))
-        for more in ({}, {"Force": True}):
-            stub.add_response("stop_instances", {}, {"InstanceIds": [HOST], **more})
-            stub.add_response("describe_instances", described("stopping"))
-        with pytest.raises(RedoxError, match=f"{HOST} has not stopped: nothing was detached") as given_up:
-            shutdown.shut_down(SETTINGS, ec2, HOST, said.append)
-        stub.assert_no_pending_responses()
-    assert said == [f"{HOST} does not stop: forcing it"]
     assert "--region us-east-1" in given_up.value.hint
-
-
-def test_a_spot_host_is_terminated_and_one_that_is_gone_left_alone() -> None:
-    ec2, spot = stubbable_client("ec2"), parse(FILE.read_text().replace("spot = false", "spot = true"))
-    with Stubber(ec2) as stub:
-        stub.add_response("describe_instances", described("running"))
-        stub.add_response("terminate_instances", {}, {"InstanceIds": [HOST]})
-        stub.add_response("describe_instances", described("terminated"))
-        shutdown.shut_down(spot, ec2, HOST, print)
-        stub.add_response("describe_instances", {"Reservations": []})
-        shutdown.shut_down(SETTINGS, ec2, HOST, print)
-        stub.assert_no_pending_responses()
+    monkeypatch.undo()

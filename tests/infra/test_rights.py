@@ -126,9 +126,9 @@ def test_the_operator_may_push_images_and_touch_nothing_without_our_tag() -> Non
     for request in OF_OTHERS[OPERATOR]:
         assert allowing(STATEMENTS, request), request
     instance, tag = "arn:aws:ec2:us-east-1:123456789012:instance/i-1", "aws:ResourceTag/project"
-    assert allowing(STATEMENTS, Request("ec2:StopInstances", instance, {tag: SETTINGS.tags["project"]}))
+    assert allowing(STATEMENTS, Request("ec2:CreateImage", instance, {tag: SETTINGS.tags["project"]}))
     for other in ({}, {tag: "other"}):
-        assert not allowing(STATEMENTS, Request("ec2:StopInstances", instance, other))
+        assert not allowing(STATEMENTS, Request("ec2:CreateImage", instance, other))
         assert not allowing(STATEMENTS, Request("ssm:StartSession", instance, other))
     for action in ("iam:CreateRole", "ec2:RunInstances", "s3:DeleteObject", "s3:PutObject"):
         assert not allowing(STATEMENTS, Request(action, "*"))
@@ -156,6 +156,8 @@ def test_a_call_that_its_principal_may_not_make_is_a_broken_rule(tmp_path: Path)
         ec2 = boto3.client("ec2", endpoint_url=aws.address, **keys)
         ec2.describe_instances()
         assert aws.hidden_failures() == []
-        ec2.stop_instances(InstanceIds=[name])  # without our tag
+        ec2.get_console_output(InstanceId=name)  # without our tag
         (broken,) = aws.hidden_failures()
-    assert f"operator is not authorized to perform: ec2:StopInstances on resource: {IN_EC2}:instance/{name}" in broken
+    assert (
+        f"operator is not authorized to perform: ec2:GetConsoleOutput on resource: {IN_EC2}:instance/{name}" in broken
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import settings
+from infra import quota, settings
 from infra.instances import InstanceType, instance_type
 from infra.settings import FILE, ROOT, SettingsError, load, parse
 from redox_balancer.bench.advice import rented_hosts
@@ -50,11 +50,19 @@ def test_hosts_for_the_advice_are_instance_types_of_the_deployment_at_the_same_p
     found, rented = load(), rented_hosts()
     for name, host in rented.items():
         assert instance_type(name) == InstanceType(host.vcpus, int(host.memory_gib))
-    assert rented[found.host.instance_type].per_hour_usd == found.price.per_hour_usd
+    assert rented[found.host.instance_types[0]].per_hour_usd == found.price.per_hour_usd
+
+
+def test_of_several_types_a_training_gets_what_the_smallest_has_and_the_quota_takes_the_largest() -> None:
+    several = parse(changed(("host.instance_types", 'instance_types = ["r7i.48xlarge", "r7i.24xlarge"]')))
+    assert (several.host.instance.vcpus, several.host.instance.memory_gib) == (96, 768)
+    assert (several.training.num_actors, several.training.object_store_bytes) == (72, 60_000_000_000)
+    assert quota.required(several).need == 192
 
 
 def test_a_smaller_instance_gets_smaller_sizes_and_set_ones_win() -> None:
-    small = parse(TEXT.replace("r7i.48xlarge", "m7i.xlarge"))
+    text = changed(("host.instance_types", 'instance_types = ["m7i.xlarge"]'))
+    small = parse(text.replace("of r7i.48xlarge on demand", "of m7i.xlarge on demand"))
     assert (small.training.num_actors, small.threads.learner) == (3, 1)
     assert small.training.object_store_bytes == 16 * 78_125_000
     own = parse(TEXT.replace("[training]\n", "[training]\nnum_actors = 7\nobject_store_bytes = 1_000_000_000\n"))
@@ -77,8 +85,8 @@ def test_cores_and_memory_are_read_from_the_name_or_refused(
 def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
     reported = problems(
         changed(
-            ("aws.zone", 'zone = "eu-west-1a"'),
-            ("host.instance_type", 'instance_type = "r7g.48xlarge"'),
+            ("aws.zones", 'zones = ["eu-west-1a"]'),
+            ("host.instance_types", 'instance_types = ["r7i.large", "r7g.48xlarge"]'),
             ("host.ami_id", 'ami_id = "latest"'),
             ("host.spot", 'spot = "no"'),
             ("guard.alert_email", 'alert_email = "nobody"'),
@@ -90,7 +98,7 @@ def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
         )
     )
     starts = [
-        "host.instance_type is 'r7g.48xlarge', it must be a type of the families c, m, r for x86-64",
+        "host.instance_types is ('r7i.large', 'r7g.48xlarge'), it must be one or more, each different and a type",
         "host.ami_id is 'latest', it must be an AMI id",
         "host.spot is 'no', it must be true or false",
         "guard.alert_email is 'nobody', it must be an e-mail address",
@@ -99,7 +107,7 @@ def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
         "limits.nproc is missing",
         "backup.image_hours is 5, it must be one of 1, 2, 3, 4, 6, 8, 12, 24",
         "tags.project is '', it must be text that AWS accepts as a tag",
-        "aws.zone is 'eu-west-1a', it must be a zone of us-east-1",
+        "aws.zones has 'eu-west-1a', which is no zone of us-east-1",
         "ports must differ: ray 6379, dashboard 6379, tensorboard 6006",
     ]
     assert len(reported) == len(starts)
@@ -132,6 +140,14 @@ def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
         (
             TEXT.replace("[training]\n", "[training]\nobject_store_bytes = 200_000_000\nshm_bytes = 100_000_000\n"),
             "training.shm_bytes is 100,000,000, it must be at least training.object_store_bytes, 200,000,000",
+        ),
+        (changed(("aws.zones", 'zones = "us-east-1a"')), "aws.zones is 'us-east-1a', it must be a list of texts"),
+        (changed(("aws.zones", "zones = []")), "aws.zones is (), it must be one or more, each different and a zone"),
+        (changed(("aws.zones", 'zones = ["us-east-1a", "us-east-1a"]')), "aws.zones is ('us-east-1a', 'us-east-1a')"),
+        (changed(("aws.zones", "zones = [1]")), "aws.zones is (1,), it must be a list of texts"),
+        (
+            changed(("host.disk_gib", "data_volume_gib = 500")),
+            "[host] has no 'data_volume_gib'; it has instance_types",
         ),
         (changed(("limits.nofile", "nofile = true")), "limits.nofile is True, it must be a whole number"),
     ],

@@ -5,14 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import CfnResource, aws_ec2, aws_iam
+from aws_cdk import aws_ec2, aws_iam
 
 from infra.acknowledgements import reasons
-from infra.names import DATA_DEVICE
 from infra.settings import SettingsError, load
 from infra.stacks import RedoxTraining
 from infra.storage import RedoxStorage
@@ -34,11 +34,9 @@ def nothing_comes_in(found: Templates) -> None:
 
 
 def nothing_is_unencrypted(found: Templates) -> None:
-    assert all(volume["Properties"]["Encrypted"] is True for volume in found.of_type("AWS::EC2::Volume"))
     disks = [
         device["Ebs"]
-        for kind in ("AWS::EC2::Instance", "AWS::EC2::LaunchTemplate")
-        for resource in found.of_type(kind)
+        for resource in found.of_type("AWS::EC2::LaunchTemplate")
         for device in resource["Properties"]
         .get("LaunchTemplateData", resource["Properties"])
         .get("BlockDeviceMappings", [])
@@ -56,6 +54,9 @@ def no_right_to_delete(found: Templates) -> None:
         assert statement["Effect"] == "Allow"
         for action in actions:
             assert "*" not in action, action
+            if action == "autoscaling:TerminateInstanceInAutoScalingGroup":
+                assert flat(statement["Resource"]).endswith(":autoScalingGroupName/redox-host")  # itself
+                continue
             assert not re.match(r"iam:|.*:.*(Delete|Terminate)", action), action
         of_s3 = [action for action in actions if action.startswith("s3:")]
         assert set(of_s3) <= {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
@@ -64,7 +65,6 @@ def no_right_to_delete(found: Templates) -> None:
         if statement["Resource"] == "*":
             assert set(actions) <= {
                 "cloudwatch:PutMetricData",
-                "ec2:DescribeInstanceStatus",
                 "ecr:GetAuthorizationToken",
             }
 
@@ -88,10 +88,9 @@ def all_rights_on_the_bucket(storage: RedoxStorage, training: RedoxTraining) -> 
     role.add_to_policy(aws_iam.PolicyStatement(actions=["s3:*"], resources=[storage.bucket.bucket_arn]))
 
 
-def volume_in_the_clear(storage: RedoxStorage, _training: RedoxTraining) -> None:
-    resource = storage.volume.node.default_child
-    assert isinstance(resource, CfnResource)
-    resource.encrypted = False  # type: ignore[attr-defined]
+def disk_in_the_clear(_storage: RedoxStorage, training: RedoxTraining) -> None:
+    resource = training.node.find_child("Host").template.node.default_child  # type: ignore[attr-defined]
+    resource.add_property_override("LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted", value=False)
 
 
 @pytest.mark.parametrize(
@@ -99,17 +98,20 @@ def volume_in_the_clear(storage: RedoxStorage, _training: RedoxTraining) -> None
     [
         (open_to_the_world, nothing_comes_in, "AwsSolutions-EC23"),
         (all_rights_on_the_bucket, no_right_to_delete, "AwsSolutions-IAM5[Action::s3:*]"),
-        (volume_in_the_clear, nothing_is_unencrypted, "AwsSolutions-EC26"),
+        (disk_in_the_clear, nothing_is_unencrypted, ""),
     ],
 )
 def test_a_planted_fault_breaks_its_promise_and_ends_the_synthesis(
     tmp_path: Path, fault: Any, promise: Callable[[Templates], None], finding: str
 ) -> None:
-    with pytest.raises(RuntimeError, match="ValidationFailed"):
+    ends = (
+        pytest.raises(RuntimeError, match="ValidationFailed") if finding else nullcontext()
+    )  # no rule knows templates
+    with ends:
         synthesise(tmp_path, [], plant=fault)
     report = json.loads((tmp_path / "validation-report.json").read_text())
     found = [violation["ruleName"] for plugin in report["pluginReports"] for violation in plugin["violations"]]
-    assert finding in found
+    assert not finding or finding in found
     stacks = (json.loads((tmp_path / f"Redox{name}.template.json").read_text()) for name in ("Storage", "Training"))
     with pytest.raises(AssertionError):
         promise(Templates(*stacks, tmp_path))
@@ -124,73 +126,91 @@ def test_with_workers_the_nodes_reach_each_other_and_no_other_ingress_is_open(va
     no_right_to_delete(found)
 
 
+def launch_data(found: Templates, owner: str) -> dict[str, Any]:
+    """The data of the launch template of the host or of its workers."""
+    (data,) = [
+        resource["Properties"]["LaunchTemplateData"]
+        for name, resource in found.resources()
+        if resource["Type"] == "AWS::EC2::LaunchTemplate" and name.startswith(owner)
+    ]
+    return dict(data)
+
+
+def group(found: Templates, owner: str) -> dict[str, Any]:
+    (properties,) = [
+        resource["Properties"]
+        for name, resource in found.resources()
+        if resource["Type"] == "AWS::AutoScaling::AutoScalingGroup" and name.startswith(owner)
+    ]
+    return dict(properties)
+
+
 def test_workers_start_with_the_host_and_fetch_the_image(variants: dict[str, Templates]) -> None:
     found = variants["workers"]
-    group = found.one("AWS::AutoScaling::AutoScalingGroup")
-    assert (group["MinSize"], group["MaxSize"]) == ("0", "2")
-    assert "DesiredCapacity" not in group  # a deployment starts no workers for a stopped host
-    data = found.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    workers = group(found, "Workers")
+    assert (workers["MinSize"], workers["MaxSize"]) == ("0", "2")
+    assert "DesiredCapacity" not in workers  # a deployment starts no workers
+    data = launch_data(found, "Workers")
     assert data["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
-    text = flat(data["UserData"])
-    assert "REDOX_KIND='worker'" in text
-    assert re.search(r"REDOX_HEAD='TrainingHost\W*PrivateIp'", text)
+    assert flat(data["UserData"]).rstrip().endswith(', "worker")')
     allowed = {
-        name: flat(s["Resource"])
-        for name, s in found.statements()
-        if "autoscaling:SetDesiredCapacity" in flat(s["Action"])
+        name: flat(statement["Resource"]).rpartition("/")[2]
+        for name, statement in found.statements()
+        if "autoscaling:SetDesiredCapacity" in flat(statement["Action"]) and not name.startswith("Guard")
     }
-    assert all(resource.endswith(":autoScalingGroupName/redox-workers") for resource in allowed.values())
-    # Workers end themselves when the host is gone.
-    assert sorted(re.sub(r"[0-9A-F]+$", "", name) for name in allowed) == [
-        "HostRoleDefaultPolicy",
-        "WorkersRoleDefaultPolicy",
-    ]
-    assert "REDOX_GROUP='redox-workers'" in text
-    # An image of a host contains a copy of its data volume, which no worker needs and nothing would delete.
-    (copy,) = [each for each in data["BlockDeviceMappings"] if each["DeviceName"] == DATA_DEVICE]
-    assert copy["NoDevice"] == ""
-    assert not any("worker" in resource["Type"].lower() for _, resource in variants["default"].resources())
-    assert not variants["default"].of_type("AWS::AutoScaling::AutoScalingGroup")
+    assert {name[:4] for name in allowed} == {"Host", "Work"}  # the host, and workers whose host is gone
+    assert set(allowed.values()) == {"redox-workers"}
+    for variant in ("default", "small"):
+        assert not any(name.startswith("Workers") for name, _ in variants[variant].resources())
 
 
-def test_the_host(default: Templates) -> None:
-    host = default.one("AWS::EC2::Instance")
-    assert host["InstanceType"] == "r7i.48xlarge"
-    assert host["ImageId"] == SETTINGS.host.ami_id
-    assert host["AvailabilityZone"] == SETTINGS.aws.zone
-    assert host["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
-    assert host["DisableApiTermination"] is True
-    assert host["InstanceInitiatedShutdownBehavior"] == "stop"
-    # An image of a host contains a copy of its data volume, which is excluded in favour of the volume itself.
-    attached = default.one("AWS::EC2::VolumeAttachment")
-    suppressed = [each["DeviceName"] for each in host["BlockDeviceMappings"] if each.get("NoDevice") == {}]
-    assert suppressed == [attached["Device"]] == [DATA_DEVICE]
+def test_the_host_is_a_group_of_one_over_all_zones_and_types(default: Templates) -> None:
+    host = group(default, "Host")
+    assert (host["AutoScalingGroupName"], host["MinSize"], host["MaxSize"]) == ("redox-host", "0", "1")
+    assert "DesiredCapacity" not in host  # a deployment neither starts a host nor ends one
+    assert host["HealthCheckType"] == "EC2"
+    subnets = {name: each["Properties"] for name, each in default.resources() if each["Type"] == "AWS::EC2::Subnet"}
+    assert {each["AvailabilityZone"] for each in subnets.values()} == set(SETTINGS.aws.zones)
+    assert {each["Ref"] for each in host["VPCZoneIdentifier"]} == set(subnets)
+    template = host["MixedInstancesPolicy"]["LaunchTemplate"]
+    assert [each["InstanceType"] for each in template["Overrides"]] == list(SETTINGS.host.instance_types)
+    assert template["Overrides"][0] == {"InstanceType": "r7i.48xlarge"}
+    # The newest version of the template: only a new host is made from it.
+    assert template["LaunchTemplateSpecification"]["Version"]["Fn::GetAtt"][1] == "LatestVersionNumber"
+    (policy,) = [each["UpdatePolicy"] for name, each in default.resources() if name.startswith("HostGroup")]
+    assert set(policy) == {"AutoScalingScheduledAction"}  # neither rolling nor replacing
+    bought = host["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert bought["OnDemandPercentageAboveBaseCapacity"] == 100
+    assert bought["OnDemandAllocationStrategy"] == "prioritized"
+    events = {event.rpartition("_")[2] for event in host["NotificationConfigurations"][0]["NotificationTypes"]}
+    assert events == {"LAUNCH", "TERMINATE", "ERROR"}  # by mail
+
+
+def test_a_host_keeps_nothing_when_it_ends(default: Templates) -> None:
+    data = launch_data(default, "Host")
+    assert data["ImageId"] == SETTINGS.host.ami_id
+    assert data["MetadataOptions"] == {"HttpPutResponseHopLimit": 2, "HttpTokens": "required"}
+    assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
+    (disk,) = data["BlockDeviceMappings"]
+    assert disk["Ebs"] == {
+        "DeleteOnTermination": True,
+        "Encrypted": True,
+        "VolumeSize": SETTINGS.host.disk_gib,
+        "VolumeType": "gp3",
+    }
+    kinds = {resource["Type"] for _, resource in default.resources()}
+    assert not {"AWS::EC2::Volume", "AWS::EC2::VolumeAttachment", "AWS::EC2::Instance"} & kinds
     (egress,) = [group["Properties"]["SecurityGroupEgress"] for group in default.of_type("AWS::EC2::SecurityGroup")]
     assert {rule["FromPort"] for rule in egress} == {80, 443}
 
 
 def test_another_instance_type_and_the_spot_market(variants: dict[str, Templates]) -> None:
-    assert variants["small"].one("AWS::EC2::Instance")["InstanceType"] == "c7i.2xlarge"
-    spot = variants["spot"]
-    host = spot.one("AWS::EC2::Instance")
-    assert host["DisableApiTermination"] is False  # not supported for spot instances
-    assert host["InstanceInitiatedShutdownBehavior"] == "terminate"
-    market = spot.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["InstanceMarketOptions"]
-    assert market == {
-        "MarketType": "spot",
-        "SpotOptions": {"InstanceInterruptionBehavior": "terminate", "SpotInstanceType": "one-time"},
-    }
-    assert not spot.of_type(
-        "AWS::Budgets::BudgetsAction"
-    )  # spot instances cannot be stopped; the host's own budget ends them
-
-
-def test_the_host_waits_for_its_volume_and_its_bring_up(default: Templates) -> None:
-    resources = default.training["Resources"]
-    (wait,) = default.of_type("AWS::CloudFormation::WaitCondition")
-    (attachment,) = [name for name, found in resources.items() if found["Type"] == "AWS::EC2::VolumeAttachment"]
-    assert attachment in wait["DependsOn"]
-    assert flat(wait["Properties"]["Handle"]) in flat(resources["TrainingHost"]["Properties"]["UserData"])
+    small = group(variants["small"], "Host")["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]
+    assert small == [{"InstanceType": "c7i.2xlarge"}]
+    spot = group(variants["spot"], "Host")["MixedInstancesPolicy"]["InstancesDistribution"]
+    assert spot["OnDemandPercentageAboveBaseCapacity"] == 0
+    assert spot["SpotAllocationStrategy"] == "price-capacity-optimized"
+    assert "InstanceMarketOptions" not in launch_data(variants["spot"], "Host")  # the group decides
 
 
 def test_everything_in_storage_is_retained_when_its_stack_is_deleted(default: Templates) -> None:
@@ -200,9 +220,8 @@ def test_everything_in_storage_is_retained_when_its_stack_is_deleted(default: Te
     assert {resource["Type"] for resource in default.storage["Resources"].values()} == {
         "AWS::S3::Bucket",
         "AWS::S3::BucketPolicy",
-        "AWS::EC2::Volume",
         "AWS::ECR::Repository",
-        "AWS::Logs::LogGroup",  # with the reason of a host's failure
+        "AWS::Logs::LogGroup",
     }
     manifest = json.loads((default.folder / "manifest.json").read_text())
     assert manifest["artifacts"]["RedoxStorage"]["properties"]["terminationProtection"] is True
@@ -230,68 +249,46 @@ def test_the_agent_is_installed_when_no_other_installation_runs(default: Templat
     bring_up, apt = steps["wait"]["inputs"]["runCommand"][1:]
     assert re.fullmatch(r"flock --timeout \d+ /etc/redox true", bring_up)
     assert re.fullmatch(r"apt-get -q -o DPkg::Lock::Timeout=\d+ check", apt)
-    assert "exec 9</etc/redox && flock 9 " in flat(default.one("AWS::EC2::Instance")["UserData"])
+    assert "fcntl.flock(turn, fcntl.LOCK_EX)" in flat(launch_data(default, "Host")["UserData"])
 
 
-def test_backups_run_on_schedule_and_end(default: Templates) -> None:
-    found = [policy["Properties"]["PolicyDetails"] for policy in default.of_type("AWS::DLM::LifecyclePolicy")]
-    kinds = {details["PolicyType"]: details for details in found}
-    assert set(kinds) == {"IMAGE_MANAGEMENT", "EBS_SNAPSHOT_MANAGEMENT"}
+def test_images_are_taken_on_schedule_and_end(default: Templates) -> None:
+    details = default.one("AWS::DLM::LifecyclePolicy")["PolicyDetails"]
     backup = SETTINGS.backup
-    for kind, hours, kept in (
-        ("IMAGE_MANAGEMENT", backup.image_hours, backup.images_kept),
-        ("EBS_SNAPSHOT_MANAGEMENT", backup.snapshot_hours, backup.snapshots_kept),
-    ):
-        (schedule,) = kinds[kind]["Schedules"]
-        assert schedule["CreateRule"] == {"Interval": hours, "IntervalUnit": "HOURS", "Times": [backup.start_utc]}
-        assert schedule["RetainRule"] == {"Count": kept}
-        assert schedule["CopyTags"] is True
-    assert kinds["IMAGE_MANAGEMENT"]["Parameters"] == {"NoReboot": True}
-    # Each selects its resources by a tag that they have.
-    for kind, resource in (
-        ("IMAGE_MANAGEMENT", "AWS::EC2::Instance"),
-        ("EBS_SNAPSHOT_MANAGEMENT", "AWS::EC2::Volume"),
-    ):
-        (tag,) = kinds[kind]["TargetTags"]
-        assert tag in default.one(resource)["Tags"]
+    assert details["PolicyType"] == "IMAGE_MANAGEMENT"
+    (schedule,) = details["Schedules"]
+    hours = {"Interval": backup.image_hours, "IntervalUnit": "HOURS", "Times": [backup.start_utc]}
+    assert schedule["CreateRule"] == hours
+    assert schedule["RetainRule"] == {"Count": backup.images_kept}
+    assert schedule["CopyTags"] is True
+    assert details["Parameters"] == {"NoReboot": True}
+    (tag,) = details["TargetTags"]  # that every host has
+    assert {**tag, "PropagateAtLaunch": True} in group(default, "Host")["Tags"]
 
 
 def test_alarms_reach_the_address(default: Templates) -> None:
-    alarms = {
-        alarm["Properties"]["AlarmDescription"]: alarm["Properties"]
-        for alarm in default.of_type("AWS::CloudWatch::Alarm")
-    }
-    by_metric = {alarm.get("MetricName", "stale"): alarm for alarm in alarms.values()}
-    assert set(by_metric) == {
-        "mem_used_percent",
-        "CPUUtilization",
-        "stale",
-        "StatusCheckFailed_System",
-        "StatusCheckFailed_Instance",
-    }
-    topic = default.of_type("AWS::SNS::Topic")
-    assert len(topic) == 1
-    assert all("GuardAlerts" in flat(alarm["AlarmActions"]) for alarm in alarms.values())
+    alarms = [alarm["Properties"] for alarm in default.of_type("AWS::CloudWatch::Alarm")]
+    by_metric = {alarm.get("MetricName", "stale"): alarm for alarm in alarms if len(alarm["AlarmActions"]) == 1}
+    assert set(by_metric) == {"mem_used_percent", "CPUUtilization", "stale"}
+    assert len(alarms) == 4
+    assert all("GuardAlerts" in flat(alarm["AlarmActions"]) for alarm in alarms)
+    # By group: the host is another one every time.
+    of_group = [{"Name": "AutoScalingGroupName", "Value": "redox-host"}]
+    assert all(alarm["Dimensions"] == of_group for alarm in alarms if "Dimensions" in alarm)
     assert by_metric["mem_used_percent"]["Threshold"] == SETTINGS.guard.memory_alarm_percent
     assert by_metric["CPUUtilization"]["ComparisonOperator"] == "LessThanThreshold"
     assert by_metric["stale"]["Threshold"] == SETTINGS.backup.stale_hours * 3_600
     assert "FILL(age" in flat(by_metric["stale"]["Metrics"])  # missing data of a running host counts as stale
-    assert ":ec2:recover" in flat(by_metric["StatusCheckFailed_System"]["AlarmActions"])
-    assert default.one("AWS::SNS::Subscription")["Endpoint"] == SETTINGS.guard.alert_email
+    mails = [each["Properties"] for each in default.of_type("AWS::SNS::Subscription")]
+    assert [each["Endpoint"] for each in mails if each["Protocol"] == "email"] == [SETTINGS.guard.alert_email]
 
 
-def test_the_budget_warns_and_stops_the_host(default: Templates) -> None:
+def test_the_budget_warns(default: Templates) -> None:
     budget = default.one("AWS::Budgets::Budget")
     assert budget["Budget"]["BudgetLimit"] == {"Amount": SETTINGS.guard.monthly_budget_usd, "Unit": "USD"}
     assert budget["Budget"]["TimeUnit"] == "MONTHLY"
-    for notification in budget["NotificationsWithSubscribers"]:
-        assert notification["Subscribers"] == [{"Address": SETTINGS.guard.alert_email, "SubscriptionType": "EMAIL"}]
-    action = default.one("AWS::Budgets::BudgetsAction")
-    assert action["ApprovalModel"] == "AUTOMATIC"
-    assert action["ActionThreshold"] == {"Type": "PERCENTAGE", "Value": 100}
-    stop = action["Definition"]["SsmActionDefinition"]
-    assert stop["Subtype"] == "STOP_EC2_INSTANCES"
-    assert stop["InstanceIds"] == [{"Ref": "TrainingHost"}]
+    mail = {"Address": SETTINGS.guard.alert_email, "SubscriptionType": "EMAIL"}
+    assert all(mail in notification["Subscribers"] for notification in budget["NotificationsWithSubscribers"])
 
 
 def test_every_resource_that_can_be_tagged_has_the_tags(default: Templates) -> None:
@@ -303,26 +300,25 @@ def test_every_resource_that_can_be_tagged_has_the_tags(default: Templates) -> N
 
 def test_names_that_must_never_change(variants: dict[str, Templates]) -> None:
     """To CloudFormation a new logical id is a new, empty resource; the library must not choose these."""
-    for variant, found in variants.items():
+    for found in variants.values():
         ids = {name: resource["Type"] for name, resource in found.resources()}
         assert ids["CheckpointBucket"] == "AWS::S3::Bucket"
-        assert ids["Another" if variant == "elsewhere" else "DataVolume"] == "AWS::EC2::Volume"
-        assert ids["TrainingHost"] == "AWS::EC2::Instance"
         assert "2.275" not in json.dumps([found.storage, found.training])  # independent of the library's version
 
 
 def test_a_host_restored_from_an_image_differs_in_the_image_alone(default: Templates, tmp_path: Path) -> None:
     restored = synthesise(tmp_path, [], context={"ami_id": "ami-0123456789abcdef0"})
     assert restored.storage == default.storage
-    restored.training["Resources"]["TrainingHost"]["Properties"]["ImageId"] = SETTINGS.host.ami_id
-    assert restored.training == default.training
+    assert launch_data(restored, "Host")["ImageId"] == "ami-0123456789abcdef0"
+    text = json.dumps(restored.training).replace("ami-0123456789abcdef0", SETTINGS.host.ami_id)
+    assert json.loads(text) == default.training
     with pytest.raises(SettingsError, match="-c ami_id=newest is not an AMI id"):
         synthesise(tmp_path, [], context={"ami_id": "newest"})
 
 
 def test_cfn_lint_finds_nothing(variants: dict[str, Templates]) -> None:
     files = [str(path) for found in variants.values() for path in found.folder.glob("*.template.json")]
-    # W3010: the zone is pinned on purpose, the data volume is in it.
+    # W3010: zones are listed on purpose, a synthesis asks no account for them.
     command = [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3010", "--", *files]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout

@@ -12,15 +12,21 @@ from typing import Any
 import pytest
 
 from infra.bring_up import LIBRARY, files
+from infra.deployed import Deployed
+from infra.machine.contract import HEAD
 from infra.settings import FILE, ROOT, parse
+from machines import metadata_service
 from ops.simulator.aws import StandIn
 
 PRESENT, GROUP = 2, "redox-workers"
+DEPLOYED = Deployed(bucket="of-workers", repository="repository")
 
 
 @pytest.fixture
 def group(aws: StandIn) -> Iterator[Any]:
-    client = aws.client("autoscaling")
+    client, s3 = aws.client("autoscaling"), aws.client("s3")
+    s3.create_bucket(Bucket=DEPLOYED.bucket)
+    s3.put_object(Bucket=DEPLOYED.bucket, Key=HEAD, Body=b"127.0.0.1")  # as the host published it
     client.create_launch_configuration(LaunchConfigurationName="c", ImageId="ami-12c6146b", InstanceType="c7i.large")
     client.create_auto_scaling_group(
         AutoScalingGroupName=GROUP,
@@ -38,20 +44,16 @@ def group(aws: StandIn) -> Iterator[Any]:
 def attempt(folder: Path, aws: StandIn, port: int) -> int:
     """Run what a worker's unit runs before it joins a host at this port."""
     text = FILE.read_text().replace("workers = 0", f"workers = {PRESENT}").replace("ray = 6379", f"ray = {port}")
-    found = files(parse(text), "worker")
+    found = files(parse(text), "worker", DEPLOYED)
     program = found["usr/local/bin/redox-alone"].decode().replace("/run/", f"{folder}/")
     program = program.replace("timeout 10", "timeout 0.5").replace(f"/{LIBRARY}", str(ROOT))
     assert f"{LIBRARY}/infra/machine/workers.py" in found
-    own = {
-        "REDOX_HEAD": "127.0.0.1",
-        "REDOX_GROUP": GROUP,
-        "REDOX_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "worker",
-    }
-    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(
-        ["bash", "-c", program], env=os.environ | aws.environment | own | path, check=False
-    ).returncode
+    own = {"REDOX_BUCKET": DEPLOYED.bucket, "REDOX_GROUP": GROUP, "REDOX_REGION": "us-east-1"}
+    own["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with metadata_service("i-0123456789abcdef0") as metadata:
+        own["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = metadata.address
+        environment = os.environ | aws.environment | own
+        return subprocess.run(["bash", "-c", program], env=environment, check=False).returncode
 
 
 def desired(group: Any) -> int:
@@ -99,13 +101,14 @@ def test_a_host_that_is_up_keeps_its_workers_with_or_without_a_training(
             os.utime(alone, (0, 0))
             assert attempt(tmp_path, aws, port) == 0
             assert not alone.exists()
+            assert (tmp_path / "redox-head.env").read_text() == "REDOX_HEAD=127.0.0.1\n"
             head.close()
     assert desired(group) == PRESENT
 
 
 def test_the_unit_asks_before_each_attempt() -> None:
     text = FILE.read_text().replace("workers = 0", "workers = 1")
-    unit = files(parse(text), "worker")
+    unit = files(parse(text), "worker", DEPLOYED)
     lines = unit["etc/systemd/system/redox-worker.service"].decode().splitlines()
     assert next(each for each in lines if each.startswith("Exec")) == "ExecStartPre=/usr/local/bin/redox-alone"
     assert "Restart=always" in lines

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from infra.bring_up import LIBRARY, files
+from infra.deployed import Deployed
 from infra.settings import FILE, parse
 
+DEPLOYED = Deployed(bucket="checkpoints", repository="repository")
 BIN = Path(sys.executable).parent
 # A process namespace of its own: all processes of Ray end with it.
 ALONE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -53,12 +55,12 @@ def test_a_worker_joins_the_head_and_a_training_runs_on_the_cluster(tmp_path: Pa
         .replace("ray = 6379", f"ray = {ray}")
         .replace("dashboard = 8265", f"dashboard = {dashboard}")
     )
-    unit = files(settings, "worker")["etc/systemd/system/redox-worker.service"].decode()
+    unit = files(settings, "worker", DEPLOYED)["etc/systemd/system/redox-worker.service"].decode()
     (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
     worker = start.partition("${REDOX_IMAGE} ")[2]
     entrypoint, head, hostname = (tmp_path / name for name in ("entrypoint.sh", "head.sh", "hostname"))
     entrypoint.write_text(ENTRYPOINT.format(worker=worker))
-    text = files(settings, "host")[f"{LIBRARY}/head.sh"].decode()
+    text = files(settings, "host", DEPLOYED)[f"{LIBRARY}/head.sh"].decode()
     head.write_text(text.replace("/entrypoint.sh", str(entrypoint)))
     hostname.write_text("#!/bin/sh\necho 127.0.0.1\n")  # the test uses the loopback interface only
     for script in (entrypoint, head, hostname):

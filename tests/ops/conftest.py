@@ -8,7 +8,6 @@ import pytest
 
 from deployment import assembly, cdk, cloud, settings_file
 from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost, settings
-from infra.deployed import Deployed
 from ops.remote.connect import connect
 from ops.remote.host import RemoteHost
 from ops.session import Session
@@ -57,8 +56,7 @@ def fake_aws(host: SshHost) -> FakeAws:
 @pytest.fixture
 def open_session(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> OpenSession:
     """Open sessions whose deployment is the host."""
-    deployed = Deployed(bucket="checkpoints", volume_id="vol-1", repository="repository", instance_id=INSTANCE)
-    monkeypatch.setattr("ops.session.find", lambda _settings: deployed)
+    monkeypatch.setattr("ops.session.find", lambda _settings: fake_aws.deployed)
 
     def opened(*, dry_run: bool = False, **changes: str) -> Session:
         session = Session(settings(**changes), dry_run=dry_run)

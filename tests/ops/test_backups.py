@@ -1,45 +1,35 @@
-"""Images and snapshots: waiting until AWS has stored them, and choosing the image to restore."""
+"""Images: waiting until AWS has stored them, and choosing the image to restore."""
 
 import pytest
 from botocore.stub import Stubber
 
 from infra.settings import load
 from ops.aws import backups
-from ops.aws.backups import HostBackup
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from stubbed_aws import stubbable_client
 
-BACKUP = HostBackup("ami-0123456789abcdef0", "snap-1")
+IMAGE = "ami-0123456789abcdef0"
 
 
-def test_a_backup_is_waited_for_until_both_parts_are_stored() -> None:
+def test_an_image_is_waited_for_until_it_is_stored() -> None:
     """moto stores at once."""
     ec2, pauses = stubbable_client("ec2"), list[float]()
     with Stubber(ec2) as stub:
-        for image, snapshot in (
-            ("", ""),
-            ("pending", "pending"),
-            ("available", "pending"),
-            ("available", "completed"),
-        ):
-            # At first AWS may know neither.
-            images = [{"ImageId": BACKUP.image_id, "State": image}] if image else []
-            snapshots = [{"SnapshotId": "snap-1", "State": snapshot, "Progress": "45%"}] if snapshot else []
+        for state in ("", "pending", "available"):  # at first AWS may not know it
+            images = [{"ImageId": IMAGE, "State": state}] if state else []
             stub.add_response("describe_images", {"Images": images})
-            stub.add_response("describe_snapshots", {"Snapshots": snapshots})
-        backups._wait(BACKUP, ec2, pauses.append)
+        backups._wait(IMAGE, ec2, pauses.append)
         stub.assert_no_pending_responses()
-    assert pauses == [backups.POLL_S] * 3
+    assert pauses == [backups.POLL_S] * 2
 
 
 def test_an_image_that_cannot_be_stored_is_an_error() -> None:
     ec2, reason = stubbable_client("ec2"), {"Message": "the root disk is gone"}
     with Stubber(ec2) as stub:
         stub.add_response("describe_images", {"Images": [{"State": "failed", "StateReason": reason}]})
-        stub.add_response("describe_snapshots", {"Snapshots": []})
-        with pytest.raises(RedoxError, match="ami-0123456789abcdef0 is failed: the root disk is gone"):
-            backups._wait(BACKUP, ec2, lambda _: None)
+        with pytest.raises(RedoxError, match=f"{IMAGE} is failed: the root disk is gone"):
+            backups._wait(IMAGE, ec2, lambda _: None)
 
 
 def test_the_newest_available_image_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

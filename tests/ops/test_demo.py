@@ -58,21 +58,31 @@ def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
         answer, log = process.communicate()
     assert process.returncode == 0, log
     results = json.loads(answer)
-    killed, restored = results["killed"], results["restored"]
-    assert killed["host"] != restored["host"]
+    killed, replaced = results["killed"], results["replaced"]
+    assert (killed["host"] != replaced["host"], killed["zone"] != replaced["zone"]) == (True, True)
     assert killed["checkpoint_step"] < killed["step"]
     # It resumed from the last checkpoint, which was not older than one interval.
-    assert restored["step"] == killed["checkpoint_step"]
+    assert replaced["step"] == killed["checkpoint_step"]
     assert killed["since_checkpoint_s"] <= results["save_interval_s"]
-    assert restored["status"] == "stopped"  # saved and ended by the unit's own docker stop
     assert results["pulled"]["step"] > killed["step"]
     assert results["hidden_failures"] == []  # nor a call that its principal has no right to
     for line in results["unused_statements"]:
         principal, _, statement = line.partition(" ")
         assert any(allowing([json.loads(statement)], request) for request in OF_OTHERS[principal]), line
     typed = [step["command"] for step in results["steps"]]
-    commands = ("train-remote", "status", "snapshot", "health", "restore", "stop", "checkpoints", "pull-checkpoints")
+    commands = (
+        "train-remote",
+        "status",
+        "snapshot",
+        "logs",
+        "stop",
+        "health",
+        "cost",
+        "checkpoints",
+        "pull-checkpoints",
+    )
     assert all(any(f"-m ops {name} " in f"{each} " for each in typed) for name in commands)
+    assert not any("restore" in each for each in typed)  # nobody did anything
     assert any("redox report" in each for each in typed)
     # No folder, server or host is left.
     assert list(tmp_path.iterdir()) == []

@@ -73,18 +73,19 @@ READY = [
 
 def test_a_new_account_lacks_what_has_to_be_made_first(preflight: Preflight) -> None:
     code, found, said = preflight(
-        ("r7i.48xlarge", "r7i.96xlarge"),
+        ('["r7i.48xlarge", "r8i.48xlarge", "r7a.48xlarge"]', '["r7i.96xlarge"]'),
+        ("of r7i.48xlarge on demand", "of r7i.96xlarge on demand"),
         ("spot = false", "spot = true"),
         without="session-manager-plugin",
     )
     assert code == 2
     missing = {what for what, each in found.items() if each["state"] == "missing"}
-    wanted = {"settings", "price", "session-manager-plugin", "quota", "zone", "machine image", "bootstrap"}
+    wanted = {"settings", "price", "session-manager-plugin", "quota", "zones", "machine image", "bootstrap"}
     assert missing - {"cdk"} == wanted  # which this clone may have
     assert all(found[what]["todo"] for what in missing)
     assert "request-service-quota-increase" in found["quota"]["todo"]
     assert "--desired-value 384 --region us-east-1" in found["quota"]["todo"]
-    assert "describe-instance-type-offerings" in found["zone"]["todo"]
+    assert "describe-instance-type-offerings" in found["zones"]["todo"]
     assert "cdk bootstrap" in found["bootstrap"]["todo"]
     assert said.startswith("error: missing: ")
     assert found["budget"]["state"] == "unknown"  # no resource of it exists that could have the tag
@@ -108,10 +109,13 @@ def test_a_mail_that_nobody_confirmed_and_a_right_that_is_lacking_are_missing(
     sns = aws.client("sns")
     topic = sns.create_topic(Name="RedoxTraining-GuardAlerts")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="lab@cell.bio")
-    aws.set_account(refused_actions=["ec2:StopInstances"])
+    aws.set_account(refused_actions=["ec2:CreateImage"])
     _, found, _ = preflight(*READY)
     assert (found["mail"]["state"], found["mail"]["found"]) == ("missing", "lab@cell.bio is not confirmed")
-    assert (found["rights"]["state"], found["rights"]["found"]) == ("missing", "may not ec2:StopInstances")
+    assert (found["rights"]["state"], found["rights"]["found"]) == (
+        "missing",
+        "may not ec2:CreateImage, ec2:CreateImage",
+    )
     assert "infra/operator-policy.json" in found["rights"]["todo"]
 
 

@@ -38,7 +38,7 @@ def session(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setitem(RemoteRun.__init__.__kwdefaults__, "timeout_s", 1.0)  # type: ignore[index]
     monkeypatch.setattr("redox_balancer.runs.remote.transfer.FIRST_PAUSE_S", 0.01)
     opened = Session(load())
-    opened.deployed = Deployed(bucket=s3.bucket, volume_id="vol-1", repository="images", instance_id=None)
+    opened.deployed = Deployed(bucket=s3.bucket, repository="images")
     return opened
 
 

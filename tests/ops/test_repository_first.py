@@ -61,7 +61,7 @@ def engine(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> Engine:
 @pytest.fixture
 def session(open_session: OpenSession, aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> Session:
     opened = open_session()
-    opened.deployed = Deployed(bucket="b", volume_id="v", repository=REPOSITORY, instance_id=None)
+    opened.deployed = Deployed(bucket="b", repository=REPOSITORY, wanted=0)
     monkeypatch.setattr(opened, "client", aws.client)
     return opened
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from commands import ran
-from infra.names import DATA_DEVICE
 from infra.settings import ROOT
 from ops.simulator import host as hosts
 from ops.simulator.aws import StandIn, stand_in
@@ -59,11 +58,9 @@ def machines(aws: StandIn) -> Iterator[Hypervisor]:
 
 @pytest.fixture
 def instance(aws: StandIn, machines: Hypervisor) -> Iterator[str]:
-    """An instance with a volume and a running host; terminated at the end."""
+    """An instance with a running host; terminated at the end."""
     ec2 = aws.client("ec2")
     name = run_instance(ec2)
-    volume = ec2.create_volume(Size=10, AvailabilityZone="us-east-1a")["VolumeId"]
-    ec2.attach_volume(VolumeId=volume, InstanceId=name, Device=DATA_DEVICE)
     host = machines.host(name)
     wait_until(lambda: "booted" in host.run("cat", "/data/boots").stdout)
     yield name
@@ -135,7 +132,7 @@ def test_one_kill_ends_everything_on_a_host_and_its_instance_stays_running(
     assert (refused.returncode, "(TargetNotConnected)" in refused.stderr) == (254, True)
 
 
-def test_a_host_writes_to_its_volume_and_its_images_and_never_to_this_machine(
+def test_a_host_writes_to_its_disk_and_its_images_and_never_to_this_machine(
     aws: StandIn, machines: Hypervisor, instance: str
 ) -> None:
     host, ec2 = machines.host(instance), aws.client("ec2")
@@ -144,14 +141,10 @@ def test_a_host_writes_to_its_volume_and_its_images_and_never_to_this_machine(
     assert not Path("/usr/local/lost").exists()
     image = ec2.create_image(InstanceId=instance, Name="of-a-host", NoReboot=True)["ImageId"]
     wait_until((aws.hosts.parent / "images" / image).exists)
-    volume = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
-    data = next(each["VolumeId"] for each in volume if each["Attachments"][0]["Device"] == DATA_DEVICE)
     ec2.stop_instances(InstanceIds=[instance])
     wait_until(lambda: not host.record.alive)
     assert host.process.wait(10) == 0  # shut down, not killed
-    ec2.detach_volume(VolumeId=data, InstanceId=instance)
     second = run_instance(ec2, image)
-    ec2.attach_volume(VolumeId=data, InstanceId=second, Device=DATA_DEVICE)
     other = machines.host(second)
     try:
         wait_until(lambda: other.run("cat", "/data/boots").stdout == "booted\nbooted\n")
@@ -210,16 +203,15 @@ def test_a_host_that_shuts_itself_down_stops_its_instance(aws: StandIn, machines
 
 
 def test_the_script_is_found_in_user_data_with_several_parts() -> None:
-    from infra.bring_up import MachineContext, script, user_data  # noqa: PLC0415
-    from infra.settings import load  # noqa: PLC0415
+    from infra.bring_up import fetcher, user_data  # noqa: PLC0415
 
-    machine = MachineContext(kind="host", region="us-east-1", image="redox-balancer:latest")
-    assert script_of(user_data(load(), machine)).strip() == script(load(), machine).strip()
+    given = ("us-east-1", "checkpoints", "host")
+    assert script_of(user_data(*given)) == fetcher(*given)
 
 
 @pytest.mark.usefixtures("able")
 def test_the_end_of_the_starting_process_ends_the_host(tmp_path: Path) -> None:
-    host = hosts.start(tmp_path / "hosts" / "i-1", tmp_path / "volume", "nvme", hosts.Login("ubuntu"), {})
+    host = hosts.start(tmp_path / "hosts" / "i-1", hosts.Login("ubuntu"), {})
     began = time.monotonic()
     os.kill(host.process.pid, signal.SIGKILL)
     wait_until(lambda: not host.record.alive)

@@ -1,8 +1,8 @@
 """`status` and `health` on a host behind a real sshd: a live run, a stuck one, an idle host and a stopped one."""
 
-import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,16 +90,31 @@ def test_health_lists_problems(
     assert any("the last policy update is" in text for text in problems(open_session))
     write_watch_state(training_host.ssh, contract.WatchState(alarms=["the ledger cannot be kept"]))
     assert "the ledger cannot be kept" in problems(open_session)
-    fake_aws.state = "stopped"
-    assert problems(open_session) == [f"{INSTANCE} is stopped"]
+    fake_aws.state = "shutting-down"
+    assert problems(open_session) == [f"{INSTANCE} is shutting-down"]
+    fake_aws.deployed = replace(fake_aws.deployed, instance_id=None)
+    assert problems(open_session) == ["the host is launched at the moment"]
+    fake_aws.deployed = replace(fake_aws.deployed, wanted=0)
+    assert problems(open_session) == ["the host is ended"]
+    assert status_of(open_session)["problems"] == ["the host is ended"]
 
 
 def write_watch_state(host: SshHost, state: contract.WatchState) -> None:
     state.write(host.host.root / contract.WATCH_STATE.relative_to("/"))
 
 
-def restarted_watch(host: SshHost, folder: Path, *, uptime_s: float, now: float) -> Watch:
-    """The watch of the host, started on its recorded state; its ledger and heartbeats are in a folder here."""
+class Unreachable:
+    """A bucket that does not answer."""
+
+    def get(self, key: str) -> None:
+        raise OSError(key)
+
+    def put(self, key: str, content: bytes, *, replaces: object) -> None:
+        raise OSError(key, content, replaces)
+
+
+def restarted_watch(host: SshHost, folder: Path, *, uptime_s: float) -> Watch:
+    """The watch of the host, started on its recorded state; its heartbeats are in a folder here."""
     settings = {
         "container.data": str(folder),
         "storage.runs": "experiments",
@@ -109,7 +124,7 @@ def restarted_watch(host: SshHost, folder: Path, *, uptime_s: float, now: float)
         "price.per_hour_usd": 1.0,
     }
     state = host.host.root / contract.WATCH_STATE.relative_to("/")
-    return Watch(settings, uptime_s=uptime_s, now=now, state=state)
+    return Watch(settings, Unreachable(), uptime_s=uptime_s, state=state)
 
 
 @pytest.mark.parametrize("kept_awake", [False, True])
@@ -129,7 +144,7 @@ def test_the_shown_deadline_is_the_moment_at_which_the_watch_stops_the_host(
 
     def decision(now: float) -> HostAction:
         uptime_s = now - (state.now - state.uptime_s)
-        watch = restarted_watch(training_host.ssh, tmp_path, uptime_s=uptime_s, now=now)
+        watch = restarted_watch(training_host.ssh, tmp_path, uptime_s=uptime_s)
         return watch.decide(uptime_s=uptime_s, now=now, awake_at=state.awake_at).action
 
     assert decision(shown - 1.0) is HostAction.WARN
@@ -160,7 +175,7 @@ def test_hours_that_the_ledger_could_not_take_cost_as_much(
 ) -> None:
     state = training.inspect(reach())
     month = time.strftime("%Y-%m", time.gmtime(state.now))
-    training_host.run(f"""echo '{json.dumps({month: 3_600})}' >/data/host-seconds.json""")
+    write_watch_state(training_host.ssh, contract.WatchState(saved={month: 3_600.0}))
     price = SETTINGS.price.per_hour_usd * (1 + SETTINGS.host.workers)
     assert status_of(open_session)["month_usd"] == pytest.approx(price)
     write_watch_state(

@@ -3,11 +3,16 @@
 import json
 import os
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost
+from infra.machine.contract import LEDGER, OUTCOME, RUN_RECORD
+from ops.aws import instance
 from ops.remote import training
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.remote.lock import RunLock
@@ -206,20 +211,89 @@ def test_a_program_missing_on_this_machine_is_named(training_host: TrainingHost,
         (folder / "plugin").rename(folder / "bin" / "session-manager-plugin")
 
 
-def test_a_stopped_host_is_started(training_host: TrainingHost, train: Train, fake_aws: FakeAws) -> None:
-    fake_aws.state = "stopped"
+def without_a_host(fake_aws: FakeAws) -> None:
+    fake_aws.deployed = replace(fake_aws.deployed, instance_id=None, wanted=0)
+
+
+def test_a_host_is_launched_if_there_is_none_and_goes_on_with_no_other_run(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws
+) -> None:
+    without_a_host(fake_aws)
+    fake_aws.objects[RUN_RECORD] = b'REDOX_RUN="of last week"'
+    records = list[bytes]()
+    scale = fake_aws.set_desired_capacity
+
+    def scaled(**given: Any) -> None:
+        records.append(fake_aws.objects[RUN_RECORD])
+        scale(**given)
+
+    fake_aws.set_desired_capacity = scaled  # type: ignore[method-assign]
     train(detach=True)
-    assert "start_instances" in fake_aws.calls
+    assert "set_desired_capacity 1" in fake_aws.calls
+    assert records == [b""]
     assert training_host.arguments()
+    # What a host that replaces this one goes on with.
+    assert fake_aws.objects[RUN_RECORD].decode() == training_host.run("cat /etc/redox/run.env")
+
+
+def test_a_host_that_cannot_be_set_up_ends_in_its_last_lines(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws
+) -> None:
+    assert training_host
+    without_a_host(fake_aws)
+
+    def given_up(**_: Any) -> None:
+        outcome = {"instance": INSTANCE, "failures": 3, "step": "packages", "log": "one\ntwo\nno network\n"}
+        fake_aws.objects[OUTCOME] = json.dumps(outcome).encode()
+
+    fake_aws.set_desired_capacity = given_up  # type: ignore[method-assign]
+    fake_aws.describe_scaling_activities = lambda **_: {"Activities": []}  # type: ignore[attr-defined]
+    with pytest.raises(RedoxError, match=r"failed in step packages: one \| two \| no network") as failed:
+        train(detach=True)
+    assert failed.value.hint == f"the log is s3://checkpoints/state/failed/{INSTANCE}.log"
+
+
+def test_a_host_without_capacity_is_waited_for_with_the_reason_and_then_named(
+    training_host: TrainingHost,
+    train: Train,
+    fake_aws: FakeAws,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert training_host
+    without_a_host(fake_aws)
+    reason = "We currently do not have sufficient r7i.48xlarge capacity in us-east-1a. Launching EC2 instance failed."
+    failed = {"StatusCode": "Failed", "StatusMessage": reason}
+    fake_aws.describe_scaling_activities = lambda **_: {"Activities": [failed]}  # type: ignore[attr-defined]
+
+    def launching(**_: Any) -> None:
+        fake_aws.deployed = replace(fake_aws.deployed, wanted=1)
+
+    fake_aws.set_desired_capacity = launching  # type: ignore[method-assign]
+    monkeypatch.setattr(instance, "SET_UP_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(instance, "POLL_S", 0.1)
+    with pytest.raises(RedoxError, match="there is no host after") as refused:
+        train(detach=True)
+    assert capsys.readouterr().err.count(reason) == 1
+    assert refused.value.hint.startswith("its group keeps trying; or spot = true")
+
+
+def test_a_spent_budget_starts_no_host(training_host: TrainingHost, train: Train, fake_aws: FakeAws) -> None:
+    assert training_host
+    without_a_host(fake_aws)
+    fake_aws.objects[LEDGER] = json.dumps({f"{datetime.now(UTC):%Y-%m}": 1e9}).encode()
+    with pytest.raises(RedoxError, match=r"budget of 2,000\.00 USD is spent"):
+        train(detach=True)
+    assert not [call for call in fake_aws.calls if call.startswith("set_desired_capacity")]
 
 
 def test_a_dry_run_starts_and_writes_nothing(training_host: TrainingHost, train: Train, fake_aws: FakeAws) -> None:
-    assert train(dry_run=True, snapshot=True).data["begun"] is False
-    fake_aws.state = "stopped"
     assert train(dry_run=True).data["begun"] is False
-    assert "start_instances" not in fake_aws.calls
+    without_a_host(fake_aws)
+    assert train(dry_run=True).data["begun"] is False
+    assert (fake_aws.objects, [call for call in fake_aws.calls if call.startswith("set_")]) == ({}, [])
     listed = training_host.run("ls /etc/redox; ls /data | grep -v image.json")
-    assert listed == "machine.env\ntraining.env\nendless\nhost-seconds.json\n"
+    assert listed == "machine.env\ntraining.env\nendless\n"
 
 
 def test_a_session_without_a_host_connects_to_nothing(open_session: OpenSession, fake_aws: FakeAws) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from commands import ran
+from infra.names import HOST_GROUP
 from infra.settings import FILE, ROOT
 from ops.simulator.aws import ACCOUNT, REGION, StandIn, stand_in
 
@@ -58,6 +59,12 @@ class Cloud:
             env=os.environ | self.aws.environment | (environment or {}),
             input=typed,
         )
+
+    def host(self) -> str:
+        """Return the only instance of the host's group."""
+        groups = self.aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[HOST_GROUP])
+        (member,) = groups["AutoScalingGroups"][0]["Instances"]
+        return str(member["InstanceId"])
 
     def instance(self, instance_id: str) -> dict[str, Any]:
         found = self.aws.client("ec2").describe_instances(InstanceIds=[instance_id])

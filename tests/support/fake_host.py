@@ -1,17 +1,23 @@
 """AWS calls that moto lacks or answers with samples, served by the host behind the sshd."""
 
 import datetime as dt
+import io
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
+from infra.deployed import Deployed
+from infra.machine.contract import OUTCOME
 from infra.settings import FILE, Settings, parse
 from ops.remote.host import RemoteHost
 from ops.session import Session
 from ssh_host import USER, SshHost
 
 INSTANCE = "i-0123456789abcdef0"
+DEPLOYED = Deployed(bucket="checkpoints", repository="repository", instance_id=INSTANCE, wanted=1)
 OpenSession = Callable[..., Session]
 ReachHost = Callable[..., RemoteHost]
 
@@ -37,6 +43,8 @@ class FakeAws:
     admits: bool = True  # EC2 Instance Connect authorizes keys
     keys: str = ""  # host keys that Systems Manager returns
     calls: list[str] = field(default_factory=list)
+    objects: dict[str, bytes] = field(default_factory=dict)  # of the bucket
+    deployed: Deployed = DEPLOYED
 
     def client(self, service: str) -> Any:
         """Return this client for any service."""
@@ -86,12 +94,24 @@ class FakeAws:
     def get_service_quota(self, **_: Any) -> Any:
         return {"Quota": {"Value": 256.0}}
 
-    def start_instances(self, InstanceIds: list[str]) -> Any:
-        assert InstanceIds == [INSTANCE]
-        self.calls.append("start_instances")
-        self.state = "running"
+    @property
+    def exceptions(self) -> Any:
+        return SimpleNamespace(NoSuchKey=KeyError)
 
-    def stop_instances(self, InstanceIds: list[str]) -> Any:
-        assert InstanceIds == [INSTANCE]
-        self.calls.append("stop_instances")
-        self.state = "stopping"
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> Any:
+        del Bucket
+        self.objects[Key] = Body
+
+    def get_object(self, Bucket: str, Key: str) -> Any:
+        del Bucket
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def set_desired_capacity(self, AutoScalingGroupName: str, DesiredCapacity: int, **_: Any) -> Any:
+        """Launch the host, which is set up at once, or end it."""
+        assert AutoScalingGroupName == "redox-host"
+        self.calls.append(f"set_desired_capacity {DesiredCapacity}")
+        self.deployed = replace(
+            self.deployed, instance_id=INSTANCE if DesiredCapacity else None, wanted=DesiredCapacity
+        )
+        if DesiredCapacity:
+            self.objects[OUTCOME] = json.dumps({"instance": INSTANCE, "failures": 0}).encode()

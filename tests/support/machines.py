@@ -1,4 +1,4 @@
-"""A machine to set up: a distribution in a folder, with its real package manager, shell, Python and disk.
+"""A machine to set up: a distribution in a folder, with its real package manager, shell and Python.
 
 Debian, because Ubuntu's packages are not available everywhere; both have what the bring-up uses. Only systemd, which
 would need to be process 1, and AWS's metadata service are stand-ins.
@@ -21,7 +21,6 @@ from typing import Any
 SUITE = "bookworm"
 # Packages that Ubuntu's server image has and a minimal Debian lacks, and systemd to verify units.
 INCLUDED = "ca-certificates,curl,python3,systemd"
-DISK_BYTES = 200_000_000
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CALLS = "systemctl.log"
 STUB = f"""#!/bin/sh
@@ -96,29 +95,17 @@ def _digest(path: Path) -> str:
 
 
 @contextmanager
-def machine(folder: Path, volume: str) -> Iterator[Chroot]:
-    """Create a machine with an empty disk under its name in AWS."""
-    root, disk = folder / "root", folder / "disk"
+def machine(folder: Path) -> Iterator[Chroot]:
+    """Create a machine."""
+    root = folder / "root"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={INCLUDED}"]
     subprocess.run([*command, SUITE, root], check=True)
     _stub(root)
-    with disk.open("wb") as file:
-        file.truncate(DISK_BYTES)
-    loop = subprocess.run(
-        ["losetup", "--find", "--show", disk], capture_output=True, text=True, check=True
-    ).stdout.strip()
     with ExitStack() as stack:
-        stack.callback(subprocess.run, ["losetup", "--detach", loop], check=False)
         namespace = subprocess.Popen(["unshare", "--mount", "--propagation=private", "sleep", "infinity"])
         stack.callback(namespace.wait)
         stack.callback(namespace.kill)
         _enter(namespace)
-        device = root / "dev" / Path(loop).name
-        if not device.exists():
-            os.mknod(device, stat.S_IFBLK | 0o600, Path(loop).stat().st_rdev)
-        name = root / "dev/disk/by-id" / f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
-        name.parent.mkdir(parents=True)
-        name.symlink_to(f"/dev/{device.name}")
         made = Chroot(root, namespace)
         assert made.run("mount", "-t", "proc", "proc", "/proc").returncode == 0
         yield made
@@ -148,16 +135,15 @@ def _stub(root: Path) -> None:
 
 @dataclass
 class Metadata:
-    """Answers of the metadata service by path, and the bodies of other PUT requests."""
+    """Answers of the metadata service by path."""
 
     answers: dict[str, str] = field(default_factory=dict)
-    received: list[Any] = field(default_factory=list)
     address: str = ""
 
 
 @contextmanager
 def metadata_service(instance_id: str) -> Iterator[Metadata]:
-    """Run a metadata service, version 2 only, that also accepts the signal to CloudFormation at /signal."""
+    """Run a metadata service, version 2 only."""
     credentials = {
         "Code": "Success",
         "Type": "AWS-HMAC",
@@ -172,12 +158,11 @@ def metadata_service(instance_id: str) -> Iterator[Metadata]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.path == "/latest/api/token":
                 self._answer(200, "a-token")
             else:
-                state.received.append(json.loads(body))
-                self._answer(200, "")
+                self._answer(404, "")
 
         def do_GET(self) -> None:
             path = self.path.removeprefix("/latest/meta-data/")

@@ -12,7 +12,6 @@ from ops.simulator.host import Login, SimulatedHost
 from redox_balancer.errors import RedoxError
 
 USER = load().host.ssh_user
-DEVICE = "nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
 # Wraps the stand-in for the AWS CLI.
 MODES = """\
 #!/bin/sh
@@ -97,7 +96,7 @@ def ssh_host(folder: Path, instance_id: str) -> Iterator[SshHost]:
     front.write_text(MODES.format(mode=folder / "mode", aws=folder / "bin" / "aws"))
     front.chmod(0o755)
     (folder / "mode").write_text("works")
-    made = host.start(hosts / instance_id, folder / "volume", DEVICE, Login(USER), {})
+    made = host.start(hosts / instance_id, Login(USER), {})
     try:
         made.run("touch", "/var/log/lastlog")  # else sshd prints a warning
         yield SshHost(folder, made)

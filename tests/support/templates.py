@@ -34,10 +34,10 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
     "elsewhere": [
         ("us-east-1", "eu-central-1"),
         ('runs = "experiments"', 'runs = "runs"'),
-        ('data_volume_name = "DataVolume"', 'data_volume_name = "Another"'),
     ],
     "small": [
-        ("r7i.48xlarge", "c7i.2xlarge"),  # and the source of its price
+        ('["r7i.48xlarge", "r8i.48xlarge", "r7a.48xlarge"]', '["c7i.2xlarge"]'),
+        ("of r7i.48xlarge on demand", "of c7i.2xlarge on demand"),  # the source of its price
         ('image_delivery = "repository"', 'image_delivery = "host"'),
     ],
 }

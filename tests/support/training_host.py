@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fake_trainer
-from fake_host import OpenSession
+from fake_host import DEPLOYED, OpenSession
 from infra.bring_up import files
 from infra.settings import load
 from ops.commands.train_remote import train_remote
@@ -27,7 +27,6 @@ EMPTY = """\
 systemctl stop redox-trainer
 rm -rf /data/* /etc/redox/* /var/log/journal/* /run/redox-*
 touch /data/endless
-echo '{}' >/data/host-seconds.json
 """
 Train = Callable[..., Any]
 
@@ -91,7 +90,7 @@ def training_host(host: SshHost, interruptible: None) -> Iterator[TrainingHost]:
         path = host.host.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         # No restart after a failure while a test inspects it.
-        path.write_bytes(files(SETTINGS, "host")[name].replace(b"RestartSec=30", b"RestartSec=300"))
+        path.write_bytes(files(SETTINGS, "host", DEPLOYED)[name].replace(b"RestartSec=30", b"RestartSec=300"))
     machine = f"REDOX_REGION='us-east-1'\nREDOX_BUCKET='checkpoints'\nREDOX_IMAGE='{IMAGE}'\n"
     (host.host.root / "etc/redox/machine.env").write_text(machine)
     host.program("docker", f"#!{Path(sys.executable).absolute()} -I\n{Path(fake_trainer.__file__).read_text()}")
@@ -117,7 +116,7 @@ def train(
 
     def started(*, dry_run: bool = False, delivery: str = "host", **options: Any) -> Any:
         monkeypatch.setattr(attach, "POLL_S", 0.1)
-        given = {"run": "mine", "remote_image": IMAGE, "snapshot": False} | options
+        given = {"run": "mine", "remote_image": IMAGE} | options
         return train_remote(open_session(dry_run=dry_run, image_delivery=f'"{delivery}"'), **given)
 
     return started

@@ -1,9 +1,7 @@
 #!/bin/bash
 # Boots a simulated host: the first process of its namespaces. It sees this machine's file system copied on write, so
-# paths are the real ones and nothing that is written reaches this machine except through the two disks of the host.
+# paths are the real ones and nothing that is written reaches this machine except through the disk of the host.
 #   FOLDER    folder of the host: host key, authorized keys, user data, root disk
-#   DATA      folder that is the data volume
-#   DEVICE    name of the data volume in /dev/disk/by-id
 #   PROGRAMS  the stand-ins
 #   CLONE     the clone of this repository
 #   SHARED    folders that must be visible wherever they are mounted, one on each line
@@ -23,7 +21,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 for each in dev run tmp; do mount -t tmpfs -o mode=755 tmpfs "$root/$each"; done
 chmod 1777 "$root/tmp"
-mkdir -p "$root"/dev/{pts,shm,disk/by-id} "$root"/run/sshd
+mkdir -p "$root"/dev/{pts,shm} "$root"/run/sshd
 for each in null zero full random urandom tty; do
     touch "$root/dev/$each"
     mount --bind "/dev/$each" "$root/dev/$each"
@@ -39,13 +37,10 @@ while IFS= read -r each; do
     mount --rbind "$each" "$root$each"
 done <<<"$SHARED"
 # The persistent part of the root disk, which an image of the host contains.
-for each in etc/redox etc/systemd/system usr/local/lib/redox var/lib/docker var/log; do
+for each in data etc/redox etc/systemd/system usr/local/lib/redox var/lib/docker var/log; do
     mkdir -p "$FOLDER/disk/$each" "$root/$each"
     mount --bind "$FOLDER/disk/$each" "$root/$each"
 done
-mount --bind "$DATA" "$root/data"
-# The device exists for blkid, mkfs and resize2fs; mounting a folder needs no privileges.
-ln -s "$DATA.device" "$root/dev/disk/by-id/$DEVICE"
 
 # The login user is another name for root: sudo needs no privileges, and Python can be read wherever it is installed.
 sed -i "/^$LOGIN:/d" "$root/etc/passwd" "$root/etc/group"

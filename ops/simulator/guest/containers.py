@@ -24,7 +24,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-IMAGES = Path("/var/lib/docker/images")  # on the root disk, so that an image of the host contains them
+# On the root disk, so that an image of the host contains them; a registry is such a folder, too.
+IMAGES = Path(os.environ.get("REDOX_STAND_IN_IMAGES") or "/var/lib/docker/images")
 RECORDS = Path("/run/containers")
 HOME_IN = Path("/opt/redox")
 HERE = Path(__file__).resolve().parent
@@ -76,6 +77,20 @@ def build(options: argparse.Namespace) -> int:
     new.chmod(0o755)
     shutil.rmtree(folder_of(options.tag), ignore_errors=True)
     new.rename(folder_of(options.tag))
+    return 0
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Copy an image from the registry of simulated AWS, which all hosts share."""
+    source = Path(environment_of(1)["FOLDER"]).parents[1] / "registry" / folder_of(options.name).name
+    if not source.exists():
+        sys.exit(f"Error response from daemon: manifest for {options.name} not found: manifest unknown")
+    if not folder_of(options.name).exists():
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=IMAGES, prefix="."))
+        shutil.copytree(source, new, dirs_exist_ok=True)
+        new.chmod(0o755)
+        new.rename(folder_of(options.name))
     return 0
 
 
@@ -248,7 +263,7 @@ def main(arguments: list[str]) -> int:
     kind = arguments.pop(0) if arguments[0] in ("image", "container") else "container"
     parser = argparse.ArgumentParser(prog="docker")
     commands = parser.add_subparsers(required=True)
-    acts = {"build": build, "run": run, "inspect": inspect, "stop": stop, "rm": remove}
+    acts = {"build": build, "pull": pull, "run": run, "inspect": inspect, "stop": stop, "rm": remove}
     known = {name: commands.add_parser(name, allow_abbrev=False) for name in acts}
     for name, act in acts.items():
         known[name].set_defaults(act=act, kind=kind)
@@ -268,7 +283,8 @@ def main(arguments: list[str]) -> int:
     known["inspect"].add_argument("--format", required=True)
     known["stop"].add_argument("--time", type=float, default=10.0)
     known["rm"].add_argument("--force", action="store_true")
-    for name in ("inspect", "stop", "rm"):
+    known["pull"].add_argument("--quiet", action="store_true")
+    for name in ("inspect", "pull", "stop", "rm"):
         known[name].add_argument("name")
     options = parser.parse_args(arguments)
     code: int = options.act(options)

@@ -18,6 +18,7 @@ from ops.simulator.guest.units import JOURNAL, SUFFIX, Unit
 
 SOCKET = Path("/run/init")
 SSHD = "/usr/sbin/sshd"
+NOTICE = Path("/run/spot-instance-action")  # a test writes it
 
 
 class Init:
@@ -93,13 +94,37 @@ class Init:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, power_off.set)
         server = await asyncio.start_unix_server(self.serve, SOCKET)
         sshd = await asyncio.create_subprocess_exec(SSHD, "-D", "-e", "-f", "/etc/ssh/redox_sshd_config")
-        user_data = await asyncio.create_subprocess_exec("/bin/bash", f"{os.environ['FOLDER']}/user-data")
+        metadata = await asyncio.start_server(answer_metadata, "127.0.0.1", 0)
+        port = metadata.sockets[0].getsockname()[1]
+        os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = f"http://127.0.0.1:{port}"  # of this host alone
+        user_data = await asyncio.create_subprocess_exec(f"{os.environ['FOLDER']}/user-data")
         await power_off.wait()
         sshd.terminate()
         await asyncio.gather(*(unit.stop() for unit in self.units.values()))
         if user_data.returncode is None:
             user_data.terminate()
         server.close()
+
+
+async def answer_metadata(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer one request to the metadata service: id, role and, where a file has one, a spot interruption notice."""
+    request = (await reader.readuntil(b"\r\n\r\n")).decode()
+    keys = {"AccessKeyId": "AWS_ACCESS_KEY_ID", "SecretAccessKey": "AWS_SECRET_ACCESS_KEY"}
+    role = "iam/security-credentials/"
+    known = {
+        "instance-id": os.environ["NAME"],
+        "local-ipv4": "127.0.0.1",
+        role: "host",
+        f"{role}host": json.dumps({**{key: os.environ.get(name) for key, name in keys.items()}, "Token": "token"}),
+    }
+    if NOTICE.exists():  # noqa: ASYNC240 - of a tmpfs
+        known["spot/instance-action"] = NOTICE.read_text()  # noqa: ASYNC240
+    path = request.split()[1]
+    found = "token" if path == "/latest/api/token" else known.get(path.removeprefix("/latest/meta-data/"))
+    status, body = ("200 OK", found) if found is not None else ("404 Not Found", "")
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+    await writer.drain()
+    writer.close()
 
 
 def run_as_first_process() -> int:
