@@ -58,8 +58,10 @@ def _settings(session: Session) -> Answer:
 
 
 def _price(session: Session) -> Answer:
-    todo = f"set price.per_hour_usd in {FILE.name}, with its source" if session.settings.price_mismatch else ""
-    return session.settings.price_of_host, todo
+    settings = session.settings
+    if settings.price_mismatch:
+        return settings.price_of_host, f"set price.per_hour_usd in {FILE.name}, with its source"
+    return f"{settings.price_of_host}; {settings.price.source}", ""
 
 
 def _local(_session: Session) -> Answer:

@@ -99,6 +99,7 @@ def test_an_account_that_has_everything_is_ready(aws: StandIn, preflight: Prefli
     states = {what: each["state"] for what, each in found.items() if what != "cdk"}
     assert set(states.values()) == {"ok"}, found
     assert found["aws"]["found"] == "2.27.1"
+    assert found["price"]["found"].startswith("12.7008 USD an hour; AWS list price of r7i.48xlarge on demand")
     assert found["rights"]["found"] == "all of the operator's policy"
     assert found["mail"]["found"] == "lab@cell.bio gets a mail at make deploy"
 
