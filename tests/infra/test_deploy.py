@@ -47,7 +47,7 @@ def deployed_with(monkeypatch: pytest.MonkeyPatch, settings: Settings = SETTINGS
     return words
 
 
-THERE = Deployed(bucket="machines-are-made-of-this", repository="images", wanted=0, status="CREATE_COMPLETE")
+THERE = Deployed(bucket="redox-balancer-of-machines", repository="images", wanted=0, status="CREATE_COMPLETE")
 
 
 def test_the_setup_is_uploaded_after_the_stacks_and_by_apply(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
