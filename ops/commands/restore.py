@@ -29,12 +29,16 @@ def restore(
     image: Annotated[str, typer.Option(help="Image of a host; by default, the newest available one.")] = "",
     instance_id: HostId = "",
     anew: Annotated[bool, typer.Option("--anew", help="Replace even a host that was made from that image.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the new host is set up.")] = True,
+    run: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> CommandResult:
     """Make hosts from an image from now on, and replace the present one, whose run its successor goes on with.
 
     Without a host, the next one is made from it. `make deploy` returns to the image of the settings.
     """
     started = time.monotonic()
+    if run is not None:
+        session.note("--run chooses nothing any more: the new host goes on with the active run")
     # Everything that can be wrong is checked before anything is changed.
     _require_deployable(session.settings)
     quota.check(session.settings, session.client)
@@ -51,25 +55,29 @@ def restore(
         options = ("--image", chosen.image_id, "--require-approval", "never", "--method", "direct")
         _deploy(options)
     if host:
-        _replace(session, host)
+        _replace(session, host, wait=wait)
     data: dict[str, Any] = {
         "image": {**asdict(chosen), "age_s": chosen.age_s},
         "replaced": host,
-        "host": None if session.dry_run else session.deployed.instance_id,
+        "host": session.deployed.instance_id if wait and not session.dry_run else None,
         "seconds": time.monotonic() - started,
     }
-    now = f"{data['host']} was made from it in {data['seconds']:.0f} s" if host else "the next host will be, too"
+    now = "the next host will be, too"
+    if host and wait:
+        now = f"{data['host']} was made from it in {data['seconds']:.0f} s"
     return CommandResult(data, None if session.dry_run else f"hosts are made from {chosen.image_id}; {now}")
 
 
-def _replace(session: Session, host: str) -> None:
-    """End a host, whose training saves, and wait for the one that its group makes in its place."""
+def _replace(session: Session, host: str, *, wait: bool) -> None:
+    """End a host, whose training saves, and wait for the one that its group makes in its place if asked to."""
     end_training(session)
     if not session.announce(f"terminate {host}, which its group replaces"):
         return
     session.client("autoscaling").terminate_instance_in_auto_scaling_group(
         InstanceId=host, ShouldDecrementDesiredCapacity=False
     )
+    if not wait:
+        return
     session.note("waiting until the new host is set up and can be reached")
     instance.wait_until_set_up(session)
 

@@ -9,6 +9,7 @@ import typer
 
 from infra import quota
 from ops.aws import instance
+from ops.aws.backups import take_image
 from ops.aws.cost import this_month
 from ops.aws.programs import require_connecting
 from ops.options import RunName
@@ -51,6 +52,7 @@ def train_remote(
         str,
         typer.Option("--image", help="An image that the host has or can pull: none is built, tried out or sent."),
     ] = "",
+    snapshot: Annotated[bool, typer.Option(help="Take an image of the host first.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,
 ) -> CommandResult:
     """Start a run on the host, or resume it where it stopped, and attach to it; Ctrl-C detaches.
@@ -70,6 +72,7 @@ def train_remote(
             train_options,
             recorded=recorded,
             remote_image=remote_image,
+            snapshot=snapshot,
             attached=not detach,
         )
 
@@ -81,6 +84,7 @@ def _train(
     *,
     recorded: Sequence[MeasuredTerms],
     remote_image: str,
+    snapshot: bool,
     attached: bool,
 ) -> CommandResult:
     session = host.session
@@ -93,6 +97,8 @@ def _train(
     _require_free_space(state)
     training.refuse_other_writer(session, name, state)
     chosen = _image(host, remote_image)
+    if snapshot:
+        take_image(session, wait=False)
     if not session.announce(
         f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"
     ):

@@ -235,9 +235,9 @@ def test_a_host_builds_images_and_runs_containers(machines: Hypervisor, instance
     show = 'echo $REDOX_RUN $REDOX_COMMIT; cd / && python3 -c "import redox_balancer as r; print(r.__file__)"'
     ran_in = docker("run", "--rm", "--env", "REDOX_RUN=mine", "trial", "shell", "-c", show)
     assert ran_in.stdout.split() == ["mine", "c0ffee", "/opt/redox/app/redox_balancer/__init__.py"]
-    command = "trap 'exit 143' TERM; sleep 1000 & wait"
+    command = "trap 'exit 143' TERM; echo ready; sleep 1000 & wait"
     options = "--name one --env A=1 --env UNSET"
-    host.run("sh", "-c", f'docker run {options} trial shell -c "{command}" >/dev/null 2>&1 &')
+    host.run("sh", "-c", f'docker run {options} trial shell -c "{command}" >/run/one.log 2>&1 &')
     running = ("inspect", "--format", "{{.State.Running}} {{.Config.Image}} {{.State.ExitCode}}", "one")
     wait_until(lambda: docker(*running).stdout == "true trial 0\n")
     assert docker("run", "--name", "one", "trial").returncode == 1
@@ -245,6 +245,7 @@ def test_a_host_builds_images_and_runs_containers(machines: Hypervisor, instance
         docker("inspect", "--format", "{{if .State.Health}}{{.State.Health.Status}}{{end}}", "one").stdout
         == "healthy\n"
     )
+    wait_until(lambda: "ready" in host.run("cat", "/run/one.log").stdout)  # before, it would not know the signal
     assert docker("stop", "--time", "10", "one").returncode == 0
     wait_until(lambda: docker(*running).stdout == "false trial 143\n")
     assert docker("rm", "--force", "one").returncode == 0
