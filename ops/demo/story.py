@@ -29,7 +29,6 @@ from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
 
 TIMEOUT_S = 180.0
 POLL_S = 0.1
-AGAIN_S = 20.0
 EPISODES = 100  # of each mean in the report
 DOCKER = "ops/simulator/guest/containers.py"
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
@@ -172,12 +171,10 @@ class Story:
         )
         self.terminal.python("ops", "stop", "--keep-host", "--instance", name)
         host = machines.host(name)
-        deadline, again = time.monotonic() + TIMEOUT_S, 0.0
+        host.run("python3", "-I", "-c", SKIP_AN_HOUR)
+        host.run("systemctl", "restart", contract.WATCH)
+        deadline = time.monotonic() + TIMEOUT_S
         while host.record.alive or self._member(machines):
-            if host.record.alive and time.monotonic() > again:  # a round of the watch may have replaced its state
-                host.run("python3", "-I", "-c", SKIP_AN_HOUR)
-                host.run("systemctl", "restart", contract.WATCH)
-                again = time.monotonic() + AGAIN_S
             if time.monotonic() > deadline:
                 raise RedoxError("the idle host did not end itself", hint=f"see {machines.aws.log}")
             time.sleep(POLL_S)
