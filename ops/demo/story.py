@@ -171,8 +171,8 @@ class Story:
         )
         self.terminal.python("ops", "stop", "--keep-host", "--instance", name)
         host = machines.host(name)
-        host.run("python3", "-I", "-c", SKIP_AN_HOUR)
-        host.run("systemctl", "restart", contract.WATCH)
+        for command in (("python3", "-I", "-c", SKIP_AN_HOUR), ("systemctl", "restart", contract.WATCH)):
+            host.run(*command).check_returncode()
         deadline = time.monotonic() + TIMEOUT_S
         while host.record.alive or self._member(machines):
             if time.monotonic() > deadline:

@@ -22,6 +22,7 @@ PROGRAMS = Path(__file__).parent / "guest"
 SSHD = "/usr/sbin/sshd"
 START_TIMEOUT_S = 30.0
 POLL_S = 0.02
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of a simulated host
 DISK = "disk"  # the part of the root disk that an image of the host contains, /data included
 PACKAGES = {
     SSHD: "openssh-server",
@@ -99,8 +100,9 @@ class SimulatedHost:
         """Run a command on it, without SSH."""
         kinds = ["--mount", "--pid", "--uts", "--ipc", "--time", "--root", "--wd"]
         enter = ["nsenter", f"--target={self.record.pid}", *kinds]
-        # Its own engine is meant, whatever engine the caller uses.
+        # Its own engine and programs are meant, whatever the caller uses.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER")}
+        environment["PATH"] = PATH
         return subprocess.run(  # noqa: S603 - ours
             [*enter, *command], capture_output=True, text=True, check=False, env=environment
         )
@@ -137,7 +139,7 @@ def start(folder: Path, login: Login, environment: Mapping[str, str]) -> Simulat
         "PORT": port,
         "PYTHON": Path(sys.executable).absolute(),
         "NAME": folder.name,
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": PATH,
         "HOME": "/root",
         "LANG": "C.UTF-8",
     }
