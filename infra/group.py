@@ -23,11 +23,15 @@ def forget_run(client: Callable[[str], Any], bucket: str) -> None:
 def start(client: Callable[[str], Any], bucket: str) -> None:
     """Have the group launch a host, which goes on with no run, and count failures of its bring-up from 0."""
     client("s3").put_object(Bucket=bucket, Key=contract.OUTCOME, Body=b'{"instance": "", "failures": 0}')
-    stop(client, bucket, hosts=1)
+    _set_hosts(client, bucket, 1)
 
 
-def stop(client: Callable[[str], Any], bucket: str, hosts: int = 0) -> None:
+def stop(client: Callable[[str], Any], bucket: str) -> None:
     """Have the group end its host, and no further host go on with its run."""
+    _set_hosts(client, bucket, 0)
+
+
+def _set_hosts(client: Callable[[str], Any], bucket: str, hosts: int) -> None:
     forget_run(client, bucket)
     group = client("autoscaling")
     group.set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=hosts, HonorCooldown=False)
