@@ -25,7 +25,8 @@ def demo(
     AWS is simulated and the host is a group of processes behind a real sshd; every command is the real one. Needs
     Linux, root, openssh-server and node; no account is used.
     """
-    from ops.demo.story import Story  # noqa: PLC0415 - not needed for `--help`
+    from ops.demo.stand_in import StandInStage  # noqa: PLC0415 - not needed for `--help`
+    from ops.demo.story import Story  # noqa: PLC0415
 
     if not session.announce(
         "deploy to a simulated AWS on this machine, train, kill the host, which its group replaces"
@@ -35,7 +36,8 @@ def demo(
         signal.signal(number, signal.default_int_handler)  # ends all processes, as Ctrl-C does
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
-        results = Story(folder, session.note).run_all()
+        with StandInStage(folder, session.note) as stage:
+            results = Story(stage, folder, session.note).tell()
     except RedoxError:
         keep = True  # the hint names a file in it
         raise

@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from infra.deployed import CDK
 from infra.settings import ROOT
@@ -17,6 +19,10 @@ NOISE = re.compile(
     r"^\S+ *\| *(\d+/\d+|\d+ Currently)|^\s*\S+ \| |deprecat|: (start|success): |^ *Redox\w+$|ExportsOutput|^b'!!",
     re.IGNORECASE,
 )
+
+END_S = 30.0  # for a command that is interrupted
+# Of every command; warnings about the version of node are of no interest here.
+SHOWN = {"COLUMNS": "110", "NO_COLOR": "1", "NODE_NO_WARNINGS": "1"}
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,17 @@ class Step:
 
 @dataclass
 class Terminal:
-    """Runs the commands of the demo."""
+    """Runs the commands of a story."""
 
-    folder: Path  # of all files of the demo
+    folder: Path  # of all its files
     show: Callable[[str], None]  # prints a line
-    environment: dict[str, str] = field(default_factory=dict)  # of the commands
+    environment: Mapping[str, str]  # of the commands
     steps: list[Step] = field(default_factory=list)  # the commands run so far
 
     @property
     def log(self) -> Path:
         """The output of every command."""
-        return self.folder / "demo.log"
+        return self.folder / "commands.log"
 
     def cdk(self, *arguments: object) -> str:
         """Run the command line of the CDK."""
@@ -60,7 +66,7 @@ class Terminal:
             subprocess.Popen(  # noqa: S603 - our own commands
                 command,
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **SHOWN},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -75,8 +81,12 @@ class Terminal:
                     log.write(line)
                     if line.strip() and not NOISE.search(line):
                         self.show(f"  {line.rstrip()}")
-            except BaseException:
-                process.terminate()  # Ctrl-C or SIGTERM reached this process only
+            except BaseException:  # Ctrl-C or SIGTERM reached this process only; a deployment must not go on alone
+                started_by_it = psutil.Process(process.pid).children(recursive=True)
+                for each in started_by_it:
+                    each.terminate()
+                process.terminate()
+                psutil.wait_procs(started_by_it, timeout=END_S)
                 raise
         seconds = time.monotonic() - started
         self.show(f"  ({seconds:.1f} s)")

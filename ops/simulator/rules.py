@@ -58,9 +58,11 @@ def _alarms_publish_where_the_topic_allows_it() -> None:
     """Actions run when an alarm changes its state, and publish as the topic's policy allows.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html
-    https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
+    https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger, which has the texts of the history
     """
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415
+    from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415
+    from moto.core.responses import ActionResult  # noqa: PLC0415
     from moto.sns.models import sns_backends  # noqa: PLC0415
 
     original = CloudWatchBackend.set_alarm_state
@@ -78,10 +80,21 @@ def _alarms_publish_where_the_topic_allows_it() -> None:
             asked = Request("sns:Publish", topic, source)
             if allowing(policy["Statement"], asked, service="cloudwatch.amazonaws.com"):
                 sns.publish(json.dumps({"AlarmName": alarm_name, "NewStateValue": state_value}), topic)
+                said = f"Successfully executed action {topic}"
             else:
-                _broken(f"{alarm.alarm_arn} is not authorized to perform: SNS:Publish on resource: {topic}")
+                refused = f"{alarm.alarm_arn} is not authorized to perform: SNS:Publish on resource: {topic}"
+                _broken(refused)
+                said = f'Failed to execute action {topic}. Received error: "{refused}"'
+            alarm.__dict__.setdefault("told", []).insert(0, said)
+
+    def history(self: Any) -> Any:
+        name, kind = self._get_param("AlarmName"), self._get_param("HistoryItemType")
+        told = getattr(self.cloudwatch_backend.alarms[name], "told", [])
+        items = [{"AlarmName": name, "HistoryItemType": kind, "HistorySummary": said} for said in told]
+        return ActionResult({"AlarmHistoryItems": items})
 
     replace(CloudWatchBackend, set_alarm_state=as_aws_does)
+    replace(CloudWatchResponse, describe_alarm_history=history)
 
 
 def _instances_need_capacity() -> None:
