@@ -56,4 +56,4 @@ def test_used_rollouts_of_other_hosts_leave_the_object_store(tmp_path: Path, mon
 
 def test_rollouts_of_replaying_actors_are_received_through_shared_memory() -> None:
     """`redox advise` measures the other terms."""
-    assert min(throughput.transport(Shelves(), 0.5, Transport)[0::2]) > 0
+    assert min(throughput.transport(Shelves(), TrainConfig(), 0.5, Transport)[0::2]) > 0

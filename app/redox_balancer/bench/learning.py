@@ -16,8 +16,9 @@ from redox_balancer.impala.rollout import RolloutCollector
 from redox_balancer.runs.metrics import read_rows
 
 SEED = 0
-LEARNER_THREADS = 2
 TRAINING_ACTORS = 2
+LONG_RUN = {"passes": 1, "envs_per_actor": 256, "rollout_length": 4, "batch_size": 1024}
+"""Settings for millions of steps of a flat network: one pass, as data are cheap, and many environments side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class LearnerBenchmark:
     model: str
     threads: int
     batch_size: int
+    passes: int
     learner_transitions_per_s: float
 
 
@@ -59,12 +61,12 @@ class TrainBenchmark:
     later_steps_per_s: float
 
 
-def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
+def memory(environments: RedoxEnvs, config: TrainConfig, steps: int) -> MemoryBenchmark:
     """Measure the memory of one actor that takes a number of steps with an untrained policy."""
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
-    config = TrainConfig(num_actors=1, log_interval_s=0.2)
+    config = config.changed(num_actors=1, log_interval_s=0.2)
     samples: list[tuple[int, int]] = []
     with ray_cluster(config):
         pool = ActorPool(config, environments, {0: 0})
@@ -86,13 +88,13 @@ def memory(environments: RedoxEnvs, steps: int) -> MemoryBenchmark:
     )
 
 
-def learner(environments: RedoxEnvs, seconds: float, given: TrainConfig | None = None) -> LearnerBenchmark:
+def learner(environments: RedoxEnvs, config: TrainConfig, seconds: float) -> LearnerBenchmark:
     """Measure the learner on a few recorded rollouts that are repeated for a number of seconds."""
     import torch  # noqa: PLC0415 - takes seconds to load
 
     from redox_balancer.impala.learner import Learner, LearnerState  # noqa: PLC0415
 
-    config = (given or TrainConfig(learner_threads=LEARNER_THREADS)).changed(timesteps=1_000_000_000, seed=SEED)
+    config = config.changed(timesteps=1_000_000_000, seed=SEED)
     torch.set_num_threads(config.learner_threads)
     collector = RolloutCollector(environments, **config.collector)
     state = LearnerState.fresh(collector.shape, SEED)
@@ -110,6 +112,7 @@ def learner(environments: RedoxEnvs, seconds: float, given: TrainConfig | None =
         model=environments.space.network.id,
         threads=config.learner_threads,
         batch_size=sum(rollout.transitions for rollout in batches[0]),
+        passes=config.passes,
         learner_transitions_per_s=speed,
     )
 

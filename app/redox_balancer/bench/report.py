@@ -85,7 +85,8 @@ class BenchmarkResults:
                 drawn = "with NAD+/NADH drawn for each episode, share of it"
                 rows.append((drawn, step.model, f"{step.held_ratios_share:.2f}"))
             rows += [
-                ("collector, flat observations, steps/s of CPU", step.model, f"{step.collected_per_cpu_s:,.0f}"),
+                ("collector, named conditions, steps/s of CPU", step.model, f"{step.named_per_cpu_s:,.0f}"),
+                ("collector, conditions drawn, steps/s of CPU", step.model, f"{step.drawn_per_cpu_s:,.0f}"),
                 ("collector time outside the environment", step.model, f"{100 * step.outside_share:.1f} %"),
             ]
         for memory in self.memory:
@@ -96,8 +97,10 @@ class BenchmarkResults:
                 ("steps/s of one actor under Ray, no learner", memory.model, f"{memory.steps_per_s:,.0f}"),
             ]
         for learner in self.learner:
-            what = f"learner alone, {learner.threads} threads, transitions/s"
+            what = f"learner alone, {learner.passes} passes over {learner.batch_size:,} transitions, transitions/s"
             rows.append((what, learner.model, f"{learner.learner_transitions_per_s:,.0f}"))
+            per_pass = 1e6 / (learner.learner_transitions_per_s * learner.passes)
+            rows.append(("the same, a transition and pass", learner.model, f"{per_pass:.1f} µs"))
         for train in self.train:
             what = f"complete training, {train.actors} actors, {train.steps:,} steps, steps/s"
             rows += [
@@ -137,7 +140,8 @@ def _throughput_rows(found: ThroughputBenchmark) -> list[Row]:
 
 HOW = """\
 Protocol: uniform random legal actions, at most 3 placements, the whole library, limits drawn from the ranges of the
-conditions, both linear programs of the value, a cold start. With all caches off every optimum is solved, on the
+conditions, both linear programs of the value, a cold start. Collectors play all environments of an actor with an
+untrained policy, which is nearly uniform. With all caches off every optimum is solved, on the
 compressed network, and only the values of the cell without a construct are kept for an episode. The reference is the
 method of the first system, the predecessor of this project: COBRApy's `optimize()` and a sum over `solution.fluxes`,
 one program per step (`app/redox_balancer/bench/reference.py`), timed before and after in the same process.

@@ -7,7 +7,7 @@ and evaluate both linear programs of the value; the reference solves the single 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,16 +42,18 @@ class StepBenchmark:
     reference_steps_per_s: float  # measured before and after
     ratio: float  # steps_per_s / reference_steps_per_s
     outside_share: float  # of the time of a collector that is spent outside the environment
-    collected_per_cpu_s: float  # steps of a collector per second of CPU time, see `collected`
+    named_per_cpu_s: float  # steps of a collector under the named conditions per second of CPU time
+    drawn_per_cpu_s: float  # the same under those of the other measurements
     held_ratios_share: float | None = None  # CPU time per step without over that with ratios drawn for each episode
 
 
 def measure(
-    environments: RedoxEnvs, steps: int, seconds: float, with_ratios: RedoxEnvs | None = None
+    environments: RedoxEnvs, config: TrainConfig, steps: int, seconds: float, with_ratios: RedoxEnvs | None = None
 ) -> StepBenchmark:
     """Measure everything in this process, with `seconds` for each measurement of a slow variant.
 
-    `with_ratios` are the same environments with ratios that are drawn for each episode.
+    Collectors have the settings of `config`. `with_ratios` are the same environments with ratios that are drawn for
+    each episode.
     """
     space = environments.space
     first = FirstSystem(space)
@@ -78,8 +80,9 @@ def measure(
         uncached_steps_per_s=uncached[0] / uncached[1],
         reference_steps_per_s=reference,
         ratio=speed / reference,
-        outside_share=outside_share(environments, steps),
-        collected_per_cpu_s=collected(environments, steps),
+        outside_share=outside_share(environments, config, steps),
+        named_per_cpu_s=collected(environments.named, config, steps),
+        drawn_per_cpu_s=collected(environments, config, steps),
         held_ratios_share=None if with_ratios is None else compared((environments, with_ratios), steps),
     )
 
@@ -115,7 +118,12 @@ def _walk(
 
 def _random_steps(environments: RedoxEnvs, evaluator: Evaluator, seed: int) -> Iterator[RedoxEnv]:
     """Yield the environment after each of uniformly random legal steps, without end."""
-    environment = RedoxEnv(evaluator, placements=environments.placements, sampling=environments.sampling)
+    environment = RedoxEnv(
+        evaluator,
+        placements=environments.placements,
+        sampling=environments.sampling,
+        observation=environments.observation,
+    )
     rng = np.random.default_rng(seed)
     _, info = environment.reset(seed=seed)
     while True:
@@ -154,14 +162,9 @@ def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds
     return taken / spent
 
 
-def collected(environments: RedoxEnvs, steps: int) -> float:
-    """Steps per second of CPU time of a collector with an untrained policy, from a cold start.
-
-    Observations are flat, conditions are the named ones, and a construct has two placements.
-    """
-    collector = RolloutCollector(
-        replace(environments.named, observation="flat", placements=2), **TrainConfig(seed=SEED).collector
-    )
+def collected(environments: RedoxEnvs, config: TrainConfig, steps: int) -> float:
+    """Steps per second of CPU time of a collector with an untrained policy, from a cold start."""
+    collector = RolloutCollector(environments, **config.changed(seed=SEED).collector)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
     taken, started = 0, time.process_time()
     while taken < steps:
@@ -171,9 +174,9 @@ def collected(environments: RedoxEnvs, steps: int) -> float:
     return taken / spent
 
 
-def outside_share(environments: RedoxEnvs, steps: int) -> float:
+def outside_share(environments: RedoxEnvs, config: TrainConfig, steps: int) -> float:
     """Measure the share of time that a collector with an untrained policy spends outside the environments."""
-    collector = TimedCollector(environments, **TrainConfig(seed=SEED).collector)
+    collector = TimedCollector(environments, **config.changed(seed=SEED).collector)
     collector.set_weights(collector.shape.initial(np.random.default_rng(SEED)), 0)
     while collector.times.steps < steps:
         collector.collect()

@@ -113,13 +113,15 @@ def measure(
     from redox_balancer.impala.links import RayTransport, Transport  # noqa: PLC0415 - loads Ray
 
     progress("one actor: environment, policy, overhead")
-    one = in_own_process(actor, environments, actor_s)
+    one = in_own_process(actor, environments, config, actor_s)
     progress("learner alone")
-    alone = in_own_process(learning.learner, environments, learner_s, config)
+    alone = in_own_process(learning.learner, environments, config, learner_s)
     progress(f"shared memory alone, then Ray, {REPLAY_ACTORS} actors replay")
-    shared, ray = (in_own_process(transport, environments, ray_s, ways) for ways in (Transport, RayTransport))
+    shared, ray = (
+        in_own_process(transport, environments, config, ray_s, ways) for ways in (Transport, RayTransport)
+    )
     progress(f"learner and shared memory, {REPLAY_ACTORS} actors replay")
-    together = in_own_process(replay, environments, steps, config)
+    together = in_own_process(replay, environments, config, steps)
     return ThroughputBenchmark(
         model=environments.space.network.id,
         terms=Terms(
@@ -140,10 +142,10 @@ def measure(
     )
 
 
-def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
+def actor(environments: EnvFactory, config: TrainConfig, seconds: float) -> ActorTerms:
     """Measure one actor with an untrained policy over the second half of a number of seconds."""
     found: list[CollectorTimes] = []
-    with _pool(environments, TimedCollector, actors=1) as source:
+    with _pool(environments, config.changed(num_actors=1), TimedCollector) as source:
         started = time.perf_counter()
         while (past := time.perf_counter() - started) < seconds or len(found) < 2:
             for rollout in source.turn(0.01):
@@ -165,9 +167,12 @@ def actor(environments: EnvFactory, seconds: float) -> ActorTerms:
     )
 
 
-def transport(environments: EnvFactory, seconds: float, ways: "type[Transport]") -> ReplayTerms:
+def transport(
+    environments: EnvFactory, config: TrainConfig, seconds: float, ways: "type[Transport]"
+) -> ReplayTerms:
     """Receive and discard replayed rollouts for a number of seconds."""
-    with _pool(environments, ReplayCollector, actors=REPLAY_ACTORS, transport=ways) as source:
+    config = config.changed(num_actors=REPLAY_ACTORS)
+    with _pool(environments, config, ReplayCollector, transport=ways) as source:
         replaying: dict[int, int] = {}
         while len(replaying) < REPLAY_ACTORS:
             replaying |= {each.actor: each.transitions for each in source.turn(0.1) if each.sequence >= RECORDED}
@@ -180,7 +185,7 @@ def transport(environments: EnvFactory, seconds: float, ways: "type[Transport]")
     return ReplayTerms(loop_s / received, (raylet_s - raylet_before) / received, received * transitions / past)
 
 
-def replay(environments: EnvFactory, steps: int, config: TrainConfig) -> ReplayTerms:
+def replay(environments: EnvFactory, config: TrainConfig, steps: int) -> ReplayTerms:
     """Train on replayed rollouts for a number of steps and measure the second half."""
     from redox_balancer.runs.trainer import train  # noqa: PLC0415 - loads torch
 
@@ -240,12 +245,12 @@ class _Source:
 
 @contextmanager
 def _pool(
-    environments: EnvFactory, collector: type[RolloutCollector], *, actors: int, **options: Any
+    environments: EnvFactory, config: TrainConfig, collector: type[RolloutCollector], **options: Any
 ) -> Iterator[_Source]:
     from redox_balancer.impala.actor_pool import ActorPool  # noqa: PLC0415 - loads Ray
     from redox_balancer.impala.cluster import ray_cluster  # noqa: PLC0415
 
-    config, incarnations = TrainConfig(num_actors=actors), dict.fromkeys(range(actors), 0)
+    incarnations = dict.fromkeys(range(config.num_actors), 0)
     with ray_cluster(config):
         yield _Source(ActorPool(config, environments, incarnations, collector=collector, **options), config)
 

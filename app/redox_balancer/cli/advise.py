@@ -37,7 +37,11 @@ LIMITS = {
 }
 
 
-@takes_config("timesteps", "max_actors", "passes")
+MEASURED = ("passes", "envs_per_actor", "rollout_length", "batch_size")
+"""Settings of a training that its terms depend on."""
+
+
+@takes_config("timesteps", "max_actors", *MEASURED)
 @takes_task
 def advise(
     *,
@@ -115,7 +119,7 @@ def _measured(task: "Task", config: TrainConfig, seconds: float) -> "MeasuredTer
     machine = {
         **about(),
         "task": task.model_dump(mode="json", include=set(given(task))),
-        "passes": config.passes,
+        **{name: getattr(config, name) for name in MEASURED},
         "seconds": seconds,
     }
     environments = task.environments()
@@ -134,7 +138,7 @@ def _measured(task: "Task", config: TrainConfig, seconds: float) -> "MeasuredTer
 
 def _chosen(found: "list[MeasuredTerms]", task: "Task", config: TrainConfig) -> "MeasuredTerms":
     """Return the terms of the task's model."""
-    other = {"passes"} if config.passes != TrainConfig().passes else set()
+    other = given(config).keys() & set(MEASURED)
     if contradicting := (given(task).keys() - {"model"}) | other:
         raise RedoxError(
             "recorded terms are those of the task they were measured on",

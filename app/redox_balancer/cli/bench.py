@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from redox_balancer.cli.options import writable_file
+from redox_balancer.design.settings import Observed
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 from redox_balancer.impala.config import TrainConfig
@@ -59,6 +60,10 @@ def bench(
         Path | None,
         typer.Option("--input", metavar="FILE", help="A model whose core is extracted and measured (Recon3D)."),
     ] = None,
+    observation: Annotated[
+        Observed,
+        typer.Option(help="flat: with the settings of a long training; candidates: with the defaults of a training."),
+    ] = "flat",
     full: Annotated[bool, typer.Option("--full", help="Measure longer, for about 20 minutes.")] = False,
     output: Annotated[
         Path | None,
@@ -88,7 +93,8 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="redox-bench-") as folder:
         core = Path(folder) / "core.json"
         seconds = None if input_file is None else _extract(input_file, core)
-        figures = _measure(chosen, [None, core if input_file is not None else model], FULL if full else SHORT)
+        models = [None, core if input_file is not None else model]
+        figures = _measure(chosen, models, observation, FULL if full else SHORT)
     if Part.CORE in chosen:
         figures.core_seconds = seconds
     if output is not None:
@@ -113,7 +119,9 @@ def _extract(source: Path, target: Path) -> float:
     return time.perf_counter() - started
 
 
-def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[str, float]) -> "BenchmarkResults":
+def _measure(
+    parts: Sequence[Part], models: Sequence[Path | None], observation: Observed, sizes: dict[str, float]
+) -> "BenchmarkResults":
     """Measure these parts on each model; None is the embedded core, once."""
     from redox_balancer.bench import learning, stepping, throughput  # noqa: PLC0415 - loads COBRApy
     from redox_balancer.bench.machine import about, in_own_process  # noqa: PLC0415
@@ -121,9 +129,12 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
     from redox_balancer.design.task import Task  # noqa: PLC0415
 
     results = BenchmarkResults(about())
-    options = ("--placements", str(PLACEMENTS), "--sampling", "range")
+    changed = learning.LONG_RUN if observation == "flat" else {}
+    config = TrainConfig().changed(**changed)
+    options = ["--placements", PLACEMENTS, "--sampling", "range", "--observation", observation]
+    options += [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", value)]
     # All models first: a file that is not a model should fail now, not after minutes.
-    task = Task(placements=PLACEMENTS, sampling="range")
+    task = Task(placements=PLACEMENTS, sampling="range", observation=observation)
     every = [(model, task.model_copy(update={"model": model}).environments()) for model in dict.fromkeys(models)]
     # The energies of the package are those of the core.
     held = task.model_copy(update={"held_ratios": ("c", "m")}).environments() if Part.STEP in parts else None
@@ -136,17 +147,17 @@ def _measure(parts: Sequence[Part], models: Sequence[Path | None], sizes: dict[s
             found: Any
             if part is Part.STEP:
                 ratios = held if model is None else None
-                found = in_own_process(stepping.measure, environments, int(sizes["steps"]), sizes["slice_s"], ratios)
+                found = in_own_process(stepping.measure, environments, config, int(sizes["steps"]), sizes["slice_s"], ratios)
             elif part is Part.MEMORY:
-                found = in_own_process(learning.memory, environments, int(sizes["memory_steps"]))
+                found = in_own_process(learning.memory, environments, config, int(sizes["memory_steps"]))
             elif part is Part.LEARNER:
-                found = in_own_process(learning.learner, environments, sizes["learner_s"])
+                found = in_own_process(learning.learner, environments, config, sizes["learner_s"])
             elif part is Part.TRAIN:
                 found = learning.train(model, name, int(sizes["train_steps"]), options)
             else:
                 found = throughput.measure(
                     environments,
-                    TrainConfig(),
+                    config,
                     actor_s=sizes["actor_s"],
                     learner_s=sizes["learner_s"],
                     ray_s=sizes["ray_s"],

@@ -13,6 +13,7 @@ from redox_balancer.bench.scaling import HostModel, full, predict
 from redox_balancer.bench.throughput import ThroughputBenchmark
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task
+from redox_balancer.impala.config import TrainConfig
 from tests.support.training_terms import TERMS
 
 HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, network_gbit_s=8.0)
@@ -26,8 +27,8 @@ def environments() -> RedoxEnvs:
 @pytest.fixture(scope="module")
 def results(environments: RedoxEnvs) -> BenchmarkResults:
     found = BenchmarkResults(about())
-    found.step.append(in_own_process(stepping.measure, environments, 2_000, 0.5))
-    found.learner.append(in_own_process(learning.learner, environments, 0.2))
+    found.step.append(in_own_process(stepping.measure, environments, TrainConfig(), 2_000, 0.5))
+    found.learner.append(in_own_process(learning.learner, environments, TrainConfig(), 0.2))
     found.throughput.append(
         ThroughputBenchmark(
             model="human_redox_core",
@@ -47,7 +48,7 @@ def test_steps_are_counted_and_compared(results: BenchmarkResults) -> None:
     assert step.steps == 2_000
     assert step.ratio == pytest.approx(step.steps_per_s / step.reference_steps_per_s)
     assert min(step.steps_per_s, step.warm_steps_per_s, step.uncached_steps_per_s, step.reference_steps_per_s) > 0
-    assert step.collected_per_cpu_s > 0
+    assert min(step.named_per_cpu_s, step.drawn_per_cpu_s) > 0
     assert 0.3 < step.hit_rate < 1.0
     assert 0.0 < step.outside_share < 1.0
     assert step.disagreements == 0
