@@ -128,25 +128,24 @@ class ParametricLP:
         return solution
 
     def maxima(self, u: FloatArray, families: Sequence[int], read: Callable[[Solution], float]) -> FloatArray:
-        """Return the optima at N points, shape (N, P), as `maximise` does one after another.
+        """Return the optima at N points, shape (N, P), as `maximise` does.
 
-        `families` are numbers, the same of points that have much in common. What no region answers is `read`, of a
-        solution that need not be optimal.
+        Points in known regions are looked up together. `families` are numbers, the same of points that have much in
+        common. What no region answers is `read`, of a solution that need not be optimal.
         """
         points = np.empty((len(u), len(self._point)))
         points[:, -1] = 1.0
         self._bounds.copy_checked(u, points[:, :-1])
+        known = self._cache.find_all(points, self.lookups + 1, families)
         found: list[float] = []
-        while len(found) < len(u):
-            # The next hit to be verified, and what no region answers, are left to `maximise`.
-            unchecked = self._check_every - 1 - (self.hits - self._hits_before) % self._check_every
-            next_ = slice(len(found), len(found) + unchecked)
-            leading = self._cache.find_leading(points[next_], self.lookups + 1, families[next_])
-            self.lookups += len(leading)
-            self.hits += len(leading)
-            found += leading
-            if len(found) < len(u):
-                found.append(read(self.maximise(u[len(found)])))
+        for point, optimum in zip(u, known, strict=True):
+            is_sample = (self.hits + 1 - self._hits_before) % self._check_every == 0
+            if optimum is None or is_sample:
+                found.append(read(self.maximise(point)))
+            else:
+                self.lookups += 1
+                self.hits += 1
+                found.append(optimum)
         return np.array(found)
 
     def upper_bounds(self, u: FloatArray) -> FloatArray:

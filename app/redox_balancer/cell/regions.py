@@ -90,17 +90,40 @@ class _Cut:
         self.witnesses = self.witnesses[:, chosen]
         self.latest = [region if region in regions else None for region in self.latest]
 
-    def find(self, point: FloatArray, family: int = 0) -> _Region | None:
+    def find(self, point: FloatArray) -> _Region | None:
         """Region that contains a point (u, 1), if there is one."""
         places: Iterable[int] = range(len(self.regions))
         if len(self.regions) > FEW:
-            latest = self.latest[family]
+            latest = self.latest[0]
             if latest is not None:
                 violation = latest.rows.dot(point.take(latest.at))
                 if violation[violation.argmax()] <= 0.0:
                     return latest
             values = self.witnesses.reshape(-1, len(point)).dot(point).reshape(WITNESSES, -1)
             places = (np.maximum.reduce(values) <= 0.0).nonzero()[0].tolist()
+        return self._first(point, places, 0)
+
+    def find_all(self, points: FloatArray, families: Sequence[int]) -> list[_Region | None]:
+        """Region that contains each of N points (u, 1), shape (N, width), if there is one."""
+        found: list[_Region | None] = [None] * len(points)
+        together: dict[_Region, list[int]] = {}
+        for index, family in enumerate(families):
+            if (latest := self.latest[family]) is not None:
+                together.setdefault(latest, []).append(index)
+        for region, indices in together.items():
+            violations = region.rows.dot(points.take(indices, axis=0).take(region.at, axis=1).T)
+            for index in itertools.compress(indices, (np.maximum.reduce(violations) <= 0.0).tolist()):
+                found[index] = region
+        left = [index for index, region in enumerate(found) if region is None]
+        if left:
+            values = self.witnesses.reshape(-1, points.shape[1]).dot(points.take(left, axis=0).T)
+            possible = np.maximum.reduce(values.reshape(WITNESSES, len(self.regions), -1)) <= 0.0
+            for index, places in zip(left, possible.T, strict=True):
+                found[index] = self._first(points[index], places.nonzero()[0].tolist(), families[index])
+        return found
+
+    def _first(self, point: FloatArray, places: Iterable[int], family: int) -> _Region | None:
+        """Return the first region at these places that contains a point, and remember it for the family."""
         for place in places:
             region = self.regions[place]
             if not len(region.rows):
@@ -150,45 +173,47 @@ class RegionCache:
         values = self._cut_rows.dot(point)
         lowest = int(values.argmin())
         self._lowest = point.tobytes(), lowest
-        found = self._find(point, values, lowest, now, 0)
-        if found is None:
+        place, region = lowest, self._cuts[lowest].find(point)
+        if region is None:
+            place, region = self._find_elsewhere(point, values, lowest)
+        if region is None:
             return None
-        place, region = found
+        region.used = now
         return Lookup(values.item(place), self._cuts[place], region)
 
-    def find_leading(self, points: FloatArray, now: int, families: Sequence[int]) -> list[float]:
-        """Return the optima at the first of N points (u, 1), shape (N, width), up to one that no region contains.
+    def find_all(self, points: FloatArray, now: int, families: Sequence[int]) -> list[float | None]:
+        """Return the optima at N points (u, 1), shape (N, width), as `find` does; None where no region contains it.
 
-        All is as if `find` were called for each with `now`, `now` + 1 and so on. Points of one family, a number, are
-        often in one region.
+        Points of one family, a number, are often in one region.
         """
-        found: list[float] = []
-        if self._cuts:
-            # One product for each point, whose sums do not depend on how many there are.
-            values = np.matmul(self._cut_rows, points[:, :, None])[..., 0]
-            lowest = values.argmin(axis=1).tolist()
-            for point, cuts, cut, family in zip(points, values, lowest, families, strict=True):
-                at = self._find(point, cuts, cut, now + len(found), family % FAMILIES)
-                if at is None:
-                    break
-                found.append(cuts.item(at[0]))
+        found: list[float | None] = [None] * len(points)
+        if not self._cuts:
+            return found
+        # One product for each point, whose sums do not depend on how many there are.
+        values = np.matmul(self._cut_rows, points[:, :, None])[..., 0]
+        by_cut: dict[int, list[int]] = {}
+        for index, lowest in enumerate(values.argmin(axis=1).tolist()):
+            by_cut.setdefault(lowest, []).append(index)
+        for lowest, indices in by_cut.items():
+            regions = self._cuts[lowest].find_all(
+                points.take(indices, axis=0), [families[index] % FAMILIES for index in indices]
+            )
+            for index, region in zip(indices, regions, strict=True):
+                place, other = lowest, region
+                if other is None:
+                    place, other = self._find_elsewhere(points[index], values[index], lowest)
+                if other is not None:
+                    other.used = now
+                    found[index] = values.item(index, place)
         return found
 
-    def _find(
-        self, point: FloatArray, values: FloatArray, lowest: int, now: int, family: int
-    ) -> tuple[int, _Region] | None:
-        """Return the region that `find` finds and the place of its cut, given the values of all cuts."""
-        region = self._cuts[lowest].find(point, family)
-        if region is not None:
-            region.used = now
-            return lowest, region
-        # Where cuts intersect, the region may belong to any of them.
+    def _find_elsewhere(self, point: FloatArray, values: FloatArray, lowest: int) -> tuple[int, _Region | None]:
+        """Return the region of another cut than the lowest, and its place: where cuts intersect, it may be of any."""
         noise = self._noise + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
         for other in (values <= values.item(lowest) + noise).nonzero()[0].tolist():
-            if other != lowest and (region := self._cuts[other].find(point, family)) is not None:
-                region.used = now
+            if other != lowest and (region := self._cuts[other].find(point)) is not None:
                 return other, region
-        return None
+        return lowest, None
 
     def upper_bounds(self, points: FloatArray) -> FloatArray:
         """Return the lowest cut at each of N points (u, 1), shape (N, width): no optimum is above it."""
