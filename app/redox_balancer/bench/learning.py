@@ -18,7 +18,7 @@ from redox_balancer.runs.metrics import read_rows
 SEED = 0
 TRAINING_ACTORS = 2
 LONG_RUN = {"passes": 1, "envs_per_actor": 256, "rollout_length": 4, "batch_size": 1024}
-"""Settings for millions of steps of a flat network: one pass, as data are cheap, and many environments side by side."""
+"""Settings for millions of steps of a flat network: one pass, as data are cheap, and many environments at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

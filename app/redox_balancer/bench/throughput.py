@@ -117,9 +117,7 @@ def measure(
     progress("learner alone")
     alone = in_own_process(learning.learner, environments, config, learner_s)
     progress(f"shared memory alone, then Ray, {REPLAY_ACTORS} actors replay")
-    shared, ray = (
-        in_own_process(transport, environments, config, ray_s, ways) for ways in (Transport, RayTransport)
-    )
+    shared, ray = (in_own_process(transport, environments, config, ray_s, ways) for ways in (Transport, RayTransport))
     progress(f"learner and shared memory, {REPLAY_ACTORS} actors replay")
     together = in_own_process(replay, environments, config, steps)
     return ThroughputBenchmark(
@@ -167,9 +165,7 @@ def actor(environments: EnvFactory, config: TrainConfig, seconds: float) -> Acto
     )
 
 
-def transport(
-    environments: EnvFactory, config: TrainConfig, seconds: float, ways: "type[Transport]"
-) -> ReplayTerms:
+def transport(environments: EnvFactory, config: TrainConfig, seconds: float, ways: "type[Transport]") -> ReplayTerms:
     """Receive and discard replayed rollouts for a number of seconds."""
     config = config.changed(num_actors=REPLAY_ACTORS)
     with _pool(environments, config, ReplayCollector, transport=ways) as source:

@@ -138,7 +138,7 @@ def _measured(task: "Task", config: TrainConfig, seconds: float) -> "MeasuredTer
 
 def _chosen(found: "list[MeasuredTerms]", task: "Task", config: TrainConfig) -> "MeasuredTerms":
     """Return the terms of the task's model."""
-    other = given(config).keys() & set(MEASURED)
+    other = {name for name in MEASURED if getattr(config, name) != getattr(TrainConfig(), name)}
     if contradicting := (given(task).keys() - {"model"}) | other:
         raise RedoxError(
             "recorded terms are those of the task they were measured on",

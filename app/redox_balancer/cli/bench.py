@@ -131,8 +131,8 @@ def _measure(
     results = BenchmarkResults(about())
     changed = learning.LONG_RUN if observation == "flat" else {}
     config = TrainConfig().changed(**changed)
-    options = ["--placements", PLACEMENTS, "--sampling", "range", "--observation", observation]
-    options += [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", value)]
+    options = ["--placements", str(PLACEMENTS), "--sampling", "range", "--observation", observation]
+    options += [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     # All models first: a file that is not a model should fail now, not after minutes.
     task = Task(placements=PLACEMENTS, sampling="range", observation=observation)
     every = [(model, task.model_copy(update={"model": model}).environments()) for model in dict.fromkeys(models)]
@@ -147,7 +147,8 @@ def _measure(
             found: Any
             if part is Part.STEP:
                 ratios = held if model is None else None
-                found = in_own_process(stepping.measure, environments, config, int(sizes["steps"]), sizes["slice_s"], ratios)
+                given = environments, config, int(sizes["steps"]), sizes["slice_s"], ratios
+                found = in_own_process(stepping.measure, *given)
             elif part is Part.MEMORY:
                 found = in_own_process(learning.memory, environments, config, int(sizes["memory_steps"]))
             elif part is Part.LEARNER:
