@@ -14,11 +14,12 @@ DISKS = "AwsSolutions::AwsSolutions-EC26"
 ZONE = "CloudFormation-Validate::W3010"
 
 SYSTEMS_MANAGER = "AWS maintains the permissions of its own agent; the policy grants no access to data"
-LIFECYCLE = "AWS's role for Data Lifecycle Manager, which no other service can assume"
+TAGGED = "Ids are not known in advance: a condition requires our tag"
 ANY = "The action supports no resource; a condition narrows it, or it is harmless"
 PINNED = "Listed on purpose: a synthesis asks no account for its zones"
 SETUP = "The archives from which machines set themselves up: get alone"
 GROUP = "One group; AWS assigns the part before its name"
+OF_IMAGES = ("<AWS::AccountId>:instance", ":image", ":snapshot")
 REGISTRY = "ecr:GetAuthorizationToken supports no resource"
 
 
@@ -50,18 +51,16 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
             WILDCARD.format(group.format(HOST_GROUP)): GROUP,
             WILDCARD.format(group.format(WORKERS_GROUP)): GROUP,
         },
-        f"{TRAINING}/Backup/ImagesRole": {
-            MANAGED.format("service-role/AWSDataLifecycleManagerServiceRoleForAMIManagement"): LIFECYCLE
-        },
         f"{TRAINING}/Workers/Role": {
             MANAGED.format("AmazonSSMManagedInstanceCore"): SYSTEMS_MANAGER,
             WILDCARD.format("*"): REGISTRY,
             WILDCARD.format(f"{BUCKET}/{MACHINE}/*"): SETUP,
             WILDCARD.format(group.format(WORKERS_GROUP)): GROUP,
         },
-        f"{TRAINING}/Guard/StopRole": {
-            MANAGED.format("service-role/AWSLambdaBasicExecutionRole"): "It writes the function's own log",
+        f"{STORAGE}/Guard/Role": {
+            WILDCARD.format("*"): ANY,
             WILDCARD.format(group.format(HOST_GROUP)): GROUP,
+            **{WILDCARD.format(f"arn:<AWS::Partition>:ec2:{region}:{each}/*"): TAGGED for each in OF_IMAGES},
         },
     }
 

@@ -1,7 +1,7 @@
 """`make diagram`: draws the deployment from the templates; docs/deployment.md shows it.
 
 A node is a resource type. An arrow means that one refers to another, directly or through resources that are not shown
-(roles, routes), or selects it by its tag.
+(roles, routes).
 """
 
 import argparse
@@ -31,11 +31,10 @@ SHOWN = {
     "AWS::EC2::VPCEndpoint": "S3 endpoint",
     "AWS::Logs::LogGroup": "log",
     "AWS::SSM::Association": "CloudWatch agent",
-    "AWS::DLM::LifecyclePolicy": "schedule of images",
     "AWS::CloudWatch::Alarm": "alarms: memory, idle CPU,<br>stale backup",
     "AWS::SNS::Topic": "e-mail",
     "AWS::Budgets::Budget": "monthly budget",
-    "AWS::Lambda::Function": "end at the budget",
+    "AWS::Lambda::Function": "guard: longest life, market,<br>images, failures, budget",
     "AWS::AutoScaling::ScalingPolicy": "end of an unused host",
     "AWS::AutoScaling::AutoScalingGroup": "group of one host<br>(and of its workers)",
 }
@@ -90,8 +89,7 @@ def _reached(name: str, resources: dict[str, Any], exports: dict[str, Any]) -> I
     while left:
         resource = resources[left.pop()]
         properties = resource.get("Properties", {})
-        found = [*_references(properties, exports), *_tagged(properties, resources)]
-        for other in found:
+        for other in _references(properties, exports):
             if other in seen or other not in resources:
                 continue
             seen.add(other)
@@ -115,14 +113,6 @@ def _references(value: Any, exports: dict[str, Any]) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _references(inner, exports)
-
-
-def _tagged(properties: dict[str, Any], resources: dict[str, Any]) -> Iterator[str]:
-    """Yield the resources that a schedule selects by tag."""
-    for tag in properties.get("PolicyDetails", {}).get("TargetTags", []):
-        for name, resource in resources.items():
-            if tag in resource.get("Properties", {}).get("Tags", []):
-                yield name
 
 
 def main(arguments: list[str]) -> int:

@@ -2,20 +2,15 @@
 
 from typing import cast
 
-from aws_cdk import Aws, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as functions
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from infra.function import GuardFunction
 from infra.names import HOST_GROUP, METRICS
-from infra.role import group_arn
 from infra.settings import Settings
 
 IDLE_CPU_PERCENT, IDLE_HOURS = 5, 2
@@ -24,13 +19,6 @@ STOPPING = ("ACTUAL", 100)  # the notification at which the host ends
 EVENTS = ("LAUNCH", "LAUNCH_ERROR", "TERMINATE", "TERMINATE_ERROR")
 NEVER_S = 10**9  # age assumed when a running host reports none
 UNUSED_CORES = 0.5  # a host that uses less does not train
-FUNCTION_POLICY = "service-role/AWSLambdaBasicExecutionRole"
-STOP = f"""import boto3
-
-def handler(event, context):
-    group = boto3.client("autoscaling")
-    group.set_desired_capacity(AutoScalingGroupName="{HOST_GROUP}", DesiredCapacity=0, HonorCooldown=False)
-"""
 
 
 class BudgetAndAlarms(Construct):
@@ -47,18 +35,15 @@ class BudgetAndAlarms(Construct):
         *,
         settings: Settings,
         group: autoscaling.AutoScalingGroup,
-        log_group: logs.ILogGroup,
+        function: GuardFunction,
         budget_tag: str = "",
     ) -> None:
         super().__init__(scope, name)
-        self._settings, self._group, self._log_group = settings, group, log_group
-        self.topic = sns.Topic(self, "Alerts", enforce_ssl=True)
-        self.topic.add_subscription(subscriptions.EmailSubscription(settings.guard.alert_email))
-        _let_publish(self.topic, "cloudwatch", f"{settings.aws.region}:{Aws.ACCOUNT_ID}:alarm:*")
+        self._settings, self._group, self._function = settings, group, function
         resource = cast("autoscaling.CfnAutoScalingGroup", group.node.default_child)
         resource.notification_configurations = [  # a host that was launched, ended, or could not be launched
             autoscaling.CfnAutoScalingGroup.NotificationConfigurationProperty(
-                topic_arn=self.topic.topic_arn,
+                topic_arn=function.alerts.topic_arn,
                 notification_types=[f"autoscaling:EC2_INSTANCE_{event}" for event in EVENTS],
             )
         ]
@@ -130,15 +115,15 @@ class BudgetAndAlarms(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # without a host nothing is reported
             alarm_description=text,
         )
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_alarm_action(actions.SnsAction(self._function.alerts))
         return alarm
 
     def _budget(self, filters: dict[str, list[str]] | None) -> None:
         guard, stack = self._settings.guard, Stack.of(self)
         mail = budgets.CfnBudget.SubscriberProperty(subscription_type="EMAIL", address=guard.alert_email)
-        spent = budgets.CfnBudget.SubscriberProperty(
-            subscription_type="SNS", address=self._end_host_when_spent().topic_arn
-        )
+        # A budget's own action ends listed instances only, and a group would replace them.
+        topic = self._function.spent.topic_arn
+        spent = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic)
         budgets.CfnBudget(
             self,
             "Budget",
@@ -162,51 +147,3 @@ class BudgetAndAlarms(Construct):
                 for kind, percent in (("ACTUAL", WARN_AT_PERCENT), STOPPING, ("FORECASTED", 100))
             ],
         )
-
-    def _end_host_when_spent(self) -> sns.Topic:
-        """Set the group to 0 when AWS's bill reaches the budget, hours after the host's watch should have done so.
-
-        A budget's own action stops listed instances only, and a group would replace a stopped one.
-        """
-        role = iam.Role(
-            self,
-            "StopRole",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(FUNCTION_POLICY)],
-        )
-        scaling = iam.PolicyStatement(
-            actions=["autoscaling:SetDesiredCapacity"], resources=[group_arn(self, HOST_GROUP)]
-        )
-        role.add_to_policy(scaling)
-        function = functions.Function(
-            self,
-            "Stop",
-            runtime=functions.Runtime.PYTHON_3_14,
-            handler="index.handler",
-            code=functions.Code.from_inline(STOP),
-            role=role,
-            log_group=self._log_group,
-        )
-        cast("functions.CfnFunction", function.node.default_child).add_deletion_override("DependsOn")  # implied
-        topic = sns.Topic(self, "Spent", enforce_ssl=True)
-        topic.add_subscription(subscriptions.LambdaSubscription(function))
-        _let_publish(topic, "budgets", f":{Aws.ACCOUNT_ID}:*")
-        return topic
-
-
-def _let_publish(topic: sns.Topic, service: str, source: str) -> None:
-    """Let a service publish for this account: `enforce_ssl` replaces the policy that a topic has by default.
-
-    A group needs no statement, it publishes with a role of this account.
-    """
-    topic.add_to_resource_policy(
-        iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
-            actions=["sns:Publish"],
-            resources=[topic.topic_arn],
-            conditions={
-                "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-                "ArnLike": {"aws:SourceArn": f"arn:{Aws.PARTITION}:{service}:{source}"},
-            },
-        )
-    )

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.function import group_arn
 from infra.machine.contract import HEAD, MACHINE, STATE
 from infra.names import HOST_GROUP, METRICS, WORKERS_GROUP
 from infra.settings import Settings
@@ -58,14 +58,4 @@ def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> ia
                 actions=["autoscaling:TerminateInstanceInAutoScalingGroup"], resources=[group_arn(scope, HOST_GROUP)]
             ),
         ],
-    )
-
-
-def group_arn(scope: Construct, group: str) -> str:
-    """Return the ARN of a group; AWS assigns the part before its name."""
-    return Stack.of(scope).format_arn(
-        service="autoscaling",
-        resource="autoScalingGroup",
-        resource_name=f"*:autoScalingGroupName/{group}",
-        arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )

@@ -8,7 +8,6 @@ from constructs import Construct
 
 from infra.acknowledgements import acknowledge
 from infra.agent import Agent
-from infra.backup import BackupSchedule
 from infra.guard import BudgetAndAlarms
 from infra.host import TrainingHost
 from infra.names import AMI_ID, BUDGET_TAG, STORAGE, TRAINING
@@ -29,11 +28,8 @@ class RedoxTraining(Stack):
         network = HostNetwork(self, "Network", settings=settings)
         host = TrainingHost(self, "Host", settings=settings, network=network, storage=storage, ami_id=ami_id)
         Agent(self, "Agent")
-        BackupSchedule(self, "Backup", settings=settings)
         tag = self.node.try_get_context(BUDGET_TAG) or ""
-        guard = BudgetAndAlarms(
-            self, "Guard", settings=settings, group=host.group, log_group=storage.log_group, budget_tag=tag
-        )
+        BudgetAndAlarms(self, "Guard", settings=settings, group=host.group, function=storage.function, budget_tag=tag)
         if settings.host.workers:
             Workers(
                 self,
@@ -42,7 +38,7 @@ class RedoxTraining(Stack):
                 network=network,
                 storage=storage,
                 ami_id=ami_id,
-                topic=guard.topic,
+                topic=storage.function.alerts,
             )
 
 

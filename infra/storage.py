@@ -1,4 +1,4 @@
-"""The resources that outlive every host: bucket, image repository and log."""
+"""The resources that outlive every host: bucket, image repository and log, and the function that looks after them."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.function import GuardFunction
 from infra.names import DASHED, LOG_GROUP
 from infra.settings import Settings
 from infra.tables import ContainerSettings, StorageSettings
@@ -29,6 +30,7 @@ class RedoxStorage(Stack):
             retention=logs.RetentionDays.ONE_MONTH,
             removal_policy=RemovalPolicy.RETAIN,  # why a host failed is asked when it is gone
         )
+        self.function = GuardFunction(self, "Guard", settings=settings, bucket=self.bucket, log_group=self.log_group)
         CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
         CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
         CfnOutput(self, "LogGroup", value=self.log_group.log_group_name)
@@ -55,7 +57,10 @@ def _bucket(scope: Construct, storage: StorageSettings) -> s3.Bucket:
     )
     if bucket.policy:  # without its stack, the bucket still requires TLS
         bucket.policy.apply_removal_policy(RemovalPolicy.RETAIN)
-    keep_logical_id(bucket, "CheckpointBucket")
+    resource = keep_logical_id(bucket, "CheckpointBucket")
+    # The property itself: the library's `event_bridge_enabled` sets it by a function of its own.
+    sends = "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"
+    resource.add_property_override(sends, value=True)
     return bucket
 
 
@@ -75,8 +80,8 @@ def _repository(scope: Construct, container: ContainerSettings) -> ecr.Repositor
     )
 
 
-def keep_logical_id(construct: Construct, logical_id: str) -> None:
-    """Pin the logical id of the resource behind a construct against changes of the code and of the library.
+def keep_logical_id(construct: Construct, logical_id: str) -> CfnResource:
+    """Pin the logical id of the resource behind a construct against changes of code and library, and return it.
 
     To CloudFormation, a new logical id is a new resource: an empty bucket.
     """
@@ -84,3 +89,4 @@ def keep_logical_id(construct: Construct, logical_id: str) -> None:
     if not isinstance(resource, CfnResource):
         raise TypeError(f"{construct.node.path} is not one resource")
     resource.override_logical_id(logical_id)
+    return resource

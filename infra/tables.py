@@ -12,7 +12,6 @@ AMI = like(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI id like ami-0123456789abcd
 PORT = between(1024, 65535)
 COUNT = between(1, 10_000)
 SOURCE = like(r".+", "the source of the prices")
-DLM_HOURS = one_of(1, 2, 3, 4, 6, 8, 12, 24)  # the intervals of Data Lifecycle Manager
 
 MAX_ACTORS = 120  # the trainer's own limit
 MIN_STORE_BYTES = 80_000_000  # Ray's own limit
@@ -95,6 +94,7 @@ class GuardSettings:
     monthly_budget_usd: float = setting(between(1, 1_000_000))
     alert_email: str = setting(like(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address"))
     memory_alarm_percent: int = setting(between(1, 99))
+    longest_days: int = setting(COUNT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +202,6 @@ class StorageSettings:
 class BackupSettings:
     """Images of the host, and the age at which its backup in the bucket counts as stale."""
 
-    image_hours: int = setting(DLM_HOURS)
-    images_kept: int = setting(between(1, 1_000))
-    start_utc: str = setting(like(r"([01]\d|2[0-3]):[0-5]\d", "a time of day like 03:00"))
+    image_hours: int = setting(COUNT)
+    image_days: int = setting(COUNT)
     stale_hours: int = setting(between(1, 168))

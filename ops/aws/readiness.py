@@ -8,7 +8,7 @@ from typing import Literal
 
 from infra import quota, refusals
 from infra.deployed import CDK
-from infra.names import TRAINING
+from infra.names import STORAGE
 from infra.settings import FILE, ROOT
 from ops.aws import programs
 from ops.errors import translate_errors
@@ -156,7 +156,7 @@ def _mail(session: Session) -> Answer:
     address = session.settings.guard.alert_email
     pages = session.client("sns").get_paginator("list_subscriptions").paginate()
     all_of_them = [each for page in pages for each in page["Subscriptions"] if each["Endpoint"] == address]
-    ours = [each["SubscriptionArn"] for each in all_of_them if f":{TRAINING}-" in each["TopicArn"]]
+    ours = [each["SubscriptionArn"] for each in all_of_them if f":{STORAGE}-" in each["TopicArn"]]
     if "PendingConfirmation" in ours:
         return f"{address} is not confirmed", "follow the link in the mail of AWS Notifications"
     return f"{address} {'is confirmed' if ours else 'gets a mail at make deploy'}", ""

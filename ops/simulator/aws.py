@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.simulator.functions import SCHEDULED, SERVER, add_functions
 from ops.simulator.groups import add_groups
-from ops.simulator.permissions import ACCOUNT, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
+from ops.simulator.permissions import ACCOUNT, HOST, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
 from ops.simulator.records import HOSTS, console_of, records
 from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
 from redox_balancer.files import write_atomically
@@ -40,12 +41,11 @@ CALL = "call: "  # prefix of the log lines that name operations
 READ_ONLY = ("Describe", "Get", "List", "Head", "Lookup", "Simulate", "GET", "HEAD")
 # If the process that starts the server is killed, so is the server.
 _ENDS_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-# Ignored by moto's CloudFormation; the rules make alarms and policies of topics, the tests of the template cover all.
+# Ignored by moto's CloudFormation; rules make alarms, policies and subscriptions, tests of templates cover all.
 UNSUPPORTED = {
     "AWS::Budgets::Budget",
     "AWS::AutoScaling::ScalingPolicy",
     "AWS::CloudWatch::Alarm",
-    "AWS::DLM::LifecyclePolicy",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
@@ -109,16 +109,24 @@ class StandIn:
             or ((found := unknown.search(line)) and found[1] not in UNSUPPORTED)
         ]
 
-    def unused_statements(self) -> list[str]:
+    def unused_statements(self, *principals: str) -> list[str]:
         """Return the statements of policies that no call needed so far, as "operator JSON" or "host JSON"."""
         lines = self.log.read_text().splitlines()
         known, used = ({line.removeprefix(word) for line in lines if line.startswith(word)} for word in (KNOWN, USED))
-        return sorted(known - used)
+        return [each for each in sorted(known - used) if each.split()[0] in (principals or (OPERATOR, HOST))]
+
+    def tick(self, now: dt.datetime) -> None:
+        """Have all schedules call their functions once, which take this time for now, and wait for their end."""
+        events = self.client("events")
+        rules = [each["Arn"] for each in events.list_rules()["Rules"] if "ScheduleExpression" in each]
+        given = {"Source": "aws.events", "DetailType": SCHEDULED, "Detail": "{}", "Resources": rules, "Time": now}
+        events.put_events(Entries=[given])
 
     def set_account(self, **state: Any) -> None:
         """Set the state of the account.
 
-        `refusals` are codes of errors by zone, `cost_tags` active tags, `refused_actions` what the operator may not.
+        `refusals` are codes of errors by zone, `no_spot` is why spot has no instance, `cost_tags` are active tags,
+        `refused_actions` what the operator may not.
         """
         write_atomically(self.log.with_name(ACCOUNT_FILE), json.dumps(state).encode())
 
@@ -169,6 +177,7 @@ def serve() -> None:
     simulate_rights()
     add_rules()
     add_groups()
+    add_functions()
     _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])
 
@@ -184,8 +193,12 @@ def _patch_logs() -> None:
 
 
 def _patch_images() -> None:
-    """Tag the snapshots of an image when it is made, which moto refuses."""
+    """Tag the snapshots of an image when it is made, which moto refuses, and delete them with it where asked to.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html
+    """
     from moto.ec2.models.amis import AmiBackend  # noqa: PLC0415
+    from moto.ec2.responses.amis import AmisResponse  # noqa: PLC0415
 
     create = AmiBackend.create_image
 
@@ -197,7 +210,16 @@ def _patch_images() -> None:
                 image.ebs_snapshot.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
         return image
 
+    def deregister(self: Any) -> Any:
+        image = self.ec2_backend.amis.get(self._get_param("ImageId"))
+        answer = original(self)
+        if image and self._get_bool_param("DeleteAssociatedSnapshots"):
+            self.ec2_backend.delete_snapshot(image.ebs_snapshot.id)
+        return answer
+
+    original = AmisResponse.deregister_image
     replace(AmiBackend, create_image=as_aws_does)
+    replace(AmisResponse, deregister_image=deregister)
 
 
 def _patch_quotas() -> None:
@@ -279,6 +301,7 @@ def _log_operations() -> None:
         scope = re.search(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         principal, service = scope.groups() if scope else ("", "-")
         operation, parameters = _operation(environ)
+        os.environ[SERVER] = f"http://127.0.0.1:{environ['SERVER_PORT']}"
         print(f"{CALL}{service} {operation}", flush=True)  # noqa: T201 - its log
         if service == "s3" and environ.get("QUERY_STRING"):
             operation += f"?{environ['QUERY_STRING']}"

@@ -6,10 +6,11 @@ group is brought up to date by every call about it: the hypervisor asks all the 
 
 import datetime as dt
 import uuid
+from copy import deepcopy
 from itertools import product
 from typing import Any
 
-from ops.simulator.rules import replace
+from ops.simulator.rules import account, replace
 
 ALIVE = ("pending", "running")
 
@@ -38,12 +39,22 @@ def add_groups() -> None:
         del instance_ids
         _update_all(self)
 
+    update = AutoScalingBackend.update_auto_scaling_group
+
+    def update_in_part(self: Any, name: str, *, mixed_instances_policy: Any, **more: Any) -> Any:
+        """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_MixedInstancesPolicy.html: parts may lack."""
+        known = deepcopy(self.autoscaling_groups[name].mixed_instances_policy or {})
+        if known:  # moto adds the name, and refuses both
+            known["LaunchTemplate"]["LaunchTemplateSpecification"].pop("LaunchTemplateName", None)
+        return update(self, name, mixed_instances_policy={**known, **(mixed_instances_policy or {})} or None, **more)
+
     replace(
         AutoScalingBackend,
         set_instance_health=set_health,
         describe_auto_scaling_groups=describe_up_to_date,
         notify_terminate_instances=notified,
         terminate_instance=_terminate,
+        update_auto_scaling_group=update_in_part,
     )
     replace(AutoScalingResponse, describe_scaling_activities=_activities)
     _stacks_are_updated_in_place()
@@ -159,6 +170,11 @@ def _launch(group: Any) -> bool:
 
     overrides = (group.mixed_instances_policy or {}).get("LaunchTemplate", {}).get("Overrides", [])
     types = [each["InstanceType"] for each in overrides] or [group.instance_type]
+    bought = (group.mixed_instances_policy or {}).get("InstancesDistribution", {})
+    spot = int(bought.get("OnDemandPercentageAboveBaseCapacity", 100)) == 0
+    if spot and (refusal := account().get("no_spot")):
+        _record(group, "Failed", f"{refusal} Launching EC2 instance failed.")
+        return False
     tags = {**group.get_propagated_tags(), **group.instance_tags, ASG_NAME_TAG: group.name}
     template = {"LaunchTemplateId": group.ec2_launch_template.id} if group.ec2_launch_template else None
     for subnet, kind in product((group.vpc_zone_identifier or "").split(","), types):

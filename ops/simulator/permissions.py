@@ -16,7 +16,9 @@ from infra.settings import ROOT
 from ops.simulator.policies import Request, Statement, allowing, listed
 from ops.simulator.rules import BROKEN, account, replace
 
-OPERATOR, HOST = "operator", "host"  # their access keys; others are AWS itself, the CDK's roles, or an administrator
+# Their access keys; others are AWS itself, the CDK's roles, or an administrator.
+OPERATOR, HOST, FUNCTION = "operator", "host", "function"
+ROLES = {HOST: "HostRole", FUNCTION: "GuardRole"}  # in the names of theirs
 OPERATOR_POLICY = ROOT / "infra" / "operator-policy.json"
 KNOWN, USED = "known: ", "used: "  # prefixes of log lines with a statement: of a policy, and at its first use
 REGION, ACCOUNT = "us-east-1", "123456789012"  # those of the simulator
@@ -24,23 +26,23 @@ Parameters = Mapping[str, Any]
 
 # Where the ARNs of a call's resources are found: a template, and the parameter with the names in it.
 IN_EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+GROUPS = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:id:autoScalingGroupName"
 RESOURCES: dict[str, list[tuple[str, str]]] = {
-    "autoscaling:SetDesiredCapacity": [
-        (
-            f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:id:autoScalingGroupName/{{}}",
-            "AutoScalingGroupName",
-        )
-    ],
-    "autoscaling:TerminateInstanceInAutoScalingGroup": [
-        (f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:id:autoScalingGroupName/redox-host", "")
-    ],
+    "autoscaling:SetDesiredCapacity": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
+    "autoscaling:UpdateAutoScalingGroup": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
+    "autoscaling:TerminateInstanceInAutoScalingGroup": [(f"{GROUPS}/redox-host", "")],
     "cloudformation": [(f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/id", "StackName")],
-    "ec2:CreateImage": [(f"{IN_EC2}:instance/{{}}", "InstanceId"), (f"arn:aws:ec2:{REGION}::image/new", "")],
+    "ec2:CreateImage": [
+        (f"{IN_EC2}:instance/{{}}", "InstanceId"),
+        *((f"arn:aws:ec2:{REGION}::{kind}/new", "") for kind in ("image", "snapshot")),
+    ],
+    "ec2:DeregisterImage": [(f"arn:aws:ec2:{REGION}::image/{{}}", "ImageId")],
     "ec2:GetConsoleOutput": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ec2:StopInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2:TerminateInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2-instance-connect:SendSSHPublicKey": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ecr": [(f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{}}", "repositoryName")],
+    "sns:Publish": [("{}", "TopicArn")],
     "ssm:GetParameter": [(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{{}}", "Name")],
     "ssm:SendCommand": [
         (f"{IN_EC2}:instance/{{}}", "InstanceIds"),
@@ -81,6 +83,10 @@ def requests(service: str, operation: str, parameters: Parameters) -> Iterator[R
         yield Request(action, resource, context | (requested if resource.endswith("/new") else tagged))
         if resource.endswith("/new") and tags:
             yield Request("ec2:CreateTags", resource, requested | {"ec2:CreateAction": operation})
+    if parameters.get("DeleteAssociatedSnapshots") == "true":
+        for snapshot in _snapshots_of(parameters["ImageId"]):
+            tagged = {f"aws:ResourceTag/{key}": value for key, value in _tags_of(snapshot).items()}
+            yield Request("ec2:DeleteSnapshot", f"arn:aws:ec2:{REGION}::snapshot/{snapshot}", tagged)
     for role in [value for key, value in parameters.items() if key in ("RoleARN", "IamInstanceProfile.Arn")]:
         yield Request("iam:PassRole", str(role), {"iam:PassedToService": f"{service}.amazonaws.com"})
 
@@ -88,9 +94,10 @@ def requests(service: str, operation: str, parameters: Parameters) -> Iterator[R
 def _of_s3(method: str, path: str) -> Request:
     where, _, query = path.partition("?")
     bucket, _, key = urllib.parse.unquote(where).lstrip("/").partition("/")
-    if key:
-        return Request(f"s3:{S3[method]}", f"arn:aws:s3:::{bucket}/{key}")
     asked = urllib.parse.parse_qs(query, keep_blank_values=True)
+    if key:
+        version = "Version" * (method == "GET" and "versionId" in asked)
+        return Request(f"s3:{S3[method]}{version}", f"arn:aws:s3:::{bucket}/{key}")
     action = "ListBucketVersions" if "versions" in asked else "ListBucket"
     return Request(f"s3:{action}", f"arn:aws:s3:::{bucket}", {"s3:prefix": asked.get("prefix", [""])})
 
@@ -108,17 +115,24 @@ def _tags_of(name: str) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in found}
 
 
+def _snapshots_of(image: str) -> list[str]:
+    from moto.ec2.models import ec2_backends  # noqa: PLC0415 - as above
+
+    found = ec2_backends[ACCOUNT][REGION].amis.get(image)
+    return [found.ebs_snapshot.id] if found else []
+
+
 class Permissions:
-    """The policies of operator and host; which statements were used."""
+    """The policies of operator, host and function; which statements were used."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def __call__(self, principal: str, service: str, operation: str, parameters: Parameters) -> Iterator[str]:
         """Yield the new lines of the log about a call: a broken rule for each request that is not allowed."""
-        if principal not in (OPERATOR, HOST) or f"{service}:{operation}" in OPEN:
+        if principal not in (OPERATOR, *ROLES) or f"{service}:{operation}" in OPEN:
             return
-        statements = operators_statements() if principal == OPERATOR else hosts_statements()
+        statements = operators_statements() if principal == OPERATOR else statements_of(ROLES[principal])
         lines = [f"{KNOWN}{principal} {json.dumps(each)}" for each in statements]
         for request in requests(service, operation, parameters):
             found = allowing(statements, request)
@@ -135,12 +149,12 @@ def operators_statements() -> list[Statement]:
     return list(json.loads(Path(OPERATOR_POLICY).read_text())["Statement"])
 
 
-def hosts_statements() -> list[Statement]:
-    """Return the statements of the deployed host's role, with the ARNs that it got."""
+def statements_of(name: str) -> list[Statement]:
+    """Return the statements of the deployed role with this part in its name, with the ARNs that it got."""
     from moto.iam.models import iam_backends  # noqa: PLC0415 - needed by the server only
 
     roles = iam_backends[ACCOUNT]["aws"].roles.values()
-    documents = [text for role in roles if "HostRole" in role.name for text in role.policies.values()]
+    documents = [text for role in roles if name in role.name for text in role.policies.values()]
     return [each for text in documents for each in json.loads(text)["Statement"]]
 
 

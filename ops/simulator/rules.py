@@ -45,12 +45,13 @@ def replace(kind: Any, **methods: Any) -> None:
 
 
 def account() -> Mapping[str, Any]:
-    """Return the state of the account: `refusals`, codes by zone, and `cost_tags`, the active ones."""
+    """Return the state of the account: what `StandIn.set_account` was given."""
     path = Path(os.environ[HOSTS]).with_name(ACCOUNT_FILE)
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def _broken(text: str) -> None:
+def broken(text: str) -> None:
+    """Log a broken rule."""
     print(f"{BROKEN}{text}", flush=True)  # noqa: T201 - the log of the server
 
 
@@ -83,7 +84,7 @@ def _alarms_publish_where_the_topic_allows_it() -> None:
                 said = f"Successfully executed action {topic}"
             else:
                 refused = f"{alarm.alarm_arn} is not authorized to perform: SNS:Publish on resource: {topic}"
-                _broken(refused)
+                broken(refused)
                 said = f'Failed to execute action {topic}. Received error: "{refused}"'
             alarm.__dict__.setdefault("told", []).insert(0, said)
 

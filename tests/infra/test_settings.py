@@ -93,7 +93,7 @@ def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
             ("limits.nofile", "nofile = 100"),
             ("limits.nproc", "noproc = 65536"),
             ("ports.dashboard", "dashboard = 6379"),
-            ("backup.image_hours", "image_hours = 5"),
+            ("storage.sweep_minutes", "sweep_minutes = 5"),
             ("tags.project", 'project = ""'),
         )
     )
@@ -105,7 +105,7 @@ def test_all_mistakes_are_reported_at_once_one_line_each() -> None:
         "[limits] has no 'noproc'; it has nofile, nproc, stop_timeout_s",
         "limits.nofile is 100, it must be from 1,024 to 1,048,576",
         "limits.nproc is missing",
-        "backup.image_hours is 5, it must be one of 1, 2, 3, 4, 6, 8, 12, 24",
+        "storage.sweep_minutes is 5, it must be one of 10, 15, 20, 30, 60",
         "tags.project is '', it must be text that AWS accepts as a tag",
         "aws.zones has 'eu-west-1a', which is no zone of us-east-1",
         "ports must differ: ray 6379, dashboard 6379, tensorboard 6006",

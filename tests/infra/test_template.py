@@ -19,6 +19,7 @@ from infra.storage import RedoxStorage
 from templates import Templates, flat, synthesise
 
 SETTINGS = load()
+OURS = {"StringEquals": {"aws:ResourceTag/redox:backup": "host"}}
 
 
 def ingress(found: Templates) -> Iterator[dict[str, Any]]:
@@ -49,7 +50,7 @@ def nothing_is_unencrypted(found: Templates) -> None:
 
 
 def no_right_to_delete(found: Templates) -> None:
-    for _, statement in found.statements():
+    for name, statement in found.statements():
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert statement["Effect"] == "Allow"
         for action in actions:
@@ -57,15 +58,23 @@ def no_right_to_delete(found: Templates) -> None:
             if action == "autoscaling:TerminateInstanceInAutoScalingGroup":
                 assert flat(statement["Resource"]).endswith(":autoScalingGroupName/redox-host")  # itself
                 continue
+            if action == "ec2:DeleteSnapshot":  # of an expired image
+                assert (name[:5], statement["Condition"]) == ("Guard", OURS)
+                continue
             assert not re.match(r"iam:|.*:.*(Delete|Terminate)", action), action
         of_s3 = [action for action in actions if action.startswith("s3:")]
-        assert set(of_s3) <= {"s3:ListBucket", "s3:GetObject", "s3:PutObject"}
+        assert set(of_s3) <= {"s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"}
         if of_s3:
             assert "CheckpointBucket" in flat(statement["Resource"])
         if statement["Resource"] == "*":
             assert set(actions) <= {
                 "cloudwatch:PutMetricData",
                 "ecr:GetAuthorizationToken",
+                "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeScalingActivities",
+                "ec2:DescribeImages",
+                "ec2:DescribeInstances",
+                "ec2:DescribeLaunchTemplateVersions",
             }
 
 
@@ -214,15 +223,13 @@ def test_another_instance_type_and_the_spot_market(variants: dict[str, Templates
 
 
 def test_everything_in_storage_is_retained_when_its_stack_is_deleted(default: Templates) -> None:
+    kept = set()
     for name, resource in default.storage["Resources"].items():
-        assert resource["DeletionPolicy"] == "Retain", name
-        assert resource["UpdateReplacePolicy"] == "Retain", name
-    assert {resource["Type"] for resource in default.storage["Resources"].values()} == {
-        "AWS::S3::Bucket",
-        "AWS::S3::BucketPolicy",
-        "AWS::ECR::Repository",
-        "AWS::Logs::LogGroup",
-    }
+        if not name.startswith("Guard"):  # the function and what calls it: no data
+            assert resource["DeletionPolicy"] == "Retain", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+            kept.add(resource["Type"])
+    assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::ECR::Repository", "AWS::Logs::LogGroup"}
     manifest = json.loads((default.folder / "manifest.json").read_text())
     assert manifest["artifacts"]["RedoxStorage"]["properties"]["terminationProtection"] is True
 
@@ -252,18 +259,15 @@ def test_the_agent_is_installed_when_no_other_installation_runs(default: Templat
     assert "fcntl.flock(turn, fcntl.LOCK_EX)" in flat(launch_data(default, "Host")["UserData"])
 
 
-def test_images_are_taken_on_schedule_and_end(default: Templates) -> None:
-    details = default.one("AWS::DLM::LifecyclePolicy")["PolicyDetails"]
-    backup = SETTINGS.backup
-    assert details["PolicyType"] == "IMAGE_MANAGEMENT"
-    (schedule,) = details["Schedules"]
-    hours = {"Interval": backup.image_hours, "IntervalUnit": "HOURS", "Times": [backup.start_utc]}
-    assert schedule["CreateRule"] == hours
-    assert schedule["RetainRule"] == {"Count": backup.images_kept}
-    assert schedule["CopyTags"] is True
-    assert details["Parameters"] == {"NoReboot": True}
-    (tag,) = details["TargetTags"]  # that every host has
-    assert {**tag, "PropagateAtLaunch": True} in group(default, "Host")["Tags"]
+def test_the_function_can_tell_hosts_and_is_called_every_few_minutes(default: Templates) -> None:
+    function = default.one("AWS::Lambda::Function")
+    known = function["Environment"]["Variables"]
+    (tag,) = [each for each in group(default, "Host")["Tags"] if each["Key"] == known["TAG"]]
+    assert (tag["Value"], tag["PropagateAtLaunch"], known["GROUP"]) == ("host", True, "redox-host")
+    rules = [each["Properties"] for each in default.of_type("AWS::Events::Rule")]
+    assert {each.get("ScheduleExpression") for each in rules} == {"rate(10 minutes)", None}
+    assert all(each["State"] == "ENABLED" for each in rules)
+    assert len(function["Code"]["ZipFile"]) < 2**18  # bytes of a template
 
 
 def test_alarms_reach_the_address(default: Templates) -> None:

@@ -108,7 +108,7 @@ def test_a_mail_that_nobody_confirmed_and_a_right_that_is_lacking_are_missing(
     aws: StandIn, preflight: Preflight
 ) -> None:
     sns = aws.client("sns")
-    topic = sns.create_topic(Name="RedoxTraining-GuardAlerts")["TopicArn"]
+    topic = sns.create_topic(Name="RedoxStorage-GuardAlerts")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="lab@cell.bio")
     aws.set_account(refused_actions=["ec2:CreateImage"])
     _, found, _ = preflight(*READY)
