@@ -63,6 +63,8 @@ CDK := node_modules/.bin/cdk
 AMI ?=
 INSTANCE ?=
 CDK_OPTIONS ?=
+NO_SNAPSHOT ?=
+UNSAVED = $(if $(NO_SNAPSHOT),--no-snapshot)
 FOLLOW ?=
 WATCH ?=
 DRY_RUN ?=
@@ -148,16 +150,16 @@ diff: setup $(CDK) ## show the changes a deployment would make (AMI=)
 	$(CDK) diff $(if $(AMI),-c ami_id=$(AMI)) $(CDK_OPTIONS)
 
 .PHONY: deploy
-deploy: setup $(CDK) ## deploy storage and the host's group, or update them (AMI= makes hosts from an image, CDK_OPTIONS=)
-	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(CDK_OPTIONS)
+deploy: setup $(CDK) ## deploy storage and the host's group, or update them (AMI= makes hosts from an image, NO_SNAPSHOT=1 CDK_OPTIONS=)
+	$(BIN)/python -m infra.deploy $(if $(AMI),--image $(AMI)) $(UNSAVED) $(CDK_OPTIONS)
 
 .PHONY: apply
-apply: setup ## apply the edited setup to hosts, also to a running one without stopping it
-	$(BIN)/python -m infra.apply
+apply: setup ## apply the edited setup to hosts, also to a running one without stopping it (NO_SNAPSHOT=1)
+	$(BIN)/python -m infra.apply $(UNSAVED)
 
 .PHONY: destroy
-destroy: setup $(CDK) ## end the host and remove its stack; the bucket is retained (INSTANCE= confirms its id)
-	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE))
+destroy: setup $(CDK) ## end the host and remove its stack; the bucket is retained (INSTANCE= confirms its id, NO_SNAPSHOT=1)
+	$(BIN)/python -m infra.destroy $(if $(INSTANCE),--instance $(INSTANCE)) $(UNSAVED)
 
 .PHONY: diagram
 diagram: setup ## draw the deployment into docs/deployment.md
@@ -206,8 +208,8 @@ snapshot: setup ## create an image of the host now
 	$(OPS) snapshot $(SHARED)
 
 .PHONY: restore
-restore: setup $(CDK) ## make hosts from an image, the newest by default, and replace the present one (AMI= INSTANCE=)
-	$(OPS) restore $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(SHARED)
+restore: setup $(CDK) ## make hosts from an image, the newest by default, and replace the present one (AMI= INSTANCE= NO_SNAPSHOT=1)
+	$(OPS) restore $(if $(AMI),--image $(AMI)) $(if $(INSTANCE),--instance $(INSTANCE)) $(UNSAVED) $(SHARED)
 
 .PHONY: restore-drill
 restore-drill: setup ## restore a run into an empty local folder and report how long it took (RUN=)

@@ -8,8 +8,9 @@ from functools import partial
 from botocore.exceptions import WaiterError
 
 from infra.bring_up import LIBRARY, files, key, upload
-from infra.commands import run, say
+from infra.commands import run, say, without_snapshot
 from infra.deployed import client, find
+from infra.images import take_before
 from infra.machine.contract import LOG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
@@ -19,7 +20,7 @@ POLL_S = 2
 RUNNING = ("Pending", "InProgress", "Delayed")
 
 
-def apply(settings: Settings, *, dry_run: bool) -> int:
+def apply(settings: Settings, *, dry_run: bool, snapshot: bool = True) -> int:
     """Upload the setup, have the host run it through Systems Manager, and wait until it has finished."""
     there = find(settings)
     if there is None:
@@ -30,6 +31,8 @@ def apply(settings: Settings, *, dry_run: bool) -> int:
         found = files(settings, "host", there)
         sys.stdout.write("".join(f"{len(content):7,} /{path}\n" for path, content in found.items()))
         return 0
+    if snapshot:
+        take_before(settings, there, partial(client, settings))
     upload(settings, there, client(settings, "s3"))
     if host is None:
         say("the setup is in the bucket; the next host starts with it")
@@ -68,7 +71,8 @@ def main(arguments: list[str]) -> int:
         epilog="Example: python -m infra.apply --dry-run | less",
     )
     parser.add_argument("--dry-run", action="store_true", help="list the files of a host, and change nothing")
-    return run(partial(apply, dry_run=parser.parse_args(arguments).dry_run))
+    without_snapshot(parser)
+    return run(partial(apply, **vars(parser.parse_args(arguments))))
 
 
 if __name__ == "__main__":

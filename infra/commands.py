@@ -1,5 +1,6 @@
 """Shared by the commands that change a deployment: settings, error handling, and the confirmation of a host."""
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -33,6 +34,11 @@ def run(command: Callable[[Settings], int]) -> int:
 def say(text: str) -> None:
     """Write a line for the user."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def without_snapshot(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the commands that take an image of the host first."""
+    parser.add_argument("--no-snapshot", dest="snapshot", action="store_false", help="take no image before")
 
 
 def require_confirmation(given: str, expected: str, command: str) -> None:

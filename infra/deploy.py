@@ -8,24 +8,27 @@ from functools import partial
 from botocore.exceptions import ClientError
 
 from infra.bring_up import upload
-from infra.commands import run, say
+from infra.commands import run, say, without_snapshot
 from infra.deployed import cdk, client, failures, find
+from infra.images import take_before
 from infra.names import AMI_ID, BUDGET_TAG
 from infra.refusals import hint
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
 
-def deploy(settings: Settings, image: str, options: list[str]) -> int:
+def deploy(settings: Settings, image: str, options: list[str], *, snapshot: bool = True) -> int:
     """Deploy both stacks and upload the setup of machines; a running host, which costs money, stays as it is.
 
     Hosts are made from `image` instead of the settings' own, empty for the latter; `options` are further ones of `cdk
-    deploy`.
+    deploy`. A running host has an image taken before, unless `snapshot` is false.
     """
     for line in settings.unfinished:
         raise RedoxError(line, hint="plain `cdk deploy --all` skips this check")
     source = image or settings.host.ami_name
     say(f"hosts will be {settings.host.instance_types[0]} at {settings.price_of_host} from {source}")
+    if snapshot:
+        take_before(settings, find(settings), partial(client, settings))
     started = datetime.now(UTC)
     code = cdk(["deploy", "--all", *context(settings, image), *options])
     for reason in failures(settings, started) if code else ():
@@ -70,8 +73,9 @@ def main(arguments: list[str]) -> int:
         epilog="Example: python -m infra.deploy --image ami-0123456789abcdef0 --require-approval never",
     )
     parser.add_argument("--image", default="", help="image (AMI) that hosts are made from, instead of the settings'")
+    without_snapshot(parser)
     asked, options = parser.parse_known_args(arguments)
-    return run(partial(deploy, image=asked.image, options=options))
+    return run(partial(deploy, image=asked.image, options=options, snapshot=asked.snapshot))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from infra.commands import require_confirmation, run, say
+from infra.commands import require_confirmation, run, say, without_snapshot
 from infra.deployed import cdk, client, find
 from infra.group import end
+from infra.images import take_before
 from infra.names import TRAINING
 from infra.retained import lines, retained
 from infra.settings import Settings
@@ -16,11 +17,11 @@ from redox_balancer.errors import RedoxError
 ATTEMPTS = 2  # a network interface may be deleted a moment too late for its subnet
 
 
-def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> int:
+def destroy(settings: Settings, instance: str, options: Sequence[str] = (), *, snapshot: bool = True) -> int:
     """End the host and destroy its stack, and report the retained resources.
 
-    A running host is confirmed by its id, `instance`, empty prompts for it; `options` are further ones of `cdk
-    destroy`.
+    A running host is confirmed by its id, `instance`, empty prompts for it; an image of it is taken if `snapshot`.
+    `options` are further ones of `cdk destroy`.
     """
     there = find(settings)
     if there is None or not there.status:
@@ -28,6 +29,8 @@ def destroy(settings: Settings, instance: str, options: Sequence[str] = ()) -> i
     if host := there.instance_id:
         say(f"this ends host {host} and deletes {TRAINING}; a training saves first, its bucket is kept")
         require_confirmation(instance, host, f"make destroy INSTANCE={host}")
+    if snapshot:
+        take_before(settings, there, partial(client, settings))
     if there.wanted is not None:  # a host that its stack deletes gets less time to save
         end(settings, partial(client, settings), there)
     if not any(cdk(["destroy", TRAINING, "--force", *options]) == 0 for _ in range(ATTEMPTS)):
@@ -49,8 +52,9 @@ def main(arguments: list[str]) -> int:
         epilog="Example: python -m infra.destroy --instance i-0123456789abcdef0",
     )
     parser.add_argument("--instance", default="", help="id of the host; prompted for if not given")
+    without_snapshot(parser)
     asked, options = parser.parse_known_args(arguments)
-    return run(partial(destroy, instance=asked.instance, options=options))
+    return run(partial(destroy, instance=asked.instance, options=options, snapshot=asked.snapshot))
 
 
 if __name__ == "__main__":

@@ -2,55 +2,53 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from infra import images
 from infra.deployed import Deployed
-from infra.names import BACKUP_TAG
 from infra.settings import Settings
 
 GIB = 2**30
+SHARED = ("image", "repository")  # the price is an upper bound: each stores only what the others have not
 
 
 @dataclass(frozen=True)
 class RetainedResource:
     """A resource that outlives the host."""
 
-    what: str  # `bucket` or `backups`
-    name: str  # its AWS name; of backups, a summary
+    what: str  # `bucket`, `repository` or `image`
+    name: str  # its AWS name
     gib: float
-    usd_month: float  # of backups, an upper bound
+    usd_month: float
+    until: str = ""  # the day of its deletion, like 2026-12-05; empty if nothing deletes it
 
 
 def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any]) -> list[RetainedResource]:
     """List the retained resources; `client` returns the client of an AWS service."""
-    price, ec2 = settings.price, client("ec2")
+    price = settings.price
     pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=deployed.bucket)
-    size = sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
-    found = [RetainedResource("bucket", f"s3://{deployed.bucket}", size, size * price.bucket_gib_month_usd)]
-    images = tagged(ec2, "describe_images", "Images")
-    snapshots = tagged(ec2, "describe_snapshots", "Snapshots")
-    most = sum(snapshot["VolumeSize"] for snapshot in snapshots)
-    name = f"{len(images)} images, {len(snapshots)} snapshots"
-    return [*found, RetainedResource("backups", name, most, most * price.snapshot_gib_month_usd)]
+    objects = sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
+    repository = deployed.repository.partition("/")[2]
+    pages = client("ecr").get_paginator("describe_images").paginate(repositoryName=repository)
+    layers = sum(image["imageSizeInBytes"] for page in pages for image in page["imageDetails"]) / GIB
+    return [
+        RetainedResource("bucket", f"s3://{deployed.bucket}", objects, objects * price.bucket_gib_month_usd),
+        RetainedResource("repository", deployed.repository, layers, layers * price.repository_gib_month_usd),
+        *(_image(settings, image) for image in images.ours(client("ec2"), "describe_images", "Images")),
+    ]
+
+
+def _image(settings: Settings, found: dict[str, Any]) -> RetainedResource:
+    gib = sum(device.get("Ebs", {}).get("VolumeSize", 0) for device in found["BlockDeviceMappings"])
+    until = images.expiry(settings, datetime.fromisoformat(found["CreationDate"]))
+    return RetainedResource("image", found["ImageId"], gib, gib * settings.price.snapshot_gib_month_usd, until)
 
 
 def lines(settings: Settings, resources: Sequence[RetainedResource]) -> Iterator[str]:
     """Yield a line for each resource, and a total."""
-    for resource in resources:
-        if resource.what == "backups":
-            yield (
-                f"backups {resource.name}  at most {resource.usd_month:,.2f} USD a month: "
-                "each stores only what changed since the one before"
-            )
-        else:
-            size = f"{resource.gib:,.1f}" if resource.what == "bucket" else f"{resource.gib:,}"
-            yield f"{resource.what}  {resource.name}  {size} GiB  {resource.usd_month:,.2f} USD a month"
-    total = sum(resource.usd_month for resource in resources if resource.what != "backups")
-    yield f"total {total:,.2f} USD a month plus the backups; {settings.price.storage_source}"
-
-
-def tagged(ec2: Any, call: str, key: str) -> list[dict[str, Any]]:
-    """Return all images or snapshots of this account that the lifecycle manager or `make snapshot` made."""
-    owners = {"OwnerIds" if key == "Snapshots" else "Owners": ["self"]}
-    pages = ec2.get_paginator(call).paginate(Filters=[{"Name": "tag-key", "Values": [BACKUP_TAG]}], **owners)
-    return [found for page in pages for found in page[key]]
+    for each in resources:
+        most, until = "at most " * (each.what in SHARED), f", until {each.until}" * bool(each.until)
+        yield f"{each.what}  {each.name}  {each.gib:,.1f} GiB  {most}{each.usd_month:,.2f} USD a month{until}"
+    total = sum(each.usd_month for each in resources)
+    yield f"total at most {total:,.2f} USD a month; {settings.price.storage_source}"

@@ -83,6 +83,7 @@ class PriceSettings:
     source: str = setting(SOURCE)
     volume_gib_month_usd: float = setting(between(0, 100))
     bucket_gib_month_usd: float = setting(between(0, 100))
+    repository_gib_month_usd: float = setting(between(0, 100))
     snapshot_gib_month_usd: float = setting(between(0, 100))
     storage_source: str = setting(SOURCE)
 

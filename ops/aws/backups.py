@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Self
 
+from infra import images
 from infra.names import BACKUP_TAG
-from infra.retained import tagged
 from infra.tables import AMI
 from ops.aws import instance
 from ops.session import Session
@@ -40,8 +40,8 @@ class HostImage:
 
 
 def host_images(session: Session) -> list[HostImage]:
-    """Return all images of hosts, taken by hand or by the lifecycle manager, newest first."""
-    found = map(HostImage.from_answer, tagged(session.client("ec2"), "describe_images", "Images"))
+    """Return all images of hosts, newest first."""
+    found = map(HostImage.from_answer, images.ours(session.client("ec2"), "describe_images", "Images"))
     return sorted(found, key=lambda image: image.made_at, reverse=True)
 
 
@@ -73,30 +73,16 @@ def image_to_restore(session: Session, image_id: str) -> HostImage:
 def take_image(session: Session, *, wait: bool) -> str | None:
     """Take an image of the host without a reboot, and return its id; None in a dry run.
 
-    It has the tags of those that the lifecycle manager makes, so a restore finds it. Nothing deletes it. It holds the
-    state of this moment, whether or not this waits until AWS has stored it.
+    It holds the state of this moment, whether or not this waits until AWS has stored it.
     """
     host = instance.describe(session).instance_id
     if not session.announce(f"take an image of {host} without a reboot"):
         return None
-    ec2, name = session.client("ec2"), f"redox-{host}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    image = str(
-        ec2.create_image(
-            InstanceId=host,
-            Name=name,
-            Description=f"Training host {host}, taken by hand",
-            NoReboot=True,  # a reboot would end the training
-            TagSpecifications=[_tags(session, kind, name) for kind in ("image", "snapshot")],
-        )["ImageId"]
-    )
+    ec2 = session.client("ec2")
+    image = images.take(session.settings, ec2, host)
     if wait:
         _wait(image, ec2)
     return image
-
-
-def _tags(session: Session, kind: str, name: str) -> dict[str, Any]:
-    tags = {**session.settings.tags, "Name": name, BACKUP_TAG: "host"}
-    return {"ResourceType": kind, "Tags": [{"Key": key, "Value": text} for key, text in tags.items()]}
 
 
 def _wait(image: str, ec2: Any, sleep: Callable[[float], Any] = time.sleep) -> None:

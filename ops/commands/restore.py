@@ -29,6 +29,7 @@ def restore(
     image: Annotated[str, typer.Option(help="Image of a host; by default, the newest available one.")] = "",
     instance_id: HostId = "",
     anew: Annotated[bool, typer.Option("--anew", help="Replace even a host that was made from that image.")] = False,
+    snapshot: Annotated[bool, typer.Option(help="Take an image of the present host first.")] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the new host is set up.")] = True,
     run: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> CommandResult:
@@ -53,7 +54,7 @@ def restore(
         session.confirm(instance_id, host, consequence, f"python -m ops restore --instance {host}")
     if session.announce(f"deploy: hosts are made from {chosen.image_id}"):
         options = ("--image", chosen.image_id, "--require-approval", "never", "--method", "direct")
-        _deploy(options)
+        _deploy(options if snapshot else ("--no-snapshot", *options))
     if host:
         _replace(session, host, wait=wait)
     data: dict[str, Any] = {

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from infra.images import terms
 from ops.aws.backups import take_image
 from ops.session import CommandResult, Session
 
@@ -17,9 +18,10 @@ def snapshot(
 ) -> CommandResult:
     """Take an image of the host without a reboot; a training continues meanwhile.
 
-    `restore` makes hosts from it; it is never deleted automatically.
+    `restore` makes hosts from it.
     """
     image = take_image(session, wait=wait)
     if image is None:
         return CommandResult({"image_id": None})
-    return CommandResult({"image_id": image}, f"image {image}: {'stored' if wait else 'started; AWS completes it'}")
+    text = f"image {image}: {'stored' if wait else 'started; AWS completes it'}, {terms(session.settings)}"
+    return CommandResult({"image_id": image}, text)

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -34,7 +37,55 @@ def aws(account: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return account
 
 
-def deployed_with(monkeypatch: pytest.MonkeyPatch, settings: Settings = SETTINGS) -> list[str]:
+@pytest.fixture
+def host(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A host that is deployed, and uploads and commands to it that do nothing."""
+    tags = [{"Key": key, "Value": value} for key, value in SETTINGS.tags.items()]
+    asked: list[Any] = [{"ResourceType": "instance", "Tags": tags}]
+    made = aws.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=asked)
+    name = str(made["Instances"][0]["InstanceId"])
+    for module in (deploy, apply):
+        monkeypatch.setattr(module, "find", lambda _: replace(THERE, instance_id=name))
+        monkeypatch.setattr(module, "upload", lambda *_: None)
+    yield name
+    aws.client("ec2").terminate_instances(InstanceIds=[name])
+
+
+def sources(aws: StandIn) -> list[str]:
+    """Return the hosts of which an image was taken."""
+    return [each.get("SourceInstanceId", "") for each in aws.client("ec2").describe_images(Owners=["self"])["Images"]]
+
+
+def test_a_running_host_has_an_image_taken_before_it_is_changed_unless_asked_not_to(
+    aws: StandIn, host: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = len(aws.changes())
+    deployed_with(monkeypatch)
+    assert aws.changes()[before:] == ["ec2 CreateImage"]
+    assert sources(aws) == [host]
+    day = f"{datetime.now(UTC) + timedelta(days=SETTINGS.backup.image_days):%Y-%m-%d}"
+    assert f" of {host}: at most 15.00 USD a month, until {day}; --no-snapshot takes none\n" in capfd.readouterr().err
+    assert apply.apply(SETTINGS, dry_run=True) == 0
+    deployed_with(monkeypatch, snapshot=False)
+    assert sources(aws) == [host]
+    monkeypatch.setattr(apply, "upload", lambda *_: pytest.fail("an image comes first"))
+    with pytest.raises(pytest.fail.Exception):
+        apply.apply(SETTINGS, dry_run=False)
+    assert sources(aws) == [host] * 2
+
+
+def test_an_image_that_cannot_be_taken_is_a_warning(
+    host: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert deployed_with(monkeypatch)[0] == "deploy"
+    assert f"warning: no image of {host} was taken, its runs are in the bucket: " in capfd.readouterr().err
+
+
+def deployed_with(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings = SETTINGS, *, snapshot: bool = True
+) -> list[str]:
     """Deploy, and return the arguments of the CDK, which does nothing."""
     words: list[str] = []
 
@@ -43,7 +94,7 @@ def deployed_with(monkeypatch: pytest.MonkeyPatch, settings: Settings = SETTINGS
         return 0
 
     monkeypatch.setattr(deploy, "cdk", cdk)
-    assert deploy.deploy(settings, "", []) == 0
+    assert deploy.deploy(settings, "", [], snapshot=snapshot) == 0
     return words
 
 

@@ -124,7 +124,7 @@ def test_destroy_confirms_retains_the_data_and_reports_its_cost_and_a_deployment
     assert gone.returncode == 0, gone.stderr
     assert cloud.instance(host)["State"]["Name"] == "terminated"
     assert f"bucket  s3://{storage['BucketName']}  0.0 GiB  0.00 USD a month" in gone.stderr
-    assert "total 0.00 USD a month plus the backups" in gone.stderr
+    assert f"repository  {storage['RepositoryUri']}  0.0 GiB  at most 0.00 USD a month\n" in gone.stderr
     without = cloud.python("infra.destroy", "--instance", host)
     assert (without.returncode, without.stderr) == (2, "error: there is no stack RedoxTraining\nhint: make deploy\n")
 

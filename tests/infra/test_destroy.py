@@ -1,6 +1,8 @@
 """`make destroy` on simulated AWS: the host saves and ends before its stack is deleted, or nothing is."""
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
@@ -49,7 +51,9 @@ def delete(aws: StandIn) -> int:
     return 0
 
 
-def test_the_host_saves_and_ends_before_its_stack_is_deleted(deployed: StandIn) -> None:
+def test_the_host_saves_and_ends_before_its_stack_is_deleted(
+    deployed: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
     deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=1)
     there = find(SETTINGS)
     assert there
@@ -57,11 +61,20 @@ def test_the_host_saves_and_ends_before_its_stack_is_deleted(deployed: StandIn) 
     before = len(deployed.changes())
     assert destroy.destroy(SETTINGS, host) == 0
     assert deployed.changes()[before:] == [
+        "ec2 CreateImage",
         f"s3 PUT /{there.bucket}/state/run.env",  # no further host goes on with the run
         "autoscaling SetDesiredCapacity",
         *["cloudformation DeleteStack"] * destroy.ATTEMPTS,
     ]
     assert deployed.hidden_failures() == []
+    said = capsys.readouterr().err
+    (image,) = re.findall(rf"image (ami-\w+) of {host}: at most 15.00 USD a month, until ", said)
+    day = f"{datetime.now(UTC) + timedelta(days=SETTINGS.backup.image_days):%Y-%m-%d}"
+    assert re.search(rf"\n  image  {image}  [\d.]+ GiB  at most [\d.]+ USD a month, until {day}\n", said)
+    assert (
+        "\n  repository  123456789012.dkr.ecr.us-east-1.amazonaws.com/redox-balancer  0.0 GiB  at most 0.00 " in said
+    )
+    assert "AWS list prices of EBS, S3 and ECR" in said
     (found,) = deployed.client("ec2").describe_instances(InstanceIds=[host])["Reservations"]
     assert found["Instances"][0]["State"]["Name"] == "terminated"
 
@@ -71,7 +84,9 @@ def test_an_empty_group_needs_no_confirmation_and_a_host_its_id(deployed: StandI
     with pytest.raises(RedoxError, match="i-other is not i-"):
         destroy.destroy(SETTINGS, "i-other")
     deployed.client("autoscaling").set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=0)
+    before = deployed.calls()
     assert destroy.destroy(SETTINGS, "") == 0
+    assert "ec2 CreateImage" not in deployed.calls()[len(before) :]
 
 
 def test_nothing_is_deleted_where_the_host_does_not_end(deployed: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,10 +143,11 @@ def test_settings_that_cannot_be_deployed_cost_no_host(cloud: Cloud, ops: Ops, t
 
 
 def test_the_next_host_is_made_from_an_image_after_the_present_one_has_ended(
-    cloud: Cloud, ops: Ops, settings_file: Path, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, ops: Ops, ec2: Any, settings_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = host_of(cloud)
     image = json.loads(ops("snapshot", "--json").stdout)["image_id"]
+    made = len(ec2.describe_images(Owners=["self"])["Images"])
     # The deployment fails, as it does without a permission: the address of one service is invalid.
     broken = ops("restore", "--instance", host, AWS_ENDPOINT_URL_SSM="http://127.0.0.1:9")
     assert broken.returncode == 2, broken.stderr
@@ -159,14 +160,17 @@ def test_the_next_host_is_made_from_an_image_after_the_present_one_has_ended(
     monkeypatch.setattr(instance, "is_online", lambda _: True)
     monkeypatch.setattr(instance, "_outcome", lambda *_: {"instance": cloud.host(), "failures": 0})
     monkeypatch.setattr("ops.commands.restore.end_training", lambda _: None)
-    answer = restore(Session(load(settings_file)), instance_id=host)
+    answer = restore(Session(load(settings_file)), image=image, instance_id=host)
     new = cloud.instance(answer.data["host"])
     assert (answer.data["replaced"], answer.data["host"] == cloud.host() != host) == (host, True)
     assert (new["ImageId"], new["State"]["Name"]) == (image, "running")
     assert cloud.instance(host)["State"]["Name"] == "terminated"
+    # The deployments took one of the present host first, the failed one too.
+    assert len(ec2.describe_images(Owners=["self"])["Images"]) == made + 2
     before = cloud.host()
-    again = restore(Session(load(settings_file)), instance_id="")
+    again = restore(Session(load(settings_file)), image=image, instance_id="", snapshot=False)
     assert (again.data["replaced"], cloud.host()) == (None, before)
+    assert len(ec2.describe_images(Owners=["self"])["Images"]) == made + 2
 
 
 def test_cost_counts_hours_and_retained_resources(cloud: Cloud, ops: Ops) -> None:
@@ -182,7 +186,9 @@ def test_cost_counts_hours_and_retained_resources(cloud: Cloud, ops: Ops) -> Non
     assert month["hours_left"] == pytest.approx(left / settings.price.per_hour_usd)
     assert answer["run"]["usd"] == pytest.approx(2 * settings.price.per_hour_usd)
     assert answer["run"]["steps"] == 1024
-    assert {each["what"] for each in answer["stays"]} == {"bucket", "backups"}
+    assert {each["what"] for each in answer["stays"]} >= {"bucket", "repository", "image"}
+    image = next(each for each in answer["stays"] if each["what"] == "image")
+    assert image["usd_month"] == pytest.approx(image["gib"] * settings.price.snapshot_gib_month_usd)
     shown = ops("cost").stdout
     assert f"bucket  s3://{STORED}" in shown
     assert re.search(r"h left at 12\.70 USD an hour", shown)
