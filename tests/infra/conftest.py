@@ -12,7 +12,7 @@ from templates import Templates
 __all__ = ["assembly", "cdk"]
 
 NODE = all(map(shutil.which, ("node", "npm")))
-OF_THE_CDK = ("guard", "template", "user_data", "deployment", "diagram", "destroy")
+OF_THE_CDK = ("function", "guard", "template", "user_data", "deployment", "diagram", "destroy")
 collect_ignore = [] if NODE else [f"test_{name}.py" for name in OF_THE_CDK]
 
 
