@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.13.0
 CYCLONEDX := cyclonedx-bom==7.5.0
+SCRIPT_mermaid := mermaid@11.17.2 dist/mermaid.min.js
+SCRIPT_iframe-worker := iframe-worker@1.0.4 shim/index.js
 
 RUN ?= first
 DIR ?= experiments/$(RUN)
@@ -83,7 +85,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; choose another: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,dev,image,infra,ops]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,dev,docs,image,infra,ops]'
 	@touch $@
 
 .PHONY: lock
@@ -246,6 +248,17 @@ demo: setup $(CDK) ## the whole workflow on this machine, without an account: de
 .PHONY: bench
 bench: setup ## measure speed and memory into docs/benchmarks.md, 20 minutes (INPUT= adds the core of a large model)
 	$(BIN)/redox bench --full --output docs/benchmarks.md $(if $(INPUT),--input $(INPUT))
+
+# Scripts that the site would load from elsewhere: diagrams, and the search of pages that are opened as files.
+docs/scripts/%.js: Makefile
+	mkdir -p $(@D) build
+	cd build && tar -xzOf "$$(npm pack --silent $(firstword $(SCRIPT_$*)))" package/$(lastword $(SCRIPT_$*)) > ../$@
+
+.PHONY: docs
+docs: setup docs/scripts/mermaid.js docs/scripts/iframe-worker.js ## build the documentation as a site that needs no network, build/site
+	mkdir -p docs/generated
+	$(BIN)/typer redox_balancer.cli utils docs --name redox --title "The command line" --output docs/generated/command-line.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 .PHONY: lint
 lint: setup ## check style and types of Python, shell and Dockerfile

@@ -142,12 +142,6 @@ def test_modules_import_in_no_circle() -> None:
     TopologicalSorter(imports()).prepare()  # a CycleError names one
 
 
-def test_the_readme_shows_the_diagram_of_the_app() -> None:
-    block = re.search(r"```mermaid\n.*?```", PAGE, flags=re.DOTALL)
-    assert block is not None
-    assert block[0] in (ROOT / "README.md").read_text()
-
-
 def test_infra_uses_nothing_of_the_app_but_errors_and_files() -> None:
     used = {other for name, found in imports().items() if name.split(".")[0] == "infra" for other in found}
     assert {name for name in used if name.startswith("redox_balancer")} <= {

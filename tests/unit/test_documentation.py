@@ -123,6 +123,12 @@ def test_every_link_between_pages_leads_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(target.read_text()), link
 
 
-def test_the_readme_links_every_page() -> None:
-    linked = set(re.findall(r"\((docs/[\w-]+\.md)[#)]", PAGES["README.md"]))
-    assert linked == set(PAGES) - {"README.md"}
+def test_the_index_and_the_site_list_every_page() -> None:
+    pages = {page.removeprefix("docs/") for page in PAGES} - {"README.md"}
+    assert set(re.findall(r"\(([\w-]+\.md)\)", PAGES["docs/index.md"])) == pages - {"index.md"}
+    assert set(re.findall(r"^ +- ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), flags=re.MULTILINE)) == pages
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 150
+    assert len(PAGES["README.md"].split()) <= 1_200
