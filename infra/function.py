@@ -82,11 +82,12 @@ def _rights(scope: Construct, settings: Settings, bucket: s3.Bucket) -> list[iam
     change = ["autoscaling:SetDesiredCapacity", *["autoscaling:UpdateAutoScalingGroup"] * spot]
     stored = [f"arn:{Aws.PARTITION}:ec2:{settings.aws.region}::{kind}/*" for kind in ("image", "snapshot")]
     hosts = [f"arn:{Aws.PARTITION}:ec2:{settings.aws.region}:{Aws.ACCOUNT_ID}:instance/*"]
+    of_outcome = ["s3:GetObject", "s3:GetObjectVersion"]
     ours, asked = ({"StringEquals": {f"aws:{of}Tag/{BACKUP_TAG}": "host"}} for of in ("Resource", "Request"))
     return [
         iam.PolicyStatement(actions=look, resources=["*"]),  # they support no resource
         iam.PolicyStatement(actions=change, resources=[group_arn(scope, HOST_GROUP)]),
-        iam.PolicyStatement(actions=["s3:GetObjectVersion"], resources=[bucket.arn_for_objects(OUTCOME)]),
+        iam.PolicyStatement(actions=of_outcome, resources=[bucket.arn_for_objects(OUTCOME)]),
         iam.PolicyStatement(actions=["ec2:CreateImage"], resources=hosts, conditions=ours),
         iam.PolicyStatement(actions=["ec2:CreateImage", "ec2:CreateTags"], resources=stored, conditions=asked),
         iam.PolicyStatement(actions=["ec2:DeleteSnapshot", "ec2:DeregisterImage"], resources=stored, conditions=ours),

@@ -17,6 +17,7 @@ ATTEMPTS, SPOT = int(os.environ["ATTEMPTS"]), bool(os.environ["SPOT"])
 LIFE, LIFE_OF_IMAGES = (dt.timedelta(days=int(os.environ[name])) for name in ("LONGEST_DAYS", "IMAGE_DAYS"))
 BETWEEN_IMAGES = dt.timedelta(hours=int(os.environ["IMAGE_HOURS"]))
 PATIENCE, RECENT = dt.timedelta(minutes=15), dt.timedelta(hours=1)  # with the spot market; of its refusals
+SET_UP = dt.timedelta(minutes=30)  # after which a host that reported nothing is dead
 LOG_CHARACTERS = 3_000  # of a mail
 autoscaling, ec2 = boto3.client("autoscaling"), boto3.client("ec2")
 
@@ -33,17 +34,16 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
         images = ec2.describe_images(Owners=["self"], Filters=[{"Name": "tag-key", "Values": [TAG]}])["Images"]
         if SPOT and groups:
             choose_market(groups[0], now)
-        look_after_host(images, now)
         used = {used_by(group) for group in groups}
         for image in images:
             if age(image["CreationDate"], now) >= LIFE_OF_IMAGES and image["ImageId"] not in used:
                 ec2.deregister_image(ImageId=image["ImageId"], DeleteAssociatedSnapshots=True)
+        look_after_host(images, now)
 
 
 def report_failure(version: str) -> None:
     """Mail that a set-up failed, and have the last of some in a row no successor: its host may be dead."""
-    found = boto3.client("s3").get_object(Bucket=BUCKET, Key=OUTCOME, VersionId=version)  # a later one calls, too
-    outcome = json.loads(found["Body"].read())
+    outcome = last_outcome(VersionId=version)  # a later one calls, too
     if failures := outcome["failures"]:
         text = f"the set-up of {outcome['instance']} failed in step {outcome['step']}: {failures} in a row"
         log = f"\n\n{outcome['log'][-LOG_CHARACTERS:]}"
@@ -51,6 +51,11 @@ def report_failure(version: str) -> None:
             mail(f"{text} of {ATTEMPTS} at most", log)
         else:
             end_host(text, log)
+
+
+def last_outcome(**options: str) -> Any:
+    """Return what a host reported of its set-up."""
+    return json.loads(boto3.client("s3").get_object(Bucket=BUCKET, Key=OUTCOME, **options)["Body"].read())
 
 
 def choose_market(group: Mapping[str, Any], now: dt.datetime) -> None:
@@ -73,7 +78,7 @@ def choose_market(group: Mapping[str, Any], now: dt.datetime) -> None:
 
 
 def look_after_host(images: list[Any], now: dt.datetime) -> None:
-    """End a host that is too old, and take an image of another one where the newest is."""
+    """End a host that is too old or was never set up, and take an image of another one where the newest is old."""
     filters = {"tag:aws:autoscaling:groupName": GROUP, "instance-state-name": "running"}
     asked = [{"Name": name, "Values": [value]} for name, value in filters.items()]
     for found in ec2.describe_instances(Filters=asked)["Reservations"]:
@@ -81,6 +86,8 @@ def look_after_host(images: list[Any], now: dt.datetime) -> None:
         name, since = host["InstanceId"], now - host["LaunchTime"]
         if since >= LIFE:
             end_host(f"{name} is {since.days} days old, the longest that a host may run")
+        elif since >= SET_UP and last_outcome()["instance"] != name:
+            end_host(f"{name} has reported no set-up in {SET_UP}: it died, or cannot reach the bucket")
         elif min([since, *(age(image["CreationDate"], now) for image in images)]) >= BETWEEN_IMAGES:
             tags = [tag for tag in host["Tags"] if not tag["Key"].startswith("aws:")]
             ec2.create_image(

@@ -58,13 +58,14 @@ def test_a_spent_budget_sets_the_group_to_0_with_a_mail(default: Templates, guar
 
 def test_a_host_that_is_too_old_is_ended_without_a_replacement(guarded: Guarded) -> None:
     guarded.scale(1)
+    host = guarded.host()
+    guarded.reported(failures=0, host=host)
     guarded.tick(days=SETTINGS.guard.longest_days, hours=-1)
     assert guarded.mails() == []
-    (host,) = guarded.group()["Instances"]
     guarded.tick(days=SETTINGS.guard.longest_days, hours=1)
     assert (guarded.group()["DesiredCapacity"], guarded.group()["Instances"]) == (0, [])
     (mail,) = guarded.mails()
-    assert f"{host['InstanceId']} is {SETTINGS.guard.longest_days} days old, the longest that a host may run" in mail
+    assert f"{host} is {SETTINGS.guard.longest_days} days old, the longest that a host may run" in mail
 
 
 def test_a_failed_set_up_is_mailed_and_the_third_leaves_the_group_at_0(guarded: Guarded) -> None:
@@ -86,10 +87,23 @@ def test_a_failed_set_up_is_mailed_and_the_third_leaves_the_group_at_0(guarded: 
     assert guarded.mails() == []
 
 
+def test_a_host_that_never_reports_its_set_up_is_ended(guarded: Guarded) -> None:
+    """Its kernel may have died, or its network: it costs as much as one that trains."""
+    guarded.reported(failures=0, host="i-before")
+    guarded.scale(1)
+    guarded.tick(minutes=25)
+    host = guarded.host()
+    guarded.tick(minutes=35)
+    assert guarded.group()["Instances"] == []
+    (mail,) = guarded.mails()
+    assert f"{host} has reported no set-up in 0:30:00: it died, or cannot reach the bucket; the group of" in mail
+
+
 def test_images_are_taken_on_schedule_and_all_of_ours_expire_without_a_host(guarded: Guarded) -> None:
     hours, days = SETTINGS.backup.image_hours, SETTINGS.backup.image_days
     foreign = guarded.ec2.register_image(Name="not ours")["ImageId"]
     guarded.scale(1)
+    guarded.reported(failures=0, host=guarded.host())
     guarded.tick(hours=hours, minutes=-5)
     assert guarded.images() == {}
     guarded.tick(hours=hours, minutes=5)
@@ -126,6 +140,7 @@ def test_spot_without_capacity_falls_back_to_on_demand_until_the_group_is_at_0(o
     (mail,) = on_spot.mails()
     assert mail.startswith("redox-host: no spot instance: the next host is on demand, until the group is at 0")
     assert refusal in mail
+    on_spot.reported(failures=0, host=on_spot.host())
     on_spot.tick(minutes=30)
     assert on_spot.percent_on_demand() == 100  # while its host runs
     on_spot.scale(0)

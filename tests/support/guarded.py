@@ -47,8 +47,12 @@ class Guarded:
         bought = self.group()["MixedInstancesPolicy"]["InstancesDistribution"]
         return int(bought["OnDemandPercentageAboveBaseCapacity"])
 
-    def reported(self, failures: int) -> None:
-        outcome = {"instance": "i-1", "step": "packages", "failures": failures, "log": "E: no space left"}
+    def host(self) -> str:
+        (member,) = self.group()["Instances"]
+        return str(member["InstanceId"])
+
+    def reported(self, failures: int, host: str = "i-1") -> None:
+        outcome = {"instance": host, "step": "packages", "failures": failures, "log": "E: no space left"}
         self.s3.put_object(Bucket=self.bucket, Key=OUTCOME, Body=json.dumps(outcome).encode())
 
     def mails(self) -> list[str]:
@@ -76,10 +80,9 @@ class Guarded:
         return {each["ImageId"]: each for each in found}
 
     def take_image(self) -> str:
-        (host,) = self.group()["Instances"]
         tags = [{"Key": BACKUP_TAG, "Value": "host"}]
         made = self.ec2.create_image(
-            InstanceId=host["InstanceId"],
+            InstanceId=self.host(),
             Name="by hand",
             TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in ("image", "snapshot")],
         )
