@@ -1,7 +1,6 @@
 """Images of the host: finding the newest and taking new ones."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -14,8 +13,8 @@ from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import notes
 
-POLL_S = 5.0
-TIMEOUT_S = 4 * 3_600.0  # the first image of a full disk takes hours, later ones store the changes only
+POLL_S = 5
+ATTEMPTS = 4 * 720  # four hours: the first image of a full disk takes hours, later ones store the changes only
 WITHOUT_IMAGE = "python -m ops restore without --image takes the newest"
 
 
@@ -85,21 +84,18 @@ def take_image(session: Session, *, wait: bool) -> str | None:
     return image
 
 
-def _wait(image: str, ec2: Any, sleep: Callable[[float], Any] = time.sleep) -> None:
-    """Show the progress until the image is stored; a RedoxError if AWS cannot store it."""
-    deadline = time.monotonic() + TIMEOUT_S
-    with notes().status("storing") as status:
-        while True:
-            # A filter, because a new id may not be visible yet, which is an error in a query by id.
-            found = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])["Images"]
-            state = found[0]["State"] if found else "pending"
-            if state == "available":
-                return
-            if state != "pending":
-                reason = found[0].get("StateReason", {}).get("Message") or "AWS gives no reason"
-                raise RedoxError(f"{image} is {state}: {reason}", hint="take another: python -m ops snapshot")
-            if time.monotonic() > deadline:
-                hours = TIMEOUT_S / 3_600
-                raise RedoxError(f"{image} is not stored after {hours:.0f} h", hint="AWS continues with it")
-            status.update(f"image {image} {state}")
-            sleep(POLL_S)
+def _wait(image: str, ec2: Any) -> None:
+    """Wait until the image is stored; a RedoxError if AWS cannot store it."""
+    from botocore.exceptions import WaiterError  # noqa: PLC0415 - `--help` does without
+
+    # A filter, because a new id may not be visible yet, which is an error in a query by id.
+    asked = [{"Name": "image-id", "Values": [image]}]
+    config = {"Delay": POLL_S, "MaxAttempts": ATTEMPTS}
+    with notes().status(f"storing {image}"):
+        try:
+            ec2.get_waiter("image_available").wait(Filters=asked, WaiterConfig=config)
+        except WaiterError as error:
+            found = (error.last_response.get("Images") or [{}])[0]
+            reason = found.get("StateReason", {}).get("Message") or "AWS gives no reason"
+            hint = "AWS goes on with one that is pending; python -m ops snapshot takes another"
+            raise RedoxError(f"{image} is {found.get('State', 'unknown')}: {reason}", hint=hint) from error
