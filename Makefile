@@ -72,6 +72,7 @@ WATCH ?=
 DRY_RUN ?=
 JSON ?=
 STEP ?=
+JOB ?=
 OPS_OPTIONS ?=
 
 .PHONY: help
@@ -174,8 +175,16 @@ SHARED = $(if $(DRY_RUN),--dry-run) $(if $(JSON),--json) $(OPS_OPTIONS)
 OPS = $(BIN)/python -m ops
 
 .PHONY: train-remote
-train-remote: setup ## start or resume a run on the host and attach to it (RUN= TIMESTEPS= ACTORS= TERMS= TRAIN_OPTIONS= DRY_RUN=1)
+train-remote: setup ## queue a run for the host, started or resumed once it is free, and attach to it (RUN= TIMESTEPS= ACTORS= TERMS= TRAIN_OPTIONS= DRY_RUN=1)
 	$(OPS) train-remote $(REMOTE_RUN) $(call given,TIMESTEPS,--timesteps) $(call given,ACTORS,--num-actors) $(call given,TERMS,--terms) $(SHARED) $(if $(TRAIN_OPTIONS),-- $(TRAIN_OPTIONS))
+
+.PHONY: queue
+queue: setup ## the active run, waiting jobs, and those set aside with their reason (JSON=1)
+	$(OPS) queue $(SHARED)
+
+.PHONY: cancel
+cancel: setup ## take a waiting job out of the queue (JOB=)
+	$(OPS) cancel $(if $(JOB),--job $(JOB)) $(SHARED)
 
 .PHONY: status
 status: setup ## state of host and run: step, speed, ages, cost (RUN= WATCH=1 JSON=1)

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from infra.bucket import OperatorBucket
 from infra.deployed import Deployed, describe_instance
-from infra.machine import contract
+from infra.machine import contract, jobs
+from infra.machine.jobs import Queue
 from infra.names import HOST_GROUP
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
@@ -15,24 +17,34 @@ MARGIN_S = 600  # for the shutdown, beyond the time that a training may take to 
 FAILED = ("Failed", "Cancelled")
 
 
-def forget_run(client: Callable[[str], Any], bucket: str) -> None:
-    """Have no further host go on with a run."""
-    client("s3").put_object(Bucket=bucket, Key=contract.RUN_RECORD, Body=b"")
+def close_queue(client: Callable[[str], Any], bucket: str, closed: str = jobs.STOPPED, **more: Any) -> None:
+    """Have a host start no further job, and set more of the queue; an empty `closed` opens it again."""
+    jobs.change(OperatorBucket(client("s3"), bucket), lambda queue: queue.__dict__.update(more, closed=closed))
 
 
 def start(client: Callable[[str], Any], bucket: str) -> None:
-    """Have the group launch a host, which goes on with no run, and count failures of its bring-up from 0."""
+    """Have the group launch a host, which works off the queue, and count failures of its bring-up from 0."""
     client("s3").put_object(Bucket=bucket, Key=contract.OUTCOME, Body=b'{"instance": "", "failures": 0}')
-    _set_hosts(client, bucket, 1)
+    close_queue(client, bucket, "")
+    _set_hosts(client, 1)
 
 
 def stop(client: Callable[[str], Any], bucket: str) -> None:
-    """Have the group end its host, and no further host go on with its run."""
-    _set_hosts(client, bucket, 0)
+    """Have the group end its host; its run is over, and the jobs behind it wait until a person starts a host."""
+    close_queue(client, bucket, active=None)
+    _set_hosts(client, 0)
 
 
-def _set_hosts(client: Callable[[str], Any], bucket: str, hosts: int) -> None:
-    forget_run(client, bucket)
+def forget(client: Callable[[str], Any], bucket: str, seen: Queue) -> None:
+    """Have no further host go on with the run that was active in a queue, unless another one is by now."""
+
+    def edit(queue: Queue) -> None:
+        queue.active = None if queue.active == seen.active else queue.active
+
+    jobs.change(OperatorBucket(client("s3"), bucket), edit)
+
+
+def _set_hosts(client: Callable[[str], Any], hosts: int) -> None:
     group = client("autoscaling")
     group.set_desired_capacity(AutoScalingGroupName=HOST_GROUP, DesiredCapacity=hosts, HonorCooldown=False)
 

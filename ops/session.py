@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from infra.bucket import OperatorBucket
 from infra.commands import require_confirmation
 from infra.deployed import Deployed, client, find
+from infra.machine import contract
+from infra.machine.jobs import Queue
 from infra.settings import Settings
 from infra.tables import RUN
 from redox_balancer.errors import RedoxError
@@ -70,6 +73,18 @@ class Session:
     def forget_deployed(self) -> None:
         """Query the deployment again at its next use: its group may have replaced the host."""
         self.__dict__.pop("deployed", None)
+
+    @property
+    def bucket(self) -> OperatorBucket:
+        """The bucket of the deployment."""
+        return OperatorBucket(self.client("s3"), self.deployed.bucket)
+
+    def queue(self) -> Queue:
+        """Return the queue of jobs as it is now; a RedoxError if it is damaged."""
+        try:
+            return Queue.of(self.bucket.get(contract.QUEUE))
+        except OSError as error:
+            raise RedoxError(str(error), hint="the bucket keeps its earlier versions for a month") from error
 
     @property
     def instance_id(self) -> str:

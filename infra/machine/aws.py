@@ -21,7 +21,12 @@ ENDPOINT = os.environ.get("AWS_ENDPOINT_URL", "")
 METADATA_TIMEOUT_S, TIMEOUT_S = 2.0, 15.0
 VERSIONS = {"autoscaling": "2011-01-01", "monitoring": "2010-08-01"}
 NOT_FOUND = 404
+OTHERS = (409, 412)  # another writer was faster
 BINARY = {"content-type": "application/octet-stream"}
+
+
+class ChangedError(OSError):
+    """An object is not the one that was read: another writer was faster."""
 
 
 class Found(NamedTuple):
@@ -79,9 +84,12 @@ class Aws:
         return Found(content, headers.get("ETag", ""))
 
     def put(self, key: str, content: bytes, *, replaces: Found | None) -> None:
-        """Write a new object, or replace the version that was found."""
+        """Write a new object, or replace the version that was found; `ChangedError` where another one is there."""
         condition = {"if-match": replaces.etag} if replaces else {"if-none-match": "*"}
-        self._request("PUT", "s3", f"/{self.bucket}/{key}", content, BINARY | condition)
+        try:
+            self._request("PUT", "s3", f"/{self.bucket}/{key}", content, BINARY | condition)
+        except urllib.error.HTTPError as error:
+            raise ChangedError(str(error)) if error.code in OTHERS else error from error
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object, whatever is there."""

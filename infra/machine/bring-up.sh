@@ -60,10 +60,6 @@ data() { # on the root disk: what has to outlive the machine is in the bucket
     install -d -o @{container.uid} -g @{container.uid} @{container.data} @{container.experiments} @{container.spill}
 }
 
-record() { # the run that a host before this one was training
-    python3 -m infra.machine.record
-}
-
 key() { # in a file: the comment of a key may contain anything and must not become part of a script
     local home key=/etc/redox/ssh_public_key
     [[ -s $key ]] || return 0
@@ -80,10 +76,9 @@ services() {
     systemctl restart systemd-sysctl
     systemctl enable --now cron docker
     ((${#units[@]} == 0)) || systemctl enable "${units[@]}"
-    # A host made from an image must not go on with the run of that image: the trainer starts here, with the record.
-    [[ ! -e /etc/redox/run.env ]] || units+=(redox-trainer)
     # A running training continues under the old unit; missing units start.
     ((${#units[@]} == 0)) || systemctl start --no-block "${units[@]}"
+    touch /run/redox-ready # the watch starts the run that a host before this one was training, or the next job
 }
 
 agent() { # Systems Manager installs it at first boot and reads the file itself
@@ -95,7 +90,7 @@ agent() { # Systems Manager installs it at first boot and reads the file itself
 . /etc/redox/machine.env
 export REDOX_REGION REDOX_BUCKET
 case $REDOX_KIND in
-host) steps=(watch packages registry user data key record "services @{host.units}" agent) ;;
+host) steps=(watch packages registry user data key "services @{host.units}" agent) ;;
 worker) steps=(packages registry user "services redox-worker") ;;
 esac
 for step in "${steps[@]}"; do

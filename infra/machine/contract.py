@@ -13,8 +13,10 @@ TRAINER, WORKER, WATCH = "redox-trainer", "redox-worker", "redox-watch"  # syste
 UNIT_ACTIVE = frozenset({"active", "activating", "reloading", "deactivating"})  # systemd's ActiveState
 
 ETC = Path("/etc/redox")
-RUN_ENV = "run.env"
-ENVIRONMENT_FILES = ("machine.env", "training.env", RUN_ENV)  # in ETC; later files override earlier ones
+# In /run, which a reboot clears and no image contains: a host made from an image starts no run of that time.
+READY = Path("/run/redox-ready")  # the bring-up has ended: runs may start
+RUN_ENV = Path("/run/redox-run.env")  # of the run that was started last
+ENVIRONMENT_FILES = (ETC / "machine.env", ETC / "training.env", RUN_ENV)  # later files override earlier ones
 HOST_SETTINGS = ETC / "settings.json"
 KEEP_AWAKE = Path("/run/redox-awake")  # touching it restarts the idle time
 WATCH_STATE = Path("/run/redox-watch.json")  # /run is cleared by a reboot and outlives a restart of the watch
@@ -22,7 +24,7 @@ LOG = "/var/log/redox.log"
 
 MACHINE, STATE = "machine", "state"  # in the bucket: what sets machines up, and what hosts leave to each other
 LEDGER = f"{STATE}/host-seconds.json"  # seconds of host time by month
-RUN_RECORD = f"{STATE}/run.env"  # of the run that a host goes on with; empty if there is none
+QUEUE = f"{STATE}/queue.json"  # the active run, which a host goes on with, and the jobs behind it
 OUTCOME = f"{STATE}/bring-up.json"  # of the last bring-up
 HEAD = f"{STATE}/head"  # address of the host, for its workers
 

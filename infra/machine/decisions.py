@@ -45,6 +45,7 @@ class StopDecision:
 
     action: HostAction
     reason: str
+    takes_jobs: bool = True  # whether the host may start a run
 
 
 def decide(state: HostState, rules: StopRules) -> StopDecision:
@@ -52,10 +53,10 @@ def decide(state: HostState, rules: StopRules) -> StopDecision:
     busy = state.idle_since_s is None
     if state.notice:
         action = HostAction.END_TRAINING if busy else HostAction.NOTHING
-        return StopDecision(action, "spot interruption notice")
+        return StopDecision(action, "spot interruption notice", takes_jobs=False)
     if state.spent_usd >= rules.budget_usd and state.uptime_s >= GRACE_S:
         spent = f"this month's host time costs {state.spent_usd:,.2f} USD of {rules.budget_usd:,.2f}"
-        return StopDecision(HostAction.END_TRAINING if busy else HostAction.STOP_HOST, spent)
+        return StopDecision(HostAction.END_TRAINING if busy else HostAction.STOP_HOST, spent, takes_jobs=False)
     if state.unhealthy:
         return StopDecision(HostAction.RESTART_TRAINING, "the training fails its health check")
     if state.idle_since_s is None:

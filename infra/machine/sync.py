@@ -41,7 +41,7 @@ def main() -> int:
     try:
         report(aws, settings["names.metrics"], settings["names.group"], max(ages))
         if run := os.environ.get("REDOX_RUN"):
-            aws.write(f"{runs}/{run}/logs/{instance_id()}.log", training_log())
+            store_log(aws, runs, run)
     except OSError as error:
         say(f"metric or log not uploaded: {error}")
         return 1
@@ -80,10 +80,12 @@ def report(aws: Aws, namespace: str, group: str, age: float) -> None:
     )
 
 
-def training_log() -> bytes:
-    """Return the last lines of the training's log."""
+def store_log(aws: Aws, runs: str, run: str) -> str:
+    """Store the last lines of the training's log with its run, and return their key in the bucket."""
     command = ["journalctl", "-u", contract.TRAINER, "-n", str(LINES), "--no-pager", "-o", "short-iso"]
-    return subprocess.run(command, capture_output=True, check=False).stdout
+    key = f"{runs}/{run}/logs/{instance_id()}.log"
+    aws.write(key, subprocess.run(command, capture_output=True, check=False).stdout)
+    return key
 
 
 if __name__ == "__main__":

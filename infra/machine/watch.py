@@ -1,4 +1,4 @@
-"""The host's watch: counts what host time costs, and carries out what `decisions` decides.
+"""The host's watch: counts what host time costs, carries out what `decisions` decides, and has jobs take their turn.
 
 Runs as `python3 -m infra.machine.watch` under the host's own Python; only the standard library.
 """
@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from infra.machine import contract, log
-from infra.machine.aws import Aws, metadata
+from infra.machine.aws import Aws, instance_id, metadata
 from infra.machine.contract import WatchState
 from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
 from infra.machine.heartbeats import training
+from infra.machine.jobs import HostQueue
 from infra.machine.outcome import end_host
 from infra.machine.spending import SpendingLedger, Store
+from infra.machine.sync import store_log
 
 ROUND_S = 60.0
-NOTICE_POLL_S = 5.0  # a spot interruption notice leaves two minutes
+POLL_S = 5.0  # of the queue, and for a spot interruption notice, which leaves two minutes
 LAST_SYNC_S = 30.0
 
 COMMANDS = {
@@ -132,20 +134,44 @@ def awake_at() -> float | None:
         return None
 
 
-def act(decision: StopDecision, aws: Aws) -> None:
-    """Carry a decision out; the next round tries again what failed."""
+def act(decision: StopDecision, aws: Aws, queue: HostQueue) -> bool:
+    """Carry a decision out, and return whether this host ends; the next round tries again what failed."""
     if decision.action is HostAction.NOTHING:
-        return
+        return False
     log.say("watch", f"{decision.action.value}: {decision.reason}")
     if decision.action is HostAction.WARN:
         subprocess.run(["wall", f"{decision.reason}; touch {contract.KEEP_AWAKE} keeps it up"], check=False)
     for command in COMMANDS.get(decision.action, []):
         subprocess.run(command, check=False)
-    if decision.action is HostAction.STOP_HOST:
-        try:
-            end_host(aws, replace=False)
-        except OSError as error:
-            log.say("watch", f"this host cannot be ended: {error}")
+    if decision.action is not HostAction.STOP_HOST or (decision.takes_jobs and not closed(queue)):
+        return False
+    try:
+        end_host(aws, replace=False)
+    except OSError as error:
+        log.say("watch", f"this host cannot be ended: {error}")
+        return False
+    return True
+
+
+def closed(queue: HostQueue) -> bool:
+    """Close the queue; a bucket out of reach does not keep an idle host."""
+    try:
+        if queue.close(instance_id()):
+            return True
+    except OSError as error:
+        log.say("watch", f"the queue cannot be closed: {error}")
+        return True
+    log.say("watch", "the queue has changed: this host stays for it")
+    return False
+
+
+def turn(queue: HostQueue) -> str:
+    """Have the next job take its turn, and return what was in its way."""
+    try:
+        queue.turn()
+    except OSError as error:
+        return f"the queue is not worked off: {error}"
+    return ""
 
 
 def main() -> int:
@@ -153,6 +179,8 @@ def main() -> int:
     settings = json.loads(contract.HOST_SETTINGS.read_text())
     spot, aws = settings["host.spot"], Aws.of_machine()
     watch = Watch(settings, aws, uptime_s=uptime())
+    runs, ending, problem = settings["storage.runs"], False, ""
+    queue = HostQueue(aws, Path(settings["container.data"]) / runs, lambda run: store_log(aws, runs, run))
     while True:
         notice = spot and spot_notice()
         decision = watch.decide(
@@ -162,10 +190,14 @@ def main() -> int:
             notice=notice,
             awake_at=awake_at(),
         )
-        act(decision, aws)
+        ending = act(decision, aws, queue) or ending
         wait_until = uptime() + ROUND_S
         while uptime() < wait_until and not (spot and not notice and spot_notice()):
-            time.sleep(NOTICE_POLL_S if spot else ROUND_S)
+            if decision.takes_jobs and not ending:
+                before, problem = problem, turn(queue)
+                if problem not in ("", before):
+                    log.say("watch", problem)
+            time.sleep(POLL_S)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from infra import group
 from infra.deployed import describe_instance
-from infra.machine import contract
+from infra.machine import contract, jobs
 from infra.refusals import hint as _refusal
 from ops.session import Session
 from redox_balancer.errors import RedoxError
@@ -93,12 +93,22 @@ def wait_until_set_up(session: Session) -> None:
     )
 
 
-def start(session: Session) -> None:
-    """Have the group launch a host, unless it has one, and wait until it is set up and can be reached."""
-    if not session.deployed.wanted:
-        group.start(session.client, session.deployed.bucket)
-    session.note("waiting until a host is set up and can be reached")
-    wait_until_set_up(session)
+def ensure(session: Session) -> None:
+    """Have the group launch a host unless it has one that takes jobs; one that ends is waited for."""
+    deadline, told = time.monotonic() + SET_UP_TIMEOUT_S, False
+    while time.monotonic() < deadline:
+        session.forget_deployed()
+        deployed = session.deployed
+        if not deployed.wanted:
+            group.start(session.client, deployed.bucket)
+            return
+        if session.queue().closed not in (jobs.STOPPED, deployed.instance_id):
+            return
+        if not told:
+            session.note(f"waiting until {deployed.instance_id} has ended")
+            told = True
+        time.sleep(POLL_S)
+    raise RedoxError("the host is set to end, and does not", hint="make stop ends it; the job waits in the queue")
 
 
 def _outcome(s3: Any, bucket: str) -> dict[str, Any]:

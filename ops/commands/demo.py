@@ -20,7 +20,7 @@ def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder with logs, run and report.")] = False,
 ) -> CommandResult:
-    """Deploy, train, lose the host in the middle, see it replaced and fetch the result, all on this machine.
+    """Deploy, queue two runs, lose the host, see it replaced and both runs finish, and fetch them, on this machine.
 
     AWS is simulated and the host is a group of processes behind a real sshd; every command is the real one. Needs
     Linux, root, openssh-server and node; no account is used.
@@ -29,7 +29,7 @@ def demo(
     from ops.demo.story import Story  # noqa: PLC0415
 
     if not session.announce(
-        "deploy to a simulated AWS on this machine, train, kill the host, which its group replaces"
+        "deploy to a simulated AWS on this machine, queue two runs, kill the host, which its group replaces"
     ):
         return CommandResult({})
     for number in stop_signals():
@@ -49,7 +49,7 @@ def demo(
     killed, replaced = results["killed"], results["replaced"]
     text = (
         f"\nkilled at step {killed['step']:,}, replaced and resumed at step {replaced['step']:,}, fetched step "
-        f"{results['pulled']['step']:,}: {replaced['lost_steps']:,} steps lost, "
+        f"{results['pulled']['demo']['step']:,}: {replaced['lost_steps']:,} steps lost, "
         f"{killed['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
         f"{results['seconds']:.0f} s in total"
     )

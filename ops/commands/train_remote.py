@@ -1,6 +1,7 @@
-"""`make train-remote`: a run on the host, started or resumed."""
+"""`make train-remote`: a run queued for the host, started or resumed."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra import quota
+from infra.machine.jobs import Job, Queue, change
 from ops.aws import instance
 from ops.aws.backups import take_image
 from ops.aws.cost import this_month
@@ -55,65 +57,78 @@ def train_remote(
     snapshot: Annotated[bool, typer.Option(help="Take an image of the host first.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,
 ) -> CommandResult:
-    """Start a run on the host, or resume it where it stopped, and attach to it; Ctrl-C detaches.
+    """Queue a run, which the host starts or resumes once it is free, and attach to one that starts; Ctrl-C detaches.
 
-    Everything that can be wrong is checked first. An interrupted start continues when it is started again.
+    Everything that can be wrong is checked first. The run is queued before a host is launched for it.
     """
     name, train_options = session.run_name(run), _train_options(timesteps, num_actors, options or [])
     recorded = read_terms(terms) if terms else []
     require_connecting()
     _preflight(session)
-    if not remote_image and session.settings.container.image_delivery == "repository":
-        remote_image = _from_repository(session)  # takes minutes; a host that is started first costs money meanwhile
     with connect(session) as host:
-        return _train(
-            host,
-            name,
-            train_options,
-            recorded=recorded,
-            remote_image=remote_image,
-            snapshot=snapshot,
-            attached=not detach,
-        )
+        state = _inspected(host, name)
+        place(session.queue(), Job(name, ""), trains=_may_train(session, state))
+        if session.settings.container.image_delivery == "host" and state is None:
+            if not session.announce("set the group of the host to 1"):
+                return CommandResult({"run": name, "host": None, "begun": False})
+            instance.ensure(session)
+            instance.wait_until_set_up(session)
+            state = training.inspect(host, name)
+        _warn_of_idle_actors(session, state.speeds if state else {}, train_options, recorded)
+        if state:
+            _require_free_space(state)
+        training.refuse_other_writer(session, name, state.writer if state else None)
+        environment = training.run_environment(name, _image(host, remote_image), train_options)
+        if snapshot and state:
+            take_image(session, wait=False)
+        shown = "".join(f" {each}" for each in train_options)
+        if not session.announce(f"queue run {name}{shown}"):
+            return CommandResult({"run": name, "host": session.deployed.instance_id, "begun": False})
+        return _queued(host, Job(name, environment, time.time()), state, attached=not detach)
 
 
-def _train(
-    host: "RemoteHost",
-    name: str,
-    options: list[str],
-    *,
-    recorded: Sequence[MeasuredTerms],
-    remote_image: str,
-    snapshot: bool,
-    attached: bool,
-) -> CommandResult:
-    session = host.session
-    state = _reach(host, name)
-    if state is None:  # a dry run does not start the host
-        session.announce(f"train run {name} on it")
-        return CommandResult({"run": name, "host": None, "begun": False})
-    training.refuse_busy(host, state)
-    _warn_of_idle_actors(session, state, options, recorded)
-    _require_free_space(state)
-    training.refuse_other_writer(session, name, state)
-    chosen = _image(host, remote_image)
-    if snapshot:
-        take_image(session, wait=False)
-    if not session.announce(
-        f"train run {name} on {host.name} with {chosen}{''.join(f' {each}' for each in options)}"
-    ):
-        return CommandResult({"run": name, "host": host.name, "begun": False})
-    since = training.inspect(host, name).now
-    training.start(host, name, chosen, options)
-    data: dict[str, Any] = {"run": name, "host": host.name, "image": chosen, "begun": True}
+def _queued(host: "RemoteHost", job: Job, state: TrainingState | None, *, attached: bool) -> CommandResult:
+    """Queue a job, have a host for it, and follow it unless others are before it."""
+    session, run, trains = host.session, job.run, _may_train(host.session, state)
+    queue = change(session.bucket, lambda now: place(now, job, trains=trains))
+    # Now that it is in the bucket, for a host that has not closed the queue; see `infra.machine.jobs`.
+    instance.ensure(session)
+    position = queue.waiting.index(job) + (queue.active is not None)
+    data: dict[str, Any] = {"run": run, "host": session.deployed.instance_id, "begun": True, "before": position}
+    if position:
+        return CommandResult(data, f"run {run} waits behind {position} other{'s' * (position > 1)}: make queue")
     if not attached:
-        return CommandResult(data, f"run {name} was started: make status RUN={name}")
-    beat = attach(host, name, since)
+        return CommandResult(data, f"run {run} starts: make status RUN={run}")
+    if state is None:
+        session.note("waiting until a host is set up and can be reached")
+        instance.wait_until_set_up(session)
+    now = state or training.inspect(host, run)
+    beat = attach(host, run, now.now if state else now.now - now.uptime_s)
     if beat is None:
-        return CommandResult(data, f"detached, run {name} continues: make status RUN={name}, make logs, make stop")
+        return CommandResult(data, f"detached, run {run} continues: make status RUN={run}, make logs, make stop")
     if beat.status == "failed":
-        raise RedoxError(f"run {name} failed: {beat.message}", hint="make logs shows more")
-    return CommandResult({**data, "ended": asdict(beat)}, f"run {name} {beat.status} at step {beat.step:,}")
+        raise RedoxError(f"run {run} failed: {beat.message}", hint="make logs shows more")
+    return CommandResult({**data, "ended": asdict(beat)}, f"run {run} {beat.status} at step {beat.step:,}")
+
+
+def place(queue: Queue, job: Job, *, trains: bool) -> None:
+    """Add a job at its place in the queue; a RedoxError if its run is in it already, or is the active one."""
+    active = queue.active is not None and queue.active.run == job.run
+    if active and trains:
+        raise RedoxError(
+            f"run {job.run} is the active one", hint=f"make status RUN={job.run} shows it; make stop ends it"
+        )
+    if job.run in [each.run for each in queue.waiting]:
+        raise RedoxError(f"run {job.run} is queued already", hint=f"make queue; make cancel JOB={job.run}")
+    queue.failed = [each for each in queue.failed if each.run != job.run]
+    if active:  # interrupted: it goes on, with these options
+        queue.active = None
+    queue.waiting.insert(0 if active else len(queue.waiting), job)
+
+
+def _may_train(session: Session, state: TrainingState | None) -> bool:
+    """Whether a host trains the active run, or the next one will."""
+    return state.trains if state else bool(session.deployed.wanted)
 
 
 def _train_options(timesteps: int | None, num_actors: int | None, more: list[str]) -> list[str]:
@@ -135,13 +150,13 @@ def _train_options(timesteps: int | None, num_actors: int | None, more: list[str
 
 
 def _warn_of_idle_actors(
-    session: Session, state: TrainingState, options: Sequence[str], recorded: Sequence[MeasuredTerms]
+    session: Session, speeds: Mapping[int, float], options: Sequence[str], recorded: Sequence[MeasuredTerms]
 ) -> None:
     """Note where fewer actors are as fast, by the speeds that the run had or else by recorded terms."""
     host, given = session.settings.host, dict(each.split("=", 1) for each in options if "=" in each)
     actors = int(given.get("--num-actors", session.settings.training.num_actors))
     cells = int(given.get("--cells", 1))
-    enough, why = enough_by_speed(state.speeds), "as the run has shown"
+    enough, why = enough_by_speed(speeds), "as the run has shown"
     if enough is None and recorded:
         model, machines = HostModel(vcpus=host.instance.vcpus), 1 + host.workers
         enough = max(
@@ -153,16 +168,11 @@ def _warn_of_idle_actors(
 
 
 def _preflight(session: Session) -> None:
-    """Check login, deployment and quota before anything is started."""
+    """Check login, deployment, quota and budget before anything is started."""
     identity = session.client("sts").get_caller_identity()["Arn"]
     session.note(f"{identity}: host {session.deployed.instance_id or '-'}, bucket {session.deployed.bucket}")
     found = quota.check(session.settings, session.client)
     session.note(f"quota {found.code}: need {found.need} vCPUs, have {found.have}")
-
-
-def _reach(host: "RemoteHost", run: str) -> TrainingState | None:
-    """Start a host unless there is one, and inspect it; None in a dry run without one."""
-    session = host.session
     month = this_month(session)
     session.note(month.text)
     if month.hours_left <= 0:
@@ -170,11 +180,14 @@ def _reach(host: "RemoteHost", run: str) -> TrainingState | None:
             f"this month's budget of {month.budget_usd:,.2f} USD is spent, so the host would end itself",
             hint="raise guard.monthly_budget_usd in deploy.toml; then make deploy",
         )
-    if session.deployed.instance_id is None:
-        if not session.announce("set the group of the host to 1"):
-            return None
-        instance.start(session)
-    return training.inspect(host, run)
+
+
+def _inspected(host: "RemoteHost", run: str) -> TrainingState | None:
+    """Inspect the host; None if there is none that can be reached: it is being launched or ends."""
+    session = host.session
+    if session.deployed.instance_id is None or instance.describe(session).state != "running":
+        return None
+    return training.inspect(host, run) if instance.is_online(session) else None
 
 
 def _require_free_space(state: TrainingState) -> None:
@@ -186,19 +199,15 @@ def _require_free_space(state: TrainingState) -> None:
             )
 
 
-def _image(host: "RemoteHost", remote_image: str) -> str:
-    """Return the name of the image to run, once the host can take it."""
+def _image(host: "RemoteHost", given: str) -> str:
+    """Return the name of the image to run, once a host can take it."""
     session = host.session
-    if remote_image:
-        if session.settings.container.image_delivery == "host":
-            image.require_on_host(host, remote_image)
-        return remote_image
-    if not session.announce("build the image of this clone, try it out here and send it"):
+    to_host = session.settings.container.image_delivery == "host"
+    if given:
+        if to_host:
+            image.require_on_host(host, given)
+        return given
+    where = "send it" if to_host else "push it, unless the repository has it"
+    if not session.announce(f"build the image of this clone, try it out and {where}"):
         return THIS_CLONE
-    return image.load(host, image.build(session))
-
-
-def _from_repository(session: Session) -> str:
-    if not session.announce("build the image of this clone, try it out and push it, unless the repository has it"):
-        return THIS_CLONE
-    return image.provide(session)
+    return image.load(host, image.build(session)) if to_host else image.provide(session)

@@ -25,6 +25,7 @@ DOCKER = "ops/simulator/guest/containers.py"
 NO_CAPACITY = "InsufficientInstanceCapacity"
 SKIP_AN_HOUR = f"""
 import json, pathlib
+pathlib.Path("{contract.KEEP_AWAKE}").unlink(missing_ok=True)
 path = pathlib.Path("{contract.WATCH_STATE}")
 state = json.loads(path.read_text())
 path.write_text(json.dumps(state | {{"idle_since_s": -7200.0}}))

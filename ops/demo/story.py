@@ -1,4 +1,4 @@
-"""The story: deploy, train, lose the host between two checkpoints, be replaced unattended, fetch the result.
+"""The story: deploy, queue runs, lose the host between two checkpoints, be replaced unattended, fetch the results.
 
 Each step is the command that a user would type, run in a process of its own. Firing an alarm, and waiting for the
 training by its heartbeat, are done here. The stage, simulated AWS or a real account, loses a host.
@@ -12,7 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from infra.names import HOST_GROUP, TRAINING
+from infra.bucket import OperatorBucket
+from infra.machine.contract import QUEUE
+from infra.machine.jobs import Queue
+from infra.names import HOST_GROUP, STORAGE, TRAINING
 from ops.demo.settings import TRAIN_OPTIONS
 from ops.demo.stage import RUN, Stage
 from ops.demo.terminal import Terminal
@@ -21,6 +24,9 @@ from redox_balancer.runs.heartbeat import Heartbeat
 
 EPISODES = 100  # of each mean in the report
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
+SAVED = re.compile(r"newest checkpoint of run \S+ step ([\d,]+)")
+SECOND = "second"  # a run that waits behind the first one
+STEPS = 2_000  # of a run that shall finish
 MIDDLE = 0.4  # of a save interval: when the host is lost; a heartbeat may be seconds old by then
 FIRED = "MemoryHigh"  # the alarm that is fired: it only sends mail
 Found = TypeVar("Found")
@@ -43,13 +49,15 @@ class Story:
         host = self._train()
         lost = self._lose(host)
         replaced = self._replaced(lost)
+        finished = self._work_off(replaced["host"])
         self._idle(replaced["host"])
-        pulled = self._fetch()
+        pulled = {run: self._fetch(run) for run in finished}
         return {
             "alarm": alarm,
             "save_interval_s": self._interval_s,
             "killed": lost,
             "replaced": replaced,
+            "finished": finished,
             "pulled": pulled,
             "steps": [asdict(step) for step in self.terminal.steps],
             "seconds": time.monotonic() - started,
@@ -75,15 +83,21 @@ class Story:
         return said
 
     def _train(self) -> str:
-        self.show("\n2. Train: the image is in the repository, the group launches a host; monitor it")
-        options = (*self.stage.image(self.terminal), "--detach", "--", *TRAIN_OPTIONS)
-        self.terminal.python("ops", "train-remote", "--run", RUN, *options)
-        self.terminal.python("ops", "logs", "--of", "host", "--lines", 20)
+        self.show("\n2. Queue two runs: the image is in the repository, the group launches a host; monitor it")
+        self._image = self.stage.image(self.terminal)
+        self._queue_run(RUN)
+        self._queue_run(SECOND, "--timesteps", STEPS)
         host = self._until(self._member, "host")
         self._beat(host, lambda beat: (beat.pushed_step or 0) > 0, "checkpoint in the bucket")
+        self.terminal.python("ops", "queue")
+        self.terminal.python("ops", "logs", "--of", "host", "--lines", 20)
         self.terminal.python("ops", "status", "--run", RUN)
         self.terminal.python("ops", "snapshot")
         return host
+
+    def _queue_run(self, run: str, *options: object) -> None:
+        words = ("--run", run, *options, *self._image, "--detach", "--", *TRAIN_OPTIONS)
+        self.terminal.python("ops", "train-remote", *words)
 
     def _lose(self, host: str) -> dict[str, Any]:
         self.show(f"\n3. Lose {host} between two checkpoints")
@@ -113,20 +127,34 @@ class Story:
         self.show(f"{before} in {lost['zone']} was replaced by {host} in {zone}, training after {back_s:.0f} s")
         return {"host": host, "zone": zone, "step": resumed, "lost_steps": max(goal - resumed, 0), "back_s": back_s}
 
+    def _work_off(self, host: str) -> dict[str, int]:
+        """Have the first run finish soon, behind the second one, and return the steps at which they do."""
+        self.show("\n5. Queue the first run again, to an end that is near: the host works off what waits")
+        said = self.terminal.python("ops", "stop", "--keep-host", "--instance", host)
+        end = int(SAVED.findall(said.replace(":", ""))[-1].replace(",", "")) + STEPS
+        self._queue_run(RUN, "--timesteps", end)
+        stack = self.stage.client("cloudformation").describe_stacks(StackName=STORAGE)["Stacks"][0]
+        (name,) = (each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "BucketName")
+        bucket = OperatorBucket(self.stage.client("s3"), name)
+        self._until(lambda: not ((now := Queue.of(bucket.get(QUEUE))).active or now.waiting), "end of the queue")
+        if failed := Queue.of(bucket.get(QUEUE)).failed:
+            raise RedoxError(f"run {failed[0].run} failed: {failed[0].outcome}", hint=f"see {self.terminal.log}")
+        self.terminal.python("ops", "queue")
+        return {RUN: end, SECOND: STEPS}
+
     def _idle(self, host: str) -> None:
         minutes = self.stage.settings.host.idle_minutes
-        self.show(f"\n5. End the training; after {minutes} idle minutes the host ends itself: the group is at 0")
-        self.terminal.python("ops", "stop", "--keep-host", "--instance", host)
+        self.show(f"\n6. After {minutes} idle minutes the host ends itself: the group is at 0")
         self.stage.idle(host)
         self._until(lambda: self._group()["DesiredCapacity"] == 0 and not self._member(), "group at 0")
         self.terminal.python("ops", "health", "--run", RUN, expected=1)
         self.terminal.python("ops", "cost", "--run", RUN)
 
-    def _fetch(self) -> dict[str, Any]:
-        self.show("\n6. Fetch the result, and report it")
-        local = self.folder / "experiments" / RUN
-        self.terminal.python("ops", "checkpoints", "--run", RUN)
-        self.terminal.python("ops", "pull-checkpoints", "--run", RUN, "--to", local)
+    def _fetch(self, run: str) -> dict[str, Any]:
+        self.show(f"\n7. Fetch the result of run {run}, and report it")
+        local = self.folder / "experiments" / run
+        self.terminal.python("ops", "checkpoints", "--run", run)
+        self.terminal.python("ops", "pull-checkpoints", "--run", run, "--to", local)
         self.terminal.run(Path(sys.executable).with_name("redox"), "report", local, "--episodes", EPISODES)
         step = max(int(path.name.removeprefix("step_")) for path in local.glob("step_*"))
         return {"step": step, "report": str(local / "report.html")}

@@ -40,13 +40,13 @@ def attach(host: "RemoteHost", run: str, since: float) -> Heartbeat | None:
                 if state.row.get("steps", -1.0) > last_step:
                     last_step = state.row["steps"]
                     sink.row({"steps_per_s": beat.steps_per_s, **state.row})
-            if beat is not None and beat.ended and not state.unit_active:
+            if beat is not None and beat.ended and not state.trains:
                 return beat
             if dead:
                 raise _death(host, state)
             # Heartbeat and unit are read one after the other; the last heartbeat may come in between. So the training
             # counts as dead only if the next poll agrees.
-            dead = _seems_dead(state, beat, since)
+            dead = _seems_dead(host, state, beat, since)
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         return None
@@ -69,16 +69,19 @@ def _inspect(host: "RemoteHost", run: str, warn: Callable[[str], Any]) -> Traini
     raise AssertionError
 
 
-def _seems_dead(state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
+def _seems_dead(host: "RemoteHost", state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
     """Whether the unit has ended without a last heartbeat, or its container is late with the first one."""
     late = beat is None and state.now - since > START_TIMEOUT_S
-    return late or (not state.unit_active and state.now - since > POLL_S)
+    if state.trains or late:
+        return late
+    queue = host.session.queue()  # as long as it has the run, the unit is about to start, or has just ended
+    return state.run not in [job.run for job in (queue.active, *queue.waiting) if job]
 
 
 def _death(host: "RemoteHost", state: TrainingState) -> RedoxError:
     """Return an error with what is known of the end of a training."""
     last = training.last_lines(host)
-    if state.unit_active:
+    if state.trains:
         text = f"run {state.run} wrote no heartbeat within {START_TIMEOUT_S:.0f} s: {last}"
     else:
         unit = state.unit

@@ -1,4 +1,4 @@
-"""The training on the host: inspecting it, starting and stopping a run, and other writers of the run."""
+"""The training on the host: inspecting it, its environment, stopping a run, and other writers of the run."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,11 @@ class TrainingState:
         return self.unit.get("ActiveState") in contract.UNIT_ACTIVE
 
     @property
+    def trains(self) -> bool:
+        """Whether the unit is active with the inspected run."""
+        return self.unit_active and self.set_run == self.run
+
+    @property
     def unit_text(self) -> str:
         """State and result of the unit of the trainer."""
         return f"{self.unit.get('ActiveState')} ({self.unit.get('Result')})"
@@ -72,7 +77,7 @@ def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
         "runs": settings.storage.runs,
         "run": run,
         "unit": contract.TRAINER,
-        "environment": [str(contract.ETC / name) for name in contract.ENVIRONMENT_FILES],
+        "environment": list(map(str, contract.ENVIRONMENT_FILES)),
         "watch_state": str(contract.WATCH_STATE),
         "keep_awake": str(contract.KEEP_AWAKE),
     }
@@ -84,27 +89,6 @@ def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
         watch=None if watch is None else from_record(WatchState, watch),
         **answer,
     )
-
-
-def start(host: "RemoteHost", run: str, image: str, options: Sequence[str]) -> None:
-    """Start the unit with a run: `--resume auto`, the options of the settings, then these.
-
-    It can be repeated: the file of the unit is replaced under a lock of the host, and an active unit is left alone. A
-    RedoxError if the unit is active already. A host that replaces this one goes on with the run: it finds the file in
-    the bucket.
-    """
-    text, session = run_environment(run, image, options), host.session
-    request = {
-        "path": str(contract.ETC / contract.RUN_ENV),
-        "text": text,
-        "unit": contract.TRAINER,
-        "active": sorted(contract.UNIT_ACTIVE),
-    }
-    if host.script("start", request)["busy"]:
-        refuse_busy(host, inspect(host))
-    else:
-        record = {"Bucket": session.deployed.bucket, "Key": contract.RUN_RECORD, "Body": text.encode()}
-        session.client("s3").put_object(**record)
 
 
 def run_environment(run: str, image: str, options: Sequence[str]) -> str:
@@ -165,20 +149,8 @@ def last_lines(host: "RemoteHost") -> str:
     return " | ".join(output.strip().splitlines()) or "its log is empty"
 
 
-def refuse_busy(host: "RemoteHost", state: TrainingState) -> None:
-    """Raise a RedoxError if the host is training."""
-    if not state.unit_active:
-        return
-    beat = state.beats.get(state.set_run)
-    trainer = f"process {beat.pid} on {beat.host}, step {beat.step:,}" if beat else "its trainer is starting"
-    raise RedoxError(
-        f"{host.name} is training run {state.set_run}: {trainer}",
-        hint=f"make status RUN={state.set_run} shows it; python -m ops stop --keep-host ends it",
-    )
-
-
-def refuse_other_writer(session: Session, run: str, state: TrainingState) -> None:
-    """Raise a RedoxError if a live trainer elsewhere holds the run's lock.
+def refuse_other_writer(session: Session, run: str, writer: str | None) -> None:
+    """Raise a RedoxError if a live trainer elsewhere holds the run's lock; `writer` is as in `TrainingState`.
 
     The lock of a killed trainer is valid for up to two more minutes. A trainer on this host is known to be dead when
     its unit is; for any other, this waits for a renewal of the lock, as the trainer itself does.
@@ -190,7 +162,7 @@ def refuse_other_writer(session: Session, run: str, state: TrainingState) -> Non
 
     def other() -> LockState | None:
         lock = read_lock(remote.bucket, remote.address)
-        return lock if lock is not None and lock.bars(state.writer) else None
+        return lock if lock is not None and lock.bars(writer) else None
 
     if await_expiry(other, remote.address, session.note):
         session.note("its lock has expired: taking over the run")

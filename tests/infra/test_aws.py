@@ -104,22 +104,6 @@ def test_objects_are_written_only_over_the_version_that_was_read(
     assert bucket.get_object(Bucket=BUCKET, Key="state/y")["Body"].read() == bytes(range(256))
 
 
-def test_the_record_of_the_active_run_is_taken_over_or_cleared(
-    aws: StandIn, metadata: Metadata, bucket: Any, tmp_path: Path
-) -> None:
-    program = (
-        "import pathlib; from infra.machine import contract, record; "
-        f"contract.ETC = pathlib.Path({str(tmp_path)!r}); record.main()"
-    )
-    text = b'REDOX_RUN="mine"\n'
-    bucket.put_object(Bucket=BUCKET, Key=contract.RUN_RECORD, Body=text)
-    on_a_machine(aws, metadata, "-c", program)
-    assert (tmp_path / "run.env").read_bytes() == text
-    bucket.put_object(Bucket=BUCKET, Key=contract.RUN_RECORD, Body=b"")
-    on_a_machine(aws, metadata, "-c", program)  # a host made from an image has the file of another time
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_failed_host_is_replaced_and_the_third_in_a_row_is_the_last(
     aws: StandIn, metadata: Metadata, bucket: Any, tmp_path: Path
 ) -> None:

@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from commands import REDOX
 from infra.bring_up import LIMITS, upload, user_data
 from infra.deployed import Deployed
 from infra.machine import contract
+from infra.machine.jobs import Job, Queue
 from infra.settings import FILE, parse
 from machines import PATH, Chroot, Metadata, machine, metadata_service, why_not
 from ops.simulator.aws import StandIn
 from redox_balancer.runs import checkpoint
+from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 
@@ -97,7 +100,6 @@ def host(tmp_path_factory: pytest.TempPathFactory, aws: StandIn) -> Iterator[Hos
     s3 = aws.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     upload(SETTINGS, Deployed(bucket=BUCKET, repository="repository"), s3)
-    s3.put_object(Bucket=BUCKET, Key=contract.RUN_RECORD, Body=b'REDOX_RUN="production"\n')
     with metadata_service(INSTANCE) as metadata, machine(tmp_path_factory.mktemp("machine")) as chroot:
         yield Host(chroot, metadata, aws, run_user_data(chroot, USER_DATA, environment(metadata, aws)))
 
@@ -134,6 +136,26 @@ def test_no_unattended_update_restarts_docker(host: Host) -> None:
     assert all(re.search(pattern[4:-1], f"{unit}.service") for unit in ("docker", "containerd", "redox-trainer"))
 
 
+@contextmanager
+def watch(host: Host) -> Iterator[Iterable[str]]:
+    """The host's watch while it runs, and the lines of its log."""
+    variables = {
+        **host.environment,
+        "PYTHONPATH": "/usr/local/lib/redox",
+        "PYTHONUNBUFFERED": "1",
+        "REDOX_REGION": "us-east-1",
+        "REDOX_BUCKET": BUCKET,
+        "PATH": f"/opt/stand-in:{PATH}",
+    }
+    command = host.chroot.words("python3", "-m", "infra.machine.watch")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(variables)) as process:
+        try:
+            assert process.stdout
+            yield process.stdout
+        finally:
+            process.kill()
+
+
 def findings(host: Host, *units: str) -> list[str]:
     """Problems that systemd finds in our units."""
     said = host.chroot.run("systemd-analyze", "verify", *units).stderr
@@ -149,17 +171,20 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     calls = host.chroot.calls()
     assert "systemctl restart systemd-sysctl" in calls
     assert "systemctl enable --now cron docker" in calls
-    assert "systemctl start --no-block redox-trainer" in calls
     # The guard against idle time first: what comes after it may fail.
     assert calls.index("systemctl restart --no-block redox-watch") < calls.index("systemctl enable --now cron docker")
 
 
-def test_the_run_of_a_host_before_it_is_set_and_started(host: Host) -> None:
-    assert host.chroot.outside("/etc/redox/run.env") == 'REDOX_RUN="production"\n'
-    # By the bring-up alone: a host made from an image must not go on with the run of that image.
-    assert "systemctl enable redox-trainer" not in host.chroot.calls()
-    unit = host.chroot.outside("/etc/systemd/system/redox-trainer.service")
-    assert "[Install]" not in unit
+def test_a_host_that_is_set_up_goes_on_with_the_run_of_the_one_before_it(host: Host) -> None:
+    """By the watch alone: a host made from an image must not go on with the run of that image."""
+    assert not any("redox-trainer" in call for call in host.chroot.calls())
+    assert "[Install]" not in host.chroot.outside("/etc/systemd/system/redox-trainer.service")
+    environment = 'REDOX_RUN="production"\n'
+    s3 = host.aws.client("s3")
+    s3.put_object(Bucket=BUCKET, Key=contract.QUEUE, Body=Queue(active=Job("production", environment)).content())
+    with watch(host):
+        wait_until(lambda: host.chroot.outside(str(contract.RUN_ENV)) == environment)
+        wait_until(lambda: "systemctl start --no-block redox-trainer.service" in host.chroot.calls())
 
 
 def test_the_folder_of_runs_is_the_containers(host: Host) -> None:
@@ -182,15 +207,15 @@ def test_a_second_run_changes_nothing(host: Host) -> None:
 
 
 def test_a_failure_is_reported_with_its_log_but_not_by_make_apply(host: Host) -> None:
-    (host.chroot.root / "run/stub-fails").write_text("start\n")
+    (host.chroot.root / "run/stub-fails").write_text("daemon-reload\n")
     applied = host.chroot.run("/usr/local/lib/redox/fetch", "apply", environment=host.environment)
     assert applied.returncode == 1
     assert outcome(host)["failures"] == 0  # or the host would end under its training
     answer = run_user_data(host.chroot, USER_DATA, host.environment)
     (host.chroot.root / "run/stub-fails").unlink()
     assert answer.returncode == 1
-    assert (outcome(host)["step"], outcome(host)["failures"]) == ("services", 1)
-    assert "failed with exit code 1 in step services" in outcome(host)["log"]
+    assert (outcome(host)["step"], outcome(host)["failures"]) == ("watch", 1)
+    assert "failed with exit code 1 in step watch" in outcome(host)["log"]
     assert f"{contract.STATE}/failed/{INSTANCE}.log" in [
         each["Key"] for each in host.aws.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     ]
@@ -293,21 +318,8 @@ def test_a_spot_interruption_notice_saves_and_pushes_a_checkpoint(engine: Host) 
     (host.chroot.root / "etc/redox/settings.json").write_text(json.dumps(settings))
     write_checkpoint(host, 30, when=time.time())
     host.metadata.answers["spot/instance-action"] = '{"action": "terminate", "time": "2026-01-01T00:02:00Z"}'
-    variables = {
-        **host.environment,
-        "PYTHONPATH": "/usr/local/lib/redox",
-        "PYTHONUNBUFFERED": "1",
-        "REDOX_REGION": "us-east-1",
-        "REDOX_BUCKET": BUCKET,
-        "PATH": f"/opt/stand-in:{PATH}",
-    }
-    command = host.chroot.words("python3", "-m", "infra.machine.watch")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=Chroot.env(variables)) as watch:
-        try:
-            assert watch.stdout
-            assert any("1 checkpoints pushed" in line for line in watch.stdout)
-            wanted = f"{SETTINGS.storage.runs}/production/step_000000030/manifest.json"
-            assert wanted in host.objects()
-        finally:
-            watch.kill()
+    with watch(host) as lines:
+        assert any("1 checkpoints pushed" in line for line in lines)
+        wanted = f"{SETTINGS.storage.runs}/production/step_000000030/manifest.json"
+        assert wanted in host.objects()
     assert "systemctl stop redox-trainer.service" in host.chroot.calls()

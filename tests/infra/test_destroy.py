@@ -62,7 +62,7 @@ def test_the_host_saves_and_ends_before_its_stack_is_deleted(
     assert destroy.destroy(SETTINGS, host) == 0
     assert deployed.changes()[before:] == [
         "ec2 CreateImage",
-        f"s3 PUT /{there.bucket}/state/run.env",  # no further host goes on with the run
+        f"s3 PUT /{there.bucket}/state/queue.json",  # no further host goes on with the run
         "autoscaling SetDesiredCapacity",
         *["cloudformation DeleteStack"] * destroy.ATTEMPTS,
     ]

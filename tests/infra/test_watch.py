@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from infra.machine.aws import Found
+from infra.machine import watch
+from infra.machine.aws import Aws, Found
 from infra.machine.contract import FRESH_S, HEARTBEAT, LEDGER, WatchState
-from infra.machine.decisions import HostAction
+from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
 from infra.machine.heartbeats import training
 from infra.machine.spending import DAMAGED
 from infra.machine.watch import Watch, unhealthy
@@ -302,3 +303,46 @@ def test_the_trainers_own_heartbeat_is_read(tmp_path: Path) -> None:
     assert training(tmp_path, 2.0)
     assert training(tmp_path, 2.0, "third")
     assert not training(tmp_path, 2.0, "other")
+
+
+class Closing:
+    """The queue, as far as a host that ends sees it."""
+
+    def __init__(self, *, closes: bool | OSError) -> None:
+        self.closes = closes
+
+    def close(self, host: str) -> bool:
+        assert host == "i-1"
+        if isinstance(self.closes, OSError):
+            raise self.closes
+        return self.closes
+
+
+@pytest.mark.parametrize(
+    ("closes", "takes_jobs", "ends"),
+    [(True, True, True), (False, True, False), (OSError("no answer"), True, True), (False, False, True)],
+    ids=["idle", "a job has come", "bucket out of reach", "budget"],
+)
+def test_an_idle_host_stays_for_a_job_and_one_without_a_budget_does_not(
+    monkeypatch: pytest.MonkeyPatch, *, closes: bool | OSError, takes_jobs: bool, ends: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(watch, "instance_id", lambda: "i-1")
+    monkeypatch.setattr(watch, "end_host", lambda _aws, *, replace: asked.append(replace))
+    decision = StopDecision(STOP, "why", takes_jobs=takes_jobs)
+    assert watch.act(decision, Aws("", ""), Closing(closes=closes)) is ends  # type: ignore[arg-type]
+    assert asked == [False] * ends
+
+
+@pytest.mark.parametrize(
+    ("state", "takes_jobs"),
+    [
+        (HostState(uptime_s=9_999.0), True),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0), True),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0, spent_usd=11.0), False),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0, notice=True), False),
+    ],
+    ids=["training", "idle", "budget", "notice"],
+)
+def test_no_job_starts_on_a_host_that_ends(state: HostState, *, takes_jobs: bool) -> None:
+    assert decide(state, StopRules(idle_s=60.0, budget_usd=10.0)).takes_jobs is takes_jobs

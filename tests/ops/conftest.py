@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployment import assembly, cdk, cloud, settings_file
-from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost, settings
+from fake_host import INSTANCE, FakeAws, Objects, OpenSession, ReachHost, settings
 from ops.remote.connect import connect
 from ops.remote.host import RemoteHost
 from ops.session import Session
@@ -49,14 +49,16 @@ def host(host_process: SshHost, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.fixture
-def fake_aws(host: SshHost) -> FakeAws:
-    return FakeAws(host)
+def fake_aws(host: SshHost, moto_address: tuple[str, int]) -> FakeAws:
+    return FakeAws(host, Objects("http://{}:{}".format(*moto_address)))
 
 
 @pytest.fixture
 def open_session(fake_aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> OpenSession:
     """Open sessions whose deployment is the host."""
-    monkeypatch.setattr("ops.session.find", lambda _settings: fake_aws.deployed)
+    monkeypatch.setattr(
+        "ops.session.find", lambda _settings: fake_aws.deploys() if fake_aws.deploys else fake_aws.deployed
+    )
 
     def opened(*, dry_run: bool = False, **changes: str) -> Session:
         session = Session(settings(**changes), dry_run=dry_run)

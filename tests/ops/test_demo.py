@@ -64,7 +64,10 @@ def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     # It resumed from the last checkpoint, which was not older than one interval.
     assert replaced["step"] == killed["checkpoint_step"]
     assert killed["since_checkpoint_s"] <= results["save_interval_s"]
-    assert results["pulled"]["step"] > killed["step"]
+    finished = results["finished"]
+    assert finished["demo"] > killed["step"]
+    assert set(finished) == {"demo", "second"}
+    assert all(results["pulled"][run]["step"] >= steps for run, steps in finished.items())
     assert results["hidden_failures"] == []  # nor a call that its principal has no right to
     for line in results["unused_statements"]:
         principal, _, statement = line.partition(" ")
@@ -72,6 +75,7 @@ def test_a_run_survives_its_host_and_loses_one_interval_at_most(tmp_path: Path) 
     typed = [step["command"] for step in results["steps"]]
     commands = (
         "train-remote",
+        "queue",
         "status",
         "snapshot",
         "logs",

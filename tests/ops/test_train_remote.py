@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost
-from infra.machine.contract import LEDGER, OUTCOME, RUN_RECORD
+from fake_host import DEPLOYED, INSTANCE, FakeAws, OpenSession, ReachHost
+from infra.bucket import OperatorBucket
+from infra.machine.contract import LEDGER, OUTCOME, QUEUE
+from infra.machine.jobs import STOPPED, Job, Queue, change
 from ops.aws import instance
+from ops.commands.train_remote import place
 from ops.remote import training
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.remote.lock import RunLock
 from redox_balancer.runs.remote.run import RemoteRun
-from training_host import IMAGE, Train, TrainingHost
+from training_host import Train, TrainingHost
 from waiting import wait_until
 
 # Characters that a shell, systemd or TOML could interpret.
@@ -63,46 +66,71 @@ def test_the_name_of_an_image_reaches_the_engine_literally(
 def test_a_name_that_a_shell_could_interpret_is_refused(training_host: TrainingHost, train: Train, name: str) -> None:
     with pytest.raises(RedoxError, match="is not a valid name for a run"):
         train(run=name)
-    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+    assert not training_host.exists("/run/redox-run.env")
 
 
 def test_an_option_with_a_line_break_is_refused(training_host: TrainingHost, train: Train) -> None:
     with pytest.raises(RedoxError, match="contains a line break"):
         train(options=["--medium", "one\nREDOX_IMAGE=other"])
-    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+    assert not training_host.exists("/run/redox-run.env")
 
 
-def test_a_second_start_names_the_live_trainer(training_host: TrainingHost, train: Train) -> None:
-    train(detach=True)
+def test_a_run_waits_behind_the_one_that_trains_and_starts_when_that_has_ended(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws
+) -> None:
+    assert train(detach=True).data["before"] == 0
     training_host.heartbeat()
-    with pytest.raises(RedoxError, match=f"{INSTANCE} is training run mine: process 7 on box, step") as refused:
+    with pytest.raises(RedoxError, match="run mine is the active one"):
         train(detach=True)
-    assert "stop --keep-host" in refused.value.hint
-    with pytest.raises(RedoxError, match="is training run mine"):
+    waits = train(run="other", timesteps=1_000)  # and does not attach
+    assert (waits.data["before"], waits.shown) == (1, "run other waits behind 1 other: make queue")
+    with pytest.raises(RedoxError, match="run other is queued already") as refused:
         train(run="other", detach=True)
+    assert refused.value.hint == "make queue; make cancel JOB=other"
+    assert train(run="third").shown == "run third waits behind 2 others: make queue"
+    training_host.run("rm /data/endless")
+    assert training_host.heartbeat("third")
+    assert "--timesteps=1000" in training_host.arguments("other")
+    assert "--timesteps=1000" not in training_host.arguments("third")
+    wait_until(lambda: fake_aws.objects.queue == Queue())
 
 
-@pytest.mark.usefixtures("training_host")
-def test_of_two_starts_at_once_one_succeeds(reach: ReachHost) -> None:
-    hosts = [reach(), reach()]
+def test_a_job_that_fails_is_set_aside_with_its_log_and_the_next_starts(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws
+) -> None:
+    training_host.run("touch /data/crash")
+    train(detach=True)
+    wait_until(lambda: fake_aws.objects.queue.failed != [])
+    (failed,) = fake_aws.objects.queue.failed
+    outcome = "unit failed (exit-code), exit code 2"
+    assert (failed.run, failed.outcome, failed.log) == ("mine", outcome, "log of mine")
+    training_host.run("rm /data/crash")
+    train(run="other", detach=True)
+    assert training_host.heartbeat("other")
+    train(detach=True)  # once more
+    assert fake_aws.objects.queue.failed == []
+
+
+def test_of_two_operators_at_once_one_takes_the_name(train: Train, fake_aws: FakeAws) -> None:
+    train(detach=True)
+    wait_until(lambda: fake_aws.objects.queue.active)  # the host is busy
+    bucket = OperatorBucket(fake_aws.objects.s3, DEPLOYED.bucket)
     outcomes: list[str] = []
 
-    def start(index: int, run: str) -> None:
+    def add(options: str) -> None:
         try:
-            training.start(hosts[index], run, IMAGE, [])
-            outcomes.append("begun")
+            change(bucket, lambda queue: place(queue, Job("same", options), trains=True))
+            outcomes.append("queued")
         except RedoxError as error:
             outcomes.append(error.message)
 
-    for host in hosts:
-        host.open()
-    threads = [threading.Thread(target=start, args=each) for each in enumerate(("one", "two"))]
+    threads = [threading.Thread(target=add, args=(each,)) for each in "abcd"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert min(outcomes) == "begun"
-    assert sum("is training run" in text for text in outcomes) == 1
+    assert sorted(outcomes) == ["queued", *["run same is queued already"] * 3]
+    assert len(fake_aws.objects.queue.waiting) == 1
 
 
 def test_the_lock_of_a_live_trainer_elsewhere_is_respected(
@@ -119,43 +147,18 @@ def test_the_lock_of_a_live_trainer_elsewhere_is_respected(
     assert training_host.arguments()
 
 
+@pytest.mark.usefixtures("training_host")
 def test_the_lock_of_a_dead_trainer_is_taken_over_once_it_has_expired(
-    training_host: TrainingHost, reach: ReachHost, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    reach: ReachHost, bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host = reach()
-    state = training.inspect(host, "mine")
     remote = RemoteRun(f"{bucket}/mine")
     lock = RunLock(remote.bucket, remote.address, tmp_path, ttl_s=4.0)
     lock.take(print)  # never renewed, as if its process had died
-    training.refuse_other_writer(host.session, "mine", state)
+    training.refuse_other_writer(host.session, "mine", training.inspect(host, "mine").writer)
     notes = capsys.readouterr().err
     assert f"/mine is locked by process {os.getpid()} on" in notes
     assert "its lock has expired: taking over the run" in notes
-    training.start(host, "mine", IMAGE, [])
-    assert training_host.arguments()
-
-
-def test_a_connection_lost_during_a_start_is_one_line_and_a_second_attempt_works(
-    training_host: TrainingHost, train: Train
-) -> None:
-    systemctl = training_host.run("cat /usr/local/sbin/systemctl")
-    hanging = f'#!/bin/sh\n[ "$1" != start ] || {{ touch /run/starting; sleep 1234; }}\n: {systemctl!r}\n'
-    training_host.ssh.program("systemctl", hanging)
-
-    def cut_during_the_start() -> None:
-        wait_until(lambda: training_host.ssh.host.run("test", "-e", "/run/starting").returncode == 0)
-        training_host.ssh.cut()
-
-    cutter = threading.Thread(target=cut_during_the_start)
-    cutter.start()
-    with pytest.raises(RedoxError, match=r"was lost while it ran ops/remote_scripts/start\.py") as lost:
-        train(detach=True)
-    assert lost.value.hint == "repeat the command to continue"
-    cutter.join()
-    training_host.run("pkill -KILL -x sleep; rm /run/starting")
-    training_host.ssh.program("systemctl", systemctl)
-    train(detach=True)
-    assert training_host.arguments()
 
 
 @pytest.mark.parametrize("given", [{}, {"num_actors": 10}])
@@ -198,7 +201,7 @@ def test_a_missing_image_and_invalid_options_are_refused_before_anything_is_chan
         train(options=["--no-such", "1"])
     with pytest.raises(RedoxError, match="--remote is set by the host"):
         train(options=["--remote", "s3://bucket/experiments/x"])
-    assert training_host.run("ls /etc/redox") == "machine.env\ntraining.env\n"
+    assert not training_host.exists("/run/redox-run.env")
 
 
 def test_a_program_missing_on_this_machine_is_named(training_host: TrainingHost, train: Train) -> None:
@@ -215,25 +218,54 @@ def without_a_host(fake_aws: FakeAws) -> None:
     fake_aws.deployed = replace(fake_aws.deployed, instance_id=None, wanted=0)
 
 
-def test_a_host_is_launched_if_there_is_none_and_goes_on_with_no_other_run(
+def test_a_run_is_queued_before_a_host_is_launched_for_it_and_one_that_was_interrupted_goes_first(
     training_host: TrainingHost, train: Train, fake_aws: FakeAws
 ) -> None:
+    training_host.run("rm /run/redox-ready")
     without_a_host(fake_aws)
-    fake_aws.objects[RUN_RECORD] = b'REDOX_RUN="of last week"'
-    records = list[bytes]()
+    job = Job("of-last-week", 'REDOX_RUN="of-last-week"\n')
+    fake_aws.objects[QUEUE] = Queue(active=job, closed=STOPPED).content()
+    seen = list[Queue]()
     scale = fake_aws.set_desired_capacity
 
     def scaled(**given: Any) -> None:
-        records.append(fake_aws.objects[RUN_RECORD])
+        seen.append(fake_aws.objects.queue)
         scale(**given)
 
     fake_aws.set_desired_capacity = scaled  # type: ignore[method-assign]
+    assert train(detach=True, delivery="repository").data["before"] == 1
+    assert fake_aws.calls.count("set_desired_capacity 1") == 1
+    (queue,) = seen
+    assert (queue.active, [each.run for each in queue.waiting], queue.closed) == (job, ["mine"], "")
+    training_host.run("touch /run/redox-ready")
+    wait_until(lambda: training_host.exists("/run/redox-run.env"))
+    assert training_host.run("cat /run/redox-run.env") == job.environment
+
+
+def test_the_interrupted_run_itself_goes_on_with_its_new_options(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws
+) -> None:
+    fake_aws.objects[QUEUE] = Queue(active=Job("mine", "old"), waiting=[Job("other", "")]).content()
+    without_a_host(fake_aws)
+    training_host.run("rm /run/redox-ready")
+    train(detach=True, timesteps=7, delivery="repository")
+    queue = fake_aws.objects.queue
+    assert (queue.active, [each.run for each in queue.waiting]) == (None, ["mine", "other"])
+    assert "--timesteps=7" in queue.waiting[0].environment
+
+
+def test_a_job_for_a_host_that_ends_has_another_one_launched(
+    training_host: TrainingHost, train: Train, fake_aws: FakeAws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The host has closed the queue, and the group does not know yet that it ends."""
+    training_host.run("rm /run/redox-ready")
+    fake_aws.objects[QUEUE] = Queue(closed=INSTANCE).content()
+    asked = iter([fake_aws.deployed] * 8 + [replace(fake_aws.deployed, instance_id=None, wanted=0)] * 8)
+    fake_aws.deploys = lambda: next(asked)
     train(detach=True)
-    assert "set_desired_capacity 1" in fake_aws.calls
-    assert records == [b""]
-    assert training_host.arguments()
-    # What a host that replaces this one goes on with.
-    assert fake_aws.objects[RUN_RECORD].decode() == training_host.run("cat /etc/redox/run.env")
+    assert fake_aws.calls.count("set_desired_capacity 1") == 1
+    assert f"waiting until {INSTANCE} has ended" in capsys.readouterr().err
+    assert [each.run for each in fake_aws.objects.queue.waiting] == ["mine"]
 
 
 def test_a_host_that_cannot_be_set_up_ends_in_its_last_lines(
@@ -291,7 +323,7 @@ def test_a_dry_run_starts_and_writes_nothing(training_host: TrainingHost, train:
     assert train(dry_run=True).data["begun"] is False
     without_a_host(fake_aws)
     assert train(dry_run=True).data["begun"] is False
-    assert (fake_aws.objects, [call for call in fake_aws.calls if call.startswith("set_")]) == ({}, [])
+    assert (dict(fake_aws.objects), [call for call in fake_aws.calls if call.startswith("set_")]) == ({}, [])
     listed = training_host.run("ls /etc/redox; ls /data | grep -v image.json")
     assert listed == "machine.env\ntraining.env\nendless\n"
 

@@ -1,16 +1,18 @@
 """AWS calls that moto lacks or answers with samples, served by the host behind the sshd."""
 
 import datetime as dt
-import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
+import boto3
+
 from infra.deployed import Deployed
-from infra.machine.contract import OUTCOME
+from infra.machine.aws import Found
+from infra.machine.contract import OUTCOME, QUEUE
+from infra.machine.jobs import Queue
 from infra.settings import FILE, Settings, parse
 from ops.remote.host import RemoteHost
 from ops.session import Session
@@ -32,24 +34,59 @@ def settings(**changes: str) -> Settings:
     return parse(text)
 
 
+class Objects(MutableMapping[str, bytes]):
+    """The objects of the deployment's bucket in an S3 stand-in, which the host reaches as well."""
+
+    def __init__(self, address: str) -> None:
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+        self.s3 = boto3.client("s3", endpoint_url=address, **keys)
+        self.s3.create_bucket(Bucket=DEPLOYED.bucket)
+        for key in self:
+            del self[key]
+
+    def __getitem__(self, key: str) -> bytes:
+        try:
+            return bytes(self.s3.get_object(Bucket=DEPLOYED.bucket, Key=key)["Body"].read())
+        except self.s3.exceptions.NoSuchKey:
+            raise KeyError(key) from None
+
+    def __setitem__(self, key: str, content: bytes) -> None:
+        self.s3.put_object(Bucket=DEPLOYED.bucket, Key=key, Body=content)
+
+    def __delitem__(self, key: str) -> None:
+        self.s3.delete_object(Bucket=DEPLOYED.bucket, Key=key)
+
+    def __iter__(self) -> Iterator[str]:
+        found = self.s3.list_objects_v2(Bucket=DEPLOYED.bucket).get("Contents", [])
+        return iter([each["Key"] for each in found])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    @property
+    def queue(self) -> Queue:
+        """The queue of jobs."""
+        return Queue.of(Found(self[QUEUE], "") if QUEUE in self else None)
+
+
 @dataclass
 class FakeAws:
     """A client for every AWS service."""
 
     host: SshHost
+    objects: Objects
     state: str = "running"  # of the host in EC2
     online: bool = True  # for Systems Manager
     console: str | None = None  # instead of the host's own
     admits: bool = True  # EC2 Instance Connect authorizes keys
     keys: str = ""  # host keys that Systems Manager returns
     calls: list[str] = field(default_factory=list)
-    objects: dict[str, bytes] = field(default_factory=dict)  # of the bucket
     deployed: Deployed = DEPLOYED
+    deploys: Callable[[], Deployed] | None = None  # what each query finds, instead
 
     def client(self, service: str) -> Any:
-        """Return this client for any service."""
-        del service
-        return self
+        """Return this client for any service but S3."""
+        return self.objects.s3 if service == "s3" else self
 
     def describe_instances(self, Filters: list[dict[str, Any]]) -> Any:
         self.calls.append("describe_instances")
@@ -93,18 +130,6 @@ class FakeAws:
 
     def get_service_quota(self, **_: Any) -> Any:
         return {"Quota": {"Value": 256.0}}
-
-    @property
-    def exceptions(self) -> Any:
-        return SimpleNamespace(NoSuchKey=KeyError)
-
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> Any:
-        del Bucket
-        self.objects[Key] = Body
-
-    def get_object(self, Bucket: str, Key: str) -> Any:
-        del Bucket
-        return {"Body": io.BytesIO(self.objects[Key])}
 
     def set_desired_capacity(self, AutoScalingGroupName: str, DesiredCapacity: int, **_: Any) -> Any:
         """Launch the host, which is set up at once, or end it."""

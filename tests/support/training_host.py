@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fake_trainer
-from fake_host import DEPLOYED, OpenSession
+from fake_host import DEPLOYED, FakeAws, OpenSession
 from infra.bring_up import files
 from infra.settings import load
 from ops.commands.train_remote import train_remote
@@ -23,8 +23,24 @@ from waiting import wait_until
 
 SETTINGS = load()
 IMAGE = "redox-balancer:latest"
+NEEDED = ("etc/systemd/system/redox-trainer.service", "etc/redox/training.env", "usr/local/lib/redox/infra")
+# The host's watch has the jobs take turns; here nothing else of it runs, and there is hardly a pause.
+TURNS = "usr/local/lib/redox/turns.py"
+TURNS_UNIT = f"""\
+[Service]
+EnvironmentFile=/etc/redox/machine.env
+ExecStart=/usr/bin/python3 /{TURNS}
+"""
+TURNS_PROGRAM = """\
+import pathlib, time
+from infra.machine import aws, jobs
+queue = jobs.HostQueue(aws.Aws.of_machine(), pathlib.Path("/data/experiments"), lambda run: f"log of {run}")
+while True:
+    queue.turn()
+    time.sleep(0.1)
+"""
 EMPTY = """\
-systemctl stop redox-trainer
+systemctl stop redox-turns redox-trainer
 rm -rf /data/* /etc/redox/* /var/log/journal/* /run/redox-*
 touch /data/endless
 """
@@ -82,20 +98,25 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture
-def training_host(host: SshHost, interruptible: None) -> Iterator[TrainingHost]:
+def training_host(host: SshHost, fake_aws: FakeAws, interruptible: None) -> Iterator[TrainingHost]:
     """A host with the unit of the deployment, stopped, and an empty volume."""
     del interruptible
     host.run(EMPTY)
-    for name in ("etc/systemd/system/redox-trainer.service", "etc/redox/training.env"):
-        path = host.host.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # No restart after a failure while a test inspects it.
-        path.write_bytes(files(SETTINGS, "host", DEPLOYED)[name].replace(b"RestartSec=30", b"RestartSec=300"))
+    for name, content in files(SETTINGS, "host", DEPLOYED).items():
+        if name.startswith(NEEDED):
+            path = host.host.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No restart after a failure while a test inspects it.
+            path.write_bytes(content.replace(b"RestartSec=30", b"RestartSec=300"))
     machine = f"REDOX_REGION='us-east-1'\nREDOX_BUCKET='checkpoints'\nREDOX_IMAGE='{IMAGE}'\n"
-    (host.host.root / "etc/redox/machine.env").write_text(machine)
+    address = fake_aws.objects.s3.meta.endpoint_url
+    (host.host.root / "etc/redox/machine.env").write_text(f"{machine}AWS_ENDPOINT_URL='{address}'\n")
+    (host.host.root / "etc/systemd/system/redox-turns.service").write_text(TURNS_UNIT)
+    (host.host.root / TURNS).write_text(TURNS_PROGRAM)
     host.program("docker", f"#!{Path(sys.executable).absolute()} -I\n{Path(fake_trainer.__file__).read_text()}")
+    host.run("touch /run/redox-ready; systemctl start redox-turns")
     yield TrainingHost(host)
-    host.run("systemctl stop redox-trainer")
+    host.run("systemctl stop redox-turns redox-trainer")
 
 
 @pytest.fixture
