@@ -110,6 +110,7 @@ class HostQueue:
         if queue.content() != before:  # before it starts: a job that is cancelled meanwhile does not
             self._store.put(QUEUE, queue.content(), replaces=self._seen)
         if job:
+            (self._experiments / job.run / contract.HEARTBEAT).unlink(missing_ok=True)  # of an earlier end of the run
             start(job)
 
     def close(self, host: str) -> bool:

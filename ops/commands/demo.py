@@ -49,7 +49,7 @@ def demo(
     killed, replaced = results["killed"], results["replaced"]
     text = (
         f"\nkilled at step {killed['step']:,}, replaced and resumed at step {replaced['step']:,}, fetched step "
-        f"{results['pulled']['demo']['step']:,}: {replaced['lost_steps']:,} steps lost, "
+        f"{results['pulled']['demo']:,}: {replaced['lost_steps']:,} steps lost, "
         f"{killed['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
         f"{results['seconds']:.0f} s in total"
     )

@@ -52,6 +52,8 @@ class Story:
         finished = self._work_off(replaced["host"])
         self._idle(replaced["host"])
         pulled = {run: self._fetch(run) for run in finished}
+        local = self.folder / "experiments" / RUN
+        self.terminal.run(Path(sys.executable).with_name("redox"), "report", local, "--episodes", EPISODES)
         return {
             "alarm": alarm,
             "save_interval_s": self._interval_s,
@@ -136,7 +138,13 @@ class Story:
         stack = self.stage.client("cloudformation").describe_stacks(StackName=STORAGE)["Stacks"][0]
         (name,) = (each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "BucketName")
         bucket = OperatorBucket(self.stage.client("s3"), name)
-        self._until(lambda: not ((now := Queue.of(bucket.get(QUEUE))).active or now.waiting), "end of the queue")
+
+        def left() -> list[str]:
+            now = Queue.of(bucket.get(QUEUE))
+            return [job.run for job in (now.active, *now.waiting) if job]
+
+        self._until(lambda: SECOND not in left(), "end of the second run")
+        self._until(lambda: RUN not in left(), "end of the first run")
         if failed := Queue.of(bucket.get(QUEUE)).failed:
             raise RedoxError(f"run {failed[0].run} failed: {failed[0].outcome}", hint=f"see {self.terminal.log}")
         self.terminal.python("ops", "queue")
@@ -150,14 +158,13 @@ class Story:
         self.terminal.python("ops", "health", "--run", RUN, expected=1)
         self.terminal.python("ops", "cost", "--run", RUN)
 
-    def _fetch(self, run: str) -> dict[str, Any]:
-        self.show(f"\n7. Fetch the result of run {run}, and report it")
+    def _fetch(self, run: str) -> int:
+        """Fetch the newest checkpoint of a run, and return its step."""
+        self.show(f"\n7. Fetch the result of run {run}")
         local = self.folder / "experiments" / run
         self.terminal.python("ops", "checkpoints", "--run", run)
         self.terminal.python("ops", "pull-checkpoints", "--run", run, "--to", local)
-        self.terminal.run(Path(sys.executable).with_name("redox"), "report", local, "--episodes", EPISODES)
-        step = max(int(path.name.removeprefix("step_")) for path in local.glob("step_*"))
-        return {"step": step, "report": str(local / "report.html")}
+        return max(int(path.name.removeprefix("step_")) for path in local.glob("step_*"))
 
     def _group(self) -> dict[str, Any]:
         asked = {"AutoScalingGroupNames": [HOST_GROUP]}

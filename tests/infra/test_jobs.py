@@ -116,6 +116,18 @@ def test_jobs_run_in_their_order_each_when_the_one_before_has_finished(machine: 
     assert contract.KEEP_AWAKE.exists()  # pulling an image is no idle time
 
 
+def test_a_run_that_is_queued_again_has_not_finished_before_it_begins(machine: Machine) -> None:
+    for _ in range(2):
+        machine.add("one")
+        machine.queue.turn()
+        machine.unit("inactive")  # it waits for other units
+        machine.queue.turn()
+        assert machine.now.active == job("one")
+        machine.ends("one", "finished")
+        machine.queue.turn()
+        assert machine.now == Queue()
+
+
 @pytest.mark.parametrize(
     ("unit", "status", "outcome"),
     [
