@@ -136,8 +136,8 @@ test: setup ## run all tests (TEST_WORKERS= processes, TEST_OPTIONS= for pytest)
 	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --durations 25 --durations-min 5 $(TEST_OPTIONS)
 
 .PHONY: drills
-drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill for one, MODELS= a folder of model files)
-	REDOX_DRILLS=1 REDOX_MODELS="$(MODELS)" REDOX_MODELS_TABLE="$(TABLE)" $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
+drills: setup ## stress tests of minutes to hours that print what was lost (DRILL=kill or host for one, JSON=1, MODELS= a folder of model files)
+	REDOX_DRILLS=1 REDOX_JSON="$(JSON)" REDOX_MODELS="$(MODELS)" REDOX_MODELS_TABLE="$(TABLE)" $(BIN)/pytest -s --timeout 3600 $(TEST_OPTIONS) tests/drills$(if $(DRILL),/test_$(DRILL)_drill.py)
 
 $(CDK): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "error: the CDK needs node and npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 2; }
@@ -253,6 +253,10 @@ orphans: setup ## resources that cost money and belong to no deployment (JSON=1)
 .PHONY: demo
 demo: setup $(CDK) ## the whole workflow on this machine, without an account: deploy, train, crash, replacement, pull
 	$(OPS) demo $(OPS_OPTIONS)
+
+.PHONY: acceptance
+acceptance: setup $(CDK) ## the same on your AWS account, an hour and less than a dollar, with everything removed at the end (DRY_RUN=1)
+	$(OPS) acceptance $(SHARED)
 
 .PHONY: bench
 bench: setup ## measure speed and memory into docs/benchmarks.md, 20 minutes (INPUT= adds the core of a large model)

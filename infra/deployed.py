@@ -59,6 +59,8 @@ def find(settings: Settings) -> Deployed | None:
     if answer is None:
         return None
     storage = {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", [])}
+    if "BucketName" not in storage:  # being made, or could not be
+        return None
     training = _asked(cloudformation.describe_stacks, StackName=TRAINING)
     deployed = Deployed(
         bucket=storage["BucketName"],

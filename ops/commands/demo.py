@@ -1,7 +1,6 @@
 """`make demo`: the whole workflow on this machine, without an AWS account."""
 
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,6 @@ import typer
 
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
-from redox_balancer.runs.signals import stop_signals
 
 EXAMPLE = "Example: python -m ops demo --keep"
 
@@ -26,18 +24,15 @@ def demo(
     Linux, root, openssh-server and node; no account is used.
     """
     from ops.demo.stand_in import StandInStage  # noqa: PLC0415 - not needed for `--help`
-    from ops.demo.story import Story  # noqa: PLC0415
+    from ops.demo.story import tell  # noqa: PLC0415
 
     if not session.announce(
         "deploy to a simulated AWS on this machine, queue two runs, kill the host, which its group replaces"
     ):
         return CommandResult({})
-    for number in stop_signals():
-        signal.signal(number, signal.default_int_handler)  # ends all processes, as Ctrl-C does
     folder = Path(tempfile.mkdtemp(prefix="redox-demo-"))
     try:
-        with StandInStage(folder, session.note) as stage:
-            results = Story(stage, folder, session.note).tell()
+        results, text = tell(StandInStage(folder, session.note), folder, session.note)
     except RedoxError:
         keep = True  # the hint names a file in it
         raise
@@ -46,11 +41,4 @@ def demo(
             session.note(f"all files are in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    killed, replaced = results["killed"], results["replaced"]
-    text = (
-        f"\nkilled at step {killed['step']:,}, replaced and resumed at step {replaced['step']:,}, fetched step "
-        f"{results['pulled']['demo']:,}: {replaced['lost_steps']:,} steps lost, "
-        f"{killed['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
-        f"{results['seconds']:.0f} s in total"
-    )
     return CommandResult({**results, "folder": str(folder) if keep else None}, text)

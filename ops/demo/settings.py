@@ -11,6 +11,7 @@ from infra.settings import FILE, Settings, load
 from ops.demo.stage import RUN
 from ops.simulator.host import free_port
 from redox_balancer.bench.advice import rented_hosts
+from redox_balancer.errors import RedoxError
 
 # Updates of about a second even on a busy machine: a checkpoint can only be written between two of them.
 LOCK_S = 20  # for which the lock of a killed trainer is respected
@@ -37,7 +38,9 @@ def write(path: Path, changes: Mapping[str, Any], training: str = "") -> Setting
     for key, value in {**shared, **changes}.items():
         text, count = re.subn(rf"(?m)^{key}\b *=.*$", f"{key} = {value}", text)
         if count != 1:
-            raise RuntimeError(f"{FILE.name} has {key} {count} times")
+            raise RedoxError(
+                f"{FILE.name} has {key} {count} times", hint="one line, as in the file of the repository"
+            )
     path.write_text(text.replace("[training]\n", f"[training]\n{training}"))
     return load(path)
 

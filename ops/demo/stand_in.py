@@ -16,7 +16,7 @@ from ops.demo import settings as demo_settings
 from ops.demo.stage import RUN
 from ops.demo.terminal import Terminal
 from ops.simulator.aws import ACCOUNT, REGION, stand_in
-from ops.simulator.host import require
+from ops.simulator.host import SimulatedHost, require
 from ops.simulator.hypervisor import Hypervisor
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat, read_heartbeat
@@ -50,11 +50,11 @@ class StandInStage:
             self.aws = closing.enter_context(stand_in(self._folder))
             self._show(f"simulated AWS: {self.aws.address}; all files are in {self._folder}")
             self.machines = closing.enter_context(Hypervisor(self.aws, self.settings.host.ssh_user))
-            self._closing = closing.pop_all()
+            self.closing = closing.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing.close()
+        self.closing.close()
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -105,8 +105,7 @@ class StandInStage:
 
     def idle(self, host: str) -> None:
         """Skip an hour."""
-        for command in (("python3", "-I", "-c", SKIP_AN_HOUR), ("systemctl", "restart", contract.WATCH)):
-            self.machines.host(host).run(*command).check_returncode()
+        skip_an_hour(self.machines.host(host))
 
     def results(self) -> dict[str, Any]:
         """Return broken rules of AWS, and statements of policies that no call needed."""
@@ -114,3 +113,9 @@ class StandInStage:
             "hidden_failures": self.aws.hidden_failures(),
             "unused_statements": self.aws.unused_statements(),
         }
+
+
+def skip_an_hour(host: SimulatedHost) -> None:
+    """Have a host that has begun to be idle believe that it is so for two hours."""
+    for command in (("python3", "-I", "-c", SKIP_AN_HOUR), ("systemctl", "restart", contract.WATCH)):
+        host.run(*command).check_returncode()

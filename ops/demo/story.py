@@ -5,6 +5,7 @@ training by its heartbeat, are done here. The stage, simulated AWS or a real acc
 """
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ops.demo.stage import RUN, Stage
 from ops.demo.terminal import Terminal
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
+from redox_balancer.runs.signals import stop_signals
 
 EPISODES = 100  # of each mean in the report
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")
@@ -30,6 +32,21 @@ STEPS = 2_000  # of a run that shall finish
 MIDDLE = 0.4  # of a save interval: when the host is lost; a heartbeat may be seconds old by then
 FIRED = "MemoryHigh"  # the alarm that is fired: it only sends mail
 Found = TypeVar("Found")
+
+
+def tell(stage: Stage, folder: Path, show: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+    """Tell the story on a stage, and return its results, and a line of them; signals end it as Ctrl-C does."""
+    for number in stop_signals():
+        signal.signal(number, signal.default_int_handler)
+    with stage:
+        results = Story(stage, folder, show).tell()
+    lost, replaced = results["killed"], results["replaced"]
+    return results, (
+        f"\nlost at step {lost['step']:,}, replaced and resumed at step {replaced['step']:,}, fetched step "
+        f"{results['pulled'][RUN]:,}: {replaced['lost_steps']:,} steps lost, "
+        f"{lost['since_checkpoint_s']:.1f} s of at most {results['save_interval_s']} s; "
+        f"{results['seconds']:.0f} s in total"
+    )
 
 
 class Story:

@@ -19,6 +19,7 @@ DOCUMENT = "AWS-StartSSHSession"
 WRAPPER = """\
 #!/bin/sh
 # Stand-in for the AWS CLI: reaches the simulated hosts.
+[ "$1" != --version ] || exec echo aws-cli/2.27.1
 {variable}={hosts} PYTHONPATH={root} exec {python} -P -m ops.simulator.gateway "$@"
 """
 PLUGIN = """\

@@ -30,7 +30,7 @@ GROUPS = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:id:autoScalin
 RESOURCES: dict[str, list[tuple[str, str]]] = {
     "autoscaling:SetDesiredCapacity": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
     "autoscaling:UpdateAutoScalingGroup": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
-    "autoscaling:TerminateInstanceInAutoScalingGroup": [(f"{GROUPS}/redox-host", "")],
+    "autoscaling:TerminateInstanceInAutoScalingGroup": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
     "cloudformation": [(f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/id", "StackName")],
     "ec2:CreateImage": [
         (f"{IN_EC2}:instance/{{}}", "InstanceId"),
@@ -68,6 +68,9 @@ def requests(service: str, operation: str, parameters: Parameters) -> Iterator[R
     if service == "s3":
         yield _of_s3(*operation.split(" ", 1))
         return
+    if operation == "TerminateInstanceInAutoScalingGroup":  # which names the instance
+        group = _tags_of(parameters["InstanceId"]).get("aws:autoscaling:groupName", "")
+        parameters = {**parameters, "AutoScalingGroupName": group}
     context: dict[str, Any] = {key: parameters[name] for key, name in KEYS.items() if name in parameters}
     tags = _tags_of_query(parameters)
     requested = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
