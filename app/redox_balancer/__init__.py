@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from redox_balancer.version import __version__
 
 if TYPE_CHECKING:
-    from redox_balancer.api.designs import ConstructDesign, design, export
+    from redox_balancer.api.designs import ConstructDesign, design, export, redox_map
     from redox_balancer.api.diagnoses import Diagnoses, RatioDiagnoses, diagnose, diagnose_ratios
     from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
     from redox_balancer.api.runs import load_run, train
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from redox_balancer.api.values import Evaluation, EvaluationTable, evaluate, evaluate_all
     from redox_balancer.design.named_construct import NamedConstruct
     from redox_balancer.design.task import Task
+    from redox_balancer.designer.redox_map import RedoxMap
     from redox_balancer.designer.trained_run import TrainedRun
     from redox_balancer.errors import RedoxError
 
@@ -34,6 +35,7 @@ __all__ = [
     "NamedConstruct",
     "RatioDiagnoses",
     "RedoxError",
+    "RedoxMap",
     "SearchOutcome",
     "Task",
     "TrainedRun",
@@ -47,12 +49,13 @@ __all__ = [
     "load_library",
     "load_model",
     "load_run",
+    "redox_map",
     "search",
     "train",
 ]
 
 _NAMES = {
-    "api.designs": ("ConstructDesign", "design", "export"),
+    "api.designs": ("ConstructDesign", "design", "export", "redox_map"),
     "api.diagnoses": ("Diagnoses", "RatioDiagnoses", "diagnose", "diagnose_ratios"),
     "api.inputs": ("EnzymeLibrary", "load_library", "load_model"),
     "api.runs": ("load_run", "train"),
@@ -60,6 +63,7 @@ _NAMES = {
     "api.values": ("Evaluation", "EvaluationTable", "evaluate", "evaluate_all"),
     "design.named_construct": ("NamedConstruct",),
     "design.task": ("Task",),
+    "designer.redox_map": ("RedoxMap",),
     "designer.trained_run": ("TrainedRun",),
     "errors": ("RedoxError",),
 }

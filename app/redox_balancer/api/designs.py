@@ -10,6 +10,7 @@ from redox_balancer.design.named_construct import ConstructLike, NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import propose
 from redox_balancer.designer.trained_run import TrainedRun
+from redox_balancer.pathways import State
 
 if TYPE_CHECKING:
     import cobra
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from redox_balancer.designer.analysis import Analysis
     from redox_balancer.designer.design import Design
     from redox_balancer.designer.model import DesignedCell
+    from redox_balancer.designer.redox_map import RedoxMap
     from redox_balancer.search.problem import SearchResult
 
 
@@ -197,3 +199,36 @@ def export(design: ConstructDesign, folder: str | Path) -> list[Path]:
 
     folder = Path(folder)
     return [folder / name for name in exporter.export(design.cell, design.design, folder)]
+
+
+def redox_map(design: ConstructDesign, *, state: State = "growth") -> "RedoxMap":
+    """Draw a design on the map of redox metabolism.
+
+    Parameters
+    ----------
+    design
+        As of `design`.
+    state
+        `growth`, the cell at largest growth; `capacity`, at the largest NAD(P)H consumption of the construct; or
+        `without` the construct.
+
+    Returns
+    -------
+    RedoxMap
+        Shown by a notebook; `save`, `save_escher` and `save_fluxes` write it to files.
+
+    Raises
+    ------
+    RedoxError
+        The cell has no fluxes in this state, or the model has too few reactions of the map.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> design = rb.design(rb.Task(), "complex_i_closed", construct="NDI1_m 0.03 %")
+    >>> rb.redox_map(design)
+    RedoxMap(complex i closed, NDI1_m 0.03 %, growth 0.0356 → 0.0474 1/h)
+    """
+    from redox_balancer.designer.redox_map import RedoxMap  # noqa: PLC0415 - loads COBRApy
+
+    return RedoxMap.of(design.design, state)

@@ -21,6 +21,7 @@ from redox_balancer.cli import (
     evaluate,
     model,
     profile,
+    redox_map,
     report,
     search,
     train,
@@ -52,6 +53,7 @@ app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.command(epilog=advise.EXAMPLE)(advise.advise)
 app.add_typer(search.app, name="search")
 app.command(epilog=design.EXAMPLE)(design.design)
+app.command("map", epilog=redox_map.EXAMPLE)(redox_map.redox_map)
 app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=report.EXAMPLE)(report.report)
 app.command(epilog=validate.EXAMPLE)(validate.validate)
