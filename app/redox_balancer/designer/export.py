@@ -20,6 +20,7 @@ from redox_balancer.designer import figures
 from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, check_agreement
 from redox_balancer.designer.model import DesignedCell
+from redox_balancer.designer.redox_map import RedoxMap
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import temporary_folder
 from redox_balancer.progress import Progress, no_progress
@@ -37,6 +38,8 @@ FILES = {
     "envelope.svg": "smallest and largest capacity at each growth",
     "envelope.png": "the same as pixels",
     "ratios.svg": "growth against NAD+/NADH, without and with the construct (embedded core)",
+    "map.svg": "fluxes at largest growth on the map of cytosol and mitochondrion, where the model has its reactions",
+    "map.json": "the same map for Escher, which loads fluxes.json on it",
     "construct.csv": "the placements: enzyme, EC, UniProt, organism, protein, kcat",
     "flux_ranges.csv": "fluxes and ranges of inserted and NAD(P)H-linked reactions",
     "design.json": "everything, with units and sources",
@@ -118,6 +121,9 @@ def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progr
     progress("growth against the ratios")
     if (ratios := figures.ratios(design.proposal)) is not None:
         (folder / "ratios.svg").write_text(ratios.svg(), encoding="utf-8")
+    if (drawn := RedoxMap.if_any(design)) is not None:
+        drawn.save(folder / "map.svg")
+        drawn.save_escher(folder / "map.json")
     pd.DataFrame(_construct_rows(design)).to_csv(folder / "construct.csv", index=False)
     analysis.to_frame().to_csv(folder / "flux_ranges.csv", float_format="%.9g")
     files = {name: text for name, text in FILES.items() if name == "design.json" or (folder / name).exists()}

@@ -82,6 +82,14 @@ class RedoxMap:
         title = ", ".join(part for part in (condition.replace("_", " "), names, growth) if part)
         return cls(title, fitted_map(proposal.space.network, foreign), fluxes, inserted)
 
+    @classmethod
+    def if_any(cls, design: Design) -> "RedoxMap | None":
+        """The map of a design at largest growth; None where nothing grows, or the model lacks most of it."""
+        try:
+            return cls.of(design)
+        except RedoxError:
+            return None
+
     def svg(self) -> str:
         """The map as an `<svg>` element; nothing in it is loaded from elsewhere."""
         return draw(self.escher, self.fluxes, self.inserted, self.title)

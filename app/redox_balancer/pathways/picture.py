@@ -196,7 +196,8 @@ def _point(curve: Curve, t: float) -> Point:
 def _line(root: ET.Element, stroke: Stroke) -> None:
     """A line that ends at the circle of its metabolite, with a head there."""
     length = 7.0 + 1.5 * stroke.width if stroke.arrow else 0.0
-    points = [_point(stroke.curve, step / 24) for step in range(25)]
+    steps = 1 if stroke.curve[:2] == stroke.curve[:1] * 2 and stroke.curve[2:] == stroke.curve[3:] * 2 else 16
+    points = [_point(stroke.curve, step / steps) for step in range(steps + 1)]
     tip = _outside(points, points[-1], stroke.end_radius + 2 if stroke.end_radius else 0.0)
     body = _outside(tip, tip[-1], length)
     path = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in body)

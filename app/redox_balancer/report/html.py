@@ -11,6 +11,7 @@ import jinja2
 
 from redox_balancer.designer.design import Design
 from redox_balancer.designer.figures import envelope, ratios
+from redox_balancer.designer.redox_map import RedoxMap
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import PolicyScore
 from redox_balancer.files import write_atomically
@@ -58,6 +59,7 @@ def _shown(design: Design) -> dict[str, Any]:
         "data": design.data(),
         "ranges": design.placed_ranges,
         "ratios": drawing.svg() if (drawing := ratios(design.proposal)) else None,
+        "map": drawn.svg() if (drawn := RedoxMap.if_any(design)) else None,
         "envelope": envelope(design).svg() if design.analysis.envelope else None,
         "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
     }

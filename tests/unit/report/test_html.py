@@ -24,6 +24,7 @@ def test_budgets_below_every_level_leave_the_empty_construct(tmp_path: Path) -> 
     write_report(run, score, make_designs(task, score.proposals()), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "<h3>hypoxia</h3>" in page
+    assert ">NADPH</tspan>" in page
     assert "growth against the ratio of NAD+ to NADH by cell and compartment" in page
     assert not re.search(r"\bnan\b", page)
 
