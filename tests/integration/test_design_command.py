@@ -104,7 +104,7 @@ def test_a_second_design_replaces_the_first_completely(folder: Path, tmp_path: P
     names = {path.name for path in (tmp_path / "again").iterdir()}
     assert names == {
         *("model.xml", "model.json", "fluxes.json", "fluxes_without.json"),
-        *("construct.csv", "flux_ranges.csv", "design.json", "notes.txt"),
+        *("map.svg", "map.json", "construct.csv", "flux_ranges.csv", "design.json", "notes.txt"),
     }
     assert json.loads((tmp_path / "again" / "design.json").read_text())["growth"] == 0.0
 

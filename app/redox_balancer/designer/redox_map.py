@@ -84,7 +84,7 @@ class RedoxMap:
 
     @classmethod
     def if_any(cls, design: Design) -> "RedoxMap | None":
-        """The map of a design at largest growth; None where nothing grows, or the model lacks most of it."""
+        """The map of a design at largest growth; None where the cell has no fluxes, or the model lacks most of it."""
         try:
             return cls.of(design)
         except RedoxError:
