@@ -46,8 +46,8 @@ packages() {
 
 registry() { # images of a repository are pulled with the machine's role
     [[ $REDOX_IMAGE == */* ]] || return 0
-    install -d -m 700 /root/.docker
-    echo "{\"credHelpers\": {\"${REDOX_IMAGE%%/*}\": \"ecr-login\"}}" >/root/.docker/config.json
+    install -d -m 700 ~root/.docker
+    echo "{\"credHelpers\": {\"${REDOX_IMAGE%%/*}\": \"ecr-login\"}}" >~root/.docker/config.json
 }
 
 user() { # the container's user by name, for its files and limits.conf
