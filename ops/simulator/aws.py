@@ -27,7 +27,7 @@ from ops.simulator.functions import SCHEDULED, SERVER, add_functions
 from ops.simulator.groups import add_groups
 from ops.simulator.permissions import ACCOUNT, HOST, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
 from ops.simulator.records import HOSTS, console_of, records
-from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace
+from ops.simulator.rules import ACCOUNT_FILE, BROKEN, add_rules, replace, write_log
 from redox_balancer.files import write_atomically
 
 __all__ = ["ACCOUNT", "REGION", "StandIn", "stand_in"]
@@ -302,13 +302,13 @@ def _log_operations() -> None:
         principal, service = scope.groups() if scope else ("", "-")
         operation, parameters = _operation(environ)
         os.environ[SERVER] = f"http://127.0.0.1:{environ['SERVER_PORT']}"
-        print(f"{CALL}{service} {operation}", flush=True)  # noqa: T201 - its log
+        write_log(f"{CALL}{service} {operation}")
         if service == "s3" and environ.get("QUERY_STRING"):
             operation += f"?{environ['QUERY_STRING']}"
         # The CDK assumes roles of its own, but for the bootstrap, which an administrator runs.
         if "aws-cdk" not in environ.get("HTTP_USER_AGENT", "") or service == "sts":
             for line in permissions(principal, service, operation, parameters):
-                print(line, flush=True)  # noqa: T201 - as above
+                write_log(line)
         return dispatch(self, environ, start_response)
 
     replace(DomainDispatcherApplication, __call__=logged)

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,23 @@ ExecStartPre=/bin/sh -c "touch /data/preparing; exec sleep 1000"
 ExecStart=/bin/sh -c "touch /data/started; exec sleep 1000"
 """
 USER_DATA = "#!/bin/bash\necho booted >>/data/boots\n"
+
+
+WRITES = """
+import sys, threading
+from ops.simulator.rules import write_log
+
+sys.setswitchinterval(1e-6)
+lines = [str(thread) * 200 for thread in range(8)]
+threads = [threading.Thread(target=lambda line=line: [write_log(line) for _ in range(500)]) for line in lines]
+[each.start() for each in threads]
+[each.join() for each in threads]
+"""
+
+
+def test_requests_at_the_same_time_leave_whole_lines_in_the_log() -> None:
+    lines = ran([sys.executable, "-c", WRITES], cwd=ROOT).stdout.splitlines()
+    assert sorted(lines) == sorted(str(thread) * 200 for thread in range(8) for _ in range(500))
 
 
 @pytest.fixture(scope="module")
