@@ -1,6 +1,6 @@
 """Health of the host and its run: the state of both, what is wrong with them, and when an idle host stops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from ops.aws import instance
 from ops.aws.instance import Instance
 from ops.remote import training
 from ops.remote.training import TrainingState
+from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 from redox_balancer.terminal.tables import age_text
@@ -30,30 +31,39 @@ class HealthReport:
     instance: Instance
     state: TrainingState | None  # None if the host cannot be reached
     unreachable: str = ""  # why
+    set_aside: Sequence[str] = ()  # jobs that failed, a line each
 
     def problems(self, settings: Settings) -> list[str]:
         """Return what is wrong, one line each; empty if all is well."""
         if self.instance.state != "running":
-            return [f"{self.instance.instance_id} is {self.instance.state}"]
+            return [f"{self.instance.instance_id} is {self.instance.state}", *self.set_aside]
         if self.state is None:
-            return [self.unreachable]
-        return [*_problems_of_run(self.state, settings), *_problems_of_host(self.state)]
+            return [self.unreachable, *self.set_aside]
+        return [*_problems_of_run(self.state, settings), *_problems_of_host(self.state), *self.set_aside]
 
 
 def check(host: "RemoteHost", run: str) -> HealthReport:
     """Query AWS and inspect the host."""
-    if (deployed := host.session.deployed).instance_id is None:
-        return HealthReport(
-            run, Instance("the host", "launched at the moment" if deployed.wanted else "ended", 0.0), None
-        )
+    deployed, set_aside = host.session.deployed, list(_set_aside(host.session))
+    if deployed.instance_id is None:
+        there = Instance("the host", "launched at the moment" if deployed.wanted else "ended", 0.0)
+        return HealthReport(run, there, None, set_aside=set_aside)
     found = instance.describe(host.session)
     if found.state != "running":
-        return HealthReport(run, found, None)
+        return HealthReport(run, found, None, set_aside=set_aside)
     try:
-        return HealthReport(run, found, training.inspect(host, run))
+        return HealthReport(run, found, training.inspect(host, run), set_aside=set_aside)
     except RedoxError as error:
         host.close()  # the next check connects again
-        return HealthReport(run, found, None, error.message)
+        return HealthReport(run, found, None, error.message, set_aside)
+
+
+def _set_aside(session: Session) -> Iterator[str]:
+    try:
+        for job in session.queue().failed:
+            yield f"run {job.run} is set aside: {session.reason(job)}"
+    except RedoxError as error:
+        yield error.message
 
 
 def idle_stop_at(state: TrainingState, idle_minutes: float) -> float | None:
@@ -64,13 +74,15 @@ def idle_stop_at(state: TrainingState, idle_minutes: float) -> float | None:
     """
     if not idle_minutes:
         return None
+    watch = state.watch or contract.WatchState()
     since_s = contract.idle_since(
-        state.watch.idle_since_s if state.watch else None,
+        watch.idle_since_s,
         uptime_s=state.uptime_s,
         training=any(beat.at_work(state.now) for beat in state.beats.values()),
         awake_s=None if state.awake_at is None else state.now - state.awake_at,
     )
-    return None if since_s is None else state.now - state.uptime_s + since_s + 60.0 * idle_minutes
+    limit_s = contract.idle_limit_s(60.0 * idle_minutes, failed=watch.failed)
+    return None if since_s is None else state.now - state.uptime_s + since_s + limit_s
 
 
 def _problems_of_run(state: TrainingState, settings: Settings) -> Iterator[str]:

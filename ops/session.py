@@ -8,7 +8,7 @@ from infra.bucket import OperatorBucket
 from infra.commands import require_confirmation
 from infra.deployed import Deployed, client, find
 from infra.machine import contract
-from infra.machine.jobs import Queue
+from infra.machine.jobs import Job, Queue
 from infra.settings import Settings
 from infra.tables import RUN
 from redox_balancer.errors import RedoxError
@@ -85,6 +85,10 @@ class Session:
             return Queue.of(self.bucket.get(contract.QUEUE))
         except OSError as error:
             raise RedoxError(str(error), hint="the bucket keeps its earlier versions for a month") from error
+
+    def reason(self, job: Job) -> str:
+        """Return why a job was set aside, and where its log is."""
+        return f"{job.outcome}: " + (f"s3://{self.deployed.bucket}/{job.log}" if job.log else "it has no log")
 
     @property
     def instance_id(self) -> str:

@@ -33,6 +33,9 @@ HEARTBEAT = "heartbeat.json"  # in the folder of a run
 ENDED = frozenset({"stopped", "finished", "failed"})  # run states, as the trainer reports them
 FRESH_S = 60.0  # twelve heartbeats of the trainer
 UPDATE_S = 900.0  # without a policy update a run counts as stuck; a hung actor is replaced after 300 s
+# For a person who is about to mend a run that failed and to queue it again. If that takes longer, another host, which
+# is set up in minutes, costs less than one that waits.
+FAILED_IDLE_S = 600.0
 
 
 def at_work(status: str, written_at: float, now: float) -> bool:
@@ -57,11 +60,20 @@ def idle_since(
     return since_s if awake_s is None else max(since_s, uptime_s - awake_s)
 
 
+def idle_limit_s(idle_s: float, *, failed: bool) -> float:
+    """Return the seconds without a training after which a host ends; 0 for never.
+
+    `idle_s` is that of the settings, `failed` is as in `WatchState`.
+    """
+    return min(idle_s, FAILED_IDLE_S) if failed else idle_s
+
+
 @dataclass
 class WatchState:
     """State of the host's watch, recorded at each of its rounds."""
 
     idle_since_s: float | None = None  # uptime at which the host became idle; None while it trains
+    failed: bool = False  # whether the queue was worked off and its last job set aside: nobody needs this host
     counted_s: float = 0.0  # uptime up to which the ledger has counted
     saved: dict[str, float] = field(default_factory=dict)  # s of host time by month, as the ledger was last known
     unsaved: dict[str, float] = field(default_factory=dict)  # those that it does not hold yet

@@ -6,6 +6,8 @@ Only the standard library.
 from dataclasses import dataclass
 from enum import Enum
 
+from infra.machine.contract import idle_limit_s
+
 GRACE_S = 1_800.0  # after boot, to raise the budget or start a run before the budget stops the host
 WARN_S = 600.0  # before an idle host stops, users who are logged in are warned
 
@@ -34,6 +36,7 @@ class HostState:
 
     uptime_s: float  # since boot; monotonic
     idle_since_s: float | None = None  # uptime; None while it trains, see `contract.idle_since`
+    failed: bool = False  # the last job was set aside and no other waits
     spent_usd: float = 0.0  # on this month's host time so far
     unhealthy: bool = False  # the trainer's container is running and fails its health check
     notice: bool = False  # of a spot interruption: two minutes remain
@@ -63,13 +66,14 @@ def decide(state: HostState, rules: StopRules) -> StopDecision:
         return StopDecision(HostAction.NOTHING, "training")
     if not rules.idle_s:
         return StopDecision(HostAction.NOTHING, "idle, and set never to stop")
-    return _when_idle(max(state.uptime_s - state.idle_since_s, 0.0), rules)
+    idle_s = max(state.uptime_s - state.idle_since_s, 0.0)
+    return _when_idle(idle_s, idle_limit_s(rules.idle_s, failed=state.failed) - idle_s, failed=state.failed)
 
 
-def _when_idle(idle_s: float, rules: StopRules) -> StopDecision:
-    left_s = rules.idle_s - idle_s
+def _when_idle(idle_s: float, left_s: float, *, failed: bool) -> StopDecision:
+    why = "the last run failed, no training" if failed else "no training"
     if left_s <= 0:
-        return StopDecision(HostAction.STOP_HOST, f"no training for {idle_s / 60:.0f} minutes")
+        return StopDecision(HostAction.STOP_HOST, f"{why} for {idle_s / 60:.0f} minutes")
     if left_s <= WARN_S:
-        return StopDecision(HostAction.WARN, f"no training: this host stops in {left_s / 60:.0f} minutes")
+        return StopDecision(HostAction.WARN, f"{why}: this host stops in {left_s / 60:.0f} minutes")
     return StopDecision(HostAction.NOTHING, f"idle for {idle_s / 60:.0f} minutes")

@@ -6,6 +6,7 @@ added the job then sees that this host will not take it, and has another one lau
 """
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -126,6 +127,20 @@ class HostQueue:
             return False
         return True
 
+    def failed(self) -> bool:
+        """Whether the job that this host started last was set aside, none waits, and nobody asked to keep the host.
+
+        As of the last turn; from what is in the bucket and on the host, for the watch may have started since.
+        """
+        try:
+            queue = Queue.of(self._seen)
+        except OSError:  # damaged, which the turn reports
+            return False
+        if queue.active or queue.waiting or not any(map(started, queue.failed)):
+            return False
+        awake = contract.KEEP_AWAKE
+        return not awake.exists() or awake.stat().st_mtime <= contract.RUN_ENV.stat().st_mtime
+
     def _look(self) -> Queue:
         self._seen, self._looked = self._store.get(QUEUE), True
         return Queue.of(self._seen)
@@ -137,10 +152,24 @@ class HostQueue:
         except (OSError, ValueError):
             beat = {}
         status = beat.get("status")
-        if unit.get("ActiveState") == "failed" or unit.get("Result") == "exec-condition" or status == "failed":
+        if unit.get("Result") == "exec-condition":
+            return without_image(job)
+        if unit.get("ActiveState") == "failed" or status == "failed":
             how = f"unit {unit.get('ActiveState')} ({unit.get('Result')}), exit code {unit.get('ExecMainStatus')}"
             return str(beat.get("message") or how) if status == "failed" else how
         return "" if status == "finished" else None
+
+
+def without_image(job: Job) -> str:
+    """Return why a job did not start, and what to do: its image is neither on this host nor could it be pulled."""
+    found = re.search(r'^REDOX_IMAGE="(.*)"$', job.environment, flags=re.MULTILINE)
+    image = f"image {found[1] if found else ''}".rstrip()
+    if "/" in image:
+        return f"{image} is not on the host and could not be pulled: the log says why; then queue the run again"
+    return (
+        f"{image} is not on the host, which has replaced the one that it was sent to: queue the run again, which "
+        'sends it; with container.image_delivery = "repository" a host that replaces another one pulls it'
+    )
 
 
 def properties() -> dict[str, str]:
@@ -158,9 +187,9 @@ def started(job: Job) -> bool:
 def start(job: Job) -> None:
     """Start the unit with a job; its idle time begins anew, for pulling an image may take long."""
     say(f"starting run {job.run}, queued {time.time() - job.queued_at:,.0f} s ago")
+    contract.KEEP_AWAKE.touch()  # before the file of the run: what is newer than that, a person asked for
     temporary = contract.RUN_ENV.with_suffix(".new")
     temporary.write_text(job.environment)
     temporary.replace(contract.RUN_ENV)
-    contract.KEEP_AWAKE.touch()
     for words in (["reset-failed"], ["start", "--no-block"]):
         subprocess.run(["systemctl", *words, UNIT], check=False)

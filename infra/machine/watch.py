@@ -60,11 +60,13 @@ class Watch:
         now: float,
         unhealthy: bool = False,
         notice: bool = False,
+        failed: bool = False,
         awake_at: float | None = None,
     ) -> StopDecision:
         """Count the time since the last round, decide, and record the state.
 
-        `uptime_s` are seconds since boot, `now` is Unix time, `unhealthy` and `notice` are as in `HostState`.
+        `uptime_s` are seconds since boot, `now` is Unix time; `unhealthy`, `notice` and `failed` are as in
+        `HostState`.
         `awake_at` is when a person last asked to keep the host awake, None if nobody did.
         """
         state = self._state
@@ -72,6 +74,7 @@ class Watch:
         seconds, state.counted_s = max(uptime_s - state.counted_s, 0.0), uptime_s
         month = time.strftime("%Y-%m", time.gmtime(now))
         spent_usd = self._ledger.add(seconds, month) * self._usd_per_s
+        state.failed = failed
         state.idle_since_s = contract.idle_since(
             state.idle_since_s,
             uptime_s=uptime_s,
@@ -83,6 +86,7 @@ class Watch:
             HostState(
                 uptime_s=uptime_s,
                 idle_since_s=state.idle_since_s,
+                failed=failed,
                 spent_usd=spent_usd,
                 unhealthy=unhealthy,
                 notice=notice,
@@ -188,6 +192,7 @@ def main() -> int:
             now=time.time(),
             unhealthy=unhealthy(),
             notice=notice,
+            failed=queue.failed(),
             awake_at=awake_at(),
         )
         ending = act(decision, aws, queue) or ending

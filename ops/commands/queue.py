@@ -23,7 +23,6 @@ def _rows(session: Session, found: Queue) -> Iterator[tuple[str, str, str, str]]
     idle = "" if session.deployed.wanted and found.closed != STOPPED else "no host: make train-remote launches one"
     states = [(each, str(at), idle) for at, each in enumerate(found.waiting, 1)]
     states = [(found.active, "active", idle), *states] if found.active else states
-    where = f"s3://{session.deployed.bucket}"
-    states += [(each, "failed", f"{each.outcome}: {where}/{each.log or 'no log'}") for each in found.failed]
+    states += [(each, "failed", session.reason(each)) for each in found.failed]
     for job, state, text in states:
         yield job.run, state, f"{age_text(time.time() - job.queued_at)} ago", text

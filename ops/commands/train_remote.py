@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra import quota
+from infra.machine import contract
 from infra.machine.jobs import Job, Queue, change
 from ops.aws import instance
 from ops.aws.backups import take_image
@@ -78,6 +79,8 @@ def train_remote(
         if state:
             _require_free_space(state)
         training.refuse_other_writer(session, name, state.writer if state else None)
+        if state and not session.dry_run:  # an idle host stays while the image is made ready
+            host.run(f"sudo -n touch {contract.KEEP_AWAKE}")
         environment = training.run_environment(name, _image(host, remote_image), train_options)
         if snapshot and state:
             take_image(session, wait=False)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from infra.machine.contract import FAILED_IDLE_S as LIMIT
 from infra.machine.decisions import GRACE_S, WARN_S, HostAction, HostState, StopRules, decide
 
 HOUR = 3_600.0
@@ -21,6 +22,12 @@ TRAINING: dict[str, object] = {"idle_since_s": None}
         ({"uptime_s": 9 * HOUR, "idle_since_s": 10 * HOUR}, HOUR, HostAction.NOTHING),  # kept awake until later
         ({"uptime_s": 9 * HOUR, "idle_since_s": 0.0}, 0.0, HostAction.NOTHING),
         ({"uptime_s": 9 * HOUR, **TRAINING}, HOUR, HostAction.NOTHING),
+        # The queue was worked off and its last job set aside: minutes, to queue it again, and not the idle time.
+        ({"uptime_s": 9 * HOUR, "idle_since_s": 9 * HOUR - 60.0, "failed": True}, HOUR, HostAction.WARN),
+        ({"uptime_s": 9 * HOUR, "idle_since_s": 9 * HOUR - LIMIT, "failed": True}, HOUR, HostAction.STOP_HOST),
+        ({"uptime_s": 9 * HOUR, "idle_since_s": 9 * HOUR - 300.0, "failed": True}, 300.0, HostAction.STOP_HOST),
+        ({"uptime_s": 9 * HOUR, "idle_since_s": 0.0, "failed": True}, 0.0, HostAction.NOTHING),
+        ({"uptime_s": 9 * HOUR, **TRAINING, "failed": True}, HOUR, HostAction.NOTHING),
         # Budget: the training saves first, the host stops in the next round; after boot a person has half an hour.
         ({"uptime_s": 9 * HOUR, **TRAINING, "spent_usd": 2_000.0}, HOUR, HostAction.END_TRAINING),
         ({"uptime_s": 9 * HOUR, **TRAINING, "spent_usd": 1_999.9}, HOUR, HostAction.NOTHING),
@@ -49,3 +56,17 @@ def test_the_host_never_stops_while_a_trainer_runs() -> None:
             uptime_s=uptime_s, idle_since_s=None, spent_usd=spent_usd, unhealthy=unhealthy, notice=notice
         )
         assert decide(state, StopRules(idle_s=idle_s, budget_usd=1.0)).action is not HostAction.STOP_HOST
+
+
+@pytest.mark.parametrize(
+    ("state", "takes_jobs"),
+    [
+        (HostState(uptime_s=9_999.0), True),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0), True),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0, spent_usd=11.0), False),
+        (HostState(uptime_s=9_999.0, idle_since_s=0.0, notice=True), False),
+    ],
+    ids=["training", "idle", "budget", "notice"],
+)
+def test_no_job_starts_on_a_host_that_ends(state: HostState, *, takes_jobs: bool) -> None:
+    assert decide(state, StopRules(idle_s=60.0, budget_usd=10.0)).takes_jobs is takes_jobs

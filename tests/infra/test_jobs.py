@@ -83,11 +83,11 @@ class Machine:
     def running(self) -> str:
         """The run of the unit, empty if it is not active."""
         active = "=active" in (self.folder / "unit").read_text()
-        return (self.folder / "run.env").read_text() if active else ""
+        return (self.folder / "run.env").read_text().split('"')[1] if active else ""
 
 
-def job(run: str) -> Job:
-    return Job(run, run)
+def job(run: str, image: str = "app:1") -> Job:
+    return Job(run, f'REDOX_RUN="{run}"\nREDOX_IMAGE="{image}"\n')
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_run_that_is_queued_again_has_not_finished_before_it_begins(machine: M
         (("failed", "exit-code", 2), "", "unit failed (exit-code), exit code 2"),
         (("failed", "start-limit-hit", 75), "training", "unit failed (start-limit-hit), exit code 75"),
         (("failed", "exit-code", 70), "failed", "nonsense"),
-        (("inactive", "exec-condition", 0), "finished", "unit inactive (exec-condition), exit code 0"),
+        (("inactive", "exec-condition", 0), "finished", "image app:1 is not on the host, which has replaced"),
     ],
     ids=["wrong input", "given up", "nonsense", "no image"],
 )
@@ -147,8 +147,54 @@ def test_a_job_that_fails_is_set_aside_and_the_next_starts(
     machine.unit(*unit)
     machine.queue.turn()
     (failed,) = machine.now.failed
-    assert (failed.run, failed.outcome, failed.log) == ("one", outcome, "one.log")
-    assert machine.running == "two"
+    assert (failed.run, failed.outcome[: len(outcome)], failed.log) == ("one", outcome, "one.log")
+    assert machine.running.startswith("two")
+
+
+def test_a_job_whose_image_is_missing_says_what_to_do(machine: Machine) -> None:
+    for image, said in (
+        ("app:1", "queue the run again, which sends it"),
+        ("1.ecr/app:1", "could not be pulled: the log says why"),
+    ):
+        change(machine.store, lambda queue, image=image: queue.waiting.append(job(image, image)))  # type: ignore[misc]
+        machine.queue.turn()
+        machine.unit("inactive", "exec-condition", 1)
+        machine.queue.turn()
+        outcome = machine.now.failed[-1].outcome
+        assert outcome.startswith(f"image {image} ")
+        assert said in outcome
+
+
+def test_nobody_needs_a_host_whose_last_job_was_set_aside(machine: Machine, tmp_path: Path) -> None:
+    """Whoever has started the watch anew; not while a job waits, nor once a person asks to keep the host."""
+    machine.add("one", "two", "three")
+    for status in ("failed", "finished", "failed"):
+        assert not machine.queue.failed()
+        machine.queue.turn()
+        machine.ends((machine.now.active or job("")).run, status, "nonsense")
+        machine.queue.turn()
+    machine.queue.turn()
+    assert [each.run for each in machine.now.failed] == ["one", "three"]
+    assert machine.queue.failed()
+    restarted = HostQueue(machine.store, tmp_path, str)
+    restarted.turn()
+    assert restarted.failed()
+    later = contract.RUN_ENV.stat().st_mtime + 1.0
+    os.utime(contract.KEEP_AWAKE, (later, later))  # as `touch` does
+    assert not restarted.failed()
+    machine.add("three")  # mended
+    machine.queue.turn()
+    machine.ends("three", "finished")
+    machine.queue.turn()
+    machine.queue.turn()
+    assert not machine.queue.failed()
+    assert [each.run for each in machine.now.failed] == ["one"]
+
+
+def test_a_host_that_started_no_job_has_its_idle_time(machine: Machine) -> None:
+    machine.store.objects[QUEUE] = Queue(failed=[job("of another host")]).content()
+    machine.queue.turn()
+    assert not machine.queue.failed()
 
 
 def test_a_training_that_was_stopped_is_gone_on_with_by_the_next_host_and_the_queue_after_it(

@@ -10,7 +10,7 @@ import pytest
 from infra.machine import watch
 from infra.machine.aws import Aws, Found
 from infra.machine.contract import FRESH_S, HEARTBEAT, LEDGER, WatchState
-from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
+from infra.machine.decisions import HostAction, StopDecision
 from infra.machine.heartbeats import training
 from infra.machine.spending import DAMAGED
 from infra.machine.watch import Watch, unhealthy
@@ -80,17 +80,19 @@ class Host:
     def beat(self, status: str = "training", age_s: float = 5.0) -> None:
         (self.run / HEARTBEAT).write_text(json.dumps({"written_at": self.now - age_s, "status": status}))
 
-    def round(self, *, awake_at: float | None = None) -> HostAction:
-        return self.watch.decide(uptime_s=self.uptime_s, now=self.now, awake_at=awake_at).action
+    def round(self, *, awake_at: float | None = None, failed: bool = False) -> HostAction:
+        return self.watch.decide(uptime_s=self.uptime_s, now=self.now, failed=failed, awake_at=awake_at).action
 
-    def minutes(self, count: int, *, training: bool, awake_at: float | None = None) -> list[HostAction]:
+    def minutes(
+        self, count: int, *, training: bool, awake_at: float | None = None, failed: bool = False
+    ) -> list[HostAction]:
         """Let minutes pass and return the decision of each."""
         made = []
         for _ in range(count):
             self.uptime_s += MINUTE
             if training:
                 self.beat()
-            made.append(self.round(awake_at=awake_at))
+            made.append(self.round(awake_at=awake_at, failed=failed))
         return made
 
     @property
@@ -166,6 +168,16 @@ def test_a_request_to_keep_the_host_awake_restarts_the_idle_time(host: Host) -> 
     host.minutes(55, training=False)
     made = host.minutes(70, training=False, awake_at=host.now)
     assert made.index(STOP) == IDLE_MINUTES - 1
+
+
+def test_a_host_whose_last_job_was_set_aside_stops_in_minutes_also_after_a_restart_of_the_watch(host: Host) -> None:
+    host.minutes(30, training=True)
+    host.beat("failed")
+    made = host.minutes(5, training=False, failed=True)
+    state = WatchState.read(host.recorded)
+    assert (set(made), state and state.failed) == ({WARN}, True)
+    host.start_watch()
+    assert STOP in host.minutes(6, training=False, failed=True)
 
 
 def test_host_time_is_counted_from_boot_and_outlives_the_host(tmp_path: Path) -> None:
@@ -332,17 +344,3 @@ def test_an_idle_host_stays_for_a_job_and_one_without_a_budget_does_not(
     decision = StopDecision(STOP, "why", takes_jobs=takes_jobs)
     assert watch.act(decision, Aws("", ""), Closing(closes=closes)) is ends  # type: ignore[arg-type]
     assert asked == [False] * ends
-
-
-@pytest.mark.parametrize(
-    ("state", "takes_jobs"),
-    [
-        (HostState(uptime_s=9_999.0), True),
-        (HostState(uptime_s=9_999.0, idle_since_s=0.0), True),
-        (HostState(uptime_s=9_999.0, idle_since_s=0.0, spent_usd=11.0), False),
-        (HostState(uptime_s=9_999.0, idle_since_s=0.0, notice=True), False),
-    ],
-    ids=["training", "idle", "budget", "notice"],
-)
-def test_no_job_starts_on_a_host_that_ends(state: HostState, *, takes_jobs: bool) -> None:
-    assert decide(state, StopRules(idle_s=60.0, budget_usd=10.0)).takes_jobs is takes_jobs

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from fake_host import INSTANCE, FakeAws, OpenSession, ReachHost
+from fake_host import DEPLOYED, INSTANCE, FakeAws, OpenSession, ReachHost
+from infra.bucket import OperatorBucket
 from infra.machine import contract
 from infra.machine.decisions import HostAction
+from infra.machine.jobs import Job, change
 from infra.machine.watch import Watch
 from ops import health as health_rules
 from ops.commands.health import health
@@ -99,6 +101,24 @@ def test_health_lists_problems(
     assert status_of(open_session)["problems"] == ["the host is ended"]
 
 
+def test_health_names_jobs_that_were_set_aside_also_without_a_host(
+    training_host: TrainingHost, train: Train, open_session: OpenSession, fake_aws: FakeAws
+) -> None:
+    train(detach=True)
+    training_host.heartbeat()
+    failed = [Job("sunday", "", 0.0, "unit failed", "experiments/sunday/logs/i-1.log"), Job("noon", "", 0.0, "lost")]
+    change(OperatorBucket(fake_aws.objects.s3, DEPLOYED.bucket), lambda queue: queue.failed.extend(failed))
+    named = [
+        "run sunday is set aside: unit failed: s3://checkpoints/experiments/sunday/logs/i-1.log",
+        "run noon is set aside: lost: it has no log",
+    ]
+    assert problems(open_session) == named
+    fake_aws.deployed = replace(fake_aws.deployed, instance_id=None, wanted=0)
+    assert problems(open_session) == ["the host is ended", *named]
+    fake_aws.objects[contract.QUEUE] = b"{"
+    assert "queue.json is damaged" in problems(open_session)[1]
+
+
 def write_watch_state(host: SshHost, state: contract.WatchState) -> None:
     state.write(host.host.root / contract.WATCH_STATE.relative_to("/"))
 
@@ -127,14 +147,20 @@ def restarted_watch(host: SshHost, folder: Path, *, uptime_s: float) -> Watch:
     return Watch(settings, Unreachable(), uptime_s=uptime_s, state=state)
 
 
-@pytest.mark.parametrize("kept_awake", [False, True])
+@pytest.mark.parametrize(("kept_awake", "failed"), [(False, False), (True, False), (False, True)])
 def test_the_shown_deadline_is_the_moment_at_which_the_watch_stops_the_host(
-    training_host: TrainingHost, reach: ReachHost, open_session: OpenSession, tmp_path: Path, *, kept_awake: bool
+    training_host: TrainingHost,
+    reach: ReachHost,
+    open_session: OpenSession,
+    tmp_path: Path,
+    *,
+    kept_awake: bool,
+    failed: bool,
 ) -> None:
     """Also after the watch was restarted, as `make apply` does, on a host that has been up for long."""
     host = reach()
     uptime_s = training.inspect(host).uptime_s
-    recorded = contract.WatchState(idle_since_s=0.25 * uptime_s, counted_s=uptime_s)
+    recorded = contract.WatchState(idle_since_s=0.25 * uptime_s, counted_s=uptime_s, failed=failed)
     write_watch_state(training_host.ssh, recorded)
     if kept_awake:
         training_host.run(f"touch -d '+10 minutes' {contract.KEEP_AWAKE}")
@@ -145,7 +171,7 @@ def test_the_shown_deadline_is_the_moment_at_which_the_watch_stops_the_host(
     def decision(now: float) -> HostAction:
         uptime_s = now - (state.now - state.uptime_s)
         watch = restarted_watch(training_host.ssh, tmp_path, uptime_s=uptime_s)
-        return watch.decide(uptime_s=uptime_s, now=now, awake_at=state.awake_at).action
+        return watch.decide(uptime_s=uptime_s, now=now, failed=failed, awake_at=state.awake_at).action
 
     assert decision(shown - 1.0) is HostAction.WARN
     assert decision(shown + 0.01) is HostAction.STOP_HOST

@@ -12,7 +12,7 @@ import pytest
 
 from fake_host import DEPLOYED, INSTANCE, FakeAws, OpenSession, ReachHost
 from infra.bucket import OperatorBucket
-from infra.machine.contract import LEDGER, OUTCOME, QUEUE
+from infra.machine.contract import KEEP_AWAKE, LEDGER, OUTCOME, QUEUE
 from infra.machine.jobs import STOPPED, Job, Queue, change
 from ops.aws import instance
 from ops.commands.train_remote import place
@@ -202,6 +202,14 @@ def test_a_missing_image_and_invalid_options_are_refused_before_anything_is_chan
     with pytest.raises(RedoxError, match="--remote is set by the host"):
         train(options=["--remote", "s3://bucket/experiments/x"])
     assert not training_host.exists("/run/redox-run.env")
+
+
+def test_an_idle_host_stays_while_the_image_of_a_run_is_made_ready(training_host: TrainingHost, train: Train) -> None:
+    training_host.run("touch /data/no-image")
+    assert training_host.ssh.host.run("test", "-e", str(KEEP_AWAKE)).returncode == 1
+    with pytest.raises(RedoxError, match="docker image inspect"):
+        train()
+    assert training_host.ssh.host.run("test", "-e", str(KEEP_AWAKE)).returncode == 0
 
 
 def test_a_program_missing_on_this_machine_is_named(training_host: TrainingHost, train: Train) -> None:

@@ -117,12 +117,12 @@ class Drills(Story):
             yield self._loss(name, found["back_s"], found["lost_steps"])
 
     def _left_alone(self) -> Loss:
-        """Nobody can train: the host ends itself once it has been idle."""
-        minutes, failed = self.stage.settings.host.idle_minutes, self._until(self._set_aside, "failure of both runs")
+        """Nobody can train: the host ends itself some minutes after the last job was set aside."""
+        failed, minutes = self._until(self._set_aside, "failure of both runs"), contract.FAILED_IDLE_S / 60.0
         host = self._member() or ""
         skip_an_hour(self.stage.machines.host(host))
         self._until(lambda: self._group()["DesiredCapacity"] == 0 and not self._member(), "group at 0")
-        happened = f"set aside: {failed[0].outcome}; {minutes} idle min, group at 0"
+        happened = f"set aside: {failed[0].outcome}; {minutes:.0f} idle min, group at 0"
         return self._loss("bad image", None, 0, happened, 60.0 * minutes)
 
     def _set_aside(self) -> list[Job]:
