@@ -288,10 +288,12 @@ IMAGE := $(call setting,image)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 # A tree with changes, also in files that git does not know yet, is named by its content, as a commit is.
 BUILT := app docker Dockerfile
+SOURCE := $(BUILT) .dockerignore Makefile deploy.toml infra pyproject.toml requirements.lock
 DIRTY := $(shell exec 2>/dev/null; export GIT_INDEX_FILE=$$(mktemp) && cp "$$(env -u GIT_INDEX_FILE git rev-parse --git-path index)" "$$GIT_INDEX_FILE" \
 	&& git add $(BUILT) && { git diff --cached --quiet HEAD -- $(BUILT) || git ls-files --stage $(BUILT) | git hash-object --stdin \
 	| sed -E 's/^(.{12}).*/-dirty-\1/'; }; rm -f "$$GIT_INDEX_FILE")
 COMMIT := $(shell echo $(REVISION) | cut -c -12)$(DIRTY)
+COMMIT_TIME = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 BUILD_OPTIONS ?=
 RUN_OPTIONS ?=
 WHEELHOUSE := build/wheelhouse
@@ -310,12 +312,19 @@ $(WHEELHOUSE)/.lock: docker/requirements.lock | setup
 .PHONY: image
 image: $(WHEELHOUSE)/.lock ## build the training container (BUILD_OPTIONS= for docker build)
 	DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 $(BUILD_OPTIONS) --build-arg COMMIT=$(REVISION)$(DIRTY) \
-		--build-arg COMMIT_TIME=$$(git log -1 --format=%ct || echo 0) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
+		--build-arg COMMIT_TIME=$(COMMIT_TIME) --tag $(IMAGE):$(COMMIT) --tag $(IMAGE):latest .
 	@$(DOCKER) image inspect --format '$(IMAGE):$(COMMIT) {{.Size}}' $(IMAGE):$(COMMIT) | awk '{printf "%s, %.0f MB\n", $$1, $$2 / 1e6}'
 
 .PHONY: image-name
 image-name: ## print the name of the image that this clone builds
 	@echo $(IMAGE):$(COMMIT)
+
+# What a build in the cloud needs, of the tree as it is; the answer is what the build cannot ask git for.
+.PHONY: image-source
+image-source:
+	@mkdir -p build; export GIT_INDEX_FILE=$$(mktemp) && cp "$$(env -u GIT_INDEX_FILE git rev-parse --git-path index)" "$$GIT_INDEX_FILE" \
+		&& git add $(SOURCE) && git archive --output build/image-source.zip "$$(git write-tree)" $(SOURCE); rm -f "$$GIT_INDEX_FILE"
+	@printf '%s=%s\n' REVISION $(REVISION) DIRTY '$(DIRTY)' COMMIT_TIME $(COMMIT_TIME)
 
 .PHONY: image-test
 image-test: image ## run the tests of the container

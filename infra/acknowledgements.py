@@ -57,6 +57,10 @@ def reasons(settings: Settings) -> dict[str, dict[str, str]]:
             WILDCARD.format(f"{BUCKET}/{MACHINE}/*"): SETUP,
             WILDCARD.format(group.format(WORKERS_GROUP)): GROUP,
         },
+        f"{STORAGE}/ImageBuild": {
+            "AwsSolutions::AwsSolutions-CB4": "It stores no artifacts; its source is encrypted by S3"
+        },
+        f"{STORAGE}/ImageBuildRole": {WILDCARD.format("*"): REGISTRY},
         f"{STORAGE}/Guard/Role": {
             WILDCARD.format("*"): ANY,
             WILDCARD.format(group.format(HOST_GROUP)): GROUP,

@@ -23,5 +23,7 @@ HOST_GROUP, WORKERS_GROUP = f"{DASHED}redox-host", f"{DASHED}redox-workers"
 AMI_ID = "ami_id"  # context of the CDK: an image to restore from, instead of the settings'
 BUDGET_TAG = "budget_tag"  # context of the CDK: the tag that the budget counts, active as a cost-allocation tag
 LOG_GROUP = f"/{DASHED}redox-training/host"
+IMAGE_BUILD = f"{DASHED}redox-image"  # project of CodeBuild
+IMAGE_SOURCE = "machine/image-source.zip"  # in the bucket: what it builds
 METRICS = "redox_balancer"  # namespace of the host's own metrics
 AGENT_CONFIG = "/etc/redox/cloudwatch.json"

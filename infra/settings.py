@@ -190,6 +190,8 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterator[str]:
             f"host.workers is {host.workers}, then container.image_delivery must be repository: "
             "workers start unattended and pull the image from there"
         )
+    if container and container.image_build == "cloud" and container.image_delivery != "repository":
+        yield "container.image_build is cloud, then container.image_delivery must be repository: it pushes there"
     ports: PortSettings | None = tables["ports"]
     if ports and len(set(asdict(ports).values())) < len(fields(ports)):
         yield f"ports must differ: {', '.join(f'{name} {port}' for name, port in asdict(ports).items())}"

@@ -8,6 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.cloud_build import ImageBuild
 from infra.function import GuardFunction
 from infra.names import DASHED, LOG_GROUP
 from infra.settings import Settings
@@ -31,6 +32,8 @@ class RedoxStorage(Stack):
             removal_policy=RemovalPolicy.RETAIN,  # why a host failed is asked when it is gone
         )
         self.function = GuardFunction(self, "Guard", settings=settings, bucket=self.bucket, log_group=self.log_group)
+        if settings.container.image_build == "cloud":
+            ImageBuild(self, "ImageBuild", bucket=self.bucket, repository=self.repository, log_group=self.log_group)
         CfnOutput(self, "BucketName", value=self.bucket.bucket_name)
         CfnOutput(self, "RepositoryUri", value=self.repository.repository_uri)
         CfnOutput(self, "LogGroup", value=self.log_group.log_group_name)

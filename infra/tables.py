@@ -150,6 +150,7 @@ class ContainerSettings:
     data: str = setting(FOLDER)
     tmp_bytes: int = setting(between(10**8, 10**13))
     image_delivery: str = setting(one_of("host", "repository"))
+    image_build: str = setting(one_of("here", "cloud"))
     current_tag: str = setting(NAME)
 
     @property

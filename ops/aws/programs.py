@@ -24,10 +24,11 @@ CONNECTING = {
 ALL = {
     "node": Program("--version", 20, "install node 22 or newer, with npm"),
     "npm": Program("--version", 0, "install node 22 or newer, with npm"),
-    "docker": Program("--version", 0, "install Docker; or train an image that the repository has: --image"),
+    "docker": Program("--version", 0, "install Docker; or set container.image_build to cloud; or --image"),
     "docker buildx": Program("version", 0, "install Docker's BuildKit: the package docker-buildx"),
     **CONNECTING,
 }
+LOCAL_BUILD = ("docker", "docker buildx")
 
 
 def version(name: str) -> str:

@@ -35,7 +35,10 @@ def requirements(session: Session) -> Iterator[Requirement]:
     """Check everything; what AWS refuses to say is unknown, and the other checks go on."""
     for what, check in CHECKS.items():
         yield _checked(what, check, session)
+    in_cloud = session.settings.container.image_build == "cloud"
     for name, program in programs.ALL.items():
+        if in_cloud and name in programs.LOCAL_BUILD:
+            continue
         found = programs.version(name)
         fits = found and int(found.split(".")[0]) >= program.oldest
         yield Requirement(name, "ok" if fits else "missing", found or "not installed", "" if fits else program.hint)

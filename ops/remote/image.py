@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.container import Flags
 from infra.settings import ROOT
+from ops.remote import cloud_build
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress
@@ -119,7 +120,10 @@ def provide(session: Session) -> str:
     repository, tag = session.deployed.repository, name_of_clone().rpartition(":")[2]
     ecr, name = session.client("ecr"), repository.partition("/")[2]
     if not (found := _pushed(ecr, name, tag)):
-        _push(session, ecr, build(session))
+        if session.settings.container.image_build == "cloud":
+            cloud_build.build(session)
+        else:
+            _push(session, ecr, build(session))
         found = _pushed(ecr, name, tag)
     else:
         session.note(f"{repository}:{tag} is there already")

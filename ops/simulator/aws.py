@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.simulator.builds import add_builds
 from ops.simulator.functions import SCHEDULED, SERVER, add_functions
 from ops.simulator.groups import add_groups
 from ops.simulator.permissions import ACCOUNT, HOST, KNOWN, OPERATOR, REGION, USED, Permissions, simulate_rights
@@ -46,6 +47,7 @@ UNSUPPORTED = {
     "AWS::Budgets::Budget",
     "AWS::AutoScaling::ScalingPolicy",
     "AWS::CloudWatch::Alarm",
+    "AWS::CodeBuild::Project",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
@@ -178,6 +180,7 @@ def serve() -> None:
     add_rules()
     add_groups()
     add_functions()
+    add_builds()
     _log_operations()
     main(["--host", "127.0.0.1", "--port", "0"])
 

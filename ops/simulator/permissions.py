@@ -17,8 +17,8 @@ from ops.simulator.policies import Request, Statement, allowing, listed
 from ops.simulator.rules import BROKEN, account, replace
 
 # Their access keys; others are AWS itself, the CDK's roles, or an administrator.
-OPERATOR, HOST, FUNCTION = "operator", "host", "function"
-ROLES = {HOST: "HostRole", FUNCTION: "GuardRole"}  # in the names of theirs
+OPERATOR, HOST, FUNCTION, BUILDER = "operator", "host", "function", "builder"
+ROLES = {HOST: "HostRole", FUNCTION: "GuardRole", BUILDER: "ImageBuildRole"}  # in the names of theirs
 OPERATOR_POLICY = ROOT / "infra" / "operator-policy.json"
 KNOWN, USED = "known: ", "used: "  # prefixes of log lines with a statement: of a policy, and at its first use
 REGION, ACCOUNT = "us-east-1", "123456789012"  # those of the simulator
@@ -32,6 +32,7 @@ RESOURCES: dict[str, list[tuple[str, str]]] = {
     "autoscaling:UpdateAutoScalingGroup": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
     "autoscaling:TerminateInstanceInAutoScalingGroup": [(f"{GROUPS}/{{}}", "AutoScalingGroupName")],
     "cloudformation": [(f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/id", "StackName")],
+    "codebuild": [(f"arn:aws:codebuild:{REGION}:{ACCOUNT}:project/{{}}", "projectName")],
     "ec2:CreateImage": [
         (f"{IN_EC2}:instance/{{}}", "InstanceId"),
         *((f"arn:aws:ec2:{REGION}::{kind}/new", "") for kind in ("image", "snapshot")),
@@ -42,6 +43,7 @@ RESOURCES: dict[str, list[tuple[str, str]]] = {
     "ec2:TerminateInstances": [(f"{IN_EC2}:instance/{{}}", "InstanceId.1")],
     "ec2-instance-connect:SendSSHPublicKey": [(f"{IN_EC2}:instance/{{}}", "InstanceId")],
     "ecr": [(f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{}}", "repositoryName")],
+    "logs": [(f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}", "logStream")],
     "sns:Publish": [("{}", "TopicArn")],
     "ssm:GetParameter": [(f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{{}}", "Name")],
     "ssm:SendCommand": [
@@ -71,6 +73,10 @@ def requests(service: str, operation: str, parameters: Parameters) -> Iterator[R
     if operation == "TerminateInstanceInAutoScalingGroup":  # which names the instance
         group = _tags_of(parameters["InstanceId"]).get("aws:autoscaling:groupName", "")
         parameters = {**parameters, "AutoScalingGroupName": group}
+    if service == "codebuild" and (builds := parameters.get("ids", parameters.get("id"))):  # which name their project
+        parameters = {**parameters, "projectName": listed(builds)[0].partition(":")[0]}
+    if service == "logs" and (stream := parameters.get("logStreamName")):
+        parameters = {**parameters, "logStream": f"{parameters['logGroupName']}:log-stream:{stream}"}
     context: dict[str, Any] = {key: parameters[name] for key, name in KEYS.items() if name in parameters}
     tags = _tags_of_query(parameters)
     requested = {f"aws:RequestTag/{key}": value for key, value in tags.items()}

@@ -104,6 +104,11 @@ def test_an_account_that_has_everything_is_ready(aws: StandIn, preflight: Prefli
     assert found["mail"]["found"] == "lab@cell.bio gets a mail at make deploy"
 
 
+def test_an_image_that_is_built_in_the_cloud_needs_no_engine_here(preflight: Preflight) -> None:
+    _, found, _ = preflight(('image_build = "here"', 'image_build = "cloud"'), without="docker")
+    assert not {"docker", "docker buildx"} & set(found)
+
+
 def test_a_mail_that_nobody_confirmed_and_a_right_that_is_lacking_are_missing(
     aws: StandIn, preflight: Preflight
 ) -> None:
