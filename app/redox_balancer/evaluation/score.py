@@ -75,10 +75,11 @@ class PolicyScore:
         return reference.best[0] if reference else None
 
     def proposals(self) -> Iterator[Proposal]:
-        """The best construct of the policy under each condition, evaluated by the plain task."""
+        """The best construct of the policy under each condition, its parts evaluated by the plain task."""
         with Evaluator(self.space.plain) as evaluator:
             for score in self.conditions:
-                yield Proposal.valued(evaluator, score.best.construct, find_condition(self.space, score.condition))
+                condition, best = find_condition(self.space, score.condition), score.best
+                yield Proposal.valued(evaluator, best.construct, condition, task_value=best.outcome.value)
 
     def summary(self) -> dict[str, Any]:
         """Everything as data, ready for JSON."""

@@ -15,7 +15,9 @@ from redox_balancer.designer.redox_map import RedoxMap
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import PolicyScore
 from redox_balancer.files import write_atomically
+from redox_balancer.pathways.layout import EscherMap, fitted_map
 from redox_balancer.report import figures
+from redox_balancer.report.heat_map import heat_map
 from redox_balancer.version import __version__
 
 
@@ -33,6 +35,8 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design]) -> st
         "policy": [row["policy_mean"] for row in rows],
         "random constructs": [row["random_mean"] for row in rows],
     }
+    maps = [RedoxMap.if_any(design) for design in designs]
+    chart = fitted_map(score.space.network, {}) if any(maps) else None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("redox_balancer.report", ""),
         autoescape=True,
@@ -46,20 +50,34 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design]) -> st
         metrics=metrics,
         curve=figures.learning_curve(metrics, summary["best_mean"], summary["random_mean"]).svg(),
         bars=figures.by_condition([row["condition"] for row in rows], bars).svg(),
-        designs=[_shown(design) for design in designs],
+        designs=[_shown(design, drawn, chart) for design, drawn in zip(designs, maps, strict=True)],
+        heat=heat_map(designs),
+        escher=chart,
         written=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
     )
 
 
-def _shown(design: Design) -> dict[str, Any]:
-    """A design as the template reads it, with its envelope and with its fluxes as a file that Escher loads."""
+def _shown(design: Design, drawn: RedoxMap | None, chart: EscherMap | None) -> dict[str, Any]:
+    """A design as the template reads it, with its figures, its fluxes as a file that Escher loads, and its map.
+
+    Of the map it is what the places of its enzymes add to a `chart` without any.
+    """
     fluxes = {reaction: flux for reaction, flux in (design.analysis.fluxes or {}).items() if flux}
     return {
         "data": design.data(),
         "ranges": design.placed_ranges,
-        "ratios": drawing.svg() if (drawing := ratios(design.proposal)) else None,
-        "map": drawn.svg() if (drawn := RedoxMap.if_any(design)) else None,
+        "ratios": figure.svg() if (figure := ratios(design.proposal)) else None,
+        "map": drawn.svg() if drawn else None,
+        "added": _added(drawn.escher, chart) if drawn and chart else None,
         "envelope": envelope(design).svg() if design.analysis.envelope else None,
         "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
+    }
+
+
+def _added(chart: EscherMap, to: EscherMap) -> dict[str, dict[str, Any]]:
+    """Nodes and reactions of one map that another one has not, or has otherwise."""
+    return {
+        part: {key: entry for key, entry in chart[1][part].items() if entry != to[1][part].get(key)}
+        for part in ("nodes", "reactions")
     }

@@ -10,6 +10,7 @@ from redox_balancer.design.task import Task
 from redox_balancer.designer.design import make_designs
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import estimated_search_s, score_policy
+from redox_balancer.report.heat_map import heat_map
 from redox_balancer.report.html import render, write_report
 
 
@@ -36,3 +37,35 @@ def test_the_page_explains_how_the_answer_was_chosen(tmp_path: Path, *, hidden: 
     score = score_policy(environments, untrained(environments), episodes=2, seed=0)
     run = TrainedRun(tmp_path, {"environment": environments.fingerprint}, task)
     assert ("its samples are not ranked by value" in render(run, score, [])) is hidden
+
+
+def test_cell_lines_are_the_columns_of_the_heat_map() -> None:
+    task = Task(cells=("HT29", "786-O"), conditions=("healthy", "complex_iii_closed"))
+    environments = task.environments()
+    score = score_policy(environments, untrained(environments), episodes=2, seed=0)
+    designs = make_designs(task, score.proposals())
+    heat = heat_map(designs)
+    assert heat["columns"] == ["HT29", "786-O"]
+    assert heat["placed"] == {}
+    assert [name for name, _ in heat["rows"]] == ["healthy", "complex_iii_closed"]
+    cells = [cell for _, row in heat["rows"] for cell in row]
+    assert [cell["condition"] for cell in cells] == [
+        *("HT29", "786-O"),
+        *("HT29+complex_iii_closed", "786-O+complex_iii_closed"),
+    ]
+    by_condition = {design.proposal.condition.id: design for design in designs}
+    for cell in cells:
+        proposal = by_condition[cell["condition"]].proposal
+        assert (cell["value"], cell["rescue"]) == (proposal.task_value, proposal.outcome.rescue)
+        assert 0.0 <= cell["shares"]["value"] <= 1.0
+    assert max(cell["shares"]["value"] for cell in cells) == 1.0
+    del designs[2]  # a gap where the run has no such condition
+    assert [row.count(None) for _, row in heat_map(designs)["rows"]] == [1, 0]
+
+
+def test_the_value_of_a_design_is_that_of_the_task() -> None:
+    environments = Task(conditions=("complex_i_closed",), reward="rescue").environments()
+    score = score_policy(environments, untrained(environments), episodes=20, seed=0)
+    (proposal,) = score.proposals()
+    assert proposal.task_value == score.conditions[0].best.outcome.value
+    assert proposal.task_value != proposal.outcome.value
