@@ -22,6 +22,8 @@ SOURCES = {"redox_balancer": ROOT / "app" / "redox_balancer", "infra": ROOT / "i
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 MODULE_LINES, CLASS_LINES = 350, 250
 HEAVY = ["torch", "ray", "cobra", "numpy", "scipy", "gymnasium", "swiglpk"]
+LIBRARIES = ["torch", "ray", "boto3", "matplotlib", "tensorboard", "memray", "IPython"]
+"""What an answer on the embedded core does without: the analysis of a design loads COBRApy, and with it pandas."""
 
 
 @cache
@@ -252,7 +254,7 @@ def test_calls_that_never_free_their_arrays_are_not_used() -> None:
     ("module", "heavy"),
     [
         ("redox_balancer", [*HEAVY, "pandas", "pydantic", "typer"]),
-        ("redox_balancer.cli", [*HEAVY, "matplotlib", "highspy", "boto3"]),
+        ("redox_balancer.cli", [*HEAVY, "pandas", "pydantic", "redox_balancer.design", "redox_balancer.cli.design"]),
         ("redox_balancer.design.env", ["torch", "ray", "cobra", "scipy", "pandas", "matplotlib"]),
         ("redox_balancer.design.task", ["torch", "ray", "cobra", "pandas", "matplotlib"]),
         ("redox_balancer.impala.policy", ["torch", "ray", "cobra", "gymnasium"]),
@@ -267,6 +269,27 @@ def test_light_modules_stay_light(module: str, heavy: list[str]) -> None:
     code = f"import sys, {module}; print(*[m for m in {heavy!r} if m in sys.modules])"
     answer = python(code, cwd=ROOT)
     assert (answer.stdout.split(), answer.returncode) == ([], 0), answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "heavy"),
+    [
+        ("--help", [*HEAVY, "pandas", "pydantic", "redox_balancer.cell", "redox_balancer.cli.design"]),
+        ("design --help", [*HEAVY, "pandas", "redox_balancer.designer"]),
+        ("design --quick", [*LIBRARIES, "cobra"]),
+        ("design", LIBRARIES),
+        ("search greedy --placements 1 --conditions hypoxia", [*LIBRARIES, "cobra", "highspy"]),
+        ("diagnose --conditions hypoxia", [*LIBRARIES, "cobra", "highspy"]),
+        ("enzymes", [*LIBRARIES, "cobra", "highspy"]),
+    ],
+)
+def test_a_command_loads_no_library_that_it_does_not_need(line: str, heavy: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys, atexit; from redox_balancer.cli import main; "
+        f"atexit.register(lambda: print('loaded:', *[m for m in {heavy!r} if m in sys.modules])); main()"
+    )
+    answer = python(code, *line.split(), cwd=tmp_path)
+    assert (answer.stdout.splitlines()[-1], answer.returncode) == ("loaded:", 0), answer.stderr
 
 
 def test_the_container_folder_holds_no_python() -> None:

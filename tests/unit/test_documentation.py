@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ COMMANDS = PAGES["docs/commands.md"]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Every subcommand by its full name."""
     return {name: each for name, each in commands_of(app, "redox").items() if not hasattr(each, "commands")}

@@ -92,12 +92,15 @@ def design(
         return
     with notes().status("loading COBRApy") as status:
         from redox_balancer.designer.design import make_design  # noqa: PLC0415
-        from redox_balancer.designer.export import export  # noqa: PLC0415
         from redox_balancer.designer.model import open_model  # noqa: PLC0415 - loads COBRApy
 
         status.update("loading the model")
         made, cell = make_design(open_model(task), proposal, progress=status_progress(status))
-        written = [] if output is None else export(cell, made, output, progress=status_progress(status))
+        written = []
+        if output is not None:
+            from redox_balancer.designer.export import export  # noqa: PLC0415 - loads Matplotlib
+
+            written = export(cell, made, output, progress=status_progress(status))
     if as_json:
         files = {"output": None if output is None else str(output), "files": written}
         typer.echo(json.dumps(source | made.data() | files))

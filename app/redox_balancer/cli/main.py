@@ -1,7 +1,7 @@
-"""The entry point of `redox`: collects the subcommands.
+"""The entry point of `redox`.
 
-Modules that take long to import (torch, ray, cobra) are imported inside the commands that need them, so that
-`redox --help` answers at once.
+`redox --help` answers at once: a command is imported when it is used (`cli/commands.py`), and modules that take long
+to import (torch, ray, cobra) inside the commands that need them.
 """
 
 import os
@@ -9,54 +9,20 @@ from typing import Annotated
 
 import typer
 
-from redox_balancer.cli import (
-    advise,
-    bench,
-    checkpoints,
-    core,
-    design,
-    diagnose,
-    doctor,
-    enzymes,
-    evaluate,
-    model,
-    profile,
-    redox_map,
-    report,
-    search,
-    train,
-    validate,
-)
+from redox_balancer.cli.commands import MARKUP, LazyGroup
 from redox_balancer.resources import in_own_source, require_address_space
 from redox_balancer.terminal.outcome import end
 from redox_balancer.version import __version__
 
 app = typer.Typer(
     name="redox",
+    cls=LazyGroup,
     help="Design enzyme constructs that restore NAD+/NADH balance in human metabolic networks.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=MARKUP,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-app.add_typer(model.app, name="model")
-app.command("build-core", epilog=core.EXAMPLE)(core.build_core)
-app.command(epilog=enzymes.EXAMPLE)(enzymes.enzymes)
-app.command(epilog=diagnose.EXAMPLE)(diagnose.diagnose)
-app.command(epilog=train.EXAMPLE)(train.train)
-app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
-app.command(epilog=profile.EXAMPLE)(profile.profile)
-app.add_typer(checkpoints.app, name="checkpoints")
-app.command(epilog=bench.EXAMPLE)(bench.bench)
-app.command(epilog=advise.EXAMPLE)(advise.advise)
-app.add_typer(search.app, name="search")
-app.command(epilog=design.EXAMPLE)(design.design)
-app.command("map", epilog=redox_map.EXAMPLE)(redox_map.redox_map)
-app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
-app.command(epilog=report.EXAMPLE)(report.report)
-app.command(epilog=validate.EXAMPLE)(validate.validate)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

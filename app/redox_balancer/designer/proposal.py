@@ -261,10 +261,10 @@ def answer(
         raise RedoxError("the search for a hidden condition ends by itself", hint=hint, settings=given)
     if not given:
         seconds = RATIO_SECONDS if environments.space.settings.reward == "ratio" else SECONDS
-    space = replace(environments.space, conditions=(chosen,))
-    envs = replace(environments, space=space).named(1 if policy is None else DRAWS)
-    env = envs[0]
-    plain = env.evaluator if space.is_plain else Evaluator(space.plain)
+    asked = replace(environments, space=replace(environments.space, conditions=(chosen,))).named
+    envs = () if policy is None else asked(DRAWS)  # what they show takes longer to compute than a search
+    space, evaluator = asked.space, envs[0].evaluator if envs else Evaluator(asked.space)
+    plain = evaluator if space.is_plain else Evaluator(space.plain)
     total = None if seconds is None or math.isinf(seconds) else math.ceil(seconds)
     with nullcontext(Event()) if on_belief else stop_on_signals(only=(SIGINT,)) as stopped:
         started = time.monotonic()
@@ -274,16 +274,16 @@ def answer(
             return stopped.is_set()
 
         generator, probable, samples = np.random.default_rng(seed), None, len(space.parameter_samples)
-        measured = int(generator.integers(samples)) if env.measurement.of_sample and samples else None
-        problem = Problem.under(env.evaluator, chosen, env.max_placements, measured)
+        measured = int(generator.integers(samples)) if asked.measurement.of_sample and samples else None
+        problem = Problem.under(evaluator, chosen, asked.placements, measured)
         search = Search(problem, evaluations=evaluations, seconds=seconds, stop=stop)
         if policy is not None:
             found, probable = search_from(policy, envs, search, generator)
         elif on_belief:
             search.stage = "search on a belief"
-            found = Belief.of(environments, env.evaluator).search(search, generator)
+            found = Belief.of(environments, evaluator).search(search, generator)
         else:
             found = engine(search, generator)
     valued = Proposal.valued(plain, found.construct, chosen, task_value=found.value)
-    simulated = env.measurement if env.hidden_condition else None
+    simulated = asked.measurement if asked.hidden_condition else None
     return replace(valued, found=found, policy=probable, measurement=simulated, sample=problem.sample)
