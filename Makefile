@@ -86,7 +86,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than Python 3.11; choose another: make setup PYTHON=python3.12" >&2; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 --extra-index-url "$(TORCH_INDEX)" -c requirements.lock "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,dev,docs,image,infra,ops]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,explore,dev,docs,image,infra,ops]'
 	@touch $@
 
 .PHONY: lock

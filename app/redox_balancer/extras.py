@@ -2,7 +2,14 @@
 
 from redox_balancer.errors import RedoxError
 
-EXTRAS = {"torch": "train", "ray": "train", "tensorboard": "train", "boto3": "s3", "memray": "profile"}
+EXTRAS = {
+    "torch": "train",
+    "ray": "train",
+    "tensorboard": "train",
+    "boto3": "s3",
+    "memray": "profile",
+    "nicegui": "explore",
+}
 """Extra by package."""
 
 

@@ -22,6 +22,10 @@ COMMANDS = {
         "redox_map:redox_map",
         "Draw a cell with a construct: fluxes as widths and arrows, the enzymes put in and how much of them is used.",
     ),
+    "explore": (
+        "explore:explore",
+        "Explore a cell on a page of your browser: move its bounds, put enzymes in, see what they do.",
+    ),
     "enzymes": ("enzymes:enzymes", "Show the enzyme library and how it fits a model."),
     "search": ("search:app", "Search for constructs without learning."),
     "model": ("model:app", "Download, describe, test and curate metabolic models."),
